@@ -1,0 +1,296 @@
+"""The scheduler: runs a plan's steps in parallel, each the moment its last input is ready.
+
+After LLMCompiler (Kim et al., arXiv 2312.04511, section 3.2, the task fetching unit), without its polling and waves.
+Nothing here knows of MCP, models or storage: `call` does the work of a step, a `Watcher` sees what happens.
+"""
+
+__all__ = ["Outcome", "Rejected", "StepState", "Watcher", "execute", "waiting"]
+
+import heapq
+import math
+from collections import defaultdict, deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
+
+import anyio
+from anyio.abc import TaskGroup
+
+from forethought_patterns.plan import Plan, Step
+from forethought_patterns.references import fill
+from forethought_tools import JSON, ForethoughtError, Limits, ToolError
+
+StepState: TypeAlias = Literal[
+    "pending", "running", "waiting", "succeeded", "failed", "skipped", "rejected", "in_doubt"
+]
+Call: TypeAlias = Callable[[Step, Mapping[str, JSON]], Awaitable[JSON]]
+
+_BACKOFF = 0.5  # seconds before the second attempt; doubles with each further one
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a step ended."""
+
+    state: StepState
+    value: JSON = None
+    error: str = ""
+    attempts: int = 0
+
+
+class Rejected(Exception):  # noqa: N818 - a decision, not an error
+    """A person does not want this call to be made."""
+
+
+class Watcher:
+    """Sees what happens to each step, as it happens. Each method is awaited before the run acts on the fact."""
+
+    async def admit(self, step: Step, arguments: Mapping[str, JSON]) -> Mapping[str, JSON]:  # noqa: ARG002 - see subclasses
+        """Before a call: may wait for a person. Returns the arguments to use; raises `Rejected` to prevent the call."""
+        return arguments
+
+    async def started(self, step: Step, arguments: Mapping[str, JSON]) -> None:
+        """An attempt is about to be made."""
+
+    async def retrying(self, step: Step, error: str, delay: float) -> None:
+        """An attempt failed in passing; the next is made after `delay` seconds."""
+
+    async def settled(self, step: Step, outcome: Outcome) -> None:
+        """The step has ended. Its dependents start, or are skipped, once this returns."""
+
+    def stalled(self) -> None:
+        """Every step that has started waits for someone outside, and no other can start."""
+
+
+class _Bounds(Protocol):
+    def __call__(self, step: Step, /) -> Limits: ...
+
+
+async def execute(
+    plan: Plan,
+    call: Call,
+    *,
+    max_parallel: int = 8,
+    limits: _Bounds | None = None,
+    watcher: Watcher | None = None,
+    finished: Mapping[int, Outcome] | None = None,
+) -> dict[int, Outcome]:
+    """Run a plan and return how each step ended.
+
+    Args:
+        plan: What to run.
+        call: Does the work of one step; `arguments` have their references filled in. What it returns is the step's
+            result; what it raises fails the step, skips its dependents with the reason, and touches nobody else.
+        max_parallel: Calls in flight at once. Steps on the longest remaining chain go first.
+        limits: Time-out, attempts and parallel calls of each step's tool. Default: one attempt, no time-out.
+        watcher: Sees every fact before it is acted on.
+        finished: Outcomes of steps that ended in an earlier activation of the same run; they are not run again.
+    """
+    if max_parallel < 1:
+        raise ValueError(f"max_parallel must be at least 1, not {max_parallel}")
+    execution = _Execution(plan, call, max_parallel, limits or (lambda _: Limits(timeout=None)), watcher or Watcher())
+    return await execution.run(finished or {})
+
+
+@asynccontextmanager
+async def waiting() -> AsyncGenerator[None]:
+    """Around a wait for someone outside, within a step: gives the step's slot to others and stops its clock."""
+    slot = _current.get()
+    if slot is None:
+        yield
+        return
+    slot.leave()
+    try:
+        yield
+    except BaseException:
+        slot.abandon()
+        raise
+    await slot.rejoin()
+
+
+class _Execution:
+    def __init__(self, plan: Plan, call: Call, max_parallel: int, limits: _Bounds, watcher: Watcher) -> None:
+        self._plan = plan
+        self._call = call
+        self._limits = limits
+        self._watcher = watcher
+        self._outcomes: dict[int, Outcome] = {}
+        self._values: dict[int, JSON] = {}
+        self._missing: dict[int, int] = {}
+        self._ready: list[tuple[int, int]] = []
+        self._held: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+        self.returning: deque[tuple[str, int | None, anyio.Event]] = deque()
+        self.free = max_parallel
+        self.using: defaultdict[str, int] = defaultdict(int)
+        self._in_flight = 0
+        self.outside = 0
+        self._tasks: TaskGroup
+
+    async def run(self, finished: Mapping[int, Outcome]) -> dict[int, Outcome]:
+        self._outcomes = dict(finished)
+        self._values = {step_id: outcome.value for step_id, outcome in finished.items() if outcome.state == "succeeded"}
+        async with anyio.create_task_group() as self._tasks:
+            for step_id, outcome in finished.items():
+                if outcome.state != "succeeded":
+                    await self._skip_dependents(step_id, outcome)
+            for step in self._plan.steps:
+                if step.id not in self._outcomes:
+                    self._missing[step.id] = sum(needed not in self._values for needed in step.needs)
+                    if not self._missing[step.id]:
+                        self._enqueue(step.id)
+            self.dispatch()
+        return self._outcomes
+
+    def _enqueue(self, step_id: int) -> None:
+        heapq.heappush(self._ready, (-self._plan.height[step_id], step_id))
+
+    def dispatch(self) -> None:
+        for _ in range(len(self.returning)):
+            tool, at_once, turn = self.returning.popleft()
+            if self.free and (at_once is None or self.using[tool] < at_once):
+                self.free -= 1
+                self.using[tool] += 1
+                turn.set()
+            else:
+                self.returning.append((tool, at_once, turn))
+        while self.free and self._ready:
+            entry = heapq.heappop(self._ready)
+            step = self._plan.by_id[entry[1]]
+            at_once = self._limits(step).at_once
+            if at_once is not None and self.using[step.tool] >= at_once:
+                heapq.heappush(self._held[step.tool], entry)
+                continue
+            self.free -= 1
+            self.using[step.tool] += 1
+            self._in_flight += 1
+            self._tasks.start_soon(self._work, step)
+        if self._in_flight and self._in_flight == self.outside:
+            self._watcher.stalled()
+
+    def release_tool(self, tool: str) -> None:
+        self.using[tool] -= 1
+        if self._held[tool]:
+            heapq.heappush(self._ready, heapq.heappop(self._held[tool]))
+
+    async def _work(self, step: Step) -> None:
+        slot = _Slot(self, step, self._limits(step).at_once)
+        _current.set(slot)
+        outcome = await self._outcome(step, slot)
+        slot.close()
+        await self._settle(step, outcome)
+        self._in_flight -= 1
+        self.dispatch()
+
+    async def _settle(self, step: Step, outcome: Outcome) -> None:
+        self._outcomes[step.id] = outcome
+        await self._watcher.settled(step, outcome)
+        if outcome.state != "succeeded":
+            await self._skip_dependents(step.id, outcome)
+            return
+        self._values[step.id] = outcome.value
+        for after in self._plan.dependents[step.id]:
+            if after not in self._outcomes:
+                self._missing[after] -= 1
+                if not self._missing[after]:
+                    self._enqueue(after)
+
+    async def _skip_dependents(self, step_id: int, outcome: Outcome) -> None:
+        skipped = Outcome("skipped", error=f"it needs step {step_id}, which {_HOW[outcome.state]}")
+        queue = deque(self._plan.dependents[step_id])
+        while queue:
+            after = queue.popleft()
+            if after not in self._outcomes:
+                self._outcomes[after] = skipped
+                await self._watcher.settled(self._plan.by_id[after], skipped)
+                queue.extend(self._plan.dependents[after])
+
+    async def _outcome(self, step: Step, slot: "_Slot") -> Outcome:
+        try:
+            filled = fill(step.arguments, self._values)
+            assert isinstance(filled, Mapping)  # noqa: S101 - arguments are an object, and filling keeps the shape
+            arguments = await self._watcher.admit(step, filled)
+        except ToolError as error:
+            return Outcome("failed", error=str(error))
+        except Rejected as decision:
+            return Outcome("rejected", error=str(decision))
+        limits = self._limits(step)
+        attempt = 1
+        while True:
+            await self._watcher.started(step, arguments)
+            try:
+                with anyio.fail_after(limits.timeout) as slot.scope:
+                    value = await self._call(step, arguments)
+            except TimeoutError:
+                problem, transient = f"{step.tool} did not finish within {limits.timeout:g} s.", True
+            except Rejected as decision:
+                return Outcome("rejected", error=str(decision), attempts=attempt)
+            except Exception as failure:  # a failing tool is data: it must not stop its siblings
+                problem, transient = _describe(step, failure), getattr(failure, "transient", False)
+            else:
+                return Outcome("succeeded", value=value, attempts=attempt)
+            if not transient or attempt >= limits.attempts:
+                return Outcome("failed", error=problem, attempts=attempt)
+            delay = _BACKOFF * 2 ** (attempt - 1)
+            await self._watcher.retrying(step, problem, delay)
+            await anyio.sleep(delay)
+            attempt += 1
+
+
+class _Slot:
+    """One step's place among those that run. `leave` and `rejoin` bracket a wait for someone outside."""
+
+    def __init__(self, execution: _Execution, step: Step, at_once: int | None) -> None:
+        self._execution = execution
+        self._tool = step.tool
+        self._at_once = at_once
+        self._held = True
+        self._remaining = math.inf
+        self.scope: anyio.CancelScope | None = None
+
+    def leave(self) -> None:
+        if self.scope is not None:
+            self._remaining = self.scope.deadline - anyio.current_time()
+            self.scope.deadline = math.inf
+        self._execution.outside += 1
+        self._give_back()
+
+    async def rejoin(self) -> None:
+        turn = anyio.Event()
+        self._execution.outside -= 1
+        self._execution.returning.append((self._tool, self._at_once, turn))
+        self._execution.dispatch()
+        await turn.wait()
+        self._held = True
+        if self.scope is not None:
+            self.scope.deadline = anyio.current_time() + self._remaining
+
+    def abandon(self) -> None:
+        self._execution.outside -= 1
+
+    def close(self) -> None:
+        if self._held:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        self._held = False
+        self._execution.free += 1
+        self._execution.release_tool(self._tool)
+        self._execution.dispatch()
+
+
+_current: ContextVar[_Slot | None] = ContextVar("forethought_slot", default=None)
+
+_HOW: Mapping[str, str] = {
+    "failed": "failed",
+    "skipped": "was skipped",
+    "rejected": "was rejected",
+    "in_doubt": "is in doubt",
+}
+
+
+def _describe(step: Step, failure: Exception) -> str:
+    if isinstance(failure, ForethoughtError):
+        return str(failure)
+    return f"{step.tool} failed: {type(failure).__name__}: {failure}"

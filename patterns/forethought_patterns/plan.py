@@ -1,0 +1,152 @@
+"""The plan: a goal and a DAG of steps. Immutable, and valid as a graph from the moment it exists.
+
+Whether tools exist and arguments fit is judged in `validate`, since that needs a registry.
+"""
+
+__all__ = ["Plan", "Step", "graph_faults"]
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from forethought_patterns.references import find
+from forethought_tools import Fault, PlanError
+
+
+class Step(BaseModel):
+    """One unit of work: one tool, its arguments, what it depends on, what output is expected."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: Annotated[int, Field(ge=1, le=2**53)]
+    description: str = ""
+    tool: Annotated[str, Field(min_length=1)]
+    arguments: Mapping[str, JsonValue] = {}
+    depends_on: tuple[int, ...] = ()
+    expected_output: str = ""
+
+    @cached_property
+    def needs(self) -> tuple[int, ...]:
+        """The steps whose results must be there first: those declared, and those referred to."""
+        return tuple(sorted({*self.depends_on, *(reference.step for reference in find(self.arguments))}))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A goal and the steps that reach it. Every change is a new revision of the same plan.
+
+    Raises:
+        PlanError: the steps are not a DAG; all faults are in it.
+    """
+
+    goal: str
+    steps: tuple[Step, ...]
+    reasoning: str = ""
+    context: str = ""
+    revision: int = 1
+    by_id: Mapping[int, Step] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if faults := graph_faults(self.steps):
+            raise PlanError(faults)
+        object.__setattr__(self, "by_id", {step.id: step for step in self.steps})
+
+    @cached_property
+    def order(self) -> tuple[int, ...]:
+        """Step ids so that each comes after all that it needs."""
+        return tuple(TopologicalSorter({step.id: step.needs for step in self.steps}).static_order())
+
+    @cached_property
+    def dependents(self) -> Mapping[int, tuple[int, ...]]:
+        """For each step, the steps that need its result."""
+        found: dict[int, list[int]] = defaultdict(list)
+        for step in self.steps:
+            for needed in step.needs:
+                found[needed].append(step.id)
+        return {step.id: tuple(found[step.id]) for step in self.steps}
+
+    @cached_property
+    def depth(self) -> Mapping[int, int]:
+        """For each step, the length of the longest chain of steps that leads to it, from 0."""
+        depth: dict[int, int] = {}
+        for step_id in self.order:
+            depth[step_id] = max((depth[needed] + 1 for needed in self.by_id[step_id].needs), default=0)
+        return depth
+
+    @cached_property
+    def height(self) -> Mapping[int, int]:
+        """For each step, the length of the longest chain that waits for it. Higher ones are worth starting first."""
+        height: dict[int, int] = {}
+        for step_id in reversed(self.order):
+            height[step_id] = max((height[after] + 1 for after in self.dependents[step_id]), default=0)
+        return height
+
+    @cached_property
+    def levels(self) -> tuple[tuple[int, ...], ...]:
+        """Steps by depth. Only a picture: a step starts when its own inputs are ready, not when a level ends."""
+        levels: list[list[int]] = [[] for _ in range(max(self.depth.values()) + 1)]
+        for step in self.steps:
+            levels[self.depth[step.id]].append(step.id)
+        return tuple(map(tuple, levels))
+
+    @cached_property
+    def width(self) -> int:
+        """The size of the largest level: about how many steps can run at once."""
+        return max(map(len, self.levels))
+
+    @cached_property
+    def critical_path(self) -> tuple[int, ...]:
+        """The longest chain of steps; no number of workers finishes the plan sooner."""
+        path = [max(self.order, key=lambda step_id: self.height[step_id])]
+        while after := self.dependents[path[-1]]:
+            path.append(max(after, key=lambda step_id: self.height[step_id]))
+        return tuple(path)
+
+    @cached_property
+    def last(self) -> tuple[int, ...]:
+        """The steps whose results no other step refers to: what the plan is for. Mere order does not count."""
+        used = {reference.step for step in self.steps for reference in find(step.arguments)}
+        return tuple(step.id for step in self.steps if step.id not in used)
+
+
+def graph_faults(steps: Sequence[Step]) -> list[Fault]:
+    """Everything that keeps the steps from being a DAG: none at all, double ids, unknown dependencies, cycles."""
+    if not steps:
+        return [Fault("plan", "it has no steps", "Give at least one step")]
+    ids = Counter(step.id for step in steps)
+    faults = [
+        Fault(f"step {double}", f"{count} steps have the id {double}", "Give each step an id of its own")
+        for double, count in ids.items()
+        if count > 1
+    ]
+    known = ", ".join(map(str, sorted(ids))) if len(ids) <= 20 else f"{min(ids)} to {max(ids)}"
+    for step in steps:
+        referred = {reference.step: reference for reference in find(step.arguments)}
+        for needed in step.needs:
+            if needed in ids:
+                continue
+            how = f"it refers to {referred[needed]}" if needed in referred else f"it depends on step {needed}"
+            faults.append(Fault(f"step {step.id}", f"{how}, which is not in the plan", f"Known steps: {known}"))
+    return faults + _cycles(steps)
+
+
+def _cycles(steps: Iterable[Step]) -> list[Fault]:
+    edges = {step.id: set(step.needs) for step in steps}
+    faults: list[Fault] = []
+    while len(faults) < 10:
+        try:
+            TopologicalSorter(edges).prepare()
+        except CycleError as error:
+            cycle: list[int] = error.args[1]
+            chain = " -> ".join(map(str, cycle))
+            where = f"step {cycle[0]}" if len(cycle) == 2 else f"steps {', '.join(map(str, sorted(set(cycle))))}"
+            faults.append(Fault(where, f"they wait for each other: {chain}", "Drop one of these dependencies"))
+            edges[cycle[1]].discard(cycle[0])
+        else:
+            break
+    return faults

@@ -1,0 +1,122 @@
+"""References: `{{3}}` is the result of step 3, `{{3.items.0.name}}` a part of it, `\\{{` a plain `{{`.
+
+Text is read once, from left to right: what a reference brings in is never read again, so a tool's output cannot refer.
+"""
+
+__all__ = ["Reference", "fill", "find", "mistaken"]
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from forethought_tools import JSON, ToolError
+
+_TOKEN = re.compile(r"\\\{\{|\{\{\s*(?P<step>[0-9]{1,9})(?P<path>(?:\.[^.{}\[\]|]*[^.{}\[\]|\s])*)\s*\}\}")
+# Whatever else stands in double braces and holds a number was most probably meant as one.
+_MISTAKEN = re.compile(r"(?<!\\)\{\{([^{}]*[0-9][^{}]*)\}\}")
+_PARTS = re.compile(r"([0-9]{1,9})((?:\s*\.\s*[\w-]+|\s*\[[\w'\"-]+\])*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The result of a step, or the part of it that `path` leads to."""
+
+    step: int
+    path: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return "{{" + ".".join([str(self.step), *self.path]) + "}}"
+
+
+def find(value: JSON) -> set[Reference]:
+    """All references inside a value."""
+    return {_reference(token) for text in _texts(value) for token in _TOKEN.finditer(text) if token["step"]}
+
+
+def mistaken(value: JSON) -> list[tuple[str, str]]:
+    """What was probably meant as a reference, such as `{{step_3}}`, with the form that would be one."""
+    return [
+        (found[0], _suggested(found[1]))
+        for text in _texts(value)
+        for found in _MISTAKEN.finditer(text)
+        if not _TOKEN.fullmatch(found[0])
+    ]
+
+
+def _suggested(inside: str) -> str:
+    parts = _PARTS.search(inside)
+    path = re.findall(r"[\w-]+", parts[2]) if parts else []
+    return str(Reference(int(parts[1]), tuple(path))) if parts else "{{1}}"
+
+
+def fill(value: JSON, results: Mapping[int, JSON]) -> JSON:
+    """Put results in the place of references.
+
+    A text that is exactly one reference becomes the referenced value, with its type; inside a longer text
+    the value is rendered: text as it is, anything else as JSON.
+
+    Raises:
+        ToolError: a reference leads to something that the result does not have.
+    """
+
+    def text(source: str) -> JSON:
+        whole = _TOKEN.fullmatch(source.strip())
+        if whole and whole["step"]:
+            return _look_up(_reference(whole), results)
+        return _TOKEN.sub(
+            lambda token: _render(_look_up(_reference(token), results)) if token["step"] else "{{", source
+        )
+
+    return _map_texts(value, text)
+
+
+def _reference(token: re.Match[str]) -> Reference:
+    return Reference(int(token["step"]), tuple(part.strip() for part in token["path"].split(".")[1:]))
+
+
+def _look_up(reference: Reference, results: Mapping[int, JSON]) -> JSON:
+    value = results[reference.step]
+    for depth, key in enumerate(reference.path):
+        here = Reference(reference.step, reference.path[:depth])
+        if isinstance(value, Mapping):
+            if key not in value:
+                raise ToolError(f"{reference} leads nowhere: {here} has {_listed(value)}, but no {key!r}.")
+            value = value[key]
+        elif isinstance(value, Sequence) and not isinstance(value, str):
+            if not key.isdecimal() or int(key) >= len(value):
+                raise ToolError(f"{reference} leads nowhere: {here} is a list of {len(value)}, and has no {key!r}.")
+            value = value[int(key)]
+        else:
+            raise ToolError(f"{reference} leads nowhere: {here} is a plain value without parts, so it has no {key!r}.")
+    return value
+
+
+def _listed(names: Mapping[str, JSON]) -> str:
+    shown = ", ".join(repr(name) for name in list(names)[:12])
+    return shown + (f" and {len(names) - 12} more" if len(names) > 12 else "") or "nothing"
+
+
+def _render(value: JSON) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _texts(value: JSON) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from _texts(part)
+    elif isinstance(value, Sequence):
+        for part in value:
+            yield from _texts(part)
+
+
+def _map_texts(value: JSON, change: Callable[[str], JSON]) -> JSON:
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, Mapping):
+        return {key: _map_texts(part, change) for key, part in value.items()}
+    if isinstance(value, Sequence):
+        return [_map_texts(part, change) for part in value]
+    return value

@@ -1,0 +1,110 @@
+"""From raw steps to a `Plan`: every fault is found at once, each with its mend, so that one repair is enough."""
+
+__all__ = ["advice", "parse_plan"]
+
+from collections.abc import Mapping, Sequence
+
+from pydantic import ValidationError
+
+from forethought_patterns.plan import Plan, Step, graph_faults
+from forethought_patterns.references import find, mistaken
+from forethought_tools import JSON, Fault, PlanError, Registry, SchemaFault
+
+MAX_STEPS = 10_000
+_SHOWN_FAULTS = 50
+
+
+def parse_plan(
+    goal: str,
+    steps: Sequence[JSON],
+    tools: Registry,
+    *,
+    context: str = "",
+    reasoning: str = "",
+    revision: int = 1,
+) -> Plan:
+    """Read steps in the wire format and judge them as a whole.
+
+    Raises:
+        PlanError: with every fault: shape, ids, dependencies, cycles, tools, arguments, references.
+    """
+    if len(steps) > MAX_STEPS:
+        raise PlanError([Fault("plan", f"it has {len(steps)} steps", f"Give at most {MAX_STEPS}")])
+    faults: list[Fault] = []
+    parsed: list[Step] = []
+    for position, raw in enumerate(steps, 1):
+        try:
+            parsed.append(Step.model_validate(raw))
+        except ValidationError as error:
+            faults += _shape_faults(position, raw, error)
+    for step in parsed:
+        faults += _tool_faults(step, tools)
+    # A step that could not be read may be the very one that others depend on: judge the graph of what is whole.
+    if len(parsed) == len(steps):
+        faults += graph_faults(parsed)
+    if faults:
+        raise PlanError(faults[:_SHOWN_FAULTS])
+    return Plan(goal=goal, steps=tuple(parsed), reasoning=reasoning, context=context, revision=revision)
+
+
+def advice(plan: Plan) -> list[str]:
+    """What could be better, though the plan is valid."""
+    found: list[str] = []
+    vague = [str(step.id) for step in plan.steps if not step.expected_output.strip()]
+    if vague and len(vague) < len(plan.steps):
+        found.append(f"Steps without expected_output cannot be judged: {', '.join(vague[:10])}.")
+    crowded = [str(step.id) for step in plan.steps if step.description.count(" and ") + step.description.count(";") > 2]
+    if crowded:
+        found.append(f"These steps seem to hold several: {', '.join(crowded[:10])}. One step, one call.")
+    if len(plan.steps) > 50:
+        found.append(f"{len(plan.steps)} steps are many: a person must still be able to read the plan.")
+    return found
+
+
+def _shape_faults(position: int, raw: JSON, error: ValidationError) -> list[Fault]:
+    step_id = raw.get("id") if isinstance(raw, Mapping) else None
+    where = f"step {step_id}" if isinstance(step_id, int) else f"the step at position {position}"
+    known = ", ".join(Step.model_fields)
+    faults: dict[str, Fault] = {}
+    for problem in error.errors(include_url=False, include_context=False, include_input=False):
+        name = str(problem["loc"][0]) if problem["loc"] else ""
+        if problem["type"] == "extra_forbidden":
+            faults[name] = Fault(where, f"unknown field {name!r}", f"A step has: {known}")
+        elif problem["type"] == "missing":
+            faults[name] = Fault(where, f"field {name!r} is missing", f"Add {name!r}")
+        else:
+            what = f"field {name!r}: {problem['msg']}" if name else problem["msg"]
+            faults.setdefault(name, Fault(where, what, f"A step is an object with: {known}"))
+    return list(faults.values())
+
+
+def _tool_faults(step: Step, tools: Registry) -> list[Fault]:
+    where = f"step {step.id}"
+    faults = [
+        Fault(where, f"{wrong} is not a reference", f"Write {right} to refer to a result, or \\{wrong} for plain text")
+        for wrong, right in mistaken(step.arguments)
+    ]
+    if step.tool not in tools:
+        near = tools.nearest(step.tool)
+        mend = f"Did you mean {' or '.join(near)}?" if near else f"Known tools: {', '.join(t.name for t in tools)}"
+        return [*faults, Fault(where, f"there is no tool {step.tool!r}", mend)]
+    unfit = [fault for fault in tools.faults(step.tool, step.arguments) if not _hidden_by_reference(fault)]
+    return faults + [Fault(where, fault.at("arguments"), _mend(step.tool, fault, tools)) for fault in unfit]
+
+
+def _hidden_by_reference(fault: SchemaFault) -> bool:
+    """Only the run can tell what a reference brings; but a reference inside a longer text is always text."""
+    value = fault.instance
+    if not isinstance(value, str) or not find(value):
+        return False
+    whole = value.strip().startswith("{{") and value.strip().endswith("}}") and value.count("{{") == 1
+    return whole or fault.rule != "type"
+
+
+def _mend(tool: str, fault: SchemaFault, tools: Registry) -> str:
+    known = tools.get(tool)
+    properties = known.parameters.get("properties") if known else None
+    names = ", ".join(properties) if isinstance(properties, Mapping) and properties else "no arguments"
+    if fault.rule in ("required", "additionalProperties"):
+        return f"{tool} takes: {names}"
+    return f"See the schema of {tool}: {str(fault.schema)[:200]}"

@@ -1,0 +1,111 @@
+"""The only place that wires: settings to store, models, tools and runs; and those to an MCP server."""
+
+__all__ = ["App", "Records", "open_app", "open_records", "open_store", "tools_for"]
+
+import json
+import re
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+from forethought.models import Models
+from forethought.owners import Owner
+from forethought.runs import Records, Runs
+from forethought.settings import SECRET_VARIABLES, Settings
+from forethought.store import Store
+from forethought_tools import Registry, ToolError
+from forethought_tools.builtin import builtin
+from forethought_tools.folders import Folders
+
+_FILE_NAME = re.compile(r"(?<![\w/.@:])(?:[\w-]+/)*[\w-]+(?:\.[\w-]+)*\.[A-Za-z]\w{0,7}(?![\w/])")
+_NEW_ENDINGS = frozenset(
+    {"cfg", "conf", "css", "csv", "htm", "html", "ini", "json", "jsonl", "log", "md", "py", "rst", "sh", "sql"}
+    | {"svg", "tex", "toml", "tsv", "txt", "xml", "yaml", "yml"}
+)
+_PREVIEW_LINES = 3
+_PREVIEW_CHARACTERS = 400
+
+
+@dataclass(frozen=True)
+class App:
+    """Everything that one serving process holds."""
+
+    settings: Settings
+    runs: Runs
+    folders: Folders
+    models: Models
+
+    def named_files(self, goal: str) -> tuple[Mapping[str, str], list[str]]:
+        """The first lines of the files that a goal names, and the names that do not exist yet."""
+        previews: dict[str, str] = {}
+        new: list[str] = []
+        for name in dict.fromkeys(_FILE_NAME.findall(goal)):
+            try:
+                with self.folders.open(name) as file:
+                    head = file.read(_PREVIEW_CHARACTERS)
+            except (ToolError, OSError):
+                # example.org is no file to be written; neither is "e.g".
+                if name.rpartition(".")[2].lower() in _NEW_ENDINGS:
+                    new.append(name)
+            else:
+                text = "" if b"\0" in head else head.decode("utf-8", "replace")
+                previews[name] = "".join(text.splitlines(keepends=True)[:_PREVIEW_LINES])
+        return previews, new
+
+
+def tools_for(settings: Settings) -> Registry:
+    """The tools that plans may use."""
+    return builtin(
+        Folders(settings.folders),
+        mailbox=settings.mailbox,
+        searxng_url=settings.searxng_url,
+        allow_private=settings.allow_private,
+        hidden_variables=SECRET_VARIABLES,
+    )
+
+
+@asynccontextmanager
+async def open_app(settings: Settings) -> AsyncGenerator[App]:
+    """Open the journal and drive runs, until left."""
+    store = open_store(settings)
+    owner = Owner(settings.home)
+    models = Models(settings)
+    runs = Runs(
+        store,
+        tools_for(settings),
+        models,
+        owner,
+        folders=[str(folder) for folder in settings.folders],
+        max_parallel=settings.max_parallel,
+    )
+    try:
+        async with runs.serving():
+            yield App(settings, runs, Folders(settings.folders), models)
+    finally:
+        await models.aclose()
+        owner.close()
+        store.close()
+
+
+def open_store(settings: Settings) -> Store:
+    """The journal, with every secret kept out of it."""
+
+    # As it is, and as it stands inside JSON.
+    forms = {form for secret in settings.secrets for form in (secret, json.dumps(secret, ensure_ascii=False)[1:-1])}
+
+    def redact(text: str) -> str:
+        for form in forms:
+            text = text.replace(form, "[secret]")
+        return text
+
+    return Store(settings.database, redact=redact)
+
+
+@contextmanager
+def open_records(settings: Settings) -> Generator[Records]:
+    """The journal and the tools' risks, for looking only."""
+    store = open_store(settings)
+    try:
+        yield Records(store, tools_for(settings))
+    finally:
+        store.close()

@@ -1,0 +1,118 @@
+"""The `forethought` command: serve, run, runs, show, decide, doctor, model. Each is imported when it is used."""
+
+__all__ = ["main", "parser"]
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+
+from forethought import __version__
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Exit status: 0 done, 1 not done, 2 wrong usage or setting, 3 a person is needed."""
+    from forethought_tools import ForethoughtError, SettingsError
+
+    options = parser().parse_args(arguments)
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(message)s")
+    try:
+        return _command(options)
+    except SettingsError as error:
+        print(f"forethought: {error}", file=sys.stderr)
+        return 2
+    except ForethoughtError as error:
+        print(f"forethought: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("forethought: interrupted", file=sys.stderr)
+        return 130
+
+
+def _command(options: argparse.Namespace) -> int:
+    from forethought.settings import Settings
+
+    settings = Settings.read(folders=getattr(options, "folder", ()), model=getattr(options, "model", None))
+    match options.command:
+        case "serve":
+            from forethought.surface.server import build_server
+
+            build_server(settings).run("stdio")
+            return 0
+        case "run":
+            from forethought.cli.run import run
+
+            return run(
+                settings,
+                options.goal,
+                resume=options.resume,
+                yes=options.yes,
+                max_parallel=options.max_parallel,
+            )
+        case "runs":
+            from forethought.cli.records import runs
+
+            return runs(settings)
+        case "show":
+            from forethought.cli.records import show
+
+            return show(settings, options.id, journal=options.journal)
+        case "decide":
+            from forethought.cli.decide import decide
+
+            return decide(settings, options.id)
+        case "doctor":
+            from forethought.cli.doctor import doctor
+
+            return doctor(settings)
+        case _:
+            from forethought.cli.fetch import fetch
+
+            return fetch(settings, options.name, source=options.file)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every command and its options."""
+    top = argparse.ArgumentParser(
+        prog="forethought",
+        description="A planning engine for MCP clients: plans, parallel execution, human approval.",
+    )
+    top.add_argument("--version", action="version", version=f"forethought {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    working = argparse.ArgumentParser(add_help=False)
+    working.add_argument(
+        "--folder",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="a folder that tools may use; may be given again",
+    )
+    working.add_argument("--model", metavar="MODEL", help="host, local, local:NAME, or a model name at the endpoint")
+
+    commands.add_parser("serve", parents=[working], help="serve MCP on standard input and output")
+
+    run = commands.add_parser("run", parents=[working], help="plan a goal, run the plan, ask before anything risky")
+    run.add_argument("goal", nargs="?", help="what you want, in your words")
+    run.add_argument("--resume", metavar="ID", help="go on with a run instead")
+    run.add_argument("--yes", action="store_true", help="run the plan without asking; risky steps still ask")
+    run.add_argument("--max-parallel", type=int, metavar="N", help="steps at once (default 8)")
+
+    commands.add_parser("runs", help="list recent runs")
+
+    show = commands.add_parser("show", help="show a plan or a run")
+    show.add_argument("id", help="a plan's or a run's id")
+    show.add_argument("--journal", action="store_true", help="everything the run did, one JSON object a line")
+
+    decide = commands.add_parser("decide", help="approve or reject what waits for a person")
+    decide.add_argument("id", nargs="?", help="a run's id; without it, all runs")
+
+    commands.add_parser("doctor", help="say what was found, and how to mend what is missing")
+
+    model = commands.add_parser("model", help="the embedded model").add_subparsers(
+        dest="action", required=True, metavar="ACTION"
+    )
+    fetch = model.add_parser("fetch", help="bring the embedded model's file, once")
+    fetch.add_argument("name", nargs="?", help="which model (default: qwen2.5-coder-1.5b)")
+    fetch.add_argument("--file", metavar="PATH", help="a file that you have already")
+    return top

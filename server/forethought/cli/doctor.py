@@ -1,0 +1,67 @@
+"""`forethought doctor`: what was found, and how to mend what is missing."""
+
+__all__ = ["doctor"]
+
+import os
+import platform
+from importlib.metadata import version
+from importlib.util import find_spec
+from urllib.parse import urlsplit
+
+from rich.markup import escape
+
+from forethought import __version__
+from forethought.app import open_store, tools_for
+from forethought.cli.terminal import console
+from forethought.models import Models
+from forethought.models.fetch import catalogue, present
+from forethought.settings import Settings
+from forethought_tools import Risk, StoreError
+
+
+def doctor(settings: Settings) -> int:
+    """Print the state of everything that forethought needs. Returns 1 if something must be mended."""
+    ok = True
+    _line("forethought", f"{__version__}, Python {platform.python_version()}, mcp {version('mcp')}")
+    spec, why = Models(settings).chosen
+    _line("model", f"{spec}: {why}")
+    for role, name in settings.role_models.items():
+        _line("", f"{role}: {name}")
+    _line("embedded", _embedded(settings))
+    if settings.folders:
+        for folder in settings.folders:
+            writable = "" if os.access(folder, os.W_OK) else " (read only)"
+            _line("folder", f"{folder}{writable}")
+    else:
+        ok = False
+        _line("folder", "none: file tools can do nothing. Mend: --folder DIR, or FORETHOUGHT_FOLDERS")
+    try:
+        open_store(settings).close()
+        _line("journal", str(settings.database))
+    except (StoreError, OSError) as error:
+        ok = False
+        _line("journal", f"{error} Mend: set FORETHOUGHT_HOME to a folder that can be written")
+    registry = tools_for(settings)
+    for risk in Risk:
+        _line(f"tools {risk}", ", ".join(tool.name for tool in registry if tool.risk == risk))
+    _line(
+        "web search",
+        f"SearXNG at {urlsplit(settings.searxng_url).hostname}" if settings.searxng_url else "public engines (ddgs)",
+    )
+    mail = settings.mailbox
+    _line(
+        "mail",
+        f"{mail.sender} through {mail.host}" if mail else "none: send_email needs FORETHOUGHT_SMTP_URL",
+    )
+    return 0 if ok else 1
+
+
+def _embedded(settings: Settings) -> str:
+    if find_spec("xllamacpp") is None:
+        return "not installed. pip install 'forethought[local]' brings a model that needs no key"
+    fetched = [name for name, model in catalogue().items() if present(settings.home, model)]
+    return f"fetched: {', '.join(fetched)}" if fetched else "installed, no model fetched. Mend: forethought model fetch"
+
+
+def _line(name: str, text: str) -> None:
+    console.print(f"[bold]{name:<12}[/] {escape(text)}", soft_wrap=True)

@@ -1,0 +1,69 @@
+"""`forethought runs` and `forethought show`: what the journal holds. Reads only; needs no server."""
+
+__all__ = ["runs", "show"]
+
+import time
+from collections.abc import Mapping
+from typing import cast
+
+from rich.markup import escape
+from rich.table import Table
+
+from forethought.app import open_records
+from forethought.cli.terminal import console, plan_table, styled
+from forethought.settings import Settings
+from forethought.store import Store
+from forethought.surface.views import inline, plan_view, run_view, text_of
+from forethought_tools import JSON
+
+
+def runs(settings: Settings) -> int:
+    """List recent runs, newest first."""
+    with open_records(settings) as reading:
+        rows = [row for row in reading.store.runs(limit=50) if row.kind == "plan"]
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for heading in ("run", "plan", "state", "started", "goal"):
+            table.add_column(heading, no_wrap=True, overflow="ellipsis" if heading == "goal" else "fold")
+        for row in rows:
+            started = time.strftime("%Y-%m-%d %H:%M", time.localtime(row.created))
+            goal = reading.store.plan(row.plan).goal
+            table.add_row(row.id, row.plan, styled(row.state), started, escape(goal[:80]))
+    console.print(table if rows else "No runs yet. forethought run GOAL makes the first.")
+    return 0
+
+
+def show(settings: Settings, some_id: str, *, journal: bool) -> int:
+    """Show a plan or a run, or everything that a run did."""
+    with open_records(settings) as reading:
+        store = reading.store
+        ran = [store.run(some_id)] if some_id.startswith("run_") else store.runs(plan=some_id, limit=100)
+        if journal:
+            for run in reversed(ran):
+                _print_journal(store, run.id)
+            return 0
+        if ran and ran[0].kind == "plan":
+            view = run_view(reading, ran[0], steps="full", page=None)
+        else:
+            view = plan_view(reading, store.plan(some_id), steps="full", page=None)
+    steps = view.pop("steps", ())
+    console.print(escape(text_of(view)))
+    if isinstance(steps, list):
+        listed = cast("list[Mapping[str, JSON]]", steps)
+        console.print(plan_table(listed))
+        for step in listed:
+            _print_step(step)
+    return 0
+
+
+def _print_step(step: Mapping[str, JSON]) -> None:
+    lines = [f"{step['id']}. {step['tool']} {inline(step['arguments'])}"]
+    lines += [f"   {name}: {inline(step[name])}" for name in ("result", "error") if name in step]
+    console.print(f"[dim]{escape(chr(10).join(lines))}[/]", soft_wrap=True)
+
+
+def _print_journal(store: Store, run_id: str) -> None:
+    after = 0
+    while entries := store.journal(run_id, after=after):
+        for entry in entries:
+            print(entry.line())
+        after = entries[-1].seq

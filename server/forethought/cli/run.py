@@ -1,0 +1,194 @@
+"""`forethought run GOAL`: an MCP client of our own server, in one process: plan, look, run, decide, answer."""
+
+__all__ = ["run"]
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import anyio
+import anyio.to_thread
+from mcp.client import Client, ClientRequestContext
+from mcp.shared.exceptions import MCPError
+from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult, Implementation, TextContent
+from rich.live import Live
+from rich.markup import escape
+from rich.panel import Panel
+from rich.text import Text
+
+from forethought import __version__
+from forethought.cli.terminal import ask_person, console, errors, is_person, plan_table, styled
+from forethought.models import NO_MODEL, Models
+from forethought.settings import Settings
+from forethought.surface.server import build_server
+from forethought_tools import ForethoughtError, SettingsError
+
+_STATUS = {"succeeded": 0, "waiting": 3}
+
+
+def run(settings: Settings, goal: str | None, *, resume: str | None, yes: bool, max_parallel: int | None) -> int:
+    """Plan a goal and run the plan, or go on with a run. Returns the exit status."""
+    if (goal is None) == (resume is None):
+        raise SettingsError("run takes either a goal or --resume ID.")
+    session = _Session(settings, yes=yes, max_parallel=max_parallel)
+    try:
+        return anyio.run(session.resume, resume) if resume else anyio.run(session.plan_and_run, goal or "")
+    except BaseExceptionGroup as group:
+        # The client's task group wraps whatever leaves it.
+        raise _first(group) from None
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error = group.exceptions[0]
+    if isinstance(error, BaseExceptionGroup):
+        return _first(cast("BaseExceptionGroup[BaseException]", error))
+    return ForethoughtError(str(error)) if isinstance(error, MCPError) else error
+
+
+class _Session:
+    def __init__(self, settings: Settings, *, yes: bool, max_parallel: int | None) -> None:
+        self._settings = settings
+        self._yes = yes
+        self._max_parallel = max_parallel
+        self._live: Live | None = None
+        self._asking = anyio.Lock()  # several gates may be open: one question at a time
+        self._client = Client(
+            build_server(settings),
+            elicitation_callback=self._elicit if is_person() else None,
+            client_info=Implementation(name="a person at `forethought run`,", version=__version__),
+        )
+
+    async def plan_and_run(self, goal: str) -> int:
+        models = Models(self._settings)
+        spec, why = models.chosen
+        if spec == "host":
+            raise ForethoughtError(f"A goal needs a model that can plan. {NO_MODEL}")
+        console.print(f"[dim]model   {escape(spec)} ({escape(why)})[/]", soft_wrap=True)
+        console.print(
+            f"[dim]folders {escape(', '.join(map(str, self._settings.folders)) or 'none')}[/]\n", soft_wrap=True
+        )
+        async with self._client:
+            with console.status("Planning. A small model on a small machine takes a minute ..."):
+                plan = await self._planned(goal)
+            await self._show_plan(plan)
+            if not await self._agreed():
+                console.print(f"Not run. Later: forethought run --resume {plan['plan_id']}")
+                return 3
+            return await self._execute(str(plan["plan_id"]))
+
+    async def resume(self, some_id: str) -> int:
+        async with self._client:
+            plan_id = some_id
+            if some_id.startswith("run_"):
+                plan_id = str((await self._read(f"run://{some_id}"))["plan_id"])
+            return await self._execute(plan_id)
+
+    async def _planned(self, goal: str) -> Mapping[str, Any]:
+        view = await self._call("create_plan", {"goal": goal})
+        while view["status"] == "running":
+            view = await self._call("report", {"run_id": view["run_id"], "answers": []})
+        if view["status"] != "ready":
+            raise ForethoughtError(f"No plan could be made. {view.get('error', '')}")
+        return view
+
+    async def _show_plan(self, plan: Mapping[str, Any]) -> None:
+        whole = await self._read(f"plan://{plan['plan_id']}")
+        console.print(f"[bold]Plan {plan['plan_id']}[/]: {escape(plan['shape'])}")
+        console.print(plan_table(whole["steps"]))
+        for step in whole["steps"]:
+            arguments = json.dumps(step["arguments"], ensure_ascii=False)
+            console.print(f"[dim]  {step['id']}. {escape(arguments[:300])}[/]", soft_wrap=True)
+        console.print(f"risk: {escape(plan['risk'])}")
+        for line in plan.get("advice", ()):
+            console.print(f"[yellow]note: {escape(line)}[/]")
+        console.print()
+
+    async def _agreed(self) -> bool:
+        if self._yes:
+            return True
+        if not is_person():
+            errors.print("This is not a terminal, so nobody can be asked whether to run the plan. --yes runs it.")
+            return False
+        typed = await anyio.to_thread.run_sync(input, "Run this plan? [Y/n] ", abandon_on_cancel=True)
+        return typed.strip().lower() in ("", "y", "yes")
+
+    async def _execute(self, plan_id: str) -> int:
+        arguments: dict[str, Any] = {"plan_id": plan_id}
+        if self._max_parallel:
+            arguments["max_parallel"] = self._max_parallel
+
+        async def progress(progress: float, total: float | None, message: str | None) -> None:  # noqa: ARG001
+            if self._live:
+                whole = await self._call("get_plan", {"plan_id": plan_id, "view": "full"})
+                self._live.update(plan_table(whole.get("steps", ())))
+
+        with Live(console=console, refresh_per_second=8, auto_refresh=is_person()) as self._live:
+            view: Mapping[str, Any] = {"status": "running"}
+            while view["status"] == "running":
+                view = _view(await self._client.call_tool("execute_plan", arguments, progress_callback=progress))
+            whole = await self._call("get_plan", {"plan_id": plan_id, "view": "full"})
+            self._live.update(plan_table(whole.get("steps", ())))
+        self._live = None
+        self._show_end(view)
+        return _STATUS.get(str(view["status"]), 1)
+
+    def _show_end(self, view: Mapping[str, Any]) -> None:
+        console.print(f"\nrun {view['run_id']}: {styled(str(view['status']))} ({escape(str(view['progress']))})")
+        if "error" in view:
+            console.print(f"[red]{escape(view['error'])}[/]")
+        for name, value in view.get("answer", {}).items():
+            self._show_answer(name, value)
+        if "usage" in view:
+            console.print(f"[dim]{escape(str(view['usage']))}[/]")
+        if view["status"] == "waiting":
+            console.print(escape(str(view["next"])), soft_wrap=True)
+        recorded = f"recorded in {self._settings.database}; forethought show {view['run_id']} --journal"
+        console.print(f"[dim]{escape(recorded)}[/]", soft_wrap=True)
+
+    def _show_answer(self, name: str, value: Any) -> None:
+        written = self._written(value)
+        text = written if written is not None else value if isinstance(value, str) else json.dumps(value, indent=1)
+        title = name if written is None else f"{name}: {cast('Mapping[str, Any]', value)['path']}"
+        console.print(Panel(Text(text[:3000]), title=escape(title), title_align="left", border_style="green"))
+
+    def _written(self, value: Any) -> str | None:
+        """What a step wrote, if it wrote a text file: that is what the person wants to see."""
+        shown: Mapping[str, Any] = cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
+        path = shown.get("path")
+        if not isinstance(path, str):
+            return None
+        for folder in self._settings.folders:
+            if (file := folder / path).is_file():
+                return Path(file).read_text(encoding="utf-8", errors="replace")
+        return None
+
+    async def _elicit(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        del context
+        async with self._asking:
+            if self._live:
+                self._live.stop()
+            decision = await anyio.to_thread.run_sync(ask_person, params.message, abandon_on_cancel=True)
+            if self._live:
+                self._live.start()
+        if decision is None:
+            return ElicitResult(action="cancel")
+        content: dict[str, Any] = {
+            "decision": "approve" if decision.approved else "reject",
+            "reason": decision.reason,
+        }
+        return ElicitResult(action="accept", content=content)
+
+    async def _read(self, uri: str) -> Mapping[str, Any]:
+        (content,) = (await self._client.read_resource(uri)).contents
+        return cast("Mapping[str, Any]", json.loads(getattr(content, "text", "{}")))
+
+    async def _call(self, name: str, arguments: dict[str, Any]) -> Mapping[str, Any]:
+        return _view(await self._client.call_tool(name, arguments))
+
+
+def _view(result: CallToolResult) -> Mapping[str, Any]:
+    if result.is_error or result.structured_content is None:
+        first = result.content[0] if result.content else None
+        raise ForethoughtError(first.text if isinstance(first, TextContent) else "The server returned no result.")
+    return cast("Mapping[str, Any]", result.structured_content)

@@ -1,0 +1,88 @@
+"""Which model answers which role. The choice is automatic, and can say why it was made."""
+
+__all__ = ["Models"]
+
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+from forethought.settings import Settings
+from forethought_patterns import Model
+from forethought_tools import Role, SettingsError
+
+DEFAULT_EMBEDDED = "qwen2.5-coder-1.5b"
+DEFAULT_ENDPOINT_MODEL = "gpt-5.4-mini"
+
+NO_MODEL = (
+    "No model of our own: questions to a model become work orders for the calling agent. To change that, set"
+    " FORETHOUGHT_BASE_URL and FORETHOUGHT_MODEL (any OpenAI-compatible endpoint), or FORETHOUGHT_API_KEY, or"
+    " install forethought[local] and run `forethought model fetch` (1.1 GB, once)."
+)
+
+
+@dataclass
+class Models:
+    """The models of this process, made when first asked for. `None` stands for host mode."""
+
+    settings: Settings
+    _made: dict[str, Model | None] = field(default_factory=dict[str, Model | None])
+
+    def for_role(self, role: str) -> Model | None:
+        """The model that plays this role, or none: then the question becomes a work order."""
+        spec = self.settings.role_models.get(Role(role), "") or self.chosen[0]
+        if spec not in self._made:
+            self._made[spec] = self._make(spec)
+        return self._made[spec]
+
+    @property
+    def chosen(self) -> tuple[str, str]:
+        """The model for all roles that have none of their own, and why it was chosen."""
+        settings = self.settings
+        if settings.model:
+            return settings.model, "FORETHOUGHT_MODEL or --model names it"
+        if settings.base_url or settings.api_key:
+            which = "FORETHOUGHT_BASE_URL" if settings.base_url else "an API key"
+            return (
+                DEFAULT_ENDPOINT_MODEL,
+                f"{which} is set and FORETHOUGHT_MODEL is not, so the default model is used",
+            )
+        if find_spec("xllamacpp") is None:
+            return "host", NO_MODEL
+        if not self._fetched(DEFAULT_EMBEDDED):
+            return "host", f"forethought[local] is installed, but its model is not fetched yet. {NO_MODEL}"
+        return f"local:{DEFAULT_EMBEDDED}", "forethought[local] is installed and its model is fetched"
+
+    async def aclose(self) -> None:
+        """End the child processes and connections of every model."""
+        for model in self._made.values():
+            close = getattr(model, "aclose", None)
+            if close is not None:
+                await close()
+        self._made.clear()
+
+    def _make(self, spec: str) -> Model | None:
+        # Each adapter is imported when it is needed: start-up must stay as fast as that of an empty server.
+        kind, _, rest = spec.partition(":")
+        if spec == "host":
+            return None
+        if kind == "local":
+            from forethought.models.fetch import catalogue, model_file
+            from forethought.models.local import LocalModel
+
+            known = catalogue()
+            name = rest or DEFAULT_EMBEDDED
+            if name not in known:
+                raise SettingsError(f"FORETHOUGHT_MODEL: no embedded model {name!r}. Known: {', '.join(known)}.")
+            return LocalModel(name=name, file=model_file(self.settings.home, known[name]))
+        if kind == "scripted":
+            from forethought.models.scripted import ScriptedModel
+
+            return ScriptedModel.from_file(Path(rest))
+        from forethought.models.openai import OpenAIModel
+
+        return OpenAIModel(model=spec, base_url=self.settings.base_url, api_key=self.settings.api_key or "none")
+
+    def _fetched(self, name: str) -> bool:
+        from forethought.models.fetch import catalogue, present
+
+        return present(self.settings.home, catalogue()[name])

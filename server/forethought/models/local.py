@@ -1,0 +1,222 @@
+"""The embedded model: a child process serves it, and an `OpenAIModel` asks it, like any other endpoint.
+
+A child, because standard output belongs to MCP, and because native code that crashes must crash alone.
+"""
+
+__all__ = ["LocalModel"]
+
+import importlib.util
+import json
+import os
+import secrets
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import anyio
+from anyio.abc import Process
+from anyio.streams.buffered import BufferedByteReceiveStream
+
+from forethought.models.openai import OpenAIModel
+from forethought.models.serve import KEY_VARIABLE
+from forethought_patterns.ports import Answer
+from forethought_tools import ModelError, Question
+
+_GRACE = 5.0  # seconds from terminate to kill
+
+
+@dataclass(frozen=True)
+class _Child:
+    process: Process
+    model: OpenAIModel
+    log: IO[bytes]
+
+
+class LocalModel:
+    """A model file on this machine. Its process starts with the first question, and again if it has died.
+
+    It answers one question at a time: one takes all cores. `timeout` does not count the queue.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        file: Path,
+        timeout: float = 300,
+        max_tokens: int = 1024,
+        start_timeout: float = 120,
+    ) -> None:
+        self._name = name
+        self._file = file
+        self._timeout = timeout
+        self._max_tokens = max_tokens
+        self._start_timeout = start_timeout
+        self._child: _Child | None = None
+        self._closed = False
+        self._turn = anyio.Lock()
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def lean(self) -> bool:
+        return True
+
+    @property
+    def pid(self) -> int | None:
+        """The process that serves the model, while there is one."""
+        return self._child.process.pid if self._child else None
+
+    async def answer(self, question: Question) -> Answer:
+        return await self._ask(lambda model: model.answer(question))
+
+    async def verdict(self, question: Question) -> Answer:
+        return await self._ask(lambda model: model.verdict(question))
+
+    async def aclose(self) -> None:
+        """End the child for good: no question is answered after this."""
+        self._closed = True
+        child, self._child = self._child, None
+        if child is not None:
+            await _end(child)
+
+    async def _ask(self, ask: Callable[[OpenAIModel], Awaitable[Answer]]) -> Answer:
+        async with self._turn:
+            child = await self._running()
+            try:
+                with anyio.fail_after(self._timeout):
+                    return await ask(child.model)
+            except TimeoutError:
+                raise ModelError(
+                    f"{self._name} did not answer within {self._timeout:g} s on this machine."
+                    " Ask for less, or set FORETHOUGHT_BASE_URL and FORETHOUGHT_MODEL to a faster endpoint.",
+                    transient=True,
+                ) from None
+            except ModelError as error:
+                if self._closed:
+                    raise self._over() from None
+                if error.transient and await _is_gone(child):
+                    raise self._failed("ended in the middle of a question", child.log) from None
+                raise
+
+    async def _running(self) -> _Child:
+        if self._child is not None and self._child.process.returncode is not None:
+            dead, self._child = self._child, None
+            await _end(dead)
+        if self._closed:
+            raise self._over()
+        if self._child is None:
+            self._check()
+            child = await self._start()
+            if self._closed:  # while it was starting
+                await _end(child)
+                raise self._over()
+            self._child = child
+        return self._child
+
+    def _check(self) -> None:
+        if importlib.util.find_spec("xllamacpp") is None:
+            raise ModelError(f"{self._name} needs the local extra: pip install 'forethought[local]'.")
+        if not self._file.is_file():
+            raise ModelError(f"The file of {self._name} is not at {self._file}: run `forethought model fetch`.")
+
+    async def _start(self) -> _Child:
+        key = secrets.token_urlsafe(24)
+        # A file, not a pipe: nobody has to read it for the child to go on.
+        log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the child
+        try:
+            process = await anyio.open_process(
+                self._command(),
+                stderr=log,
+                # Busy waiting makes a shared machine several times slower. A user's own setting wins.
+                env={"OMP_WAIT_POLICY": "passive", **os.environ, KEY_VARIABLE: key},
+                start_new_session=True,  # Ctrl-C is for us; the child ends when its standard input does
+            )
+        except BaseException:
+            log.close()
+            raise
+        try:
+            return _Child(process, self._client(await self._address(process, log), key), log)
+        except BaseException:
+            await _stop(process)
+            log.close()
+            raise
+
+    def _client(self, address: str, key: str) -> OpenAIModel:
+        # No retries: a time-out would only put the same work behind itself in the queue.
+        return OpenAIModel(
+            model=self._name,
+            base_url=address,
+            api_key=key,
+            lean=True,
+            timeout=self._timeout + 5,  # the limit is kept in `_ask`, with better advice
+            max_tokens=self._max_tokens,
+            retries=0,
+        )
+
+    def _command(self) -> list[str]:
+        cores = _cores()
+        threads = ["--threads", str(max(1, cores - 1)), "--prompt-threads", str(cores)]
+        # -P: a json.py in the user's folder must not be imported.
+        serve = [sys.executable, "-P", "-m", "forethought.models.serve"]
+        return [*serve, "--model", str(self._file), "--name", self._name, *threads]
+
+    async def _address(self, process: Process, log: IO[bytes]) -> str:
+        assert process.stdout is not None  # noqa: S101 - it is a pipe
+        try:
+            with anyio.fail_after(self._start_timeout):
+                line = await BufferedByteReceiveStream(process.stdout).receive_until(b"\n", 65536)
+        except TimeoutError:
+            raise self._failed(f"did not start within {self._start_timeout:g} s", log) from None
+        except (anyio.EndOfStream, anyio.IncompleteRead):
+            raise self._failed("could not start", log, transient=False) from None
+        said: dict[str, Any] = json.loads(line)
+        return str(said["base_url"])
+
+    def _over(self) -> ModelError:
+        return ModelError(f"{self._name} has been closed: this server is shutting down.")
+
+    def _failed(self, what: str, log: IO[bytes], *, transient: bool = True) -> ModelError:
+        log.seek(max(0, log.seek(0, os.SEEK_END) - 1500))
+        tail = log.read().decode(errors="replace").strip()
+        return ModelError(
+            f"The process of {self._name} {what}. Run `forethought model fetch` to check its file, or set"
+            f" FORETHOUGHT_MODEL to another model. It last said:\n{tail or '(nothing)'}",
+            transient=transient,
+        )
+
+
+def _cores() -> int:
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+async def _is_gone(child: _Child) -> bool:
+    # The connection breaks a moment before the process is known to be dead.
+    with anyio.move_on_after(1):
+        await child.process.wait()
+    return child.process.returncode is not None
+
+
+async def _end(child: _Child) -> None:
+    await _stop(child.process)
+    with anyio.CancelScope(shield=True):
+        await child.model.aclose()
+    child.log.close()
+
+
+async def _stop(process: Process) -> None:
+    with anyio.CancelScope(shield=True):
+        if process.returncode is None:
+            process.terminate()
+            with anyio.move_on_after(_GRACE):
+                await process.wait()
+        if process.returncode is None:
+            process.kill()
+        await process.aclose()

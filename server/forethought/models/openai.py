@@ -1,0 +1,337 @@
+"""Any OpenAI-compatible endpoint as a `Model`: OpenAI itself, Ollama, vLLM, llama.cpp, gateways.
+
+Structured output goes down a ladder by what the endpoint can do, and the answer's note says where it ended.
+Every answer is checked against the question's schema, whatever the endpoint promises.
+"""
+
+__all__ = ["OpenAIModel"]
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, TypeAlias, cast
+from urllib.parse import urlsplit
+
+import openai
+from openai.types.chat import ChatCompletion
+
+from forethought.models.structured import boxed, is_strict, read
+from forethought_patterns.ports import Answer, Usage
+from forethought_tools import JSON, ModelError, Question
+
+_REPAIRS = 2
+_LADDER = ("strict JSON schema", "JSON schema", "JSON mode", "text")
+_STRICT, _SCHEMA, _JSON_MODE, _TEXT = range(4)
+
+_BELIEF: Mapping[str, JSON] = {
+    "type": "object",
+    "properties": {"yes": {"type": "boolean"}, "confidence": {"type": "number", "minimum": 0, "maximum": 1}},
+    "required": ["yes", "confidence"],
+    "additionalProperties": False,
+}
+_YES, _NO = frozenset({"yes", "y", "true"}), frozenset({"no", "n", "false"})
+# Below this share of the first token, yes and no are noise: the model was about to say something else.
+_LEAST_SHARE = 0.05
+
+# What went wrong and what to mend, most particular class first.
+_EXPLAINED: tuple[tuple[type[openai.OpenAIError], str, str], ...] = (
+    (
+        openai.APITimeoutError,
+        "did not answer in time",
+        "Set FORETHOUGHT_MODEL or FORETHOUGHT_BASE_URL to something faster.",
+    ),
+    (
+        openai.APIConnectionError,
+        "cannot be reached",
+        "Check FORETHOUGHT_BASE_URL and that the endpoint is running.",
+    ),
+    (
+        openai.AuthenticationError,
+        "does not accept the key",
+        "Set FORETHOUGHT_API_KEY to a key of this endpoint.",
+    ),
+    (
+        openai.PermissionDeniedError,
+        "does not allow this",
+        "Check what FORETHOUGHT_API_KEY may use, or FORETHOUGHT_MODEL.",
+    ),
+    (
+        openai.NotFoundError,
+        "is not there",
+        "Check FORETHOUGHT_MODEL, and the path of FORETHOUGHT_BASE_URL (most end in /v1).",
+    ),
+    (
+        openai.RateLimitError,
+        "has had too many requests",
+        "Wait, or check the limits and credit of FORETHOUGHT_API_KEY.",
+    ),
+    (
+        openai.InternalServerError,
+        "failed",
+        "Try again later, or set FORETHOUGHT_BASE_URL to another endpoint.",
+    ),
+    (
+        openai.APIStatusError,
+        "refused the question",
+        "Shorten the material if it is too long, or check that FORETHOUGHT_MODEL is a chat model.",
+    ),
+    (
+        openai.OpenAIError,
+        "gave no usable response",
+        "Check that FORETHOUGHT_BASE_URL is an OpenAI-compatible API.",
+    ),
+)
+
+Messages: TypeAlias = list[dict[str, str]]
+
+
+class OpenAIModel:
+    """A model behind a chat-completions API. Its client is made on first use, in the running loop."""
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        base_url: str | None,
+        api_key: str,
+        lean: bool = False,
+        timeout: float = 300,
+        max_tokens: int = 1024,
+        retries: int = 2,
+    ) -> None:
+        """`max_tokens` bounds a lean model only; `retries` (with backoff): network, 429 and 5xx."""
+        self._model = model
+        self._base_url = base_url
+        self._api_key = api_key.strip()
+        self._lean = lean
+        self._timeout = timeout
+        self._retries = retries
+        self._limits: dict[str, Any] = {"temperature": 0, "max_tokens": max_tokens} if lean else {}
+        self._client: openai.AsyncOpenAI | None = None
+        self._highest = _STRICT  # the first rung that the endpoint has not refused
+        self._proved: set[int] = set()
+        self._logprobs = True
+
+    @property
+    def name(self) -> str:
+        return self._model
+
+    @property
+    def lean(self) -> bool:
+        return self._lean
+
+    async def aclose(self) -> None:
+        """Close the connections. Another question opens new ones."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    async def answer(self, question: Question) -> Answer:
+        if question.schema.get("type") != "string":
+            return await self._structured(question)
+        try:
+            return await self._converse(_messages(question), question.schema, {}, plain=True)
+        except openai.APIStatusError as error:
+            raise self._explained(error) from None
+
+    async def verdict(self, question: Question) -> Answer:
+        spent = Usage()
+        can = False
+        if self._logprobs:
+            options = {"temperature": 0, "max_tokens": 1, "logprobs": True, "top_logprobs": 10}
+            try:
+                completion = await self._complete(_messages(question, ask="Answer with one word: Yes or No."), options)
+            except openai.APIStatusError:
+                pass
+            else:
+                spent, chances = _usage(completion), _chances(completion)
+                if (yes := _yes_share(chances)) is not None:
+                    return Answer(value=yes, usage=spent, model=self._model)
+                can = bool(chances)
+        answer = await self._structured(Question(question.role, question.instructions, question.context, _BELIEF))
+        self._logprobs = can  # only now: had the question itself been refused, this would have failed as well
+        why = "the first token is neither yes nor no" if can else "the endpoint gives no log probabilities"
+        note = f"verdict as JSON, because {why}" + (f"; {answer.note}" if answer.note else "")
+        return Answer(value=_believed(answer.value), usage=spent + answer.usage, model=self._model, note=note)
+
+    async def _structured(self, question: Question) -> Answer:
+        schema, is_boxed = boxed(question.schema)
+        first = _STRICT if is_strict(schema) else _SCHEMA
+        refused = self._highest
+        for rung in range(max(first, self._highest), len(_LADDER)):
+            messages = _messages(question, schema=schema if rung >= _JSON_MODE else None)
+            try:
+                answer = await self._converse(messages, schema, _form(rung, schema))
+            except openai.APIStatusError as error:
+                if rung == _TEXT:
+                    raise self._explained(error) from None
+                # A rung that has worked before, or a schema called invalid, is no limit of the endpoint.
+                if rung not in self._proved and not _blames_schema(error):
+                    refused = rung + 1
+                continue
+            self._proved.add(rung)
+            self._highest = max(self._highest, refused)
+            steps = [f"by {_LADDER[rung]}: the endpoint takes no {_LADDER[first]}"] if rung != first else []
+            value = cast("Mapping[str, JSON]", answer.value)["value"] if is_boxed else answer.value
+            return Answer(
+                value, answer.usage, self._model, "; ".join([*steps, *([answer.note] if answer.note else [])])
+            )
+        raise AssertionError("the last rung answers or raises")
+
+    async def _converse(
+        self, messages: Messages, schema: Mapping[str, JSON], form: Mapping[str, Any], *, plain: bool = False
+    ) -> Answer:
+        """Ask, and ask again with the faults, until the answer fits."""
+        usage, faults = Usage(), list[str]()
+        for repairs in range(1 + _REPAIRS):
+            completion = await self._complete(messages, form)
+            usage += _usage(completion)
+            text = self._text(completion)
+            value, faults = read(text, schema, plain=plain)
+            if not faults:
+                return Answer(value, usage, self._model, f"repaired {repairs} times" if repairs else "")
+            messages = [*messages, *_repair(text, faults, None if plain else schema)]
+        told = "; ".join(faults)[:600]
+        raise ModelError(
+            f"{self._model} gave no answer that fits the schema in {1 + _REPAIRS} tries: {told}."
+            " Set FORETHOUGHT_MODEL to a more able model."
+        )
+
+    async def _complete(self, messages: Messages, options: Mapping[str, Any]) -> ChatCompletion:
+        """One request. Raises `openai.APIStatusError` only where another form of it may be accepted."""
+        self._client = self._client or self._open()
+        try:
+            create: Any = self._client.chat.completions.create
+            completion: object = await create(model=self._model, messages=messages, **{**self._limits, **options})
+        except openai.APIStatusError as error:
+            if _refuses_form(error):
+                raise
+            raise self._explained(error) from None
+        except openai.OpenAIError as error:
+            raise self._explained(error) from None
+        except ValueError as error:
+            raise self._explained(openai.OpenAIError(f"no JSON: {error}")) from None
+        # The client passes on whatever came with status 200: a web page as str, an error without choices.
+        if not isinstance(completion, ChatCompletion) or not completion.choices:
+            raise self._explained(openai.OpenAIError(f"no choices in {completion!r:.200}"))
+        return completion
+
+    def _open(self) -> openai.AsyncOpenAI:
+        if not (self._api_key.isascii() and self._api_key.isprintable()):
+            # The HTTP client would quote such a key in its error.
+            raise ModelError("FORETHOUGHT_API_KEY holds characters that no key has. Set it again.")
+        host = urlsplit(self._base_url or "").hostname
+        # A proxy of the environment cannot reach this machine's own loopback.
+        direct = openai.DefaultAsyncHttpxClient(trust_env=False) if host in ("localhost", "127.0.0.1", "::1") else None
+        try:
+            return openai.AsyncOpenAI(
+                api_key=self._api_key or "none",  # local endpoints want none, the client wants one
+                base_url=self._base_url,
+                timeout=openai.Timeout(self._timeout, connect=min(10.0, self._timeout)),
+                max_retries=self._retries,
+                http_client=direct,
+            )
+        except (openai.OpenAIError, ValueError) as error:
+            raise self._explained(openai.OpenAIError(str(error))) from None
+
+    def _text(self, completion: ChatCompletion) -> str:
+        choice = completion.choices[0]
+        if refusal := choice.message.refusal:
+            raise ModelError(
+                f"{self._model} refused to answer: {self._safe(refusal)}."
+                " Reword the question or change FORETHOUGHT_MODEL."
+            )
+        if choice.finish_reason == "length":
+            raise ModelError(
+                f"The answer of {self._model} was cut off after {_usage(completion).output_tokens} tokens."
+                " Ask for less (a tighter maxLength or maxItems), or change FORETHOUGHT_MODEL."
+            )
+        if choice.finish_reason == "content_filter":
+            raise ModelError(f"The endpoint's filter stopped {self._model}. Change the question or FORETHOUGHT_MODEL.")
+        return choice.message.content or ""
+
+    def _explained(self, error: openai.OpenAIError) -> ModelError:
+        what, mend = next((what, mend) for kind, what, mend in _EXPLAINED if isinstance(error, kind))
+        status = error.status_code if isinstance(error, openai.APIStatusError) else 0
+        broke = getattr(error, "code", None) == "insufficient_quota"
+        transient = (
+            isinstance(error, openai.APIConnectionError) or (status in (408, 409, 429) and not broke) or status >= 500
+        )
+        said = f"{error} {error.__cause__ or ''}".strip()
+        return ModelError(f"{self._model} at {self._where()} {what}: {self._safe(said)}. {mend}", transient=transient)
+
+    def _where(self) -> str:
+        if self._base_url is None:
+            return "the default endpoint"
+        parts = urlsplit(self._base_url)  # may hold a password
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+    def _safe(self, said: str) -> str:
+        """What an endpoint said, without the key, which some repeat."""
+        hidden = said if self._api_key in ("", "none") else said.replace(self._api_key, "[key]")
+        return " ".join(hidden.split())[:400].rstrip(".")
+
+
+def _messages(question: Question, *, schema: Mapping[str, JSON] | None = None, ask: str = "") -> Messages:
+    """Instructions first, as servers keep a shared prefix; what is asked last, as small models want it."""
+    system = f"You are the {question.role}.\n\n{question.instructions}"
+    if schema is not None:
+        shown = json.dumps(schema)
+        system += f"\n\nAnswer with one JSON value that fits this JSON schema, and nothing else:\n{shown}"
+    if question.schema.get("type") == "string" and "maxLength" in question.schema and not ask:
+        system += f"\n\nAnswer in at most {question.schema['maxLength']} characters."
+    user = "\n\n".join(part for part in (question.context, ask) if part) or "Begin."
+    return [{"role": "system", "content": system}, {"role": "user", "content": user}]
+
+
+def _repair(text: str, faults: list[str], schema: Mapping[str, JSON] | None) -> Messages:
+    told = "\n".join(f"- {fault}" for fault in faults)
+    wanted = f"\nIt must fit this JSON schema:\n{json.dumps(schema)}" if schema is not None else ""
+    again = f"That answer has faults:\n{told}{wanted}\nGive the whole answer again, mended, and nothing else."
+    return [{"role": "assistant", "content": text or "(nothing)"}, {"role": "user", "content": again}]
+
+
+def _form(rung: int, schema: Mapping[str, JSON]) -> dict[str, Any]:
+    if rung == _TEXT:
+        return {}
+    if rung == _JSON_MODE:
+        return {"response_format": {"type": "json_object"}}
+    described = {"name": "answer", "schema": schema, "strict": rung == _STRICT}
+    return {"response_format": {"type": "json_schema", "json_schema": described}}
+
+
+def _refuses_form(error: openai.APIStatusError) -> bool:
+    """Whether another form of the same question may be accepted. One that is too long will not be."""
+    return error.status_code in (400, 415, 422, 501) and "context" not in f"{error.code} {error.message}".lower()
+
+
+def _blames_schema(error: openai.APIStatusError) -> bool:
+    return re.search(r"invalid schema|schema conversion|grammar", error.message, re.IGNORECASE) is not None
+
+
+def _usage(completion: ChatCompletion) -> Usage:
+    spent = completion.usage
+    return Usage(1, spent.prompt_tokens or 0, spent.completion_tokens or 0) if spent else Usage(1)
+
+
+def _chances(completion: ChatCompletion) -> dict[str, float]:
+    """The likeliest first tokens, with their probabilities."""
+    logprobs = completion.choices[0].logprobs
+    if logprobs is None or not logprobs.content:
+        return {}
+    first = logprobs.content[0]
+    return {token.token: math.exp(token.logprob) for token in (first, *(first.top_logprobs or ()))}
+
+
+def _yes_share(chances: Mapping[str, float]) -> float | None:
+    words = [(re.sub(r"[^a-z]", "", token.casefold()), chance) for token, chance in chances.items()]
+    yes = sum(chance for word, chance in words if word in _YES)
+    no = sum(chance for word, chance in words if word in _NO)
+    return yes / (yes + no) if yes + no >= _LEAST_SHARE else None
+
+
+def _believed(value: JSON) -> float:
+    belief = cast("Mapping[str, Any]", value)
+    sure = max(float(belief["confidence"]), 0.5)  # a model that says yes with little confidence still says yes
+    return sure if belief["yes"] else 1 - sure

@@ -1,0 +1,96 @@
+"""A model that says what it was told to say: for tests and demonstrations, without a network.
+
+What does not fit is an error, so that a script that has fallen behind the code is found at once.
+"""
+
+__all__ = ["ScriptedModel"]
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias, cast
+
+import anyio.lowlevel
+
+from forethought.models.structured import faults
+from forethought_patterns.ports import Answer, Usage
+from forethought_tools import JSON, ModelError, Question
+
+Script: TypeAlias = Mapping[str, Sequence[JSON]] | Callable[[Question], JSON]
+
+_PROBABILITY: Mapping[str, JSON] = {"type": "number", "minimum": 0, "maximum": 1}
+
+
+class ScriptedModel:
+    """Answers from a script: for each role its answers in order, or a function of the question.
+
+    An entry `{"always": value}` answers that role from there on. Verdicts: role "verdict", or else 1.0.
+    """
+
+    def __init__(self, answers: Script, *, name: str = "scripted", lean: bool = False) -> None:
+        self.questions: list[Question] = []
+        self._answers = answers
+        self._given: dict[str, int] = {}
+        self._name = name
+        self._lean = lean
+
+    @classmethod
+    def from_file(cls, path: Path) -> "ScriptedModel":
+        """Read the answers from a JSON file: an object of roles, each with its list of answers."""
+        try:
+            script: object = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ModelError(
+                f"The script {path} cannot be read: {error}. Give a JSON file of answers by role."
+            ) from None
+        if not isinstance(script, dict) or not all(
+            isinstance(v, list) for v in cast("dict[str, object]", script).values()
+        ):
+            raise ModelError(f'The script {path} must be an object of lists, such as {{"planner": [...]}}.')
+        return cls(cast("Mapping[str, Sequence[JSON]]", script))
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def lean(self) -> bool:
+        return self._lean
+
+    async def answer(self, question: Question) -> Answer:
+        return await self._say(question, str(question.role), question.schema)
+
+    async def verdict(self, question: Question) -> Answer:
+        return await self._say(question, "verdict", _PROBABILITY)
+
+    async def _say(self, question: Question, role: str, schema: Mapping[str, JSON]) -> Answer:
+        await anyio.lowlevel.checkpoint()
+        self.questions.append(question)
+        value = self._answers(question) if callable(self._answers) else self._next(self._answers, role)
+        if found := faults(value, schema):
+            raise ModelError(
+                f"The scripted answer for {role!r} does not fit its schema: {'; '.join(found)}. Mend the script."
+            )
+        return Answer(value=value, usage=_usage(question, value), model=self._name)
+
+    def _next(self, answers: Mapping[str, Sequence[JSON]], role: str) -> JSON:
+        if role == "verdict" and role not in answers:
+            return 1.0
+        script = answers.get(role, ())
+        position = self._given.get(role, 0)
+        if position >= len(script):
+            raise ModelError(f"The script has {len(script)} answers for {role!r} and one more was asked for. Add it.")
+        entry = script[position]
+        if isinstance(entry, Mapping) and set(entry) == {"always"}:
+            return entry["always"]
+        self._given[role] = position + 1
+        return entry
+
+
+def _usage(question: Question, value: JSON) -> Usage:
+    said = value if isinstance(value, str) else json.dumps(value)
+    return Usage(
+        calls=1,
+        input_tokens=len(f"{question.instructions} {question.context}".split()),
+        output_tokens=len(said.split()),
+    )

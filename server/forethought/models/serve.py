@@ -1,0 +1,70 @@
+"""The child program of `LocalModel`: one model file behind llama.cpp's own server, on a free loopback port.
+
+It says one line of JSON with its address, then waits. It ends when its standard input does: with its parent.
+"""
+
+import argparse
+import importlib
+import json
+import os
+import sys
+import threading
+import traceback
+from typing import Any
+
+KEY_VARIABLE = "FORETHOUGHT_CHILD_KEY"
+
+
+def main() -> None:
+    options = _options()
+    key = os.environ.pop(KEY_VARIABLE)
+    # Native code prints what it likes to fd 1. Only our one line may go there.
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as protocol:
+        os.dup2(2, 1)
+        waiting = threading.Thread(target=_end_with_parent)
+        waiting.start()
+        try:
+            server = _serve(options, key)
+        except BaseException:
+            traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(1)  # the other thread would keep the process
+        print(json.dumps({"base_url": f"{server.listening_address}/v1"}), file=protocol, flush=True)
+    waiting.join()
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m forethought.models.serve")
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--name", default="local")
+    parser.add_argument("--threads", type=int, default=1, help="threads for generation")
+    parser.add_argument("--prompt-threads", type=int, default=1)
+    return parser.parse_args()
+
+
+def _end_with_parent() -> None:
+    while os.read(0, 4096):
+        pass
+    os._exit(0)  # the server has no close(): the process is the close()
+
+
+def _serve(options: argparse.Namespace, key: str) -> Any:
+    xllamacpp = importlib.import_module("xllamacpp")  # an optional extra, without type stubs
+    params = xllamacpp.CommonParams()
+    params.model.path = options.model
+    params.model_alias = {options.name}
+    params.n_ctx = 8192
+    params.n_parallel = 1
+    params.cpuparams.n_threads = options.threads
+    params.cpuparams_batch.n_threads = options.prompt_threads
+    params.hostnames = ["127.0.0.1"]
+    params.port = 0
+    params.api_keys = [key]
+    params.offline = True
+    params.ui = params.endpoint_slots = params.endpoint_props = False
+    params.verbosity = 1  # errors only: the parent keeps what is said
+    return xllamacpp.Server(params)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""Structured output without the endpoint: schemas in a form that endpoints take, answers read and checked."""
+
+__all__ = ["boxed", "faults", "is_strict", "read"]
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import NoReturn
+
+from forethought_tools import JSON, schema_faults
+
+# OpenAI's strict mode refuses these. Endpoints that know them honour them without `strict` as well.
+_NOT_STRICT = frozenset(
+    {"allOf", "contains", "default", "dependentRequired", "dependentSchemas", "else", "if", "maxContains"}
+    | {"maxProperties", "minContains", "minProperties", "not", "oneOf", "patternProperties", "prefixItems"}
+    | {"propertyNames", "then", "unevaluatedItems", "unevaluatedProperties", "uniqueItems"}
+)
+_SAYS_WHAT = frozenset({"type", "anyOf", "$ref", "enum", "const"})
+_THOUGHT = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
+_FENCED = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL | re.IGNORECASE)
+
+
+def is_strict(schema: JSON) -> bool:
+    """Whether OpenAI's strict mode takes it: closed objects with every property required, and typed parts."""
+    if not isinstance(schema, Mapping) or _NOT_STRICT & schema.keys() or not _SAYS_WHAT & schema.keys():
+        return False
+    return _is_closed(schema) and all(is_strict(part) for part in _parts(schema))
+
+
+def _is_closed(schema: Mapping[str, JSON]) -> bool:
+    kind = schema.get("type")
+    if kind != "object" and not (isinstance(kind, list) and "object" in kind):
+        return True
+    properties, required = schema.get("properties", {}), schema.get("required", [])
+    if not isinstance(properties, Mapping) or not isinstance(required, list):
+        return False
+    return schema.get("additionalProperties") is False and set(properties) == set(required)
+
+
+def _parts(schema: Mapping[str, JSON]) -> Iterator[JSON]:
+    for key in ("properties", "$defs", "definitions"):
+        named = schema.get(key, {})
+        if isinstance(named, Mapping):
+            yield from named.values()
+    options = schema.get("anyOf", [])
+    if isinstance(options, list):
+        yield from options
+    if "items" in schema:
+        yield schema["items"]
+
+
+def boxed(schema: Mapping[str, JSON]) -> tuple[Mapping[str, JSON], bool]:
+    """The schema as an object, which is all that OpenAI takes, and whether it had to be put in a box."""
+    if schema.get("type") == "object":
+        return schema, False
+    shared = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
+    inner: dict[str, JSON] = {key: part for key, part in schema.items() if key not in shared}
+    box: dict[str, JSON] = {
+        "type": "object",
+        "properties": {"value": inner},
+        "required": ["value"],
+        "additionalProperties": False,
+    }
+    return {**box, **shared}, True
+
+
+def read(text: str, schema: Mapping[str, JSON], *, plain: bool = False) -> tuple[JSON, list[str]]:
+    """The answer that a text holds, and what is wrong with it. `plain` text is itself the answer."""
+    said = _THOUGHT.sub("", text).strip()
+    if plain:
+        return said, faults(said, schema)
+    try:
+        value = _parse(said)
+    except ValueError as error:
+        return None, [f"this is not JSON: {error}"]
+    return value, faults(value, schema)
+
+
+def _parse(said: str) -> JSON:
+    fenced = _FENCED.search(said)
+    candidates = [said, *([fenced.group(1)] if fenced else []), said[said.find("{") : said.rfind("}") + 1]]
+    problem: ValueError | None = None
+    for candidate in candidates:
+        try:
+            value: JSON = json.loads(candidate, parse_constant=_no_constant)
+        except ValueError as error:
+            problem = problem or error
+        else:
+            return value
+    raise problem or ValueError("nothing was said")
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON value")
+
+
+def faults(value: JSON, schema: Mapping[str, JSON]) -> list[str]:
+    """What keeps a value from fitting a schema, each with its place: short enough to be shown to a model."""
+    return [fault.at("answer") for fault in schema_faults(schema, value)[:10]]

@@ -1,0 +1,88 @@
+"""What the journal holds: facts on their way in, rows and entries on their way out. Plain values, no SQL."""
+
+__all__ = ["Entry", "Fact", "MessageRow", "PlanRow", "RunRow", "StepRow"]
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from forethought_patterns import StepState
+from forethought_tools import JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing that happened. `kind` is a key of the effects table below, which says what it does to the rows."""
+
+    kind: str
+    body: Mapping[str, JSON] = field(default_factory=dict[str, JSON])
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRow:
+    id: str
+    revision: int
+    goal: str
+    body: Mapping[str, JSON]
+    created: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    id: str
+    plan: str
+    kind: str
+    state: str
+    epoch: int
+    owner: str | None
+    options: Mapping[str, JSON]
+    error: str
+    stopping: int
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    created: float
+    ended: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    run: str
+    id: int
+    state: StepState
+    attempt: int
+    epoch: int
+    arguments: JSON
+    result: JSON
+    error: str
+    started: float | None
+    ended: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRow:
+    id: str
+    run: str
+    key: str
+    kind: str
+    step: int | None
+    body: Mapping[str, JSON]
+    state: str
+    answer: JSON
+    by: str
+    channel: str
+    asked: float
+    answered: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    seq: int
+    run: str
+    at: float
+    kind: str
+    body: Mapping[str, JSON]
+
+    def line(self) -> str:
+        """The entry as one line of JSON."""
+        return json.dumps({"seq": self.seq, "at": self.at, "fact": self.kind, **self.body}, ensure_ascii=False)

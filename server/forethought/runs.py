@@ -1,0 +1,319 @@
+"""Runs belong to the server, not to the request that started them: start, watch, answer, decide, stop.
+
+Everything here goes through the store, so it works the same whether the run is driven by this process, by another,
+or by nobody at the moment.
+"""
+
+__all__ = ["OPEN", "Records", "Runs", "decision_fact"]
+
+import json
+import logging
+from collections import OrderedDict, defaultdict
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import cast
+
+import anyio
+from anyio.abc import TaskGroup
+
+from forethought.driver import Driver, plan_body
+from forethought.models import Models
+from forethought.owners import Owner
+from forethought.rows import Fact, MessageRow, PlanRow, RunRow
+from forethought.store import StaleError, Store, new_id
+from forethought_patterns import Decision, Plan, Step, parse_plan
+from forethought_tools import (
+    JSON,
+    AnswerError,
+    Fault,
+    FencedError,
+    ForethoughtError,
+    Registry,
+    StoreError,
+    schema_faults,
+)
+
+logger = logging.getLogger(__name__)
+
+_LOOK = 0.25  # seconds between looks for what other processes have written
+_KEPT_PLANS = 8
+OPEN = ("running", "waiting")
+
+
+class Records:
+    """What the journal holds, for looking at. `Runs` can change it."""
+
+    def __init__(self, store: Store, tools: Registry) -> None:
+        self.store = store
+        self.tools = tools
+        self._plans: OrderedDict[tuple[str, int], Plan] = OrderedDict()
+
+    def plan(self, plan_id: str, revision: int) -> Plan:
+        """A plan that was saved, ready to run."""
+        key = (plan_id, revision)
+        if key not in self._plans:
+            self._plans[key] = _restore(self.store.plan(plan_id, revision))
+            if len(self._plans) > _KEPT_PLANS:
+                self._plans.popitem(last=False)
+        self._plans.move_to_end(key)
+        return self._plans[key]
+
+
+class Runs(Records):
+    """The runs of one journal, as one process sees and drives them."""
+
+    def __init__(
+        self,
+        store: Store,
+        tools: Registry,
+        models: Models,
+        owner: Owner,
+        *,
+        folders: Sequence[str] = (),
+        max_parallel: int = 8,
+    ) -> None:
+        super().__init__(store, tools)
+        self._folders = list(folders)
+        self.on_change: Callable[[RunRow], None] = lambda _: None
+        self._models = models
+        self._owner = owner
+        self._max_parallel = max_parallel
+        self._drivers: dict[str, Driver] = {}
+        self._claiming = anyio.Lock()  # between a claim and its driver nobody of ours may claim again
+        self._watchers: defaultdict[str, set[anyio.Event]] = defaultdict(set)
+        self._tasks: TaskGroup
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncGenerator[None]:
+        """Drive runs while this is open. On leaving, what is in flight is cut off; the journal knows what it was."""
+        async with anyio.create_task_group() as self._tasks:
+            self._tasks.start_soon(self._look_elsewhere)
+            yield
+            self._tasks.cancel_scope.cancel()
+
+    # Starting
+
+    async def save_plan(self, goal: str, context: str, steps: Sequence[JSON]) -> str:
+        """Validate steps and keep them as a plan. Raises PlanError with every fault."""
+        plan = parse_plan(goal, steps, self.tools, context=context)
+        plan_id = new_id("plan")
+        await self.store.write("", Fact("plan_saved", plan_body(plan_id, plan, None)))
+        return plan_id
+
+    async def start_planning(
+        self, goal: str, context: str, *, files: Mapping[str, str], new_files: Sequence[str]
+    ) -> RunRow:
+        """Start to make a plan. The run's `plan` is the id that the plan will have."""
+        options: dict[str, JSON] = {
+            "goal": goal,
+            "context": context,
+            "files": files,
+            "new_files": list(new_files),
+        }
+        return await self._create("planning", new_id("plan"), options, [])
+
+    async def start(self, plan_id: str, *, max_parallel: int | None = None) -> RunRow:
+        """Start a run of a plan's latest revision. If one is open already, whoever started it, that is the run."""
+        row = self.store.plan(plan_id)
+        plan = self.plan(plan_id, row.revision)
+        options: dict[str, JSON] = {"revision": row.revision, "max_parallel": max_parallel or self._max_parallel}
+        try:
+            return await self._create("plan", plan_id, options, [step.id for step in plan.steps])
+        except StaleError:
+            return self.store.runs(plan=plan_id, limit=1)[0]
+
+    def reachable(self, run: RunRow) -> None:
+        """Make sure that somebody can go on with a run.
+
+        Raises:
+            ForethoughtError: it works in folders that are not ours, and nobody who has them is there.
+        """
+        if run.state in OPEN and not self.may_drive(run) and not self._owner.alive(run.owner):
+            folders = cast("list[str]", run.options.get("folders", []))
+            flags = " ".join(f"--folder {folder}" for folder in folders)
+            raise ForethoughtError(
+                f"Run {run.id} works in other folders than this server may use. Go on with it where they are granted:"
+                f" forethought run --resume {run.id} {flags}"
+            )
+
+    def may_drive(self, run: RunRow) -> bool:
+        """Whether a run started here, or by a server that may touch the very same folders.
+
+        What a call means depends on them: an approval given for one folder must not be used in another.
+        """
+        return run.options.get("folders") == self._folders
+
+    async def _create(self, kind: str, plan_id: str, options: Mapping[str, JSON], steps: Sequence[int]) -> RunRow:
+        run_id = new_id("run")
+        body: dict[str, JSON] = {
+            "plan": plan_id,
+            "kind": kind,
+            "options": {**options, "folders": self._folders},
+            "owner": self._owner.id,
+            "steps": steps,
+        }
+        async with self._claiming:
+            await self.store.write(run_id, Fact("run_created", body))
+            run = self.store.run(run_id)
+            self._drive(run)
+        return run
+
+    # Driving
+
+    async def ensure_driven(self, run_id: str) -> None:
+        """Take over a run that nobody drives although it could go on: its process is gone, or it was answered."""
+        async with self._claiming:
+            run = self.store.run(run_id)
+            if run_id in self._drivers or run.state not in OPEN or not self.may_drive(run):
+                return
+            if run.owner != self._owner.id and self._owner.alive(run.owner):
+                return
+            if run.owner is None and run_id not in self.store.answered_while_parked():
+                return
+            try:
+                await self.store.write(run_id, Fact("run_claimed", {"owner": self._owner.id, "previous": run.owner}))
+            except StaleError:
+                return  # another process was first
+            self._drive(self.store.run(run_id))
+
+    def _drive(self, run: RunRow) -> None:
+        driver = Driver(
+            run, store=self.store, tools=self.tools, models=self._models, load=self.plan, changed=self._ring
+        )  # fmt: skip
+        self._drivers[run.id] = driver
+        self._tasks.start_soon(self._driven, driver)
+
+    async def _driven(self, driver: Driver) -> None:
+        try:
+            await driver.drive()
+        except* FencedError:
+            logger.info("run %s is driven by another process now", driver.run.id)
+        except* StoreError as group:
+            logger.error("run %s stops here: %s", driver.run.id, group.exceptions[0])  # noqa: TRY400 - said once
+        except* Exception:
+            # One run's trouble must not end the server and the runs of others.
+            logger.exception("run %s stops here", driver.run.id)
+        finally:
+            if self._drivers.get(driver.run.id) is driver:
+                del self._drivers[driver.run.id]
+            self._ring(driver.run)
+
+    async def _look_elsewhere(self) -> None:
+        while True:
+            try:
+                await self._look()
+            except StoreError as error:
+                logger.warning("%s", error)
+            await anyio.sleep(_LOOK)
+
+    async def _look(self) -> None:
+        if self.store.changed_elsewhere():
+            for run_id in list(self._watchers):
+                self._ring(self.store.run(run_id))
+            for driver in list(self._drivers.values()):
+                driver.notice()
+        for run_id in self.store.answered_while_parked():
+            await self.ensure_driven(run_id)
+
+    # Watching
+
+    def _ring(self, run: RunRow) -> None:
+        for event in self._watchers.pop(run.id, ()):
+            event.set()
+        self.on_change(run)
+
+    async def changed(self, run_id: str, seconds: float) -> bool:
+        """Wait for something to happen to a run; False after so many seconds of silence."""
+        event = anyio.Event()
+        self._watchers[run_id].add(event)
+        try:
+            with anyio.move_on_after(seconds):
+                await event.wait()
+                return True
+            return False
+        finally:
+            self._watchers[run_id].discard(event)
+            if not self._watchers[run_id]:
+                del self._watchers[run_id]
+
+    # Answering
+
+    async def answer(self, run_id: str, answers: Sequence[tuple[str, JSON]], *, by: str, channel: str) -> None:
+        """Hand in answers to work orders: all of them, or none.
+
+        Raises:
+            AnswerError: every order that is unknown, not open, or whose answer does not fit its schema.
+        """
+        open_ids = self.store.open_ids(run_id, "order")
+        faults = [
+            fault
+            for name, answer in answers
+            for fault in _order_faults(name, answer, self.store.message(name) if name in open_ids else None, open_ids)
+        ]
+        if faults:
+            raise AnswerError(faults)
+        facts = [_answered(name, "order", answer, by, channel) for name, answer in answers]
+        if not facts:
+            return
+        try:
+            await self.store.write(run_id, *facts)
+        except StaleError:
+            meanwhile = Fault("answers", "somebody answered meanwhile, or the run has ended", "Look at the run again")
+            raise AnswerError([meanwhile]) from None
+        await self._wake(run_id)
+
+    async def decide(self, gate: MessageRow, decision: Decision) -> None:
+        """Record a person's decision about an open gate.
+
+        Raises:
+            StaleError: it was decided before, or its run has ended.
+        """
+        await self.store.write(gate.run, decision_fact(gate, decision))
+        await self._wake(gate.run)
+
+    async def stop(self, run_id: str) -> None:
+        """Ask a run to stop, whoever drives it."""
+        await self.store.write(run_id, Fact("stop_asked"))
+        await self._wake(run_id)
+
+    async def _wake(self, run_id: str) -> None:
+        if run_id in self._drivers:
+            self._drivers[run_id].notice()
+        await self.ensure_driven(run_id)
+        self._ring(self.store.run(run_id))
+
+
+def decision_fact(gate: MessageRow, decision: Decision) -> Fact:
+    """A decision as a fact, for a process that only records it."""
+    body: dict[str, JSON] = {"approved": decision.approved, "reason": decision.reason}
+    return _answered(gate.id, "gate", body, decision.by, decision.channel)
+
+
+def _answered(message_id: str, kind: str, answer: JSON, by: str, channel: str) -> Fact:
+    return Fact("answered", {"id": message_id, "kind": kind, "answer": answer, "by": by, "channel": channel})
+
+
+def _order_faults(name: str, answer: JSON, order: MessageRow | None, open_ids: Collection[str]) -> list[Fault]:
+    if order is None:
+        known = ", ".join(sorted(open_ids)[:20]) or "none"
+        return [Fault(f"order {name}", "it is not open in this run", f"Open orders: {known}")]
+    schema = cast("Mapping[str, JSON]", order.body["schema"])
+    return [
+        Fault(
+            f"order {name}",
+            fault.at("answer"),
+            f"The answer must fit this JSON schema: {json.dumps(fault.schema)[:300]}",
+        )
+        for fault in schema_faults(schema, answer)[:20]
+    ]
+
+
+def _restore(row: PlanRow) -> Plan:
+    steps = cast("list[JSON]", row.body["steps"])
+    return Plan(
+        goal=row.goal,
+        steps=tuple(Step.model_validate(step) for step in steps),
+        reasoning=str(row.body["reasoning"]),
+        context=str(row.body["context"]),
+        revision=row.revision,
+    )

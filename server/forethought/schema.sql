@@ -1,0 +1,41 @@
+-- The journal and the rows that tell its state. One transaction writes both, so they always agree.
+
+-- A plan's revisions. `body` holds reasoning, context, steps, and how sure the planner's model was.
+CREATE TABLE plan (
+    id TEXT NOT NULL, revision INTEGER NOT NULL, goal TEXT NOT NULL, body TEXT NOT NULL, created REAL NOT NULL,
+    PRIMARY KEY (id, revision)
+) WITHOUT ROWID;
+
+-- One execution of a plan, or one planning request (`kind`). `epoch` grows with every claim and fences late writers;
+-- `owner` is the process that drives it, none while it waits or has ended.
+CREATE TABLE run (
+    id TEXT PRIMARY KEY, plan TEXT NOT NULL, kind TEXT NOT NULL, state TEXT NOT NULL, epoch INTEGER NOT NULL DEFAULT 0,
+    owner TEXT, options TEXT NOT NULL, error TEXT NOT NULL DEFAULT '', stopping INTEGER NOT NULL DEFAULT 0,
+    calls INTEGER NOT NULL DEFAULT 0, input_tokens INTEGER NOT NULL DEFAULT 0, output_tokens INTEGER NOT NULL DEFAULT 0,
+    created REAL NOT NULL, ended REAL
+) WITHOUT ROWID;
+CREATE INDEX run_by_plan ON run (plan, created);
+CREATE INDEX run_open ON run (state) WHERE state IN ('running', 'waiting');
+
+-- The state of each step of a run.
+CREATE TABLE step (
+    run TEXT NOT NULL, id INTEGER NOT NULL, state TEXT NOT NULL DEFAULT 'pending', attempt INTEGER NOT NULL DEFAULT 1,
+    epoch INTEGER NOT NULL DEFAULT 0, arguments TEXT, result TEXT, error TEXT NOT NULL DEFAULT '', started REAL, ended REAL,
+    PRIMARY KEY (run, id)
+) WITHOUT ROWID;
+
+-- Everything asked of someone: gates, which only a person decides, and orders, which only a model answers.
+-- `key` says what it is for (step and attempt), never when it was asked. open -> answered -> used.
+CREATE TABLE message (
+    id TEXT PRIMARY KEY, run TEXT NOT NULL, key TEXT NOT NULL, kind TEXT NOT NULL, step INTEGER, body TEXT NOT NULL,
+    state TEXT NOT NULL, answer TEXT, by TEXT NOT NULL DEFAULT '', channel TEXT NOT NULL DEFAULT '',
+    asked REAL NOT NULL, answered REAL,
+    UNIQUE (run, key)
+) WITHOUT ROWID;
+CREATE INDEX message_open ON message (run, state);
+
+-- What happened, in order, never changed.
+CREATE TABLE journal (
+    seq INTEGER PRIMARY KEY, run TEXT NOT NULL, at REAL NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL
+);
+CREATE INDEX journal_by_run ON journal (run, seq);

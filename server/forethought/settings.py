@@ -1,0 +1,143 @@
+"""Settings: environment and flags in, one frozen value out. Every error names its key."""
+
+__all__ = ["Settings"]
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+from urllib.parse import unquote, urlsplit
+
+from platformdirs import user_data_path
+
+from forethought_tools import Role, SettingsError
+from forethought_tools.mail import Mailbox
+
+_YES = {"1", "true", "yes", "on"}
+_NO = {"", "0", "false", "no", "off"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that can be set. `Settings.read` is the usual way to make one."""
+
+    home: Path
+    """Where the journal and fetched models live."""
+    folders: tuple[Path, ...] = ()
+    """What the file tools may touch."""
+    model: str = ""
+    """`host`, `local`, `local:NAME`, `scripted:FILE`, or the name of a model at the endpoint; empty: chosen."""
+    role_models: Mapping[Role, str] = field(default_factory=dict[Role, str])
+    """The same, for single roles."""
+    base_url: str | None = field(default=None, repr=False)
+    api_key: str | None = field(default=None, repr=False)
+    model_hub: str | None = "https://huggingface.co"
+    searxng_url: str | None = field(default=None, repr=False)
+    allow_private: bool = False
+    mailbox: Mailbox | None = None
+    max_parallel: int = 8
+    silence: float = 20.0
+    """Seconds after which a tool call returns though nothing has happened."""
+    heartbeat: float = 5.0
+    """Seconds between progress notices while nothing happens."""
+    patience: float = 50.0
+    """Seconds that an elicitation stays open within one call, in protocol versions where it blocks the call."""
+
+    @property
+    def database(self) -> Path:
+        return self.home / "journal.sqlite"
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Values that must never be written anywhere."""
+        in_urls = [urlsplit(url).password for url in (self.base_url, self.searxng_url, self.model_hub) if url]
+        candidates = (self.api_key, self.mailbox.password if self.mailbox else None, *in_urls)
+        return frozenset(secret for secret in candidates if secret and len(secret) >= 8)
+
+    @classmethod
+    def read(
+        cls,
+        environment: Mapping[str, str] | None = None,
+        *,
+        folders: Sequence[str] = (),
+        model: str | None = None,
+    ) -> "Settings":
+        """Settings from the environment; flags win over it.
+
+        Raises:
+            SettingsError: a value cannot be used; the message names its key.
+        """
+        env = os.environ if environment is None else environment
+        home = env.get("FORETHOUGHT_HOME")
+        hub = env.get("FORETHOUGHT_MODEL_HUB", "https://huggingface.co")
+        return cls(
+            home=Path(home).expanduser().resolve() if home else user_data_path("forethought", appauthor=False),
+            folders=_folders(folders, env.get("FORETHOUGHT_FOLDERS", "")),
+            model=model if model is not None else env.get("FORETHOUGHT_MODEL", ""),
+            role_models={
+                role: env[key] for role in Role if (key := f"FORETHOUGHT_MODEL_{role.upper()}") in env and env[key]
+            },
+            base_url=env.get("FORETHOUGHT_BASE_URL") or env.get("OPENAI_BASE_URL") or None,
+            api_key=env.get("FORETHOUGHT_API_KEY") or env.get("OPENAI_API_KEY") or None,
+            model_hub=None if hub.lower() in _NO else hub.rstrip("/"),
+            searxng_url=env.get("FORETHOUGHT_SEARXNG_URL") or None,
+            allow_private=_flag(env, "FORETHOUGHT_ALLOW_PRIVATE_ADDRESSES"),
+            mailbox=_mailbox(env),
+        )
+
+
+_SECURITY: Mapping[str, tuple[Literal["starttls", "tls", "none"], int]] = {
+    "smtp": ("starttls", 587),
+    "smtps": ("tls", 465),
+    "smtp+plain": ("none", 25),
+}
+SECRET_VARIABLES = frozenset(
+    {"FORETHOUGHT_API_KEY", "OPENAI_API_KEY", "FORETHOUGHT_BASE_URL", "OPENAI_BASE_URL"}
+    | {"FORETHOUGHT_SMTP_URL", "FORETHOUGHT_SEARXNG_URL", "FORETHOUGHT_MODEL_HUB"}
+)
+
+
+def _folders(flags: Sequence[str], variable: str) -> tuple[Path, ...]:
+    named = list(flags) or [part for part in variable.split(os.pathsep) if part]
+    for name in named:
+        if not Path(name).expanduser().is_dir():
+            key = "--folder" if flags else "FORETHOUGHT_FOLDERS"
+            raise SettingsError(f"{key}: {name!r} is not a folder.")
+    if named:
+        return tuple(Path(name).expanduser().resolve() for name in named)
+    here = Path.cwd().resolve()
+    # Hosts start servers anywhere; the home folder or the root must never be granted by accident.
+    return () if here in (Path.home().resolve(), Path(here.anchor)) else (here,)
+
+
+def _flag(env: Mapping[str, str], key: str) -> bool:
+    value = env.get(key, "").lower()
+    if value not in _YES | _NO:
+        raise SettingsError(f"{key}: {value!r} is neither yes nor no.")
+    return value in _YES
+
+
+def _mailbox(env: Mapping[str, str]) -> Mailbox | None:
+    key, url = "FORETHOUGHT_SMTP_URL", env.get("FORETHOUGHT_SMTP_URL", "")
+    if not url:
+        return None
+    sender = env.get("FORETHOUGHT_SMTP_FROM", "")
+    if not sender:
+        raise SettingsError("FORETHOUGHT_SMTP_FROM: the sender's address is missing.")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise SettingsError(f"{key}: not an address. Use smtp://user:password@host:port") from None
+    if parts.scheme not in _SECURITY or not parts.hostname:
+        raise SettingsError(f"{key}: use smtp:// (STARTTLS), smtps:// (TLS) or smtp+plain:// (neither).")
+    security, default_port = _SECURITY[parts.scheme]
+    return Mailbox(
+        host=parts.hostname,
+        port=port or default_port,
+        sender=sender,
+        user=unquote(parts.username) if parts.username else None,
+        password=unquote(parts.password) if parts.password else None,
+        security=security,
+    )

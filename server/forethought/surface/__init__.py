@@ -1,0 +1,1 @@
+"""MCP in, MCP out, nothing else."""

@@ -1,0 +1,256 @@
+"""A tool call attaches to a run: it relays progress, has the person asked, and returns when the run ends,
+needs someone, or has been silent for a while. The run itself never depends on the call.
+
+Two protocol eras ask differently: up to 2025-11-25 the server asks in the middle of the call, from 2026-07-28 on the
+call returns the questions and the client calls again with the answers.
+"""
+
+__all__ = ["attach"]
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, cast
+
+import anyio
+from mcp.server.elicitation import render_elicitation_schema
+from mcp.server.mcpserver import Context
+from mcp.shared.exceptions import MCPError
+from mcp.types import ElicitRequest, ElicitRequestFormParams, ElicitResult, InputRequiredResult
+from mcp_types.version import is_version_at_least
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from forethought.app import App
+from forethought.rows import MessageRow, RunRow
+from forethought.runs import OPEN
+from forethought.store import StaleError
+from forethought.surface.views import View, run_view
+from forethought_patterns import Decision, Gate
+from forethought_tools import Risk
+
+logger = logging.getLogger(__name__)
+
+_ROUNDS = 8  # clients give up after ten
+_LONG_PATIENCE = 600.0  # seconds for an answer where heartbeats keep the call open
+_GATHER = 0.3  # seconds for more requests to open, so that they go out together
+_SETTLE = 0.02  # seconds in which changes count as one
+_REPORT = 0.25  # seconds between progress notices at the least: counting steps takes time where there are many
+
+
+class Approval(BaseModel):
+    """The form that a person fills in."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    decision: Literal["approve", "reject"] = Field(description="approve: make this very call, once. reject: do not.")
+    reason: str = Field(default="", description="Why (optional; the planner sees it)", max_length=1000)
+
+
+class _Round(BaseModel):
+    """What a sealed request state holds: which run, which gates were asked, how often, and the progress told so far."""
+
+    run: str
+    asked: list[str]
+    round: int
+    progress: float
+
+
+async def attach(ctx: Context[App], app: App, run_id: str) -> View | InputRequiredResult:
+    """Stay with a run until there is something to say."""
+    return await _Attached(ctx, app, run_id).stay()
+
+
+def continued(ctx: Context[App]) -> str | None:
+    """The run that a call is already about, if this is its next round: what it started is not started again."""
+    return _Round.model_validate_json(ctx.request_state).run if ctx.request_state else None
+
+
+class _Attached:
+    def __init__(self, ctx: Context[App], app: App, run_id: str) -> None:
+        self._ctx = ctx
+        self._app = app
+        self._runs = app.runs
+        self._run_id = run_id
+        self._progress = 0.0
+        self._report_due = 0.0
+        self._left: set[str] = set()  # gates that were shown in this call and not decided
+        self._round = 0
+        self._can_ask = _can_ask(ctx)
+        self._modern = is_version_at_least(ctx.protocol_version or "", "2026-07-28")
+        self._wants_progress = bool(ctx.request_context.meta and "progress_token" in ctx.request_context.meta)
+
+    async def stay(self) -> View | InputRequiredResult:
+        if self._ctx.request_state:
+            await self._take_answers(_Round.model_validate_json(self._ctx.request_state))
+        await self._runs.ensure_driven(self._run_id)
+        self._runs.reachable(self._runs.store.run(self._run_id))
+        silent_since = anyio.current_time()
+        while True:
+            run = self._runs.store.run(self._run_id)
+            if run.state not in OPEN:
+                await self._report(run)
+                return self._view(run)
+            if anyio.current_time() >= self._report_due:
+                await self._report(run)
+            if self._runs.store.open_ids(run.id):
+                await self._gather()
+                if not self._runs.store.open_ids(run.id):
+                    continue  # answered meanwhile, elsewhere
+                gates = self._askable()
+                if not gates or not self._can_ask or self._round >= _ROUNDS:
+                    return self._view(self._runs.store.run(run.id))
+                if self._modern:
+                    return self._questions(gates)
+                await self._ask_now(gates)
+                continue
+            left = silent_since + self._app.settings.silence - anyio.current_time()
+            if self._wants_progress:
+                left = self._app.settings.heartbeat
+            elif left <= 0:
+                return self._view(run)
+            if await self._runs.changed(run.id, left):
+                await anyio.sleep(_SETTLE)
+
+    async def _gather(self) -> None:
+        """Wait a moment for more requests to open, so that they go out together; not longer, whatever happens."""
+        until = anyio.current_time() + _GATHER
+        while self._runs.store.run(self._run_id).state == "running" and (left := until - anyio.current_time()) > 0:
+            await self._runs.changed(self._run_id, left)
+            await anyio.sleep(_SETTLE)
+
+    def _askable(self) -> list[MessageRow]:
+        """Open gates that were not shown in this call and that a form can show in full."""
+        gates = self._runs.store.open_messages(self._run_id, "gate")
+        return [message for message in gates if message.id not in self._left and gate_of(message).fits_a_form]
+
+    def _view(self, run: RunRow) -> View:
+        return run_view(self._runs, run)
+
+    async def _report(self, run: RunRow) -> None:
+        """Progress must grow with every notice, and a heartbeat counts as one."""
+        self._report_due = anyio.current_time() + _REPORT
+        counts = self._runs.store.progress(run.id)
+        total = sum(counts.values())
+        done = total - sum(counts.get(state, 0) for state in ("pending", "running", "waiting"))
+        self._progress = max(float(done), self._progress + 0.001)
+        message = f"{done} of {total} steps done" if total else "making the plan"
+        await self._ctx.report_progress(self._progress, float(total) or None, message)
+
+    # Until 2025-11-25: ask in the middle of the call
+
+    async def _ask_now(self, gates: Sequence[MessageRow]) -> None:
+        self._round += 1
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._heartbeat)
+            async with anyio.create_task_group() as asking:
+                scopes = {gate.id: anyio.CancelScope() for gate in gates}
+                for gate in gates:
+                    self._left.add(gate.id)
+                    asking.start_soon(self._ask_one, gate, scopes[gate.id])
+                tasks.start_soon(self._withdraw, scopes)
+            tasks.cancel_scope.cancel()
+
+    async def _withdraw(self, scopes: Mapping[str, anyio.CancelScope]) -> None:
+        """Take back questions that were decided elsewhere, and all of them once the calling agent itself has work."""
+        while True:
+            await self._runs.changed(self._run_id, self._app.settings.heartbeat)
+            open_ids = self._runs.store.open_ids(self._run_id)
+            busy = bool(self._runs.store.open_ids(self._run_id, "order"))
+            for gate_id, scope in scopes.items():
+                if busy or gate_id not in open_ids:
+                    scope.cancel()
+            await anyio.sleep(_SETTLE)
+
+    async def _ask_one(self, gate: MessageRow, scope: anyio.CancelScope) -> None:
+        patience = _LONG_PATIENCE if self._wants_progress else self._app.settings.patience
+        with scope, anyio.move_on_after(patience):
+            try:
+                answer = await self._ctx.session.elicit_form(
+                    message=self._text(gate),
+                    requested_schema=render_elicitation_schema(Approval),
+                    related_request_id=self._ctx.request_context.request_id,
+                )
+            except MCPError as error:
+                logger.info("the client could not ask: %s", error)
+            else:
+                await self._decide(gate, answer)
+
+    async def _heartbeat(self) -> None:
+        while True:
+            await anyio.sleep(self._app.settings.heartbeat)
+            await self._report(self._runs.store.run(self._run_id))
+
+    # From 2026-07-28 on: return the questions, be called again with the answers
+
+    def _questions(self, gates: Sequence[MessageRow]) -> InputRequiredResult:
+        schema = render_elicitation_schema(Approval)
+        state = _Round(
+            run=self._run_id, asked=[gate.id for gate in gates], round=self._round + 1, progress=self._progress
+        )
+        return InputRequiredResult(
+            input_requests={
+                gate.id: ElicitRequest(
+                    params=ElicitRequestFormParams(message=self._text(gate), requested_schema=schema)
+                )
+                for gate in gates
+            },
+            request_state=state.model_dump_json(),
+        )
+
+    async def _take_answers(self, state: _Round) -> None:
+        """Only what this very call was sealed to ask counts; anything else changes nothing."""
+        self._round, self._progress = state.round, state.progress
+        self._left.update(state.asked)
+        if state.run != self._run_id:
+            return
+        responses: Mapping[str, Any] = self._ctx.input_responses or {}
+        for gate in self._runs.store.open_messages(self._run_id, "gate"):
+            answer = responses.get(gate.id)
+            if gate.id in state.asked and isinstance(answer, ElicitResult):
+                await self._decide(gate, answer)
+
+    # Both
+
+    async def _decide(self, gate: MessageRow, answer: ElicitResult) -> None:
+        """Approval takes an accepted form that says so. A dismissed or malformed one leaves the gate open."""
+        if answer.action != "accept":
+            return
+        try:
+            approval = Approval.model_validate(answer.content)
+        except ValidationError:
+            logger.info("gate %s: the answer is malformed, the gate stays open", gate.id)
+            return
+        approved = approval.decision == "approve"
+        decision = Decision(approved, approval.reason, by=_client(self._ctx), channel="elicitation")
+        try:
+            await self._runs.decide(gate, decision)
+        except StaleError:
+            logger.info("gate %s was decided before", gate.id)
+
+    def _text(self, message: MessageRow) -> str:
+        run = self._runs.store.run(message.run)
+        return gate_text(message, run, self._runs.store.plan(run.plan).goal)
+
+
+def gate_of(message: MessageRow) -> Gate:
+    """The gate that a message holds."""
+    body: dict[str, Any] = {**message.body, "risk": Risk[str(message.body["risk"]).upper()]}
+    return Gate(**body)
+
+
+def gate_text(message: MessageRow, run: RunRow, goal: str) -> str:
+    """What a person reads before deciding, whatever the channel: everything."""
+    return gate_of(message).text(goal, cast("list[str]", run.options.get("folders", [])))
+
+
+def _can_ask(ctx: Context[App]) -> bool:
+    """Whether this client has said that it can put a form before a person."""
+    capability = ctx.client_capabilities.elicitation if ctx.client_capabilities else None
+    if capability is None or (capability.form is None and capability.url is not None):
+        return False
+    return is_version_at_least(ctx.protocol_version or "", "2026-07-28") or ctx.session.can_send_request
+
+
+def _client(ctx: Context[App]) -> str:
+    params = ctx.session.client_params
+    return json.dumps(f"{params.client_info.name} {params.client_info.version}")[1:-1] if params else "unknown client"

@@ -1,0 +1,157 @@
+"""Plans and runs as resources, for clients that show those; and notices when they change, in both protocol eras."""
+
+__all__ = ["Notices", "add_resources"]
+
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ResourceNotFoundError
+from mcp.server.session import ServerSession
+from mcp.server.subscriptions import InMemorySubscriptionBus, ResourcesListChanged, ResourceUpdated
+from mcp.types import (
+    Completion,
+    CompletionArgument,
+    CompletionContext,
+    EmptyResult,
+    PromptReference,
+    ResourceTemplateReference,
+    SubscribeRequestParams,
+    UnsubscribeRequestParams,
+)
+
+from forethought.app import App
+from forethought.rows import RunRow
+from forethought.surface.views import View, graph, plan_view, run_view
+from forethought_tools import NotFoundError
+
+logger = logging.getLogger(__name__)
+
+INDEX = "forethought://index"
+_SETTLE = 0.2  # seconds in which changes of the same run go out as one notice
+
+
+def add_resources(server: MCPServer[App], live: list[App]) -> None:
+    """Give the server its resources, templates and completions. `live` holds the apps that serve now."""
+
+    @server.resource(INDEX, title="Plans and runs", mime_type="application/json")
+    async def index() -> str:
+        """Recent plans and runs."""
+        store = live[-1].runs.store
+        plans = [{"uri": f"plan://{row.id}", "goal": row.goal} for row in store.plans(limit=50)]
+        runs = [{"uri": f"run://{row.id}", "plan_id": row.plan, "status": row.state} for row in store.runs(limit=50)]
+        return json.dumps({"plans": plans, "runs": runs}, ensure_ascii=False)
+
+    @server.resource("plan://{plan_id}", title="Plan", mime_type="application/json")
+    async def plan(plan_id: str, ctx: Context[App]) -> str:
+        """A plan with all its steps."""
+        runs = _app(ctx).runs
+        return _found(lambda: _json(plan_view(runs, runs.store.plan(plan_id), steps="full", page=None)))
+
+    @server.resource("plan://{plan_id}/graph", title="Plan as a Mermaid flowchart", mime_type="text/vnd.mermaid")
+    async def plan_graph(plan_id: str, ctx: Context[App]) -> str:
+        """A plan as a flowchart, each step with its state in the latest run."""
+        return _found(lambda: graph(_app(ctx).runs, plan_id))
+
+    @server.resource("run://{run_id}", title="Run", mime_type="application/json")
+    async def run(run_id: str, ctx: Context[App]) -> str:
+        """A run: the state and result of each step, and who is waited for."""
+        runs = _app(ctx).runs
+        return _found(lambda: _json(run_view(runs, runs.store.run(run_id), steps="full", page=None)))
+
+    @server.resource("run://{run_id}/journal", title="Journal of a run", mime_type="application/x-ndjson")
+    async def journal(run_id: str, ctx: Context[App]) -> str:
+        """Everything that a run did, in order, one JSON object a line (the first thousand)."""
+        store = _app(ctx).runs.store
+
+        def lines() -> str:
+            return "\n".join(entry.line() for entry in store.journal(store.run(run_id).id, limit=1000))
+
+        return _found(lines)
+
+    @server.completion()  # type: ignore[no-untyped-call, untyped-decorator]  # the SDK leaves it untyped
+    async def complete(
+        ref: PromptReference | ResourceTemplateReference,  # noqa: ARG001 - the argument's name tells enough
+        argument: CompletionArgument,
+        context: CompletionContext | None,  # noqa: ARG001
+    ) -> Completion | None:
+        store = live[-1].runs.store
+        if argument.name == "plan_id":
+            return Completion(values=[row.id for row in store.plans(limit=100, prefix=argument.value)])
+        if argument.name == "run_id":
+            return Completion(values=[row.id for row in store.runs(limit=100, prefix=argument.value)])
+        return None
+
+
+class Notices:
+    """Tells clients that a resource has changed: by the bus from 2026-07-28 on, by subscription before."""
+
+    def __init__(self, bus: InMemorySubscriptionBus) -> None:
+        self._bus = bus
+        self._changed: dict[str, RunRow] = {}
+        self._wake = anyio.Event()
+        self._subscribers: dict[str, set[ServerSession]] = {}
+
+    def changed(self, run: RunRow) -> None:
+        self._changed[run.id] = run
+        self._wake.set()
+
+    async def send(self) -> None:
+        """Send what has changed, for ever; several changes of one run within a moment are one notice."""
+        known: set[str] = set()
+        while True:
+            await self._wake.wait()
+            await anyio.sleep(_SETTLE)
+            self._wake = anyio.Event()
+            changed, self._changed = self._changed, {}
+            for run in changed.values():
+                for uri in (f"run://{run.id}", f"run://{run.id}/journal", f"plan://{run.plan}/graph"):
+                    await self._updated(uri)
+            if set(changed) - known:
+                known = set(changed)
+                await self._bus.publish(ResourcesListChanged())
+                await self._updated(INDEX)
+
+    async def _updated(self, uri: str) -> None:
+        await self._bus.publish(ResourceUpdated(uri=uri))
+        for session in list(self._subscribers.get(uri, ())):
+            try:
+                await session.send_resource_updated(uri)
+            except Exception as error:
+                logger.info("a subscriber is dropped: %r", error)
+                self._subscribers[uri].discard(session)
+
+    def serve_subscriptions(self, server: MCPServer[App]) -> None:
+        """Serve `resources/subscribe` of the protocol versions before 2026-07-28, which MCPServer leaves out."""
+
+        async def subscribe(ctx: Any, params: SubscribeRequestParams) -> EmptyResult:
+            self._subscribers.setdefault(str(params.uri), set()).add(ctx.session)
+            return EmptyResult()
+
+        async def unsubscribe(ctx: Any, params: UnsubscribeRequestParams) -> EmptyResult:
+            self._subscribers.get(str(params.uri), set()).discard(ctx.session)
+            return EmptyResult()
+
+        # There is no public way yet; the capability is announced once the handlers are there.
+        low = server._lowlevel_server  # pyright: ignore[reportPrivateUsage]
+        low.add_request_handler("resources/subscribe", SubscribeRequestParams, subscribe)
+        low.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, unsubscribe)
+
+
+def _app(ctx: Context[App]) -> App:
+    return ctx.request_context.lifespan_context
+
+
+def _found(make: Callable[[], str]) -> str:
+    """What a resource holds; what is not there is told in the protocol's way."""
+    try:
+        return make()
+    except NotFoundError as error:
+        raise ResourceNotFoundError(str(error)) from None
+
+
+def _json(view: View) -> str:
+    return json.dumps(view, ensure_ascii=False)

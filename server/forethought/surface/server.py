@@ -1,0 +1,78 @@
+"""The MCP server of one configuration; serves both protocol eras on any transport."""
+
+__all__ = ["build_server"]
+
+import os
+import secrets
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import anyio
+from mcp.server.mcpserver import MCPServer
+from mcp.server.request_state import RequestStateSecurity
+from mcp.server.subscriptions import InMemorySubscriptionBus
+
+from forethought import __version__
+from forethought.app import App, open_app
+from forethought.settings import Settings
+from forethought.surface.resources import Notices, add_resources
+from forethought.surface.tools import tools
+
+_DECISION_TIME = 3600.0  # seconds a person may take within one round of questions
+
+INSTRUCTIONS = (
+    "Plans and does work of several steps: create_plan, show it to the user, execute_plan, then follow `next` in each"
+    " result. Risky steps wait for a person; no tool can approve them. If a result lists orders in waiting_on, do them"
+    " yourself and hand them in with report."
+)
+
+
+def build_server(settings: Settings) -> MCPServer[App]:
+    """An MCP server over the journal and tools that the settings name."""
+    live: list[App] = []
+    bus = InMemorySubscriptionBus()
+    notices = Notices(bus)
+
+    @asynccontextmanager
+    async def lifespan(_: MCPServer[App]) -> AsyncGenerator[App]:
+        async with open_app(settings) as app, anyio.create_task_group() as tasks:
+            app.runs.on_change = notices.changed
+            tasks.start_soon(notices.send)
+            live.append(app)
+            try:
+                yield app
+            finally:
+                live.remove(app)
+                tasks.cancel_scope.cancel()
+
+    server = MCPServer[App](
+        "forethought",
+        title="forethought",
+        description="Plans, parallel execution and human approval for agents.",
+        instructions=INSTRUCTIONS,
+        version=__version__,
+        tools=tools(),
+        lifespan=lifespan,
+        subscriptions=bus,
+        log_level="WARNING",
+        request_state_security=RequestStateSecurity(keys=[_state_key(settings.home)], ttl=_DECISION_TIME),
+    )
+    add_resources(server, live)
+    notices.serve_subscriptions(server)
+    return server
+
+
+def _state_key(home: Path) -> bytes:
+    """The key that seals questions on their way through the client; kept, so that a restart can read the answers."""
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file = home / "state.key"
+    if not file.exists():
+        # Some hosts start a server twice at once: the key must be whole before it has its name.
+        fresh = home / f"state.key.{secrets.token_hex(4)}"
+        fresh.touch(mode=0o600)
+        fresh.write_bytes(secrets.token_bytes(32))
+        with suppress(FileExistsError):
+            os.link(fresh, file)
+        fresh.unlink()
+    return file.read_bytes()

@@ -1,0 +1,274 @@
+"""The MCP tools: five verbs, strict and flat schemas, one small result schema that all share.
+
+A failure that the caller can mend is a tool error that lists every problem; everything else is logged and hidden.
+"""
+
+__all__ = ["tools"]
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Literal, cast
+
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.tools import Tool
+from mcp.server.mcpserver.utilities.func_metadata import func_metadata
+from mcp.types import CallToolResult, InputRequiredResult, ResourceLink, TextContent, ToolAnnotations
+
+from forethought.app import App
+from forethought.runs import OPEN
+from forethought.store import StaleError
+from forethought.surface.attach import attach, continued
+from forethought.surface.views import PAGE, View, graph, plan_view, run_view, text_of
+from forethought_tools import JSON, ForethoughtError, schema_faults
+
+Handler = Callable[..., Awaitable[View | InputRequiredResult]]
+
+_RESULT: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "plan_id": {"type": "string"},
+        "run_id": {"type": "string"},
+        "status": {"type": "string"},
+        "waiting_on": {"type": "array"},
+        "next": {"type": "string"},
+    },
+    "required": ["status", "next"],
+}
+_STEP: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "integer", "minimum": 1},
+        "description": {"type": "string"},
+        "tool": {"type": "string"},
+        "arguments": {"type": "object"},
+        "depends_on": {"type": "array", "items": {"type": "integer"}},
+        "expected_output": {"type": "string"},
+    },
+}
+
+
+class _Strict(Tool):
+    """A tool whose arguments are checked against the very schema that clients see, with every problem named."""
+
+    @cached_property
+    def output_schema(self) -> dict[str, Any]:
+        return _RESULT
+
+    async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:  # noqa: ARG002
+        given = self.fn_metadata.pre_parse_json(arguments)
+        problems = [fault.at("arguments") for fault in schema_faults(self.parameters, given)]
+        if problems:
+            names = ", ".join(self.parameters["properties"])
+            return _failed("\n".join([*problems[:20], f"{self.name} takes: {names}."]))
+        try:
+            again = continued(context)
+            if again is not None:
+                view = await attach(context, _app(context), again)
+            else:
+                view = await self.fn(context, **given)
+        except ForethoughtError as error:
+            return _failed(str(error))
+        return view if isinstance(view, InputRequiredResult) else _result(view)
+
+
+def tools() -> list[Tool]:
+    """All tools, in the order in which clients see them."""
+    plan_id = {"type": "string"}
+    return [
+        _tool(
+            create_plan, "Create plan", read_only=False, destructive=False, idempotent=False, open_world=False,
+            properties={
+                "goal": {"type": "string", "minLength": 1, "maxLength": 20_000},
+                "context": {"type": "string", "maxLength": 100_000, "description": "Facts and wishes for the planner."},
+                "steps": {
+                    "type": "array", "items": _STEP,
+                    "description": "Your own steps instead of the planner's. {{3}} in an argument is the result of"
+                    " step 3, {{3.rows.0.name}} a part of it; a reference implies the dependency.",
+                },
+            },
+            required=["goal"],
+        ),
+        _tool(
+            execute_plan, "Execute plan", read_only=False, destructive=True, idempotent=False, open_world=True,
+            properties={
+                "plan_id": plan_id,
+                "max_parallel": {"type": "integer", "minimum": 1, "maximum": 64},
+                "again": {"type": "boolean", "description": "Start anew though the plan has run already."},
+            },
+            required=["plan_id"],
+        ),
+        _tool(
+            get_plan, "Get plan", read_only=True, destructive=False, idempotent=True, open_world=False,
+            properties={
+                "plan_id": {**plan_id, "description": "Leave out to list recent plans."},
+                "view": {"type": "string", "enum": ["brief", "full", "graph", "list"]},
+                "page": {"type": "integer", "minimum": 1},
+            },
+            required=[],
+        ),
+        _tool(
+            report, "Report", read_only=False, destructive=False, idempotent=False, open_world=True,
+            properties={
+                "run_id": {"type": "string"},
+                "answers": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "properties": {"order": {"type": "string"}, "answer": {}},
+                        "required": ["order", "answer"],
+                        "additionalProperties": False,
+                    },
+                },
+            },
+            required=["run_id", "answers"],
+        ),
+        _tool(
+            stop, "Stop", read_only=False, destructive=True, idempotent=True, open_world=False,
+            properties={"run_id": {"type": "string"}}, required=["run_id"],
+        ),
+    ]  # fmt: skip
+
+
+async def create_plan(
+    ctx: Context[App], goal: str, context: str = "", steps: Sequence[JSON] | None = None
+) -> View | InputRequiredResult:
+    """Break a goal into steps that run in parallel where they can, and check them. Nothing is executed. Without `steps` the planner makes them; if it has no model of its own, you are handed a work order to answer with `report`. Show the plan to the user, then call execute_plan."""  # noqa: E501 - one paragraph for a model
+    app = _app(ctx)
+    if steps is not None:
+        plan_id = await app.runs.save_plan(goal, context, steps)
+        return plan_view(app.runs, app.runs.store.plan(plan_id))
+    files, new_files = app.named_files(goal)
+    run = await app.runs.start_planning(goal, context, files=files, new_files=new_files)
+    return await attach(ctx, app, run.id)
+
+
+async def execute_plan(
+    ctx: Context[App], plan_id: str, max_parallel: int | None = None, again: bool = False
+) -> View | InputRequiredResult:
+    """Run a plan, or go on watching its run. Risky steps wait until a person approves them; you cannot. Returns when the run ends, needs someone, or after about 20 s without news: follow `next`."""  # noqa: E501
+    app = _app(ctx)
+    latest = app.runs.store.runs(plan=plan_id, limit=1)
+    if latest and latest[0].kind == "planning" and latest[0].state != "succeeded":
+        return await attach(ctx, app, latest[0].id)
+    done = not latest or latest[0].kind == "planning" or latest[0].state not in OPEN
+    if done and (again or not latest or latest[0].kind == "planning"):
+        run = await app.runs.start(plan_id, max_parallel=max_parallel)
+        return await attach(ctx, app, run.id)
+    return await attach(ctx, app, latest[0].id)
+
+
+async def get_plan(
+    ctx: Context[App],
+    plan_id: str = "",
+    view: Literal["brief", "full", "graph", "list"] = "brief",
+    page: int = 1,
+) -> View:
+    """Look at a plan and its latest run: brief (where it stands), list (a line per step), full (arguments and results), graph (Mermaid). list and full come in pages of 50 steps."""  # noqa: E501
+    runs = _app(ctx).runs
+    if not plan_id:
+        return _recent(_app(ctx))
+    latest = runs.store.runs(plan=plan_id, limit=1)
+    if latest and latest[0].kind == "planning" and latest[0].state != "succeeded":
+        return run_view(runs, latest[0])
+    row = runs.store.plan(plan_id)
+    run = latest[0] if latest and latest[0].kind == "plan" else None
+    if view == "graph":
+        return {
+            "plan_id": plan_id,
+            "status": run.state if run else "ready",
+            "graph": graph(runs, plan_id),
+            "next": f'get_plan(plan_id="{plan_id}")',
+        }
+    shown = run_view(runs, run, steps=view, page=page) if run else plan_view(runs, row, steps=view, page=page)
+    if view != "brief" and len(runs.plan(plan_id, row.revision).steps) > page * PAGE:
+        shown["next"] = f'get_plan(plan_id="{plan_id}", view="{view}", page={page + 1})'
+    return shown
+
+
+async def report(ctx: Context[App], run_id: str, answers: Sequence[Mapping[str, JSON]]) -> View | InputRequiredResult:
+    """Hand in your answers to work orders of a run, and stay with it. With no answers: wait for news of any run. It cannot approve anything: only a person can."""  # noqa: E501
+    app = _app(ctx)
+    app.runs.store.run(run_id)
+    pairs = [(str(answer["order"]), answer["answer"]) for answer in answers]
+    await app.runs.answer(run_id, pairs, by="calling agent", channel="report")
+    return await attach(ctx, app, run_id)
+
+
+async def stop(ctx: Context[App], run_id: str) -> View:
+    """Stop a run for good. Calls in flight are cut off; what is done stays done and recorded."""
+    runs = _app(ctx).runs
+    run = runs.store.run(run_id)
+    try:
+        await runs.stop(run_id)
+    except StaleError:
+        return run_view(runs, run)  # it had ended already
+    while (run := runs.store.run(run_id)).state in OPEN:
+        if not await runs.changed(run_id, _app(ctx).settings.silence):
+            break
+    return run_view(runs, run)
+
+
+def _recent(app: App) -> View:
+    rows = app.runs.store.plans(limit=10)
+    listed = [f"{row.id}: {row.goal[:80]}" for row in rows]
+    return {
+        "status": "ok",
+        "plans": listed,
+        "next": 'get_plan(plan_id="...")' if rows else 'create_plan(goal="...")',
+    }
+
+
+def _app(ctx: Context[App]) -> App:
+    return ctx.request_context.lifespan_context
+
+
+def _tool(
+    function: Handler,
+    title: str,
+    *,
+    read_only: bool,
+    destructive: bool,
+    idempotent: bool,
+    open_world: bool,
+    properties: Mapping[str, Any],
+    required: Sequence[str],
+) -> Tool:
+    name = function.__name__
+    schema = {"type": "object", "properties": dict(properties), "additionalProperties": False}
+    return _Strict(
+        fn=function,
+        name=name,
+        title=title,
+        description=function.__doc__ or "",
+        parameters={**schema, "required": list(required)} if required else schema,
+        fn_metadata=func_metadata(function, skip_names=["ctx"], structured_output=False),
+        is_async=True,
+        context_kwarg="ctx",
+        annotations=ToolAnnotations(
+            title=title,
+            read_only_hint=read_only,
+            destructive_hint=destructive,
+            idempotent_hint=idempotent,
+            open_world_hint=open_world,
+        ),
+    )
+
+
+def _result(view: View) -> CallToolResult:
+    content: list[Any] = [TextContent(type="text", text=text_of(view))]
+    if "plan_id" in view:
+        uri = f"plan://{view['plan_id']}"
+        content.append(ResourceLink(type="resource_link", uri=uri, name=str(view["plan_id"])))
+    return CallToolResult(content=content, structured_content=cast("dict[str, Any]", view))
+
+
+def _failed(message: str) -> CallToolResult:
+    return CallToolResult(
+        content=[TextContent(type="text", text=message)],
+        structured_content={
+            "status": "error",
+            "error": message,
+            "next": "Mend what is listed, and call again.",
+        },
+        is_error=True,
+    )

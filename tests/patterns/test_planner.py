@@ -1,0 +1,184 @@
+"""From a goal to a valid plan: drafts in three forms, exact faults back to the planner, never more than three tries."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import anyio
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from forethought.models.scripted import ScriptedModel
+from forethought_patterns import Brief, Outcome, Plan, Step, make_plan
+from forethought_patterns.planner import Form, doubt
+from forethought_tools import JSON, PlanError, Question, Registry
+from forethought_tools.builtin import builtin
+from forethought_tools.folders import Folders
+
+pytestmark = pytest.mark.anyio
+
+TOOLS: Registry = builtin(Folders([]))
+
+
+class Recorded:
+    """A journal that only remembers what was asked, and has a model answer."""
+
+    def __init__(self, model: ScriptedModel) -> None:
+        self.model = model
+        self.keys: list[str] = []
+
+    async def ask(self, key: str, question: Question, *, step: int | None = None) -> JSON:
+        self.keys.append(key)
+        return (await self.model.answer(question)).value
+
+    async def judge(self, key: str, question: Question) -> float | None:
+        value = (await self.model.verdict(question)).value
+        assert isinstance(value, float)
+        return value
+
+    async def started(self, step: Step, arguments: Mapping[str, JSON]) -> None: ...
+
+    async def retrying(self, step: Step, error: str, delay: float) -> None: ...
+
+    async def settled(self, step: Step, outcome: Outcome) -> None: ...
+
+    def attempt(self, step: Step) -> int:
+        return 1
+
+    def stalled(self) -> None: ...
+
+
+def _wire(*steps: dict[str, Any]) -> dict[str, Any]:
+    empty: dict[str, Any] = {"description": "", "arguments": {}, "depends_on": [], "expected_output": ""}
+    return {"reasoning": "because", "steps": [{**empty, **step} for step in steps]}
+
+
+READ = {"id": 1, "tool": "read_file", "arguments": {"path": "a.txt"}}
+
+
+async def _plan(
+    *drafts: JSON, form: Form = "wire", files: Mapping[str, str] | None = None, new_files: tuple[str, ...] = ()
+) -> tuple[Plan, Recorded]:
+    journal = Recorded(ScriptedModel({"planner": drafts}))
+    return await make_plan(Brief("g", files=files or {}, new_files=new_files), TOOLS, journal, form=form), journal
+
+
+async def test_an_invalid_draft_goes_back_with_its_exact_faults() -> None:
+    plan, journal = await _plan(_wire({**READ, "depends_on": [5]}), _wire(READ))
+    assert len(plan.steps) == 1
+    assert journal.keys == ["plan/0", "plan/1"]
+    repair = journal.model.questions[1].context
+    assert "step 1: it depends on step 5, which is not in the plan. Known steps: 1" in repair
+    assert '"depends_on": [5]' in repair
+
+
+async def test_after_two_repairs_the_faults_are_the_callers() -> None:
+    with pytest.raises(PlanError, match="has no steps"):
+        await _plan(_wire(), _wire(), _wire())
+
+
+async def test_repairs_do_not_pile_up_in_the_prompt() -> None:
+    _, journal = await _plan(_wire({**READ, "depends_on": [5]}), _wire({**READ, "depends_on": [6]}), _wire(READ))
+    last = journal.model.questions[2].context
+    assert "[6]" in last
+    assert "[5]" not in last
+
+
+async def test_files_that_the_goal_names_and_a_small_model_forgets_are_asked_for_again() -> None:
+    def lean(*steps: tuple[str, dict[str, JSON]]) -> JSON:
+        return {"steps": [{"description": "d", "tool": tool, "arguments": arguments} for tool, arguments in steps]}
+
+    read: tuple[str, dict[str, JSON]] = ("read_file", {"path": "a.txt"})
+    save: tuple[str, dict[str, JSON]] = ("write_file", {"path": "out.md", "content": "{{1}}"})
+    delete: tuple[str, dict[str, JSON]] = ("delete_file", {"path": "b.txt"})
+    named: dict[str, Any] = {"files": {"a.txt": "", "b.txt": ""}, "new_files": ("out.md",), "form": "lean"}
+    plan, journal = await _plan(lean(read, save), lean(read, save, delete), **named)
+    assert len(plan.steps) == 3
+    assert "the goal names b.txt, and no step uses it" in journal.model.questions[1].context
+    stubborn, _ = await _plan(*[lean(read, save)] * 3, **named)
+    assert len(stubborn.steps) == 2, "a guess from words must not refuse a valid plan"
+
+
+async def test_flat_drafts_get_typed_arguments() -> None:
+    def pair(name: str, value: str) -> dict[str, str]:
+        return {"name": name, "value": value}
+
+    flat = _wire(
+        {"id": 1, "tool": "query_table", "arguments": [pair("sql", "SELECT 1"), pair("paths", '["a.csv"]')]},
+        {"id": 2, "tool": "wait", "arguments": [pair("seconds", "2")]},
+        {"id": 3, "tool": "read_file", "arguments": [pair("path", "7"), pair("max_lines", "{{2}}")]},
+    )
+    plan, journal = await _plan(flat, form="flat")
+    assert [step.arguments for step in plan.steps] == [
+        {"sql": "SELECT 1", "paths": ["a.csv"]},
+        {"seconds": 2},
+        {"path": "7", "max_lines": "{{2}}"},
+    ]
+    schema = journal.model.questions[0].schema
+    assert schema["additionalProperties"] is False, "strict mode allows closed objects only"
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_every_output_that_the_lean_schema_allows_is_a_valid_plan(data: st.DataObject) -> None:
+    """A small model cannot write a plan that is no DAG: the schema and the order that code adds see to it."""
+    reading = ["read_file", "write", "calculate", "analyze"]
+    before = ["read_file", *data.draw(st.lists(st.sampled_from(reading), max_size=2))]
+    after = data.draw(st.lists(st.sampled_from([*reading, "write_file", "delete_file"]), max_size=2))
+    texts = st.sampled_from(["{{1}}", "{{9}}", "{{step_2}}", "text", "{{2.x}} y"])
+    fill: Callable[[], str] = lambda: data.draw(texts) if started else "text"  # noqa: E731
+    started: list[bool] = []
+    arguments: dict[str, Callable[[], dict[str, JSON]]] = {
+        "read_file": lambda: {"path": "a.txt"},
+        "write": lambda: {"brief": fill(), "material": fill()},
+        "write_file": lambda: {"path": "out.md", "content": fill()},
+        "delete_file": lambda: {"path": "a.txt"},
+        "calculate": lambda: {"expression": fill()},
+        "analyze": lambda: {"question": fill(), "data": fill()},
+    }
+    steps: list[JSON] = []
+    for name in [*before, "write_file", *after]:
+        steps.append({"description": "d", "tool": name, "arguments": arguments[name]()})
+        started.append(True)
+    draft: dict[str, JSON] = {"steps": steps}
+
+    async def run() -> Plan:
+        journal = Recorded(ScriptedModel({"planner": [{"always": draft}]}, lean=True))
+        brief = Brief("Do a.txt to out.md", files={"a.txt": "x"}, new_files=["out.md"])
+        plan = await make_plan(brief, TOOLS, journal, form="lean")
+        Draft202012Validator.check_schema(dict(journal.model.questions[0].schema))
+        return plan
+
+    plan = anyio.run(run)
+    changing = [step.id for step in plan.steps if step.tool in ("write_file", "delete_file")]
+    for change in changing:
+        assert set(plan.by_id[change].needs) >= set(range(1, change)), (
+            "what changes something comes after all before it"
+        )
+        assert all(change in plan.by_id[later].needs or any(c > change for c in changing if c < later)
+                   for later in range(change + 1, len(steps) + 1))  # fmt: skip
+
+
+async def test_a_first_step_that_refers_to_a_step_is_a_fault_that_the_planner_is_told() -> None:
+    def lean(data: str) -> JSON:
+        return {"steps": [{"description": "d", "tool": "analyze", "arguments": {"question": "?", "data": data}}]}
+
+    plan, journal = await _plan(lean("{{1}}"), lean("text"), form="lean")
+    assert plan.steps[0].arguments["data"] == "text"
+    assert "wait for each other: 1 -> 1" in journal.model.questions[1].context
+
+
+async def test_the_lean_prompt_is_short_and_ends_with_the_goal() -> None:
+    step: JSON = {"description": "d", "tool": "read_file", "arguments": {"path": "a.txt"}}
+    journal = Recorded(ScriptedModel({"planner": [{"steps": [step]}]}))
+    await make_plan(Brief("What is in a.txt?", files={"a.txt": "one\ntwo\n"}), TOOLS, journal, form="lean")
+    (question,) = journal.model.questions
+    assert question.context.endswith("goal: What is in a.txt?")
+    assert "a.txt: one | two" in question.context
+    assert len(question.instructions) < 6000
+
+
+async def test_a_model_may_doubt_its_plan() -> None:
+    plan, _ = await _plan(_wire(READ))
+    assert await doubt(plan, Recorded(ScriptedModel({"verdict": [0.2]}))) == 0.2

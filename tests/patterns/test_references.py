@@ -1,0 +1,99 @@
+"""References keep types, are read once, and say what is wrong when they lead nowhere."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forethought_patterns.references import Reference, fill, find, mistaken
+from forethought_tools import JSON, ToolError
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@pytest.mark.parametrize("value", [1, 2.5, True, None, [1, 2], {"a": [1]}, "text"])
+def test_an_argument_that_is_exactly_one_reference_keeps_the_type(value: JSON) -> None:
+    assert fill({"x": "{{3}}"}, {3: value}) == {"x": value}
+
+
+def test_a_path_leads_into_objects_and_lists() -> None:
+    result: JSON = {"items": [{"name": "ann"}, {"name": "bob"}]}
+    assert fill("{{3.items.1.name}}", {3: result}) == "bob"
+
+
+def test_inside_a_longer_text_a_value_is_rendered() -> None:
+    assert fill("n={{1}}, t={{2}}, o={{3}}", {1: 5, 2: "x", 3: {"a": None}}) == 'n=5, t=x, o={"a": null}'
+
+
+def test_step_one_does_not_eat_the_start_of_step_ten() -> None:
+    assert fill("{{1}} {{10}}", {1: "one", 10: "ten"}) == "one ten"
+
+
+@given(json_values)
+def test_what_a_reference_brings_in_is_never_read_again(value: JSON) -> None:
+    results: dict[int, JSON] = {1: {"nested": ["{{2}}", value]}, 2: "SECRET"}
+    assert fill({"x": "{{1}}"}, results) == {"x": results[1]}
+    assert fill("<{{1}}>", results) == f"<{json.dumps(results[1], ensure_ascii=False)}>"
+
+
+def test_dollars_and_escapes_are_plain_text() -> None:
+    assert find(["$5", "\\{{3}}", "{{name}}", "{ {3} }"]) == set()
+    assert fill("costs $5, \\{{3}}", {}) == "costs $5, {{3}}"
+
+
+@given(st.text())
+def test_text_without_references_stays_as_it_is(text: str) -> None:
+    if not find(text) and "\\{{" not in text:
+        assert fill(text, {}) == text
+
+
+def test_references_are_found_wherever_they_stand() -> None:
+    assert find({"a": ["x {{1}} {{2.b}}", {"c": "{{ 3 }}"}]}) == {
+        Reference(1),
+        Reference(2, ("b",)),
+        Reference(3),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("{{1.nope}}", "'rows'"),
+        ("{{1.rows.7}}", "list of 1"),
+        ("{{1.rows.0.x}}", "plain value"),
+        ("{{1.rows.x}}", "list"),
+    ],
+)
+def test_a_reference_that_leads_nowhere_says_what_there_is(text: str, named: str) -> None:
+    with pytest.raises(ToolError, match=r"leads nowhere") as caught:
+        fill(text, {1: {"rows": [5]}})
+    assert named in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [("{{step_3}}", "{{3}}"), ("{{#E10}}", "{{10}}"), ("{{$2}}", "{{2}}"), ("{{step_1.rows.0.x}}", "{{1.rows.0.x}}"),
+     ("{{1[0].total}}", "{{1.0.total}}"), ("{{1.rows[0]['total']}}", "{{1.rows.0.total}}"), ("{{steps[1].x}}", "{{1}}"),
+     ("{{1|json}}", "{{1}}"), ("{{output of step 1}}", "{{1}}"), ("{{1.}}", "{{1}}"), ("{{result_1}}", "{{1}}")],
+)  # fmt: skip
+def test_near_misses_are_told_with_the_right_form(wrong: str, right: str) -> None:
+    assert mistaken(f"a {wrong} b \\{wrong}") == [(wrong, right)]
+
+
+def test_names_with_spaces_can_be_referred_to() -> None:
+    assert fill("{{ 1.rows.0.Total Sales }}", {1: {"rows": [{"Total Sales": 5}]}}) == 5
+    assert mistaken("{{1.rows.0.Total Sales}}") == []
+
+
+def test_space_around_a_whole_reference_does_not_make_it_text() -> None:
+    assert fill(" {{1}}\n", {1: 5}) == 5
+
+
+def test_a_number_of_any_length_is_no_crash() -> None:
+    assert find("{{" + "9" * 5000 + "}}") == set()
+    assert mistaken("{{" + "9" * 5000 + "}}")

@@ -1,0 +1,176 @@
+"""The command line, as a person at a terminal uses it, and as a program without one meets it."""
+
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+COMMAND = str(Path(sys.executable).parent / "forethought")
+
+STEPS = [
+    {"id": 1, "description": "Read it", "tool": "read_file", "arguments": [{"name": "path", "value": "a.txt"}],
+     "depends_on": [], "expected_output": "text"},
+    {"id": 2, "description": "Word it", "tool": "write", "depends_on": [], "expected_output": "text",
+     "arguments": [{"name": "brief", "value": "shout"}, {"name": "material", "value": "{{1}}"}]},
+    {"id": 3, "description": "Save it", "tool": "write_file", "depends_on": [], "expected_output": "saved",
+     "arguments": [{"name": "path", "value": "b.txt"}, {"name": "content", "value": "{{2}}"}]},
+    {"id": 4, "description": "Tidy up", "tool": "delete_file", "depends_on": [3], "expected_output": "gone",
+     "arguments": [{"name": "path", "value": "old.txt"}]},
+]  # fmt: skip
+
+
+@pytest.fixture
+def environment(tmp_path: Path, work: Path) -> dict[str, str]:
+    script = tmp_path / "script.json"
+    plan = {"reasoning": "four steps", "steps": STEPS}
+    script.write_text(json.dumps({"planner": [{"always": plan}], "executor": [{"always": "ALPHA"}]}), encoding="utf-8")
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return {
+        **kept, "FORETHOUGHT_HOME": str(tmp_path / "home"), "FORETHOUGHT_FOLDERS": str(work),
+        "FORETHOUGHT_MODEL": f"scripted:{script}", "TERM": "xterm", "COLUMNS": "120",
+    }  # fmt: skip
+
+
+def _plain(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command without a terminal."""
+    return subprocess.run(
+        [COMMAND, *arguments], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        check=False, timeout=60,
+    )  # fmt: skip
+
+
+def _typed(environment: dict[str, str], *arguments: str, answers: list[tuple[str, str]]) -> tuple[int, str]:
+    """Run a command in a terminal, and type each answer once its question is on the screen."""
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execve(COMMAND, [COMMAND, *arguments], environment)
+    screen, waiting, asked_from = "", list(answers), 0
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if not select.select([terminal], [], [], 1)[0]:
+            continue
+        try:
+            screen += os.read(terminal, 65536).decode("utf-8", "replace")
+        except OSError:  # the other end is closed
+            break
+        if waiting and waiting[0][0] in screen[asked_from:]:
+            asked_from = len(screen)
+            os.write(terminal, f"{waiting.pop(0)[1]}\n".encode())
+    os.close(terminal)
+    assert not waiting, f"never asked: {waiting}\n{screen}"
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), screen
+
+
+def test_a_goal_is_planned_shown_run_asked_about_and_answered(environment: dict[str, str], work: Path) -> None:
+    status, screen = _typed(
+        environment, "run", "Shout a.txt into b.txt, delete old.txt",
+        answers=[("Run this plan? [Y/n]", ""), ("approve or reject", "maybe"), ("approve or reject", "approve")],
+    )  # fmt: skip
+    assert status == 0, screen
+    assert "4 steps, up to 1 at once, longest chain 4" in screen
+    assert "wants to call delete_file" in screen
+    assert "path: old.txt" in screen
+    assert "succeeded" in screen
+    assert "journal.sqlite" in screen
+    assert (work / "b.txt").read_text(encoding="utf-8") == "ALPHA"
+    assert not (work / "old.txt").exists()
+
+
+def test_a_person_can_say_no_to_the_plan_and_to_a_step(environment: dict[str, str], work: Path) -> None:
+    status, screen = _typed(environment, "run", "x", answers=[("Run this plan?", "n")])
+    assert status == 3
+    assert "Not run" in screen
+    assert not (work / "b.txt").exists()
+    status, screen = _typed(
+        environment, "run", "x",
+        answers=[("Run this plan?", "y"), ("approve or reject", "reject"), ("Why", "I still need it")],
+    )  # fmt: skip
+    assert status == 1
+    assert "I still need it" in screen
+    assert (work / "old.txt").exists()
+
+
+def test_yes_runs_the_plan_but_never_approves_what_is_risky(environment: dict[str, str], work: Path) -> None:
+    done = _plain(environment, "run", "--yes", "x")
+    assert done.returncode == 3
+    assert "forethought decide run_" in done.stdout
+    assert (work / "b.txt").exists()
+    assert (work / "old.txt").exists()
+
+
+def test_without_a_terminal_and_without_yes_nothing_runs(environment: dict[str, str], work: Path) -> None:
+    done = _plain(environment, "run", "x")
+    assert done.returncode == 3
+    assert "--yes" in done.stderr
+    assert not (work / "b.txt").exists()
+
+
+def test_decide_takes_a_person_and_resume_goes_on(environment: dict[str, str], work: Path) -> None:
+    waiting = _plain(environment, "run", "--yes", "x").stdout
+    run_id = next(word for word in waiting.split() if word.startswith("run_")).strip(":.")
+    refused = _plain(environment, "decide", run_id)
+    assert refused.returncode == 3
+    assert "needs a terminal" in refused.stderr
+    assert _typed(environment, "decide", run_id, answers=[("approve or reject", "")])[0] == 3, "later is fine"
+    status, screen = _typed(environment, "decide", answers=[("approve or reject", "approve")])
+    assert status == 0
+    assert "approved" in screen
+    assert _plain(environment, "decide", run_id).returncode == 3
+    done = _plain(environment, "run", "--resume", run_id)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not (work / "old.txt").exists()
+
+
+def test_what_happened_can_be_read(environment: dict[str, str]) -> None:
+    assert "No runs yet" in _plain(environment, "runs").stdout
+    waiting = _plain(environment, "run", "--yes", "a goal of mine").stdout
+    run_id = next(word for word in waiting.split() if word.startswith("run_")).strip(":.")
+    listed = _plain(environment, "runs").stdout
+    assert run_id in listed
+    assert "a goal of mine" in listed
+    shown = _plain(environment, "show", run_id).stdout
+    assert "3 of 4 steps succeeded" in shown
+    facts = [json.loads(line)["fact"] for line in _plain(environment, "show", run_id, "--journal").stdout.splitlines()]
+    assert facts[0] == "run_created"
+    assert facts[-1] == "run_parked"
+    missing = _plain(environment, "show", "run_nobody")
+    assert missing.returncode == 1
+    assert "There is no run 'run_nobody'" in missing.stderr
+
+
+def test_doctor_says_what_was_found_and_how_to_mend_the_rest(environment: dict[str, str], work: Path) -> None:
+    done = _plain(environment, "doctor")
+    assert done.returncode == 0
+    for found in ("scripted:", str(work), "journal.sqlite", "delete_file, run_command, send_email"):
+        assert found in done.stdout
+    here = {name: value for name, value in environment.items() if name != "FORETHOUGHT_FOLDERS"}
+    lost = subprocess.run([COMMAND, "doctor"], env=here, cwd="/", capture_output=True, text=True, check=False)
+    assert lost.returncode == 1, "the root is never granted by accident"
+    assert "--folder DIR, or FORETHOUGHT_FOLDERS" in lost.stdout
+
+
+def test_without_a_model_run_names_the_ways_to_get_one(environment: dict[str, str]) -> None:
+    done = _plain({**environment, "FORETHOUGHT_MODEL": "host"}, "run", "x")
+    assert done.returncode == 1
+    for way in ("FORETHOUGHT_BASE_URL", "FORETHOUGHT_API_KEY", "forethought model fetch"):
+        assert way in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("FORETHOUGHT_FOLDERS", "/nonexistent"), ("FORETHOUGHT_ALLOW_PRIVATE_ADDRESSES", "maybe"),
+     ("FORETHOUGHT_SMTP_URL", "ftp://x"), ("FORETHOUGHT_SMTP_URL", "smtp://u:hunter22@h:port"),
+     ("FORETHOUGHT_MODEL", "local:nonsense")],
+)  # fmt: skip
+def test_a_wrong_setting_is_named_and_its_secret_is_not(environment: dict[str, str], name: str, value: str) -> None:
+    done = _plain({**environment, name: value, "FORETHOUGHT_SMTP_FROM": "a@example.org"}, "run", "--yes", "x")
+    assert done.returncode != 0
+    assert name in done.stderr + done.stdout
+    assert "hunter22" not in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr

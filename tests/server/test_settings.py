@@ -1,0 +1,87 @@
+"""Settings are read from the environment, and what is secret stays secret."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from forethought.app import open_store
+from forethought.models import Models
+from forethought.rows import Fact
+from forethought.settings import Settings
+from forethought_tools import Role, SettingsError
+
+
+def _read(tmp_path: Path, **environment: str) -> Settings:
+    return Settings.read({"FORETHOUGHT_HOME": str(tmp_path / "home"), **environment})
+
+
+def test_folders_are_those_named_with_the_platforms_separator(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    named = os.pathsep.join([str(tmp_path / "one"), str(tmp_path / "two")])
+    assert _read(tmp_path, FORETHOUGHT_FOLDERS=named).folders == (tmp_path / "one", tmp_path / "two")
+
+
+def test_without_names_it_is_the_working_folder_unless_home_or_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert _read(tmp_path).folders == (tmp_path,)
+    monkeypatch.chdir(Path.home())
+    assert _read(tmp_path).folders == ()
+    monkeypatch.chdir("/")
+    assert _read(tmp_path).folders == ()
+
+
+def test_the_model_is_chosen_in_order_and_the_choice_is_explained(tmp_path: Path) -> None:
+    chosen = {
+        "host": Models(_read(tmp_path, FORETHOUGHT_MODEL="host", FORETHOUGHT_API_KEY="sk-123456")).chosen,
+        "endpoint": Models(_read(tmp_path, FORETHOUGHT_BASE_URL="http://127.0.0.1:1/v1")).chosen,
+        "key": Models(_read(tmp_path, OPENAI_API_KEY="sk-123456")).chosen,
+        "nothing": Models(_read(tmp_path)).chosen,
+    }
+    assert {name: spec for name, (spec, _) in chosen.items()} == {
+        "host": "host", "endpoint": "gpt-5.4-mini", "key": "gpt-5.4-mini", "nothing": "host",
+    }  # fmt: skip
+    assert "FORETHOUGHT_BASE_URL is set" in chosen["endpoint"][1]
+    assert "forethought model fetch" in chosen["nothing"][1]
+
+
+def test_roles_can_have_models_of_their_own(tmp_path: Path) -> None:
+    script = tmp_path / "script.json"
+    script.write_text('{"executor": []}', encoding="utf-8")
+    models = Models(_read(tmp_path, FORETHOUGHT_MODEL="host", FORETHOUGHT_MODEL_EXECUTOR=f"scripted:{script}"))
+    assert models.for_role(Role.PLANNER) is None
+    assert models.for_role(Role.EXECUTOR) is not None
+
+
+def test_secrets_stay_out_of_the_journal_and_of_reprs(tmp_path: Path) -> None:
+    settings = _read(
+        tmp_path,
+        FORETHOUGHT_API_KEY='key-with-"quote"',
+        FORETHOUGHT_SMTP_URL="smtp://me:hunter-two-two@mail.example.org",
+        FORETHOUGHT_SMTP_FROM="me@example.org",
+    )
+    assert "hunter-two-two" not in repr(settings)
+    assert "key-with" not in repr(settings)
+    store = open_store(settings)
+    said = 'login key-with-"quote" and hunter-two-two'
+    store.commit(
+        "r", Fact("run_created", {"plan": "p", "kind": "plan", "options": {"x": said}, "owner": "o", "steps": []})
+    )
+    store.close()
+    written = b"".join(file.read_bytes() for file in settings.home.iterdir())
+    assert b"[secret]" in written
+    assert b"hunter-two-two" not in written
+    assert b"key-with" not in written
+
+
+def test_a_mailbox_needs_a_sender_and_a_known_scheme(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="FORETHOUGHT_SMTP_FROM"):
+        _read(tmp_path, FORETHOUGHT_SMTP_URL="smtp://h")
+    with pytest.raises(SettingsError, match="FORETHOUGHT_SMTP_URL"):
+        _read(tmp_path, FORETHOUGHT_SMTP_URL="http://h", FORETHOUGHT_SMTP_FROM="a@b")
+    mailbox = _read(tmp_path, FORETHOUGHT_SMTP_URL="smtps://u%40x:p@h", FORETHOUGHT_SMTP_FROM="a@b").mailbox
+    assert mailbox is not None
+    assert (mailbox.user, mailbox.port, mailbox.security) == ("u@x", 465, "tls")

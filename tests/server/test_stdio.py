@@ -1,0 +1,136 @@
+"""The real thing: a server process over standard input and output, in both eras."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp import StdioServerParameters
+from mcp.client import Client, ClientRequestContext
+from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult
+
+pytestmark = pytest.mark.anyio
+
+COMMAND = str(Path(sys.executable).parent / "forethought")
+
+
+def _server(home: Path, work: Path, **more: str) -> StdioServerParameters:
+    env = {"FORETHOUGHT_HOME": str(home), "FORETHOUGHT_MODEL": "host", "PATH": os.environ["PATH"], **more}
+    return StdioServerParameters(command=COMMAND, args=["serve", "--folder", str(work)], env=env)
+
+
+def _view(result: CallToolResult) -> dict[str, Any]:
+    assert not result.is_error, result.content
+    return dict(result.structured_content or {})
+
+
+async def _approve(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+    return ElicitResult(action="accept", content={"decision": "approve"})
+
+
+async def test_the_main_job_over_stdio(tmp_path: Path, work: Path, era: str) -> None:
+    heard: list[tuple[float, str | None]] = []
+
+    async def progress(progress: float, total: float | None, message: str | None) -> None:
+        heard.append((progress, message))
+
+    steps = [
+        {"id": 1, "tool": "read_file", "arguments": {"path": "a.txt"}},
+        {"id": 2, "tool": "write_file", "arguments": {"path": "b.txt", "content": "{{1}}"}},
+        {"id": 3, "tool": "run_command", "arguments": {"command": "echo noise; cat b.txt"}, "depends_on": [2]},
+        {"id": 4, "tool": "delete_file", "arguments": {"path": "old.txt"}, "depends_on": [3]},
+    ]
+    async with Client(_server(tmp_path / "home", work), mode=era, elicitation_callback=_approve) as client:
+        plan_id = _view(await client.call_tool("create_plan", {"goal": "g", "steps": steps}))["plan_id"]
+        with anyio.fail_after(30):
+            done = _view(await client.call_tool("execute_plan", {"plan_id": plan_id}, progress_callback=progress))
+    assert done["status"] == "succeeded"
+    assert not (work / "old.txt").exists()
+    assert heard
+    values = [value for value, _ in heard]
+    assert values == sorted(set(values)), "progress only grows"
+
+
+async def test_progress_keeps_a_silent_call_open(tmp_path: Path, work: Path, era: str) -> None:
+    async def progress(progress: float, total: float | None, message: str | None) -> None: ...
+
+    steps = [{"id": 1, "tool": "wait", "arguments": {"seconds": 22}}]
+    async with Client(_server(tmp_path / "home", work), mode=era) as client:
+        plan_id = _view(await client.call_tool("create_plan", {"goal": "g", "steps": steps}))["plan_id"]
+        with anyio.fail_after(60):
+            done = _view(await client.call_tool("execute_plan", {"plan_id": plan_id}, progress_callback=progress))
+    assert done["status"] == "succeeded", "longer than the 20 s after which a call without progress returns"
+
+
+def test_standard_output_carries_nothing_but_the_protocol(tmp_path: Path, work: Path) -> None:
+    step = {"id": 1, "tool": "run_command", "arguments": {"command": "echo loud"}}
+    calls: list[dict[str, Any]] = [
+        {"method": "initialize", "params": {"protocolVersion": "2025-06-18", "capabilities": {},
+                                            "clientInfo": {"name": "t", "version": "0"}}},
+        {"method": "tools/list"},
+        {"method": "tools/call", "params": {"name": "create_plan", "arguments": {"goal": "g", "steps": [step]}}},
+        {"method": "tools/call", "params": {"name": "nonsense", "arguments": {}}},
+    ]  # fmt: skip
+    lines = [json.dumps({"jsonrpc": "2.0", "id": n, **call}) for n, call in enumerate(calls)]
+    lines.insert(1, json.dumps({"jsonrpc": "2.0", "method": "notifications/initialized"}))
+    environment = {**os.environ, "FORETHOUGHT_HOME": str(tmp_path / "home"), "FORETHOUGHT_MODEL": "host"}
+    server = subprocess.Popen(
+        [COMMAND, "serve", "--folder", str(work)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, env=environment, text=True,
+    )  # fmt: skip
+    assert server.stdin
+    assert server.stdout
+    seen: list[Mapping[str, Any]] = []
+    server.stdin.write("".join(line + "\n" for line in lines))
+    server.stdin.flush()
+    while {answer.get("id") for answer in seen} < set(range(len(calls))):
+        seen.append(json.loads(server.stdout.readline()))
+    server.stdin.close()
+    for rest in server.stdout:
+        json.loads(rest)
+    assert server.wait(timeout=20) == 0
+    assert server.stderr
+    server.stderr.close()
+    server.stdout.close()
+    assert all(answer["jsonrpc"] == "2.0" for answer in seen)
+
+
+async def test_a_killed_server_loses_nothing_and_repeats_nothing(tmp_path: Path, work: Path, era: str) -> None:
+    """A finished effect is not made again; a run that its process left behind is taken over by the next one."""
+    steps = [
+        {"id": 1, "tool": "run_command", "arguments": {"command": "echo once >> effects.txt"}},
+        {"id": 2, "tool": "wait", "arguments": {"seconds": 2}, "depends_on": [1]},
+        {"id": 3, "tool": "read_file", "arguments": {"path": "effects.txt"}, "depends_on": [2]},
+    ]
+    parameters = _server(tmp_path / "home", work)
+    plan_id = ""
+    with anyio.fail_after(60):
+        try:
+            async with Client(parameters, mode=era, elicitation_callback=_approve) as client:
+                plan_id = _view(await client.call_tool("create_plan", {"goal": "g", "steps": steps}))["plan_id"]
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(client.call_tool, "execute_plan", {"plan_id": plan_id})
+                    while not (work / "effects.txt").exists():
+                        await client.call_tool("get_plan", {"plan_id": plan_id})
+                    full = {"plan_id": plan_id, "view": "full"}
+                    while _view(await client.call_tool("get_plan", full))["steps"][1].get("state") != "running":
+                        pass
+                    _kill_children()
+        except BaseExceptionGroup:
+            pass  # the connection is gone, as it should be
+        async with Client(parameters, mode=era, elicitation_callback=_approve) as client:
+            done = _view(await client.call_tool("execute_plan", {"plan_id": plan_id}))
+    assert done["status"] == "succeeded", done
+    assert (work / "effects.txt").read_text(encoding="utf-8") == "once\n"
+
+
+def _kill_children() -> None:
+    listed = subprocess.run(["pgrep", "-P", str(os.getpid()), "-f", "forethought"], capture_output=True, text=True)
+    for line in listed.stdout.split():
+        os.kill(int(line), signal.SIGKILL)

@@ -1,0 +1,392 @@
+"""The journal and the rows agree, writes are all or nothing, and a late writer is fenced."""
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from forethought.models import Models
+from forethought.owners import Owner
+from forethought.rows import Entry, Fact
+from forethought.runs import OPEN, Runs
+from forethought.settings import Settings
+from forethought.store import StaleError, Store
+from forethought_patterns import Decision
+from forethought_tools import (
+    JSON,
+    Answerer,
+    AnswerError,
+    FencedError,
+    Limits,
+    Question,
+    Registry,
+    Risk,
+    Role,
+    StoreError,
+    Tool,
+    ToolError,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+def fold(entries: list[Entry]) -> tuple[dict[str, Any], dict[int, dict[str, Any]], dict[str, dict[str, Any]]]:
+    """The rows of one run, from its journal alone: written apart from the SQL, so that the two check each other."""
+    run: dict[str, Any] = {}
+    steps: dict[int, dict[str, Any]] = {}
+    messages: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        body: Any = entry.body
+        match entry.kind:
+            case "run_created":
+                run = {"id": entry.run, "plan": body["plan"], "kind": body["kind"], "state": "running", "epoch": 1,
+                       "owner": body["owner"], "options": body["options"], "error": "", "stopping": 0, "calls": 0,
+                       "input_tokens": 0, "output_tokens": 0, "created": entry.at, "ended": None}  # fmt: skip
+                steps = {
+                    n: {"run": entry.run, "id": n, "state": "pending", "attempt": 1, "epoch": 0, "arguments": None,
+                        "result": None, "error": "", "started": None, "ended": None} for n in body["steps"]
+                }  # fmt: skip
+            case "run_claimed":
+                run |= {"owner": body["owner"], "epoch": run["epoch"] + 1, "state": "running"}
+                for message in messages.values():
+                    if message["state"] == "answered":
+                        message["state"] = "used"
+            case "run_parked":
+                run |= {"state": "waiting", "owner": None}
+            case "run_ended":
+                run |= {"state": body["state"], "error": body["error"], "ended": entry.at, "owner": None}
+                for message in messages.values():
+                    if message["state"] == "open":
+                        message["state"] = "closed"
+            case "stop_asked":
+                run["stopping"] = 1
+            case "spent":
+                for name in ("calls", "input_tokens", "output_tokens"):
+                    run[name] += body[name]
+            case "step_started":
+                steps[body["step"]] |= {"state": "running", "arguments": body["arguments"], "epoch": body["epoch"],
+                                        "started": entry.at}  # fmt: skip
+            case "step_waiting":
+                steps[body["step"]]["state"] = "waiting"
+            case "step_resumed":
+                steps[body["step"]]["state"] = "running"
+            case "step_retrying":
+                steps[body["step"]]["attempt"] += 1
+                steps[body["step"]]["error"] = body["error"]
+            case "step_settled":
+                steps[body["step"]] |= {name: body[name] for name in ("state", "result", "error")} | {"ended": entry.at}
+            case "asked":
+                told = {name: body[name] for name in ("id", "key", "kind", "step", "body")}
+                messages[body["id"]] = {"run": entry.run, "state": "open", "answer": None, "by": "", "channel": "",
+                                        "asked": entry.at, "answered": None, **told}  # fmt: skip
+            case "answered":
+                said = {name: body[name] for name in ("answer", "by", "channel")}
+                messages[body["id"]] |= {"state": "answered", "answered": entry.at, **said}  # fmt: skip
+            case "used":
+                messages[body["id"]]["state"] = "used"
+            case other:
+                raise AssertionError(f"a fact that the fold does not know: {other}")
+    return run, steps, messages
+
+
+async def _good(arguments: Mapping[str, JSON], _: Answerer) -> JSON:
+    return {"got": dict(arguments)}
+
+
+async def _bad(_: Mapping[str, JSON], __: Answerer) -> JSON:
+    raise ToolError("no luck")
+
+
+async def _asks(_: Mapping[str, JSON], ask: Answerer) -> JSON:
+    return [await ask(Question(Role.EXECUTOR, f"q{n}", "", {"type": "string"})) for n in (1, 2)]
+
+
+def _registry(flaky: Callable[[Mapping[str, JSON], Answerer], Any] = _good) -> Registry:
+    anything: dict[str, JSON] = {"type": "object"}
+    return Registry([
+        Tool("good", "", anything, _good, Risk.LOW, repeatable=True),
+        Tool("bad", "", anything, _bad, Risk.LOW, repeatable=True),
+        Tool("asks", "", anything, _asks, Risk.LOW, repeatable=True),
+        Tool("risky", "", anything, _good, Risk.HIGH),
+        Tool("flaky", "", anything, flaky, Risk.LOW, repeatable=True, limits=Limits(attempts=2)),
+    ])  # fmt: skip
+
+
+@asynccontextmanager
+async def _serving(settings: Settings, tools: Registry) -> AsyncIterator[Runs]:
+    store, owner = Store(settings.database), Owner(settings.home)
+    runs = Runs(store, tools, Models(settings), owner)
+    try:
+        async with runs.serving():
+            yield runs
+    finally:
+        owner.close()
+        store.close()
+
+
+async def _settle(runs: Runs, run_id: str, approve: Callable[[], bool]) -> None:
+    """Answer whatever is asked until the run has ended."""
+    with anyio.fail_after(30):
+        while (run := runs.store.run(run_id)).state in OPEN:
+            for message in runs.store.open_messages(run_id):
+                with suppress(StaleError, AnswerError):  # a run that is being stopped takes no more answers
+                    if message.kind == "gate":
+                        await runs.decide(message, Decision(approve(), by="p", channel="test"))
+                    else:
+                        await runs.answer(run_id, [(message.id, f"re {message.key}")], by="agent", channel="report")
+            if runs.store.run(run_id) == run:
+                await runs.changed(run_id, 0.05)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), size=st.integers(1, 8))
+def test_folding_the_journal_of_any_run_gives_its_rows(
+    make_settings: Callable[..., Settings], data: st.DataObject, size: int
+) -> None:
+    names, earlier = st.sampled_from(["good", "bad", "asks", "risky"]), st.integers(1, 8)
+    steps: list[JSON] = [
+        {"id": n, "tool": data.draw(names), "depends_on": [d for d in data.draw(st.sets(earlier, max_size=2)) if d < n]}
+        for n in range(1, size + 1)
+    ]  # fmt: skip
+    stop = data.draw(st.booleans())
+    verdicts = iter(data.draw(st.lists(st.booleans(), min_size=size, max_size=size)))
+
+    async def check() -> None:
+        async with _serving(make_settings(), _registry()) as runs:
+            plan_id = await runs.save_plan("goal", "", steps)
+            run = await runs.start(plan_id)
+            if stop:
+                await runs.changed(run.id, 0.02)
+                with suppress(StaleError):  # it may have ended already
+                    await runs.stop(run.id)
+            await _settle(runs, run.id, lambda: next(verdicts))
+            store = runs.store
+            folded = fold(store.journal(run.id, limit=10_000))
+            assert folded[0] == asdict(store.run(run.id))
+            assert folded[1] == {row.id: asdict(row) for row in store.steps(run.id)}
+            assert folded[2] == {name: asdict(store.message(name)) for name in folded[2]}
+            assert {row.state for row in store.steps(run.id)} <= {
+                "succeeded",
+                "failed",
+                "skipped",
+                "rejected",
+                "in_doubt",
+            }
+
+    anyio.run(check)
+
+
+async def test_a_retry_is_a_new_attempt_with_its_own_record(make_settings: Callable[..., Settings]) -> None:
+    tries = 0
+
+    async def flaky(_: Mapping[str, JSON], ask: Answerer) -> JSON:
+        nonlocal tries
+        tries += 1
+        said = await ask(Question(Role.EXECUTOR, "q", "", {"type": "string"}))
+        if tries < 3:  # once before parking, once after: the same attempt
+            raise ToolError("passing", transient=True)
+        return said
+
+    async with _serving(make_settings(), _registry(flaky)) as runs:
+        run = await runs.start(await runs.save_plan("g", "", [{"id": 1, "tool": "flaky"}]))
+        await _settle(runs, run.id, lambda: True)
+        (step,) = runs.store.steps(run.id)
+        keys = [e.body["key"] for e in runs.store.journal(run.id) if e.kind == "asked"]
+        assert fold(runs.store.journal(run.id))[1] == {1: asdict(step)}
+    assert (step.state, step.attempt, step.result) == ("succeeded", 2, "re step/1/2/1")
+    assert keys == ["step/1/1/1", "step/1/2/1"]
+
+
+@pytest.mark.parametrize(("tool", "state"), [("good", "succeeded"), ("risky", "in_doubt")])
+async def test_a_step_in_flight_when_its_process_died_runs_again_only_if_that_does_no_harm(
+    make_settings: Callable[..., Settings], tool: str, state: str
+) -> None:
+    options: dict[str, JSON] = {"revision": 1, "max_parallel": 2, "folders": []}
+    async with _serving(make_settings(), _registry()) as runs:
+        steps: list[JSON] = [{"id": 1, "tool": tool}, {"id": 2, "tool": "good", "depends_on": [1]}]
+        plan_id = await runs.save_plan("g", "", steps)
+        created: dict[str, JSON] = {
+            "plan": plan_id,
+            "kind": "plan",
+            "options": options,
+            "owner": "owner_dead",
+            "steps": [1, 2],
+        }
+        await runs.store.write("run_1", Fact("run_created", created))
+        await runs.store.write("run_1", Fact("step_started", {"step": 1, "arguments": {}}), epoch=1)
+        await runs.ensure_driven("run_1")
+        await _settle(runs, "run_1", lambda: True)
+        first, second = runs.store.steps("run_1")
+    assert first.state == state
+    assert second.state == ("succeeded" if state == "succeeded" else "skipped")
+
+
+async def test_a_tool_that_is_gone_fails_its_step_and_not_the_run(make_settings: Callable[..., Settings]) -> None:
+    steps: list[JSON] = [
+        {"id": 1, "tool": "good"},
+        {"id": 2, "tool": "bad"},
+        {"id": 3, "tool": "good", "depends_on": [2]},
+    ]
+    async with _serving(make_settings(), _registry()) as runs:
+        plan_id = await runs.save_plan("g", "", steps)
+    fewer = Registry(tool for tool in _registry() if tool.name != "bad")
+    async with _serving(make_settings(), fewer) as runs:
+        run = await runs.start(plan_id)
+        await _settle(runs, run.id, lambda: True)
+        rows = runs.store.steps(run.id)
+    assert [row.state for row in rows] == ["succeeded", "failed", "skipped"]
+    assert "There is no tool 'bad'" in rows[1].error
+
+
+async def test_a_driver_that_has_lost_its_run_cannot_write_to_it(
+    make_settings: Callable[..., Settings],
+) -> None:
+    store = Store(make_settings().database)
+    body: dict[str, JSON] = {"plan": "p", "kind": "plan", "options": {}, "owner": "a", "steps": [1]}
+    await store.write("r", Fact("run_created", body))
+    await store.write("r", Fact("run_claimed", {"owner": "b", "previous": "a"}))
+    with pytest.raises(FencedError):
+        await store.write("r", Fact("step_started", {"step": 1, "arguments": {}}), epoch=1)
+    assert store.steps("r")[0].state == "pending"
+    store.close()
+
+
+async def test_one_refused_write_undoes_all_of_itself_and_none_of_its_neighbours(
+    make_settings: Callable[..., Settings],
+) -> None:
+    store = Store(make_settings().database)
+    body: dict[str, JSON] = {
+        "plan": "p",
+        "kind": "plan",
+        "options": {},
+        "owner": "a",
+        "steps": [*range(1, 101)],
+    }
+    await store.write("r", Fact("run_created", body))
+    refused = 0
+
+    async def settle(step: int) -> None:
+        nonlocal refused
+        good = Fact("step_settled", {"step": step, "state": "succeeded", "result": step, "error": ""})
+        bad = Fact("used", {"id": "message_of_nobody"})
+        try:
+            await store.write("r", *([good, bad] if step % 3 == 0 else [good]))
+        except StaleError:
+            refused += 1
+
+    async with anyio.create_task_group() as tasks:
+        for step in range(1, 101):
+            tasks.start_soon(settle, step)
+    assert refused == 33
+    assert store.progress("r") == {"succeeded": 67, "pending": 33}
+    assert len([e for e in store.journal("r", limit=1000) if e.kind == "step_settled"]) == 67
+    store.close()
+
+
+async def test_what_cannot_be_recorded_is_refused_alone_and_nobody_is_told_a_lie(
+    make_settings: Callable[..., Settings],
+) -> None:
+    store = Store(make_settings().database)
+    told: dict[str, str] = {}
+
+    async def create(name: str, value: JSON) -> None:
+        body: dict[str, JSON] = {"plan": name, "kind": "plan", "options": {}, "owner": "a", "steps": [value]}
+        try:
+            await store.write(name, Fact("run_created", body))
+            told[name] = "written"
+        except StoreError:
+            told[name] = "refused"
+
+    async with anyio.create_task_group() as tasks:
+        for name, value in (("a", 1), ("huge", 2**70), ("b", 2), ("c", 3)):
+            tasks.start_soon(create, name, value)
+    assert told["huge"] == "refused" or store.steps("huge")
+    assert {name for name, said in told.items() if said == "written"} == {run.id for run in store.runs()}
+    odd: dict[str, JSON] = {"plan": "p", "revision": 1, "goal": "a lone \ud800 surrogate", "body": {"name": "Gr\udcfc"}}
+    await store.write("", Fact("plan_saved", odd))
+    assert store.plan("p").goal == "a lone ? surrogate"
+    store.close()
+
+
+async def test_an_answer_at_a_time_does_not_start_the_waiting_steps_over_and_over(
+    make_settings: Callable[..., Settings],
+) -> None:
+    steps: list[JSON] = [{"id": n, "tool": "asks"} for n in range(1, 21)]
+    async with _serving(make_settings(), _registry()) as runs:
+        run = await runs.start(await runs.save_plan("g", "", steps))
+        with anyio.fail_after(30):
+            while (now := runs.store.run(run.id)).state in OPEN:
+                for message in runs.store.open_messages(run.id, limit=1):
+                    await runs.answer(run.id, [(message.id, "x")], by="agent", channel="report")
+                if runs.store.run(run.id) == now:
+                    await runs.changed(run.id, 0.05)
+        kinds = [entry.kind for entry in runs.store.journal(run.id, limit=10_000)]
+        folded = fold(runs.store.journal(run.id, limit=10_000))
+        assert folded[1] == {row.id: asdict(row) for row in runs.store.steps(run.id)}
+    assert now.state == "succeeded"
+    assert kinds.count("step_started") == 20
+
+
+async def test_a_write_that_began_is_finished_though_its_caller_is_cancelled(
+    make_settings: Callable[..., Settings],
+) -> None:
+    store = Store(make_settings().database)
+    body: dict[str, JSON] = {"plan": "p", "kind": "plan", "options": {}, "owner": "a", "steps": []}
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(store.write, "r", Fact("run_created", body))
+        await anyio.lowlevel.checkpoint()
+        tasks.cancel_scope.cancel()
+    assert store.run("r").state == "running"
+    store.close()
+
+
+def test_secrets_are_kept_out_of_every_table(tmp_path: Path) -> None:
+    store = Store(tmp_path / "j.sqlite", redact=lambda text: text.replace("hunter22", "[secret]"))
+    body: dict[str, JSON] = {
+        "plan": "p",
+        "kind": "plan",
+        "options": {"goal": "log in with hunter22"},
+        "owner": "a",
+        "steps": [1],
+    }
+    store.commit("r", Fact("run_created", body))
+    store.commit("r", Fact("step_started", {"step": 1, "arguments": {"password": "hunter22"}}))
+    store.close()
+    everything = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    assert b"[secret]" in everything
+    assert b"hunter22" not in everything
+
+
+def test_a_file_that_is_no_journal_or_a_newer_one_is_refused_and_left_alone(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.sqlite"
+    broken.write_bytes(b"this is no database at all, but long enough to be read as one" * 20)
+    before = broken.read_bytes()
+    with pytest.raises(StoreError, match="cannot be opened as a journal"):
+        Store(broken)
+    assert broken.read_bytes() == before
+    newer = tmp_path / "newer.sqlite"
+    with sqlite3.connect(newer) as connection:
+        connection.execute("PRAGMA user_version=99")
+    connection.close()
+    with pytest.raises(StoreError, match="newer forethought"):
+        Store(newer)
+
+
+async def test_two_processes_worth_of_stores_lose_no_write(make_settings: Callable[..., Settings]) -> None:
+    first, second = Store(make_settings().database), Store(make_settings().database)
+    body: dict[str, JSON] = {"plan": "p", "kind": "plan", "options": {}, "owner": "a", "steps": [*range(60)]}
+    await first.write("r", Fact("run_created", body))
+    async with anyio.create_task_group() as tasks:
+        for step in range(60):
+            fact = Fact("step_settled", {"step": step, "state": "succeeded", "result": None, "error": ""})
+            tasks.start_soon((first if step % 2 else second).write, "r", fact)
+    assert first.progress("r") == second.progress("r") == {"succeeded": 60}
+    first.close()
+    second.close()

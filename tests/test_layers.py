@@ -1,0 +1,71 @@
+"""Imports point one way, and a folder full of other people's code does not shadow ours."""
+
+import ast
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import forethought_patterns
+import forethought_tools
+
+ROOT = Path(__file__).parent.parent
+EDGE = {"mcp", "mcp_types", "openai", "sqlite3", "httpx2", "rich", "xllamacpp"}
+FORBIDDEN = {
+    "tools/forethought_tools": {"forethought", "forethought_patterns", "mcp", "mcp_types", "openai"},
+    "patterns/forethought_patterns": {"forethought", *EDGE},
+}
+
+
+@pytest.mark.parametrize("folder", FORBIDDEN)
+def test_imports_point_from_server_to_patterns_to_tools(folder: str) -> None:
+    for file in (ROOT / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{file}: imports are absolute"
+                names = [node.module or ""]
+            assert not {name.split(".")[0] for name in names} & FORBIDDEN[folder], file
+
+
+def test_only_the_store_speaks_sql() -> None:
+    for file in (ROOT / "server").rglob("*.py"):
+        if file.name != "store.py":
+            assert "import sqlite3" not in file.read_text(encoding="utf-8"), file
+
+
+@pytest.mark.parametrize("package", [forethought_patterns, forethought_tools])
+def test_every_public_name_is_listed(package: ModuleType) -> None:
+    public = {name for name, value in vars(package).items() if name[0] != "_" and not isinstance(value, ModuleType)}
+    assert set(package.__all__) == public
+
+
+def test_a_hostile_folder_does_not_shadow_us(tmp_path: Path) -> None:
+    for name in ("server", "patterns", "tools", "json", "logging", "forethought_tools_x"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit('shadowed')", encoding="utf-8")
+    command = Path(sys.executable).parent / "forethought"
+    done = subprocess.run([command, "--version"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("forethought ")
+
+
+def test_every_direct_dependency_is_capped() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for requirement in [*project["dependencies"], *project["optional-dependencies"]["local"]]:
+        assert "<" in requirement or "==" in requirement, requirement
+
+
+def test_start_up_does_not_load_what_only_some_calls_need() -> None:
+    script = (
+        "import sys; from forethought.surface.server import build_server; from forethought.settings import Settings;"
+        "from pathlib import Path; import tempfile; build_server(Settings(home=Path(tempfile.mkdtemp())));"
+        "print([n for n in ('openai', 'duckdb', 'trafilatura', 'ddgs', 'simpleeval', 'xllamacpp') if n in sys.modules])"
+    )
+    environment = {**os.environ, "FORETHOUGHT_MODEL": "host"}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,225 @@
+"""SQL reads data files and SQLite databases, and can do nothing else."""
+
+import json
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import anyio
+import duckdb
+import pytest
+
+from forethought_tools import JSON, Question, Registry, ToolError
+from forethought_tools.folders import Folders
+from forethought_tools.tables import table_tools
+
+pytestmark = pytest.mark.anyio
+
+
+async def nobody(question: Question) -> JSON:
+    raise AssertionError(question)
+
+
+async def query(folder: Path, sql: str, *paths: str) -> Any:
+    with anyio.fail_after(30):
+        arguments: dict[str, JSON] = {"sql": sql, "paths": list(paths)}
+        result = await Registry(table_tools(Folders([folder]))).call("query_table", arguments, nobody)
+    return json.loads(json.dumps(result, allow_nan=False))
+
+
+async def refusal(folder: Path, sql: str, *paths: str) -> str:
+    with pytest.raises(ToolError) as raised:
+        await query(folder, sql, *paths)
+    return str(raised.value)
+
+
+def names_in(folder: Path) -> list[str]:
+    return [each.name for each in folder.iterdir()]
+
+
+@pytest.fixture
+def sales(tmp_path: Path) -> Path:
+    (tmp_path / "sales.csv").write_text("id,price,day\n1,2.5,2024-01-02\n2,4,2024-01-03\n", encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    with closing(sqlite3.connect(tmp_path / "a shop?.db")) as base, base:
+        base.execute("CREATE TABLE sold (id INTEGER, name TEXT, photo BLOB)")
+        base.execute("INSERT INTO sold VALUES (1, 'tea', x'00ff'), (2, 'rice', NULL)")
+        base.execute("CREATE VIRTUAL TABLE notes USING fts5(body)")
+        base.execute("INSERT INTO notes VALUES ('green tea'), ('brown rice')")
+    return tmp_path
+
+
+async def test_a_csv_file_is_a_table_of_its_name(sales: Path) -> None:
+    assert await query(sales, "SELECT id, price, day FROM sales ORDER BY id DESC", "sales.csv") == {
+        "rows": [{"id": 2, "price": 4.0, "day": "2024-01-03"}, {"id": 1, "price": 2.5, "day": "2024-01-02"}],
+        "count": 2,
+        "truncated": False,
+    }
+
+
+async def test_files_of_every_kind_are_joined(sales: Path) -> None:
+    (sales / "names.tsv").write_text("id\tname\n1\ttea\n2\trice\n", encoding="utf-8")
+    (sales / "more.json").write_text('[{"id": 1, "tags": ["a", "b"]}]', encoding="utf-8")
+    (sales / "lines.jsonl").write_text('{"id": 1, "x": {"y": 7}}\n', encoding="utf-8")
+    with duckdb.connect() as memory:
+        memory.execute(f"COPY (SELECT 1 AS id, 9 AS stock) TO '{sales / 'stock.parquet'}'")
+    sql = """SELECT name, tags, x, stock
+        FROM names JOIN more USING (id) JOIN lines USING (id) JOIN stock USING (id)"""
+    paths = ("names.tsv", "more.json", "lines.jsonl", "stock.parquet")
+    assert (await query(sales, sql, *paths))["rows"] == [{"name": "tea", "tags": ["a", "b"], "x": {"y": 7}, "stock": 9}]
+
+
+async def test_table_names_are_identifiers_and_differ(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    names = ("2024 sales.csv", "sub/2024-sales.csv", "order.csv")
+    for name in names:
+        (tmp_path / name).write_text(f"file\n{name}\n", encoding="utf-8")
+    sql = 'SELECT * FROM t_2024_sales UNION ALL SELECT * FROM t_2024_sales_2 UNION ALL SELECT * FROM "order"'
+    assert [row["file"] for row in (await query(tmp_path, sql, *names))["rows"]] == list(names)
+
+
+@pytest.mark.parametrize("name", ["x[1].csv", "x*.csv", "x?.csv", "year=2024/x.csv", "it's.csv"])
+async def test_a_path_is_one_file_and_never_a_pattern(tmp_path: Path, name: str) -> None:
+    for other in ("x1.csv", "xy.csv", name):
+        (tmp_path / other).parent.mkdir(exist_ok=True)
+        (tmp_path / other).write_text(f"file\n{other}\n", encoding="utf-8")
+    table = (await refusal(tmp_path, "SELECT nothing", name)).split('"')[-2]
+    assert (await query(tmp_path, f"SELECT * FROM {table}", name))["rows"] == [{"file": name}]
+
+
+async def test_values_are_json_whatever_their_type(sales: Path) -> None:
+    sql = """SELECT 'NaN'::DOUBLE AS nan, 'inf'::DOUBLE AS inf,
+        1.50::DECIMAL(9,2) AS part, 2::DECIMAL(9,2) AS whole, '\\x00\\xFF'::BLOB AS raw,
+        TIME '10:00' AS at, INTERVAL 3 DAYS AS span, MAP {'k': DATE '2024-01-01'} AS map,
+        TIMESTAMPTZ '2024-01-01 00:00:00+00' AS stamp, NULL AS none, 1 AS a, 2 AS A"""
+    row = (await query(sales, sql, "sales.csv"))["rows"][0]
+    assert row.pop("stamp").startswith("202")
+    assert row == {
+        "nan": None, "inf": None, "part": 1.5, "whole": 2, "raw": "0x00ff", "at": "10:00:00",
+        "span": "3 days, 0:00:00", "map": {"k": "2024-01-01"}, "none": None, "a": 1, "A_2": 2,
+    }  # fmt: skip
+
+
+async def test_rows_and_characters_are_bounded(sales: Path) -> None:
+    many = await query(sales, "SELECT * FROM range(10000)", "sales.csv")
+    assert (many["count"], len(many["rows"]), many["truncated"]) == (500, 500, True)
+    wide = await query(sales, "SELECT repeat('x', 3000) AS x FROM range(100)", "sales.csv")
+    assert (wide["count"], wide["truncated"]) == (33, True)
+    long = await query(sales, "SELECT repeat('x', 1000000) AS x", "sales.csv")
+    assert long["rows"][0]["x"].endswith("… (1000000 characters)")
+    assert "fewer" in await refusal(sales, "SELECT range(100000) AS x", "sales.csv")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM read_csv('{secret}')",
+        "SELECT * FROM '{secret}'",
+        "SELECT * FROM read_text('{secret}')",
+        "SELECT * FROM glob('/*')",
+        "SELECT * FROM files",
+        "SELECT * FROM enable_logging(storage='file', storage_path='{out}')",
+        "COPY sales TO '{out}'",
+        "ATTACH '{out}' AS other",
+        "SET threads = 4",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "EXPORT DATABASE '{out}'",
+        "CREATE TABLE more AS SELECT 1",
+        "DELETE FROM sales",
+        "WITH x AS (SELECT 1) INSERT INTO sales SELECT * FROM x",
+        "SELECT 1; SELECT 2",
+        "SELECT 1; DROP TABLE sales",
+        "PRAGMA version",
+        "CALL pragma_version()",
+        "",
+        "-- nothing",
+    ],
+)
+async def test_sql_over_files_can_only_read_the_given_files(sales: Path, sql: str) -> None:
+    home = sales / "home"
+    home.mkdir()
+    (sales / "sales.csv").rename(home / "sales.csv")
+    (sales / "secret.csv").write_text("secret\n", encoding="utf-8")
+    await refusal(home, sql.format(secret=sales / "secret.csv", out=home / "out"), "sales.csv")
+    assert names_in(home) == ["sales.csv"]
+
+
+async def test_an_error_names_the_tables_and_columns(sales: Path) -> None:
+    said = await refusal(sales, "SELECT cost FROM sales", "sales.csv")
+    assert "cost" in said
+    assert '"sales" (id BIGINT, price DOUBLE, day DATE)' in said
+
+
+async def test_a_query_that_needs_much_memory_is_refused(sales: Path) -> None:
+    sql = "SELECT repeat('x', 1000000) || i AS s FROM range(3000) t(i) ORDER BY s"
+    assert "memory" in await refusal(sales, sql, "sales.csv")
+
+
+@pytest.mark.parametrize("name", ["note.txt", "broken.parquet", "nothing.csv", "../x.csv"])
+async def test_what_is_no_data_file_is_refused(sales: Path, name: str) -> None:
+    (sales / "note.txt").write_text("hello", encoding="utf-8")
+    (sales / "broken.parquet").write_text("hello", encoding="utf-8")
+    assert Path(name).name in await refusal(sales, "SELECT 1", name)
+
+
+async def test_an_sqlite_database_is_read(shop: Path) -> None:
+    got = await query(shop, "SELECT * FROM sold ORDER BY id", "a shop?.db")
+    assert got["rows"] == [
+        {"id": 1, "name": "tea", "photo": "0x00ff"},
+        {"id": 2, "name": "rice", "photo": None},
+    ]
+    found = await query(shop, "SELECT body FROM notes WHERE notes MATCH 'tea'", "a shop?.db")
+    assert found["rows"] == [{"body": "green tea"}]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DELETE FROM sold",
+        "INSERT INTO sold VALUES (3, 'x', NULL)",
+        "CREATE TEMP TABLE t AS SELECT 1",
+        "ATTACH '{other}' AS other",
+        "PRAGMA journal_mode = DELETE",
+        "PRAGMA writable_schema = 1",
+        "VACUUM INTO '{other}'",
+        "SELECT load_extension('x')",
+        "SELECT 1; SELECT 2",
+        "SELECT zeroblob(1000000000)",
+        "BEGIN",
+    ],
+)
+async def test_sql_over_sqlite_can_only_read(shop: Path, sql: str) -> None:
+    said = await refusal(shop, sql.format(other=shop / "other.db"), "a shop?.db")
+    assert '"sold" (id INTEGER, name TEXT, photo BLOB)' in said
+    assert names_in(shop) == ["a shop?.db"]
+    assert (await query(shop, "SELECT count(*) AS n FROM sold", "a shop?.db"))["rows"] == [{"n": 2}]
+
+
+async def test_a_database_is_read_alone(shop: Path) -> None:
+    (shop / "x.csv").write_text("a\n1\n", encoding="utf-8")
+    assert "alone" in await refusal(shop, "SELECT 1", "a shop?.db", "x.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "sql"),
+    [
+        ("sales.csv", "SELECT count(*) FROM range(100000000000) a, range(100000) b"),
+        (
+            "a shop?.db",
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT sum(i) FROM n",
+        ),
+    ],
+)
+async def test_a_cancelled_query_really_ends(sales: Path, shop: Path, name: str, sql: str) -> None:
+    started = time.monotonic()
+    with anyio.move_on_after(0.5) as scope:
+        await query(shop, sql, name)
+    assert scope.cancelled_caught
+    assert time.monotonic() - started < 5

@@ -1,0 +1,44 @@
+"""What a step can call: tools, their risk, and a registry. Imports neither of the other two packages."""
+
+from forethought_tools.errors import (
+    AnswerError,
+    Fault,
+    FaultsError,
+    FencedError,
+    ForethoughtError,
+    ModelError,
+    NotFoundError,
+    PlanError,
+    SettingsError,
+    StoreError,
+    ToolError,
+)
+from forethought_tools.registry import Registry
+from forethought_tools.risk import Risk
+from forethought_tools.schemas import SchemaFault, schema_faults
+from forethought_tools.tool import JSON, Answerer, Limits, Question, Role, Tool, tool
+
+__all__ = [
+    "JSON",
+    "AnswerError",
+    "Answerer",
+    "Fault",
+    "FaultsError",
+    "FencedError",
+    "ForethoughtError",
+    "Limits",
+    "ModelError",
+    "NotFoundError",
+    "PlanError",
+    "Question",
+    "Registry",
+    "Risk",
+    "Role",
+    "SchemaFault",
+    "SettingsError",
+    "StoreError",
+    "Tool",
+    "ToolError",
+    "schema_faults",
+    "tool",
+]

@@ -1,0 +1,150 @@
+"""Built in: arithmetic. Bounded; nothing but numbers, lists of numbers and the functions below."""
+
+__all__ = ["arithmetic_tools"]
+
+import ast
+import math
+import operator
+import statistics
+from collections.abc import Callable, Mapping
+from typing import Annotated, cast
+
+from pydantic import Field
+
+from forethought_tools.errors import ToolError
+from forethought_tools.risk import Risk
+from forethought_tools.tool import Limits, Tool, tool
+
+MAX_BITS = 4096
+MAX_COUNT = 1000
+ALLOWED = (
+    ast.Expression, ast.Constant, ast.Name, ast.Load, ast.List, ast.Tuple, ast.Call, ast.keyword, ast.IfExp,
+    ast.UnaryOp, ast.UAdd, ast.USub, ast.Not, ast.BoolOp, ast.And, ast.Or, ast.Compare, ast.cmpop,
+    ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow,
+)  # fmt: skip
+Number = int | float
+
+
+def arithmetic_tools() -> list[Tool]:
+    return [tool(calculate, risk=Risk.LOW, repeatable=True, limits=Limits(timeout=10))]
+
+
+async def calculate(
+    expression: Annotated[
+        str,
+        Field(description="Such as (3 + 4) * 2 ** 3 or sqrt(mean([1, 2]))", min_length=1, max_length=4000),
+    ],
+) -> Number:
+    """Work out an arithmetic expression, with functions such as sum, mean, round. Returns a number."""
+    return finite(evaluate(checked(expression)))
+
+
+def checked(expression: str) -> ast.expr:
+    try:
+        tree = ast.parse(expression.strip(), mode="eval")
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        raise ToolError(f"{expression[:200]!r} is not an arithmetic expression. {HINT}") from None
+    for node in ast.walk(tree):
+        if isinstance(node, ast.BitXor):
+            raise ToolError("^ is not a power here. Write 2 ** 3.")
+        if not isinstance(node, ALLOWED) or (isinstance(node, ast.Constant) and not is_number(node.value)):
+            raise ToolError(f"{type(node).__name__} is not arithmetic. {HINT}")
+        if isinstance(node, ast.Call) and not isinstance(node.func, ast.Name):
+            raise ToolError(f"Only named functions can be called. {HINT}")
+    return tree.body
+
+
+def evaluate(node: ast.expr) -> object:
+    # Here, because few runs calculate. The package has no types, hence the ignores.
+    from simpleeval import (  # type: ignore[import-untyped]
+        DEFAULT_OPERATORS,  # pyright: ignore[reportUnknownVariableType]
+        EvalWithCompoundTypes,
+        InvalidExpression,
+    )
+
+    operators = cast("dict[type[ast.AST], object]", DEFAULT_OPERATORS) | {
+        ast.Pow: power,
+        ast.Mult: of_numbers(operator.mul),
+        ast.Add: of_numbers(operator.add),
+    }
+    evaluator = EvalWithCompoundTypes(operators, dict(FUNCTIONS), dict(NAMES))
+    try:
+        return cast("object", evaluator.eval("", node))  # pyright: ignore[reportUnknownMemberType]
+    except InvalidExpression as error:
+        raise ToolError(f"{str(error).split(', for expression')[0].split(' for expression')[0]}. {HINT}") from None
+    except ZeroDivisionError:
+        raise ToolError("The expression divides by zero.") from None
+    except OverflowError:
+        raise ToolError("The result is too large.") from None
+    except (ValueError, TypeError, RecursionError, statistics.StatisticsError) as error:
+        raise ToolError(f"The expression cannot be worked out: {error}.") from None
+
+
+def finite(result: object) -> Number:
+    if not isinstance(result, int | float):
+        raise ToolError("The result is not one number. Write numbers without thousands separators: 1000, not 1,000.")
+    if not math.isfinite(result if isinstance(result, float) else 0) or int(result).bit_length() > MAX_BITS:
+        raise ToolError("The result is too large, or not a finite number.")
+    return result
+
+
+def is_number(value: object) -> bool:
+    return isinstance(value, int | float)
+
+
+def power(base: Number, exponent: Number) -> Number:
+    """A power whose whole-number result stays small enough to work out at once."""
+    if isinstance(base, int) and isinstance(exponent, int) and exponent >= 0:
+        if base.bit_length() * exponent > MAX_BITS and abs(base) > 1:
+            raise OverflowError
+        return int(base**exponent)
+    return math.pow(base, exponent)
+
+
+def of_numbers(operation: Callable[[Number, Number], Number]) -> Callable[[object, object], Number]:
+    """Python would also repeat and join lists, without bound."""
+
+    def bounded(left: object, right: object) -> Number:
+        if not isinstance(left, int | float) or not isinstance(right, int | float):
+            raise TypeError("only numbers can be added and multiplied")
+        return operation(left, right)
+
+    return bounded
+
+
+def rounded(number: Number, ndigits: int = 0) -> Number:
+    if abs(ndigits) > MAX_COUNT:
+        raise ValueError(f"round to at most {MAX_COUNT} digits")
+    return round(number, ndigits) if ndigits else round(number)
+
+
+def small(function: Callable[..., int]) -> Callable[..., int]:
+    """Bound a function whose work grows with its whole-number arguments."""
+
+    def bounded(*numbers: int) -> int:
+        if any(abs(number) > MAX_COUNT for number in numbers):
+            raise ValueError(f"numbers up to {MAX_COUNT} only")
+        return function(*numbers)
+
+    return bounded
+
+
+FUNCTIONS: Mapping[str, Callable[..., object]] = {
+    "abs": abs, "round": rounded, "min": min, "max": max, "sum": sum, "len": len, "int": int, "float": float,
+    "mean": statistics.mean, "median": statistics.median, "stdev": statistics.stdev, "pow": power,
+    "sqrt": math.sqrt, "exp": math.exp, "log": math.log, "log2": math.log2, "log10": math.log10,
+    "sin": math.sin, "cos": math.cos, "tan": math.tan, "asin": math.asin, "acos": math.acos,
+    "atan": math.atan, "atan2": math.atan2, "sinh": math.sinh, "cosh": math.cosh, "tanh": math.tanh,
+    "hypot": math.hypot, "degrees": math.degrees, "radians": math.radians,
+    "floor": math.floor, "ceil": math.ceil, "trunc": math.trunc,
+    "gcd": math.gcd, "lcm": math.lcm, "factorial": small(math.factorial), "comb": small(math.comb),
+    "perm": small(math.perm),
+}  # fmt: skip
+NAMES: Mapping[str, Number | None] = {
+    "pi": math.pi,
+    "e": math.e,
+    "tau": math.tau,
+    "True": True,
+    "False": False,
+}
+HINT = f"Use numbers, + - * / // % **, pi, e, and {', '.join(FUNCTIONS)}."

@@ -1,0 +1,40 @@
+"""Every built-in tool, wired to what it may touch."""
+
+__all__ = ["builtin"]
+
+from forethought_tools.arithmetic import arithmetic_tools
+from forethought_tools.files import file_tools
+from forethought_tools.folders import Folders
+from forethought_tools.mail import Mailbox, mail_tools
+from forethought_tools.registry import Registry
+from forethought_tools.shell import shell_tools
+from forethought_tools.tables import table_tools
+from forethought_tools.web import web_tools
+from forethought_tools.words import word_tools
+
+
+def builtin(
+    folders: Folders,
+    *,
+    mailbox: Mailbox | None = None,
+    searxng_url: str | None = None,
+    allow_private: bool = False,
+    hidden_variables: frozenset[str] = frozenset(),
+) -> Registry:
+    """The built-in tools, those that only read first: a planner prefers what it reads first."""
+    read_file, list_files, search_files, write_file, delete_file = file_tools(folders)
+    return Registry(
+        [
+            read_file,
+            list_files,
+            search_files,
+            *table_tools(folders),
+            *arithmetic_tools(),
+            *web_tools(searxng_url=searxng_url, allow_private=allow_private),
+            *word_tools(),
+            write_file,
+            delete_file,
+            *shell_tools(folders, hidden_variables),
+            *mail_tools(mailbox),
+        ]
+    )

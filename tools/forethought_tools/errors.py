@@ -1,0 +1,103 @@
+"""Every error that forethought raises on purpose. Lowest module of the house, so that all parts can raise them.
+
+    ForethoughtError
+    ├── ToolError       a tool could not do its work (their fault or the world's); `transient` when a retry may help
+    ├── ModelError      a model could not answer; names the setting to mend; `transient` when a retry may help
+    ├── FaultsError     something handed in is not valid; carries every fault at once
+    │   ├── PlanError     ... a plan
+    │   └── AnswerError   ... answers to work orders, of which none was taken
+    ├── NotFoundError   no plan, run or request has this id
+    ├── SettingsError   a setting is missing or wrong; names its key
+    ├── StoreError      the journal cannot be read or written
+    └── FencedError     another process has taken this run over; stop writing
+
+Each message says what is wrong and what to do next. Human decisions and "not yet" are not errors.
+"""
+
+__all__ = [
+    "AnswerError",
+    "Fault",
+    "FaultsError",
+    "FencedError",
+    "ForethoughtError",
+    "ModelError",
+    "NotFoundError",
+    "PlanError",
+    "SettingsError",
+    "StoreError",
+    "ToolError",
+]
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class ForethoughtError(Exception):
+    """Anything that forethought raises on purpose."""
+
+
+class ToolError(ForethoughtError):
+    """A tool could not do its work."""
+
+    def __init__(self, message: str, *, transient: bool = False) -> None:
+        super().__init__(message)
+        self.transient = transient
+
+
+class ModelError(ForethoughtError):
+    """A model could not answer."""
+
+    def __init__(self, message: str, *, transient: bool = False) -> None:
+        super().__init__(message)
+        self.transient = transient
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with a plan: where, what, and how to mend it."""
+
+    where: str
+    problem: str
+    mend: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.problem}. {self.mend}"
+
+
+class FaultsError(ForethoughtError):
+    """Something handed in is not valid. `faults` holds every fault that was found, not only the first."""
+
+    headline = "This is not valid"
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = tuple(faults)
+        count = f"{len(self.faults)} fault" + ("s" if len(self.faults) != 1 else "")
+        super().__init__("\n".join([f"{self.headline} ({count}):", *(f"- {fault}" for fault in self.faults)]))
+
+
+class PlanError(FaultsError):
+    """A plan is not valid."""
+
+    headline = "The plan is not valid"
+
+
+class AnswerError(FaultsError):
+    """Answers to work orders cannot be used."""
+
+    headline = "These answers cannot be used, and none was taken"
+
+
+class NotFoundError(ForethoughtError):
+    """No plan, run or request has this id."""
+
+
+class SettingsError(ForethoughtError):
+    """A setting is missing or wrong."""
+
+
+class StoreError(ForethoughtError):
+    """The journal cannot be read or written."""
+
+
+class FencedError(ForethoughtError):
+    """Another process has taken this run over: the present one must stop writing to it."""

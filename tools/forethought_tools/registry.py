@@ -1,0 +1,75 @@
+"""The tools of a run, by name. Arguments are checked against the tool's schema before every call."""
+
+__all__ = ["Registry"]
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+
+from forethought_tools.errors import ToolError
+from forethought_tools.risk import Risk
+from forethought_tools.schemas import SchemaFault, schema_faults
+from forethought_tools.tool import JSON, Answerer, Limits, Tool
+
+
+class Registry:
+    """Tools by name, in the order in which they were given."""
+
+    def __init__(self, tools: Iterable[Tool] = ()) -> None:
+        self._tools = {tool.name: tool for tool in tools}
+
+    def __iter__(self) -> Iterator[Tool]:
+        return iter(self._tools.values())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tools
+
+    def __len__(self) -> int:
+        return len(self._tools)
+
+    def get(self, name: str) -> Tool | None:
+        return self._tools.get(name)
+
+    def nearest(self, name: str) -> list[str]:
+        """The known names most like this one, best first, at most three."""
+        return difflib.get_close_matches(name.lower(), self._tools, n=3, cutoff=0.5)
+
+    def risk(self, name: str) -> Risk:
+        """The risk of calling this tool. A tool that nobody knows is HIGH."""
+        known = self._tools.get(name)
+        return known.risk if known else Risk.HIGH
+
+    def repeatable(self, name: str) -> bool:
+        """Whether doing it twice does no harm. Of a tool that nobody knows, nobody knows."""
+        known = self._tools.get(name)
+        return known is not None and known.repeatable
+
+    def limits(self, name: str) -> Limits:
+        known = self._tools.get(name)
+        return known.limits if known else Limits()
+
+    def faults(self, name: str, arguments: Mapping[str, JSON]) -> list[SchemaFault]:
+        """Everything in the arguments that does not fit the schema of a known tool."""
+        return schema_faults(self._tools[name].parameters, arguments)
+
+    def check(self, name: str, arguments: Mapping[str, JSON]) -> Tool:
+        """The tool, if it can be called with these arguments.
+
+        Raises:
+            ToolError: no such tool, or arguments that do not fit.
+        """
+        known = self._tools.get(name)
+        if known is None:
+            raise ToolError(f"There is no tool {name!r}. Known tools: {', '.join(self._tools)}.")
+        if faults := self.faults(name, arguments):
+            raise ToolError(
+                f"{name} cannot use these arguments: " + "; ".join(fault.at("arguments") for fault in faults[:10])
+            )
+        return known
+
+    async def call(self, name: str, arguments: Mapping[str, JSON], ask: Answerer) -> JSON:
+        """Call a tool.
+
+        Raises:
+            ToolError: no such tool, arguments that do not fit, or the tool's own failure.
+        """
+        return await self.check(name, arguments).run(arguments, ask)

@@ -1,0 +1,135 @@
+"""Built in: run a command. Nothing of it is left behind: its whole process group ends with the call."""
+
+__all__ = ["shell_tools"]
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Annotated
+
+import anyio
+from anyio.abc import ByteReceiveStream, Process
+from pydantic import Field
+
+from forethought_tools.errors import ToolError
+from forethought_tools.folders import Folders, mended
+from forethought_tools.risk import Risk
+from forethought_tools.tool import JSON, Limits, Tool, tool
+
+KEPT = 16_000
+MAX_SECONDS = 600
+
+
+def shell_tools(folders: Folders, hidden: frozenset[str] = frozenset()) -> list[Tool]:
+    """run_command in these folders. `hidden` names the environment variables that commands must not see."""
+
+    async def run_command(
+        command: Annotated[str, Field(description="For the system's shell", min_length=1, max_length=20_000)],
+        folder: Annotated[str, Field(description="Where to run it")] = ".",
+        timeout: Annotated[float, Field(description="Seconds", gt=0, le=MAX_SECONDS)] = 60,  # noqa: ASYNC109  # the tool's own argument
+    ) -> JSON:
+        """Run a shell command, and end what it leaves running. Returns {exit_status, stdout, stderr}."""
+        real = folders.resolve(folder)
+        if not real.is_dir():
+            raise ToolError(f"{folder!r} is a file. Name a folder.")
+        environment = {name: value for name, value in os.environ.items() if name not in hidden}
+        return await run(command, str(real), timeout, environment)
+
+    return [tool(run_command, risk=Risk.HIGH, repeatable=False, limits=Limits(timeout=MAX_SECONDS + 30))]
+
+
+LAST_WORDS = 1.0  # seconds to read what is still in the pipes
+
+
+class Excerpt:
+    """The first and the last bytes of a stream of any length."""
+
+    def __init__(self) -> None:
+        self._head, self._tail, self._total = bytearray(), bytearray(), 0
+
+    def add(self, data: bytes) -> None:
+        room = KEPT - len(self._head)
+        self._head += data[:room]
+        self._tail = (self._tail + data[room:])[-KEPT:] if len(data) > room else self._tail
+        self._total += len(data)
+
+    def __str__(self) -> str:
+        missing = self._total - len(self._head) - len(self._tail)
+        middle = f"\n[{missing} bytes left out]\n".encode() if missing else b""
+        return (self._head + middle + self._tail).decode("utf-8", "replace")
+
+
+async def run(command: str, folder: str, seconds: float, environment: Mapping[str, str]) -> JSON:
+    out, err = Excerpt(), Excerpt()
+    process = await start(command, folder, environment)
+    try:
+        with anyio.fail_after(seconds):
+            async with anyio.create_task_group() as readers:
+                readers.start_soon(collect, process.stdout, out)
+                readers.start_soon(collect, process.stderr, err)
+                await process.wait()
+                end_group(process)  # a background process would keep the pipes open for ever
+                # One that has left the group does; the command itself is done, and that is what counts.
+                readers.cancel_scope.deadline = anyio.current_time() + LAST_WORDS
+    except TimeoutError:
+        raise ToolError(
+            f"The command was ended after {seconds:g} s. Give it more time or less to do.{last(out, err)}"
+        ) from None
+    finally:
+        with anyio.CancelScope(shield=True):
+            end_group(process)
+            await process.aclose()
+    status = process.returncode or 0
+    if status:
+        raise ToolError(f"The command {ending(status)}.{last(out, err)}")
+    return {"exit_status": status, "stdout": str(out), "stderr": str(err)}
+
+
+async def start(command: str, folder: str, environment: Mapping[str, str]) -> Process:
+    if "\0" in command:
+        raise ToolError("The command holds a NUL character, which no shell accepts.")
+    with mended(folder):
+        return await anyio.open_process(
+            command,
+            stdin=subprocess.DEVNULL,
+            cwd=folder,
+            env=environment,
+            start_new_session=True,
+        )
+
+
+async def collect(stream: ByteReceiveStream | None, excerpt: Excerpt) -> None:
+    if stream is not None:
+        async for data in stream:
+            excerpt.add(data)
+
+
+def end_group(process: Process) -> None:
+    """End the command and everything it started, unless that has left the group on purpose."""
+    if sys.platform == "win32":
+        if process.returncode is None:
+            taskkill = ["taskkill", "/T", "/F", "/PID", str(process.pid)]
+            subprocess.run(taskkill, check=False, capture_output=True)  # noqa: S603  # our own process id
+        return
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (
+        ProcessLookupError,
+        PermissionError,
+    ):  # all gone; macOS says PermissionError for a group of zombies
+        return
+
+
+def ending(status: int) -> str:
+    if status < 0:
+        known = {int(each): each.name for each in signal.Signals}
+        return f"was ended by signal {known.get(-status, -status)}"
+    return f"failed with exit status {status}"
+
+
+def last(out: Excerpt, err: Excerpt) -> str:
+    """The end of what the command said, errors first."""
+    said = str(err).strip() or str(out).strip()
+    return f" Its last output:\n{said[-2000:]}" if said else " It printed nothing."

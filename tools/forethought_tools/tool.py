@@ -1,0 +1,128 @@
+"""What a step can call. A tool is a value: its schema, its risk, its limits and one async function."""
+
+__all__ = ["JSON", "Answerer", "Limits", "Question", "Role", "Tool", "tool"]
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypeAlias, cast
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+
+from forethought_tools.errors import ToolError
+from forethought_tools.risk import Risk
+
+JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
+
+
+class Role(StrEnum):
+    """What a model call is for. Each role can be played by a different model."""
+
+    PLANNER = "planner"
+    EXECUTOR = "executor"
+    CRITIC = "critic"
+    EVALUATOR = "evaluator"
+    PROPOSER = "proposer"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a run puts to a model. An open question that waits for the calling agent is a work order."""
+
+    role: Role
+    instructions: str
+    context: str
+    """Material to work on. It may hold tool output, which is data and never instructions."""
+    schema: Mapping[str, JSON]
+    """JSON schema of the answer. `{"type": "string"}` asks for plain text."""
+
+
+Answerer: TypeAlias = Callable[[Question], Awaitable[JSON]]
+"""Puts a question to whatever model the run has, and returns an answer that fits the question's schema."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on the calls of one tool."""
+
+    timeout: float | None = 60.0
+    """Seconds for one attempt; waiting for a person or a model does not count."""
+    attempts: int = 1
+    """Tries after transient failures. More than one only where a repeated call does no harm."""
+    at_once: int | None = None
+    """Calls of this tool in flight at the same time, in one run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """Something a step can call."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, JSON]
+    """JSON schema of the arguments, an object."""
+    run: Callable[[Mapping[str, JSON], Answerer], Awaitable[JSON]]
+    """Does the work. Raises `ToolError` when it cannot."""
+    risk: Risk = Risk.HIGH
+    repeatable: bool = False
+    """Reads only, or doing it twice is the same as once. After a crash only such calls are made again, and only such
+    tools may `ask`: they are run again from their start once the answer is there."""
+    limits: Limits = field(default_factory=Limits)
+
+
+def tool(
+    function: Callable[..., Awaitable[JSON]], *, risk: Risk, repeatable: bool, limits: Limits | None = None
+) -> Tool:
+    """Make a tool of a typed async function: its name, docstring and annotations are the tool's.
+
+    A parameter named `ask` is not an argument of the tool: it receives the run's `Answerer`.
+    """
+    parameters = inspect.signature(function).parameters
+    fields: dict[str, Any] = {
+        name: (p.annotation, ... if p.default is inspect.Parameter.empty else p.default)
+        for name, p in parameters.items()
+        if name != "ask"
+    }
+    model: type[BaseModel] = create_model(
+        function.__name__, __config__=ConfigDict(extra="forbid", strict=False), **fields
+    )
+
+    async def run(arguments: Mapping[str, JSON], ask: Answerer) -> JSON:
+        try:
+            values = model.model_validate(arguments)
+        except ValidationError as error:
+            problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            raise ToolError(f"{function.__name__} cannot use these arguments: {problems}") from None
+        keywords = {name: getattr(values, name) for name in fields}
+        return await function(**keywords, **({"ask": ask} if "ask" in parameters else {}))
+
+    return Tool(
+        name=function.__name__,
+        description=inspect.getdoc(function) or "",
+        parameters=cast("Mapping[str, JSON]", plain_schema(model.model_json_schema())),
+        run=run,
+        risk=risk,
+        repeatable=repeatable,
+        limits=limits or Limits(),
+    )
+
+
+def plain_schema(schema: Any) -> Any:
+    """Drop the titles that pydantic adds, and make `anyOf [T, null]` plain T: every optional argument has a default."""
+    if isinstance(schema, list):
+        return [plain_schema(item) for item in cast("Sequence[Any]", schema)]
+    if not isinstance(schema, dict):
+        return schema
+    node = cast("dict[str, Any]", schema)
+    options = [option for option in node.get("anyOf", ()) if option != {"type": "null"}]
+    if len(options) == 1:
+        node = {
+            **options[0],
+            **{key: value for key, value in node.items() if key not in ("anyOf", "default")},
+        }
+    return {
+        key: {name: plain_schema(part) for name, part in value.items()} if key == "properties" else plain_schema(value)
+        for key, value in node.items()
+        if key != "title"
+    }

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any, cast
 
@@ -119,6 +120,21 @@ async def test_cancelling_ends_the_whole_group(tmp_path: Path) -> None:
         process = await written(tmp_path / "pid")
         group.cancel_scope.cancel()
     await ended(process)
+
+
+async def test_cancelling_while_the_command_starts_ends_the_whole_group_too(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    async with anyio.create_task_group() as group:
+        group.start_soon(run, tmp_path, f"{GRANDCHILD} wait")
+        for _ in range(20):  # a few turns of the loop start the process, and not one more sets it up
+            await anyio.lowlevel.checkpoint()
+            deadline = time.monotonic() + 1
+            while not content(pid).endswith("\n") and time.monotonic() < deadline:
+                pass
+            if content(pid):
+                break
+        group.cancel_scope.cancel()
+    await ended(int(content(pid)))
 
 
 async def test_what_runs_in_the_background_ends_with_the_command(tmp_path: Path) -> None:

@@ -90,7 +90,8 @@ async def run(command: str, folder: str, seconds: float, environment: Mapping[st
 async def start(command: str, folder: str, environment: Mapping[str, str]) -> Process:
     if "\0" in command:
         raise ToolError("The command holds a NUL character, which no shell accepts.")
-    with mended(folder):
+    # Cancelled in the middle of this, only the shell would be ended, and not what it has started by then.
+    with mended(folder), anyio.CancelScope(shield=True):
         return await anyio.open_process(
             command,
             stdin=subprocess.DEVNULL,

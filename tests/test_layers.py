@@ -2,6 +2,7 @@
 
 import ast
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -52,6 +53,15 @@ def test_a_hostile_folder_does_not_shadow_us(tmp_path: Path) -> None:
     done = subprocess.run([command, "--version"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("forethought ")
+    # All of us, with the hostile folder on the path: the names of the standard library would shadow anybody.
+    for name in ("json", "logging"):
+        shutil.rmtree(tmp_path / name)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "FORETHOUGHT_HOME": str(tmp_path / "home")}
+    served = subprocess.run(
+        [sys.executable, "-m", "forethought", "serve"], cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert (served.returncode, served.stdout, served.stderr) == (0, "", "")
 
 
 def test_every_direct_dependency_is_capped() -> None:

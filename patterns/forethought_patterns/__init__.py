@@ -1,32 +1,64 @@
-"""How to plan: the plan model, the compiler, gates and the planner. Knows nothing of MCP, HTTP or SQL."""
+"""How to plan: the plan model, the compiler, plan-and-execute, gates and budgets. Knows nothing of MCP, HTTP or SQL."""
 
+from forethought_patterns.budget import Budget, Spending
+from forethought_patterns.checks import Check
 from forethought_patterns.compiler import Outcome, Rejected, StepState, Watcher, execute, waiting
-from forethought_patterns.gates import Decision, Gate
-from forethought_patterns.pipeline import run_plan
+from forethought_patterns.drafts import Brief
+from forethought_patterns.gates import Decision, Gate, Policy
+from forethought_patterns.memory import Memory
 from forethought_patterns.plan import Plan, Step
-from forethought_patterns.planner import Brief, make_plan
-from forethought_patterns.ports import Answer, Approver, Journal, Model, Usage
+from forethought_patterns.plan_execute import Ended, Replan, run_plan
+from forethought_patterns.planner import make_plan, replan
+from forethought_patterns.ports import (
+    Answer,
+    Approver,
+    Charge,
+    Form,
+    Free,
+    Heard,
+    Journal,
+    Meter,
+    Model,
+    Returned,
+    Tried,
+    Usage,
+)
 from forethought_patterns.validate import advice, parse_plan
 
 __all__ = [
     "Answer",
     "Approver",
     "Brief",
+    "Budget",
+    "Charge",
+    "Check",
     "Decision",
+    "Ended",
+    "Form",
+    "Free",
     "Gate",
+    "Heard",
     "Journal",
+    "Memory",
+    "Meter",
     "Model",
     "Outcome",
     "Plan",
+    "Policy",
     "Rejected",
+    "Replan",
+    "Returned",
+    "Spending",
     "Step",
     "StepState",
+    "Tried",
     "Usage",
     "Watcher",
     "advice",
     "execute",
     "make_plan",
     "parse_plan",
+    "replan",
     "run_plan",
     "waiting",
 ]

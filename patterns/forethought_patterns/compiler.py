@@ -4,7 +4,7 @@ After LLMCompiler (Kim et al., arXiv 2312.04511, section 3.2, the task fetching 
 Nothing here knows of MCP, models or storage: `call` does the work of a step, a `Watcher` sees what happens.
 """
 
-__all__ = ["Outcome", "Rejected", "StepState", "Watcher", "execute", "waiting"]
+__all__ = ["Add", "Grow", "Outcome", "Rejected", "StepState", "Watcher", "execute", "filled", "waiting"]
 
 import heapq
 import math
@@ -12,7 +12,7 @@ from collections import defaultdict, deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol, TypeAlias
 
 import anyio
@@ -20,13 +20,28 @@ from anyio.abc import TaskGroup
 
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.references import fill
-from forethought_tools import JSON, ForethoughtError, Limits, ToolError
+from forethought_tools import (
+    JSON,
+    BudgetError,
+    FencedError,
+    ForethoughtError,
+    Limits,
+    ModelError,
+    PlanError,
+    StoreError,
+    ToolError,
+)
 
 StepState: TypeAlias = Literal[
     "pending", "running", "waiting", "succeeded", "failed", "skipped", "rejected", "in_doubt"
 ]
 Call: TypeAlias = Callable[[Step, Mapping[str, JSON]], Awaitable[JSON]]
+Add: TypeAlias = Callable[[Step], None]
+Grow: TypeAlias = Callable[[Add], Awaitable[Plan]]
+"""Brings a plan that is still being written: adds the steps that may start at once, and returns the whole."""
 
+_TROUBLE = (ToolError, ModelError, BudgetError)  # fails a step, where anything else would stop the run
+_TROUBLE_WITH_THE_PLAN = (PlanError, ModelError, BudgetError)
 _BACKOFF = 0.5  # seconds before the second attempt; doubles with each further one
 
 
@@ -44,8 +59,19 @@ class Rejected(Exception):  # noqa: N818 - a decision, not an error
     """A person does not want this call to be made."""
 
 
+def filled(step: Step, results: Mapping[int, JSON]) -> Mapping[str, JSON]:
+    """A step's arguments with results in the place of references. Raises ToolError where one leads nowhere."""
+    arguments = fill(step.arguments, results)
+    assert isinstance(arguments, Mapping)  # noqa: S101 - arguments are an object, and filling keeps the shape
+    return arguments
+
+
 class Watcher:
     """Sees what happens to each step, as it happens. Each method is awaited before the run acts on the fact."""
+
+    async def prepare(self, step: Step, results: Mapping[int, JSON]) -> Mapping[str, JSON]:
+        """The arguments of the next call, from the results of the steps that it needs."""
+        return filled(step, results)
 
     async def admit(self, step: Step, arguments: Mapping[str, JSON]) -> Mapping[str, JSON]:  # noqa: ARG002 - see subclasses
         """Before a call: may wait for a person. Returns the arguments to use; raises `Rejected` to prevent the call."""
@@ -57,8 +83,20 @@ class Watcher:
     async def retrying(self, step: Step, error: str, delay: float) -> None:
         """An attempt failed in passing; the next is made after `delay` seconds."""
 
+    async def judge(self, step: Step, arguments: Mapping[str, JSON], value: JSON) -> str:  # noqa: ARG002
+        """What is wrong with a result; nothing, if it is as expected."""
+        return ""
+
+    async def again(self, step: Step, arguments: Mapping[str, JSON], problem: str) -> bool:  # noqa: ARG002
+        """An attempt has failed for good. True: prepare another one."""
+        return False
+
     async def settled(self, step: Step, outcome: Outcome) -> None:
         """The step has ended. Its dependents start, or are skipped, once this returns."""
+
+    def goes_on(self) -> bool:
+        """Whether more steps may start. If not, what is in flight ends, and the rest stays pending."""
+        return True
 
     def stalled(self) -> None:
         """Every step that has started waits for someone outside, and no other can start."""
@@ -69,7 +107,7 @@ class _Bounds(Protocol):
 
 
 async def execute(
-    plan: Plan,
+    plan: Plan | Grow,
     call: Call,
     *,
     max_parallel: int = 8,
@@ -80,7 +118,9 @@ async def execute(
     """Run a plan and return how each step ended.
 
     Args:
-        plan: What to run.
+        plan: What to run. Or what brings it step by step: a step that was added starts as soon as its inputs are
+            ready, all others once the plan is whole. An added step that the whole plan has not, or not as it was,
+            is forgotten, unless it has started: then it is the plan's business to keep it as it was.
         call: Does the work of one step; `arguments` have their references filled in. What it returns is the step's
             result; what it raises fails the step, skips its dependents with the reason, and touches nobody else.
         max_parallel: Calls in flight at once. Steps on the longest remaining chain go first.
@@ -90,8 +130,8 @@ async def execute(
     """
     if max_parallel < 1:
         raise ValueError(f"max_parallel must be at least 1, not {max_parallel}")
-    execution = _Execution(plan, call, max_parallel, limits or (lambda _: Limits(timeout=None)), watcher or Watcher())
-    return await execution.run(finished or {})
+    execution = _Execution(call, max_parallel, limits or (lambda _: Limits(timeout=None)), watcher or Watcher())
+    return await execution.run(plan, finished or {})
 
 
 @asynccontextmanager
@@ -111,11 +151,15 @@ async def waiting() -> AsyncGenerator[None]:
 
 
 class _Execution:
-    def __init__(self, plan: Plan, call: Call, max_parallel: int, limits: _Bounds, watcher: Watcher) -> None:
-        self._plan = plan
+    def __init__(self, call: Call, max_parallel: int, limits: _Bounds, watcher: Watcher) -> None:
         self._call = call
         self._limits = limits
         self._watcher = watcher
+        self._whole = False
+        self._steps: dict[int, Step] = {}
+        self._dependents: defaultdict[int, list[int]] = defaultdict(list)
+        self._height: Mapping[int, int] = {}
+        self._begun: set[int] = set()
         self._outcomes: dict[int, Outcome] = {}
         self._values: dict[int, JSON] = {}
         self._missing: dict[int, int] = {}
@@ -128,23 +172,66 @@ class _Execution:
         self.outside = 0
         self._tasks: TaskGroup
 
-    async def run(self, finished: Mapping[int, Outcome]) -> dict[int, Outcome]:
+    async def run(self, plan: Plan | Grow, finished: Mapping[int, Outcome]) -> dict[int, Outcome]:
         self._outcomes = dict(finished)
         self._values = {step_id: outcome.value for step_id, outcome in finished.items() if outcome.state == "succeeded"}
+        trouble: ForethoughtError | None = None
         async with anyio.create_task_group() as self._tasks:
-            for step_id, outcome in finished.items():
-                if outcome.state != "succeeded":
-                    await self._skip_dependents(step_id, outcome)
-            for step in self._plan.steps:
-                if step.id not in self._outcomes:
-                    self._missing[step.id] = sum(needed not in self._values for needed in step.needs)
-                    if not self._missing[step.id]:
-                        self._enqueue(step.id)
-            self.dispatch()
+            try:
+                whole = plan if isinstance(plan, Plan) else await plan(self._arrive)
+            except _TROUBLE_WITH_THE_PLAN as error:
+                trouble = error  # what has started ends first: it is worth having
+                self._whole = True
+                self._ready.clear()
+                self._missing.clear()
+                self.dispatch()
+            else:
+                await self._complete(whole)
+        if trouble:
+            raise trouble
         return self._outcomes
 
+    def _arrive(self, step: Step) -> None:
+        """Take up a step of a plan that is not whole yet. One that is known by its id already is not taken twice."""
+        if step.id in self._steps or step.id in self._outcomes:
+            return
+        self._add(step)
+        self.dispatch()
+
+    async def _complete(self, plan: Plan) -> None:
+        """The plan is whole: start over with its graph, and keep what has started."""
+        self._whole = True
+        self._height = plan.height
+        self._steps = {step: self._steps[step] for step in self._begun if step not in plan.by_id}
+        self._dependents.clear()
+        self._missing.clear()
+        self._ready.clear()
+        self._held.clear()
+        for step in plan.steps:
+            if step.id in self._begun:
+                self._connect(step)
+            elif step.id not in self._outcomes:
+                self._add(step)
+            else:
+                self._connect(step)
+        for step_id, outcome in list(self._outcomes.items()):
+            if outcome.state != "succeeded":
+                await self._skip_dependents(step_id, outcome)
+        self.dispatch()
+
+    def _connect(self, step: Step) -> None:
+        self._steps[step.id] = step
+        for needed in step.needs:
+            self._dependents[needed].append(step.id)
+
+    def _add(self, step: Step) -> None:
+        self._connect(step)
+        self._missing[step.id] = sum(needed not in self._values for needed in step.needs)
+        if not self._missing[step.id]:
+            self._enqueue(step.id)
+
     def _enqueue(self, step_id: int) -> None:
-        heapq.heappush(self._ready, (-self._plan.height[step_id], step_id))
+        heapq.heappush(self._ready, (-self._height.get(step_id, 0), step_id))
 
     def dispatch(self) -> None:
         for _ in range(len(self.returning)):
@@ -155,9 +242,9 @@ class _Execution:
                 turn.set()
             else:
                 self.returning.append((tool, at_once, turn))
-        while self.free and self._ready:
+        while self.free and self._ready and self._watcher.goes_on():
             entry = heapq.heappop(self._ready)
-            step = self._plan.by_id[entry[1]]
+            step = self._steps[entry[1]]
             at_once = self._limits(step).at_once
             if at_once is not None and self.using[step.tool] >= at_once:
                 heapq.heappush(self._held[step.tool], entry)
@@ -165,8 +252,9 @@ class _Execution:
             self.free -= 1
             self.using[step.tool] += 1
             self._in_flight += 1
+            self._begun.add(step.id)
             self._tasks.start_soon(self._work, step)
-        if self._in_flight and self._in_flight == self.outside:
+        if self._whole and self._in_flight and self._in_flight == self.outside:
             self._watcher.stalled()
 
     def release_tool(self, tool: str) -> None:
@@ -187,34 +275,47 @@ class _Execution:
         self._outcomes[step.id] = outcome
         await self._watcher.settled(step, outcome)
         if outcome.state != "succeeded":
-            await self._skip_dependents(step.id, outcome)
+            if self._whole:
+                await self._skip_dependents(step.id, outcome)
             return
         self._values[step.id] = outcome.value
-        for after in self._plan.dependents[step.id]:
-            if after not in self._outcomes:
+        for after in self._dependents[step.id]:
+            if after in self._missing and after not in self._outcomes:
                 self._missing[after] -= 1
                 if not self._missing[after]:
                     self._enqueue(after)
 
     async def _skip_dependents(self, step_id: int, outcome: Outcome) -> None:
         skipped = Outcome("skipped", error=f"it needs step {step_id}, which {_HOW[outcome.state]}")
-        queue = deque(self._plan.dependents[step_id])
+        queue = deque(self._dependents[step_id])
         while queue:
             after = queue.popleft()
-            if after not in self._outcomes:
+            if after not in self._outcomes and after not in self._begun:
                 self._outcomes[after] = skipped
-                await self._watcher.settled(self._plan.by_id[after], skipped)
-                queue.extend(self._plan.dependents[after])
+                await self._watcher.settled(self._steps[after], skipped)
+                queue.extend(self._dependents[after])
 
     async def _outcome(self, step: Step, slot: "_Slot") -> Outcome:
+        """How a step ends, after as many tries as the watcher wants."""
+        arguments: Mapping[str, JSON] = step.arguments
         try:
-            filled = fill(step.arguments, self._values)
-            assert isinstance(filled, Mapping)  # noqa: S101 - arguments are an object, and filling keeps the shape
-            arguments = await self._watcher.admit(step, filled)
-        except ToolError as error:
-            return Outcome("failed", error=str(error))
+            while True:
+                outcome = Outcome("failed")
+                try:
+                    arguments = await self._watcher.prepare(step, {n: self._values[n] for n in step.needs})
+                    arguments = await self._watcher.admit(step, arguments)
+                    outcome = await self._attempts(step, arguments, slot)
+                    if outcome.state == "succeeded":
+                        problem = await self._watcher.judge(step, arguments, outcome.value)
+                        outcome = replace(outcome, state="failed", error=problem) if problem else outcome
+                except _TROUBLE as error:  # around the call
+                    outcome = replace(outcome, state="failed", error=str(error))
+                if outcome.state != "failed" or not await self._watcher.again(step, arguments, outcome.error):
+                    return outcome
         except Rejected as decision:
             return Outcome("rejected", error=str(decision))
+
+    async def _attempts(self, step: Step, arguments: Mapping[str, JSON], slot: "_Slot") -> Outcome:
         limits = self._limits(step)
         attempt = 1
         while True:
@@ -224,12 +325,14 @@ class _Execution:
                     value = await self._call(step, arguments)
             except TimeoutError:
                 problem, transient = f"{step.tool} did not finish within {limits.timeout:g} s.", True
-            except Rejected as decision:
-                return Outcome("rejected", error=str(decision), attempts=attempt)
+            except (Rejected, StoreError, FencedError):
+                raise
             except Exception as failure:  # a failing tool is data: it must not stop its siblings
                 problem, transient = _describe(step, failure), getattr(failure, "transient", False)
             else:
                 return Outcome("succeeded", value=value, attempts=attempt)
+            finally:
+                slot.scope = None
             if not transient or attempt >= limits.attempts:
                 return Outcome("failed", error=problem, attempts=attempt)
             delay = _BACKOFF * 2 ** (attempt - 1)

@@ -1,71 +1,206 @@
-"""Which calls wait for a person, and what that person is shown.
+"""Which calls wait for a person, what that person is shown, and what they can decide.
 
 The gate judges the concrete call, after references are filled in. An approval is bound to the digest of tool and
 arguments and is good for one call. Silence is not consent.
 """
 
-__all__ = ["Decision", "Gate", "digest", "gate_for", "visible"]
+__all__ = ["Decision", "Gate", "Policy", "Verb", "call_gate", "decision_faults", "digest", "edited",
+           "plan_gate", "visible"]  # fmt: skip
 
 import hashlib
 import json
 import unicodedata
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Literal, TypeAlias
 
-from forethought_patterns.plan import Step
-from forethought_tools import JSON, Registry, Risk
+from forethought_patterns.plan import Plan, Step
+from forethought_patterns.validate import parse_plan
+from forethought_tools import JSON, Fault, PlanError, Registry, Risk
 
-_SHOWN = 4000  # characters of all arguments that a form shows in full
+Verb: TypeAlias = Literal["approve", "approve_tool", "edit", "reject", "cancel"]
+
+_FORM = 5000  # characters that a form can show
+_VALUE = 1200  # characters of one long value that are shown
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """When a person is asked."""
+
+    ask_from: Risk = Risk.HIGH
+    """Calls of this risk or above wait."""
+    ask_below: float = 0.0
+    """Steps of which the planner or the executor is less sure than this wait."""
+    approve_plan: bool = False
+    """The whole plan waits before anything runs."""
+    risks: Mapping[str, Risk] = field(default_factory=dict[str, Risk])
+    """Risks by pattern of tool name, for this run; they raise and never lower."""
+
+    def risk(self, tool: str, tools: Registry) -> Risk:
+        raised = [risk for pattern, risk in self.risks.items() if fnmatchcase(tool, pattern)]
+        return max(tools.risk(tool), *raised) if raised else tools.risk(tool)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What a person decided about one gate, and how we know."""
 
-    approved: bool
+    verb: Verb
     reason: str = ""
+    arguments: Mapping[str, JSON] | None = None
+    """The arguments to use instead, where the call was edited."""
+    steps: Sequence[JSON] | None = None
+    """The steps to run instead, where the plan was edited."""
     by: str = ""
     channel: str = ""
+
+    @property
+    def approved(self) -> bool:
+        return self.verb in ("approve", "approve_tool", "edit")
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """A call that waits for a person."""
+    """Something that waits for a person: a call, a plan, or spending beyond a budget."""
 
-    step: int
-    tool: str
-    arguments: Mapping[str, JSON]
-    risk: Risk
+    kind: Literal["call", "plan", "budget"]
+    subject: str
+    """What waits, in a line."""
+    details: Mapping[str, JSON]
+    """What a person has to see before they decide: the arguments of a call, the steps of a plan, what was spent."""
     reason: str
+    """Why a person is asked."""
     digest: str
+    """What the decision is bound to."""
+    choices: Sequence[Verb]
+    step: int | None = None
+    tool: str = ""
+    risk: Risk = Risk.HIGH
+    undo: str = ""
+    """What can be undone afterwards."""
+    steps: Sequence[JSON] = ()
+    """Of a plan: all its steps in the wire format, those that are finished included."""
+    finished: Sequence[int] = ()
+    next_step: int = 1
+    """The first id that a new step may have."""
 
     @property
     def fits_a_form(self) -> bool:
-        """Whether a form can show all of the call. If not, only a terminal may take the decision."""
-        return sum(len(_plain(value)) for value in self.arguments.values()) <= _SHOWN
+        """Whether a form can show it. If not, only a channel that can show long texts may take the decision."""
+        return sum(map(len, self._lines())) <= _FORM
 
-    def text(self, goal: str, folders: Sequence[str] = ()) -> str:
-        """What the person reads before deciding: all of it. Nothing in it can hide or reorder anything else."""
-        lines = [f"{visible(name)}: {_plain(value)}" for name, value in self.arguments.items()] or ["(no arguments)"]
-        return "\n".join(
-            [
-                f"Step {self.step} wants to call {visible(self.tool)}.",
-                *lines,
-                f"Risk: {self.risk}. {self.reason}",
-                f"Folders: {', '.join(map(visible, folders)) or 'none'}",
-                f"Goal: {visible(goal)[:300]}",
-            ]
-        )
+    def text(self, about: Mapping[str, str]) -> str:
+        """What the person reads before deciding. Nothing in it can hide or reorder anything else.
+
+        `about` is what else they should know, such as goal, folders and spending.
+        """
+        lines = self._lines() or ["(no arguments)"]
+        lines += [f"Risk: {self.risk}. {visible(self.reason)}"] if self.kind == "call" else [visible(self.reason)]
+        lines += [f"Undo: {self.undo}"] if self.undo else []
+        lines += [f"{name}: {visible(value)}" for name, value in about.items() if value]
+        return "\n".join([visible(self.subject), *lines])
+
+    def _lines(self) -> list[str]:
+        # A call that cannot be undone is shown whole: nobody may approve what they could not see.
+        shown = _plain if self.kind == "call" and self.risk >= Risk.HIGH else _shortened
+        return [f"{visible(name)}: {shown(value)}" for name, value in self.details.items()]
 
 
-def gate_for(step: Step, arguments: Mapping[str, JSON], tools: Registry, *, threshold: Risk = Risk.HIGH) -> Gate | None:
+def call_gate(
+    step: Step, arguments: Mapping[str, JSON], tools: Registry, policy: Policy, *, confidence: float | None = None
+) -> Gate | None:
     """The gate that this call has to pass, or none. Unknown tools count as HIGH."""
-    risk = tools.risk(step.tool)
-    if risk < threshold:
+    risk = policy.risk(step.tool, tools)
+    sure = step.confidence if confidence is None else confidence
+    unsure = sure is not None and sure < policy.ask_below
+    if risk < policy.ask_from and not unsure:
         return None
-    known = step.tool in tools
-    reason = _REASONS[risk] if known else "Nobody knows what this tool does, so it counts as high."
-    return Gate(step.id, step.tool, arguments, risk, reason, digest(step.tool, arguments))
+    reason = _REASONS[risk] if step.tool in tools else "Nobody knows what this tool does, so it counts as high."
+    if unsure:
+        reason += f" The model is only {sure:.0%} sure of this step."
+    if step.description:
+        reason += f" It is meant to: {step.description[:300]}"
+    return Gate(
+        kind="call", subject=f"Step {step.id} wants to call {step.tool}.", details=arguments, reason=reason,
+        digest=digest(step.tool, arguments), step=step.id, tool=step.tool, risk=risk, undo=_UNDO[risk],
+        choices=("approve", "edit", "reject", "cancel") if risk >= Risk.HIGH
+        else ("approve", "approve_tool", "edit", "reject", "cancel"),
+    )  # fmt: skip
+
+
+def plan_gate(
+    plan: Plan, tools: Registry, policy: Policy, *, estimate: str, finished: Sequence[int], next_step: int
+) -> Gate:
+    """The gate that a whole plan has to pass: every step that has not run yet, with its risk."""
+    rest = [step for step in plan.steps if step.id not in finished]
+    details: dict[str, JSON] = {
+        f"{step.id}. {step.tool} ({policy.risk(step.tool, tools)})"
+        + (f" after {', '.join(map(str, step.needs))}" if step.needs else ""): {
+            **({"what": step.description} if step.description else {}), **step.arguments,
+        }
+        for step in rest
+    }  # fmt: skip
+    risk = max(policy.risk(step.tool, tools) for step in rest)
+    shape = f"{len(rest)} steps, up to {plan.width} at once, longest chain {len(plan.critical_path)}"
+    return Gate(
+        kind="plan", subject=f"Revision {plan.revision} of the plan wants to run: {shape}.", details=details,
+        reason=f"Highest risk: {risk}. Estimated: {estimate}.", digest=digest("plan", {"steps": plan.wire()}),
+        risk=risk, choices=("approve", "edit", "reject", "cancel"), steps=plan.wire(), finished=tuple(finished),
+        next_step=next_step,
+    )  # fmt: skip
+
+
+def decision_faults(gate: Gate, decision: Decision, tools: Registry) -> list[Fault]:
+    """What keeps a decision from being taken: a choice that this gate does not offer, an edit that is not valid."""
+    if decision.verb not in gate.choices:
+        return [Fault("decision", f"{decision.verb!r} cannot be chosen here", f"Choose: {', '.join(gate.choices)}")]
+    if decision.verb != "edit":
+        return []
+    if gate.kind == "plan":
+        return _edit_faults(gate, decision.steps or (), tools)
+    if gate.kind == "budget":
+        limit = (decision.arguments or {}).get("limit")
+        fine = isinstance(limit, int | float) and not isinstance(limit, bool) and 0 < limit < 1e12
+        return [] if fine else [Fault("limit", "it is missing", "Give the new limit, a number")]
+    if decision.arguments is None:
+        return [Fault("arguments", "they are missing", "Give the whole arguments, as a JSON object")]
+    unfit = tools.faults(gate.tool, decision.arguments) if gate.tool in tools else []
+    return [Fault("arguments", fault.at("arguments"), f"See the schema of {gate.tool}") for fault in unfit]
+
+
+def edited(gate: Gate, *, drop: Collection[int], changed: Sequence[JSON]) -> list[JSON]:
+    """The steps of a plan without those to drop, and with those that are given anew, by id."""
+    by_id = {number: step for step in changed if (number := _id(step)) is not None}
+    nameless = [step for step in changed if _id(step) is None]  # a fault, which validation tells
+    kept = [by_id.pop(n, step) for step in gate.steps if (n := _id(step)) is not None and n not in drop]
+    return [*kept, *by_id.values(), *nameless]
+
+
+def _edit_faults(gate: Gate, steps: Sequence[JSON], tools: Registry) -> list[Fault]:
+    now = {number: step for step in steps if (number := _id(step)) is not None}
+    faults = [
+        Fault(f"step {step}", "it has run already", "Leave it as it is")
+        for step in gate.finished
+        if now.get(step) != next(old for old in gate.steps if _id(old) == step)
+    ]
+    known = [_id(step) for step in gate.steps]
+    faults += [
+        Fault(f"step {step}", "this id is taken", f"Number new steps from {gate.next_step} on")
+        for step in now
+        if step not in known and step < gate.next_step
+    ]
+    try:
+        parse_plan("edited", steps, tools)
+    except PlanError as error:
+        faults += error.faults
+    return faults
+
+
+def _id(step: JSON) -> int | None:
+    number = step.get("id") if isinstance(step, Mapping) else None
+    return number if isinstance(number, int) else None
 
 
 def digest(tool: str, arguments: Mapping[str, JSON]) -> str:
@@ -89,10 +224,24 @@ def _plain(value: JSON) -> str:
     return visible(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=True)
 
 
+def _shortened(value: JSON) -> str:
+    text = _plain(value)
+    if len(text) <= _VALUE:
+        return text
+    sha = hashlib.sha256(text.encode()).hexdigest()[:16]
+    half = _VALUE // 2
+    return f"{text[:half]} [... {len(text)} characters in all, SHA-256 {sha} ...] {text[-half:]}"
+
+
 _BLANKS = "\u034f\u115f\u1160\u2800\u3164\uffa0"  # look like a space, or like nothing
 
 _REASONS = {
     Risk.LOW: "It only reads.",
     Risk.MEDIUM: "It changes something.",
     Risk.HIGH: "What it does cannot be undone.",
+}
+_UNDO = {
+    Risk.LOW: "nothing to undo",
+    Risk.MEDIUM: "the call is recorded with its arguments; there is no automatic undo yet",
+    Risk.HIGH: "none",
 }

@@ -14,8 +14,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from forethought_patterns.checks import Check
 from forethought_patterns.references import find
-from forethought_tools import Fault, PlanError
+from forethought_tools import JSON, Fault, PlanError
 
 
 class Step(BaseModel):
@@ -29,6 +30,10 @@ class Step(BaseModel):
     arguments: Mapping[str, JsonValue] = {}
     depends_on: tuple[int, ...] = ()
     expected_output: str = ""
+    check: Check | None = None
+    """Decides whether the result is good, in the place of an evaluator."""
+    confidence: Annotated[float | None, Field(ge=0, le=1)] = None
+    """How sure the planner is of this step."""
 
     @cached_property
     def needs(self) -> tuple[int, ...]:
@@ -49,6 +54,10 @@ class Plan:
     reasoning: str = ""
     context: str = ""
     revision: int = 1
+    planned: bool = False
+    """Whether a planner made it. Of a plan that was handed in, the caller reads the results, and writes the answer."""
+    approved: bool = False
+    """Whether it is as a person has edited it."""
     by_id: Mapping[int, Step] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -113,9 +122,18 @@ class Plan:
         used = {reference.step for step in self.steps for reference in find(step.arguments)}
         return tuple(step.id for step in self.steps if step.id not in used)
 
+    def wire(self) -> list[JSON]:
+        """The steps as they go over the wire and into the journal."""
+        return [step.model_dump(mode="json", by_alias=True, exclude_none=True) for step in self.steps]
 
-def graph_faults(steps: Sequence[Step]) -> list[Fault]:
-    """Everything that keeps the steps from being a DAG: none at all, double ids, unknown dependencies, cycles."""
+
+def graph_faults(steps: Sequence[Step], *, all_known: bool = True) -> list[Fault]:
+    """Everything that keeps the steps from being a DAG: none at all, double ids, unknown dependencies, cycles.
+
+    Unknown dependencies are faults only if all steps are known.
+    """
+    if not steps and not all_known:
+        return []
     if not steps:
         return [Fault("plan", "it has no steps", "Give at least one step")]
     ids = Counter(step.id for step in steps)
@@ -128,7 +146,7 @@ def graph_faults(steps: Sequence[Step]) -> list[Fault]:
     for step in steps:
         referred = {reference.step: reference for reference in find(step.arguments)}
         for needed in step.needs:
-            if needed in ids:
+            if needed in ids or not all_known:
                 continue
             how = f"it refers to {referred[needed]}" if needed in referred else f"it depends on step {needed}"
             faults.append(Fault(f"step {step.id}", f"{how}, which is not in the plan", f"Known steps: {known}"))
@@ -136,7 +154,9 @@ def graph_faults(steps: Sequence[Step]) -> list[Fault]:
 
 
 def _cycles(steps: Iterable[Step]) -> list[Fault]:
-    edges = {step.id: set(step.needs) for step in steps}
+    edges: defaultdict[int, set[int]] = defaultdict(set)
+    for step in steps:
+        edges[step.id].update(step.needs)
     faults: list[Fault] = []
     while len(faults) < 10:
         try:

@@ -1,15 +1,21 @@
 """What a pattern is given: small Protocols, implemented at the edge, so that each pattern can be tested alone."""
 
-__all__ = ["Answer", "Approver", "Journal", "Model", "Usage"]
+__all__ = ["Answer", "Approver", "Charge", "Form", "Free", "Heard", "Journal", "Meter", "Model",
+           "Returned", "Tried", "Usage"]  # fmt: skip
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from forethought_patterns.compiler import Outcome
 from forethought_patterns.gates import Decision, Gate
-from forethought_patterns.plan import Step
-from forethought_tools import JSON, Question
+from forethought_patterns.plan import Plan, Step
+from forethought_tools import JSON, Question, Role
+
+Form: TypeAlias = Literal["wire", "flat", "lean"]
+"""`wire` for a calling agent, `flat` for structured output of endpoints (strict mode allows no free-form objects),
+`lean` for small models (short, and tight enough that every output has the right shape by construction)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,36 @@ class Answer:
     """Anything worth telling about how the answer was had, such as a fallback from strict JSON schema."""
 
 
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """One request of a model, on its way to a budget."""
+
+    most: int | None
+    """The most tokens that the answer may have, or none where nobody counts."""
+    settle: Callable[[Usage], None]
+    """Tells what it did cost."""
+
+
+class Meter(Protocol):
+    """Counts what requests cost, and may make them wait for a person."""
+
+    def request(self, input_tokens: int) -> AbstractAsyncContextManager[Charge]:
+        """Around one request of about so many tokens. Raises BudgetError where a person wants no more spent."""
+        ...
+
+
+class Free:
+    """A meter that counts nothing."""
+
+    @asynccontextmanager
+    async def request(self, input_tokens: int) -> AsyncGenerator[Charge]:  # noqa: ARG002 - see Meter
+        yield Charge(None, lambda _: None)
+
+
+Heard: TypeAlias = Callable[[str | None], None]
+"""Gets an answer's text in pieces while it is said. `None`: the model begins anew, what was said does not count."""
+
+
 class Model(Protocol):
     """A language model, wherever it runs."""
 
@@ -53,15 +89,19 @@ class Model(Protocol):
         """A small model: it wants short prompts and tight schemas, in which every output is valid by construction."""
         ...
 
-    async def answer(self, question: Question) -> Answer:
-        """Answer with a value that fits `question.schema`.
+    def cost(self, usage: Usage) -> float | None:
+        """What so much usage costs, in dollars, or none where nobody knows."""
+        ...
+
+    async def answer(self, question: Question, *, meter: Meter = ..., heard: Heard | None = None) -> Answer:
+        """Answer with a value that fits `question.schema`. A model that streams lets its text be `heard` meanwhile.
 
         Raises:
             ModelError: no usable answer; the message names the setting to mend.
         """
         ...
 
-    async def verdict(self, question: Question) -> Answer:
+    async def verdict(self, question: Question, *, meter: Meter = ...) -> Answer:
         """Judge a yes/no question: the value is the probability of yes, from 0 to 1. `question.schema` is not used."""
         ...
 
@@ -69,33 +109,86 @@ class Model(Protocol):
 class Approver(Protocol):
     """A person, wherever they sit."""
 
-    async def decide(self, gate: Gate) -> Decision:
-        """Wait for the decision about one call; a decision already recorded for this very call is given at once."""
+    async def decide(self, gate: Gate, *, key: str) -> Decision:
+        """Wait for the decision about one thing, named by what it is for; one already recorded is given at once."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """How far a step has come."""
+
+    attempt: int = 1
+    round: int = 0
+    """How often it was tried anew with what was wrong."""
+    feedback: str = ""
+    """What was wrong the last time."""
+    returned: "Returned | None" = None
+    """What the present attempt's call has brought, if it has returned and was not judged yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """A call that was made, and its result."""
+
+    arguments: Mapping[str, JSON]
+    value: JSON
 
 
 class Journal(Protocol):
     """Keeps each fact of a run before the run acts on it, and answers from its records what is already known."""
 
-    async def ask(self, key: str, question: Question, *, step: int | None = None) -> JSON:
+    def form(self, role: Role) -> Form:
+        """How whoever plays this role is best asked."""
+        ...
+
+    async def ask(self, key: str, question: Question, *, step: int | None = None, heard: Heard | None = None) -> JSON:
         """The answer to a question that is named by what it is for; asked once, then remembered.
 
         `step` is the step that asks, if one does.
         """
         ...
 
-    async def judge(self, key: str, question: Question) -> float | None:
+    async def judge(self, key: str, question: Question, *, step: int | None = None) -> float | None:
         """A model's probability of yes, or none where no model of our own can tell."""
+        ...
+
+    def tried(self, step: Step) -> Tried:
+        """How far this step has come."""
+        ...
+
+    async def arrived(self, step: Step) -> None:
+        """A step is there though its plan is still being written."""
+        ...
+
+    def early(self) -> Mapping[int, Step]:
+        """The steps that have arrived so before their plan."""
         ...
 
     async def started(self, step: Step, arguments: Mapping[str, JSON]) -> None: ...
 
-    async def retrying(self, step: Step, error: str, delay: float) -> None: ...
+    async def returned(self, step: Step, value: JSON) -> None: ...
+
+    async def retrying(self, step: Step, error: str, delay: float, *, feedback: str = "") -> None:
+        """An attempt has failed, and another follows; with `feedback` it is made in another way."""
+        ...
 
     async def settled(self, step: Step, outcome: Outcome) -> None: ...
 
-    def attempt(self, step: Step) -> int:
-        """Which attempt at this step is under way, from 1."""
+    async def once(self, key: str, step: int, act: Callable[[], Awaitable[JSON]]) -> JSON:
+        """Do something that must not be done twice, and remember what came of it.
+
+        Raises:
+            ToolError: it failed, or it was cut off in an earlier activation and nobody knows whether it took effect.
+        """
+        ...
+
+    async def revised(self, plan: Plan, why: str) -> None:
+        """The run goes on with this revision of its plan: steps that are new to it are pending, others are dropped."""
+        ...
+
+    def next_step(self) -> int:
+        """The first id that no step of this run has had."""
         ...
 
     def stalled(self) -> None:

@@ -1,9 +1,10 @@
 """References: `{{3}}` is the result of step 3, `{{3.items.0.name}}` a part of it, `\\{{` a plain `{{`.
+An argument that is `{{?}}` is left to the executor, who sees the results that the step depends on.
 
 Text is read once, from left to right: what a reference brings in is never read again, so a tool's output cannot refer.
 """
 
-__all__ = ["Reference", "fill", "find", "mistaken"]
+__all__ = ["MAX_FILLED", "UNKNOWN", "Reference", "fill", "find", "mistaken", "part", "unknown"]
 
 import json
 import re
@@ -15,6 +16,8 @@ from forethought_tools import JSON, ToolError
 _TOKEN = re.compile(r"\\\{\{|\{\{\s*(?P<step>[0-9]{1,9})(?P<path>(?:\.[^.{}\[\]|]*[^.{}\[\]|\s])*)\s*\}\}")
 # Whatever else stands in double braces and holds a number was most probably meant as one.
 _MISTAKEN = re.compile(r"(?<!\\)\{\{([^{}]*[0-9][^{}]*)\}\}")
+UNKNOWN = "{{?}}"
+MAX_FILLED = 2_000_000  # characters of all results that go into the arguments of one call
 _PARTS = re.compile(r"([0-9]{1,9})((?:\s*\.\s*[\w-]+|\s*\[[\w'\"-]+\])*)")
 
 
@@ -44,6 +47,11 @@ def mistaken(value: JSON) -> list[tuple[str, str]]:
     ]
 
 
+def unknown(arguments: Mapping[str, JSON]) -> list[str]:
+    """The arguments that are left to the executor."""
+    return [name for name, value in arguments.items() if isinstance(value, str) and value.strip() == UNKNOWN]
+
+
 def _suggested(inside: str) -> str:
     parts = _PARTS.search(inside)
     path = re.findall(r"[\w-]+", parts[2]) if parts else []
@@ -57,16 +65,31 @@ def fill(value: JSON, results: Mapping[int, JSON]) -> JSON:
     the value is rendered: text as it is, anything else as JSON.
 
     Raises:
-        ToolError: a reference leads to something that the result does not have.
+        ToolError: a reference leads to something that the result does not have, or all of it is too long.
     """
+    room = MAX_FILLED
 
     def text(source: str) -> JSON:
         whole = _TOKEN.fullmatch(source.strip())
         if whole and whole["step"]:
-            return _look_up(_reference(whole), results)
-        return _TOKEN.sub(
-            lambda token: _render(_look_up(_reference(token), results)) if token["step"] else "{{", source
-        )
+            value = look_up(_reference(whole))
+            measure(_render(value))
+            return value
+        return _TOKEN.sub(lambda token: measure(_render(look_up(_reference(token)))) if token["step"] else "{{", source)
+
+    def measure(brought: str) -> str:
+        nonlocal room
+        room -= len(brought)
+        if room < 0:
+            raise ToolError(
+                f"The results that these arguments refer to are over {MAX_FILLED} characters. Refer to less."
+            )
+        return brought
+
+    def look_up(reference: Reference) -> JSON:
+        if reference.step not in results:
+            raise ToolError(f"{reference}: there is no result of step {reference.step} here.")
+        return part(reference, results[reference.step])
 
     return _map_texts(value, text)
 
@@ -75,8 +98,8 @@ def _reference(token: re.Match[str]) -> Reference:
     return Reference(int(token["step"]), tuple(part.strip() for part in token["path"].split(".")[1:]))
 
 
-def _look_up(reference: Reference, results: Mapping[int, JSON]) -> JSON:
-    value = results[reference.step]
+def part(reference: Reference, value: JSON) -> JSON:
+    """What a reference's path leads to in a result. Raises ToolError where it leads nowhere."""
     for depth, key in enumerate(reference.path):
         here = Reference(reference.step, reference.path[:depth])
         if isinstance(value, Mapping):

@@ -1,17 +1,19 @@
 """From raw steps to a `Plan`: every fault is found at once, each with its mend, so that one repair is enough."""
 
-__all__ = ["advice", "parse_plan"]
+__all__ = ["advice", "parse_plan", "read_step"]
 
+import json
 from collections.abc import Mapping, Sequence
 
 from pydantic import ValidationError
 
 from forethought_patterns.plan import Plan, Step, graph_faults
-from forethought_patterns.references import find, mistaken
+from forethought_patterns.references import UNKNOWN, find, mistaken, unknown
 from forethought_tools import JSON, Fault, PlanError, Registry, SchemaFault
 
 MAX_STEPS = 10_000
 _SHOWN_FAULTS = 50
+_UNREAD = "(unread)"  # stands for a tool whose name could not be read
 
 
 def parse_plan(
@@ -22,6 +24,7 @@ def parse_plan(
     context: str = "",
     reasoning: str = "",
     revision: int = 1,
+    planned: bool = False,
 ) -> Plan:
     """Read steps in the wire format and judge them as a whole.
 
@@ -37,14 +40,27 @@ def parse_plan(
             parsed.append(Step.model_validate(raw))
         except ValidationError as error:
             faults += _shape_faults(position, raw, error)
+            parsed += _readable(raw, error)
     for step in parsed:
         faults += _tool_faults(step, tools)
-    # A step that could not be read may be the very one that others depend on: judge the graph of what is whole.
-    if len(parsed) == len(steps):
-        faults += graph_faults(parsed)
+    # A step whose id could not be read may be the very one that others depend on.
+    faults += graph_faults(parsed, all_known=len(parsed) == len(steps))
+    if more := len(faults) - _SHOWN_FAULTS:
+        faults[_SHOWN_FAULTS:] = [Fault("plan", f"it has {more} more faults", "Mend these first")] if more > 0 else []
     if faults:
-        raise PlanError(faults[:_SHOWN_FAULTS])
-    return Plan(goal=goal, steps=tuple(parsed), reasoning=reasoning, context=context, revision=revision)
+        raise PlanError(faults)
+    return Plan(goal, tuple(parsed), reasoning, context, revision, planned)
+
+
+def read_step(raw: JSON, tools: Registry) -> Step:
+    """One step by itself; whether what it needs is there only the whole plan can tell. Raises PlanError."""
+    try:
+        step = Step.model_validate(raw)
+    except ValidationError as error:
+        raise PlanError(_shape_faults(1, raw, error)) from None
+    if faults := _tool_faults(step, tools):
+        raise PlanError(faults)
+    return step
 
 
 def advice(plan: Plan) -> list[str]:
@@ -78,23 +94,44 @@ def _shape_faults(position: int, raw: JSON, error: ValidationError) -> list[Faul
     return list(faults.values())
 
 
+def _readable(raw: JSON, error: ValidationError) -> list[Step]:
+    """What can be read of a step that is not whole, so that its other faults are found as well."""
+    bad = {str(problem["loc"][0]) for problem in error.errors(include_url=False) if problem["loc"]}
+    kept = {name: value for name, value in raw.items() if name not in bad} if isinstance(raw, Mapping) else {}
+    try:
+        return [Step.model_validate({"tool": _UNREAD, **kept})]
+    except ValidationError:
+        return []
+
+
 def _tool_faults(step: Step, tools: Registry) -> list[Fault]:
     where = f"step {step.id}"
     faults = [
         Fault(where, f"{wrong} is not a reference", f"Write {right} to refer to a result, or \\{wrong} for plain text")
         for wrong, right in mistaken(step.arguments)
     ]
+    faults += [
+        Fault(where, f"argument {name!r} holds {UNKNOWN} inside other text", f"Give the whole argument as {UNKNOWN}")
+        for name, value in step.arguments.items()
+        if UNKNOWN in json.dumps(value) and name not in unknown(step.arguments)
+    ]
+    if step.check and step.check.command and "run_command" not in tools:
+        faults.append(Fault(where, "its check needs run_command, which is not here", "Check in another way"))
+    if step.tool == _UNREAD:
+        return faults
     if step.tool not in tools:
         near = tools.nearest(step.tool)
         mend = f"Did you mean {' or '.join(near)}?" if near else f"Known tools: {', '.join(t.name for t in tools)}"
         return [*faults, Fault(where, f"there is no tool {step.tool!r}", mend)]
-    unfit = [fault for fault in tools.faults(step.tool, step.arguments) if not _hidden_by_reference(fault)]
+    unfit = [fault for fault in tools.faults(step.tool, step.arguments) if not _hidden(fault)]
     return faults + [Fault(where, fault.at("arguments"), _mend(step.tool, fault, tools)) for fault in unfit]
 
 
-def _hidden_by_reference(fault: SchemaFault) -> bool:
-    """Only the run can tell what a reference brings; but a reference inside a longer text is always text."""
+def _hidden(fault: SchemaFault) -> bool:
+    """Only the run can tell what a reference, or the executor, brings; but inside a longer text it is always text."""
     value = fault.instance
+    if isinstance(value, str) and value.strip() == UNKNOWN:
+        return True
     if not isinstance(value, str) or not find(value):
         return False
     whole = value.strip().startswith("{{") and value.strip().endswith("}}") and value.count("{{") == 1

@@ -1,23 +1,26 @@
 """The only place that wires: settings to store, models, tools and runs; and those to an MCP server."""
 
-__all__ = ["App", "Records", "open_app", "open_records", "open_store", "tools_for"]
+__all__ = ["App", "Records", "look_at", "open_app", "open_records", "open_store", "tools_for"]
 
 import json
 import re
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 
+from forethought.desk import Desk
 from forethought.models import Models
 from forethought.owners import Owner
 from forethought.runs import Records, Runs
 from forethought.settings import SECRET_VARIABLES, Settings
 from forethought.store import Store
+from forethought_patterns import Brief
 from forethought_tools import Registry, ToolError
 from forethought_tools.builtin import builtin
 from forethought_tools.folders import Folders
 
-_FILE_NAME = re.compile(r"(?<![\w/.@:])(?:[\w-]+/)*[\w-]+(?:\.[\w-]+)*\.[A-Za-z]\w{0,7}(?![\w/])")
+_FILE_NAME = re.compile(r"(?<![\w/.@:])(?:\./|/)?(?:[\w-]+/)*[\w-]+(?:\.[\w-]+)*\.[A-Za-z]\w{0,7}(?![\w/])")
 _NEW_ENDINGS = frozenset(
     {"cfg", "conf", "css", "csv", "htm", "html", "ini", "json", "jsonl", "log", "md", "py", "rst", "sh", "sql"}
     | {"svg", "tex", "toml", "tsv", "txt", "xml", "yaml", "yml"}
@@ -32,25 +35,26 @@ class App:
 
     settings: Settings
     runs: Runs
-    folders: Folders
     models: Models
+    desk: Desk
 
-    def named_files(self, goal: str) -> tuple[Mapping[str, str], list[str]]:
-        """The first lines of the files that a goal names, and the names that do not exist yet."""
-        previews: dict[str, str] = {}
-        new: list[str] = []
-        for name in dict.fromkeys(_FILE_NAME.findall(goal)):
-            try:
-                with self.folders.open(name) as file:
-                    head = file.read(_PREVIEW_CHARACTERS)
-            except (ToolError, OSError):
-                # example.org is no file to be written; neither is "e.g".
-                if name.rpartition(".")[2].lower() in _NEW_ENDINGS:
-                    new.append(name)
-            else:
-                text = "" if b"\0" in head else head.decode("utf-8", "replace")
-                previews[name] = "".join(text.splitlines(keepends=True)[:_PREVIEW_LINES])
-        return previews, new
+
+def look_at(goal: str, folders: Folders) -> Brief:
+    """A goal with the first lines of the files that it names, and the names that do not exist yet."""
+    previews: dict[str, str] = {}
+    new: list[str] = []
+    for name in dict.fromkeys(_FILE_NAME.findall(goal)):
+        try:
+            with folders.open(name) as file:
+                head = file.read(_PREVIEW_CHARACTERS)
+        except (ToolError, OSError):
+            # example.org is no file to be written; neither is "e.g".
+            if name.rpartition(".")[2].lower() in _NEW_ENDINGS:
+                new.append(name)
+        else:
+            text = "" if b"\0" in head else head.decode("utf-8", "replace")
+            previews[name] = "".join(text.splitlines(keepends=True)[:_PREVIEW_LINES])
+    return Brief(goal, files=previews, new_files=new)
 
 
 def tools_for(settings: Settings) -> Registry:
@@ -61,6 +65,7 @@ def tools_for(settings: Settings) -> Registry:
         searxng_url=settings.searxng_url,
         allow_private=settings.allow_private,
         hidden_variables=SECRET_VARIABLES,
+        risks=settings.risks,
     )
 
 
@@ -76,11 +81,16 @@ async def open_app(settings: Settings) -> AsyncGenerator[App]:
         models,
         owner,
         folders=[str(folder) for folder in settings.folders],
-        max_parallel=settings.max_parallel,
+        terms=settings.terms,
+        decision_seconds=settings.decision_seconds,
+        look=partial(look_at, folders=Folders(settings.folders)),
     )
     try:
-        async with runs.serving():
-            yield App(settings, runs, Folders(settings.folders), models)
+        async with runs.serving() as tasks:
+            desk = Desk(
+                settings.home, store, tasks, decide=runs.decide, seconds=settings.decision_seconds
+            )  # fmt: skip
+            yield App(settings, runs, models, desk)
     finally:
         await models.aclose()
         owner.close()

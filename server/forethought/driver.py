@@ -1,41 +1,40 @@
 """One activation of one run: re-runs a pattern over what is recorded, and records what is new.
 
-A driver is what a pattern sees as its `Journal` and its `Approver`. When nothing can go on without someone outside,
-it parks: the run becomes rows only, and whoever answers has it driven again, by this process or another.
+When nothing can go on without someone outside, the run parks: it becomes rows only, and whoever answers has it driven
+again, by this process or another.
 """
 
 __all__ = ["Driver"]
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
 from typing import cast
 
 import anyio
 import anyio.lowlevel
 
+from forethought.estimate import estimate
 from forethought.models import Models
-from forethought.rows import Fact, MessageRow, RunRow, StepRow
-from forethought.store import Store, new_id
-from forethought_patterns import (
-    Answer,
-    Brief,
-    Decision,
-    Gate,
-    Outcome,
-    Plan,
-    Step,
-    Usage,
-    make_plan,
-    run_plan,
-    waiting,
+from forethought.recorder import IN_DOUBT, SETTLED, Recorder, plan_body, settled_fact
+from forethought.rows import Fact, RunRow, StepRow
+from forethought.store import Store
+from forethought.terms import Terms
+from forethought_patterns import Brief, Ended, Outcome, Plan, Step, make_plan, run_plan
+from forethought_patterns.gates import digest
+from forethought_patterns.planner import doubt
+from forethought_tools import (
+    JSON,
+    BudgetError,
+    FencedError,
+    ModelError,
+    PlanError,
+    Registry,
+    Role,
+    SettingsError,
+    StoreError,
 )
-from forethought_patterns.planner import Form, doubt
-from forethought_tools import JSON, FencedError, ForethoughtError, ModelError, Question, Registry, StoreError
 
 logger = logging.getLogger(__name__)
-
-SETTLED = frozenset({"succeeded", "failed", "skipped", "rejected", "in_doubt"})
 
 
 class Driver:
@@ -49,22 +48,25 @@ class Driver:
         tools: Registry,
         models: Models,
         load: Callable[[str, int], Plan],
+        look: Callable[[str], Brief],
         changed: Callable[[RunRow], None],
+        decision_seconds: float,
     ) -> None:
+        """`load` gives a revision of a plan, `look` what a planner is told of a goal and the files that it names."""
         self.run = run
         self._store = store
         self._tools = tools
         self._models = models
         self._load = load
-        self._changed = changed
+        self._look = look
         self._scope = anyio.CancelScope()
-        self._wanted: dict[str, anyio.Event] = {}
-        self._attempts: dict[int, int] = {}
-        self._interrupted: set[int] = set()  # steps that were parked in the middle of an attempt
         self._parking = False
-        self._stopping = bool(run.stopping)
-
-    # Driving
+        self._stopping = "Stopped on request." if run.stopping else ""
+        self._terms = Terms.from_body(cast("Mapping[str, JSON]", run.options["terms"]))
+        self._recorder = Recorder(
+            run, store=store, tools=tools, models=models, decision_seconds=decision_seconds, changed=changed,
+            park=self._park, cancel=lambda reason: self.stop(f"Cancelled by a person. {reason}".strip()),
+        )  # fmt: skip
 
     async def drive(self) -> None:
         """Go on with the run. Returns when it has ended or is parked.
@@ -89,223 +91,112 @@ class Driver:
         if self._stopping:
             await self._end_stopped()
         elif self._parking:
-            await self._record(Fact("run_parked"))
+            await self._recorder.record(Fact("run_parked", {"seconds": self._recorder.seconds}))
 
-    def stop(self) -> None:
+    def stop(self, why: str = "Stopped on request.") -> None:
         """Cancel what is in flight, and end the run as cancelled."""
-        self._stopping = True
+        self._stopping = why
         self._scope.cancel()
 
     def notice(self) -> None:
         """Someone may have answered, or asked to stop: look."""
         if self._store.run(self.run.id).stopping and not self._stopping:
             self.stop()
-        if self._wanted:
-            for message_id in self._wanted.keys() - self._store.open_ids(self.run.id):
-                self._wanted.pop(message_id).set()
+        self._recorder.notice()
 
-    async def _work(self) -> None:
-        if self.run.kind == "planning":
-            await self._make_plan()
-        else:
-            await self._run_plan()
-
-    async def _make_plan(self) -> None:
-        told = self.run.options
-        files = cast("Mapping[str, str]", told["files"])
-        names = cast("list[str]", told["new_files"])
-        brief = Brief(str(told["goal"]), str(told["context"]), files, names)
-        try:
-            plan = await make_plan(brief, self._tools, self, form=self._form())
-            confidence = await doubt(plan, self)
-        except* ForethoughtError as group:
-            await self._end("failed", str(group.exceptions[0]))
-        else:
-            saved = Fact("plan_saved", plan_body(self.run.plan, plan, confidence))
-            await self._record(saved, Fact("run_ended", {"state": "succeeded", "error": ""}))
-
-    def _form(self) -> Form:
-        model = self._models.for_role("planner")
-        return "wire" if model is None else "lean" if model.lean else "flat"
-
-    async def _run_plan(self) -> None:
-        plan = self._load(self.run.plan, cast("int", self.run.options["revision"]))
-        rows = self._store.steps(self.run.id)
-        self._attempts = {row.id: row.attempt for row in rows}
-        self._interrupted = {row.id for row in rows if row.state == "waiting" and row.arguments is not None}
-        finished = {row.id: _outcome(row) for row in rows if row.state in SETTLED}
-        for row in rows:
-            if row.state == "running" and not self._tools.repeatable(plan.by_id[row.id].tool):
-                finished[row.id] = Outcome("in_doubt", error=_IN_DOUBT)
-                await self.settled(plan.by_id[row.id], finished[row.id])
-        outcomes = await run_plan(
-            plan,
-            tools=self._tools,
-            journal=self,
-            approver=self,
-            max_parallel=cast("int", self.run.options["max_parallel"]),
-            finished=finished,
-        )
-        bad = [f"step {step} {_VERB[outcome.state]}: {outcome.error}" for step, outcome in sorted(outcomes.items())
-               if outcome.state not in ("succeeded", "skipped")]  # fmt: skip
-        await self._end("failed" if bad else "succeeded", "\n".join(bad))
-
-    async def _end(self, state: str, error: str) -> None:
-        await self._record(Fact("run_ended", {"state": state, "error": error}))
-
-    async def _end_stopped(self) -> None:
-        open_steps = [row for row in self._store.steps(self.run.id) if row.state not in SETTLED]
-        facts = [_settled(row.id, self._cut_off(row)) for row in open_steps]
-        await self._record(*facts, Fact("run_ended", {"state": "cancelled", "error": "Stopped on request."}))
-
-    def _cut_off(self, row: StepRow) -> Outcome:
-        if row.state != "running":
-            return Outcome("skipped", error="the run was stopped")
-        plan = self._load(self.run.plan, cast("int", self.run.options["revision"]))
-        if self._tools.repeatable(plan.by_id[row.id].tool):
-            return Outcome("failed", error="cut off: the run was stopped")
-        return Outcome("in_doubt", error=_IN_DOUBT)
-
-    async def _record(self, *facts: Fact) -> None:
-        await self._store.write(self.run.id, *facts, epoch=self.run.epoch)
-        self._changed(self.run)
-
-    # What a pattern calls
-
-    async def ask(self, key: str, question: Question, *, step: int | None = None) -> JSON:
-        known = self._store.message_for(self.run.id, key)
-        if known and known.state in ("answered", "used"):
-            return known.answer
-        model = self._models.for_role(question.role)
-        if model is not None:
-            return (await self._ask_model(key, question, step, known, model.answer)).value
-        if known is None:
-            known = await self._open("order", key, _body(question), step)
-        return (await self._outside(known)).answer
-
-    async def judge(self, key: str, question: Question) -> float | None:
-        known = self._store.message_for(self.run.id, key)
-        if known and known.state in ("answered", "used"):
-            return cast("float | None", known.answer)
-        model = self._models.for_role(question.role)
-        if model is None:
-            return None
-        try:
-            answer = await self._ask_model(key, question, None, known, model.verdict)
-        except ModelError as error:
-            logger.warning("no verdict: %s", error)  # an opinion is worth having, and not worth failing for
-            return None
-        return cast("float", answer.value)
-
-    async def decide(self, gate: Gate) -> Decision:
-        key = f"gate/{gate.step}/{self._attempts[gate.step]}/{gate.digest}"
-        known = self._store.message_for(self.run.id, key)
-        if known is None:
-            body: dict[str, JSON] = {**asdict(gate), "risk": str(gate.risk)}
-            known = await self._open("gate", key, body, gate.step)
-        answer = (await self._outside(known)).answer
-        return Decision(**cast("dict[str, str]", answer))  # type: ignore[arg-type]  # written by `Runs.decide` only
-
-    async def started(self, step: Step, arguments: Mapping[str, JSON]) -> None:
-        if step.id not in self._interrupted:
-            await self._record(Fact("step_started", {"step": step.id, "arguments": arguments}))
-
-    async def retrying(self, step: Step, error: str, delay: float) -> None:
-        self._attempts[step.id] += 1
-        self._interrupted.discard(step.id)
-        await self._record(Fact("step_retrying", {"step": step.id, "error": error, "delay": delay}))
-
-    async def settled(self, step: Step, outcome: Outcome) -> None:
-        await self._record(_settled(step.id, outcome))
-
-    def attempt(self, step: Step) -> int:
-        return self._attempts[step.id]
-
-    def stalled(self) -> None:
+    def _park(self) -> None:
         self._parking = True
         self._scope.cancel()
 
-    # Questions
+    async def _work(self) -> None:
+        try:
+            await (self._make_plan() if self.run.kind == "planning" else self._run_plan())
+        except (PlanError, ModelError, BudgetError, SettingsError) as error:
+            await self._end("failed", str(error))
 
-    async def _ask_model(
-        self,
-        key: str,
-        question: Question,
-        step: int | None,
-        known: MessageRow | None,
-        answering: Callable[[Question], Awaitable[Answer]],
-    ) -> Answer:
-        if known is None:
-            known = await self._open("question", key, _body(question), step)
-        answer = await answering(question)
-        body: dict[str, JSON] = {
-            "id": known.id,
-            "kind": known.kind,
-            "answer": answer.value,
-            "by": answer.model,
-        }
-        await self._record(
-            Fact("answered", {**body, "channel": "model", "note": answer.note}),
-            Fact("used", {"id": known.id}),
-            _spent(answer.usage),
+    async def _make_plan(self) -> None:
+        form = self._recorder.form(Role.PLANNER)
+        plan = await make_plan(self._brief(), self._tools, self._recorder, form=form)
+        confidence = await doubt(plan, self._recorder)
+        folders = self.run.options["folders"]
+        saved = Fact("plan_saved", plan_body(self.run.plan, plan, folders=folders, confidence=confidence))
+        await self._recorder.record(saved, self._ended("succeeded", ""))
+
+    def _brief(self) -> Brief:
+        """What the planner was told when the run began, so that a resumed run reads its answer the same way."""
+        told = self.run.options
+        files = cast("Mapping[str, str]", told["files"])
+        return Brief(str(told["goal"]), str(told["context"]), files, cast("list[str]", told["new_files"]))
+
+    async def _run_plan(self) -> None:
+        plan = self._load(self.run.plan, self.run.revision) if self.run.revision else None
+        rows = [row for row in self._store.steps(self.run.id) if not row.dropped]
+        finished = {row.id: _outcome(row) for row in rows if row.state in SETTLED}
+        for row in rows:
+            step = self._step(row)
+            begun = row.state == "running" and row.arguments is not None and not row.returned
+            if begun and not self._tools.repeatable(step.tool):
+                finished[row.id] = Outcome("in_doubt", error=IN_DOUBT)
+                await self._recorder.settled(step, finished[row.id])
+        terms = self._terms
+        ended = await run_plan(
+            plan,
+            brief=self._brief() if plan is None else self._look(plan.goal),
+            tools=self._tools,
+            journal=self._recorder,
+            approver=self._recorder,
+            policy=terms.policy,
+            budget=self._recorder.budget,
+            estimate=lambda plan: estimate(plan, self._tools, self._models),
+            replan=terms.replan,
+            max_replans=terms.max_replans - self.run.replans,
+            max_parallel=terms.max_parallel,
+            finished=finished,
+            failed=self._failed_calls(),
         )
-        return answer
+        await self._end_run(ended)
 
-    async def _open(self, kind: str, key: str, body: Mapping[str, JSON], step: int | None) -> MessageRow:
-        message_id = new_id(kind)
-        facts = [Fact("asked", {"id": message_id, "key": key, "kind": kind, "step": step, "body": body})]
-        if step is not None and kind != "question":
-            facts.append(Fact("step_waiting", {"step": step}))
-        await self._record(*facts)
-        return self._store.message(message_id)
+    async def _end_run(self, ended: Ended) -> None:
+        await self._end("failed" if ended.error else "succeeded", ended.error, ended.answer)
 
-    async def _outside(self, message: MessageRow) -> MessageRow:
-        """Wait until someone outside has answered; then the answer is used up."""
-        if message.state == "open":
-            async with waiting():
-                answered = self._wanted.setdefault(message.id, anyio.Event())
-                if self.run.kind == "planning":
-                    self.stalled()
-                if self._store.message(message.id).state != "open":
-                    answered.set()
-                await answered.wait()
-            message = self._store.message(message.id)
-        if message.state == "answered":
-            facts = [Fact("used", {"id": message.id})]
-            if message.step is not None:
-                facts.append(Fact("step_resumed", {"step": message.step}))
-            await self._record(*facts)
-        return message
+    def _failed_calls(self) -> dict[str, str]:
+        """What the calls that failed in this run said, by the digests of what was planned and what was called."""
+        found: dict[str, str] = {}
+        rows = {row.id: row for row in self._store.steps(self.run.id) if row.state in ("failed", "rejected")}
+        for revision in range(1, self.run.revision + 1) if rows else ():
+            for step in self._load(self.run.plan, revision).steps:
+                if step.id in rows:
+                    row = rows[step.id]
+                    called = cast("Mapping[str, JSON]", row.arguments or step.arguments)
+                    found |= {digest(step.tool, step.arguments): row.error, digest(step.tool, called): row.error}
+        return found
 
+    def _ended(self, state: str, error: str, answer: str = "") -> Fact:
+        told: dict[str, JSON] = {"state": state, "error": error, "answer": answer}
+        return Fact("run_ended", {**told, "seconds": self._recorder.seconds})
 
-def plan_body(plan_id: str, plan: Plan, confidence: float | None) -> dict[str, JSON]:
-    """A plan as the store keeps it."""
-    steps: list[JSON] = [step.model_dump(mode="json") for step in plan.steps]
-    body = {"reasoning": plan.reasoning, "context": plan.context, "steps": steps, "confidence": confidence}
-    return {"plan": plan_id, "revision": plan.revision, "goal": plan.goal, "body": body}
+    async def _end(self, state: str, error: str, answer: str = "") -> None:
+        await self._recorder.record(self._ended(state, error, answer))
 
+    async def _end_stopped(self) -> None:
+        rows = [row for row in self._store.steps(self.run.id) if row.state not in SETTLED and not row.dropped]
+        facts = [settled_fact(row.id, self._cut_off(row)) for row in rows]
+        await self._recorder.record(*facts, self._ended("cancelled", self._stopping))
 
-def _body(question: Question) -> dict[str, JSON]:
-    return {
-        "role": question.role,
-        "instructions": question.instructions,
-        "context": question.context,
-        "schema": question.schema,
-    }
+    def _cut_off(self, row: StepRow) -> Outcome:
+        if row.returned:
+            return Outcome("failed", value=row.result, error="it was not judged: the run was stopped")
+        if row.state != "running" or row.arguments is None:
+            return Outcome("skipped", error="the run was stopped")
+        if self._tools.repeatable(self._step(row).tool):
+            return Outcome("failed", error="cut off: the run was stopped")
+        return Outcome("in_doubt", error=IN_DOUBT)
+
+    def _step(self, row: StepRow) -> Step:
+        if row.body is not None:
+            return Step.model_validate(row.body)
+        return self._load(self.run.plan, self._store.run(self.run.id).revision).by_id[row.id]
 
 
 def _outcome(row: StepRow) -> Outcome:
     return Outcome(row.state, value=row.result, error=row.error, attempts=row.attempt)
-
-
-def _settled(step: int, outcome: Outcome) -> Fact:
-    body: dict[str, JSON] = {"state": outcome.state, "result": outcome.value, "error": outcome.error}
-    return Fact("step_settled", {"step": step, **body})
-
-
-def _spent(usage: Usage) -> Fact:
-    return Fact("spent", {**asdict(usage)})
-
-
-_IN_DOUBT = "the call was cut off: whether it took effect is not known. Look before it is done again"
-_VERB = {"failed": "failed", "rejected": "was rejected", "in_doubt": "is in doubt"}

@@ -36,11 +36,19 @@ class RunRow:
     epoch: int
     owner: str | None
     options: Mapping[str, JSON]
+    revision: int
+    replans: int
+    answer: JSON
     error: str
     stopping: int
-    calls: int
+    budget: Mapping[str, float]
+    dollars: float
+    unpriced: int
+    model_calls: int
     input_tokens: int
     output_tokens: int
+    tool_calls: int
+    seconds: float
     created: float
     ended: float | None
 
@@ -51,10 +59,15 @@ class StepRow:
     id: int
     state: StepState
     attempt: int
+    round: int
+    feedback: str
     epoch: int
     arguments: JSON
+    returned: int
     result: JSON
     error: str
+    dropped: int
+    body: JSON
     started: float | None
     ended: float | None
 

@@ -8,6 +8,8 @@ __all__ = ["OPEN", "Records", "Runs", "decision_fact"]
 
 import json
 import logging
+import shlex
+import time
 from collections import OrderedDict, defaultdict
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -16,12 +18,15 @@ from typing import cast
 import anyio
 from anyio.abc import TaskGroup
 
-from forethought.driver import Driver, plan_body
+from forethought.driver import Driver
 from forethought.models import Models
 from forethought.owners import Owner
+from forethought.recorder import gate_of, plan_body
 from forethought.rows import Fact, MessageRow, PlanRow, RunRow
 from forethought.store import StaleError, Store, new_id
-from forethought_patterns import Decision, Plan, Step, parse_plan
+from forethought.terms import Terms
+from forethought_patterns import Brief, Decision, Plan, Step, parse_plan
+from forethought_patterns.gates import decision_faults
 from forethought_tools import (
     JSON,
     AnswerError,
@@ -70,25 +75,31 @@ class Runs(Records):
         owner: Owner,
         *,
         folders: Sequence[str] = (),
-        max_parallel: int = 8,
+        terms: Terms | None = None,
+        decision_seconds: float = 3600.0,
+        look: Callable[[str], Brief] = Brief,
     ) -> None:
+        """`terms` hold for every run; `look` tells a planner of a goal and the files that it names."""
         super().__init__(store, tools)
         self._folders = list(folders)
-        self.on_change: Callable[[RunRow], None] = lambda _: None
+        self._terms = terms or Terms()
+        self._decision_seconds = decision_seconds
+        self._look_at = look
+        self.on_change: Callable[[str, str | None], None] = lambda _, __: None
+        """Told of each change: the plan, and the run if it is one of a run."""
         self._models = models
         self._owner = owner
-        self._max_parallel = max_parallel
         self._drivers: dict[str, Driver] = {}
         self._claiming = anyio.Lock()  # between a claim and its driver nobody of ours may claim again
         self._watchers: defaultdict[str, set[anyio.Event]] = defaultdict(set)
         self._tasks: TaskGroup
 
     @asynccontextmanager
-    async def serving(self) -> AsyncGenerator[None]:
+    async def serving(self) -> AsyncGenerator[TaskGroup]:
         """Drive runs while this is open. On leaving, what is in flight is cut off; the journal knows what it was."""
         async with anyio.create_task_group() as self._tasks:
             self._tasks.start_soon(self._look_elsewhere)
-            yield
+            yield self._tasks
             self._tasks.cancel_scope.cancel()
 
     # Starting
@@ -97,30 +108,42 @@ class Runs(Records):
         """Validate steps and keep them as a plan. Raises PlanError with every fault."""
         plan = parse_plan(goal, steps, self.tools, context=context)
         plan_id = new_id("plan")
-        await self.store.write("", Fact("plan_saved", plan_body(plan_id, plan, None)))
+        await self.store.write("", Fact("plan_saved", plan_body(plan_id, plan, folders=self._folders)))
+        self.on_change(plan_id, None)
         return plan_id
 
-    async def start_planning(
-        self, goal: str, context: str, *, files: Mapping[str, str], new_files: Sequence[str]
-    ) -> RunRow:
+    async def start_planning(self, goal: str, context: str) -> RunRow:
         """Start to make a plan. The run's `plan` is the id that the plan will have."""
-        options: dict[str, JSON] = {
-            "goal": goal,
-            "context": context,
-            "files": files,
-            "new_files": list(new_files),
-        }
-        return await self._create("planning", new_id("plan"), options, [])
+        return await self._create("planning", new_id("plan"), self._told(goal, context), self._terms, 0, [])
 
-    async def start(self, plan_id: str, *, max_parallel: int | None = None) -> RunRow:
+    async def start(self, plan_id: str, terms: Terms | None = None) -> RunRow:
         """Start a run of a plan's latest revision. If one is open already, whoever started it, that is the run."""
         row = self.store.plan(plan_id)
+        if row.body["folders"] != self._folders:
+            raise ForethoughtError(
+                f"Plan {plan_id} was made for other folders than this server may use. Run it where they are granted:"
+                f" forethought run --resume {plan_id} {_flags(row.body)}"
+            )
         plan = self.plan(plan_id, row.revision)
-        options: dict[str, JSON] = {"revision": row.revision, "max_parallel": max_parallel or self._max_parallel}
+        steps = [step.id for step in plan.steps]
         try:
-            return await self._create("plan", plan_id, options, [step.id for step in plan.steps])
+            return await self._create("plan", plan_id, {"goal": plan.goal}, terms or self._terms, row.revision, steps)
         except StaleError:
             return self.store.runs(plan=plan_id, limit=1)[0]
+
+    async def start_goal(self, goal: str, context: str, terms: Terms | None = None) -> RunRow:
+        """Start to plan a goal and to run the plan, in one run. Its `plan` is the id that the plan will have."""
+        return await self._create("plan", new_id("plan"), self._told(goal, context), terms or self._terms, 0, [])
+
+    def _told(self, goal: str, context: str) -> dict[str, JSON]:
+        brief = self._look_at(goal)
+        files: dict[str, JSON] = dict(brief.files)
+        return {"goal": goal, "context": context, "files": files, "new_files": list(brief.new_files)}
+
+    @property
+    def terms(self) -> Terms:
+        """What holds for a run unless whoever starts it wants stricter terms."""
+        return self._terms
 
     def reachable(self, run: RunRow) -> None:
         """Make sure that somebody can go on with a run.
@@ -129,11 +152,9 @@ class Runs(Records):
             ForethoughtError: it works in folders that are not ours, and nobody who has them is there.
         """
         if run.state in OPEN and not self.may_drive(run) and not self._owner.alive(run.owner):
-            folders = cast("list[str]", run.options.get("folders", []))
-            flags = " ".join(f"--folder {folder}" for folder in folders)
             raise ForethoughtError(
                 f"Run {run.id} works in other folders than this server may use. Go on with it where they are granted:"
-                f" forethought run --resume {run.id} {flags}"
+                f" forethought run --resume {run.id} {_flags(run.options)}"
             )
 
     def may_drive(self, run: RunRow) -> bool:
@@ -143,12 +164,16 @@ class Runs(Records):
         """
         return run.options.get("folders") == self._folders
 
-    async def _create(self, kind: str, plan_id: str, options: Mapping[str, JSON], steps: Sequence[int]) -> RunRow:
+    async def _create(
+        self, kind: str, plan_id: str, options: Mapping[str, JSON], terms: Terms, revision: int, steps: Sequence[int]
+    ) -> RunRow:
         run_id = new_id("run")
         body: dict[str, JSON] = {
             "plan": plan_id,
             "kind": kind,
-            "options": {**options, "folders": self._folders},
+            "options": {**options, "folders": self._folders, "terms": terms.body()},
+            "budget": dict(terms.budget),
+            "revision": revision,
             "owner": self._owner.id,
             "steps": steps,
         }
@@ -171,14 +196,17 @@ class Runs(Records):
             if run.owner is None and run_id not in self.store.answered_while_parked():
                 return
             try:
-                await self.store.write(run_id, Fact("run_claimed", {"owner": self._owner.id, "previous": run.owner}))
+                oldest = time.time() - self._decision_seconds
+                claim: dict[str, JSON] = {"owner": self._owner.id, "previous": run.owner, "oldest": oldest}
+                await self.store.write(run_id, Fact("run_claimed", claim))
             except StaleError:
                 return  # another process was first
             self._drive(self.store.run(run_id))
 
     def _drive(self, run: RunRow) -> None:
         driver = Driver(
-            run, store=self.store, tools=self.tools, models=self._models, load=self.plan, changed=self._ring
+            run, store=self.store, tools=self.tools, models=self._models, load=self.plan, look=self._look_at,
+            changed=self._ring, decision_seconds=self._decision_seconds,
         )  # fmt: skip
         self._drivers[run.id] = driver
         self._tasks.start_soon(self._driven, driver)
@@ -220,7 +248,7 @@ class Runs(Records):
     def _ring(self, run: RunRow) -> None:
         for event in self._watchers.pop(run.id, ()):
             event.set()
-        self.on_change(run)
+        self.on_change(run.plan, run.id)
 
     async def changed(self, run_id: str, seconds: float) -> bool:
         """Wait for something to happen to a run; False after so many seconds of silence."""
@@ -266,9 +294,10 @@ class Runs(Records):
         """Record a person's decision about an open gate.
 
         Raises:
+            AnswerError: the gate does not offer this choice, or an edit is not valid; it stays open.
             StaleError: it was decided before, or its run has ended.
         """
-        await self.store.write(gate.run, decision_fact(gate, decision))
+        await self.store.write(gate.run, decision_fact(gate, decision, self.tools))
         await self._wake(gate.run)
 
     async def stop(self, run_id: str) -> None:
@@ -283,10 +312,18 @@ class Runs(Records):
         self._ring(self.store.run(run_id))
 
 
-def decision_fact(gate: MessageRow, decision: Decision) -> Fact:
-    """A decision as a fact, for a process that only records it."""
-    body: dict[str, JSON] = {"approved": decision.approved, "reason": decision.reason}
+def decision_fact(gate: MessageRow, decision: Decision, tools: Registry) -> Fact:
+    """A decision as a fact, for whoever records it. Raises AnswerError where the gate cannot take it."""
+    if faults := decision_faults(gate_of(gate), decision, tools):
+        raise AnswerError(faults)
+    body: dict[str, JSON] = {"verb": decision.verb, "reason": decision.reason}
+    body |= {"arguments": decision.arguments} if decision.arguments is not None else {}
+    body |= {"steps": decision.steps} if decision.steps is not None else {}
     return _answered(gate.id, "gate", body, decision.by, decision.channel)
+
+
+def _flags(made_in: Mapping[str, JSON]) -> str:
+    return " ".join(f"--folder {shlex.quote(folder)}" for folder in cast("list[str]", made_in["folders"]))
 
 
 def _answered(message_id: str, kind: str, answer: JSON, by: str, channel: str) -> Fact:
@@ -316,4 +353,6 @@ def _restore(row: PlanRow) -> Plan:
         reasoning=str(row.body["reasoning"]),
         context=str(row.body["context"]),
         revision=row.revision,
+        planned=bool(row.body["planned"]),
+        approved=bool(row.body["approved"]),
     )

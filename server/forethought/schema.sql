@@ -7,24 +7,33 @@ CREATE TABLE plan (
 ) WITHOUT ROWID;
 
 -- One execution of a plan, or one planning request (`kind`). `epoch` grows with every claim and fences late writers;
--- `owner` is the process that drives it, none while it waits or has ended.
+-- `owner` is the process that drives it, none while it waits or has ended. `revision` is the one it runs now, `budget`
+-- the limits as people have raised them, `dollars` to `seconds` what was spent, `unpriced` calls without a known price.
 CREATE TABLE run (
     id TEXT PRIMARY KEY, plan TEXT NOT NULL, kind TEXT NOT NULL, state TEXT NOT NULL, epoch INTEGER NOT NULL DEFAULT 0,
-    owner TEXT, options TEXT NOT NULL, error TEXT NOT NULL DEFAULT '', stopping INTEGER NOT NULL DEFAULT 0,
-    calls INTEGER NOT NULL DEFAULT 0, input_tokens INTEGER NOT NULL DEFAULT 0, output_tokens INTEGER NOT NULL DEFAULT 0,
+    owner TEXT, options TEXT NOT NULL, revision INTEGER NOT NULL, replans INTEGER NOT NULL DEFAULT 0,
+    answer TEXT NOT NULL DEFAULT '""', error TEXT NOT NULL DEFAULT '', stopping INTEGER NOT NULL DEFAULT 0,
+    budget TEXT NOT NULL, dollars REAL NOT NULL DEFAULT 0, unpriced INTEGER NOT NULL DEFAULT 0,
+    model_calls INTEGER NOT NULL DEFAULT 0, input_tokens INTEGER NOT NULL DEFAULT 0,
+    output_tokens INTEGER NOT NULL DEFAULT 0, tool_calls INTEGER NOT NULL DEFAULT 0, seconds REAL NOT NULL DEFAULT 0,
     created REAL NOT NULL, ended REAL
 ) WITHOUT ROWID;
 CREATE INDEX run_by_plan ON run (plan, created);
 CREATE INDEX run_open ON run (state) WHERE state IN ('running', 'waiting');
 
--- The state of each step of a run.
+-- The state of each step of a run. `round` counts the tries with `feedback`, `returned`: the call of this attempt has
+-- brought `result`, which is not judged yet, `dropped`: a later revision of the plan does without the step,
+-- `body`: the step itself, where it arrived before its plan.
 CREATE TABLE step (
     run TEXT NOT NULL, id INTEGER NOT NULL, state TEXT NOT NULL DEFAULT 'pending', attempt INTEGER NOT NULL DEFAULT 1,
-    epoch INTEGER NOT NULL DEFAULT 0, arguments TEXT, result TEXT, error TEXT NOT NULL DEFAULT '', started REAL, ended REAL,
+    round INTEGER NOT NULL DEFAULT 0, feedback TEXT NOT NULL DEFAULT '', epoch INTEGER NOT NULL DEFAULT 0,
+    arguments TEXT, returned INTEGER NOT NULL DEFAULT 0, result TEXT, error TEXT NOT NULL DEFAULT '',
+    dropped INTEGER NOT NULL DEFAULT 0, body TEXT, started REAL, ended REAL,
     PRIMARY KEY (run, id)
 ) WITHOUT ROWID;
 
--- Everything asked of someone: gates, which only a person decides, and orders, which only a model answers.
+-- Everything asked of someone: gates, which only a person decides, and orders, which only a model answers. Also what
+-- must not be done twice: questions to a model of our own, and the commands of checks.
 -- `key` says what it is for (step and attempt), never when it was asked. open -> answered -> used.
 CREATE TABLE message (
     id TEXT PRIMARY KEY, run TEXT NOT NULL, key TEXT NOT NULL, kind TEXT NOT NULL, step INTEGER, body TEXT NOT NULL,

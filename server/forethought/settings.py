@@ -6,13 +6,17 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from platformdirs import user_data_path
 
-from forethought_tools import Role, SettingsError
+from forethought.terms import REPLANS, Terms, read_budget, read_risks
+from forethought_patterns import Policy
+from forethought_tools import Risk, Role, SettingsError
 from forethought_tools.mail import Mailbox
+
+C = TypeVar("C", bound=str)
 
 _YES = {"1", "true", "yes", "on"}
 _NO = {"", "0", "false", "no", "off"}
@@ -36,7 +40,12 @@ class Settings:
     searxng_url: str | None = field(default=None, repr=False)
     allow_private: bool = False
     mailbox: Mailbox | None = None
-    max_parallel: int = 8
+    risks: Mapping[str, Risk] = field(default_factory=dict[str, Risk])
+    """Risks by pattern of tool name, as the user judges them."""
+    terms: Terms = field(default_factory=Terms)
+    """What holds for every run, unless whoever starts it wants stricter terms."""
+    decision_seconds: float = 3600.0
+    """How long a question to a person, and an approval that was not used yet, are good for."""
     silence: float = 20.0
     """Seconds after which a tool call returns though nothing has happened."""
     heartbeat: float = 5.0
@@ -84,6 +93,9 @@ class Settings:
             searxng_url=env.get("FORETHOUGHT_SEARXNG_URL") or None,
             allow_private=_flag(env, "FORETHOUGHT_ALLOW_PRIVATE_ADDRESSES"),
             mailbox=_mailbox(env),
+            risks=read_risks(env.get("FORETHOUGHT_RISKS", ""), "FORETHOUGHT_RISKS"),
+            terms=_terms(env),
+            decision_seconds=_number(env, "FORETHOUGHT_DECISION_SECONDS", 3600, least=1),
         )
 
 
@@ -109,6 +121,39 @@ def _folders(flags: Sequence[str], variable: str) -> tuple[Path, ...]:
     here = Path.cwd().resolve()
     # Hosts start servers anywhere; the home folder or the root must never be granted by accident.
     return () if here in (Path.home().resolve(), Path(here.anchor)) else (here,)
+
+
+def _terms(env: Mapping[str, str]) -> Terms:
+    plain = Terms()
+    return Terms(
+        replan=_choice(env, "FORETHOUGHT_REPLAN", plain.replan, REPLANS),
+        max_replans=int(_number(env, "FORETHOUGHT_MAX_REPLANS", plain.max_replans, least=0)),
+        policy=Policy(
+            ask_from=Risk[_choice(env, "FORETHOUGHT_ASK_FROM", "high", ("low", "medium", "high")).upper()],
+            ask_below=_number(env, "FORETHOUGHT_ASK_BELOW", 0, least=0, most=1),
+            approve_plan=_flag(env, "FORETHOUGHT_APPROVE_PLAN"),
+        ),
+        budget=read_budget(env.get("FORETHOUGHT_BUDGET", ""), "FORETHOUGHT_BUDGET"),
+    )
+
+
+def _choice(env: Mapping[str, str], key: str, default: C, choices: Sequence[C]) -> C:
+    value = env.get(key, "").lower() or default
+    for choice in choices:
+        if choice == value:
+            return choice
+    raise SettingsError(f"{key}: {value!r} is none of {', '.join(choices)}.")
+
+
+def _number(env: Mapping[str, str], key: str, default: float, *, least: float, most: float = 1e12) -> float:
+    text = env.get(key, "")
+    try:
+        number = float(text) if text else default
+    except ValueError:
+        number = float("nan")
+    if not least <= number <= most:
+        raise SettingsError(f"{key}: {text!r} is not a number from {least:g} to {most:g}.")
+    return number
 
 
 def _flag(env: Mapping[str, str], key: str) -> bool:

@@ -30,42 +30,71 @@ class StaleError(StoreError):
     """The row is not in the state that this fact needs: somebody was first. Nothing was written."""
 
 
-_JSON_COLUMNS = frozenset({"body", "options", "arguments", "result", "answer"})
+_JSON_COLUMNS = frozenset({"body", "options", "budget", "arguments", "result", "answer"})
 
 _USE_ANSWERS = "UPDATE message SET state = 'used' WHERE run = :run AND state = 'answered'"
 _CLOSE_MESSAGES = "UPDATE message SET state = 'closed' WHERE run = :run AND state = 'open'"
+
+_UNCHANGED = "UPDATE run SET state = state WHERE id = :run"
 
 # What each kind of fact does to the rows. The first statement must change a row, else the fact is stale.
 _EFFECTS: Mapping[str, tuple[str, ...]] = {
     "plan_saved": ("INSERT INTO plan VALUES (:plan, :revision, :goal, :body, :at)",),
     "run_created": (
         # A plan has at most one open run: a call that is repeated, here or elsewhere, must not do the work twice.
-        "INSERT INTO run (id, plan, kind, state, epoch, owner, options, created)"
-        " SELECT :run, :plan, :kind, 'running', 1, :owner, :options, :at WHERE NOT EXISTS"
+        "INSERT INTO run (id, plan, kind, state, epoch, owner, options, revision, budget, created)"
+        " SELECT :run, :plan, :kind, 'running', 1, :owner, :options, :revision, :budget, :at WHERE NOT EXISTS"
         " (SELECT 1 FROM run WHERE plan = :plan AND state IN ('running', 'waiting'))",
         "INSERT INTO step (run, id) SELECT :run, value FROM json_each(:steps)",
     ),
     "run_claimed": (
         "UPDATE run SET owner = :owner, epoch = epoch + 1, state = 'running'"
         " WHERE id = :run AND owner IS :previous AND state IN ('running', 'waiting')",
+        # Approvals from before `oldest` have lapsed.
+        "UPDATE message SET state = 'open', answer = NULL, by = '', channel = '', answered = NULL"
+        " WHERE run = :run AND state = 'answered' AND kind = 'gate' AND answered < :oldest"
+        " AND json_extract(answer, '$.verb') IN ('approve', 'approve_tool', 'edit')",
         _USE_ANSWERS,
     ),
-    "run_parked": ("UPDATE run SET state = 'waiting', owner = NULL WHERE id = :run AND state = 'running'",),
+    "run_parked": (
+        "UPDATE run SET state = 'waiting', owner = NULL, seconds = seconds + :seconds"
+        " WHERE id = :run AND state = 'running'",
+    ),
     "run_ended": (
-        "UPDATE run SET state = :state, error = :error, ended = :at, owner = NULL"
+        "UPDATE run SET state = :state, answer = :answer, error = :error, ended = :at, owner = NULL,"
+        " seconds = seconds + :seconds"
         " WHERE id = :run AND state IN ('running', 'waiting')",
         _CLOSE_MESSAGES,
     ),
     "stop_asked": ("UPDATE run SET stopping = 1 WHERE id = :run AND state IN ('running', 'waiting')",),
-    "step_started": (
-        "UPDATE step SET state = 'running', arguments = :arguments, epoch = :epoch, started = :at"
-        " WHERE run = :run AND id = :step",
+    # The next revision of the plan that a run is about: `steps` are new to it, `dropped` are no longer in it.
+    "plan_revised": (
+        "INSERT INTO plan VALUES (:plan, :revision, :goal, :body, :at)",
+        "UPDATE run SET revision = :revision, replans = replans + :replanned WHERE id = :run",
+        "UPDATE step SET dropped = 1 WHERE run = :run AND id IN (SELECT value FROM json_each(:dropped))",
+        "INSERT INTO step (run, id) SELECT :run, value FROM json_each(:steps)",
     ),
+    "budget_raised": ("UPDATE run SET budget = json_set(budget, '$.' || :measure, :limit) WHERE id = :run",),
+    "budget_nearly_spent": (_UNCHANGED,),
+    "step_added": ("INSERT INTO step (run, id, body, dropped) VALUES (:run, :step, :body, :dropped)",),
+    "step_started": (
+        "UPDATE step SET state = 'running', arguments = :arguments, epoch = :epoch, started = :at, returned = 0,"
+        " result = NULL WHERE run = :run AND id = :step",
+        "UPDATE run SET tool_calls = tool_calls + 1 WHERE id = :run",
+    ),
+    "step_returned": ("UPDATE step SET returned = 1, result = :result WHERE run = :run AND id = :step",),
+    # Its tool was approved for the rest of the run: `gate` says when.
+    "step_allowed": (_UNCHANGED,),
     "step_waiting": ("UPDATE step SET state = 'waiting' WHERE run = :run AND id = :step",),
     "step_resumed": ("UPDATE step SET state = 'running' WHERE run = :run AND id = :step",),
     "step_retrying": (
         "UPDATE step SET attempt = attempt + 1, error = :error WHERE run = :run AND id = :step",
     ),
+    "step_again": (
+        "UPDATE step SET state = 'pending', attempt = attempt + 1, round = round + 1, feedback = :feedback,"
+        " error = :error, arguments = NULL, returned = 0, result = NULL WHERE run = :run AND id = :step",
+    ),
+    "command_started": ("UPDATE run SET tool_calls = tool_calls + 1 WHERE id = :run",),
     "step_settled": (
         "UPDATE step SET state = :state, result = :result, error = :error, ended = :at WHERE run = :run AND id = :step",
     ),
@@ -78,10 +107,16 @@ _EFFECTS: Mapping[str, tuple[str, ...]] = {
         "UPDATE message SET state = 'answered', answer = :answer, by = :by, channel = :channel, answered = :at"
         " WHERE id = :id AND run = :run AND kind = :kind AND state = 'open'",
     ),
+    # An approval that was not used in time: the person is asked anew.
+    "lapsed": (
+        "UPDATE message SET state = 'open', answer = NULL, by = '', channel = '', answered = NULL"
+        " WHERE id = :id AND run = :run AND kind = 'gate' AND state IN ('answered', 'used')",
+    ),
     "used": ("UPDATE message SET state = 'used' WHERE id = :id AND run = :run AND state = 'answered'",),
     "spent": (
-        "UPDATE run SET calls = calls + :calls, input_tokens = input_tokens + :input_tokens,"
-        " output_tokens = output_tokens + :output_tokens WHERE id = :run",
+        "UPDATE run SET model_calls = model_calls + :model_calls, input_tokens = input_tokens + :input_tokens,"
+        " output_tokens = output_tokens + :output_tokens, dollars = dollars + :dollars,"
+        " unpriced = unpriced + :unpriced WHERE id = :run",
     ),
 }  # fmt: skip
 
@@ -298,8 +333,10 @@ class Store:
         ]
 
     def progress(self, run_id: str) -> dict[str, int]:
-        """How many steps are in each state."""
-        rows = self._select("SELECT state, count(*) AS count FROM step WHERE run = ? GROUP BY state", run_id)
+        """How many steps of the present revision are in each state."""
+        rows = self._select(
+            "SELECT state, count(*) AS count FROM step WHERE run = ? AND NOT dropped GROUP BY state", run_id
+        )
         return {row["state"]: row["count"] for row in rows}
 
     def message(self, message_id: str) -> MessageRow:
@@ -308,6 +345,11 @@ class Store:
         if not rows:
             raise NotFoundError(f"There is no request {message_id!r}.")
         return MessageRow(**_decoded(rows[0]))
+
+    def messages(self, run_id: str, kind: str) -> list[MessageRow]:
+        """All that a run has asked of this kind, oldest first."""
+        rows = self._select("SELECT * FROM message WHERE run = ? AND kind = ? ORDER BY asked, id", run_id, kind)
+        return [MessageRow(**_decoded(row)) for row in rows]
 
     def message_for(self, run_id: str, key: str) -> MessageRow | None:
         """What was asked for this purpose, if it was asked."""

@@ -12,6 +12,7 @@ import anyio
 import pytest
 
 from forethought.models.openai import OpenAIModel
+from forethought_patterns import Charge, Usage
 from forethought_tools import JSON, ModelError, Question, Role
 
 KEY = "sk-secret-0123456789"
@@ -57,8 +58,10 @@ def endpoint() -> Iterator[Endpoint]:
             assert self.headers["Authorization"] == f"Bearer {KEY}"
             status, said = there.reply(body)
             content = said.encode() if isinstance(said, str) else json.dumps(said).encode()
+            kind = "text/html" if isinstance(said, str) else "application/json"
             self.send_response(status)
-            self.send_header("Content-Type", "text/html" if isinstance(said, str) else "application/json")
+            streams = kind == "text/html" and said.startswith("data:")
+            self.send_header("Content-Type", "text/event-stream" if streams else kind)
             self.send_header("Content-Length", str(len(content)))
             self.send_header("retry-after-ms", "1")
             self.end_headers()
@@ -409,3 +412,90 @@ async def test_a_first_token_that_is_no_verdict_is_asked_about_in_json(endpoint:
         answer = await model.verdict(asked({}))
     assert answer.value == 0.5
     assert (answer.usage.calls, "neither yes nor no" in answer.note) == (2, True)
+
+
+def streamed(*pieces: str, finish: str = "stop", whole: bool = True) -> Reply:
+    """The answer as a stream of events."""
+    base = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    deltas: list[dict[str, Any]] = [
+        {**base, "choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]} for piece in pieces
+    ]
+    last: list[dict[str, Any]] = [{**base, "choices": [{"index": 0, "delta": {}, "finish_reason": finish}]}]
+    usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
+    spent: list[dict[str, Any]] = [{**base, "choices": [], "usage": usage}]
+    events = [*deltas, *(last + spent if whole else [])]
+    return 200, "".join(f"data: {json.dumps(event)}\n\n" for event in events) + ("data: [DONE]\n\n" if whole else "")
+
+
+@pytest.mark.anyio
+async def test_an_answer_is_heard_while_it_is_said(endpoint: Endpoint) -> None:
+    heard: list[str | None] = []
+    endpoint.reply = lambda _: streamed('{"n"', ": 4", "2}")
+    async with model_at(endpoint.base_url) as asking:
+        answer = await asking.answer(asked(STRICT), heard=heard.append)
+    assert heard == [None, '{"n"', ": 4", "2}"]
+    assert answer.value == {"n": 42}
+    assert (answer.usage.calls, answer.usage.input_tokens, answer.usage.output_tokens) == (1, 10, 5)
+    assert endpoint.asked[0]["stream_options"] == {"include_usage": True}
+
+
+@pytest.mark.anyio
+async def test_a_stream_that_does_not_fit_is_begun_anew(endpoint: Endpoint) -> None:
+    heard: list[str | None] = []
+    endpoint.reply = in_turn(streamed('{"m": 1}'), streamed('{"n": 1}'))
+    async with model_at(endpoint.base_url) as asking:
+        answer = await asking.answer(asked(STRICT), heard=heard.append)
+    assert heard == [None, '{"m": 1}', None, '{"n": 1}']
+    assert answer.value == {"n": 1}
+
+
+@pytest.mark.anyio
+async def test_an_endpoint_that_does_not_stream_is_asked_without(endpoint: Endpoint) -> None:
+    endpoint.reply = lambda body: refused("stream is not supported") if body.get("stream") else said('{"n": 1}')
+    async with model_at(endpoint.base_url) as asking:
+        for _ in range(2):
+            assert (await asking.answer(asked(STRICT), heard=list[str | None]().append)).value == {"n": 1}
+    assert [bool(body.get("stream")) for body in endpoint.asked] == [True, False, False]
+    assert set(endpoint.forms()) == {"strict"}
+
+
+@pytest.mark.anyio
+async def test_a_stream_that_breaks_off_is_no_answer(endpoint: Endpoint) -> None:
+    endpoint.reply = lambda _: streamed('{"n"', whole=False)
+    async with model_at(endpoint.base_url) as asking:
+        with pytest.raises(ModelError, match="in the middle of the answer"):
+            await asking.answer(asked(STRICT), heard=list[str | None]().append)
+
+
+class Counting:
+    """A meter that lets answers have so many tokens, and remembers what it was told."""
+
+    def __init__(self, most: int | None) -> None:
+        self.most = most
+        self.told: list[Usage] = []
+
+    @asynccontextmanager
+    async def request(self, input_tokens: int) -> AsyncIterator[Charge]:
+        assert input_tokens > 20
+        yield Charge(self.most, self.told.append)
+
+
+@pytest.mark.anyio
+async def test_each_request_is_metered_and_bounded(endpoint: Endpoint) -> None:
+    meter = Counting(700)
+    endpoint.reply = in_turn(said("no JSON"), said('{"n": 1}'))
+    async with model_at(endpoint.base_url) as asking:
+        await asking.answer(asked(STRICT), meter=meter)
+    assert meter.told == [Usage(1, 10, 5)] * 2
+    assert [body["max_completion_tokens"] for body in endpoint.asked] == [700, 700]
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "known"),
+    [("gpt-4o-mini", None, True), ("gpt-4o-mini", "https://api.openai.com/v1", True),
+     ("a-model-of-nobody", None, False), ("gpt-4o-mini", "http://127.0.0.1:9/v1", False)],
+)  # fmt: skip
+def test_a_price_is_known_or_said_to_be_unknown(name: str, url: str | None, known: bool) -> None:
+    cost = OpenAIModel(model=name, base_url=url, api_key="none").cost(Usage(1, 1_000_000, 0))
+    assert (cost is not None) == known
+    assert cost is None or 0 < cost < 100

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forethought_patterns import Step
-from forethought_patterns.gates import digest, gate_for, visible
+from forethought_patterns.gates import Gate, Policy, call_gate, digest, visible
 from forethought_tools import JSON, Answerer, Registry, Risk, Tool
 
 
@@ -21,16 +21,20 @@ def _registry(**risks: Risk) -> Registry:
     ])  # fmt: skip
 
 
+def _gate(tool: str, tools: Registry, policy: Policy | None = None) -> Gate | None:
+    return call_gate(Step(id=1, tool=tool), {}, tools, policy or Policy())
+
+
 def test_high_asks_and_the_rest_does_not_unless_told_to() -> None:
     tools = _registry(low=Risk.LOW, medium=Risk.MEDIUM, high=Risk.HIGH)
-    asked = {name: gate_for(Step(id=1, tool=name), {}, tools) is not None for name in ("low", "medium", "high")}
+    asked = {name: _gate(name, tools) is not None for name in ("low", "medium", "high")}
     assert asked == {"low": False, "medium": False, "high": True}
-    assert gate_for(Step(id=1, tool="medium"), {}, tools, threshold=Risk.MEDIUM) is not None
+    assert _gate("medium", tools, Policy(ask_from=Risk.MEDIUM)) is not None
 
 
 def test_a_tool_that_declares_no_risk_and_one_that_nobody_knows_are_high() -> None:
-    undeclared = gate_for(Step(id=1, tool="undeclared"), {}, _registry())
-    unknown = gate_for(Step(id=1, tool="nonsense"), {}, _registry())
+    undeclared = _gate("undeclared", _registry())
+    unknown = _gate("nonsense", _registry())
     assert undeclared is not None
     assert undeclared.risk == Risk.HIGH
     assert unknown is not None

@@ -52,6 +52,29 @@ def test_every_fault_is_reported_at_once_each_naming_its_step_and_mend() -> None
     assert "step 3: {{step_1}} is not a reference. Write {{1}}" in text
 
 
+def test_a_step_that_is_not_whole_hides_no_other_fault() -> None:
+    text = "\n".join(
+        _faults(
+            {"id": 1, "tool": "read_fil", "args": {}},
+            {"id": 2, "arguments": {"path": "{{77}}"}, "depends_on": [3]},
+            {"id": 3, "tool": "read_file", "arguments": {"path": 5}, "depends_on": [2]},
+            {"id": 3, "tool": "read_file", "arguments": {"path": "x"}, "depends_on": [9]},
+        )
+    )
+    for fault in (
+        "step 1: unknown field 'args'", "Did you mean read_file", "step 2: field 'tool' is missing", "{{77}}",
+        "5 is not of type", "2 steps have the id 3", "depends on step 9", "they wait for each other",
+    ):  # fmt: skip
+        assert fault in text, fault
+
+
+def test_more_faults_than_can_be_shown_are_counted() -> None:
+    steps: list[JSON] = [{"id": n, "tool": "nonsense"} for n in range(1, 101)]
+    faults = _faults(*steps)
+    assert len(faults) == 51
+    assert faults[-1] == "plan: it has 50 more faults. Mend these first"
+
+
 def test_an_empty_plan_is_a_fault() -> None:
     assert _faults() == ["plan: it has no steps. Give at least one step"]
 

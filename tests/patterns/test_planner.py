@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from forethought.models.scripted import ScriptedModel
-from forethought_patterns import Brief, Outcome, Plan, Step, make_plan
-from forethought_patterns.planner import Form, doubt
-from forethought_tools import JSON, PlanError, Question, Registry
+from forethought_patterns import Brief, Form, Memory, Plan, make_plan
+from forethought_patterns.planner import doubt
+from forethought_tools import JSON, PlanError, Registry
 from forethought_tools.builtin import builtin
 from forethought_tools.folders import Folders
 
@@ -21,36 +21,14 @@ pytestmark = pytest.mark.anyio
 TOOLS: Registry = builtin(Folders([]))
 
 
-class Recorded:
-    """A journal that only remembers what was asked, and has a model answer."""
-
-    def __init__(self, model: ScriptedModel) -> None:
-        self.model = model
-        self.keys: list[str] = []
-
-    async def ask(self, key: str, question: Question, *, step: int | None = None) -> JSON:
-        self.keys.append(key)
-        return (await self.model.answer(question)).value
-
-    async def judge(self, key: str, question: Question) -> float | None:
-        value = (await self.model.verdict(question)).value
-        assert isinstance(value, float)
-        return value
-
-    async def started(self, step: Step, arguments: Mapping[str, JSON]) -> None: ...
-
-    async def retrying(self, step: Step, error: str, delay: float) -> None: ...
-
-    async def settled(self, step: Step, outcome: Outcome) -> None: ...
-
-    def attempt(self, step: Step) -> int:
-        return 1
-
-    def stalled(self) -> None: ...
-
-
 def _wire(*steps: dict[str, Any]) -> dict[str, Any]:
-    empty: dict[str, Any] = {"description": "", "arguments": {}, "depends_on": [], "expected_output": ""}
+    empty: dict[str, Any] = {
+        "description": "",
+        "arguments": {},
+        "depends_on": [],
+        "expected_output": "",
+        "confidence": 1,
+    }
     return {"reasoning": "because", "steps": [{**empty, **step} for step in steps]}
 
 
@@ -59,16 +37,16 @@ READ = {"id": 1, "tool": "read_file", "arguments": {"path": "a.txt"}}
 
 async def _plan(
     *drafts: JSON, form: Form = "wire", files: Mapping[str, str] | None = None, new_files: tuple[str, ...] = ()
-) -> tuple[Plan, Recorded]:
-    journal = Recorded(ScriptedModel({"planner": drafts}))
+) -> tuple[Plan, Memory]:
+    journal = Memory(ScriptedModel({"planner": drafts}))
     return await make_plan(Brief("g", files=files or {}, new_files=new_files), TOOLS, journal, form=form), journal
 
 
 async def test_an_invalid_draft_goes_back_with_its_exact_faults() -> None:
     plan, journal = await _plan(_wire({**READ, "depends_on": [5]}), _wire(READ))
     assert len(plan.steps) == 1
-    assert journal.keys == ["plan/0", "plan/1"]
-    repair = journal.model.questions[1].context
+    assert list(journal.answers) == ["plan/0", "plan/1"]
+    repair = journal.questions[1].context
     assert "step 1: it depends on step 5, which is not in the plan. Known steps: 1" in repair
     assert '"depends_on": [5]' in repair
 
@@ -80,7 +58,7 @@ async def test_after_two_repairs_the_faults_are_the_callers() -> None:
 
 async def test_repairs_do_not_pile_up_in_the_prompt() -> None:
     _, journal = await _plan(_wire({**READ, "depends_on": [5]}), _wire({**READ, "depends_on": [6]}), _wire(READ))
-    last = journal.model.questions[2].context
+    last = journal.questions[2].context
     assert "[6]" in last
     assert "[5]" not in last
 
@@ -95,7 +73,7 @@ async def test_files_that_the_goal_names_and_a_small_model_forgets_are_asked_for
     named: dict[str, Any] = {"files": {"a.txt": "", "b.txt": ""}, "new_files": ("out.md",), "form": "lean"}
     plan, journal = await _plan(lean(read, save), lean(read, save, delete), **named)
     assert len(plan.steps) == 3
-    assert "the goal names b.txt, and no step uses it" in journal.model.questions[1].context
+    assert "the goal names b.txt, and no step uses it" in journal.questions[1].context
     stubborn, _ = await _plan(*[lean(read, save)] * 3, **named)
     assert len(stubborn.steps) == 2, "a guess from words must not refuse a valid plan"
 
@@ -115,7 +93,7 @@ async def test_flat_drafts_get_typed_arguments() -> None:
         {"seconds": 2},
         {"path": "7", "max_lines": "{{2}}"},
     ]
-    schema = journal.model.questions[0].schema
+    schema = journal.questions[0].schema
     assert schema["additionalProperties"] is False, "strict mode allows closed objects only"
 
 
@@ -144,10 +122,10 @@ def test_every_output_that_the_lean_schema_allows_is_a_valid_plan(data: st.DataO
     draft: dict[str, JSON] = {"steps": steps}
 
     async def run() -> Plan:
-        journal = Recorded(ScriptedModel({"planner": [{"always": draft}]}, lean=True))
+        journal = Memory(ScriptedModel({"planner": [{"always": draft}]}, lean=True))
         brief = Brief("Do a.txt to out.md", files={"a.txt": "x"}, new_files=["out.md"])
         plan = await make_plan(brief, TOOLS, journal, form="lean")
-        Draft202012Validator.check_schema(dict(journal.model.questions[0].schema))
+        Draft202012Validator.check_schema(dict(journal.questions[0].schema))
         return plan
 
     plan = anyio.run(run)
@@ -166,14 +144,14 @@ async def test_a_first_step_that_refers_to_a_step_is_a_fault_that_the_planner_is
 
     plan, journal = await _plan(lean("{{1}}"), lean("text"), form="lean")
     assert plan.steps[0].arguments["data"] == "text"
-    assert "wait for each other: 1 -> 1" in journal.model.questions[1].context
+    assert "wait for each other: 1 -> 1" in journal.questions[1].context
 
 
 async def test_the_lean_prompt_is_short_and_ends_with_the_goal() -> None:
     step: JSON = {"description": "d", "tool": "read_file", "arguments": {"path": "a.txt"}}
-    journal = Recorded(ScriptedModel({"planner": [{"steps": [step]}]}))
+    journal = Memory(ScriptedModel({"planner": [{"steps": [step]}]}))
     await make_plan(Brief("What is in a.txt?", files={"a.txt": "one\ntwo\n"}), TOOLS, journal, form="lean")
-    (question,) = journal.model.questions
+    (question,) = journal.questions
     assert question.context.endswith("goal: What is in a.txt?")
     assert "a.txt: one | two" in question.context
     assert len(question.instructions) < 6000
@@ -181,4 +159,4 @@ async def test_the_lean_prompt_is_short_and_ends_with_the_goal() -> None:
 
 async def test_a_model_may_doubt_its_plan() -> None:
     plan, _ = await _plan(_wire(READ))
-    assert await doubt(plan, Recorded(ScriptedModel({"verdict": [0.2]}))) == 0.2
+    assert await doubt(plan, Memory(ScriptedModel({"verdict": [0.2]}))) == 0.2

@@ -97,3 +97,9 @@ def test_space_around_a_whole_reference_does_not_make_it_text() -> None:
 def test_a_number_of_any_length_is_no_crash() -> None:
     assert find("{{" + "9" * 5000 + "}}") == set()
     assert mistaken("{{" + "9" * 5000 + "}}")
+
+
+@pytest.mark.parametrize("value", ["{{1}}" * 300, ["{{1}}"] * 300, {str(n): "<{{1}}>" for n in range(300)}])
+def test_results_that_would_fill_the_memory_are_refused(value: JSON) -> None:
+    with pytest.raises(ToolError, match="Refer to less"):
+        fill(value, {1: "x" * 190_000})

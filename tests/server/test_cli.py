@@ -14,13 +14,12 @@ import pytest
 COMMAND = str(Path(sys.executable).parent / "forethought")
 
 STEPS = [
-    {"id": 1, "description": "Read it", "tool": "read_file", "arguments": [{"name": "path", "value": "a.txt"}],
-     "depends_on": [], "expected_output": "text"},
-    {"id": 2, "description": "Word it", "tool": "write", "depends_on": [], "expected_output": "text",
+    {"id": 1, "description": "Read it", "tool": "read_file", "arguments": [{"name": "path", "value": "a.txt"}]},
+    {"id": 2, "description": "Word it", "tool": "write",
      "arguments": [{"name": "brief", "value": "shout"}, {"name": "material", "value": "{{1}}"}]},
-    {"id": 3, "description": "Save it", "tool": "write_file", "depends_on": [], "expected_output": "saved",
+    {"id": 3, "description": "Save it", "tool": "write_file",
      "arguments": [{"name": "path", "value": "b.txt"}, {"name": "content", "value": "{{2}}"}]},
-    {"id": 4, "description": "Tidy up", "tool": "delete_file", "depends_on": [3], "expected_output": "gone",
+    {"id": 4, "description": "Tidy up", "tool": "delete_file", "depends_on": [3],
      "arguments": [{"name": "path", "value": "old.txt"}]},
 ]  # fmt: skip
 
@@ -28,8 +27,11 @@ STEPS = [
 @pytest.fixture
 def environment(tmp_path: Path, work: Path) -> dict[str, str]:
     script = tmp_path / "script.json"
-    plan = {"reasoning": "four steps", "steps": STEPS}
-    script.write_text(json.dumps({"planner": [{"always": plan}], "executor": [{"always": "ALPHA"}]}), encoding="utf-8")
+    rest = {"depends_on": [], "expected_output": "", "confidence": 0.9}
+    plan = {"reasoning": "four steps", "steps": [{**rest, **step} for step in STEPS]}
+    answer = {"done": True, "answer": "It is shouted and saved.", "missing": ""}
+    roles = {"planner": plan, "executor": "ALPHA", "joiner": answer}
+    script.write_text(json.dumps({role: [{"always": said}] for role, said in roles.items()}), encoding="utf-8")
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     return {
         **kept, "FORETHOUGHT_HOME": str(tmp_path / "home"), "FORETHOUGHT_FOLDERS": str(work),
@@ -70,13 +72,14 @@ def _typed(environment: dict[str, str], *arguments: str, answers: list[tuple[str
 def test_a_goal_is_planned_shown_run_asked_about_and_answered(environment: dict[str, str], work: Path) -> None:
     status, screen = _typed(
         environment, "run", "Shout a.txt into b.txt, delete old.txt",
-        answers=[("Run this plan? [Y/n]", ""), ("approve or reject", "maybe"), ("approve or reject", "approve")],
+        answers=[("Run this plan? [Y/n]", ""), ("to decide later", "maybe"), ("to decide later", "approve")],
     )  # fmt: skip
     assert status == 0, screen
     assert "4 steps, up to 1 at once, longest chain 4" in screen
     assert "wants to call delete_file" in screen
     assert "path: old.txt" in screen
     assert "succeeded" in screen
+    assert "It is shouted and saved." in screen
     assert "journal.sqlite" in screen
     assert (work / "b.txt").read_text(encoding="utf-8") == "ALPHA"
     assert not (work / "old.txt").exists()
@@ -89,7 +92,7 @@ def test_a_person_can_say_no_to_the_plan_and_to_a_step(environment: dict[str, st
     assert not (work / "b.txt").exists()
     status, screen = _typed(
         environment, "run", "x",
-        answers=[("Run this plan?", "y"), ("approve or reject", "reject"), ("Why", "I still need it")],
+        answers=[("Run this plan?", "y"), ("to decide later", "reject"), ("Why", "I still need it")],
     )  # fmt: skip
     assert status == 1
     assert "I still need it" in screen
@@ -117,10 +120,10 @@ def test_decide_takes_a_person_and_resume_goes_on(environment: dict[str, str], w
     refused = _plain(environment, "decide", run_id)
     assert refused.returncode == 3
     assert "needs a terminal" in refused.stderr
-    assert _typed(environment, "decide", run_id, answers=[("approve or reject", "")])[0] == 3, "later is fine"
-    status, screen = _typed(environment, "decide", answers=[("approve or reject", "approve")])
+    assert _typed(environment, "decide", run_id, answers=[("to decide later", "")])[0] == 3, "later is fine"
+    status, screen = _typed(environment, "decide", answers=[("to decide later", "approve")])
     assert status == 0
-    assert "approved" in screen
+    assert "approve: recorded" in screen
     assert _plain(environment, "decide", run_id).returncode == 3
     done = _plain(environment, "run", "--resume", run_id)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -153,6 +156,29 @@ def test_doctor_says_what_was_found_and_how_to_mend_the_rest(environment: dict[s
     lost = subprocess.run([COMMAND, "doctor"], env=here, cwd="/", capture_output=True, text=True, check=False)
     assert lost.returncode == 1, "the root is never granted by accident"
     assert "--folder DIR, or FORETHOUGHT_FOLDERS" in lost.stdout
+    for model, mend in (("local", "forethought model fetch"), ("scripted:/nope", "/nope"), ("local:none", "Known:")):
+        broken = _plain({**environment, "FORETHOUGHT_MODEL": model}, "doctor")
+        assert broken.returncode == 1, model
+        assert mend in broken.stdout
+
+
+def test_ids_are_shown_whole_however_narrow_the_terminal(environment: dict[str, str]) -> None:
+    waiting = _plain(environment, "run", "--yes", "a goal that is much too long for such a narrow terminal").stdout
+    run_id = next(word for word in waiting.split() if word.startswith("run_")).strip(":.")
+    assert run_id in _plain({**environment, "COLUMNS": "80"}, "runs").stdout
+
+
+def test_a_run_can_be_interrupted_at_a_question(environment: dict[str, str]) -> None:
+    status, screen = _typed(environment, "run", "x", answers=[("Run this plan?", "\x03")])
+    assert status == 130
+    assert "interrupted" in screen
+
+
+def test_a_model_for_planning_alone_is_enough_to_plan(environment: dict[str, str]) -> None:
+    planner = {"FORETHOUGHT_MODEL": "host", "FORETHOUGHT_MODEL_PLANNER": environment["FORETHOUGHT_MODEL"]}
+    done = _plain({**environment, **planner}, "run", "--yes", "x")
+    assert done.returncode == 3
+    assert "order" in done.stdout + done.stderr or "report" in done.stdout
 
 
 def test_without_a_model_run_names_the_ways_to_get_one(environment: dict[str, str]) -> None:

@@ -20,12 +20,16 @@ from forethought.settings import Settings
 from forethought.store import StaleError
 from forethought.surface.attach import gate_text
 from forethought.surface.server import build_server
+from forethought.terms import Terms
 from forethought_patterns import Decision
 from forethought_patterns.gates import digest, visible
+from forethought_tools.builtin import builtin
+from forethought_tools.folders import Folders
 
 pytestmark = pytest.mark.anyio
 
 Asked = list[str]
+TOOLS = builtin(Folders([]))
 
 DELETE: list[dict[str, Any]] = [
     {"id": 1, "tool": "delete_file", "arguments": {"path": "old.txt"}},
@@ -85,7 +89,8 @@ async def test_a_rejected_call_is_not_made_and_the_rest_goes_on(
     make_settings: Callable[..., Settings], era: str, work: Path
 ) -> None:
     answer = _answering([], "accept", {"decision": "reject", "reason": "still needed"})
-    async with Client(build_server(make_settings()), mode=era, elicitation_callback=answer) as client:
+    settings = make_settings(terms=Terms(replan="never"))
+    async with Client(build_server(settings), mode=era, elicitation_callback=answer) as client:
         plan_id = await _plan(client, DELETE)
         done = _view(await client.call_tool("execute_plan", {"plan_id": plan_id}))
         assert await _states(client, plan_id) == {1: "rejected", 2: "succeeded", 3: "skipped"}
@@ -147,10 +152,10 @@ async def test_where_nobody_can_be_asked_the_run_waits_and_goes_on_when_a_person
         assert gate["for_a_person"] == f"forethought decide {waiting['run_id']}"
         # What `forethought decide` does, in another process: the journal is all they share.
         other = open_store(settings)
-        decision = Decision(True, by="person at the terminal", channel="terminal")
-        other.commit(waiting["run_id"], decision_fact(other.message(gate["gate"]), decision))
+        decision = Decision("approve", by="person at the terminal", channel="terminal")
+        other.commit(waiting["run_id"], decision_fact(other.message(gate["gate"]), decision, TOOLS))
         with pytest.raises(StaleError):
-            other.commit(waiting["run_id"], decision_fact(other.message(gate["gate"]), decision))
+            other.commit(waiting["run_id"], decision_fact(other.message(gate["gate"]), decision, TOOLS))
         with anyio.fail_after(10):
             while (done := _view(await client.call_tool("execute_plan", {"plan_id": plan_id})))[
                 "status"
@@ -340,7 +345,7 @@ async def test_a_call_too_long_for_a_form_is_left_to_the_terminal_which_shows_al
     assert "forethought decide" in waiting["next"]
     store = open_store(settings)
     (gate,) = store.open_messages(waiting["run_id"], "gate")
-    assert " evil " in gate_text(gate, store.run(waiting["run_id"]), "goal")
+    assert " evil " in gate_text(gate, store.run(waiting["run_id"]))
     store.close()
 
 
@@ -377,7 +382,7 @@ async def test_a_question_that_was_decided_elsewhere_is_taken_back(
     async def elsewhere(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
         store = open_store(settings)
         (gate,) = store.open_messages(kind="gate")
-        store.commit(gate.run, decision_fact(gate, Decision(True, by="p", channel="terminal")))
+        store.commit(gate.run, decision_fact(gate, Decision("approve", by="p", channel="terminal"), TOOLS))
         store.close()
         await anyio.sleep_forever()
         raise AssertionError("unreachable")
@@ -416,7 +421,7 @@ async def test_starting_anew_starts_once_however_often_the_call_is_repeated(
     async def slow(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
         store = open_store(settings)
         (gate,) = store.open_messages(kind="gate")
-        store.commit(gate.run, decision_fact(gate, Decision(True, by="p", channel="terminal")))
+        store.commit(gate.run, decision_fact(gate, Decision("approve", by="p", channel="terminal"), TOOLS))
         with anyio.fail_after(10):
             while store.run(gate.run).state != "succeeded":
                 await anyio.lowlevel.checkpoint()
@@ -445,8 +450,8 @@ async def test_a_run_goes_on_only_where_the_same_folders_are_granted(
     async with Client(build_server(make_settings(folders=(other,)))) as client:
         store = open_store(settings)
         (gate,) = store.open_messages(run_id, "gate")
-        assert str(work) in gate_text(gate, store.run(run_id), "goal")
-        store.commit(run_id, decision_fact(gate, Decision(True, by="p", channel="terminal")))
+        assert str(work) in gate_text(gate, store.run(run_id))
+        store.commit(run_id, decision_fact(gate, Decision("approve", by="p", channel="terminal"), TOOLS))
         store.close()
         refused = await client.call_tool("execute_plan", {"plan_id": plan_id})
         assert refused.is_error
@@ -468,8 +473,9 @@ async def test_a_gate_is_not_opened_for_a_call_that_cannot_be_made(
         {"id": 2, "tool": "run_command", "arguments": {"command": "true", "timeout": "{{1}}"}},
     ]
     asked: Asked = []
+    settings = make_settings(terms=Terms(replan="never"))
     async with Client(
-        build_server(make_settings()), mode=era, elicitation_callback=_answering(asked, "accept", APPROVE)
+        build_server(settings), mode=era, elicitation_callback=_answering(asked, "accept", APPROVE)
     ) as client:
         done = _view(await client.call_tool("execute_plan", {"plan_id": await _plan(client, steps)}))
     assert done["status"] == "failed"
@@ -484,7 +490,7 @@ async def test_decisions_survive_the_server(make_settings: Callable[..., Setting
         run_id = _view(await client.call_tool("execute_plan", {"plan_id": plan_id}))["run_id"]
     store = open_store(settings)
     gates: list[MessageRow] = store.open_messages(run_id, "gate")
-    store.commit(run_id, decision_fact(gates[0], Decision(True, by="p", channel="terminal")))
+    store.commit(run_id, decision_fact(gates[0], Decision("approve", by="p", channel="terminal"), TOOLS))
     store.close()
     async with Client(build_server(settings), mode=era) as client:
         with anyio.fail_after(10):

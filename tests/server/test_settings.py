@@ -9,7 +9,7 @@ from forethought.app import open_store
 from forethought.models import Models
 from forethought.rows import Fact
 from forethought.settings import Settings
-from forethought_tools import Role, SettingsError
+from forethought_tools import JSON, Role, SettingsError
 
 
 def _read(tmp_path: Path, **environment: str) -> Settings:
@@ -67,9 +67,8 @@ def test_secrets_stay_out_of_the_journal_and_of_reprs(tmp_path: Path) -> None:
     assert "key-with" not in repr(settings)
     store = open_store(settings)
     said = 'login key-with-"quote" and hunter-two-two'
-    store.commit(
-        "r", Fact("run_created", {"plan": "p", "kind": "plan", "options": {"x": said}, "owner": "o", "steps": []})
-    )
+    run: dict[str, JSON] = {"plan": "p", "kind": "plan", "options": {"x": said}, "revision": 1, "budget": {}}
+    store.commit("r", Fact("run_created", {**run, "owner": "o", "steps": []}))
     store.close()
     written = b"".join(file.read_bytes() for file in settings.home.iterdir())
     assert b"[secret]" in written

@@ -58,7 +58,10 @@ async def test_the_main_job_over_stdio(tmp_path: Path, work: Path, era: str) -> 
 
 
 async def test_progress_keeps_a_silent_call_open(tmp_path: Path, work: Path, era: str) -> None:
-    async def progress(progress: float, total: float | None, message: str | None) -> None: ...
+    heard: list[float] = []
+
+    async def progress(progress: float, total: float | None, message: str | None) -> None:
+        heard.append(progress)
 
     steps = [{"id": 1, "tool": "wait", "arguments": {"seconds": 22}}]
     async with Client(_server(tmp_path / "home", work), mode=era) as client:
@@ -66,6 +69,8 @@ async def test_progress_keeps_a_silent_call_open(tmp_path: Path, work: Path, era
         with anyio.fail_after(60):
             done = _view(await client.call_tool("execute_plan", {"plan_id": plan_id}, progress_callback=progress))
     assert done["status"] == "succeeded", "longer than the 20 s after which a call without progress returns"
+    assert len(heard) >= 4, "a heartbeat every five seconds"
+    assert heard == sorted(set(heard))
 
 
 def test_standard_output_carries_nothing_but_the_protocol(tmp_path: Path, work: Path) -> None:

@@ -1,5 +1,6 @@
 """The journal and the rows agree, writes are all or nothing, and a late writer is fenced."""
 
+import json
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -18,7 +19,8 @@ from forethought.rows import Entry, Fact
 from forethought.runs import OPEN, Runs
 from forethought.settings import Settings
 from forethought.store import StaleError, Store
-from forethought_patterns import Decision
+from forethought.terms import Terms
+from forethought_patterns import Decision, Policy
 from forethought_tools import (
     JSON,
     Answerer,
@@ -36,6 +38,9 @@ from forethought_tools import (
 
 pytestmark = pytest.mark.anyio
 
+NEVER = Terms(replan="never")
+STARTED: dict[str, JSON] = {"revision": 1, "budget": {}}
+
 
 def fold(entries: list[Entry]) -> tuple[dict[str, Any], dict[int, dict[str, Any]], dict[str, dict[str, Any]]]:
     """The rows of one run, from its journal alone: written apart from the SQL, so that the two check each other."""
@@ -47,32 +52,60 @@ def fold(entries: list[Entry]) -> tuple[dict[str, Any], dict[int, dict[str, Any]
         match entry.kind:
             case "run_created":
                 run = {"id": entry.run, "plan": body["plan"], "kind": body["kind"], "state": "running", "epoch": 1,
-                       "owner": body["owner"], "options": body["options"], "error": "", "stopping": 0, "calls": 0,
+                       "owner": body["owner"], "options": body["options"], "error": "", "stopping": 0,
+                       "revision": body["revision"], "replans": 0, "answer": "", "budget": body["budget"],
+                       "dollars": 0.0, "unpriced": 0, "model_calls": 0, "tool_calls": 0, "seconds": 0.0,
                        "input_tokens": 0, "output_tokens": 0, "created": entry.at, "ended": None}  # fmt: skip
-                steps = {
-                    n: {"run": entry.run, "id": n, "state": "pending", "attempt": 1, "epoch": 0, "arguments": None,
-                        "result": None, "error": "", "started": None, "ended": None} for n in body["steps"]
-                }  # fmt: skip
+                steps = {n: _pending(entry.run, n) for n in body["steps"]}
             case "run_claimed":
                 run |= {"owner": body["owner"], "epoch": run["epoch"] + 1, "state": "running"}
                 for message in messages.values():
+                    if (
+                        message["state"] == "answered"
+                        and message["kind"] == "gate"
+                        and _lapses(message, body["oldest"])
+                    ):
+                        message |= {"state": "open", "answer": None, "by": "", "channel": "", "answered": None}
                     if message["state"] == "answered":
                         message["state"] = "used"
             case "run_parked":
-                run |= {"state": "waiting", "owner": None}
+                run |= {"state": "waiting", "owner": None, "seconds": run["seconds"] + body["seconds"]}
             case "run_ended":
-                run |= {"state": body["state"], "error": body["error"], "ended": entry.at, "owner": None}
+                run |= {"state": body["state"], "error": body["error"], "answer": body["answer"], "ended": entry.at,
+                        "owner": None, "seconds": run["seconds"] + body["seconds"]}  # fmt: skip
                 for message in messages.values():
                     if message["state"] == "open":
                         message["state"] = "closed"
             case "stop_asked":
                 run["stopping"] = 1
             case "spent":
-                for name in ("calls", "input_tokens", "output_tokens"):
+                for name in ("model_calls", "input_tokens", "output_tokens", "dollars", "unpriced"):
                     run[name] += body[name]
+            case "plan_revised":
+                run |= {"revision": body["revision"], "replans": run["replans"] + body["replanned"]}
+                for number in body["dropped"]:
+                    steps[number]["dropped"] = 1
+                steps |= {number: _pending(entry.run, number) for number in body["steps"]}
+            case "budget_raised":
+                run["budget"] = {**run["budget"], body["measure"]: body["limit"]}
+            case "budget_nearly_spent" | "step_allowed":
+                pass
+            case "step_added":
+                steps[body["step"]] = _pending(entry.run, body["step"]) | {
+                    "body": body["body"], "dropped": body["dropped"]}  # fmt: skip
             case "step_started":
                 steps[body["step"]] |= {"state": "running", "arguments": body["arguments"], "epoch": body["epoch"],
-                                        "started": entry.at}  # fmt: skip
+                                        "returned": 0, "result": None, "started": entry.at}  # fmt: skip
+                run["tool_calls"] += 1
+            case "command_started":
+                run["tool_calls"] += 1
+            case "step_returned":
+                steps[body["step"]] |= {"returned": 1, "result": body["result"]}
+            case "step_again":
+                step = steps[body["step"]]
+                step |= {"state": "pending", "attempt": step["attempt"] + 1, "round": step["round"] + 1,
+                         "feedback": body["feedback"], "error": body["error"], "arguments": None, "returned": 0,
+                         "result": None}  # fmt: skip
             case "step_waiting":
                 steps[body["step"]]["state"] = "waiting"
             case "step_resumed":
@@ -91,9 +124,21 @@ def fold(entries: list[Entry]) -> tuple[dict[str, Any], dict[int, dict[str, Any]
                 messages[body["id"]] |= {"state": "answered", "answered": entry.at, **said}  # fmt: skip
             case "used":
                 messages[body["id"]]["state"] = "used"
+            case "lapsed":
+                messages[body["id"]] |= {"state": "open", "answer": None, "by": "", "channel": "", "answered": None}
             case other:
                 raise AssertionError(f"a fact that the fold does not know: {other}")
     return run, steps, messages
+
+
+def _pending(run: str, number: int) -> dict[str, Any]:
+    return {"run": run, "id": number, "state": "pending", "attempt": 1, "round": 0, "feedback": "", "epoch": 0,
+            "arguments": None, "returned": 0, "result": None, "error": "", "dropped": 0, "body": None,
+            "started": None, "ended": None}  # fmt: skip
+
+
+def _lapses(message: Mapping[str, Any], oldest: float) -> bool:
+    return message["answered"] < oldest and message["answer"]["verb"] in ("approve", "approve_tool", "edit")
 
 
 async def _good(arguments: Mapping[str, JSON], _: Answerer) -> JSON:
@@ -122,7 +167,7 @@ def _registry(flaky: Callable[[Mapping[str, JSON], Answerer], Any] = _good) -> R
 @asynccontextmanager
 async def _serving(settings: Settings, tools: Registry) -> AsyncIterator[Runs]:
     store, owner = Store(settings.database), Owner(settings.home)
-    runs = Runs(store, tools, Models(settings), owner)
+    runs = Runs(store, tools, Models(settings), owner, terms=settings.terms)
     try:
         async with runs.serving():
             yield runs
@@ -138,7 +183,9 @@ async def _settle(runs: Runs, run_id: str, approve: Callable[[], bool]) -> None:
             for message in runs.store.open_messages(run_id):
                 with suppress(StaleError, AnswerError):  # a run that is being stopped takes no more answers
                     if message.kind == "gate":
-                        await runs.decide(message, Decision(approve(), by="p", channel="test"))
+                        await runs.decide(
+                            message, Decision("approve" if approve() else "reject", by="p", channel="test")
+                        )
                     else:
                         await runs.answer(run_id, [(message.id, f"re {message.key}")], by="agent", channel="report")
             if runs.store.run(run_id) == run:
@@ -159,7 +206,7 @@ def test_folding_the_journal_of_any_run_gives_its_rows(
     verdicts = iter(data.draw(st.lists(st.booleans(), min_size=size, max_size=size)))
 
     async def check() -> None:
-        async with _serving(make_settings(), _registry()) as runs:
+        async with _serving(make_settings(terms=NEVER), _registry()) as runs:
             plan_id = await runs.save_plan("goal", "", steps)
             run = await runs.start(plan_id)
             if stop:
@@ -179,6 +226,51 @@ def test_folding_the_journal_of_any_run_gives_its_rows(
                 "rejected",
                 "in_doubt",
             }
+
+    anyio.run(check)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_folding_gives_the_rows_of_runs_that_are_judged_planned_anew_and_paid_for(
+    make_settings: Callable[..., Settings], tmp_path: Path, data: st.DataObject
+) -> None:
+    coin, names = st.booleans(), st.sampled_from(["good", "bad", "asks", "risky"])
+
+    def draft(first: int) -> JSON:
+        plain: dict[str, JSON] = {"description": "", "arguments": [], "depends_on": [], "confidence": 1}
+        steps: list[JSON] = [
+            {**plain, "id": n, "tool": data.draw(names), "expected_output": data.draw(st.sampled_from(["", "good"]))}
+            for n in range(first, first + data.draw(st.integers(1, 4)))
+        ]
+        return {"reasoning": "", "steps": steps}
+
+    script: dict[str, JSON] = {
+        "planner": [draft(first) for first in (1, 10, 20, 30)],
+        "executor": [{"always": "said"}],
+        "evaluator": [{"always": {"success": data.draw(coin), "issues": [], "suggestion": ""}}],
+        "joiner": [{"always": {"done": data.draw(coin), "answer": "a", "missing": "more"}}],
+    }
+    file = tmp_path / "script.json"
+    file.write_text(json.dumps(script), encoding="utf-8")
+    policy = Policy(approve_plan=data.draw(coin), ask_from=data.draw(st.sampled_from(list(Risk))))
+    terms = Terms(policy=policy, budget={"tool_calls": data.draw(st.integers(0, 9))}, max_replans=2)
+
+    async def check() -> None:
+        async with _serving(make_settings(model=f"scripted:{file}", terms=terms), _registry()) as runs:
+            run = await runs.start_goal("goal", "")
+            await _settle(runs, run.id, lambda: data.draw(coin))
+            store = runs.store
+            entries = store.journal(run.id, limit=10_000)
+            folded = fold(entries)
+            assert folded[0] == asdict(store.run(run.id))
+            assert folded[1] == {row.id: asdict(row) for row in store.steps(run.id)}
+            assert folded[2] == {name: asdict(store.message(name)) for name in folded[2]}
+            for entry in entries:
+                if entry.kind == "plan_revised":
+                    told: Any = entry.body
+                    row = store.plan(run.plan, told["revision"])
+                    assert (row.goal, row.body, row.created) == (told["goal"], told["body"], entry.at)
 
     anyio.run(check)
 
@@ -208,7 +300,7 @@ async def test_a_retry_is_a_new_attempt_with_its_own_record(make_settings: Calla
 async def test_a_step_in_flight_when_its_process_died_runs_again_only_if_that_does_no_harm(
     make_settings: Callable[..., Settings], tool: str, state: str
 ) -> None:
-    options: dict[str, JSON] = {"revision": 1, "max_parallel": 2, "folders": []}
+    options: dict[str, JSON] = {"terms": Terms(replan="never").body(), "goal": "g", "folders": []}
     async with _serving(make_settings(), _registry()) as runs:
         steps: list[JSON] = [{"id": 1, "tool": tool}, {"id": 2, "tool": "good", "depends_on": [1]}]
         plan_id = await runs.save_plan("g", "", steps)
@@ -216,6 +308,7 @@ async def test_a_step_in_flight_when_its_process_died_runs_again_only_if_that_do
             "plan": plan_id,
             "kind": "plan",
             "options": options,
+            **STARTED,
             "owner": "owner_dead",
             "steps": [1, 2],
         }
@@ -237,7 +330,7 @@ async def test_a_tool_that_is_gone_fails_its_step_and_not_the_run(make_settings:
     async with _serving(make_settings(), _registry()) as runs:
         plan_id = await runs.save_plan("g", "", steps)
     fewer = Registry(tool for tool in _registry() if tool.name != "bad")
-    async with _serving(make_settings(), fewer) as runs:
+    async with _serving(make_settings(terms=NEVER), fewer) as runs:
         run = await runs.start(plan_id)
         await _settle(runs, run.id, lambda: True)
         rows = runs.store.steps(run.id)
@@ -249,9 +342,9 @@ async def test_a_driver_that_has_lost_its_run_cannot_write_to_it(
     make_settings: Callable[..., Settings],
 ) -> None:
     store = Store(make_settings().database)
-    body: dict[str, JSON] = {"plan": "p", "kind": "plan", "options": {}, "owner": "a", "steps": [1]}
+    body: dict[str, JSON] = {"plan": "p", "kind": "plan", "options": {}, **STARTED, "owner": "a", "steps": [1]}
     await store.write("r", Fact("run_created", body))
-    await store.write("r", Fact("run_claimed", {"owner": "b", "previous": "a"}))
+    await store.write("r", Fact("run_claimed", {"owner": "b", "previous": "a", "oldest": 0}))
     with pytest.raises(FencedError):
         await store.write("r", Fact("step_started", {"step": 1, "arguments": {}}), epoch=1)
     assert store.steps("r")[0].state == "pending"
@@ -266,6 +359,7 @@ async def test_one_refused_write_undoes_all_of_itself_and_none_of_its_neighbours
         "plan": "p",
         "kind": "plan",
         "options": {},
+        **STARTED,
         "owner": "a",
         "steps": [*range(1, 101)],
     }
@@ -297,7 +391,7 @@ async def test_what_cannot_be_recorded_is_refused_alone_and_nobody_is_told_a_lie
     told: dict[str, str] = {}
 
     async def create(name: str, value: JSON) -> None:
-        body: dict[str, JSON] = {"plan": name, "kind": "plan", "options": {}, "owner": "a", "steps": [value]}
+        body: dict[str, JSON] = {"plan": name, "kind": "plan", "options": {}, **STARTED, "owner": "a", "steps": [value]}
         try:
             await store.write(name, Fact("run_created", body))
             told[name] = "written"
@@ -338,7 +432,7 @@ async def test_a_write_that_began_is_finished_though_its_caller_is_cancelled(
     make_settings: Callable[..., Settings],
 ) -> None:
     store = Store(make_settings().database)
-    body: dict[str, JSON] = {"plan": "p", "kind": "plan", "options": {}, "owner": "a", "steps": []}
+    body: dict[str, JSON] = {"plan": "p", "kind": "plan", "options": {}, **STARTED, "owner": "a", "steps": []}
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(store.write, "r", Fact("run_created", body))
         await anyio.lowlevel.checkpoint()
@@ -353,6 +447,7 @@ def test_secrets_are_kept_out_of_every_table(tmp_path: Path) -> None:
         "plan": "p",
         "kind": "plan",
         "options": {"goal": "log in with hunter22"},
+        **STARTED,
         "owner": "a",
         "steps": [1],
     }
@@ -381,7 +476,7 @@ def test_a_file_that_is_no_journal_or_a_newer_one_is_refused_and_left_alone(tmp_
 
 async def test_two_processes_worth_of_stores_lose_no_write(make_settings: Callable[..., Settings]) -> None:
     first, second = Store(make_settings().database), Store(make_settings().database)
-    body: dict[str, JSON] = {"plan": "p", "kind": "plan", "options": {}, "owner": "a", "steps": [*range(60)]}
+    body: dict[str, JSON] = {"plan": "p", "kind": "plan", "options": {}, **STARTED, "owner": "a", "steps": [*range(60)]}
     await first.write("r", Fact("run_created", body))
     async with anyio.create_task_group() as tasks:
         for step in range(60):

@@ -2,6 +2,7 @@
 
 from forethought_tools.errors import (
     AnswerError,
+    BudgetError,
     Fault,
     FaultsError,
     FencedError,
@@ -22,6 +23,7 @@ __all__ = [
     "JSON",
     "AnswerError",
     "Answerer",
+    "BudgetError",
     "Fault",
     "FaultsError",
     "FencedError",

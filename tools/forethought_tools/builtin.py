@@ -2,11 +2,14 @@
 
 __all__ = ["builtin"]
 
+from collections.abc import Mapping
+
 from forethought_tools.arithmetic import arithmetic_tools
 from forethought_tools.files import file_tools
 from forethought_tools.folders import Folders
 from forethought_tools.mail import Mailbox, mail_tools
 from forethought_tools.registry import Registry
+from forethought_tools.risk import Risk
 from forethought_tools.shell import shell_tools
 from forethought_tools.tables import table_tools
 from forethought_tools.web import web_tools
@@ -20,6 +23,7 @@ def builtin(
     searxng_url: str | None = None,
     allow_private: bool = False,
     hidden_variables: frozenset[str] = frozenset(),
+    risks: Mapping[str, Risk] | None = None,
 ) -> Registry:
     """The built-in tools, those that only read first: a planner prefers what it reads first."""
     read_file, list_files, search_files, write_file, delete_file = file_tools(folders)
@@ -36,5 +40,6 @@ def builtin(
             delete_file,
             *shell_tools(folders, hidden_variables),
             *mail_tools(mailbox),
-        ]
+        ],
+        risks,
     )

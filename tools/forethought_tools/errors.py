@@ -6,6 +6,7 @@
     ├── FaultsError     something handed in is not valid; carries every fault at once
     │   ├── PlanError     ... a plan
     │   └── AnswerError   ... answers to work orders, of which none was taken
+    ├── BudgetError     a person does not want more to be spent
     ├── NotFoundError   no plan, run or request has this id
     ├── SettingsError   a setting is missing or wrong; names its key
     ├── StoreError      the journal cannot be read or written
@@ -16,6 +17,7 @@ Each message says what is wrong and what to do next. Human decisions and "not ye
 
 __all__ = [
     "AnswerError",
+    "BudgetError",
     "Fault",
     "FaultsError",
     "FencedError",
@@ -85,6 +87,10 @@ class AnswerError(FaultsError):
     """Answers to work orders cannot be used."""
 
     headline = "These answers cannot be used, and none was taken"
+
+
+class BudgetError(ForethoughtError):
+    """A person does not want more to be spent."""
 
 
 class NotFoundError(ForethoughtError):

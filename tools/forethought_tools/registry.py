@@ -4,6 +4,7 @@ __all__ = ["Registry"]
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
 
 from forethought_tools.errors import ToolError
 from forethought_tools.risk import Risk
@@ -14,8 +15,10 @@ from forethought_tools.tool import JSON, Answerer, Limits, Tool
 class Registry:
     """Tools by name, in the order in which they were given."""
 
-    def __init__(self, tools: Iterable[Tool] = ()) -> None:
+    def __init__(self, tools: Iterable[Tool] = (), risks: Mapping[str, Risk] | None = None) -> None:
+        """`risks` by pattern of name are the user's own: the last that fits counts, and only trusted tools go lower."""
         self._tools = {tool.name: tool for tool in tools}
+        self._risks = dict(risks or {})
 
     def __iter__(self) -> Iterator[Tool]:
         return iter(self._tools.values())
@@ -36,7 +39,11 @@ class Registry:
     def risk(self, name: str) -> Risk:
         """The risk of calling this tool. A tool that nobody knows is HIGH."""
         known = self._tools.get(name)
-        return known.risk if known else Risk.HIGH
+        risk = known.risk if known else Risk.HIGH
+        for pattern, wanted in self._risks.items():
+            if fnmatchcase(name, pattern) and (wanted > risk or (known is not None and known.trusted)):
+                risk = wanted
+        return risk
 
     def repeatable(self, name: str) -> bool:
         """Whether doing it twice does no harm. Of a tool that nobody knows, nobody knows."""
@@ -51,15 +58,19 @@ class Registry:
         """Everything in the arguments that does not fit the schema of a known tool."""
         return schema_faults(self._tools[name].parameters, arguments)
 
+    def known(self, name: str) -> Tool:
+        """The tool of this name. Raises ToolError where there is none."""
+        if name not in self._tools:
+            raise ToolError(f"There is no tool {name!r}. Known tools: {', '.join(self._tools)}.")
+        return self._tools[name]
+
     def check(self, name: str, arguments: Mapping[str, JSON]) -> Tool:
         """The tool, if it can be called with these arguments.
 
         Raises:
             ToolError: no such tool, or arguments that do not fit.
         """
-        known = self._tools.get(name)
-        if known is None:
-            raise ToolError(f"There is no tool {name!r}. Known tools: {', '.join(self._tools)}.")
+        known = self.known(name)
         if faults := self.faults(name, arguments):
             raise ToolError(
                 f"{name} cannot use these arguments: " + "; ".join(fault.at("arguments") for fault in faults[:10])

@@ -24,6 +24,7 @@ class Role(StrEnum):
     CRITIC = "critic"
     EVALUATOR = "evaluator"
     PROPOSER = "proposer"
+    JOINER = "joiner"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +70,16 @@ class Tool:
     """Reads only, or doing it twice is the same as once. After a crash only such calls are made again, and only such
     tools may `ask`: they are run again from their start once the answer is there."""
     limits: Limits = field(default_factory=Limits)
+    trusted: bool = False
+    """Ours, or of a server that the user trusts: only of such a tool may the user's settings lower the risk."""
+    asks: bool = False
+    """Whether its calls put questions to a model."""
 
 
 def tool(
     function: Callable[..., Awaitable[JSON]], *, risk: Risk, repeatable: bool, limits: Limits | None = None
 ) -> Tool:
-    """Make a tool of a typed async function: its name, docstring and annotations are the tool's.
+    """Make a built-in tool of a typed async function: its name, docstring and annotations are the tool's.
 
     A parameter named `ask` is not an argument of the tool: it receives the run's `Answerer`.
     """
@@ -105,6 +110,8 @@ def tool(
         risk=risk,
         repeatable=repeatable,
         limits=limits or Limits(),
+        trusted=True,
+        asks="ask" in parameters,
     )
 
 

@@ -4,6 +4,7 @@ __all__ = ["main", "parser"]
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
@@ -25,8 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"forethought: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("forethought: interrupted", file=sys.stderr)
-        return 130
+        print("forethought: interrupted", file=sys.stderr, flush=True)
+        # A thread may still wait for a line from the terminal, and an ordinary exit would wait for the thread.
+        os._exit(130)
 
 
 def _command(options: argparse.Namespace) -> int:
@@ -47,7 +49,7 @@ def _command(options: argparse.Namespace) -> int:
                 options.goal,
                 resume=options.resume,
                 yes=options.yes,
-                max_parallel=options.max_parallel,
+                wishes=_wishes(options),
             )
         case "runs":
             from forethought.cli.records import runs
@@ -60,7 +62,7 @@ def _command(options: argparse.Namespace) -> int:
         case "decide":
             from forethought.cli.decide import decide
 
-            return decide(settings, options.id)
+            return decide(settings, options.id, page=options.page, code=options.code)
         case "doctor":
             from forethought.cli.doctor import doctor
 
@@ -69,6 +71,21 @@ def _command(options: argparse.Namespace) -> int:
             from forethought.cli.fetch import fetch
 
             return fetch(settings, options.name, source=options.file)
+
+
+def _wishes(options: argparse.Namespace) -> dict[str, object]:
+    """The terms of this run that were given as flags."""
+    from forethought.terms import read_budget
+
+    wishes: dict[str, object] = {
+        "max_parallel": options.max_parallel,
+        "replan": options.replan,
+        "ask_from": options.ask_from,
+        "ask_below": options.ask_below,
+        "approve_plan": options.approve_plan or None,
+        "budget": read_budget(options.budget, "--budget") if options.budget else None,
+    }
+    return {name: wish for name, wish in wishes.items() if wish is not None}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -97,6 +114,11 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--resume", metavar="ID", help="go on with a run instead")
     run.add_argument("--yes", action="store_true", help="run the plan without asking; risky steps still ask")
     run.add_argument("--max-parallel", type=int, metavar="N", help="steps at once (default 8)")
+    run.add_argument("--replan", choices=["on_failure", "every_step", "never"], help="when the rest is planned anew")
+    run.add_argument("--approve-plan", action="store_true", help="approve, edit or reject the whole plan first")
+    run.add_argument("--ask-from", choices=["low", "medium", "high"], help="risk from which you are asked")
+    run.add_argument("--ask-below", type=float, metavar="P", help="confidence, 0 to 1, below which you are asked")
+    run.add_argument("--budget", metavar="LIMITS", help="such as dollars=0.5,model_calls=50")
 
     commands.add_parser("runs", help="list recent runs")
 
@@ -106,6 +128,8 @@ def parser() -> argparse.ArgumentParser:
 
     decide = commands.add_parser("decide", help="approve or reject what waits for a person")
     decide.add_argument("id", nargs="?", help="a run's id; without it, all runs")
+    decide.add_argument("--code", action="store_true", help="show the code of the page that a server has opened")
+    decide.add_argument("--page", action="store_true", help="on a page in the browser, with a code from the terminal")
 
     commands.add_parser("doctor", help="say what was found, and how to mend what is missing")
 

@@ -1,34 +1,51 @@
-"""`forethought decide`: a person at a terminal approves or rejects what waits. There is no flag for it, on purpose:
-a program that can run commands must not be able to approve by running one.
+"""`forethought decide`: a person at a terminal decides about what waits, there or on a page with a code from there.
+No flag holds a decision, on purpose: a program that can run commands must not be able to approve by running one.
 """
 
 __all__ = ["decide"]
 
+import time
+from collections.abc import Callable
+from functools import partial
+
+import anyio
 from rich.markup import escape
 
-from forethought.app import open_store
-from forethought.cli.terminal import ask_person, console, errors, is_person
+from forethought.app import Records, open_records
+from forethought.cli.terminal import ask_form, console, errors, is_person
+from forethought.desk import codes
+from forethought.page import Page
+from forethought.recorder import gate_of
 from forethought.rows import MessageRow
 from forethought.runs import decision_fact
 from forethought.settings import Settings
 from forethought.store import StaleError, Store
 from forethought.surface.attach import gate_text
+from forethought.surface.forms import form, read_form
+from forethought_patterns import Decision
+from forethought_patterns.gates import visible
+from forethought_tools import AnswerError
+
+_PAGE = 3600.0  # seconds that a page is served at most
 
 
-def decide(settings: Settings, some_id: str | None) -> int:
+def decide(settings: Settings, some_id: str | None, *, page: bool = False, code: bool = False) -> int:
     """Show each open gate of a run, or of all runs, and take a decision. Returns 3 if any stays open."""
     if not is_person():
         errors.print("forethought decide asks a person, so it needs a terminal on both sides. Nothing was decided.")
         return 3
-    store = open_store(settings)
-    try:
-        gates = _gates(store, some_id)
+    if code:
+        for url, secret in codes(settings.home):
+            console.print(f"{escape(url)} takes the code [bold]{secret}[/], once", soft_wrap=True)
+        return 0 if codes(settings.home) else 1
+    with open_records(settings) as records:
+        gates = _gates(records.store, some_id)
         if not gates:
             console.print("Nothing waits for a person.")
             return 0
-        decided = [_decide(store, gate) for gate in gates]
-    finally:
-        store.close()
+        if page:
+            return _decide_on_page(records, partial(_gates, records.store, some_id), settings.decision_seconds)
+        decided = [_decide(records, gate, settings.decision_seconds) for gate in gates]
     return 0 if all(decided) else 3
 
 
@@ -40,19 +57,57 @@ def _gates(store: Store, some_id: str | None) -> list[MessageRow]:
     return store.open_messages(store.run(some_id).id, "gate")
 
 
-def _decide(store: Store, gate: MessageRow) -> bool:
-    run = store.run(gate.run)
-    decision = ask_person(gate_text(gate, run, store.plan(run.plan).goal))
-    if decision is None:
-        console.print("Left waiting.")
-        return False
-    try:
-        store.commit(gate.run, decision_fact(gate, decision))
-    except StaleError:
-        console.print("It was decided meanwhile, or its run has ended.")
-        return True
-    verb = "approved" if decision.approved else "rejected"
+def _decide(records: Records, message: MessageRow, seconds: float) -> bool:
+    store, gate = records.store, gate_of(message)
+    shown = time.monotonic()
+    while (filled := ask_form(gate_text(message, store.run(message.run)), form(gate))) is not None:
+        if time.monotonic() - shown > seconds:
+            console.print("That took too long. Look at it once more.")
+            shown = time.monotonic()
+            continue
+        try:
+            decision = read_form(gate, filled, by="person at the terminal", channel="terminal")
+            store.commit(message.run, decision_fact(message, decision, records.tools))
+        except AnswerError as error:
+            console.print(f"[red]{escape(str(error))}[/]")
+        except StaleError:
+            console.print("It was decided meanwhile, or its run has ended.")
+            return True
+        else:
+            _tell(message, decision)
+            return True
+    console.print("Left waiting.")
+    return False
+
+
+def _tell(message: MessageRow, decision: Decision) -> None:
     console.print(
-        f"{verb}. A server that is running goes on with it at once; else: forethought run --resume {escape(gate.run)}"
+        f"{decision.verb}: recorded. A server that is running goes on with it at once; else:"
+        f" forethought run --resume {escape(message.run)}"
     )
-    return True
+
+
+def _decide_on_page(records: Records, waiting: Callable[[], list[MessageRow]], seconds: float) -> int:
+    try:
+        anyio.run(_serve, records, waiting, seconds)
+    except KeyboardInterrupt:
+        console.print("The page is closed.")
+    left = len(waiting())
+    console.print(f"Left waiting: {left}." if left else "Nothing waits any more.")
+    return 3 if left else 0
+
+
+async def _serve(records: Records, waiting: Callable[[], list[MessageRow]], seconds: float) -> None:
+    async def record(message: MessageRow, decision: Decision) -> None:
+        await records.store.write(message.run, decision_fact(message, decision, records.tools))
+        console.print(escape(visible(gate_of(message).subject)))
+        _tell(message, decision)
+
+    def show_code(url: str, code: str) -> None:
+        console.print(f"\nDecide at {url} with this code, once: [bold]{code}[/]", soft_wrap=True)
+
+    with anyio.move_on_after(_PAGE) as hour:
+        if not await Page(records.store, waiting, decide=record, show_code=show_code, seconds=seconds).serve():
+            console.print("[red]Too many wrong codes were given: the page is closed.[/] Was it you?")
+    if hour.cancelled_caught:
+        console.print("The page was open for an hour, and is closed.")

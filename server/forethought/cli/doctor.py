@@ -13,20 +13,25 @@ from rich.markup import escape
 from forethought import __version__
 from forethought.app import open_store, tools_for
 from forethought.cli.terminal import console
-from forethought.models import Models
+from forethought.models import DEFAULT_EMBEDDED, Models
 from forethought.models.fetch import catalogue, present
 from forethought.settings import Settings
-from forethought_tools import Risk, StoreError
+from forethought_tools import ForethoughtError, Risk, Role, StoreError
 
 
 def doctor(settings: Settings) -> int:
     """Print the state of everything that forethought needs. Returns 1 if something must be mended."""
     ok = True
     _line("forethought", f"{__version__}, Python {platform.python_version()}, mcp {version('mcp')}")
-    spec, why = Models(settings).chosen
+    models = Models(settings)
+    spec, why = models.chosen
     _line("model", f"{spec}: {why}")
     for role, name in settings.role_models.items():
         _line("", f"{role}: {name}")
+    for problem in dict.fromkeys(_trouble(models, settings, role) for role in Role):
+        if problem:
+            ok = False
+            _line("", problem)
     _line("embedded", _embedded(settings))
     if settings.folders:
         for folder in settings.folders:
@@ -44,6 +49,10 @@ def doctor(settings: Settings) -> int:
     registry = tools_for(settings)
     for risk in Risk:
         _line(f"tools {risk}", ", ".join(tool.name for tool in registry if tool.risk == risk))
+    terms = settings.terms
+    asked = f"from {terms.policy.ask_from} risk on" + (" and before every plan" if terms.policy.approve_plan else "")
+    limits = ", ".join(f"{limit:g} {measure}" for measure, limit in terms.budget.items())
+    _line("you are asked", f"{asked}; budget of a run: {limits or 'none'}; plans change {terms.replan}")
     _line(
         "web search",
         f"SearXNG at {urlsplit(settings.searxng_url).hostname}" if settings.searxng_url else "public engines (ddgs)",
@@ -54,6 +63,21 @@ def doctor(settings: Settings) -> int:
         f"{mail.sender} through {mail.host}" if mail else "none: send_email needs FORETHOUGHT_SMTP_URL",
     )
     return 0 if ok else 1
+
+
+def _trouble(models: Models, settings: Settings, role: Role) -> str:
+    """Why the model of a role could not answer, as far as can be told without asking it."""
+    try:
+        models.for_role(role)
+    except ForethoughtError as error:
+        return f"{error}"
+    spec = settings.role_models.get(role, "") or models.chosen[0]
+    name = spec.removeprefix("local:") if spec.startswith("local:") else DEFAULT_EMBEDDED if spec == "local" else ""
+    if name and find_spec("xllamacpp") is None:
+        return f"{name} is not installed. Mend: pip install 'forethought[local]'"
+    if name and not present(settings.home, catalogue()[name]):
+        return f"the file of {name} is not here. Mend: forethought model fetch {name}"
+    return ""
 
 
 def _embedded(settings: Settings) -> str:

@@ -23,7 +23,8 @@ def runs(settings: Settings) -> int:
         rows = [row for row in reading.store.runs(limit=50) if row.kind == "plan"]
         table = Table(box=None, pad_edge=False, header_style="bold")
         for heading in ("run", "plan", "state", "started", "goal"):
-            table.add_column(heading, no_wrap=True, overflow="ellipsis" if heading == "goal" else "fold")
+            is_id = heading in ("run", "plan")  # whole, since they are there to be copied
+            table.add_column(heading, no_wrap=True, overflow="ellipsis", min_width=17 if is_id else None)
         for row in rows:
             started = time.strftime("%Y-%m-%d %H:%M", time.localtime(row.created))
             goal = reading.store.plan(row.plan).goal
@@ -37,11 +38,13 @@ def show(settings: Settings, some_id: str, *, journal: bool) -> int:
     with open_records(settings) as reading:
         store = reading.store
         ran = [store.run(some_id)] if some_id.startswith("run_") else store.runs(plan=some_id, limit=100)
+        if not ran:
+            store.plan(some_id)
         if journal:
             for run in reversed(ran):
                 _print_journal(store, run.id)
             return 0
-        if ran and ran[0].kind == "plan":
+        if ran and (ran[0].kind == "plan" or ran[0].state != "succeeded"):
             view = run_view(reading, ran[0], steps="full", page=None)
         else:
             view = plan_view(reading, store.plan(some_id), steps="full", page=None)

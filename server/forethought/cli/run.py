@@ -3,6 +3,7 @@
 __all__ = ["run"]
 
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -18,20 +19,20 @@ from rich.panel import Panel
 from rich.text import Text
 
 from forethought import __version__
-from forethought.cli.terminal import ask_person, console, errors, is_person, plan_table, styled
+from forethought.cli.terminal import PROGRAM, ask_form, console, errors, is_person, plan_table, styled
 from forethought.models import NO_MODEL, Models
 from forethought.settings import Settings
 from forethought.surface.server import build_server
-from forethought_tools import ForethoughtError, SettingsError
+from forethought_tools import ForethoughtError, Role, SettingsError
 
 _STATUS = {"succeeded": 0, "waiting": 3}
 
 
-def run(settings: Settings, goal: str | None, *, resume: str | None, yes: bool, max_parallel: int | None) -> int:
-    """Plan a goal and run the plan, or go on with a run. Returns the exit status."""
+def run(settings: Settings, goal: str | None, *, resume: str | None, yes: bool, wishes: Mapping[str, Any]) -> int:
+    """Plan a goal and run the plan, or go on with a run. `wishes` are the run's own terms. Returns the exit status."""
     if (goal is None) == (resume is None):
         raise SettingsError("run takes either a goal or --resume ID.")
-    session = _Session(settings, yes=yes, max_parallel=max_parallel)
+    session = _Session(settings, yes=yes, wishes=wishes)
     try:
         return anyio.run(session.resume, resume) if resume else anyio.run(session.plan_and_run, goal or "")
     except BaseExceptionGroup as group:
@@ -47,11 +48,12 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 class _Session:
-    def __init__(self, settings: Settings, *, yes: bool, max_parallel: int | None) -> None:
+    def __init__(self, settings: Settings, *, yes: bool, wishes: Mapping[str, Any]) -> None:
         self._settings = settings
         self._yes = yes
-        self._max_parallel = max_parallel
+        self._wishes = wishes
         self._live: Live | None = None
+        self._plan_id = ""
         self._asking = anyio.Lock()  # several gates may be open: one question at a time
         self._client = Client(
             build_server(settings),
@@ -62,7 +64,7 @@ class _Session:
     async def plan_and_run(self, goal: str) -> int:
         models = Models(self._settings)
         spec, why = models.chosen
-        if spec == "host":
+        if models.for_role(Role.PLANNER) is None:
             raise ForethoughtError(f"A goal needs a model that can plan. {NO_MODEL}")
         console.print(f"[dim]model   {escape(spec)} ({escape(why)})[/]", soft_wrap=True)
         console.print(
@@ -73,7 +75,9 @@ class _Session:
                 plan = await self._planned(goal)
             await self._show_plan(plan)
             if not await self._agreed():
-                console.print(f"Not run. Later: forethought run --resume {plan['plan_id']}")
+                flags = " ".join(f"--folder {shlex.quote(str(folder))}" for folder in self._settings.folders)
+                later = f"Not run. Later: {PROGRAM} run --resume {plan['plan_id']} {flags}"
+                console.print(escape(later), soft_wrap=True)
                 return 3
             return await self._execute(str(plan["plan_id"]))
 
@@ -98,15 +102,16 @@ class _Session:
         console.print(plan_table(whole["steps"]))
         for step in whole["steps"]:
             arguments = json.dumps(step["arguments"], ensure_ascii=False)
-            console.print(f"[dim]  {step['id']}. {escape(arguments[:300])}[/]", soft_wrap=True)
+            shown = arguments if len(arguments) <= 300 else f"{arguments[:300]}..."
+            console.print(f"[dim]  {step['id']}. {escape(shown)}[/]", soft_wrap=True)
         console.print(f"risk: {escape(plan['risk'])}")
         for line in plan.get("advice", ()):
             console.print(f"[yellow]note: {escape(line)}[/]")
         console.print()
 
     async def _agreed(self) -> bool:
-        if self._yes:
-            return True
+        if self._yes or self._wishes.get("approve_plan"):
+            return True  # with approve_plan the gate asks
         if not is_person():
             errors.print("This is not a terminal, so nobody can be asked whether to run the plan. --yes runs it.")
             return False
@@ -114,36 +119,45 @@ class _Session:
         return typed.strip().lower() in ("", "y", "yes")
 
     async def _execute(self, plan_id: str) -> int:
-        arguments: dict[str, Any] = {"plan_id": plan_id}
-        if self._max_parallel:
-            arguments["max_parallel"] = self._max_parallel
+        arguments: dict[str, Any] = {"plan_id": plan_id, **self._wishes}
 
         async def progress(progress: float, total: float | None, message: str | None) -> None:  # noqa: ARG001
-            if self._live:
-                whole = await self._call("get_plan", {"plan_id": plan_id, "view": "full"})
-                self._live.update(plan_table(whole.get("steps", ())))
+            await self._refresh(plan_id)
 
-        with Live(console=console, refresh_per_second=8, auto_refresh=is_person()) as self._live:
-            view: Mapping[str, Any] = {"status": "running"}
+        self._plan_id = plan_id
+        view: Mapping[str, Any] = {"status": "running"}
+        self._live = _live()
+        try:
             while view["status"] == "running":
                 view = _view(await self._client.call_tool("execute_plan", arguments, progress_callback=progress))
-            whole = await self._call("get_plan", {"plan_id": plan_id, "view": "full"})
-            self._live.update(plan_table(whole.get("steps", ())))
-        self._live = None
+            await self._refresh(plan_id)
+        finally:
+            self._live.stop()
+            self._live = None
         self._show_end(view)
         return _STATUS.get(str(view["status"]), 1)
+
+    async def _refresh(self, plan_id: str) -> None:
+        if self._live:
+            whole = await self._call("get_plan", {"plan_id": plan_id, "view": "full"})
+            if self._live:
+                self._live.update(plan_table(whole.get("steps", ())), refresh=True)
 
     def _show_end(self, view: Mapping[str, Any]) -> None:
         console.print(f"\nrun {view['run_id']}: {styled(str(view['status']))} ({escape(str(view['progress']))})")
         if "error" in view:
             console.print(f"[red]{escape(view['error'])}[/]")
-        for name, value in view.get("answer", {}).items():
+        answer = view.get("answer", {})
+        if isinstance(answer, str):
+            console.print(Panel(Text(answer[:3000]), title="answer", title_align="left", border_style="green"))
+            answer = view.get("results", {})
+        for name, value in answer.items():
             self._show_answer(name, value)
         if "usage" in view:
             console.print(f"[dim]{escape(str(view['usage']))}[/]")
         if view["status"] == "waiting":
             console.print(escape(str(view["next"])), soft_wrap=True)
-        recorded = f"recorded in {self._settings.database}; forethought show {view['run_id']} --journal"
+        recorded = f"recorded in {self._settings.database}; {PROGRAM} show {view['run_id']} --journal"
         console.print(f"[dim]{escape(recorded)}[/]", soft_wrap=True)
 
     def _show_answer(self, name: str, value: Any) -> None:
@@ -166,18 +180,15 @@ class _Session:
     async def _elicit(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
         del context
         async with self._asking:
+            # The table as it stands stays above the question, and a new one begins below the answer.
+            await self._refresh(self._plan_id)
             if self._live:
                 self._live.stop()
-            decision = await anyio.to_thread.run_sync(ask_person, params.message, abandon_on_cancel=True)
-            if self._live:
-                self._live.start()
-        if decision is None:
-            return ElicitResult(action="cancel")
-        content: dict[str, Any] = {
-            "decision": "approve" if decision.approved else "reject",
-            "reason": decision.reason,
-        }
-        return ElicitResult(action="accept", content=content)
+                self._live = None
+            schema = getattr(params, "requested_schema", {})
+            filled = await anyio.to_thread.run_sync(ask_form, params.message, schema, abandon_on_cancel=True)
+            self._live = _live()
+        return ElicitResult(action="cancel") if filled is None else ElicitResult(action="accept", content=filled)
 
     async def _read(self, uri: str) -> Mapping[str, Any]:
         (content,) = (await self._client.read_resource(uri)).contents
@@ -185,6 +196,12 @@ class _Session:
 
     async def _call(self, name: str, arguments: dict[str, Any]) -> Mapping[str, Any]:
         return _view(await self._client.call_tool(name, arguments))
+
+
+def _live() -> Live:
+    live = Live(console=console, refresh_per_second=8, auto_refresh=is_person())
+    live.start()
+    return live
 
 
 def _view(result: CallToolResult) -> Mapping[str, Any]:

@@ -1,7 +1,8 @@
 """What the commands share: two consoles, and a question that only a person at a terminal can answer."""
 
-__all__ = ["ask_person", "console", "errors", "is_person", "plan_table"]
+__all__ = ["PROGRAM", "ask_form", "console", "errors", "is_person", "plan_table", "styled"]
 
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,8 +13,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from forethought_patterns import Decision
-
+PROGRAM = "forethought" if shutil.which("forethought") else sys.argv[0]
+"""What a person has to type to run this program."""
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
@@ -28,21 +29,40 @@ def is_person() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def ask_person(text: str) -> Decision | None:
-    """Ask for a decision in so many words. None: no decision was made."""
-    console.print(Panel(Text(text), title="A person must decide", border_style="yellow", title_align="left"))
+def ask_form(message: str, schema: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Put the form of a gate before the person. None: they did not decide."""
+    console.print(Panel(Text(message), title="A person must decide", border_style="yellow", title_align="left"))
+    try:
+        return _fill(schema)
+    except EOFError:
+        return None
+
+
+def _fill(schema: Mapping[str, Any]) -> dict[str, Any] | None:
+    fields: dict[str, Any] = dict(schema["properties"])
+    choices = list(fields.pop("decision")["enum"])
     while True:
-        try:
-            typed = input("Type approve or reject (or nothing, to decide later): ").strip().lower()
-        except EOFError:
-            return None
-        if typed == "approve":
-            return Decision(approved=True, by="person at the terminal", channel="terminal")
-        if typed == "reject":
-            reason = input("Why (optional): ").strip()
-            return Decision(approved=False, reason=reason, by="person at the terminal", channel="terminal")
+        typed = (
+            input(f"Type {', '.join(choices[:-1])} or {choices[-1]} (or nothing, to decide later): ").strip().lower()
+        )
         if not typed:
             return None
+        if typed in choices:
+            break
+    filled: dict[str, Any] = {"decision": typed}
+    asked = {"edit": fields, "reject": {"reason": fields["reason"]}, "cancel": {"reason": fields["reason"]}}
+    for name, field in asked.get(typed, {}).items():
+        said = input(f"{field.get('description', name)}: ").strip()
+        if said:
+            filled[name] = _number(said) if field["type"] == "number" else said
+    return filled
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def plan_table(steps: Sequence[Mapping[str, Any]]) -> Table:

@@ -7,11 +7,13 @@ __all__ = ["LocalModel"]
 
 import importlib.util
 import json
+import math
 import os
 import secrets
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -22,9 +24,10 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from forethought.models.openai import OpenAIModel
 from forethought.models.serve import KEY_VARIABLE
-from forethought_patterns.ports import Answer
+from forethought_patterns.ports import Answer, Charge, Free, Heard, Meter, Usage
 from forethought_tools import ModelError, Question
 
+_FREE = Free()
 _GRACE = 5.0  # seconds from terminate to kill
 
 
@@ -33,6 +36,21 @@ class _Child:
     process: Process
     model: OpenAIModel
     log: IO[bytes]
+
+
+@dataclass(frozen=True)
+class _Stopwatch:
+    """A meter that stops a clock while it waits for a person."""
+
+    meter: Meter
+    scope: anyio.CancelScope
+
+    @asynccontextmanager
+    async def request(self, input_tokens: int) -> AsyncGenerator[Charge]:
+        left, self.scope.deadline = self.scope.deadline - anyio.current_time(), math.inf
+        async with self.meter.request(input_tokens) as charge:
+            self.scope.deadline = anyio.current_time() + left
+            yield charge
 
 
 class LocalModel:
@@ -72,11 +90,14 @@ class LocalModel:
         """The process that serves the model, while there is one."""
         return self._child.process.pid if self._child else None
 
-    async def answer(self, question: Question) -> Answer:
-        return await self._ask(lambda model: model.answer(question))
+    def cost(self, usage: Usage) -> float | None:  # noqa: ARG002 - it runs on the user's own machine
+        return 0.0
 
-    async def verdict(self, question: Question) -> Answer:
-        return await self._ask(lambda model: model.verdict(question))
+    async def answer(self, question: Question, *, meter: Meter = _FREE, heard: Heard | None = None) -> Answer:
+        return await self._ask(lambda model, metered: model.answer(question, meter=metered, heard=heard), meter)
+
+    async def verdict(self, question: Question, *, meter: Meter = _FREE) -> Answer:
+        return await self._ask(lambda model, metered: model.verdict(question, meter=metered), meter)
 
     async def aclose(self) -> None:
         """End the child for good: no question is answered after this."""
@@ -85,12 +106,12 @@ class LocalModel:
         if child is not None:
             await _end(child)
 
-    async def _ask(self, ask: Callable[[OpenAIModel], Awaitable[Answer]]) -> Answer:
+    async def _ask(self, ask: Callable[[OpenAIModel, Meter], Awaitable[Answer]], meter: Meter) -> Answer:
         async with self._turn:
             child = await self._running()
             try:
-                with anyio.fail_after(self._timeout):
-                    return await ask(child.model)
+                with anyio.fail_after(self._timeout) as scope:
+                    return await ask(child.model, _Stopwatch(meter, scope))
             except TimeoutError:
                 raise ModelError(
                     f"{self._name} did not answer within {self._timeout:g} s on this machine."

@@ -16,10 +16,12 @@ from urllib.parse import urlsplit
 import openai
 from openai.types.chat import ChatCompletion
 
+from forethought.models.prices import price
 from forethought.models.structured import boxed, is_strict, read
-from forethought_patterns.ports import Answer, Usage
+from forethought_patterns.ports import Answer, Free, Heard, Meter, Usage
 from forethought_tools import JSON, ModelError, Question
 
+_FREE = Free()
 _REPAIRS = 2
 _LADDER = ("strict JSON schema", "JSON schema", "JSON mode", "text")
 _STRICT, _SCHEMA, _JSON_MODE, _TEXT = range(4)
@@ -112,6 +114,7 @@ class OpenAIModel:
         self._highest = _STRICT  # the first rung that the endpoint has not refused
         self._proved: set[int] = set()
         self._logprobs = True
+        self._streams = True
 
     @property
     def name(self) -> str:
@@ -127,21 +130,25 @@ class OpenAIModel:
         if client is not None:
             await client.close()
 
-    async def answer(self, question: Question) -> Answer:
+    def cost(self, usage: Usage) -> float | None:
+        return price(self._model, self._base_url, usage)
+
+    async def answer(self, question: Question, *, meter: Meter = _FREE, heard: Heard | None = None) -> Answer:
         if question.schema.get("type") != "string":
-            return await self._structured(question)
+            return await self._structured(question, meter, heard)
         try:
-            return await self._converse(_messages(question), question.schema, {}, plain=True)
+            return await self._converse(_messages(question), question.schema, {}, meter, heard, plain=True)
         except openai.APIStatusError as error:
             raise self._explained(error) from None
 
-    async def verdict(self, question: Question) -> Answer:
+    async def verdict(self, question: Question, *, meter: Meter = _FREE) -> Answer:
         spent = Usage()
         can = False
         if self._logprobs:
             options = {"temperature": 0, "max_tokens": 1, "logprobs": True, "top_logprobs": 10}
             try:
-                completion = await self._complete(_messages(question, ask="Answer with one word: Yes or No."), options)
+                asked = _messages(question, ask="Answer with one word: Yes or No.")
+                completion = await self._complete(asked, options, meter)
             except openai.APIStatusError:
                 pass
             else:
@@ -149,20 +156,21 @@ class OpenAIModel:
                 if (yes := _yes_share(chances)) is not None:
                     return Answer(value=yes, usage=spent, model=self._model)
                 can = bool(chances)
-        answer = await self._structured(Question(question.role, question.instructions, question.context, _BELIEF))
+        believes = Question(question.role, question.instructions, question.context, _BELIEF)
+        answer = await self._structured(believes, meter)
         self._logprobs = can  # only now: had the question itself been refused, this would have failed as well
         why = "the first token is neither yes nor no" if can else "the endpoint gives no log probabilities"
         note = f"verdict as JSON, because {why}" + (f"; {answer.note}" if answer.note else "")
         return Answer(value=_believed(answer.value), usage=spent + answer.usage, model=self._model, note=note)
 
-    async def _structured(self, question: Question) -> Answer:
+    async def _structured(self, question: Question, meter: Meter, heard: Heard | None = None) -> Answer:
         schema, is_boxed = boxed(question.schema)
         first = _STRICT if is_strict(schema) else _SCHEMA
         refused = self._highest
         for rung in range(max(first, self._highest), len(_LADDER)):
             messages = _messages(question, schema=schema if rung >= _JSON_MODE else None)
             try:
-                answer = await self._converse(messages, schema, _form(rung, schema))
+                answer = await self._converse(messages, schema, _form(rung, schema), meter, heard)
             except openai.APIStatusError as error:
                 if rung == _TEXT:
                     raise self._explained(error) from None
@@ -180,12 +188,19 @@ class OpenAIModel:
         raise AssertionError("the last rung answers or raises")
 
     async def _converse(
-        self, messages: Messages, schema: Mapping[str, JSON], form: Mapping[str, Any], *, plain: bool = False
+        self,
+        messages: Messages,
+        schema: Mapping[str, JSON],
+        form: Mapping[str, Any],
+        meter: Meter,
+        heard: Heard | None,
+        *,
+        plain: bool = False,
     ) -> Answer:
         """Ask, and ask again with the faults, until the answer fits."""
         usage, faults = Usage(), list[str]()
         for repairs in range(1 + _REPAIRS):
-            completion = await self._complete(messages, form)
+            completion = await self._complete(messages, form, meter, heard)
             usage += _usage(completion)
             text = self._text(completion)
             value, faults = read(text, schema, plain=plain)
@@ -198,24 +213,43 @@ class OpenAIModel:
             " Set FORETHOUGHT_MODEL to a more able model."
         )
 
-    async def _complete(self, messages: Messages, options: Mapping[str, Any]) -> ChatCompletion:
+    async def _complete(
+        self, messages: Messages, options: Mapping[str, Any], meter: Meter, heard: Heard | None = None
+    ) -> ChatCompletion:
         """One request. Raises `openai.APIStatusError` only where another form of it may be accepted."""
-        self._client = self._client or self._open()
-        try:
-            create: Any = self._client.chat.completions.create
-            completion: object = await create(model=self._model, messages=messages, **{**self._limits, **options})
-        except openai.APIStatusError as error:
-            if _refuses_form(error):
-                raise
-            raise self._explained(error) from None
-        except openai.OpenAIError as error:
-            raise self._explained(error) from None
-        except ValueError as error:
-            raise self._explained(openai.OpenAIError(f"no JSON: {error}")) from None
-        # The client passes on whatever came with status 200: a web page as str, an error without choices.
-        if not isinstance(completion, ChatCompletion) or not completion.choices:
-            raise self._explained(openai.OpenAIError(f"no choices in {completion!r:.200}"))
+        async with meter.request(_tokens(messages, options)) as charge:
+            most = {"max_completion_tokens": charge.most} if charge.most and not self._lean else {}
+            request = {"model": self._model, "messages": messages, **self._limits, **most, **options}
+            try:
+                completion = await self._send(request, heard)
+            except openai.APIStatusError as error:
+                if _refuses_form(error):
+                    raise
+                raise self._explained(error) from None
+            except openai.OpenAIError as error:
+                raise self._explained(error) from None
+            except ValueError as error:
+                raise self._explained(openai.OpenAIError(f"no JSON: {error}")) from None
+            # The client passes on whatever came with status 200: a web page as str, an error without choices.
+            if not isinstance(completion, ChatCompletion) or not completion.choices:
+                raise self._explained(openai.OpenAIError(f"no choices in {completion!r:.200}"))
+            charge.settle(_usage(completion))
         return completion
+
+    async def _send(self, request: Mapping[str, Any], heard: Heard | None) -> object:
+        self._client = self._client or self._open()
+        create: Any = self._client.chat.completions.create
+        if heard is not None and self._streams:
+            try:
+                return await _streamed(create, request, heard)
+            except openai.APIStatusError as error:
+                if not _refuses_form(error):
+                    raise
+                answer: object = await create(**request)  # if this works, it was the streaming that it refused
+                self._streams = False
+                return answer
+        whole: object = await create(**request)
+        return whole
 
     def _open(self) -> openai.AsyncOpenAI:
         if not (self._api_key.isascii() and self._api_key.isprintable()):
@@ -283,6 +317,33 @@ def _messages(question: Question, *, schema: Mapping[str, JSON] | None = None, a
         system += f"\n\nAnswer in at most {question.schema['maxLength']} characters."
     user = "\n\n".join(part for part in (question.context, ask) if part) or "Begin."
     return [{"role": "system", "content": system}, {"role": "user", "content": user}]
+
+
+async def _streamed(create: Any, request: Mapping[str, Any], heard: Heard) -> ChatCompletion:
+    """One request whose answer is heard while it is said."""
+    heard(None)
+    said, refusal, last, usage = list[str](), list[str](), "", None
+    stream = await create(**request, stream=True, stream_options={"include_usage": True})
+    async for chunk in stream:
+        usage = chunk.usage or usage
+        for choice in chunk.choices[:1]:
+            if choice.delta.content:
+                said.append(choice.delta.content)
+                heard(choice.delta.content)
+            refusal += [choice.delta.refusal] if choice.delta.refusal else []
+            last = choice.finish_reason or last
+    if not last:
+        raise openai.OpenAIError("the stream ended in the middle of the answer")
+    message = {"role": "assistant", "content": "".join(said), "refusal": "".join(refusal) or None}
+    return ChatCompletion.model_validate(
+        {"id": "", "created": 0, "model": request["model"], "object": "chat.completion", "usage": usage,
+         "choices": [{"index": 0, "finish_reason": last, "logprobs": None, "message": message}]}
+    )  # fmt: skip
+
+
+def _tokens(messages: Messages, options: Mapping[str, Any]) -> int:
+    """About how many tokens a request has, rather too many: two bytes a token."""
+    return (len(json.dumps(messages).encode()) + len(json.dumps(dict(options)).encode())) // 2 + 50
 
 
 def _repair(text: str, faults: list[str], schema: Mapping[str, JSON] | None) -> Messages:

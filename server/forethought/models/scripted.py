@@ -13,11 +13,12 @@ from typing import TypeAlias, cast
 import anyio.lowlevel
 
 from forethought.models.structured import faults
-from forethought_patterns.ports import Answer, Usage
+from forethought_patterns.ports import Answer, Free, Heard, Meter, Usage
 from forethought_tools import JSON, ModelError, Question
 
 Script: TypeAlias = Mapping[str, Sequence[JSON]] | Callable[[Question], JSON]
 
+_FREE = Free()
 _PROBABILITY: Mapping[str, JSON] = {"type": "number", "minimum": 0, "maximum": 1}
 
 
@@ -27,7 +28,12 @@ class ScriptedModel:
     An entry `{"always": value}` answers that role from there on. Verdicts: role "verdict", or else 1.0.
     """
 
-    def __init__(self, answers: Script, *, name: str = "scripted", lean: bool = False) -> None:
+    def __init__(
+        self, answers: Script, *, name: str = "scripted", lean: bool = False, price: float | None = 0.0, pieces: int = 0
+    ) -> None:
+        """`price` is in dollars a token. With `pieces` it streams, so many characters at a time."""
+        self._price = price
+        self._pieces = pieces
         self.questions: list[Question] = []
         self._answers = answers
         self._given: dict[str, int] = {}
@@ -57,13 +63,24 @@ class ScriptedModel:
     def lean(self) -> bool:
         return self._lean
 
-    async def answer(self, question: Question) -> Answer:
-        return await self._say(question, str(question.role), question.schema)
+    def cost(self, usage: Usage) -> float | None:
+        return None if self._price is None else self._price * (usage.input_tokens + usage.output_tokens)
 
-    async def verdict(self, question: Question) -> Answer:
-        return await self._say(question, "verdict", _PROBABILITY)
+    async def answer(self, question: Question, *, meter: Meter = _FREE, heard: Heard | None = None) -> Answer:
+        return await self._say(question, str(question.role), question.schema, meter, heard)
 
-    async def _say(self, question: Question, role: str, schema: Mapping[str, JSON]) -> Answer:
+    async def verdict(self, question: Question, *, meter: Meter = _FREE) -> Answer:
+        return await self._say(question, "verdict", _PROBABILITY, meter, None)
+
+    async def _say(
+        self, question: Question, role: str, schema: Mapping[str, JSON], meter: Meter, heard: Heard | None
+    ) -> Answer:
+        async with meter.request(_usage(question, None).input_tokens) as charge:
+            answer = await self._said(question, role, schema, heard)
+            charge.settle(answer.usage)
+        return answer
+
+    async def _said(self, question: Question, role: str, schema: Mapping[str, JSON], heard: Heard | None) -> Answer:
         await anyio.lowlevel.checkpoint()
         self.questions.append(question)
         value = self._answers(question) if callable(self._answers) else self._next(self._answers, role)
@@ -71,6 +88,12 @@ class ScriptedModel:
             raise ModelError(
                 f"The scripted answer for {role!r} does not fit its schema: {'; '.join(found)}. Mend the script."
             )
+        if heard is not None and self._pieces:
+            heard(None)
+            text = json.dumps(value)
+            for start in range(0, len(text), self._pieces):
+                heard(text[start : start + self._pieces])
+                await anyio.lowlevel.checkpoint()
         return Answer(value=value, usage=_usage(question, value), model=self._name)
 
     def _next(self, answers: Mapping[str, Sequence[JSON]], role: str) -> JSON:

@@ -10,40 +10,42 @@ __all__ = ["attach"]
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import anyio
-from mcp.server.elicitation import render_elicitation_schema
 from mcp.server.mcpserver import Context
 from mcp.shared.exceptions import MCPError
-from mcp.types import ElicitRequest, ElicitRequestFormParams, ElicitResult, InputRequiredResult
+from mcp.types import (
+    ElicitRequest,
+    ElicitRequestFormParams,
+    ElicitRequestURLParams,
+    ElicitResult,
+    InputRequest,
+    InputRequiredResult,
+)
 from mcp_types.version import is_version_at_least
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel
 
 from forethought.app import App
+from forethought.recorder import gate_of
 from forethought.rows import MessageRow, RunRow
 from forethought.runs import OPEN
 from forethought.store import StaleError
+from forethought.surface.forms import about, form, read_form
 from forethought.surface.views import View, run_view
-from forethought_patterns import Decision, Gate
-from forethought_tools import Risk
+from forethought_patterns.gates import visible
+from forethought_tools import JSON, AnswerError
 
 logger = logging.getLogger(__name__)
 
+_OPEN = (
+    "A person must decide. Open this page on this machine; `forethought decide --code` in a terminal shows its code."
+)
 _ROUNDS = 8  # clients give up after ten
 _LONG_PATIENCE = 600.0  # seconds for an answer where heartbeats keep the call open
 _GATHER = 0.3  # seconds for more requests to open, so that they go out together
 _SETTLE = 0.02  # seconds in which changes count as one
 _REPORT = 0.25  # seconds between progress notices at the least: counting steps takes time where there are many
-
-
-class Approval(BaseModel):
-    """The form that a person fills in."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    decision: Literal["approve", "reject"] = Field(description="approve: make this very call, once. reject: do not.")
-    reason: str = Field(default="", description="Why (optional; the planner sees it)", max_length=1000)
 
 
 class _Round(BaseModel):
@@ -74,8 +76,10 @@ class _Attached:
         self._progress = 0.0
         self._report_due = 0.0
         self._left: set[str] = set()  # gates that were shown in this call and not decided
+        self._faults: dict[str, str] = {}  # what was wrong with edits, by gate: those are asked about again
         self._round = 0
         self._can_ask = _can_ask(ctx)
+        self._by_url = not self._can_ask and _can_open(ctx)
         self._modern = is_version_at_least(ctx.protocol_version or "", "2026-07-28")
         self._wants_progress = bool(ctx.request_context.meta and "progress_token" in ctx.request_context.meta)
 
@@ -96,13 +100,15 @@ class _Attached:
                 await self._gather()
                 if not self._runs.store.open_ids(run.id):
                     continue  # answered meanwhile, elsewhere
-                gates = self._askable()
-                if not gates or not self._can_ask or self._round >= _ROUNDS:
+                # The calling agent's own work comes first: a person may take an hour, and must hold up nobody.
+                gates = [] if self._runs.store.open_ids(run.id, "order") else self._askable()
+                if gates and self._round < _ROUNDS:
+                    if self._modern:
+                        return await self._questions(gates)
+                    await self._ask_now(gates)
+                    continue
+                if not (self._by_url and self._left & self._runs.store.open_ids(run.id)):
                     return self._view(self._runs.store.run(run.id))
-                if self._modern:
-                    return self._questions(gates)
-                await self._ask_now(gates)
-                continue
             left = silent_since + self._app.settings.silence - anyio.current_time()
             if self._wants_progress:
                 left = self._app.settings.heartbeat
@@ -119,9 +125,11 @@ class _Attached:
             await anyio.sleep(_SETTLE)
 
     def _askable(self) -> list[MessageRow]:
-        """Open gates that were not shown in this call and that a form can show in full."""
-        gates = self._runs.store.open_messages(self._run_id, "gate")
-        return [message for message in gates if message.id not in self._left and gate_of(message).fits_a_form]
+        """Open gates that were not shown in this call and that a form can show in full; a page can show them all."""
+        gates = [gate for gate in self._runs.store.open_messages(self._run_id, "gate") if gate.id not in self._left]
+        if self._by_url:
+            return gates if not self._left else []  # one page for all of them, opened once
+        return [message for message in gates if gate_of(message).fits_a_form] if self._can_ask else []
 
     def _view(self, run: RunRow) -> View:
         return run_view(self._runs, run)
@@ -133,19 +141,25 @@ class _Attached:
         total = sum(counts.values())
         done = total - sum(counts.get(state, 0) for state in ("pending", "running", "waiting"))
         self._progress = max(float(done), self._progress + 0.001)
-        message = f"{done} of {total} steps done" if total else "making the plan"
+        message = f"{done} of {total} steps done" if run.revision else "making the plan"
         await self._ctx.report_progress(self._progress, float(total) or None, message)
 
     # Until 2025-11-25: ask in the middle of the call
 
     async def _ask_now(self, gates: Sequence[MessageRow]) -> None:
         self._round += 1
+        self._left.update(gate.id for gate in gates)
+        if self._by_url:
+            try:
+                await self._ctx.elicit_url(_OPEN, await self._app.desk.url(), gates[0].id)
+            except MCPError as error:
+                logger.info("the client could not open the page: %s", error)
+            return
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._heartbeat)
             async with anyio.create_task_group() as asking:
                 scopes = {gate.id: anyio.CancelScope() for gate in gates}
                 for gate in gates:
-                    self._left.add(gate.id)
                     asking.start_soon(self._ask_one, gate, scopes[gate.id])
                 tasks.start_soon(self._withdraw, scopes)
             tasks.cancel_scope.cancel()
@@ -167,7 +181,7 @@ class _Attached:
             try:
                 answer = await self._ctx.session.elicit_form(
                     message=self._text(gate),
-                    requested_schema=render_elicitation_schema(Approval),
+                    requested_schema=form(gate_of(gate)),
                     related_request_id=self._ctx.request_context.request_id,
                 )
             except MCPError as error:
@@ -182,20 +196,21 @@ class _Attached:
 
     # From 2026-07-28 on: return the questions, be called again with the answers
 
-    def _questions(self, gates: Sequence[MessageRow]) -> InputRequiredResult:
-        schema = render_elicitation_schema(Approval)
+    async def _questions(self, gates: Sequence[MessageRow]) -> InputRequiredResult:
         state = _Round(
             run=self._run_id, asked=[gate.id for gate in gates], round=self._round + 1, progress=self._progress
         )
-        return InputRequiredResult(
-            input_requests={
+        if self._by_url:
+            opened = ElicitRequestURLParams(message=_OPEN, url=await self._app.desk.url())
+            asked: dict[str, InputRequest] = {gates[0].id: ElicitRequest(params=opened)}
+        else:
+            asked = {
                 gate.id: ElicitRequest(
-                    params=ElicitRequestFormParams(message=self._text(gate), requested_schema=schema)
+                    params=ElicitRequestFormParams(message=self._text(gate), requested_schema=form(gate_of(gate)))
                 )
                 for gate in gates
-            },
-            request_state=state.model_dump_json(),
-        )
+            }
+        return InputRequiredResult(input_requests=asked, request_state=state.model_dump_json())
 
     async def _take_answers(self, state: _Round) -> None:
         """Only what this very call was sealed to ask counts; anything else changes nothing."""
@@ -211,42 +226,48 @@ class _Attached:
 
     # Both
 
-    async def _decide(self, gate: MessageRow, answer: ElicitResult) -> None:
+    async def _decide(self, message: MessageRow, answer: ElicitResult) -> None:
         """Approval takes an accepted form that says so. A dismissed or malformed one leaves the gate open."""
-        if answer.action != "accept":
-            return
+        if answer.action != "accept" or self._by_url:
+            return  # having opened the page decides nothing
+        content = cast("Mapping[str, JSON]", answer.content or {})
         try:
-            approval = Approval.model_validate(answer.content)
-        except ValidationError:
-            logger.info("gate %s: the answer is malformed, the gate stays open", gate.id)
-            return
-        approved = approval.decision == "approve"
-        decision = Decision(approved, approval.reason, by=_client(self._ctx), channel="elicitation")
-        try:
-            await self._runs.decide(gate, decision)
+            decision = read_form(gate_of(message), content, by=_client(self._ctx), channel="elicitation")
+            await self._runs.decide(message, decision)
+        except AnswerError as error:
+            logger.info("gate %s stays open: %s", message.id, error)
+            if content.get("decision") == "edit":
+                self._faults[message.id] = str(error)
+                self._left.discard(message.id)
         except StaleError:
-            logger.info("gate %s was decided before", gate.id)
+            logger.info("gate %s was decided before", message.id)
 
     def _text(self, message: MessageRow) -> str:
-        run = self._runs.store.run(message.run)
-        return gate_text(message, run, self._runs.store.plan(run.plan).goal)
+        text = gate_text(message, self._runs.store.run(message.run))
+        return f"{visible_lines(self._faults[message.id])}\n\n{text}" if message.id in self._faults else text
 
 
-def gate_of(message: MessageRow) -> Gate:
-    """The gate that a message holds."""
-    body: dict[str, Any] = {**message.body, "risk": Risk[str(message.body["risk"]).upper()]}
-    return Gate(**body)
+def gate_text(message: MessageRow, run: RunRow) -> str:
+    """What a person reads before deciding, whatever the channel."""
+    return gate_of(message).text(about(run))
 
 
-def gate_text(message: MessageRow, run: RunRow, goal: str) -> str:
-    """What a person reads before deciding, whatever the channel: everything."""
-    return gate_of(message).text(goal, cast("list[str]", run.options.get("folders", [])))
+def visible_lines(text: str) -> str:
+    return "\n".join(map(visible, text.splitlines()))
 
 
 def _can_ask(ctx: Context[App]) -> bool:
     """Whether this client has said that it can put a form before a person."""
     capability = ctx.client_capabilities.elicitation if ctx.client_capabilities else None
     if capability is None or (capability.form is None and capability.url is not None):
+        return False
+    return is_version_at_least(ctx.protocol_version or "", "2026-07-28") or ctx.session.can_send_request
+
+
+def _can_open(ctx: Context[App]) -> bool:
+    """Whether this client can have a person open an address."""
+    capability = ctx.client_capabilities.elicitation if ctx.client_capabilities else None
+    if capability is None or capability.url is None:
         return False
     return is_version_at_least(ctx.protocol_version or "", "2026-07-28") or ctx.session.can_send_request
 

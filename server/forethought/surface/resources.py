@@ -24,7 +24,6 @@ from mcp.types import (
 )
 
 from forethought.app import App
-from forethought.rows import RunRow
 from forethought.surface.views import View, graph, plan_view, run_view
 from forethought_tools import NotFoundError
 
@@ -91,12 +90,12 @@ class Notices:
 
     def __init__(self, bus: InMemorySubscriptionBus) -> None:
         self._bus = bus
-        self._changed: dict[str, RunRow] = {}
+        self._changed: dict[str, set[str]] = {}
         self._wake = anyio.Event()
         self._subscribers: dict[str, set[ServerSession]] = {}
 
-    def changed(self, run: RunRow) -> None:
-        self._changed[run.id] = run
+    def changed(self, plan_id: str, run_id: str | None) -> None:
+        self._changed.setdefault(plan_id, set()).update({run_id} if run_id else ())
         self._wake.set()
 
     async def send(self) -> None:
@@ -107,11 +106,15 @@ class Notices:
             await anyio.sleep(_SETTLE)
             self._wake = anyio.Event()
             changed, self._changed = self._changed, {}
-            for run in changed.values():
-                for uri in (f"run://{run.id}", f"run://{run.id}/journal", f"plan://{run.plan}/graph"):
+            for plan_id, runs in changed.items():
+                for uri in (f"plan://{plan_id}", f"plan://{plan_id}/graph"):
                     await self._updated(uri)
-            if set(changed) - known:
-                known = set(changed)
+                for run_id in runs:
+                    await self._updated(f"run://{run_id}")
+                    await self._updated(f"run://{run_id}/journal")
+            told = set(changed).union(*changed.values())
+            if told - known:
+                known = told
                 await self._bus.publish(ResourcesListChanged())
                 await self._updated(INDEX)
 

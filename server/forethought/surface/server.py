@@ -19,8 +19,6 @@ from forethought.settings import Settings
 from forethought.surface.resources import Notices, add_resources
 from forethought.surface.tools import tools
 
-_DECISION_TIME = 3600.0  # seconds a person may take within one round of questions
-
 INSTRUCTIONS = (
     "Plans and does work of several steps: create_plan, show it to the user, execute_plan, then follow `next` in each"
     " result. Risky steps wait for a person; no tool can approve them. If a result lists orders in waiting_on, do them"
@@ -56,7 +54,7 @@ def build_server(settings: Settings) -> MCPServer[App]:
         lifespan=lifespan,
         subscriptions=bus,
         log_level="WARNING",
-        request_state_security=RequestStateSecurity(keys=[_state_key(settings.home)], ttl=_DECISION_TIME),
+        request_state_security=RequestStateSecurity(keys=[_state_key(settings.home)], ttl=settings.decision_seconds),
     )
     add_resources(server, live)
     notices.serve_subscriptions(server)

@@ -16,20 +16,20 @@ from mcp.types import CallToolResult, InputRequiredResult, ResourceLink, TextCon
 
 from forethought.app import App
 from forethought.runs import OPEN
-from forethought.store import StaleError
+from forethought.store import StaleError, Store
 from forethought.surface.attach import attach, continued
-from forethought.surface.views import PAGE, View, graph, plan_view, run_view, text_of
-from forethought_tools import JSON, ForethoughtError, schema_faults
+from forethought.surface.views import PAGE, View, diff_view, graph, models_view, plan_view, run_view, text_of
+from forethought.terms import REPLANS
+from forethought_patterns.budget import MEASURES
+from forethought_patterns.drafts import CHECK
+from forethought_tools import JSON, Fault, ForethoughtError, PlanError, schema_faults
 
 Handler = Callable[..., Awaitable[View | InputRequiredResult]]
 
 _RESULT: dict[str, Any] = {
     "type": "object",
     "properties": {
-        "plan_id": {"type": "string"},
-        "run_id": {"type": "string"},
         "status": {"type": "string"},
-        "waiting_on": {"type": "array"},
         "next": {"type": "string"},
     },
     "required": ["status", "next"],
@@ -43,6 +43,8 @@ _STEP: dict[str, Any] = {
         "arguments": {"type": "object"},
         "depends_on": {"type": "array", "items": {"type": "integer"}},
         "expected_output": {"type": "string"},
+        "check": CHECK,
+        "confidence": {"type": "number", "minimum": 0, "maximum": 1},
     },
 }
 
@@ -68,17 +70,19 @@ class _Strict(Tool):
                 view = await self.fn(context, **given)
         except ForethoughtError as error:
             return _failed(str(error))
-        return view if isinstance(view, InputRequiredResult) else _result(view)
+        return view if isinstance(view, InputRequiredResult) else _result(view, _app(context).runs.store)
 
 
 def tools() -> list[Tool]:
     """All tools, in the order in which clients see them."""
     plan_id = {"type": "string"}
+    goal = {"type": "string", "maxLength": 20_000}
+    risk = {"type": "string", "enum": ["low", "medium", "high"]}
     return [
         _tool(
             create_plan, "Create plan", read_only=False, destructive=False, idempotent=False, open_world=False,
             properties={
-                "goal": {"type": "string", "minLength": 1, "maxLength": 20_000},
+                "goal": {**goal, "minLength": 1},
                 "context": {"type": "string", "maxLength": 100_000, "description": "Facts and wishes for the planner."},
                 "steps": {
                     "type": "array", "items": _STEP,
@@ -92,17 +96,30 @@ def tools() -> list[Tool]:
             execute_plan, "Execute plan", read_only=False, destructive=True, idempotent=False, open_world=True,
             properties={
                 "plan_id": plan_id,
-                "max_parallel": {"type": "integer", "minimum": 1, "maximum": 64},
+                "goal": goal,
+                "context": {"type": "string", "maxLength": 100_000},
                 "again": {"type": "boolean", "description": "Start anew though the plan has run already."},
+                "replan": {"type": "string", "enum": list(REPLANS)},
+                "max_replans": {"type": "integer", "minimum": 0, "maximum": 20},
+                "max_parallel": {"type": "integer", "minimum": 1, "maximum": 64},
+                "approve_plan": {"type": "boolean", "description": "A person approves the whole plan first."},
+                "ask_from": {**risk, "description": "Risk from which a person is asked."},
+                "ask_below": {"type": "number", "minimum": 0, "maximum": 1,
+                              "description": "Confidence below which a person is asked."},
+                "risks": {"type": "object", "additionalProperties": risk,
+                          "description": "Raise risks, by pattern of tool name."},
+                "budget": {"type": "object", "additionalProperties": {"type": "number"},
+                           "description": f"Limits: {', '.join(MEASURES)}."},
             },
-            required=["plan_id"],
+            required=[],
         ),
         _tool(
             get_plan, "Get plan", read_only=True, destructive=False, idempotent=True, open_world=False,
             properties={
                 "plan_id": {**plan_id, "description": "Leave out to list recent plans."},
-                "view": {"type": "string", "enum": ["brief", "full", "graph", "list"]},
+                "view": {"type": "string", "enum": ["brief", "full", "graph", "list", "diff"]},
                 "page": {"type": "integer", "minimum": 1},
+                "revision": {"type": "integer", "minimum": 1},
             },
             required=[],
         ),
@@ -137,41 +154,47 @@ async def create_plan(
     if steps is not None:
         plan_id = await app.runs.save_plan(goal, context, steps)
         return plan_view(app.runs, app.runs.store.plan(plan_id))
-    files, new_files = app.named_files(goal)
-    run = await app.runs.start_planning(goal, context, files=files, new_files=new_files)
+    run = await app.runs.start_planning(goal, context)
     return await attach(ctx, app, run.id)
 
 
 async def execute_plan(
-    ctx: Context[App], plan_id: str, max_parallel: int | None = None, again: bool = False
+    ctx: Context[App], plan_id: str = "", goal: str = "", context: str = "", again: bool = False, **wishes: Any
 ) -> View | InputRequiredResult:
-    """Run a plan, or go on watching its run. Risky steps wait until a person approves them; you cannot. Returns when the run ends, needs someone, or after about 20 s without news: follow `next`."""  # noqa: E501
+    """Run a plan, or go on watching its run; with a goal instead: plan and run at once. Risky steps wait until a person approves them; you cannot. What fails is tried again or planned anew. Returns when the run ends, needs someone, or after about 20 s without news: follow `next`."""  # noqa: E501
     app = _app(ctx)
+    if bool(plan_id) == bool(goal):
+        raise PlanError([Fault("execute_plan", "it takes a plan_id or a goal", "Give one of them")])
+    terms = app.runs.terms.tightened(**wishes)
+    if goal:
+        return await attach(ctx, app, (await app.runs.start_goal(goal, context, terms)).id)
     latest = app.runs.store.runs(plan=plan_id, limit=1)
     if latest and latest[0].kind == "planning" and latest[0].state != "succeeded":
         return await attach(ctx, app, latest[0].id)
     done = not latest or latest[0].kind == "planning" or latest[0].state not in OPEN
     if done and (again or not latest or latest[0].kind == "planning"):
-        run = await app.runs.start(plan_id, max_parallel=max_parallel)
-        return await attach(ctx, app, run.id)
+        return await attach(ctx, app, (await app.runs.start(plan_id, terms)).id)
     return await attach(ctx, app, latest[0].id)
 
 
 async def get_plan(
     ctx: Context[App],
     plan_id: str = "",
-    view: Literal["brief", "full", "graph", "list"] = "brief",
+    view: Literal["brief", "full", "graph", "list", "diff"] = "brief",
     page: int = 1,
+    revision: int | None = None,
 ) -> View:
-    """Look at a plan and its latest run: brief (where it stands), list (a line per step), full (arguments and results), graph (Mermaid). list and full come in pages of 50 steps."""  # noqa: E501
+    """Look at a plan and its latest run: brief (where it stands), list (a line per step), full (arguments and results), graph (Mermaid), diff (what the latest revision, or the one you name, changed). list and full come in pages of 50 steps."""  # noqa: E501
     runs = _app(ctx).runs
     if not plan_id:
         return _recent(_app(ctx))
     latest = runs.store.runs(plan=plan_id, limit=1)
-    if latest and latest[0].kind == "planning" and latest[0].state != "succeeded":
+    if latest and not latest[0].revision and latest[0].state != "succeeded":
         return run_view(runs, latest[0])
-    row = runs.store.plan(plan_id)
-    run = latest[0] if latest and latest[0].kind == "plan" else None
+    row = runs.store.plan(plan_id, revision)
+    if view == "diff":
+        return diff_view(runs, row)
+    run = latest[0] if latest and latest[0].kind == "plan" and revision in (None, latest[0].revision) else None
     if view == "graph":
         return {
             "plan_id": plan_id,
@@ -180,6 +203,8 @@ async def get_plan(
             "next": f'get_plan(plan_id="{plan_id}")',
         }
     shown = run_view(runs, run, steps=view, page=page) if run else plan_view(runs, row, steps=view, page=page)
+    if view == "full":
+        shown["models"] = models_view(_app(ctx).models)
     if view != "brief" and len(runs.plan(plan_id, row.revision).steps) > page * PAGE:
         shown["next"] = f'get_plan(plan_id="{plan_id}", view="{view}", page={page + 1})'
     return shown
@@ -245,7 +270,6 @@ def _tool(
         is_async=True,
         context_kwarg="ctx",
         annotations=ToolAnnotations(
-            title=title,
             read_only_hint=read_only,
             destructive_hint=destructive,
             idempotent_hint=idempotent,
@@ -254,9 +278,9 @@ def _tool(
     )
 
 
-def _result(view: View) -> CallToolResult:
+def _result(view: View, store: Store) -> CallToolResult:
     content: list[Any] = [TextContent(type="text", text=text_of(view))]
-    if "plan_id" in view:
+    if "plan_id" in view and store.plans(limit=1, prefix=str(view["plan_id"])):
         uri = f"plan://{view['plan_id']}"
         content.append(ResourceLink(type="resource_link", uri=uri, name=str(view["plan_id"])))
     return CallToolResult(content=content, structured_content=cast("dict[str, Any]", view))

@@ -1,16 +1,18 @@
 """What clients are shown of plans and runs: structured, and the same facts as short text."""
 
-__all__ = ["PAGE", "View", "graph", "inline", "plan_view", "run_view", "text_of"]
+__all__ = ["PAGE", "View", "diff_view", "graph", "inline", "models_view", "plan_view", "run_view", "text_of"]
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
+from forethought.models import Models
 from forethought.rows import MessageRow, PlanRow, RunRow, StepRow
 from forethought.runs import OPEN, Records
 from forethought_patterns import Plan, Step, advice
+from forethought_patterns.budget import SOFT
 from forethought_patterns.gates import visible
-from forethought_tools import JSON, Registry, Risk
+from forethought_tools import JSON, Registry, Risk, Role
 
 View: TypeAlias = dict[str, JSON]
 
@@ -49,15 +51,20 @@ def run_view(runs: Records, run: RunRow, *, steps: str = "brief", page: int | No
     status = "waiting" if waiting and run.state == "running" else run.state
     rows = runs.store.steps(run.id) if steps != "brief" or run.state not in OPEN else []
     view: View = {"plan_id": run.plan, "run_id": run.id, "status": status, "progress": _progress(runs, run, waiting)}
-    plan = runs.plan(run.plan, cast("int", run.options["revision"])) if run.kind == "plan" else None
+    plan = runs.plan(run.plan, run.revision) if run.revision else None
     if plan and steps != "brief":
         view["steps"] = _steps(plan, runs.tools, steps, page, {row.id: row for row in rows})
     if run.error:
         view["error"] = run.error[:2000]
+    if warnings := _nearly_spent(run):
+        view["warnings"] = warnings
     if waiting:
         view["waiting_on"] = _waiting_on(run, waiting)
     if plan and run.state not in OPEN:
-        view["answer"] = _answer(plan, rows)
+        results = _results(plan, rows)
+        view |= {"answer": run.answer, "results": results} if run.answer else {"answer": results}
+    if plan and plan.revision > 1:
+        view["revision"] = plan.revision
     view |= usage
     view["next"] = _next(run, waiting, steps)
     return view
@@ -115,7 +122,7 @@ def _line(step: Step, tools: Registry, row: StepRow | None = None) -> str:
 
 def _whole(step: Step, tools: Registry, row: StepRow | None) -> View:
     view: View = {
-        **step.model_dump(mode="json"),
+        **step.model_dump(mode="json", by_alias=True, exclude_none=True),
         "depends_on": list(step.needs),
         "risk": str(tools.risk(step.tool)),
     }
@@ -132,13 +139,57 @@ def _usage(runs: Records, run: RunRow) -> View:
     """What the run has spent, with the making of its plan."""
     planning = [row for row in runs.store.runs(plan=run.plan, limit=100) if row.kind == "planning" and row.id != run.id]
     spent = [run, *planning]
-    calls = sum(row.calls for row in spent)
-    tokens = f"{sum(row.input_tokens for row in spent)} tokens in, {sum(row.output_tokens for row in spent)} out"
-    return {"usage": f"model calls: {calls}, {tokens}"} if calls else {}
+    calls = sum(row.model_calls for row in spent)
+    told = [f"{sum(row.input_tokens for row in spent)} tokens in, {sum(row.output_tokens for row in spent)} out"]
+    if dollars := sum(row.dollars for row in spent):
+        told.append(f"{dollars:.2g} dollars")
+    if unpriced := sum(row.unpriced for row in spent):
+        told.append(f"{unpriced} calls of unknown price")
+    return {"usage": f"model calls: {calls}, {', '.join(told)}"} if calls else {}
+
+
+def _nearly_spent(run: RunRow) -> list[JSON]:
+    spent = {
+        "dollars": run.dollars, "tokens": run.input_tokens + run.output_tokens, "model_calls": run.model_calls,
+        "tool_calls": run.tool_calls, "seconds": run.seconds,
+    }  # fmt: skip
+    return [
+        f"{spent[measure]:.4g} of {limit:g} {measure.replace('_', ' ')} are spent"
+        for measure, limit in run.budget.items()
+        if spent[measure] >= SOFT * limit
+    ]
+
+
+def models_view(models: Models) -> View:
+    """Which model plays which role."""
+    played = {role: models.for_role(role) for role in Role}
+    return {str(role): model.name if model else "the calling agent" for role, model in played.items()}
+
+
+def diff_view(runs: Records, row: PlanRow) -> View:
+    """What a revision of a plan has changed: steps that came, went, or are different."""
+    view: View = {"plan_id": row.id, "status": "ok", "revision": row.revision}
+    new = runs.plan(row.id, row.revision)
+    old: Mapping[int, Step] = runs.plan(row.id, row.revision - 1).by_id if row.revision > 1 else {}
+    gone: list[JSON] = [f"- {_line(step, runs.tools)}" for step in old.values() if step.id not in new.by_id]
+    changed: list[JSON] = [
+        f"{'~' if step.id in old else '+'} {_line(step, runs.tools)} {_cut(json.dumps(step.arguments))}"
+        for step in new.steps
+        if step != old.get(step.id)
+    ]
+    why = row.body.get("why")
+    return {
+        **view,
+        **({"why": _cut(str(why))} if why else {}),
+        "diff": gone + changed,
+        "next": f'get_plan(plan_id="{row.id}", view="diff", revision={row.revision - 1})'
+        if row.revision > 2
+        else f'get_plan(plan_id="{row.id}")',
+    }
 
 
 def _progress(runs: Records, run: RunRow, waiting: Sequence[MessageRow]) -> str:
-    if run.kind == "planning":
+    if not run.revision:
         drafts = [message.key for message in waiting if message.key.startswith("plan/")]
         faulty = drafts and drafts[0] != "plan/0"
         return "the plan was refused: its faults are at the end of the new order" if faulty else "making the plan"
@@ -163,17 +214,15 @@ def _waiting_on(run: RunRow, messages: Sequence[MessageRow]) -> list[JSON]:
 
 
 def _gate(run: RunRow, message: MessageRow) -> View:
-    return {
-        "gate": message.id,
-        "step": message.step,
-        "tool": message.body["tool"],
-        "arguments": _cut(visible(json.dumps(message.body["arguments"], ensure_ascii=False))),
-        "risk": message.body["risk"],
-        "for_a_person": f"forethought decide {run.id}",
-    }
+    body = message.body
+    view: View = {"gate": message.id, "kind": body["kind"], "for_a_person": f"forethought decide {run.id}"}
+    if body["kind"] != "call":
+        return {**view, "what": body["subject"]}
+    arguments = _cut(visible(json.dumps(body["details"], ensure_ascii=False)))
+    return {**view, "step": message.step, "tool": body["tool"], "arguments": arguments, "risk": body["risk"]}
 
 
-def _answer(plan: Plan, rows: Sequence[StepRow]) -> View:
+def _results(plan: Plan, rows: Sequence[StepRow]) -> View:
     """What the last steps brought: what the plan is for."""
     by_id = {row.id: row for row in rows}
     return {

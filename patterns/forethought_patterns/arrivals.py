@@ -1,0 +1,65 @@
+"""Steps of a draft while it is still being written: each may start the moment its last character is there.
+
+Only steps that merely read start early. Whatever writes, or waits for a person, waits for the whole plan.
+"""
+
+__all__ = ["Arrivals"]
+
+from typing import Any
+
+import ijson  # type: ignore[import-untyped]  # it has no types
+
+from forethought_patterns.compiler import Add
+from forethought_patterns.drafts import wire_steps
+from forethought_patterns.gates import Policy, call_gate
+from forethought_patterns.plan import Step
+from forethought_patterns.ports import Form
+from forethought_patterns.validate import read_step
+from forethought_tools import JSON, PlanError, Registry, Risk
+
+
+class Arrivals:
+    """Hears a draft in pieces of any size, and offers its steps to the scheduler, each once."""
+
+    def __init__(self, tools: Registry, policy: Policy, form: Form, add: Add) -> None:
+        self._offered: set[int] = set()
+        self._tools = tools
+        self._policy = policy
+        self._form: Form = form
+        self._add = add
+        self._parser: Any = None
+        self._whole: Any = ijson.sendable_list()
+        self._steps: list[JSON] = []
+
+    def heard(self, text: str | None) -> None:
+        """Take the next piece of the draft's text; `None` begins a new draft."""
+        if text is None:
+            self._begin()
+        elif self._parser is not None and text:  # to the parser nothing means the end
+            try:
+                self._parser.send(text.encode())
+            except (ijson.JSONError, StopIteration):
+                self._parser = None  # no JSON from here on: whoever reads the whole draft says so
+            self._take()
+
+    def _begin(self) -> None:
+        self._whole = ijson.sendable_list()
+        self._parser = ijson.items_coro(self._whole, "steps.item", use_float=True)
+        self._steps = []
+
+    def _take(self) -> None:
+        complete, self._whole[:] = list(self._whole), []
+        for raw in complete:
+            self._steps.append(raw)
+            try:
+                step = read_step(wire_steps({"steps": self._steps}, self._tools, self._form)[-1], self._tools)
+            except PlanError:
+                continue  # told with the faults of the whole plan
+            if step.id not in self._offered and self._may_start(step):
+                self._offered.add(step.id)
+                self._add(step)
+
+    def _may_start(self, step: Step) -> bool:
+        asks = call_gate(step, step.arguments, self._tools, self._policy)
+        reads = self._policy.risk(step.tool, self._tools) == Risk.LOW
+        return reads and asks is None and not (step.check and step.check.command)

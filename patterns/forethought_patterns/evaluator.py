@@ -1,0 +1,65 @@
+"""Whether a step's result is what was expected: by the step's own check where it names one, else by a model."""
+
+__all__ = ["evaluate"]
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+
+from forethought_patterns.checks import unmet
+from forethought_patterns.drafts import closed_object
+from forethought_patterns.plan import Step
+from forethought_patterns.ports import Journal
+from forethought_patterns.roles import EVALUATOR, MATERIAL, MEETS
+from forethought_tools import JSON, Question, Role, ToolError
+
+_RESULT = 12_000  # characters of a result that an evaluator is shown
+_VERDICT = closed_object(
+    {
+        "success": {"type": "boolean"},
+        "issues": {"type": "array", "items": {"type": "string"}},
+        "suggestion": {"type": "string"},
+    }
+)
+
+
+async def evaluate(
+    step: Step,
+    arguments: Mapping[str, JSON],
+    value: JSON,
+    journal: Journal,
+    *,
+    key: str,
+    command: Callable[[str], Awaitable[JSON]],
+) -> str:
+    """What is wrong with a result, or nothing. `command` runs the command of a check, through its gate."""
+    if step.check is not None:
+        problems = unmet(step.check, value)
+        if not problems and step.check.command is not None:
+            try:
+                await command(step.check.command)
+            except ToolError as error:
+                problems = [f"the check {step.check.command!r} has not passed. {error}"]
+        return "; ".join(problems)
+    if not step.expected_output.strip():
+        return ""
+    context = _context(step, arguments, value)
+    if journal.form(Role.EVALUATOR) == "lean":
+        sure = await journal.judge(key, Question(Role.EVALUATOR, MEETS, context, {"type": "boolean"}), step=step.id)
+        return "" if sure is None or sure >= 0.5 else f"the evaluator is only {sure:.0%} sure that it is as expected"
+    verdict = await journal.ask(key, Question(Role.EVALUATOR, EVALUATOR, context, _VERDICT), step=step.id)
+    if not isinstance(verdict, Mapping) or verdict["success"]:
+        return ""
+    issues = verdict["issues"]
+    told = "; ".join(map(str, issues)) if isinstance(issues, list) and issues else "it is not what was expected"
+    return f"{told}. {verdict['suggestion']}".strip()
+
+
+def _context(step: Step, arguments: Mapping[str, JSON], value: JSON) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if len(text) > _RESULT:
+        text = f"{text[:_RESULT]}\n[cut: {len(text) - _RESULT} more characters]"
+    call = f"{step.tool} {json.dumps(arguments, ensure_ascii=False)[:2000]}"
+    return (
+        f"{MATERIAL}\n<result>\n{text}\n</result>\n\nStep: {step.description or step.tool}\nCall: {call}\n"
+        f"Expected: {step.expected_output}"
+    )

@@ -1,0 +1,86 @@
+"""The executor fills the arguments that a planner could not know, and mends those of a call that went wrong."""
+
+__all__ = ["Call", "arguments_for"]
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from forethought_patterns.drafts import closed_object, lean_arguments
+from forethought_patterns.plan import Step
+from forethought_patterns.ports import Form, Journal, Tried
+from forethought_patterns.references import fill, find, unknown
+from forethought_patterns.roles import EXECUTOR, MATERIAL
+from forethought_tools import JSON, Question, Registry, Role, ToolError
+
+_RESULT = 6000  # characters of each result that an executor is shown
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The arguments of one call, and how sure the executor is of them, if it was asked."""
+
+    arguments: Mapping[str, JSON]
+    confidence: float | None = None
+
+
+async def arguments_for(
+    step: Step, results: Mapping[int, JSON], goal: str, tools: Registry, journal: Journal, tried: Tried
+) -> Call:
+    """The arguments of a step's next call; the executor is asked where some are unknown, or the last call went wrong.
+
+    Raises:
+        ToolError: they cannot be filled.
+    """
+    asked = bool(tried.feedback or unknown(step.arguments))
+    answer: Mapping[str, JSON] = {}
+    if asked:
+        form = journal.form(Role.EXECUTOR)
+        question = _question(step, results, goal, tools, tried, form)
+        said = await journal.ask(f"step/{step.id}/arguments/{tried.round}", question, step=step.id)
+        answer = said if isinstance(said, Mapping) else {}
+    given = _given(answer, step, tried) if asked else step.arguments
+    if strangers := {reference.step for reference in find(given)} - results.keys():
+        raise ToolError(
+            f"The arguments refer to step {min(strangers)}, which step {step.id} does not depend on."
+            f" It can refer to: {', '.join(map(str, results)) or 'none'}."
+        )
+    filled = fill(given, results)
+    confidence = answer.get("confidence")
+    assert isinstance(filled, Mapping)  # noqa: S101 - filling keeps the shape
+    return Call(filled, float(confidence) if isinstance(confidence, int | float) else None)
+
+
+def _given(answer: Mapping[str, JSON], step: Step, tried: Tried) -> Mapping[str, JSON]:
+    said = answer.get("arguments")
+    if not isinstance(said, Mapping):
+        raise ToolError("The executor gave no arguments.")
+    if tried.feedback:
+        return said
+    blank = unknown(step.arguments)
+    return {**step.arguments, **{name: value for name, value in said.items() if name in blank}}
+
+
+def _question(
+    step: Step, results: Mapping[int, JSON], goal: str, tools: Registry, tried: Tried, form: Form
+) -> Question:
+    tool = tools.known(step.tool)
+    shown = "\n".join(f"<result step={number}>\n{_cut(value)}\n</result>" for number, value in results.items())
+    parts = [
+        f"Tool: {tool.name}: {tool.description}\nArguments: {json.dumps(tool.parameters)}",
+        f"{MATERIAL}\n{shown}" if results else "",
+        f"Goal: {goal}",
+        f"Step {step.id}: {step.description or tool.name}",
+        f"Expected: {step.expected_output}" if step.expected_output else "",
+        f"Planned arguments: {json.dumps(step.arguments, ensure_ascii=False)}",
+        f"What went wrong so far: {tried.feedback}" if tried.feedback else "",
+    ]
+    arguments = lean_arguments(tool) if form == "lean" else tool.parameters
+    sure: JSON = {"type": "number", "minimum": 0, "maximum": 1}
+    schema = closed_object({"arguments": arguments, **({} if form == "lean" else {"confidence": sure})})
+    return Question(Role.EXECUTOR, EXECUTOR, "\n\n".join(part for part in parts if part), schema)
+
+
+def _cut(value: JSON) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _RESULT else f"{text[:_RESULT]}\n[cut: {len(text) - _RESULT} more characters]"

@@ -1,0 +1,52 @@
+"""The joiner writes the answer from the results, or says what is missing: a verdict with a field for it, never prose
+that is searched for a word. After LLMCompiler (Kim et al., arXiv 2312.04511, section 3.4, dynamic replanning).
+"""
+
+__all__ = ["Joined", "join"]
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from forethought_patterns.compiler import Outcome
+from forethought_patterns.drafts import closed_object
+from forethought_patterns.plan import Plan
+from forethought_patterns.ports import Journal
+from forethought_patterns.roles import JOINER, LEAN_JOINER, MATERIAL
+from forethought_tools import JSON, Question, Role
+
+_ALL = 24_000  # characters of all results that a joiner is shown
+_LEAN_ALL = 4_000
+_VERDICT = closed_object({"done": {"type": "boolean"}, "answer": {"type": "string"}, "missing": {"type": "string"}})
+# A small model's opinion of its own work is not worth another plan.
+_LEAN_VERDICT = closed_object({"answer": {"type": "string", "minLength": 1, "maxLength": 500}})
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The answer to the goal, or what is missing for one."""
+
+    answer: str = ""
+    missing: str = ""
+
+
+async def join(plan: Plan, outcomes: Mapping[int, Outcome], journal: Journal) -> Joined:
+    """Ask the joiner about a revision whose steps have all succeeded."""
+    lean = journal.form(Role.JOINER) == "lean"
+    share = (_LEAN_ALL if lean else _ALL) // len(plan.steps)
+    results = "\n".join(
+        f"<result step={step.id} tool={step.tool}>\n{_cut(outcomes[step.id].value, share)}\n</result>"
+        for step in plan.steps
+    )
+    context = f"{MATERIAL}\n{results}\n\nGoal: {plan.goal}"
+    instructions, schema = (LEAN_JOINER, _LEAN_VERDICT) if lean else (JOINER, _VERDICT)
+    verdict = await journal.ask(f"join/{plan.revision}", Question(Role.JOINER, instructions, context, schema))
+    assert isinstance(verdict, Mapping)  # noqa: S101 - it fits the schema
+    if verdict.get("done", True):
+        return Joined(answer=str(verdict["answer"]))
+    return Joined(missing=str(verdict["missing"]) or "the joiner did not say what")
+
+
+def _cut(value: JSON, size: int) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= size else f"{text[:size]}\n[cut: {len(text) - size} more characters]"

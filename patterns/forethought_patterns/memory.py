@@ -1,0 +1,98 @@
+"""A journal in memory, for patterns without a server: one model answers everything, a function decides gates."""
+
+__all__ = ["Memory"]
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from forethought_patterns.compiler import Outcome
+from forethought_patterns.gates import Decision, Gate
+from forethought_patterns.plan import Plan, Step
+from forethought_patterns.ports import Form, Heard, Model, Tried
+from forethought_tools import JSON, Question, Role
+
+Decide: TypeAlias = Callable[[Gate], Decision]
+
+
+def _nobody(_: Gate) -> Decision:
+    return Decision("reject", reason="there is nobody to ask")
+
+
+@dataclass
+class Memory:
+    """A `Journal` and an `Approver`, whose fields hold what was recorded. Without `decide_gate` nobody approves."""
+
+    model: Model
+    decide_gate: Decide = _nobody
+    answers: dict[str, JSON] = field(default_factory=dict[str, JSON])
+    """Every answer, by what the question was for."""
+    questions: list[Question] = field(default_factory=list[Question])
+    gates: list[Gate] = field(default_factory=list[Gate])
+    calls: list[tuple[int, Mapping[str, JSON]]] = field(default_factory=list[tuple[int, Mapping[str, JSON]]])
+    """Every attempt at a call: step and arguments, in order."""
+    outcomes: dict[int, Outcome] = field(default_factory=dict[int, Outcome])
+    plans: list[Plan] = field(default_factory=list[Plan])
+    """The revisions that the run has gone through."""
+    _tried: dict[int, Tried] = field(default_factory=dict[int, Tried])
+    _early: dict[int, Step] = field(default_factory=dict[int, Step])
+    _highest: int = 0
+
+    def form(self, role: Role) -> Form:  # noqa: ARG002 - one model plays every role
+        return "lean" if self.model.lean else "flat"
+
+    async def ask(self, key: str, question: Question, *, step: int | None = None, heard: Heard | None = None) -> JSON:  # noqa: ARG002
+        if key not in self.answers:
+            self.questions.append(question)
+            self.answers[key] = (await self.model.answer(question, heard=heard)).value
+        return self.answers[key]
+
+    async def judge(self, key: str, question: Question, *, step: int | None = None) -> float | None:  # noqa: ARG002
+        self.questions.append(question)
+        sure = (await self.model.verdict(question)).value
+        self.answers[key] = sure
+        return float(sure) if isinstance(sure, int | float) else None
+
+    async def decide(self, gate: Gate, *, key: str) -> Decision:  # noqa: ARG002 - each is asked once
+        self.gates.append(gate)
+        return self.decide_gate(gate)
+
+    def tried(self, step: Step) -> Tried:
+        return self._tried.setdefault(step.id, Tried())
+
+    async def arrived(self, step: Step) -> None:
+        if not self.plans:
+            self._early[step.id] = step
+        self._highest = max(self._highest, step.id)
+
+    def early(self) -> Mapping[int, Step]:
+        return self._early
+
+    async def started(self, step: Step, arguments: Mapping[str, JSON]) -> None:
+        self.calls.append((step.id, arguments))
+
+    async def returned(self, step: Step, value: JSON) -> None:
+        """It is judged at once: nothing is resumed from memory."""
+
+    async def retrying(self, step: Step, error: str, delay: float, *, feedback: str = "") -> None:  # noqa: ARG002
+        tried = self.tried(step)
+        again = Tried(tried.attempt + 1, tried.round + 1, feedback)
+        self._tried[step.id] = again if feedback else replace(tried, attempt=tried.attempt + 1)
+
+    async def settled(self, step: Step, outcome: Outcome) -> None:
+        self.outcomes[step.id] = outcome
+
+    async def once(self, key: str, step: int, act: Callable[[], Awaitable[JSON]]) -> JSON:  # noqa: ARG002
+        if key not in self.answers:
+            self.answers[key] = await act()
+        return self.answers[key]
+
+    async def revised(self, plan: Plan, why: str) -> None:  # noqa: ARG002
+        self.plans.append(plan)
+        self._highest = max(self._highest, *plan.by_id)
+
+    def next_step(self) -> int:
+        return self._highest + 1
+
+    def stalled(self) -> None:
+        """Nobody outside is waited for here."""

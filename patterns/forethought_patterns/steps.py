@@ -1,0 +1,153 @@
+"""The steps of a run: arguments by the executor, gates by risk, results judged, every fact through the journal."""
+
+__all__ = ["Steps"]
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from forethought_patterns.budget import Budget
+from forethought_patterns.compiler import Outcome, Rejected, Watcher
+from forethought_patterns.evaluator import evaluate
+from forethought_patterns.executor import arguments_for
+from forethought_patterns.gates import Decision, Gate, Policy, call_gate, digest
+from forethought_patterns.plan import Step
+from forethought_patterns.ports import Approver, Journal
+from forethought_tools import JSON, Question, Registry, ToolError
+
+_ROUNDS = 1  # tries with what was wrong, before the plan has to change
+_CALLED = 1500  # characters of the arguments that are quoted in feedback
+
+
+@dataclass
+class Steps(Watcher):
+    """What the scheduler is given for one revision of a plan: how a step's call is made, and what is seen of it."""
+
+    goal: str
+    tools: Registry
+    journal: Journal
+    approver: Approver
+    policy: Policy
+    budget: Budget
+    failed: dict[str, str]
+    """What each call that has failed in this run said, by digest. None is made again."""
+    retries: bool = True
+    every_step: bool = False
+    _unsure: dict[int, float | None] = field(default_factory=dict[int, float | None])
+    _calls: dict[int, Mapping[str, JSON]] = field(default_factory=dict[int, Mapping[str, JSON]])
+    _news: bool = False
+
+    async def call(self, step: Step, arguments: Mapping[str, JSON]) -> JSON:
+        """Make a step's call, or take up the result of one that has returned in an earlier activation."""
+        if (known := self.journal.tried(step).returned) is not None:
+            return known.value
+        asked = 0
+
+        async def ask(question: Question) -> JSON:
+            nonlocal asked
+            if not self.tools.repeatable(step.tool):
+                raise ToolError(f"{step.tool} may not ask a model: after the wait it would be done again.")
+            asked += 1
+            key = f"step/{step.id}/{self.journal.tried(step).attempt}/{asked}"
+            return await self.journal.ask(key, question, step=step.id)
+
+        value = await self.tools.call(step.tool, arguments, ask)
+        if step.check or step.expected_output.strip():
+            await self.journal.returned(step, value)  # whoever judges may take a while, and the call is not repeated
+        return value
+
+    async def prepare(self, step: Step, results: Mapping[int, JSON]) -> Mapping[str, JSON]:
+        await self.journal.arrived(step)
+        tried = self.journal.tried(step)
+        if tried.returned is not None:
+            return tried.returned.arguments
+        call = await arguments_for(step, results, self.goal, self.tools, self.journal, tried)
+        self._unsure[step.id] = call.confidence
+        return call.arguments
+
+    async def admit(self, step: Step, arguments: Mapping[str, JSON]) -> Mapping[str, JSON]:
+        self._calls[step.id] = arguments
+        if self.journal.tried(step).returned is not None:
+            return arguments
+        self.tools.check(step.tool, arguments)  # a person is asked only about a call that can be made
+        if said := self.failed.get(digest(step.tool, arguments)):
+            raise ToolError(f"This very call has failed before in this run, so it is not made again: {said[:300]}")
+        gate = call_gate(step, arguments, self.tools, self.policy, confidence=self._unsure.get(step.id))
+        if gate is None:
+            return arguments
+        decision = await self._decided(gate, f"gate/{step.id}/{self.journal.tried(step).attempt}/{gate.digest}")
+        if decision.verb == "edit" and decision.arguments is not None:
+            self.tools.check(step.tool, decision.arguments)
+            self._calls[step.id] = decision.arguments
+            return decision.arguments
+        return arguments
+
+    async def judge(self, step: Step, arguments: Mapping[str, JSON], value: JSON) -> str:
+        attempt = self.journal.tried(step).attempt
+
+        async def command(line: str) -> JSON:
+            return await self._check_command(step, line, attempt)
+
+        key = f"step/{step.id}/{attempt}/verdict"
+        return await evaluate(step, arguments, value, self.journal, key=key, command=command)
+
+    async def again(self, step: Step, arguments: Mapping[str, JSON], problem: str) -> bool:
+        tried = self.journal.tried(step)
+        # What may not be done twice is for the planner to think over, and for its gate.
+        if not self.retries or self.budget.refused or tried.round >= _ROUNDS or not self.tools.repeatable(step.tool):
+            return False
+        called = json.dumps(arguments, ensure_ascii=False)[:_CALLED]
+        feedback = f"called with {called}: {problem}"
+        await self.journal.retrying(step, problem, 0, feedback=feedback)
+        return True
+
+    async def started(self, step: Step, arguments: Mapping[str, JSON]) -> None:
+        await self.journal.started(step, arguments)
+
+    async def retrying(self, step: Step, error: str, delay: float) -> None:
+        await self.journal.retrying(step, error, delay)
+
+    async def settled(self, step: Step, outcome: Outcome) -> None:
+        await self.journal.settled(step, outcome)
+        self._news = True
+        if outcome.state in ("failed", "rejected"):
+            for arguments in (step.arguments, self._calls.get(step.id, step.arguments)):
+                self.failed.setdefault(digest(step.tool, arguments), outcome.error)
+
+    def goes_on(self) -> bool:
+        return not self.budget.refused and not (self.every_step and self._news)
+
+    def stalled(self) -> None:
+        self.journal.stalled()
+
+    async def _check_command(self, step: Step, line: str, attempt: int) -> JSON:
+        """Run the command of a step's check: a call like any other, with its own gate, and made once."""
+        arguments: Mapping[str, JSON] = {"command": line}
+        check = Step(
+            id=step.id, tool="run_command", arguments={"command": line}, description=f"check the result of {step.id}"
+        )
+        tool = self.tools.check("run_command", arguments)
+        gate = call_gate(check, arguments, self.tools, self.policy)
+        if gate is not None:
+            try:
+                decision = await self._decided(gate, f"check/{step.id}/{attempt}/{gate.digest}")
+            except Rejected as refusal:
+                raise ToolError(str(refusal)) from None
+            if decision.arguments is not None:
+                arguments = decision.arguments
+                self.tools.check("run_command", arguments)
+
+        async def act() -> JSON:
+            return await tool.run(arguments, _nobody)
+
+        return await self.journal.once(f"checked/{step.id}/{attempt}", step.id, act)
+
+    async def _decided(self, gate: Gate, key: str) -> Decision:
+        decision = await self.approver.decide(gate, key=key)
+        if not decision.approved:
+            raise Rejected(f"Rejected by a person: {decision.reason or 'no reason given'}")
+        return decision
+
+
+async def _nobody(_: Question) -> JSON:
+    raise ToolError("A check may not ask a model.")

@@ -1,0 +1,78 @@
+"""The approval page that a server opens when a client can show nobody a form but can have an address opened.
+
+Its code must reach the person and not the agent, and a server has no terminal: the code goes into a file that only this
+user can read, and `forethought decide --code` shows it in one.
+"""
+
+__all__ = ["Desk", "codes"]
+
+import json
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import anyio
+from anyio.abc import TaskGroup
+
+from forethought.rows import MessageRow
+from forethought.store import Store
+from forethought_patterns import Decision
+
+
+class Desk:
+    """One page for everything that waits, opened on demand and closed when nothing waits any more."""
+
+    def __init__(
+        self,
+        home: Path,
+        store: Store,
+        tasks: TaskGroup,
+        *,
+        decide: Callable[[MessageRow, Decision], Awaitable[None]],
+        seconds: float,
+    ) -> None:
+        self._file = _folder(home) / f"{os.getpid()}.json"
+        self._store = store
+        self._tasks = tasks
+        self._decide = decide
+        self._seconds = seconds
+        self._url = ""
+        self._turn = anyio.Lock()
+
+    async def url(self) -> str:
+        """The address of the page, which is open from now on."""
+        async with self._turn:
+            if not self._url:
+                self._url = str(await self._tasks.start(self._serve))
+            return self._url
+
+    async def _serve(self, *, task_status: anyio.abc.TaskStatus[str]) -> None:
+        from forethought.page import Page  # here, because few servers ever open one
+
+        page = Page(
+            self._store, self._waiting, decide=self._decide, show_code=self._keep, seconds=self._seconds
+        )  # fmt: skip
+        try:
+            await page.serve(task_status=task_status)
+        finally:
+            self._url = ""
+            self._file.unlink(missing_ok=True)
+
+    def _waiting(self) -> Sequence[MessageRow]:
+        return self._store.open_messages(kind="gate")
+
+    def _keep(self, url: str, code: str) -> None:
+        self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._file.unlink(missing_ok=True)
+        self._file.touch(mode=0o600)
+        self._file.write_text(json.dumps({"url": url, "code": code}), encoding="utf-8")
+
+
+def codes(home: Path) -> list[tuple[str, str]]:
+    """The address and the present code of each page that a server has open."""
+    told = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(_folder(home).glob("*.json"))]
+    return [(str(page["url"]), str(page["code"])) for page in told]
+
+
+def _folder(home: Path) -> Path:
+    return home / "pages"

@@ -1,0 +1,399 @@
+"""A page on this machine where a person decides about what waits.
+
+Whoever is on this machine can open it, and that includes programs which a model runs. So a decision takes a code
+that only the terminal shows, once; and no other site can show this page, read it or fill in its forms.
+"""
+
+__all__ = ["Page"]
+
+import base64
+import hashlib
+import hmac
+import json
+import logging
+import re
+import secrets
+import socket
+import time
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from html import escape
+from typing import Any
+from urllib.parse import parse_qsl
+
+import anyio
+import uvicorn
+from anyio.abc import TaskStatus
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from forethought.recorder import gate_of
+from forethought.rows import MessageRow
+from forethought.store import StaleError, Store
+from forethought.surface.attach import gate_text
+from forethought.surface.forms import about, form, read_form
+from forethought_patterns import Decision, Gate
+from forethought_patterns.gates import visible
+from forethought_tools import JSON, AnswerError, Fault, ForethoughtError
+
+logger = logging.getLogger(__name__)
+
+_ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # no 0 or O, 1 or I or L, U or V
+_CODE = 8
+_PATIENCE = 5  # wrong codes until the next one has to wait
+_PAUSE = 30.0  # seconds of the first wait; each further one is twice as long
+_MOST_WRONG = 20
+_BODY = 64 * 1024
+_LOOK = 1.0  # seconds between looks whether somebody has decided elsewhere
+
+
+class Page:
+    """One page for what `waiting` names. `serve` once; a code that was shown is good for one decision."""
+
+    def __init__(
+        self,
+        store: Store,
+        waiting: Callable[[], Sequence[MessageRow]],
+        *,
+        decide: Callable[[MessageRow, Decision], Awaitable[None]],
+        show_code: Callable[[str, str], None],
+        seconds: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`decide` records a decision, as `Runs.decide` does; `show_code` puts the page's address and a fresh code
+        before the person, and before nobody else; a question is good for `seconds` after it was shown.
+        """
+        self._store = store
+        self._waiting = waiting
+        self._decide = decide
+        self._show_code = show_code
+        self._seconds = seconds
+        self._clock = clock  # not a monotonic one: those stand still while a laptop sleeps
+        self._key = secrets.token_bytes(32)
+        self._code = ""
+        self._wrong = 0
+        self._locked_until = 0.0
+        self._turn = anyio.Lock()  # two forms with one code: the second comes after the code is void
+        self._bell = anyio.Event()
+        self._hosts: tuple[str, ...] = ()
+
+    async def serve(self, *, task_status: TaskStatus[str] = anyio.TASK_STATUS_IGNORED) -> bool:
+        """Serve until nothing waits any more: True; or until too many wrong codes were given: False.
+
+        `task_status` is told the address once it listens.
+        """
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port: int = listener.getsockname()[1]
+            self._hosts = (f"127.0.0.1:{port}", f"localhost:{port}")
+            url = f"http://{self._hosts[0]}/"
+            server = _Server(
+                uvicorn.Config(
+                    self._app, interface="asgi3", http="h11", ws="none", lifespan="off", log_config=None,
+                    access_log=False, proxy_headers=False, server_header=False, timeout_graceful_shutdown=2,
+                )
+            )  # fmt: skip
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(server.serve_shielded, listener)
+                try:
+                    task_status.started(url)
+                    while self._wrong < _MOST_WRONG and self._waiting():
+                        if not self._code:
+                            self._code = "".join(secrets.choice(_ALPHABET) for _ in range(_CODE))
+                            self._show_code(url, f"{self._code[:4]}-{self._code[4:]}")
+                        with anyio.move_on_after(_LOOK):
+                            await self._bell.wait()
+                        self._bell = anyio.Event()
+                finally:
+                    server.should_exit = True
+        return self._wrong < _MOST_WRONG
+
+    # Requests
+
+    async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            response = await self._answer(Request(scope, receive))
+        except ClientDisconnect:
+            return
+        except ForethoughtError as error:
+            logger.error("the page could not answer: %s", error)  # noqa: TRY400 - the message says it all
+            response = _notice_page("This could not be done", str(error), 500)
+        response.headers.update(_HEADERS)
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        # A foreign name that leads here (DNS rebinding) would make another site's scripts count as ours.
+        if request.headers.get("host") not in self._hosts:
+            return _notice_page("This page has another address", "Open it as the terminal shows it.", 421)
+        asked = re.fullmatch(r"/gate/(\w+)", request.url.path)
+        if request.method == "GET" and request.url.path == "/":
+            return self._list()
+        if request.method == "GET" and asked:
+            return self._question(asked[1])
+        if request.method == "POST" and asked:
+            return await self._posted(request, asked[1])
+        if request.method in ("GET", "POST"):
+            return _notice_page("There is nothing here", "Look at what waits.", 404)
+        return _notice_page("This cannot be done here", "Look at what waits.", 405, {"allow": "GET, POST"})
+
+    async def _posted(self, request: Request, gate_id: str) -> Response:
+        if _is_foreign(request):
+            return _notice_page("Not recorded", "This form was sent from another site. Decide on this page.", 403)
+        given = await _read(request)
+        if given is None:
+            return _notice_page("Not recorded", "What was sent is not a form of this page, or too long.", 400)
+        code = re.sub(r"[\s-]", "", given.pop("code", "")).upper()
+        shown = self._shown(gate_id, given.pop("token", ""))
+        # Nothing of a form that is not ours is shown again: it could be what somebody else filled in.
+        if shown is None:
+            return _notice_page("Not recorded", "This form is not from this page. Look at the question anew.", 403)
+        if self._find(gate_id) is None:
+            return _decided_meanwhile()
+        if not 0 <= self._clock() - shown <= self._seconds:
+            return self._question(gate_id, 409, ["That took too long. Look at it once more."], given)
+        async with self._turn:
+            return await self._take(gate_id, code, given)
+
+    async def _take(self, gate_id: str, code: str, given: Mapping[str, str]) -> Response:
+        message = self._find(gate_id)
+        if message is None:
+            return _decided_meanwhile()
+        if refusal := self._refusal(code):
+            return self._question(gate_id, 403, [refusal], given)
+        try:
+            decision = _decision(gate_of(message), given)
+            await self._decide(message, decision)
+        except AnswerError as error:
+            return self._question(gate_id, 422, list(map(str, error.faults)), given)
+        except StaleError:
+            return _decided_meanwhile()
+        except BaseException:
+            self._void()  # whether it was recorded is not known
+            raise
+        self._void()
+        return self._list(f"{decision.verb}: recorded. {visible(gate_of(message).subject)}")
+
+    def _refusal(self, code: str) -> str:
+        """Why a code is not taken. Wrong ones count for the whole page: who asks from where can be made up."""
+        if self._wrong >= _MOST_WRONG:
+            return "Too many wrong codes: this page is closed."
+        if (left := self._locked_until - self._clock()) > 0:
+            return f"Too many wrong codes. Try again in {left:.0f} seconds."
+        if not code:
+            return "The code is missing. The terminal shows it."
+        if hmac.compare_digest(code.encode(), self._code.encode()):
+            return ""
+        self._wrong += 1
+        logger.warning("a wrong code was given on the page, %d of at most %d", self._wrong, _MOST_WRONG)
+        if self._wrong >= _MOST_WRONG:
+            self._void()
+        elif self._wrong % _PATIENCE == 0:
+            self._locked_until = self._clock() + _PAUSE * 2 ** (self._wrong // _PATIENCE - 1)
+        return "This is not the code. The terminal shows the one that is good now."
+
+    def _void(self) -> None:
+        self._code = ""
+        self._bell.set()
+
+    # What is shown
+
+    def _find(self, gate_id: str) -> MessageRow | None:
+        return next((message for message in self._waiting() if message.id == gate_id), None)
+
+    def _token(self, gate_id: str, shown: str) -> str:
+        """Proof that this page showed this gate, and when."""
+        return f"{shown}-{hmac.new(self._key, f'{shown} {gate_id}'.encode(), 'sha256').hexdigest()}"
+
+    def _shown(self, gate_id: str, token: str) -> float | None:
+        shown = token.partition("-")[0]
+        return float(shown) if hmac.compare_digest(token.encode(), self._token(gate_id, shown).encode()) else None
+
+    def _list(self, notice: str = "") -> Response:
+        items = [
+            f'<li><a href="/gate/{message.id}">{escape(visible(gate_of(message).subject))}</a>'
+            f"<p>{escape(visible(about(self._store.run(message.run))['Goal']))}</p></li>"
+            for message in self._waiting()
+        ]
+        told = f'<p class="done" role="status">{escape(notice)}</p>' if notice else ""
+        waits = f"<ul>{''.join(items)}</ul>" if items else "<p>You can close this page.</p>"
+        return _page("A person must decide" if items else "Nothing waits any more", told + waits)
+
+    def _question(
+        self, gate_id: str, status: int = 200, faults: Sequence[str] = (), typed: Mapping[str, str] | None = None
+    ) -> Response:
+        message = self._find(gate_id)
+        if message is None:
+            return _notice_page("This does not wait", "It was decided, or its run has ended, or never was.", 404)
+        text = gate_text(message, self._store.run(message.run))
+        token = self._token(gate_id, str(int(self._clock())))
+        wrong = "".join(f"<li>{escape(visible(fault))}</li>" for fault in faults)
+        notice = f'<div class="wrong" role="alert"><b>Not recorded</b><ul>{wrong}</ul></div>' if faults else ""
+        return _page(
+            "A person must decide",
+            f'{notice}<pre>{escape(text)}</pre><form method="post" action="/gate/{gate_id}" autocomplete="off">'
+            f'<input type="hidden" name="token" value="{token}">{_fields(gate_of(message), typed or {})}'
+            '<div><label for="code">Code</label><input id="code" name="code" required autocapitalize="characters"'
+            ' spellcheck="false"><p>The terminal shows it. Type it only here: who has it can decide for you.</p></div>'
+            '<button>Record this decision</button></form><p><a href="/">All that waits</a></p>',
+            status,
+        )
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield  # Ctrl-C belongs to whoever serves the page
+
+    async def serve_shielded(self, listener: socket.socket) -> None:
+        """Serve until `should_exit`, so that the last answer gets out though the page is cancelled."""
+        with anyio.CancelScope(shield=True):
+            await self.serve(sockets=[listener])
+
+
+def _is_foreign(request: Request) -> bool:
+    own = f"http://{request.headers['host']}"
+    origins, referers = request.headers.getlist("origin"), request.headers.getlist("referer")
+    return any(origin != own for origin in origins) or not all(referer.startswith(f"{own}/") for referer in referers)
+
+
+async def _read(request: Request) -> dict[str, str] | None:
+    """A form, each field once; None if it is none."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _BODY:
+            return None
+    try:
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=20)
+    except ValueError:
+        return None
+    given = dict(pairs)
+    return given if len(given) == len(pairs) else None
+
+
+def _decision(gate: Gate, given: Mapping[str, str]) -> Decision:
+    """The decision in a form. Raises AnswerError where it is not clear."""
+    fields: Mapping[str, Mapping[str, Any]] = form(gate)["properties"]
+    filled = {name: value for name, value in given.items() if value.strip()}
+    if "decision" not in filled:
+        raise AnswerError([Fault("decision", "nothing is chosen", "Choose what you decide")])
+    # Who wrote a change down and chose something else would be surprised.
+    unused = [name for name in filled if name not in ("decision", "reason")] if filled["decision"] != "edit" else []
+    if unused:
+        raise AnswerError([Fault(name, "it is filled in, and only edit uses it", "Choose edit") for name in unused])
+    content: dict[str, JSON] = {
+        name: _number(value) if name in fields and fields[name]["type"] == "number" else value
+        for name, value in filled.items()
+    }
+    return read_form(gate, content, by="person at the page", channel="page")
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _fields(gate: Gate, typed: Mapping[str, str]) -> str:
+    """The form of a gate as HTML, with nothing chosen unless the person did."""
+    fields: dict[str, Mapping[str, Any]] = form(gate)["properties"]
+    decision = fields.pop("decision")
+    parts = (part.partition(": ") for part in str(decision["description"]).split("; "))
+    meaning = {verb: says for verb, _, says in parts}
+    html = "<fieldset><legend>Your decision</legend>"
+    for verb in map(str, decision["enum"]):
+        chosen = " checked" if typed.get("decision") == verb else ""
+        html += f'<label><input type="radio" name="decision" value="{verb}" required{chosen}>'
+        html += f"<span><b>{verb}</b> {escape(meaning.get(verb, ''))}</span></label>"
+    html += "</fieldset>"
+    now: Mapping[str, JSON] = {"arguments": gate.details, "steps": gate.steps}
+    for name, field in fields.items():
+        kind, value = "" if name == "reason" else ' class="edit"', escape(typed.get(name, ""))
+        html += f'<div{kind}><label for="{name}">{escape(str(field["description"]))}</label>'
+        if name in now:
+            html += f'<textarea id="{name}" name="{name}" rows="6" spellcheck="false">\n{value}</textarea>'
+            html += f"<details><summary>As it is now</summary><pre>{escape(_json(now[name]))}</pre></details></div>"
+        else:
+            html += (
+                f'<input id="{name}" name="{name}" value="{value}" maxlength="{field.get("maxLength", 1000)}"></div>'
+            )
+    return html
+
+
+def _json(value: object) -> str:
+    plain = json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=visible(plain) != plain, indent=2)
+
+
+def _decided_meanwhile() -> Response:
+    return _notice_page("Not recorded", "It was decided meanwhile, or its run has ended.", 409)
+
+
+def _notice_page(title: str, text: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
+    shown = "".join(f"<p>{escape(visible(line))}</p>" for line in text.splitlines())
+    return _page(
+        title, f'<div class="wrong" role="alert">{shown}</div><p><a href="/">All that waits</a></p>', status, headers
+    )
+
+
+def _page(title: str, body: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return HTMLResponse(
+        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>' + title + " - forethought</title>"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{_STYLE}</style></head><body><main><h1>{title}</h1>{body}</main></body></html>",
+        status,
+        headers,
+    )
+
+
+_STYLE = """
+:root { color-scheme: light dark; --text: #1c2330; --soft: #5a6476; --paper: #f5f6f8; --card: #fff; --line: #d5dae2;
+  --accent: #2456c4; --on: #fff; --wrong: #b3261e; --done: #1b6e3c }
+@media (prefers-color-scheme: dark) { :root { --text: #e4e8ef; --soft: #9aa5b6; --paper: #14171c; --card: #1d2128;
+  --line: #353c48; --accent: #8fb2ff; --on: #10203f; --wrong: #ff9a90; --done: #7fd6a0 } }
+* { box-sizing: border-box }
+body { margin: 0; background: var(--paper); color: var(--text); font: 1rem/1.5 system-ui, sans-serif }
+main { max-width: 46rem; margin: 0 auto; padding: 1.5rem 1rem 3rem }
+h1 { font-size: 1.35rem; margin: 0 0 1rem }
+a { color: var(--accent) }
+p { margin: .25rem 0; color: var(--soft) }
+pre, .wrong, .done, li a + p, fieldset label, main > ul > li { overflow-wrap: anywhere }
+pre { white-space: pre-wrap; margin: 0; font: .9rem/1.55 ui-monospace, monospace }
+main > pre, main > ul > li, .wrong, .done { background: var(--card); border: 1px solid var(--line);
+  border-radius: .6rem; padding: .9rem 1rem; margin: 0 0 1rem }
+main > ul { list-style: none; padding: 0; margin: 0 }
+.wrong, .done { border-left: .3rem solid var(--wrong); color: var(--text) }
+.done { border-left-color: var(--done) }
+.wrong ul { margin: .25rem 0 0; padding-left: 1.2rem }
+fieldset { border: 1px solid var(--line); border-radius: .6rem; background: var(--card); margin: 0; padding: .3rem }
+legend { font-weight: 600; padding: 0 .4rem; margin-left: .3rem }
+fieldset label { display: flex; gap: .7rem; padding: .55rem .7rem; border-radius: .4rem; cursor: pointer }
+fieldset label:hover, fieldset label:has(:checked) { background: var(--paper) }
+input[type=radio] { accent-color: var(--accent); margin: .3rem 0 0; flex: none }
+form > div { margin-top: 1rem }
+form > div > label { display: block; margin-bottom: .25rem; font-weight: 600 }
+form > div > input, textarea { width: 100%; padding: .55rem .7rem; border: 1px solid var(--line);
+  border-radius: .4rem; background: var(--card); color: inherit; font: inherit }
+textarea, #code { font-family: ui-monospace, monospace }
+#code { max-width: 14rem; letter-spacing: .12em; text-transform: uppercase }
+details { margin-top: .4rem }
+summary { cursor: pointer; color: var(--soft) }
+button { margin: 1.2rem 0 1rem; padding: .65rem 1.3rem; border: 0; border-radius: .4rem; font: inherit;
+  font-weight: 600; background: var(--accent); color: var(--on); cursor: pointer }
+:focus-visible { outline: .15rem solid var(--accent); outline-offset: .1rem }
+@supports selector(:has(*)) { .edit { display: none } form:has([value=edit]:checked) .edit { display: block } }
+"""
+
+_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_HEADERS = {
+    "content-security-policy": f"default-src 'none'; style-src 'sha256-{_HASH}'; form-action 'self';"
+    " base-uri 'none'; frame-ancestors 'none'",
+    "x-frame-options": "DENY",
+    "x-content-type-options": "nosniff",
+    "cache-control": "no-store",
+    # Not no-referrer: with that a browser sends `Origin: null` with our own forms, as it does with hostile ones.
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}

@@ -1,0 +1,103 @@
+"""The form in which a person answers a gate, whatever shows it: flat, as MCP elicitation wants it."""
+
+__all__ = ["about", "form", "read_form"]
+
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+
+from forethought.recorder import told_spending
+from forethought.rows import RunRow
+from forethought_patterns import Decision, Gate, Spending
+from forethought_patterns.gates import edited
+from forethought_tools import JSON, AnswerError, Fault, schema_faults
+
+_MEANING = {
+    "approve": "approve: go ahead, this once",
+    "approve_tool": "approve_tool: allow this tool for the rest of the run",
+    "edit": "edit: go ahead, changed as you say below",
+    "reject": "reject: do not",
+    "cancel": "cancel: stop the whole run",
+}
+_EDITS: Mapping[str, Mapping[str, dict[str, Any]]] = {
+    "call": {"arguments": {"type": "string", "description": "For edit: all arguments, as a JSON object"}},
+    "plan": {
+        "drop": {"type": "string", "description": "For edit: ids of steps to drop, such as 3, 5"},
+        "steps": {"type": "string", "description": "For edit: steps to change or add, as a JSON list of whole steps"},
+    },
+    "budget": {"limit": {"type": "number", "description": "For edit: the new limit"}},
+}
+
+
+def form(gate: Gate) -> dict[str, Any]:
+    """The JSON schema of the form for a gate."""
+    meaning = "; ".join(_MEANING[verb] for verb in gate.choices)
+    return {
+        "type": "object",
+        "properties": {
+            "decision": {"type": "string", "enum": list(gate.choices), "description": meaning},
+            "reason": {"type": "string", "description": "Why (optional; the planner sees it)", "maxLength": 1000},
+            **(_EDITS[gate.kind] if "edit" in gate.choices else {}),
+        },
+        "required": ["decision"],
+    }
+
+
+def read_form(gate: Gate, content: Mapping[str, JSON], *, by: str, channel: str) -> Decision:
+    """The decision that a filled form holds.
+
+    Raises:
+        AnswerError: it is not filled as it should be.
+    """
+    strict = {**form(gate), "additionalProperties": False}
+    given = {name: value for name, value in content.items() if value not in ("", None)}
+    if faults := schema_faults(strict, given):
+        raise AnswerError([Fault("form", fault.at("form"), "Fill it in as it says") for fault in faults])
+    decision = Decision(
+        cast("Any", given["decision"]), reason=str(given.get("reason", "")), by=by, channel=channel
+    )  # fmt: skip
+    if decision.verb != "edit":
+        return decision
+    told: dict[str, Any] = {"verb": "edit", "reason": decision.reason, "by": by, "channel": channel}
+    match gate.kind:
+        case "call":
+            arguments = _parsed(given.get("arguments"), "arguments", dict)
+            return Decision(**told, arguments=cast("Mapping[str, JSON]", arguments))
+        case "plan":
+            changed = cast("list[JSON]", _parsed(given.get("steps", "[]"), "steps", list))
+            return Decision(**told, steps=edited(gate, drop=_ids(str(given.get("drop", ""))), changed=changed))
+        case "budget":
+            return Decision(**told, arguments={"limit": given.get("limit")})
+
+
+def about(run: RunRow) -> dict[str, str]:
+    """What else a person should know of a run before they decide."""
+    folders = cast("list[str]", run.options.get("folders", []))
+    spent = Spending(
+        run.dollars, run.input_tokens + run.output_tokens, run.model_calls, run.tool_calls, run.seconds
+    )  # fmt: skip
+    return {
+        "Folders": ", ".join(folders) or "none",
+        "Spent so far": told_spending(spent) + (f" ({run.unpriced} calls of unknown price)" if run.unpriced else ""),
+        "Goal": str(run.options["goal"])[:300],
+    }
+
+
+def _parsed(text: JSON, name: str, kind: type) -> JSON:
+    try:
+        value: JSON = json.loads(str(text))
+    except ValueError as error:
+        raise AnswerError([Fault(name, f"this is not JSON: {error}", "Give it as JSON")]) from None
+    if not isinstance(value, kind):
+        raise AnswerError([Fault(name, "this is not what is asked for", f"Give a JSON {_KINDS[kind]}")])
+    return value
+
+
+def _ids(text: str) -> set[int]:
+    words = text.replace(",", " ").split()
+    if not all(word.isdecimal() for word in words):
+        raise AnswerError([Fault("drop", f"{text!r} is no list of ids", "Give ids such as 3, 5")])
+    return {int(word) for word in words}
+
+
+_KINDS: Mapping[type, str] = {dict: "object", list: "list"}

@@ -4,7 +4,7 @@ After LLMCompiler (Kim et al., arXiv 2312.04511, section 3.2, the task fetching 
 Nothing here knows of MCP, models or storage: `call` does the work of a step, a `Watcher` sees what happens.
 """
 
-__all__ = ["Add", "Grow", "Outcome", "Rejected", "StepState", "Watcher", "execute", "filled", "waiting"]
+__all__ = ["Add", "Grow", "Outcome", "Rejected", "StepState", "Watcher", "execute", "filled", "in_step", "waiting"]
 
 import heapq
 import math
@@ -148,6 +148,11 @@ async def waiting() -> AsyncGenerator[None]:
         slot.abandon()
         raise
     await slot.rejoin()
+
+
+def in_step() -> bool:
+    """Whether this is part of a step that a scheduler runs."""
+    return _current.get() is not None
 
 
 class _Execution:

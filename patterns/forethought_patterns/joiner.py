@@ -19,7 +19,7 @@ _ALL = 24_000  # characters of all results that a joiner is shown
 _LEAN_ALL = 4_000
 _VERDICT = closed_object({"done": {"type": "boolean"}, "answer": {"type": "string"}, "missing": {"type": "string"}})
 # A small model's opinion of its own work is not worth another plan.
-_LEAN_VERDICT = closed_object({"answer": {"type": "string", "minLength": 1, "maxLength": 500}})
+_LEAN_VERDICT = closed_object({"answer": {"type": "string", "minLength": 1, "maxLength": 400}})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,17 @@ async def join(plan: Plan, outcomes: Mapping[int, Outcome], journal: Journal) ->
     instructions, schema = (LEAN_JOINER, _LEAN_VERDICT) if lean else (JOINER, _VERDICT)
     verdict = await journal.ask(f"join/{plan.revision}", Question(Role.JOINER, instructions, context, schema))
     assert isinstance(verdict, Mapping)  # noqa: S101 - it fits the schema
-    if verdict.get("done", True):
+    if lean:
+        return Joined(answer=_whole_sentences(str(verdict["answer"])))
+    if verdict["done"]:
         return Joined(answer=str(verdict["answer"]))
     return Joined(missing=str(verdict["missing"]) or "the joiner did not say what")
+
+
+def _whole_sentences(text: str) -> str:
+    """Without a last sentence that the limit has cut off."""
+    ended = text.rstrip().endswith((".", "!", "?"))
+    return text if ended or ". " not in text else text[: text.rindex(". ") + 1]
 
 
 def _cut(value: JSON, size: int) -> str:

@@ -66,14 +66,14 @@ class _Run:
         while True:
             if not problem and self._pending():
                 if problem := await self._reviewed():
-                    return self._ended(problem)
+                    return await self._ended(problem)
             else:
                 joined = await self._joined() if not problem else Joined()
                 problem = problem or (f"Something is missing: {joined.missing}" if joined.missing else "")
                 if not problem or self.budget.refused or self._in_doubt():
-                    return self._ended(self.budget.refused or problem, joined.answer)
+                    return await self._ended(self.budget.refused or problem, joined.answer)
                 if trouble := await self._replanned(problem):
-                    return self._ended(trouble)
+                    return await self._ended(trouble)
             problem = await self._approved() or await self._executed(self.plan)
 
     async def _planned(self, add: Add | None) -> Plan:
@@ -120,10 +120,6 @@ class _Run:
         )
         self.outcomes = {step: outcome for step, outcome in outcomes.items() if step in self.plan.by_id}
         if self.budget.refused:
-            for step in self.plan.steps:
-                if step.id not in self.outcomes:
-                    self.outcomes[step.id] = Outcome("skipped", error="the budget is used up")
-                    await self.journal.settled(step, self.outcomes[step.id])
             return self.budget.refused
         return "\n".join(
             f"step {step} {_VERB[outcome.state]}: {outcome.error}"
@@ -191,7 +187,11 @@ class _Run:
             if step in plan.by_id and outcome.state == "succeeded"
         }
 
-    def _ended(self, error: str, answer: str = "") -> Ended:
+    async def _ended(self, error: str, answer: str = "") -> Ended:
+        for step in self.plan.steps:
+            if step.id not in self.outcomes:
+                self.outcomes[step.id] = Outcome("skipped", error="the run ended before it")
+                await self.journal.settled(step, self.outcomes[step.id])
         return Ended(self.plan, self.outcomes, answer, error)
 
 

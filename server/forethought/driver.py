@@ -14,9 +14,10 @@ import anyio
 import anyio.lowlevel
 
 from forethought.estimate import estimate
+from forethought.facts import plan_body, settled_fact
 from forethought.models import Models
-from forethought.recorder import IN_DOUBT, SETTLED, Recorder, plan_body, settled_fact
-from forethought.rows import Fact, RunRow, StepRow
+from forethought.recorder import IN_DOUBT, Recorder
+from forethought.rows import SETTLED, Fact, RunRow, StepRow
 from forethought.store import Store
 from forethought.terms import Terms
 from forethought_patterns import Brief, Ended, Outcome, Plan, Step, make_plan, run_plan
@@ -91,7 +92,7 @@ class Driver:
         if self._stopping:
             await self._end_stopped()
         elif self._parking:
-            await self._recorder.record(Fact("run_parked", {"seconds": self._recorder.seconds}))
+            await self._recorder.record(Fact("run_parked", {"seconds": self._recorder.spender.seconds}))
 
     def stop(self, why: str = "Stopped on request.") -> None:
         """Cancel what is in flight, and end the run as cancelled."""
@@ -146,7 +147,7 @@ class Driver:
             journal=self._recorder,
             approver=self._recorder,
             policy=terms.policy,
-            budget=self._recorder.budget,
+            budget=self._recorder.spender.budget,
             estimate=lambda plan: estimate(plan, self._tools, self._models),
             replan=terms.replan,
             max_replans=terms.max_replans - self.run.replans,
@@ -173,7 +174,7 @@ class Driver:
 
     def _ended(self, state: str, error: str, answer: str = "") -> Fact:
         told: dict[str, JSON] = {"state": state, "error": error, "answer": answer}
-        return Fact("run_ended", {**told, "seconds": self._recorder.seconds})
+        return Fact("run_ended", {**told, "seconds": self._recorder.spender.seconds})
 
     async def _end(self, state: str, error: str, answer: str = "") -> None:
         await self._recorder.record(self._ended(state, error, answer))

@@ -28,7 +28,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from forethought.recorder import gate_of
+from forethought.facts import gate_of
 from forethought.rows import MessageRow
 from forethought.store import StaleError, Store
 from forethought.surface.attach import gate_text

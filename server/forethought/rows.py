@@ -1,6 +1,6 @@
 """What the journal holds: facts on their way in, rows and entries on their way out. Plain values, no SQL."""
 
-__all__ = ["Entry", "Fact", "MessageRow", "PlanRow", "RunRow", "StepRow"]
+__all__ = ["SETTLED", "Entry", "Fact", "MessageRow", "PlanRow", "RunRow", "StepRow"]
 
 import json
 from collections.abc import Mapping
@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 
 from forethought_patterns import StepState
 from forethought_tools import JSON
+
+SETTLED = frozenset({"succeeded", "failed", "skipped", "rejected", "in_doubt"})
+"""The states in which a step has ended."""
 
 
 @dataclass(frozen=True, slots=True)

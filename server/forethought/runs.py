@@ -19,9 +19,9 @@ import anyio
 from anyio.abc import TaskGroup
 
 from forethought.driver import Driver
+from forethought.facts import gate_of, plan_body
 from forethought.models import Models
 from forethought.owners import Owner
-from forethought.recorder import gate_of, plan_body
 from forethought.rows import Fact, MessageRow, PlanRow, RunRow
 from forethought.store import StaleError, Store, new_id
 from forethought.terms import Terms

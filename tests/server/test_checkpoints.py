@@ -478,3 +478,39 @@ async def test_work_orders_are_not_held_up_by_a_person_who_thinks(
         done = _view(await client.call_tool("report", {"run_id": waiting["run_id"], "answers": answers}))
     assert done["status"] == "succeeded"
     assert len(seen) == 1
+
+
+async def test_a_question_about_the_budget_cuts_off_nobody(
+    make_settings: Callable[..., Settings], era: str, work: Path
+) -> None:
+    """What must not be done twice is waited for before the run is put away."""
+    (work / "fifo.sh").write_text("while [ ! -e go ]; do sleep 0.05; done; echo x >> log", encoding="utf-8")
+    settings = make_settings(risks={"run_command": Risk.MEDIUM}, terms=NEVER, silence=10)
+
+    async def elicit(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        (work / "go").touch()
+        return ElicitResult(action="accept", content={"decision": "approve"})
+
+    steps = [
+        {"id": 1, "tool": "run_command", "arguments": {"command": "sh fifo.sh"}},
+        _write(2, "w2.txt"), _write(3, "w3.txt", depends_on=[2]), _write(4, "w4.txt", depends_on=[3]),
+    ]  # fmt: skip
+    async with Client(build_server(settings), mode=era, elicitation_callback=elicit) as client:
+        with anyio.fail_after(30):
+            done = await _run(client, steps, budget={"tool_calls": 3})
+            while done["status"] in ("running", "waiting"):
+                done = _view(await client.call_tool("execute_plan", {"plan_id": done["plan_id"]}))
+    assert done["status"] == "succeeded", done
+    assert (work / "log").read_text(encoding="utf-8") == "x\n"
+    assert len(_journal(settings, done, "step_started")) == 4
+
+
+async def test_a_run_that_has_ended_leaves_nothing_pending(make_settings: Callable[..., Settings]) -> None:
+    reject = _person({"decision": "reject", "reason": "enough"})
+    settings = make_settings(terms=NEVER)
+    steps = [_write(n, f"w{n}.txt", depends_on=[n - 1] if n > 1 else []) for n in range(1, 5)]
+    async with Client(build_server(settings), elicitation_callback=reject) as client:
+        for terms in ({"approve_plan": True}, {"budget": {"tool_calls": 2}}):
+            full = await _full(client, await _run(client, steps, **terms))
+            assert full["status"] == "failed"
+            assert {step["state"] for step in full["steps"]} <= {"succeeded", "failed", "skipped"}

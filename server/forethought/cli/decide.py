@@ -14,8 +14,8 @@ from rich.markup import escape
 from forethought.app import Records, open_records
 from forethought.cli.terminal import ask_form, console, errors, is_person
 from forethought.desk import codes
+from forethought.facts import gate_of
 from forethought.page import Page
-from forethought.recorder import gate_of
 from forethought.rows import MessageRow
 from forethought.runs import decision_fact
 from forethought.settings import Settings

@@ -27,7 +27,7 @@ from mcp_types.version import is_version_at_least
 from pydantic import BaseModel
 
 from forethought.app import App
-from forethought.recorder import gate_of
+from forethought.facts import gate_of
 from forethought.rows import MessageRow, RunRow
 from forethought.runs import OPEN
 from forethought.store import StaleError

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, cast
 
-from forethought.recorder import told_spending
+from forethought.facts import told_spending
 from forethought.rows import RunRow
 from forethought_patterns import Decision, Gate, Spending
 from forethought_patterns.gates import edited

@@ -1,0 +1,83 @@
+"""What the journal keeps of the patterns' values, and the values again: gates, decisions, plans, questions."""
+
+__all__ = [
+    "decision_of",
+    "gate_body",
+    "gate_of",
+    "plan_body",
+    "question_body",
+    "settled_fact",
+    "told_spending",
+    "tried_of",
+]
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, cast
+
+from forethought.rows import SETTLED, Fact, MessageRow, StepRow
+from forethought_patterns import Decision, Gate, Outcome, Plan, Returned, Spending, Tried
+from forethought_tools import JSON, Question, Risk
+
+
+def gate_body(gate: Gate) -> dict[str, JSON]:
+    """A gate as the journal keeps it."""
+    return {**asdict(gate), "risk": str(gate.risk)}
+
+
+def gate_of(message: MessageRow) -> Gate:
+    """The gate that a message holds."""
+    body: dict[str, Any] = {**message.body, "risk": Risk[str(message.body["risk"]).upper()]}
+    return Gate(**body)
+
+
+def decision_of(message: MessageRow) -> Decision:
+    """The decision that a gate's message holds."""
+    return Decision(**cast("dict[str, Any]", message.answer), by=message.by, channel=message.channel)
+
+
+def plan_body(
+    plan_id: str, plan: Plan, *, folders: JSON, confidence: float | None = None, why: str = ""
+) -> dict[str, JSON]:
+    """A plan as the journal keeps it: what its calls mean depends on the folders that it was made for."""
+    body: dict[str, JSON] = {
+        "reasoning": plan.reasoning,
+        "context": plan.context,
+        "steps": plan.wire(),
+        "planned": plan.planned,
+        "approved": plan.approved,
+        "folders": folders,
+        "confidence": confidence,
+        "why": why,
+    }
+    return {"plan": plan_id, "revision": plan.revision, "goal": plan.goal, "body": body}
+
+
+def settled_fact(step: int, outcome: Outcome) -> Fact:
+    body: dict[str, JSON] = {"state": outcome.state, "result": outcome.value, "error": outcome.error}
+    return Fact("step_settled", {"step": step, **body})
+
+
+def told_spending(spent: Spending) -> str:
+    """What was spent, in words."""
+    return (
+        f"{spent.dollars:.4g} dollars, {spent.tokens} tokens, {spent.model_calls} model calls,"
+        f" {spent.tool_calls} tool calls, {spent.seconds:.0f} seconds"
+    )
+
+
+def tried_of(row: StepRow) -> Tried:
+    """How far a step has come, by its row."""
+    arguments = cast("Mapping[str, JSON]", row.arguments)
+    returned = Returned(arguments, row.result) if row.returned and row.state not in SETTLED else None
+    return Tried(row.attempt, row.round, row.feedback, returned)
+
+
+def question_body(question: Question) -> dict[str, JSON]:
+    """A question as the journal keeps it, and as a work order shows it."""
+    return {
+        "role": question.role,
+        "instructions": question.instructions,
+        "context": question.context,
+        "schema": question.schema,
+    }

@@ -1,0 +1,133 @@
+"""What one run spends: every request of a model is reserved, made and recorded; beyond a limit a person is asked."""
+
+__all__ = ["Spender"]
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol, cast
+
+from forethought.facts import told_spending
+from forethought.rows import Fact, RunRow
+from forethought_patterns import Budget, Charge, Decision, Gate, Model, Spending, Usage
+from forethought_patterns.gates import digest
+from forethought_tools import JSON, BudgetError
+
+_ANSWER = 8192  # the most tokens of one answer where tokens or money are counted
+
+
+class _Decide(Protocol):
+    def __call__(self, gate: Gate, *, key: str) -> Awaitable[Decision]: ...
+
+
+class Spender:
+    """The budget of one activation of a run, and who may spend it."""
+
+    def __init__(self, run: RunRow, *, record: Callable[[Fact], Awaitable[None]], decide: _Decide) -> None:
+        self._run = run
+        self._record = record
+        self._decide = decide
+        self.budget = Budget(
+            run.budget,
+            Spending(run.dollars, run.input_tokens + run.output_tokens, run.model_calls, run.tool_calls, run.seconds),
+            ask=self._beyond,
+            tell=self._nearly_spent,
+        )
+
+    @property
+    def seconds(self) -> float:
+        """How long this activation has been at work."""
+        return self.budget.spent.seconds - self._run.seconds
+
+    @asynccontextmanager
+    async def tool_call(self) -> AsyncGenerator[None]:
+        """Around the record that a tool is called: the call is paid for once it is on record."""
+        async with self.budget.reserved(Spending(tool_calls=1)) as settle:
+            yield
+            settle(Spending(tool_calls=1))
+
+    def meter(self, model: Model) -> "_Meter":
+        """What counts the requests of one model."""
+        return _Meter(self, model)
+
+    @asynccontextmanager
+    async def metered(self, model: Model, input_tokens: int) -> AsyncGenerator[Charge]:
+        """Around one request of a model: reserved before, recorded after."""
+        most = self._most(model, input_tokens)
+        wanted = Usage(1, input_tokens, most or 0)
+        dollars = model.cost(wanted)
+        if dollars is None and self.budget.room("dollars") is not None:
+            await self._unpriced(model)
+        usage = Usage()
+
+        def settle(cost: Usage) -> None:
+            nonlocal usage
+            usage += cost
+
+        async with self.budget.reserved(_spending(wanted, dollars)) as reserved:
+            yield Charge(most, settle)
+            reserved(_spending(usage, model.cost(usage)))
+        if usage.calls:
+            told = {"model_calls": usage.calls, "input_tokens": usage.input_tokens}
+            told["output_tokens"] = usage.output_tokens
+            cost = model.cost(usage)
+            unpriced = usage.calls if cost is None else 0
+            await self._record(Fact("spent", {**told, "dollars": cost or 0.0, "unpriced": unpriced, "by": model.name}))
+
+    def _most(self, model: Model, input_tokens: int) -> int | None:
+        """The most tokens that an answer may have, where tokens or money are counted."""
+        tokens, dollars = self.budget.room("tokens"), self.budget.room("dollars")
+        if tokens is None and (dollars is None or model.cost(Usage(1, 0, 1)) is None):
+            return None
+        return int(max(256, min(_ANSWER, _ANSWER if tokens is None else tokens - input_tokens)))
+
+    async def _beyond(self, measure: str, limit: float, spent: Spending) -> float | None:
+        name = measure.replace("_", " ")
+        first = cast("Mapping[str, float]", cast("Mapping[str, JSON]", self._run.options["terms"])["budget"])[measure]
+        raised = limit + max(first, 1.0 if measure != "dollars" else 0.01)
+        gate = Gate(
+            kind="budget",
+            subject=f"The next call would go beyond the budget of {limit:g} {name}.",
+            details={"spent": told_spending(spent), "limit": f"{limit:g} {name}"},
+            reason=f"Approve raises the limit to {raised:g} {name}, edit to what you say."
+            " Reject stops the run with what it has done.",
+            digest=digest("budget", {"measure": measure, "limit": limit}),
+            choices=("approve", "edit", "reject", "cancel"),
+        )
+        decision = await self._decide(gate, key=f"budget/{measure}/{limit:g}")
+        if not decision.approved:
+            return None
+        wanted = (decision.arguments or {}).get("limit", raised)
+        raised = float(wanted) if isinstance(wanted, int | float) else raised
+        await self._record(Fact("budget_raised", {"measure": measure, "limit": raised}))
+        return raised
+
+    async def _nearly_spent(self, measure: str, spent: float, limit: float) -> None:
+        await self._record(Fact("budget_nearly_spent", {"measure": measure, "spent": spent, "limit": limit}))
+
+    async def _unpriced(self, model: Model) -> None:
+        gate = Gate(
+            kind="budget",
+            subject=f"The price of {model.name} is not known, so a budget in dollars cannot count it.",
+            details={"model": model.name},
+            reason="Approve goes on without counting this model's cost. Reject stops the run with what it has done.",
+            digest=digest("unpriced", {"model": model.name}),
+            choices=("approve", "reject", "cancel"),
+        )
+        async with self.budget.asking():
+            if not self.budget.refused and not (await self._decide(gate, key=f"budget/unpriced/{model.name}")).approved:
+                self.budget.refused = f"The price of {model.name} is not known, and a person did not want to go on."
+        if self.budget.refused:
+            raise BudgetError(self.budget.refused)
+
+
+class _Meter:
+    def __init__(self, spender: Spender, model: Model) -> None:
+        self._spender = spender
+        self._model = model
+
+    def request(self, input_tokens: int) -> AbstractAsyncContextManager[Charge]:
+        return self._spender.metered(self._model, input_tokens)
+
+
+def _spending(usage: Usage, dollars: float | None) -> Spending:
+    return Spending(dollars or 0.0, usage.input_tokens + usage.output_tokens, usage.calls)

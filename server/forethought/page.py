@@ -31,8 +31,7 @@ from starlette.types import Receive, Scope, Send
 from forethought.facts import gate_of
 from forethought.rows import MessageRow
 from forethought.store import StaleError, Store
-from forethought.surface.attach import gate_text
-from forethought.surface.forms import about, form, read_form
+from forethought.surface.forms import about, form, gate_text, read_form
 from forethought_patterns import Decision, Gate
 from forethought_patterns.gates import visible
 from forethought_tools import JSON, AnswerError, Fault, ForethoughtError

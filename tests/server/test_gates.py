@@ -18,7 +18,7 @@ from forethought.rows import MessageRow
 from forethought.runs import decision_fact
 from forethought.settings import Settings
 from forethought.store import StaleError
-from forethought.surface.attach import gate_text
+from forethought.surface.forms import gate_text
 from forethought.surface.server import build_server
 from forethought.terms import Terms
 from forethought_patterns import Decision

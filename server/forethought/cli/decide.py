@@ -20,8 +20,7 @@ from forethought.rows import MessageRow
 from forethought.runs import decision_fact
 from forethought.settings import Settings
 from forethought.store import StaleError, Store
-from forethought.surface.attach import gate_text
-from forethought.surface.forms import form, read_form
+from forethought.surface.forms import form, gate_text, read_form
 from forethought_patterns import Decision
 from forethought_patterns.gates import visible
 from forethought_tools import AnswerError

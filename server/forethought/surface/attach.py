@@ -31,7 +31,7 @@ from forethought.facts import gate_of
 from forethought.rows import MessageRow, RunRow
 from forethought.runs import OPEN
 from forethought.store import StaleError
-from forethought.surface.forms import about, form, read_form
+from forethought.surface.forms import form, gate_text, read_form
 from forethought.surface.views import View, run_view
 from forethought_patterns.gates import visible
 from forethought_tools import JSON, AnswerError
@@ -244,16 +244,8 @@ class _Attached:
 
     def _text(self, message: MessageRow) -> str:
         text = gate_text(message, self._runs.store.run(message.run))
-        return f"{visible_lines(self._faults[message.id])}\n\n{text}" if message.id in self._faults else text
-
-
-def gate_text(message: MessageRow, run: RunRow) -> str:
-    """What a person reads before deciding, whatever the channel."""
-    return gate_of(message).text(about(run))
-
-
-def visible_lines(text: str) -> str:
-    return "\n".join(map(visible, text.splitlines()))
+        faults = "\n".join(map(visible, self._faults.get(message.id, "").splitlines()))
+        return f"{faults}\n\n{text}" if faults else text
 
 
 def _can_ask(ctx: Context[App]) -> bool:

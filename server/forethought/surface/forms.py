@@ -1,13 +1,13 @@
 """The form in which a person answers a gate, whatever shows it: flat, as MCP elicitation wants it."""
 
-__all__ = ["about", "form", "read_form"]
+__all__ = ["about", "form", "gate_text", "read_form"]
 
 import json
 from collections.abc import Mapping
 from typing import Any, cast
 
-from forethought.facts import told_spending
-from forethought.rows import RunRow
+from forethought.facts import gate_of, told_spending
+from forethought.rows import MessageRow, RunRow
 from forethought_patterns import Decision, Gate, Spending
 from forethought_patterns.gates import edited
 from forethought_tools import JSON, AnswerError, Fault, schema_faults
@@ -68,6 +68,11 @@ def read_form(gate: Gate, content: Mapping[str, JSON], *, by: str, channel: str)
             return Decision(**told, steps=edited(gate, drop=_ids(str(given.get("drop", ""))), changed=changed))
         case "budget":
             return Decision(**told, arguments={"limit": given.get("limit")})
+
+
+def gate_text(message: MessageRow, run: RunRow) -> str:
+    """What a person reads before deciding, whatever the channel."""
+    return gate_of(message).text(about(run))
 
 
 def about(run: RunRow) -> dict[str, str]:

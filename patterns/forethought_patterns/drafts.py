@@ -1,4 +1,4 @@
-"""What the planner is told, and what it writes: a draft in one of three forms. Only validation makes a plan of it.
+"""What the planner is told, and what it writes: a plan draft in one of three forms. Only validation makes it a plan.
 
 `wire` for a calling agent, `flat` for structured output of endpoints, `lean` for small models.
 """

@@ -12,6 +12,7 @@ from forethought_patterns.references import UNKNOWN, find, mistaken, unknown
 from forethought_tools import JSON, Fault, PlanError, Registry, SchemaFault
 
 MAX_STEPS = 10_000
+MAX_ARGUMENTS = 1_000_000  # characters of one step's arguments, as JSON
 _SHOWN_FAULTS = 50
 _UNREAD = "(unread)"  # stands for a tool whose name could not be read
 
@@ -115,6 +116,8 @@ def _tool_faults(step: Step, tools: Registry) -> list[Fault]:
         for name, value in step.arguments.items()
         if UNKNOWN in json.dumps(value) and name not in unknown(step.arguments)
     ]
+    if len(json.dumps(step.arguments)) > MAX_ARGUMENTS:
+        faults.append(Fault(where, f"its arguments have over {MAX_ARGUMENTS} characters", "Put them into a file"))
     if step.check and step.check.command and "run_command" not in tools:
         faults.append(Fault(where, "its check needs run_command, which is not here", "Check in another way"))
     if step.tool == _UNREAD:

@@ -290,6 +290,10 @@ class Store:
             )
         return PlanRow(**_decoded(rows[0]))
 
+    def has_plan(self, plan_id: str) -> bool:
+        """Whether a plan of this id was made already."""
+        return bool(self._select("SELECT 1 FROM plan WHERE id = ? LIMIT 1", plan_id))
+
     def plans(self, *, limit: int = 20, prefix: str = "") -> list[PlanRow]:
         """The latest revision of each plan whose id starts with `prefix`, newest first."""
         rows = self._select(

@@ -68,6 +68,11 @@ def test_a_step_that_is_not_whole_hides_no_other_fault() -> None:
         assert fault in text, fault
 
 
+def test_arguments_have_a_size() -> None:
+    (fault,) = _faults({"id": 1, "tool": "read_file", "arguments": {"path": "x" * 1_000_001}})
+    assert "Put them into a file" in fault
+
+
 def test_more_faults_than_can_be_shown_are_counted() -> None:
     steps: list[JSON] = [{"id": n, "tool": "nonsense"} for n in range(1, 101)]
     faults = _faults(*steps)

@@ -82,6 +82,9 @@ class _Attached:
         self._by_url = not self._can_ask and _can_open(ctx)
         self._modern = is_version_at_least(ctx.protocol_version or "", "2026-07-28")
         self._wants_progress = bool(ctx.request_context.meta and "progress_token" in ctx.request_context.meta)
+        # Without progress a client cuts the whole call off, however many questions there are in it.
+        patience = _LONG_PATIENCE if self._wants_progress else app.settings.patience
+        self._patient_until = anyio.current_time() + patience
 
     async def stay(self) -> View | InputRequiredResult:
         if self._ctx.request_state:
@@ -102,9 +105,9 @@ class _Attached:
                     continue  # answered meanwhile, elsewhere
                 # The calling agent's own work comes first: a person may take an hour, and must hold up nobody.
                 gates = [] if self._runs.store.open_ids(run.id, "order") else self._askable()
-                if gates and self._round < _ROUNDS:
-                    if self._modern:
-                        return await self._questions(gates)
+                if gates and self._round < _ROUNDS and self._modern:
+                    return await self._questions(gates)
+                if gates and self._round < _ROUNDS and anyio.current_time() < self._patient_until:
                     await self._ask_now(gates)
                     continue
                 if not (self._by_url and self._left & self._runs.store.open_ids(run.id)):
@@ -176,8 +179,7 @@ class _Attached:
             await anyio.sleep(_SETTLE)
 
     async def _ask_one(self, gate: MessageRow, scope: anyio.CancelScope) -> None:
-        patience = _LONG_PATIENCE if self._wants_progress else self._app.settings.patience
-        with scope, anyio.move_on_after(patience):
+        with scope, anyio.CancelScope(deadline=self._patient_until):
             try:
                 answer = await self._ctx.session.elicit_form(
                     message=self._text(gate),

@@ -280,7 +280,7 @@ def _tool(
 
 def _result(view: View, store: Store) -> CallToolResult:
     content: list[Any] = [TextContent(type="text", text=text_of(view))]
-    if "plan_id" in view and store.plans(limit=1, prefix=str(view["plan_id"])):
+    if "plan_id" in view and store.has_plan(str(view["plan_id"])):
         uri = f"plan://{view['plan_id']}"
         content.append(ResourceLink(type="resource_link", uri=uri, name=str(view["plan_id"])))
     return CallToolResult(content=content, structured_content=cast("dict[str, Any]", view))

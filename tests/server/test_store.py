@@ -321,6 +321,42 @@ async def test_a_step_in_flight_when_its_process_died_runs_again_only_if_that_do
     assert second.state == ("succeeded" if state == "succeeded" else "skipped")
 
 
+async def test_steps_that_ran_before_their_plan_was_whole_are_not_run_again_after_a_crash(
+    make_settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    calls: list[Mapping[str, JSON]] = []
+
+    async def flaky(arguments: Mapping[str, JSON], _: Answerer) -> JSON:
+        calls.append(arguments)
+        return "fresh"
+
+    first: dict[str, JSON] = {"id": 1, "description": "", "tool": "flaky", "depends_on": [], "expected_output": ""}
+    draft: JSON = {"reasoning": "", "steps": [
+        {**first, "arguments": [], "confidence": 1}, {**first, "id": 2, "arguments": [], "confidence": 1},
+    ]}  # fmt: skip
+    done: JSON = {"done": True, "answer": "a", "missing": ""}
+    (tmp_path / "s.json").write_text(json.dumps({"planner": [draft], "joiner": [done]}), encoding="utf-8")
+    settings = make_settings(model=f"scripted:{tmp_path / 's.json'}")
+    async with _serving(settings, _registry(flaky)) as runs:
+        options: dict[str, JSON] = {
+            "goal": "g", "context": "", "files": {}, "new_files": [], "folders": [], "terms": Terms().body(),
+        }  # fmt: skip
+        created: dict[str, JSON] = {"plan": "plan_1", "kind": "plan", "options": options, "revision": 0, "budget": {}}
+        await runs.store.write("run_1", Fact("run_created", {**created, "owner": "owner_dead", "steps": []}))
+        body: JSON = {**first, "arguments": {}, "confidence": 1.0}
+        early: dict[str, JSON] = {"step": 1, "state": "succeeded", "result": "early", "error": ""}
+        await runs.store.write(
+            "run_1", Fact("step_added", {"step": 1, "body": body, "dropped": 0}),
+            Fact("step_started", {"step": 1, "arguments": {}}), Fact("step_settled", early), epoch=1,
+        )  # fmt: skip
+        await runs.ensure_driven("run_1")
+        await _settle(runs, "run_1", lambda: True)
+        rows, run = runs.store.steps("run_1"), runs.store.run("run_1")
+    assert (run.state, run.answer) == ("succeeded", "a")
+    assert [row.result for row in rows] == ["early", "fresh"]
+    assert len(calls) == 1
+
+
 async def test_a_tool_that_is_gone_fails_its_step_and_not_the_run(make_settings: Callable[..., Settings]) -> None:
     steps: list[JSON] = [
         {"id": 1, "tool": "good"},

@@ -28,6 +28,7 @@ from forethought_tools import (
     Limits,
     ModelError,
     PlanError,
+    SettingsError,
     StoreError,
     ToolError,
 )
@@ -40,8 +41,8 @@ Add: TypeAlias = Callable[[Step], None]
 Grow: TypeAlias = Callable[[Add], Awaitable[Plan]]
 """Brings a plan that is still being written: adds the steps that may start at once, and returns the whole."""
 
-_TROUBLE = (ToolError, ModelError, BudgetError)  # fails a step, where anything else would stop the run
-_TROUBLE_WITH_THE_PLAN = (PlanError, ModelError, BudgetError)
+_TROUBLE = (ToolError, ModelError, BudgetError, SettingsError)  # fails a step, where anything else would stop the run
+_TROUBLE_WITH_THE_PLAN = (PlanError, ModelError, BudgetError, SettingsError)
 _BACKOFF = 0.5  # seconds before the second attempt; doubles with each further one
 
 

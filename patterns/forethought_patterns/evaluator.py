@@ -45,7 +45,9 @@ async def evaluate(
     context = _context(step, arguments, value)
     if journal.form(Role.EVALUATOR) == "lean":
         sure = await journal.judge(key, Question(Role.EVALUATOR, MEETS, context, {"type": "boolean"}), step=step.id)
-        return "" if sure is None or sure >= 0.5 else f"the evaluator is only {sure:.0%} sure that it is as expected"
+        if sure is None:
+            return "nobody could judge whether it is as expected"
+        return "" if sure >= 0.5 else f"the evaluator is only {sure:.0%} sure that it is as expected"
     verdict = await journal.ask(key, Question(Role.EVALUATOR, EVALUATOR, context, _VERDICT), step=step.id)
     if not isinstance(verdict, Mapping) or verdict["success"]:
         return ""

@@ -8,8 +8,10 @@ __all__ = ["Desk", "codes"]
 
 import json
 import os
+import socket
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import anyio
 from anyio.abc import TaskGroup
@@ -70,8 +72,23 @@ class Desk:
 
 def codes(home: Path) -> list[tuple[str, str]]:
     """The address and the present code of each page that a server has open."""
-    told = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(_folder(home).glob("*.json"))]
-    return [(str(page["url"]), str(page["code"])) for page in told]
+    told: list[tuple[str, str]] = []
+    for file in sorted(_folder(home).glob("*.json")):
+        page: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
+        if _answers(page["url"]):
+            told.append((page["url"], page["code"]))
+        else:
+            file.unlink(missing_ok=True)  # its server died without a word
+    return told
+
+
+def _answers(url: str) -> bool:
+    address = urlsplit(url)
+    try:
+        with socket.create_connection((str(address.hostname), int(address.port or 0)), timeout=1):
+            return True
+    except OSError:
+        return False
 
 
 def _folder(home: Path) -> Path:

@@ -122,6 +122,9 @@ async def test_a_tool_that_fails_is_tried_again_planned_around_and_the_run_succe
         full = await _full(client, done)
         arguments = {"plan_id": done["plan_id"], "view": "diff"}
         diff = _view(await client.call_tool("get_plan", arguments))
+        assert _view(await client.call_tool("get_plan", {**arguments, "revision": 2, "against": 1})) == diff
+        none = await client.call_tool("get_plan", {**arguments, "against": 7})
+        assert none.is_error
     assert (done["status"], done["answer"], done["revision"]) == ("succeeded", "It is done.", 2)
     assert (work / "copy.txt").read_text(encoding="utf-8") == "alpha\n"
     assert {step["id"]: (step["state"], step["attempt"]) for step in full["steps"]} == {

@@ -1,9 +1,11 @@
 """The page: a person decides with a code that only a terminal shows; nothing else that reaches it decides anything."""
 
+import json
 import os
 import pty
 import re
 import select
+import socket
 import subprocess
 import sys
 import time
@@ -333,6 +335,17 @@ async def test_a_client_that_can_only_open_an_address_is_given_the_servers_own_p
     assert not (work / "old.txt").exists()
     assert len(opened) == 1
     assert codes(settings.home) == []
+
+
+def test_the_code_of_a_page_that_is_gone_is_forgotten(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        file = tmp_path / "pages" / "1.json"
+        file.parent.mkdir()
+        file.write_text(json.dumps({"url": address, "code": "AAAA-BBBB"}), encoding="utf-8")
+        assert codes(tmp_path) == [(address, "AAAA-BBBB")]
+    assert codes(tmp_path) == []
+    assert not file.exists()
 
 
 def test_the_page_needs_a_terminal(tmp_path: Path) -> None:

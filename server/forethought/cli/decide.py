@@ -34,9 +34,12 @@ def decide(settings: Settings, some_id: str | None, *, page: bool = False, code:
         errors.print("forethought decide asks a person, so it needs a terminal on both sides. Nothing was decided.")
         return 3
     if code:
-        for url, secret in codes(settings.home):
+        pages = codes(settings.home)
+        for url, secret in pages:
             console.print(f"{escape(url)} takes the code [bold]{secret}[/], once", soft_wrap=True)
-        return 0 if codes(settings.home) else 1
+        if not pages:
+            console.print("No server has a page open.")
+        return 0 if pages else 1
     with open_records(settings) as records:
         gates = _gates(records.store, some_id)
         if not gates:

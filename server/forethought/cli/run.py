@@ -147,6 +147,8 @@ class _Session:
         console.print(f"\nrun {view['run_id']}: {styled(str(view['status']))} ({escape(str(view['progress']))})")
         if "error" in view:
             console.print(f"[red]{escape(view['error'])}[/]")
+        for warning in view.get("warnings", ()):
+            console.print(f"[yellow]note: {escape(warning)}[/]")
         answer = view.get("answer", {})
         if isinstance(answer, str):
             console.print(Panel(Text(answer[:3000]), title="answer", title_align="left", border_style="green"))

@@ -120,6 +120,7 @@ def tools() -> list[Tool]:
                 "view": {"type": "string", "enum": ["brief", "full", "graph", "list", "diff"]},
                 "page": {"type": "integer", "minimum": 1},
                 "revision": {"type": "integer", "minimum": 1},
+                "against": {"type": "integer", "minimum": 1},
             },
             required=[],
         ),
@@ -183,8 +184,9 @@ async def get_plan(
     view: Literal["brief", "full", "graph", "list", "diff"] = "brief",
     page: int = 1,
     revision: int | None = None,
+    against: int | None = None,
 ) -> View:
-    """Look at a plan and its latest run: brief (where it stands), list (a line per step), full (arguments and results), graph (Mermaid), diff (what the latest revision, or the one you name, changed). list and full come in pages of 50 steps."""  # noqa: E501
+    """Look at a plan and its latest run: brief (where it stands), list (a line per step), full (arguments and results), graph (Mermaid), diff (of a revision against an earlier one; the last two if you name none). list and full come in pages of 50 steps."""  # noqa: E501
     runs = _app(ctx).runs
     if not plan_id:
         return _recent(_app(ctx))
@@ -193,7 +195,7 @@ async def get_plan(
         return run_view(runs, latest[0])
     row = runs.store.plan(plan_id, revision)
     if view == "diff":
-        return diff_view(runs, row)
+        return diff_view(runs, row, row.revision - 1 if against is None else against)
     run = latest[0] if latest and latest[0].kind == "plan" and revision in (None, latest[0].revision) else None
     if view == "graph":
         return {

@@ -166,11 +166,11 @@ def models_view(models: Models) -> View:
     return {str(role): model.name if model else "the calling agent" for role, model in played.items()}
 
 
-def diff_view(runs: Records, row: PlanRow) -> View:
-    """What a revision of a plan has changed: steps that came, went, or are different."""
-    view: View = {"plan_id": row.id, "status": "ok", "revision": row.revision}
+def diff_view(runs: Records, row: PlanRow, against: int) -> View:
+    """What is different in a revision from an earlier one (0: from nothing): steps that came, went, or changed."""
+    view: View = {"plan_id": row.id, "status": "ok", "revision": row.revision, "against": against}
     new = runs.plan(row.id, row.revision)
-    old: Mapping[int, Step] = runs.plan(row.id, row.revision - 1).by_id if row.revision > 1 else {}
+    old: Mapping[int, Step] = runs.plan(row.id, against).by_id if against else {}
     gone: list[JSON] = [f"- {_line(step, runs.tools)}" for step in old.values() if step.id not in new.by_id]
     changed: list[JSON] = [
         f"{'~' if step.id in old else '+'} {_line(step, runs.tools)} {_cut(json.dumps(step.arguments))}"

@@ -105,6 +105,8 @@ async def replan(
             return None
         kept = Plan(plan.goal, tuple(done)).wire() if done else []
         fresh = [step for step in wire_steps(draft, tools, form, first=first) if not _repeats(step, done)]
+        if not fresh and not optional:
+            raise PlanError([Fault("plan", "it has no new step", "Give at least one step that goes another way")])
         if faults := _stale(fresh, first, failed):
             raise PlanError(faults)
         return parse_plan(

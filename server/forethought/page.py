@@ -38,12 +38,13 @@ from forethought_tools import JSON, AnswerError, Fault, ForethoughtError
 
 logger = logging.getLogger(__name__)
 
-_ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # no 0 or O, 1 or I or L, U or V
+_ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # no 0 or O, no 1, I or L, no U beside V
 _CODE = 8
 _PATIENCE = 5  # wrong codes until the next one has to wait
 _PAUSE = 30.0  # seconds of the first wait; each further one is twice as long
 _MOST_WRONG = 20
 _BODY = 64 * 1024
+_SENDING = 1.0  # seconds in which a form must have come whole: shorter than the server waits when it ends
 _LOOK = 1.0  # seconds between looks whether somebody has decided elsewhere
 
 
@@ -215,6 +216,7 @@ class Page:
         ]
         told = f'<p class="done" role="status">{escape(notice)}</p>' if notice else ""
         waits = f"<ul>{''.join(items)}</ul>" if items else "<p>You can close this page.</p>"
+        waits += "<p>The terminal shows a new code.</p>" if items and notice else ""
         return _page("A person must decide" if items else "Nothing waits any more", told + waits)
 
     def _question(
@@ -258,10 +260,13 @@ def _is_foreign(request: Request) -> bool:
 async def _read(request: Request) -> dict[str, str] | None:
     """A form, each field once; None if it is none."""
     body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _BODY:
-            return None
+    with anyio.move_on_after(_SENDING) as sending:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > _BODY:
+                return None
+    if sending.cancelled_caught:
+        return None
     try:
         pairs = parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=20)
     except ValueError:

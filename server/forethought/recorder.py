@@ -165,8 +165,8 @@ class Recorder:
             self._delicate.add(step.id)
 
     async def returned(self, step: Step, value: JSON) -> None:
-        self._land(step.id)
         await self.record(Fact("step_returned", {"step": step.id, "result": value}))
+        self._land(step.id)
 
     async def retrying(self, step: Step, error: str, delay: float, *, feedback: str = "") -> None:
         tried = self._tried[step.id]
@@ -179,8 +179,8 @@ class Recorder:
             await self.record(Fact("step_retrying", {"step": step.id, "error": error, "delay": delay}))
 
     async def settled(self, step: Step, outcome: Outcome) -> None:
-        self._land(step.id)
         await self.record(settled_fact(step.id, outcome))
+        self._land(step.id)
 
     async def once(self, key: str, step: int, act: Callable[[], Awaitable[JSON]]) -> JSON:
         known = self._store.message_for(self.run.id, key)
@@ -197,9 +197,10 @@ class Recorder:
         except ToolError as error:
             await self._close(known, {"error": str(error)})
             raise
+        else:
+            await self._close(known, {"value": value})
         finally:
             self._land(step)
-        await self._close(known, {"value": value})
         return value
 
     async def revised(self, plan: Plan, why: str) -> None:

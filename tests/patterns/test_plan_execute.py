@@ -223,6 +223,15 @@ async def test_a_plan_that_brings_back_a_failed_call_is_refused_as_no_progress()
     assert len(journal.calls) == 2
 
 
+async def test_a_failure_is_not_mended_by_leaving_it_out() -> None:
+    ended, _ = await _run(
+        [step(1), step(2, "broken")],
+        {"executor": [{"arguments": {"value": "y"}, "confidence": 1}], "planner": [draft(), draft(step(1)), draft()]},
+    )
+    assert "it has no new step" in ended.error
+    assert ended.outcomes[1].value == "x"
+
+
 async def test_a_call_that_failed_is_not_made_again_though_it_is_written_differently() -> None:
     broken: list[JSON] = [{"arguments": {"value": "z"}, "confidence": 1}] * 2
     ended, journal = await _run(

@@ -1,5 +1,7 @@
 """The page: a person decides with a code that only a terminal shows; nothing else that reaches it decides anything."""
 
+import base64
+import hashlib
 import json
 import os
 import pty
@@ -31,12 +33,14 @@ from mcp.types import (
 
 from forethought.app import Records, open_records
 from forethought.desk import codes
+from forethought.facts import gate_body
 from forethought.page import Page
-from forethought.rows import MessageRow
+from forethought.rows import Fact, MessageRow
 from forethought.runs import decision_fact
 from forethought.settings import Settings
 from forethought.surface.server import build_server
-from forethought_patterns import Decision
+from forethought.terms import Terms
+from forethought_patterns import Decision, Gate, Policy
 
 pytestmark = pytest.mark.anyio
 
@@ -283,6 +287,66 @@ async def test_what_was_decided_elsewhere_is_told(make_settings: Callable[..., S
         assert page.gates() == [two]
 
 
+async def test_each_choice_says_what_it_means_in_a_style_that_the_policy_lets_through(
+    make_settings: Callable[..., Settings],
+) -> None:
+    async with _page(make_settings(), "true") as page:
+        (gate,) = page.gates()
+        got = await page.http.get(f"{page.url}gate/{gate.id}")
+    for meaning in ("<b>approve</b> go ahead", "<b>edit</b> go ahead", "<b>reject</b> do not", "<b>cancel</b> stop"):
+        assert meaning in got.text
+    (style,) = re.findall(r"<style>(.*?)</style>", got.text, re.DOTALL)
+    told = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"style-src 'sha256-{told}'" in got.headers["content-security-policy"]
+    assert "style=" not in got.text, "the policy would not let it through"
+
+
+async def test_a_plan_and_a_budget_can_be_edited(make_settings: Callable[..., Settings]) -> None:
+    terms = Terms(policy=Policy(approve_plan=True))
+    async with _page(make_settings(terms=terms), "true", "rm -r build") as page:
+        (plan,) = page.gates()
+        assert (await page.send(plan, decision="edit", drop="the second")).status_code == 422
+        assert (await page.send(plan, decision="edit", steps="[")).status_code == 422
+        limit = Gate(
+            kind="budget", subject="Too dear.", details={}, reason="", digest="d", choices=("approve", "edit", "reject")
+        )  # fmt: skip
+        asked: dict[str, Any] = {"id": "gate_money", "key": "budget", "kind": "gate", "step": None}
+        await page.records.store.write(page.run_id, Fact("asked", {**asked, "body": gate_body(limit)}))
+        _, budget = page.gates()
+        for wrong in ("much", "nan", "-1"):
+            assert (await page.send(budget, decision="edit", limit=wrong)).status_code == 422
+        assert page.gates() == [plan, budget]
+        assert (await page.send(budget, decision="edit", limit=" 2.5 ")).status_code == 200
+        assert _decision(page, budget)["arguments"] == {"limit": 2.5}
+        await page.fresh(2)
+        assert (await page.send(plan, decision="edit", drop="2")).status_code == 200
+        assert [step["id"] for step in _decision(page, plan)["steps"]] == [1]
+
+
+async def test_a_field_that_comes_twice_or_is_not_in_the_form_decides_nothing(
+    make_settings: Callable[..., Settings],
+) -> None:
+    async with _page(make_settings(), "true") as page:
+        (gate,) = page.gates()
+        target = f"{page.url}gate/{gate.id}"
+        form = f"token={_token(await page.look(gate))}&code={page.codes[-1]}"
+        twice = await page.http.post(target, content=f"{form}&decision=reject&decision=approve")
+        assert twice.status_code == 400
+        for more in ("decision=approve_tool", "decision=approve&by=me", "decision=edit&arguments=[]"):
+            assert (await page.http.post(target, content=f"{form}&{more}")).status_code == 422, more
+        assert page.gates() == [gate]
+
+
+async def test_a_form_that_never_comes_whole_is_not_waited_for(make_settings: Callable[..., Settings]) -> None:
+    async with _page(make_settings(), "true") as page:
+        address = page.url.removeprefix("http://").rstrip("/")
+        head = f"POST /gate/gate_x HTTP/1.1\r\nHost: {address}\r\nContent-Length: 100\r\n\r\ntoken="
+        async with await anyio.connect_tcp("127.0.0.1", int(address.split(":")[1])) as connection:
+            await connection.send(head.encode())
+            with anyio.fail_after(10):
+                assert b" 400 " in await connection.receive()
+
+
 class _OnlyOpens(Client):
     """A client that can have a person open an address, and cannot show a form."""
 
@@ -364,7 +428,12 @@ async def test_decide_page_in_a_terminal_lets_the_run_go_on(make_settings: Calla
         steps = [{"id": 1, "tool": "delete_file", "arguments": {"path": "old.txt"}}]
         plan = (await client.call_tool("create_plan", {"goal": "g", "steps": steps})).structured_content or {}
         await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]})
-        await anyio.to_thread.run_sync(_decide_in_a_terminal, settings)
+        status, screen = await anyio.to_thread.run_sync(_in_a_terminal, settings, "interrupt")
+        assert status == 3, screen
+        assert "Left waiting: 1" in screen
+        status, screen = await anyio.to_thread.run_sync(_in_a_terminal, settings, "decide")
+        assert status == 0, screen
+        assert "approve: recorded" in screen
         with anyio.fail_after(20):
             while True:
                 run = (await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]})).structured_content or {}
@@ -373,15 +442,16 @@ async def test_decide_page_in_a_terminal_lets_the_run_go_on(make_settings: Calla
     assert not (work / "old.txt").exists()
 
 
-def _decide_in_a_terminal(settings: Settings) -> None:
+def _in_a_terminal(settings: Settings, then: str) -> tuple[int, str]:
+    """`forethought decide --page`, and once it shows a code a decision with it, or Ctrl-C."""
     environment = {
-        "PATH": os.environ["PATH"], "TERM": "xterm", "COLUMNS": "200", "FORETHOUGHT_HOME": str(settings.home),
+        "PATH": os.environ["PATH"], "TERM": "xterm", "COLUMNS": "60", "FORETHOUGHT_HOME": str(settings.home),
         "FORETHOUGHT_FOLDERS": os.pathsep.join(map(str, settings.folders)),
     }  # fmt: skip
     process, terminal = pty.fork()
     if process == 0:
         os.execve(COMMAND, [COMMAND, "decide", "--page"], environment)
-    screen, sent, deadline = "", False, time.monotonic() + 60
+    screen, done, deadline = "", False, time.monotonic() + 60
     while time.monotonic() < deadline:
         if not select.select([terminal], [], [], 1)[0]:
             continue
@@ -391,14 +461,19 @@ def _decide_in_a_terminal(settings: Settings) -> None:
             break
         plain = re.sub(r"\x1b\[[0-9;]*m", "", screen)
         found = re.search(r"Decide at (http://\S+) with this code, once: (\w{4}-\w{4})", plain)
-        if found and not sent:
-            sent = True
-            with httpx2.Client(trust_env=False) as http:
-                (path,) = re.findall(r'href="(/gate/\w+)"', http.get(found[1]).text)
-                target = found[1].rstrip("/") + path
-                token = _token(http.get(target).text)
-                form = {"token": token, "code": found[2], "decision": "approve"}
-                assert http.post(target, data=form).status_code == 200
+        if found and not done:
+            done = True
+            if then == "decide":
+                _send(found[1], found[2])
+            else:
+                os.write(terminal, b"\x03")
     os.close(terminal)
-    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0, screen
-    assert "approve: recorded" in screen
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), screen
+
+
+def _send(url: str, code: str) -> None:
+    with httpx2.Client(trust_env=False) as http:
+        (path,) = re.findall(r'href="(/gate/\w+)"', http.get(url).text)
+        target = url.rstrip("/") + path
+        form = {"token": _token(http.get(target).text), "code": code, "decision": "approve"}
+        assert http.post(target, data=form).status_code == 200

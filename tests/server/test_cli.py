@@ -2,14 +2,12 @@
 
 import json
 import os
-import pty
-import select
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from tests.terminal import answering, converse
 
 COMMAND = str(Path(sys.executable).parent / "forethought")
 
@@ -49,24 +47,10 @@ def _plain(environment: dict[str, str], *arguments: str) -> subprocess.Completed
 
 def _typed(environment: dict[str, str], *arguments: str, answers: list[tuple[str, str]]) -> tuple[int, str]:
     """Run a command in a terminal, and type each answer once its question is on the screen."""
-    process, terminal = pty.fork()
-    if process == 0:
-        os.execve(COMMAND, [COMMAND, *arguments], environment)
-    screen, waiting, asked_from = "", list(answers), 0
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if not select.select([terminal], [], [], 1)[0]:
-            continue
-        try:
-            screen += os.read(terminal, 65536).decode("utf-8", "replace")
-        except OSError:  # the other end is closed
-            break
-        if waiting and waiting[0][0] in screen[asked_from:]:
-            asked_from = len(screen)
-            os.write(terminal, f"{waiting.pop(0)[1]}\n".encode())
-    os.close(terminal)
-    assert not waiting, f"never asked: {waiting}\n{screen}"
-    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), screen
+    react, left = answering(answers)
+    status, screen = converse([COMMAND, *arguments], environment, react)
+    assert not left, f"never asked: {left}\n{screen}"
+    return status, screen
 
 
 def test_a_goal_is_planned_shown_run_asked_about_and_answered(environment: dict[str, str], work: Path) -> None:

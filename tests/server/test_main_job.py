@@ -2,17 +2,15 @@
 
 import csv
 import os
-import pty
 import re
-import select
 import shlex
 import shutil
 import sys
-import time
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from tests.terminal import answering, converse
 
 from forethought.models.fetch import catalogue, fetch
 from forethought_tools import ModelError
@@ -63,26 +61,11 @@ def test_the_readmes_main_job_on_the_embedded_model(models: Path, tmp_path: Path
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "models").symlink_to(models / "models")
 
-    process, terminal = pty.fork()
-    if process == 0:
-        os.chdir(tmp_path)
-        os.execve(COMMAND, arguments, environment)
-    screen, deadline = "", time.monotonic() + SECONDS
-    answers = [("Run this plan? [Y/n]", "y"), ("to decide later", "approve")]
-    while time.monotonic() < deadline:
-        if not select.select([terminal], [], [], 1)[0]:
-            continue
-        try:
-            screen += os.read(terminal, 65536).decode("utf-8", "replace")
-        except OSError:  # the command has ended
-            break
-        if answers and answers[0][0] in screen:
-            os.write(terminal, f"{answers.pop(0)[1]}\n".encode())
-    os.close(terminal)
-    status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    react, left = answering([("Run this plan? [Y/n]", "y"), ("to decide later", "approve")])
+    status, screen = converse(arguments, environment, react, folder=tmp_path, seconds=SECONDS)
 
     assert status == 0, screen
-    assert answers == [], f"never asked: {answers}\n{screen}"
+    assert left == [], f"never asked: {left}\n{screen}"
     assert "wants to call delete_file" in screen
     assert not (tmp_path / "demo" / "draft.md").exists()
     report = (tmp_path / "demo" / "report.md").read_text(encoding="utf-8")

@@ -4,13 +4,10 @@ import base64
 import hashlib
 import json
 import os
-import pty
 import re
-import select
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -448,27 +445,20 @@ def _in_a_terminal(settings: Settings, then: str) -> tuple[int, str]:
         "PATH": os.environ["PATH"], "TERM": "xterm", "COLUMNS": "60", "FORETHOUGHT_HOME": str(settings.home),
         "FORETHOUGHT_FOLDERS": os.pathsep.join(map(str, settings.folders)),
     }  # fmt: skip
-    process, terminal = pty.fork()
-    if process == 0:
-        os.execve(COMMAND, [COMMAND, "decide", "--page"], environment)
-    screen, done, deadline = "", False, time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if not select.select([terminal], [], [], 1)[0]:
-            continue
-        try:
-            screen += os.read(terminal, 65536).decode("utf-8", "replace")
-        except OSError:  # the command has ended
-            break
+    done: list[str] = []
+
+    def react(screen: str) -> str | None:
         plain = re.sub(r"\x1b\[[0-9;]*m", "", screen)
         found = re.search(r"Decide at (http://\S+) with this code, once: (\w{4}-\w{4})", plain)
-        if found and not done:
-            done = True
-            if then == "decide":
-                _send(found[1], found[2])
-            else:
-                os.write(terminal, b"\x03")
-    os.close(terminal)
-    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), screen
+        if not found or done:
+            return None
+        done.append(found[2])
+        if then == "interrupt":
+            return "\x03"
+        _send(found[1], found[2])
+        return None
+
+    return converse([COMMAND, "decide", "--page"], environment, react)
 
 
 def _send(url: str, code: str) -> None:

@@ -167,7 +167,7 @@ def decision_faults(gate: Gate, decision: Decision, tools: Registry) -> list[Fau
     if decision.arguments is None:
         return [Fault("arguments", "they are missing", "Give the whole arguments, as a JSON object")]
     unfit = tools.faults(gate.tool, decision.arguments) if gate.tool in tools else []
-    return [Fault("arguments", fault.at("arguments"), f"See the schema of {gate.tool}") for fault in unfit]
+    return [Fault("edit", fault.at("arguments"), f"See the schema of {gate.tool}") for fault in unfit]
 
 
 def edited(gate: Gate, *, drop: Collection[int], changed: Sequence[JSON]) -> list[JSON]:

@@ -7,6 +7,7 @@ user can read, and `forethought decide --code` shows it in one.
 __all__ = ["Desk", "codes"]
 
 import json
+import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,6 +20,9 @@ from anyio.abc import TaskGroup
 from forethought.rows import MessageRow
 from forethought.store import Store
 from forethought_patterns import Decision
+from forethought_tools import StoreError
+
+logger = logging.getLogger(__name__)
 
 
 class Desk:
@@ -56,6 +60,8 @@ class Desk:
         )  # fmt: skip
         try:
             await page.serve(task_status=task_status)
+        except* StoreError as group:
+            logger.error("the approval page is closed: %s", group.exceptions[0])  # noqa: TRY400 - the message says it
         finally:
             self._url = ""
             self._file.unlink(missing_ok=True)
@@ -65,9 +71,11 @@ class Desk:
 
     def _keep(self, url: str, code: str) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._file.unlink(missing_ok=True)
-        self._file.touch(mode=0o600)
-        self._file.write_text(json.dumps({"url": url, "code": code}), encoding="utf-8")
+        fresh = self._file.with_suffix(".new")  # whoever looks meanwhile must find the file whole
+        fresh.unlink(missing_ok=True)
+        fresh.touch(mode=0o600)
+        fresh.write_text(json.dumps({"url": url, "code": code}), encoding="utf-8")
+        fresh.replace(self._file)
 
 
 def codes(home: Path) -> list[tuple[str, str]]:

@@ -6,10 +6,7 @@ that only the terminal shows, once; and no other site can show this page, read i
 
 __all__ = ["Page"]
 
-import base64
-import hashlib
 import hmac
-import json
 import logging
 import re
 import secrets
@@ -25,10 +22,11 @@ import anyio
 import uvicorn
 from anyio.abc import TaskStatus
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from forethought.facts import gate_of
+from forethought.markup import HEADERS, fields_of, notice_page, page_of
 from forethought.rows import MessageRow
 from forethought.store import StaleError, Store
 from forethought.surface.forms import about, form, gate_text, read_form
@@ -117,14 +115,14 @@ class Page:
             return
         except ForethoughtError as error:
             logger.error("the page could not answer: %s", error)  # noqa: TRY400 - the message says it all
-            response = _notice_page("This could not be done", str(error), 500)
-        response.headers.update(_HEADERS)
+            response = notice_page("This could not be done", str(error), 500)
+        response.headers.update(HEADERS)
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
         # A foreign name that leads here (DNS rebinding) would make another site's scripts count as ours.
         if request.headers.get("host") not in self._hosts:
-            return _notice_page("This page has another address", "Open it as the terminal shows it.", 421)
+            return notice_page("This page has another address", "Open it as the terminal shows it.", 421)
         asked = re.fullmatch(r"/gate/(\w+)", request.url.path)
         if request.method == "GET" and request.url.path == "/":
             return self._list()
@@ -133,20 +131,20 @@ class Page:
         if request.method == "POST" and asked:
             return await self._posted(request, asked[1])
         if request.method in ("GET", "POST"):
-            return _notice_page("There is nothing here", "Look at what waits.", 404)
-        return _notice_page("This cannot be done here", "Look at what waits.", 405, {"allow": "GET, POST"})
+            return notice_page("There is nothing here", "Look at what waits.", 404)
+        return notice_page("This cannot be done here", "Look at what waits.", 405, {"allow": "GET, POST"})
 
     async def _posted(self, request: Request, gate_id: str) -> Response:
         if _is_foreign(request):
-            return _notice_page("Not recorded", "This form was sent from another site. Decide on this page.", 403)
+            return notice_page("Not recorded", "This form was sent from another site. Decide on this page.", 403)
         given = await _read(request)
         if given is None:
-            return _notice_page("Not recorded", "What was sent is not a form of this page, or too long.", 400)
+            return notice_page("Not recorded", "What was sent is not a form of this page, or too long.", 400)
         code = re.sub(r"[\s-]", "", given.pop("code", "")).upper()
         shown = self._shown(gate_id, given.pop("token", ""))
         # Nothing of a form that is not ours is shown again: it could be what somebody else filled in.
         if shown is None:
-            return _notice_page("Not recorded", "This form is not from this page. Look at the question anew.", 403)
+            return notice_page("Not recorded", "This form is not from this page. Look at the question anew.", 403)
         if self._find(gate_id) is None:
             return _decided_meanwhile()
         if not 0 <= self._clock() - shown <= self._seconds:
@@ -217,22 +215,22 @@ class Page:
         told = f'<p class="done" role="status">{escape(notice)}</p>' if notice else ""
         waits = f"<ul>{''.join(items)}</ul>" if items else "<p>You can close this page.</p>"
         waits += "<p>The terminal shows a new code.</p>" if items and notice else ""
-        return _page("A person must decide" if items else "Nothing waits any more", told + waits)
+        return page_of("A person must decide" if items else "Nothing waits any more", told + waits)
 
     def _question(
         self, gate_id: str, status: int = 200, faults: Sequence[str] = (), typed: Mapping[str, str] | None = None
     ) -> Response:
         message = self._find(gate_id)
         if message is None:
-            return _notice_page("This does not wait", "It was decided, or its run has ended, or never was.", 404)
+            return notice_page("This does not wait", "It was decided, or its run has ended, or never was.", 404)
         text = gate_text(message, self._store.run(message.run))
         token = self._token(gate_id, str(int(self._clock())))
         wrong = "".join(f"<li>{escape(visible(fault))}</li>" for fault in faults)
         notice = f'<div class="wrong" role="alert"><b>Not recorded</b><ul>{wrong}</ul></div>' if faults else ""
-        return _page(
+        return page_of(
             "A person must decide",
             f'{notice}<pre>{escape(text)}</pre><form method="post" action="/gate/{gate_id}" autocomplete="off">'
-            f'<input type="hidden" name="token" value="{token}">{_fields(gate_of(message), typed or {})}'
+            f'<input type="hidden" name="token" value="{token}">{fields_of(gate_of(message), typed or {})}'
             '<div><label for="code">Code</label><input id="code" name="code" required autocapitalize="characters"'
             ' spellcheck="false"><p>The terminal shows it. Type it only here: who has it can decide for you.</p></div>'
             '<button>Record this decision</button></form><p><a href="/">All that waits</a></p>',
@@ -281,10 +279,6 @@ def _decision(gate: Gate, given: Mapping[str, str]) -> Decision:
     filled = {name: value for name, value in given.items() if value.strip()}
     if "decision" not in filled:
         raise AnswerError([Fault("decision", "nothing is chosen", "Choose what you decide")])
-    # Who wrote a change down and chose something else would be surprised.
-    unused = [name for name in filled if name not in ("decision", "reason")] if filled["decision"] != "edit" else []
-    if unused:
-        raise AnswerError([Fault(name, "it is filled in, and only edit uses it", "Choose edit") for name in unused])
     content: dict[str, JSON] = {
         name: _number(value) if name in fields and fields[name]["type"] == "number" else value
         for name, value in filled.items()
@@ -299,105 +293,5 @@ def _number(text: str) -> float | str:
         return text
 
 
-def _fields(gate: Gate, typed: Mapping[str, str]) -> str:
-    """The form of a gate as HTML, with nothing chosen unless the person did."""
-    fields: dict[str, Mapping[str, Any]] = form(gate)["properties"]
-    decision = fields.pop("decision")
-    parts = (part.partition(": ") for part in str(decision["description"]).split("; "))
-    meaning = {verb: says for verb, _, says in parts}
-    html = "<fieldset><legend>Your decision</legend>"
-    for verb in map(str, decision["enum"]):
-        chosen = " checked" if typed.get("decision") == verb else ""
-        html += f'<label><input type="radio" name="decision" value="{verb}" required{chosen}>'
-        html += f"<span><b>{verb}</b> {escape(meaning.get(verb, ''))}</span></label>"
-    html += "</fieldset>"
-    now: Mapping[str, JSON] = {"arguments": gate.details, "steps": gate.steps}
-    for name, field in fields.items():
-        kind, value = "" if name == "reason" else ' class="edit"', escape(typed.get(name, ""))
-        html += f'<div{kind}><label for="{name}">{escape(str(field["description"]))}</label>'
-        if name in now:
-            html += f'<textarea id="{name}" name="{name}" rows="6" spellcheck="false">\n{value}</textarea>'
-            html += f"<details><summary>As it is now</summary><pre>{escape(_json(now[name]))}</pre></details></div>"
-        else:
-            html += (
-                f'<input id="{name}" name="{name}" value="{value}" maxlength="{field.get("maxLength", 1000)}"></div>'
-            )
-    return html
-
-
-def _json(value: object) -> str:
-    plain = json.dumps(value, ensure_ascii=False)
-    return json.dumps(value, ensure_ascii=visible(plain) != plain, indent=2)
-
-
 def _decided_meanwhile() -> Response:
-    return _notice_page("Not recorded", "It was decided meanwhile, or its run has ended.", 409)
-
-
-def _notice_page(title: str, text: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
-    shown = "".join(f"<p>{escape(visible(line))}</p>" for line in text.splitlines())
-    return _page(
-        title, f'<div class="wrong" role="alert">{shown}</div><p><a href="/">All that waits</a></p>', status, headers
-    )
-
-
-def _page(title: str, body: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return HTMLResponse(
-        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>' + title + " - forethought</title>"
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{_STYLE}</style></head><body><main><h1>{title}</h1>{body}</main></body></html>",
-        status,
-        headers,
-    )
-
-
-_STYLE = """
-:root { color-scheme: light dark; --text: #1c2330; --soft: #5a6476; --paper: #f5f6f8; --card: #fff; --line: #d5dae2;
-  --accent: #2456c4; --on: #fff; --wrong: #b3261e; --done: #1b6e3c }
-@media (prefers-color-scheme: dark) { :root { --text: #e4e8ef; --soft: #9aa5b6; --paper: #14171c; --card: #1d2128;
-  --line: #353c48; --accent: #8fb2ff; --on: #10203f; --wrong: #ff9a90; --done: #7fd6a0 } }
-* { box-sizing: border-box }
-body { margin: 0; background: var(--paper); color: var(--text); font: 1rem/1.5 system-ui, sans-serif }
-main { max-width: 46rem; margin: 0 auto; padding: 1.5rem 1rem 3rem }
-h1 { font-size: 1.35rem; margin: 0 0 1rem }
-a { color: var(--accent) }
-p { margin: .25rem 0; color: var(--soft) }
-pre, .wrong, .done, li a + p, fieldset label, main > ul > li { overflow-wrap: anywhere }
-pre { white-space: pre-wrap; margin: 0; font: .9rem/1.55 ui-monospace, monospace }
-main > pre, main > ul > li, .wrong, .done { background: var(--card); border: 1px solid var(--line);
-  border-radius: .6rem; padding: .9rem 1rem; margin: 0 0 1rem }
-main > ul { list-style: none; padding: 0; margin: 0 }
-.wrong, .done { border-left: .3rem solid var(--wrong); color: var(--text) }
-.done { border-left-color: var(--done) }
-.wrong ul { margin: .25rem 0 0; padding-left: 1.2rem }
-fieldset { border: 1px solid var(--line); border-radius: .6rem; background: var(--card); margin: 0; padding: .3rem }
-legend { font-weight: 600; padding: 0 .4rem; margin-left: .3rem }
-fieldset label { display: flex; gap: .7rem; padding: .55rem .7rem; border-radius: .4rem; cursor: pointer }
-fieldset label:hover, fieldset label:has(:checked) { background: var(--paper) }
-input[type=radio] { accent-color: var(--accent); margin: .3rem 0 0; flex: none }
-form > div { margin-top: 1rem }
-form > div > label { display: block; margin-bottom: .25rem; font-weight: 600 }
-form > div > input, textarea { width: 100%; padding: .55rem .7rem; border: 1px solid var(--line);
-  border-radius: .4rem; background: var(--card); color: inherit; font: inherit }
-textarea, #code { font-family: ui-monospace, monospace }
-#code { max-width: 14rem; letter-spacing: .12em; text-transform: uppercase }
-details { margin-top: .4rem }
-summary { cursor: pointer; color: var(--soft) }
-button { margin: 1.2rem 0 1rem; padding: .65rem 1.3rem; border: 0; border-radius: .4rem; font: inherit;
-  font-weight: 600; background: var(--accent); color: var(--on); cursor: pointer }
-:focus-visible { outline: .15rem solid var(--accent); outline-offset: .1rem }
-@supports selector(:has(*)) { .edit { display: none } form:has([value=edit]:checked) .edit { display: block } }
-"""
-
-_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-_HEADERS = {
-    "content-security-policy": f"default-src 'none'; style-src 'sha256-{_HASH}'; form-action 'self';"
-    " base-uri 'none'; frame-ancestors 'none'",
-    "x-frame-options": "DENY",
-    "x-content-type-options": "nosniff",
-    "cache-control": "no-store",
-    # Not no-referrer: with that a browser sends `Origin: null` with our own forms, as it does with hostile ones.
-    "referrer-policy": "same-origin",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-}
+    return notice_page("Not recorded", "It was decided meanwhile, or its run has ended.", 409)

@@ -27,6 +27,7 @@ from mcp.types import (
     ElicitResult,
     UrlElicitationCapability,
 )
+from tests.terminal import converse
 
 from forethought.app import Records, open_records
 from forethought.desk import codes

@@ -1,6 +1,6 @@
 """The form in which a person answers a gate, whatever shows it: flat, as MCP elicitation wants it."""
 
-__all__ = ["about", "form", "gate_text", "read_form"]
+__all__ = ["MEANING", "about", "form", "gate_text", "read_form"]
 
 import json
 from collections.abc import Mapping
@@ -12,12 +12,12 @@ from forethought_patterns import Decision, Gate, Spending
 from forethought_patterns.gates import edited
 from forethought_tools import JSON, AnswerError, Fault, schema_faults
 
-_MEANING = {
-    "approve": "approve: go ahead, this once",
-    "approve_tool": "approve_tool: allow this tool for the rest of the run",
-    "edit": "edit: go ahead, changed as you say below",
-    "reject": "reject: do not",
-    "cancel": "cancel: stop the whole run",
+MEANING: Mapping[str, str] = {
+    "approve": "go ahead, this once",
+    "approve_tool": "allow this tool for the rest of the run",
+    "edit": "go ahead, changed as you say below",
+    "reject": "do not",
+    "cancel": "stop the whole run",
 }
 _EDITS: Mapping[str, Mapping[str, dict[str, Any]]] = {
     "call": {"arguments": {"type": "string", "description": "For edit: all arguments, as a JSON object"}},
@@ -31,7 +31,7 @@ _EDITS: Mapping[str, Mapping[str, dict[str, Any]]] = {
 
 def form(gate: Gate) -> dict[str, Any]:
     """The JSON schema of the form for a gate."""
-    meaning = "; ".join(_MEANING[verb] for verb in gate.choices)
+    meaning = "; ".join(f"{verb}: {MEANING[verb]}" for verb in gate.choices)
     return {
         "type": "object",
         "properties": {
@@ -57,6 +57,10 @@ def read_form(gate: Gate, content: Mapping[str, JSON], *, by: str, channel: str)
         cast("Any", given["decision"]), reason=str(given.get("reason", "")), by=by, channel=channel
     )  # fmt: skip
     if decision.verb != "edit":
+        # Who has written a change down and chosen something else would be surprised.
+        unused = [name for name in given if name not in ("decision", "reason")]
+        if unused:
+            raise AnswerError([Fault(name, "it is filled in, and only edit uses it", "Choose edit") for name in unused])
         return decision
     told: dict[str, Any] = {"verb": "edit", "reason": decision.reason, "by": by, "channel": channel}
     match gate.kind:

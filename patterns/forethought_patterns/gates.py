@@ -143,7 +143,8 @@ def plan_gate(
         for step in rest
     }  # fmt: skip
     risk = max(policy.risk(step.tool, tools) for step in rest)
-    shape = f"{len(rest)} steps, up to {plan.width} at once, longest chain {len(plan.critical_path)}"
+    count = f"{len(rest)} step" + ("s" if len(rest) > 1 else "")
+    shape = f"{count}, up to {plan.width} at once, longest chain {len(plan.critical_path)}"
     return Gate(
         kind="plan", subject=f"Revision {plan.revision} of the plan wants to run: {shape}.", details=details,
         reason=f"Highest risk: {risk}. Estimated: {estimate}.", digest=digest("plan", {"steps": plan.wire()}),

@@ -23,7 +23,7 @@ def estimate(plan: Plan, tools: Registry, models: Models) -> str:
     calls = +roles
     if not calls:
         return "no model calls"
-    told = f"about {calls.total()} model calls"
+    told = f"about {calls.total()} model call" + ("s" if calls.total() > 1 else "")
     if all(models.for_role(role) is None for role in calls):
         return f"{told}, by the calling agent"
     dollars, unknown_prices = 0.0, set[str]()

@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol, cast
 
-from forethought.facts import told_spending
 from forethought.rows import Fact, RunRow
 from forethought_patterns import Budget, Charge, Decision, Gate, Model, Spending, Usage
 from forethought_patterns.gates import digest
@@ -87,7 +86,7 @@ class Spender:
         gate = Gate(
             kind="budget",
             subject=f"The next call would go beyond the budget of {limit:g} {name}.",
-            details={"spent": told_spending(spent), "limit": f"{limit:g} {name}"},
+            details={name: f"{getattr(spent, measure):g} of {limit:g} are spent"},
             reason=f"Approve raises the limit to {raised:g} {name}, edit to what you say."
             " Reject stops the run with what it has done.",
             digest=digest("budget", {"measure": measure, "limit": limit}),

@@ -151,7 +151,7 @@ async def test_a_person_approves_rejects_with_a_reason_or_edits_the_whole_plan(
     assert (work / "old.txt").exists()
     assert (work / "b.txt").exists()
     assert not (work / "c.txt").exists()
-    assert "Revision 1 of the plan wants to run: 1 steps" in seen[0]
+    assert "Revision 1 of the plan wants to run: 1 step," in seen[0]
     assert "1. delete_file (high)" in seen[0]
     assert "Estimated: no model calls" in seen[0]
     assert "Revision 2" in seen[1]
@@ -273,7 +273,7 @@ async def test_beyond_a_budget_a_person_is_asked_and_refusal_keeps_what_was_done
     written = _names(work, "w*.txt")
     assert len(written) == (5 if verb == "reject" else 7)
     assert "would go beyond the budget of 5 tool calls" in seen[0]
-    assert "5 tool calls" in seen[0]
+    assert "tool calls: 5 of 5 are spent" in seen[0]
     assert len(seen) == 1
     assert next(entry.body["spent"] for entry in _journal(settings, done, "budget_nearly_spent")) == 4
     if verb == "reject":

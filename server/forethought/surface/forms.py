@@ -95,7 +95,7 @@ def about(run: RunRow) -> dict[str, str]:
 def _parsed(text: JSON, name: str, kind: type) -> JSON:
     try:
         value: JSON = json.loads(str(text))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise AnswerError([Fault(name, f"this is not JSON: {error}", "Give it as JSON")]) from None
     if not isinstance(value, kind):
         raise AnswerError([Fault(name, "this is not what is asked for", f"Give a JSON {_KINDS[kind]}")])

@@ -1,0 +1,71 @@
+"""Whatever stands in a form, it becomes a decision that its gate can take, or a fault that says what is wrong."""
+
+from contextlib import suppress
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from forethought.facts import gate_body, gate_of
+from forethought.rows import MessageRow
+from forethought.runs import decision_fact
+from forethought.surface.forms import form, read_form
+from forethought_patterns import Gate, Plan, Policy, Step
+from forethought_patterns.gates import call_gate, plan_gate
+from forethought_tools import JSON, AnswerError, schema_faults
+from forethought_tools.builtin import builtin
+from forethought_tools.folders import Folders
+
+TOOLS = builtin(Folders([]))
+STEPS = (
+    Step(id=1, tool="read_file", arguments={"path": "a"}),
+    Step(id=2, tool="delete_file", arguments={"path": "{{1}}"}),
+)
+
+
+def _gates() -> list[Gate]:
+    call = call_gate(STEPS[1], {"path": "a"}, TOOLS, Policy())
+    assert call
+    plan = plan_gate(Plan("g", STEPS), TOOLS, Policy(), estimate="", finished=[1], next_step=5)
+    budget = Gate("budget", "s", {}, "r", "d", ("approve", "edit", "reject", "cancel"))
+    return [call, plan, budget]
+
+
+texts = st.sampled_from(
+    ["", "{}", "[]", "[[", '{"path": "b"}', '{"path": 5}', "null", "3", "2", "1, 2", "x", "[" * 5000, '[{"id": []}]',
+     '[{"id": 1, "tool": "wait", "arguments": {"seconds": 0}}]', '[{"id": 3, "tool": "wait"}]', "٣",
+     '[{"id": 7, "tool": "wait", "arguments": {"seconds": 0}}]'],
+) | st.text(max_size=20)  # fmt: skip
+values = texts | st.none() | st.booleans() | st.integers() | st.floats() | st.lists(st.integers(), max_size=2)
+verbs = st.sampled_from(["approve", "approve_tool", "edit", "edit", "edit", "reject", "cancel", "yes", ""])
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    which=st.integers(0, 2),
+    verb=verbs | values,
+    more=st.dictionaries(
+        st.sampled_from(["reason", "arguments", "drop", "steps", "limit", "also"]), values, max_size=3
+    ),
+)
+def test_any_form_is_a_decision_or_a_fault(which: int, verb: JSON, more: dict[str, JSON]) -> None:
+    gate = _gates()[which]
+    row = MessageRow("gate_1", "run_1", "k", "gate", 1, gate_body(gate), "open", None, "", "", 0.0, None)
+    assert gate_of(row).text({}) == gate.text({})
+    content: dict[str, JSON] = {"decision": verb, **more}
+    with suppress(AnswerError):
+        decision = read_form(gate, content, by="p", channel="test")
+        fact = decision_fact(row, decision, TOOLS)
+        assert decision.verb in gate.choices
+        assert "also" not in {name for name, value in content.items() if value not in ("", None)}
+        if decision.verb == "edit" and gate.kind == "call":
+            assert not schema_faults(TOOLS.known("delete_file").parameters, dict(decision.arguments or {}))
+        if decision.verb == "edit" and gate.kind == "plan":
+            assert STEPS[0].arguments in [step["arguments"] for step in decision.steps or () if isinstance(step, dict)]
+        assert fact.kind == "answered"
+
+
+def test_a_form_is_flat() -> None:
+    for gate in _gates():
+        for field in form(gate)["properties"].values():
+            assert field["type"] in ("string", "number")
+            assert not {"properties", "items", "anyOf", "$ref"} & field.keys()

@@ -147,7 +147,7 @@ async def test_a_call_stays_within_its_patience_however_many_questions_there_are
 
     async def slow(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
         asked.append(params.message)
-        until = anyio.current_time() + 0.4
+        until = anyio.current_time() + 1.2
         while anyio.current_time() < until:
             await anyio.lowlevel.checkpoint()
         return ElicitResult(action="accept", content=APPROVE)
@@ -157,10 +157,10 @@ async def test_a_call_stays_within_its_patience_however_many_questions_there_are
         (work / f"f{number}.txt").write_text("x", encoding="utf-8")
         steps.append({"id": number, "tool": "delete_file", "arguments": {"path": f"f{number}.txt"},
                       "depends_on": [number - 1] if number > 1 else []})  # fmt: skip
-    async with Client(build_server(make_settings(patience=1.0)), mode="legacy", elicitation_callback=slow) as client:
+    async with Client(build_server(make_settings(patience=3.0)), mode="legacy", elicitation_callback=slow) as client:
         waiting = _view(await client.call_tool("execute_plan", {"plan_id": await _plan(client, steps)}))
     assert waiting["status"] == "waiting"
-    assert 1 <= len(asked) <= 3
+    assert 1 <= len(asked) <= 4
 
 
 async def test_where_nobody_can_be_asked_the_run_waits_and_goes_on_when_a_person_decides_elsewhere(

@@ -157,7 +157,9 @@ async def test_a_call_stays_within_its_patience_however_many_questions_there_are
         (work / f"f{number}.txt").write_text("x", encoding="utf-8")
         steps.append({"id": number, "tool": "delete_file", "arguments": {"path": f"f{number}.txt"},
                       "depends_on": [number - 1] if number > 1 else []})  # fmt: skip
-    async with Client(build_server(make_settings(patience=3.0)), mode="legacy", elicitation_callback=slow) as client:
+    async with Client(
+        build_server(make_settings(patience=3.0, silence=20)), mode="legacy", elicitation_callback=slow
+    ) as client:
         waiting = _view(await client.call_tool("execute_plan", {"plan_id": await _plan(client, steps)}))
     assert waiting["status"] == "waiting"
     assert 1 <= len(asked) <= 4

@@ -43,7 +43,8 @@ def plan(width: int, seconds: float) -> dict[str, JSON]:
         number = len(steps) + 1
         pairs: list[JSON] = [{"name": "seconds", "value": str(seconds)}]
         steps.append({"id": number, "description": "A step of the plan", "tool": tool, "arguments": pairs,
-                      "depends_on": list(after), "expected_output": "", "confidence": 1})  # fmt: skip
+                      "depends_on": list(after), "expected_output": "", "confidence": 1,
+                      "strategy": "direct"})  # fmt: skip
         return number
 
     found = [add("look", []) for _ in range(width)]

@@ -2,10 +2,11 @@
 
 from forethought_patterns.budget import Budget, Spending
 from forethought_patterns.checks import Check
-from forethought_patterns.compiler import Outcome, Rejected, StepState, Watcher, execute, waiting
+from forethought_patterns.compiler import Outcome, Rejected, StepState, Watcher, execute
 from forethought_patterns.drafts import Brief
 from forethought_patterns.gates import Decision, Gate, Policy
 from forethought_patterns.memory import Memory
+from forethought_patterns.outside import together, waiting
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.plan_execute import Ended, Replan, run_plan
 from forethought_patterns.planner import make_plan, replan
@@ -60,5 +61,6 @@ __all__ = [
     "parse_plan",
     "replan",
     "run_plan",
+    "together",
     "waiting",
 ]

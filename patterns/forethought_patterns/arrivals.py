@@ -62,4 +62,4 @@ class Arrivals:
     def _may_start(self, step: Step) -> bool:
         asks = call_gate(step, step.arguments, self._tools, self._policy)
         reads = self._policy.risk(step.tool, self._tools) == Risk.LOW
-        return reads and asks is None and not (step.check and step.check.command)
+        return reads and asks is None and not (step.check and step.check.call())

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 
 import anyio
 
-from forethought_patterns.compiler import waiting
+from forethought_patterns.outside import waiting
 from forethought_tools import BudgetError
 
 SOFT = 0.8  # the share of a limit at which its end is announced

@@ -1,10 +1,11 @@
-"""A check that is not a model: what a step's result must fulfil, told by a schema, a pattern, a number or a command."""
+"""A check that is not a model: what a result must fulfil, told by a schema, a pattern, a number, an expression or a
+tool that is called."""
 
-__all__ = ["Check", "unmet"]
+__all__ = ["CallTool", "Check", "examine", "tool_faults"]
 
 import json
-from collections.abc import Mapping
-from typing import Annotated, Self
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Annotated, Self, TypeAlias
 
 import regex  # type: ignore[import-untyped]  # it has no types
 from jsonschema import Draft202012Validator
@@ -12,13 +13,21 @@ from jsonschema.exceptions import SchemaError
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from forethought_patterns.references import Reference, part
-from forethought_tools import JSON, ToolError, schema_faults
+from forethought_tools import JSON, Fault, Registry, ToolError, schema_faults
+from forethought_tools.arithmetic import checked, holds
 
+CallTool: TypeAlias = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
+"""Makes a call, through its gate. Raises ToolError."""
+
+RESULT = "{{result}}"
 _PATIENCE = 1.0  # seconds for a pattern: what it reads is a tool's output, and nobody knows what that is
 
 
 class Check(BaseModel):
-    """What must hold of a result, or of the part of it that `at` leads to. All that is given must hold."""
+    """What must hold of a result, or of the part of it that `at` leads to. All that is given must hold.
+
+    With a `tool`, it must hold of what the tool returns, and the tool must not fail.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -31,6 +40,12 @@ class Check(BaseModel):
     equals: float | None = None
     tolerance: Annotated[float, Field(ge=0)] = 0.0
     """How far from `equals` a number may be."""
+    expression: Annotated[str | None, Field(min_length=1, max_length=2000)] = None
+    """Such as `words(text) <= 100` or `value['total'] > 0`, over the result as `value` and the same as `text`."""
+    tool: Annotated[str | None, Field(min_length=1)] = None
+    """A tool that is called, with its risk and its gate."""
+    arguments: Mapping[str, JsonValue] = {}
+    """Of the tool. `{{result}}` stands for the result that is checked."""
     command: Annotated[str | None, Field(min_length=1)] = None
     """Shell command that must end with exit status 0. It is a call of run_command, with its risk and its gate."""
 
@@ -54,15 +69,78 @@ class Check(BaseModel):
             raise ValueError(f"not a regular expression: {error}") from None
         return matches
 
+    @field_validator("expression")
+    @classmethod
+    def _can_be_read(cls, expression: str | None) -> str | None:
+        try:
+            if expression is not None:
+                checked(expression, on_text=True)
+        except ToolError as error:
+            raise ValueError(str(error)) from None
+        return expression
+
     @model_validator(mode="after")
     def _checks_something(self) -> Self:
-        if self.shape is None and self.matches is None and self.equals is None and self.command is None:
-            raise ValueError("it checks nothing. Give schema, matches, equals or command")
+        given = (self.shape, self.matches, self.equals, self.expression, self.tool, self.command)
+        if all(each is None for each in given):
+            raise ValueError("it checks nothing. Give schema, matches, equals, expression, tool or command")
         return self
 
+    def call(self, result: JSON = RESULT) -> tuple[str, Mapping[str, JSON]] | None:
+        """The call that this check makes: tool and arguments."""
+        if self.command is not None:
+            return "run_command", {"command": self.command}
+        if self.tool is None:
+            return None
+        return self.tool, {name: _with(result, value) for name, value in self.arguments.items()}
 
-def unmet(check: Check, result: JSON) -> list[str]:
-    """What does not hold of a result; commands are not run here."""
+    def __str__(self) -> str:
+        return json.dumps(self.model_dump(mode="json", by_alias=True, exclude_defaults=True), ensure_ascii=False)
+
+
+async def examine(check: Check, result: JSON, call: CallTool) -> list[str]:
+    """What does not hold of a result."""
+    made = check.call(result)
+    if check.command is not None and (problems := _unmet(check, result)):
+        return problems  # no need to run it
+    if made is None:
+        return _unmet(check, result)
+    try:
+        returned = await call(*made)
+    except ToolError as error:
+        return [f"the check {check.command or check.tool!r} has not passed. {error}"]
+    return [] if check.command is not None else _unmet(check, returned)
+
+
+def tool_faults(check: Check, where: str, tools: Registry) -> list[Fault]:
+    """Why the call that a check makes cannot be made."""
+    made = check.call()
+    if made is None:
+        return []
+    name, arguments = made
+    if name not in tools:
+        near = " or ".join(tools.nearest(name)) or "another one"
+        return [Fault(where, f"its check needs {name}, which is not here", f"Check in another way, or with {near}")]
+    unfit = [fault for fault in tools.faults(name, arguments) if fault.instance != RESULT]
+    return [Fault(where, f"its check: {fault.at('arguments')}", f"See the schema of {name}") for fault in unfit]
+
+
+def _with(result: JSON, value: JSON) -> JSON:
+    """A value with the result in its place. What that brings in is not read again."""
+    if isinstance(value, str):
+        return result if value.strip() == RESULT else value.replace(RESULT, _text(result))
+    if isinstance(value, Mapping):
+        return {name: _with(result, each) for name, each in value.items()}
+    if isinstance(value, Sequence):
+        return [_with(result, each) for each in value]
+    return value
+
+
+def _text(value: JSON) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _unmet(check: Check, result: JSON) -> list[str]:
     try:
         value = part(Reference(0, tuple(check.at.split("."))), result) if check.at else result
     except ToolError as error:
@@ -74,15 +152,24 @@ def unmet(check: Check, result: JSON) -> list[str]:
         found.append(problem)
     if check.equals is not None and (problem := _unequal(check.equals, check.tolerance, value)):
         found.append(problem)
+    if check.expression is not None and (problem := _untrue(check.expression, value)):
+        found.append(problem)
     return found
 
 
-def _unmatched(pattern: str, value: JSON) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def _untrue(expression: str, value: JSON) -> str:
     try:
-        return "" if regex.search(pattern, text, timeout=_PATIENCE) else f"result: {pattern!r} is not found in it"
+        return "" if holds(expression, value, _text(value)) else f"result: {expression} is not true of it"
+    except ToolError as error:
+        return f"result: {expression} cannot be worked out of it. {error}"
+
+
+def _unmatched(pattern: str, value: JSON) -> str:
+    try:
+        found = regex.search(pattern, _text(value), timeout=_PATIENCE)
     except TimeoutError:
         return f"result: {pattern!r} took too long to look for. Give a simpler pattern"
+    return "" if found else f"result: {pattern!r} is not found in it"
 
 
 def _unequal(wanted: float, tolerance: float, value: JSON) -> str:

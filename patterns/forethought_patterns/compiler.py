@@ -4,20 +4,19 @@ After LLMCompiler (Kim et al., arXiv 2312.04511, section 3.2, the task fetching 
 Nothing here knows of MCP, models or storage: `call` does the work of a step, a `Watcher` sees what happens.
 """
 
-__all__ = ["Add", "Grow", "Outcome", "Rejected", "StepState", "Watcher", "execute", "filled", "in_step", "waiting"]
+__all__ = ["Add", "Grow", "Outcome", "Rejected", "StepState", "Watcher", "execute", "filled"]
 
 import heapq
 import math
 from collections import defaultdict, deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
-from contextvars import ContextVar
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, TypeAlias
 
 import anyio
 from anyio.abc import TaskGroup
 
+from forethought_patterns.outside import current
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.references import fill
 from forethought_tools import (
@@ -135,27 +134,6 @@ async def execute(
     return await execution.run(plan, finished or {})
 
 
-@asynccontextmanager
-async def waiting() -> AsyncGenerator[None]:
-    """Around a wait for someone outside, within a step: gives the step's slot to others and stops its clock."""
-    slot = _current.get()
-    if slot is None:
-        yield
-        return
-    slot.leave()
-    try:
-        yield
-    except BaseException:
-        slot.abandon()
-        raise
-    await slot.rejoin()
-
-
-def in_step() -> bool:
-    """Whether this is part of a step that a scheduler runs."""
-    return _current.get() is not None
-
-
 class _Execution:
     def __init__(self, call: Call, max_parallel: int, limits: _Bounds, watcher: Watcher) -> None:
         self._call = call
@@ -270,7 +248,7 @@ class _Execution:
 
     async def _work(self, step: Step) -> None:
         slot = _Slot(self, step, self._limits(step).at_once)
-        _current.set(slot)
+        current.set(slot)
         outcome = await self._outcome(step, slot)
         slot.close()
         await self._settle(step, outcome)
@@ -388,8 +366,6 @@ class _Slot:
         self._execution.release_tool(self._tool)
         self._execution.dispatch()
 
-
-_current: ContextVar[_Slot | None] = ContextVar("forethought_slot", default=None)
 
 _HOW: Mapping[str, str] = {
     "failed": "failed",

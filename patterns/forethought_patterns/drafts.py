@@ -5,6 +5,7 @@
 
 __all__ = [
     "CHECK",
+    "STRATEGY",
     "Brief",
     "closed_object",
     "draft_schema",
@@ -27,9 +28,11 @@ from forethought_tools import JSON, Fault, PlanError, Registry, Risk, Tool
 
 CHECK: Mapping[str, JSON] = {
     "type": "object",
-    "description": "Judges the result without a model: schema, matches (regex) or equals with tolerance, of the part"
-    " at a path `at`; or a shell command that must exit with 0.",
+    "description": "Judges the result without a model: schema, matches (regex), equals with tolerance, or expression,"
+    " of the part at a path `at`; or a shell command; or a tool with arguments, in which {{result}} is the result.",
 }
+STRATEGY: Mapping[str, JSON] = {"type": "string", "enum": ["direct", "reflect", "search"]}
+_SURE: Mapping[str, JSON] = {"type": "number", "minimum": 0, "maximum": 1}
 _LEAN_STEPS = 6
 _OWN_REFERENCE = re.compile(r"(?<!\\)\{\{\s*(?:step[_ ]?)?([0-9]{1,9})((?:\.[^\s.{}]+)*)\s*\}\}", re.IGNORECASE)
 
@@ -139,11 +142,12 @@ def draft_schema(tools: Registry, form: Form, **more: JSON) -> Mapping[str, JSON
             "arguments": arguments,
             "depends_on": {"type": "array", "items": {"type": "integer"}},
             "expected_output": {"type": "string"},
-            "confidence": {"type": "number", "minimum": 0, "maximum": 1},
+            "confidence": _SURE,
+            "strategy": STRATEGY,
         }
     )
     if form == "wire":
-        step = _with_choice(step, {"check": CHECK, "confidence": {"type": "number", "minimum": 0, "maximum": 1}})
+        step = _with_choice(step, {"check": CHECK, "confidence": _SURE, "strategy": STRATEGY})
     return closed_object({"reasoning": {"type": "string"}, **more, "steps": {"type": "array", "items": step}})
 
 

@@ -3,14 +3,14 @@
 __all__ = ["evaluate"]
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 
-from forethought_patterns.checks import unmet
+from forethought_patterns.checks import CallTool, examine
 from forethought_patterns.drafts import closed_object
 from forethought_patterns.plan import Step
 from forethought_patterns.ports import Journal
 from forethought_patterns.roles import EVALUATOR, MATERIAL, MEETS
-from forethought_tools import JSON, Question, Role, ToolError
+from forethought_tools import JSON, Question, Role
 
 _RESULT = 12_000  # characters of a result that an evaluator is shown
 _VERDICT = closed_object(
@@ -29,17 +29,11 @@ async def evaluate(
     journal: Journal,
     *,
     key: str,
-    command: Callable[[str], Awaitable[JSON]],
+    call: CallTool,
 ) -> str:
-    """What is wrong with a result, or nothing. `command` runs the command of a check, through its gate."""
+    """What is wrong with a result, or nothing. `call` makes the call of a check, through its gate."""
     if step.check is not None:
-        problems = unmet(step.check, value)
-        if not problems and step.check.command is not None:
-            try:
-                await command(step.check.command)
-            except ToolError as error:
-                problems = [f"the check {step.check.command!r} has not passed. {error}"]
-        return "; ".join(problems)
+        return "; ".join(await examine(step.check, value, call))
     if not step.expected_output.strip():
         return ""
     context = _context(step, arguments, value)

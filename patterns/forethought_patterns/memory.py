@@ -34,6 +34,7 @@ class Memory:
     outcomes: dict[int, Outcome] = field(default_factory=dict[int, Outcome])
     plans: list[Plan] = field(default_factory=list[Plan])
     """The revisions that the run has gone through."""
+    notes: dict[str, Mapping[str, JSON]] = field(default_factory=dict[str, Mapping[str, JSON]])
     _tried: dict[int, Tried] = field(default_factory=dict[int, Tried])
     _early: dict[int, Step] = field(default_factory=dict[int, Step])
     _highest: int = 0
@@ -82,10 +83,20 @@ class Memory:
     async def settled(self, step: Step, outcome: Outcome) -> None:
         self.outcomes[step.id] = outcome
 
-    async def once(self, key: str, step: int, act: Callable[[], Awaitable[JSON]]) -> JSON:  # noqa: ARG002
+    async def once(
+        self,
+        key: str,
+        step: int | None,  # noqa: ARG002
+        act: Callable[[], Awaitable[JSON]],
+        *,
+        repeatable: bool = False,  # noqa: ARG002
+    ) -> JSON:
         if key not in self.answers:
             self.answers[key] = await act()
         return self.answers[key]
+
+    async def note(self, key: str, body: Mapping[str, JSON]) -> None:
+        self.notes[key] = body
 
     async def revised(self, plan: Plan, why: str) -> None:  # noqa: ARG002
         self.plans.append(plan)

@@ -3,20 +3,22 @@
 Whether tools exist and arguments fit is judged in `validate`, since that needs a registry.
 """
 
-__all__ = ["Plan", "Step", "graph_faults"]
+__all__ = ["Plan", "Step", "Strategy", "graph_faults"]
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from forethought_patterns.checks import Check
 from forethought_patterns.references import find
 from forethought_tools import JSON, Fault, PlanError
+
+Strategy: TypeAlias = Literal["direct", "reflect", "search"]
 
 
 class Step(BaseModel):
@@ -34,6 +36,17 @@ class Step(BaseModel):
     """Decides whether the result is good, in the place of an evaluator."""
     confidence: Annotated[float | None, Field(ge=0, le=1)] = None
     """How sure the planner is of this step."""
+    strategy: Strategy = "direct"
+    """How the words of a model are had: at once, by reflection, or by a search."""
+
+    def wire(self) -> dict[str, JSON]:
+        """The step as it goes over the wire and into the journal."""
+        told: dict[str, JSON] = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        if self.strategy == "direct":
+            del told["strategy"]
+        if self.check is not None:
+            told["check"] = self.check.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        return told
 
     @cached_property
     def needs(self) -> tuple[int, ...]:
@@ -124,7 +137,7 @@ class Plan:
 
     def wire(self) -> list[JSON]:
         """The steps as they go over the wire and into the journal."""
-        return [step.model_dump(mode="json", by_alias=True, exclude_none=True) for step in self.steps]
+        return [step.wire() for step in self.steps]
 
 
 def graph_faults(steps: Sequence[Step], *, all_known: bool = True) -> list[Fault]:

@@ -16,6 +16,7 @@ from forethought_patterns.compiler import Add, Grow, Outcome, execute
 from forethought_patterns.drafts import Brief
 from forethought_patterns.gates import Policy, plan_gate
 from forethought_patterns.joiner import Joined, join
+from forethought_patterns.pipeline import Override
 from forethought_patterns.plan import Plan
 from forethought_patterns.planner import make_plan, replan
 from forethought_patterns.ports import Approver, Journal
@@ -48,6 +49,7 @@ class _Run:
     replan: Replan
     replans_left: int
     max_parallel: int
+    strategies: Override
     outcomes: dict[int, Outcome]
     failed: dict[str, str]
     plan: Plan = field(init=False)
@@ -108,7 +110,7 @@ class _Run:
         """Run what can run. Returns what went wrong."""
         steps = Steps(
             self.brief.goal, self.tools, self.journal, self.approver, self.policy, self.budget, self.failed,
-            retries=self.replan != "never", every_step=self.replan == "every_step",
+            self.strategies, retries=self.replan != "never", every_step=self.replan == "every_step",
         )  # fmt: skip
         outcomes = await execute(
             plan,
@@ -208,6 +210,7 @@ async def run_plan(
     replan: Replan = "on_failure",
     max_replans: int = 3,
     max_parallel: int = 8,
+    strategies: Override | None = None,
     finished: Mapping[int, Outcome] | None = None,
     failed: Mapping[str, str] | None = None,
 ) -> Ended:
@@ -225,6 +228,7 @@ async def run_plan(
         replan: When the rest of the plan is planned anew.
         max_replans: How often at most.
         max_parallel: Calls in flight at once.
+        strategies: How steps are done, by id or `*`, instead of what the plan says.
         finished: Steps that ended in an earlier activation of the same run.
         failed: What the calls that failed in earlier activations said, by digest.
 
@@ -235,7 +239,7 @@ async def run_plan(
     """
     run = _Run(
         brief, tools, journal, approver, policy, budget, estimate, replan, max_replans, max_parallel,
-        dict(finished or {}), dict(failed or {}),
+        strategies or {}, dict(finished or {}), dict(failed or {}),
     )  # fmt: skip
     return await (run.run_goal() if plan is None else run.run(plan))
 

@@ -175,12 +175,19 @@ class Journal(Protocol):
 
     async def settled(self, step: Step, outcome: Outcome) -> None: ...
 
-    async def once(self, key: str, step: int, act: Callable[[], Awaitable[JSON]]) -> JSON:
-        """Do something that must not be done twice, and remember what came of it.
+    async def once(
+        self, key: str, step: int | None, act: Callable[[], Awaitable[JSON]], *, repeatable: bool = False
+    ) -> JSON:
+        """Call a tool for a purpose that `key` names, and remember what came of it; cut off, only a repeatable one is
+        called again.
 
         Raises:
             ToolError: it failed, or it was cut off in an earlier activation and nobody knows whether it took effect.
         """
+        ...
+
+    async def note(self, key: str, body: Mapping[str, JSON]) -> None:
+        """Keep what a reflection or a search has come to, for those who look on; once for each key."""
         ...
 
     async def revised(self, plan: Plan, why: str) -> None:

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from forethought_patterns.budget import Budget
+from forethought_patterns.calls import Calls
 from forethought_patterns.compiler import Outcome, Rejected, Watcher
 from forethought_patterns.evaluator import evaluate
 from forethought_patterns.executor import arguments_for
 from forethought_patterns.gates import Decision, Gate, Policy, call_gate, digest
+from forethought_patterns.pipeline import Override, strategy_of, think
 from forethought_patterns.plan import Step
 from forethought_patterns.ports import Approver, Journal
 from forethought_tools import JSON, Question, Registry, ToolError
@@ -31,6 +33,7 @@ class Steps(Watcher):
     budget: Budget
     failed: dict[str, str]
     """What each call that has failed in this run said, by digest. None is made again."""
+    strategies: Override
     retries: bool = True
     every_step: bool = False
     _unsure: dict[int, float | None] = field(default_factory=dict[int, float | None])
@@ -51,7 +54,9 @@ class Steps(Watcher):
             key = f"step/{step.id}/{self.journal.tried(step).attempt}/{asked}"
             return await self.journal.ask(key, question, step=step.id)
 
-        value = await self.tools.call(step.tool, arguments, ask)
+        strategy = strategy_of(step, self.strategies, self.tools)
+        prefix = f"step/{step.id}/{self.journal.tried(step).attempt}/"
+        value = await think(step, strategy, arguments, self._calls_of(step), ask, prefix)
         if step.check or step.expected_output.strip():
             await self.journal.returned(step, value)  # whoever judges may take a while, and the call is not repeated
         return value
@@ -85,11 +90,12 @@ class Steps(Watcher):
     async def judge(self, step: Step, arguments: Mapping[str, JSON], value: JSON) -> str:
         attempt = self.journal.tried(step).attempt
 
-        async def command(line: str) -> JSON:
-            return await self._check_command(step, line, attempt)
+        async def call(name: str, given: Mapping[str, JSON]) -> JSON:
+            why = f"check the result of {step.id}"
+            return await self._calls_of(step).make(name, given, key=f"checked/{step.id}/{attempt}", why=why)
 
         key = f"step/{step.id}/{attempt}/verdict"
-        return await evaluate(step, arguments, value, self.journal, key=key, command=command)
+        return await evaluate(step, arguments, value, self.journal, key=key, call=call)
 
     async def again(self, step: Step, arguments: Mapping[str, JSON], problem: str) -> bool:
         tried = self.journal.tried(step)
@@ -120,34 +126,11 @@ class Steps(Watcher):
     def stalled(self) -> None:
         self.journal.stalled()
 
-    async def _check_command(self, step: Step, line: str, attempt: int) -> JSON:
-        """Run the command of a step's check: a call like any other, with its own gate, and made once."""
-        arguments: Mapping[str, JSON] = {"command": line}
-        check = Step(
-            id=step.id, tool="run_command", arguments={"command": line}, description=f"check the result of {step.id}"
-        )
-        tool = self.tools.check("run_command", arguments)
-        gate = call_gate(check, arguments, self.tools, self.policy)
-        if gate is not None:
-            try:
-                decision = await self._decided(gate, f"check/{step.id}/{attempt}/{gate.digest}")
-            except Rejected as refusal:
-                raise ToolError(str(refusal)) from None
-            if decision.arguments is not None:
-                arguments = decision.arguments
-                self.tools.check("run_command", arguments)
-
-        async def act() -> JSON:
-            return await tool.run(arguments, _nobody)
-
-        return await self.journal.once(f"checked/{step.id}/{attempt}", step.id, act)
+    def _calls_of(self, step: Step) -> Calls:
+        return Calls(self.tools, self.journal, self.approver, self.policy, step.id)
 
     async def _decided(self, gate: Gate, key: str) -> Decision:
         decision = await self.approver.decide(gate, key=key)
         if not decision.approved:
             raise Rejected(f"Rejected by a person: {decision.reason or 'no reason given'}")
         return decision
-
-
-async def _nobody(_: Question) -> JSON:
-    raise ToolError("A check may not ask a model.")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import ValidationError
 
+from forethought_patterns.checks import tool_faults
 from forethought_patterns.plan import Plan, Step, graph_faults
 from forethought_patterns.references import UNKNOWN, find, mistaken, unknown
 from forethought_tools import JSON, Fault, PlanError, Registry, SchemaFault
@@ -118,10 +119,13 @@ def _tool_faults(step: Step, tools: Registry) -> list[Fault]:
     ]
     if len(json.dumps(step.arguments)) > MAX_ARGUMENTS:
         faults.append(Fault(where, f"its arguments have over {MAX_ARGUMENTS} characters", "Put them into a file"))
-    if step.check and step.check.command and "run_command" not in tools:
-        faults.append(Fault(where, "its check needs run_command, which is not here", "Check in another way"))
+    faults += tool_faults(step.check, where, tools) if step.check else []
     if step.tool == _UNREAD:
         return faults
+    if step.strategy != "direct" and (known := tools.get(step.tool)) is not None and not known.asks:
+        asking = " or ".join(tool.name for tool in tools if tool.asks) or "a tool that asks a model"
+        problem = f"{step.tool} asks no model, so there is nothing to {step.strategy}"
+        faults.append(Fault(where, problem, f'Use {asking}, or the strategy "direct"'))
     if step.tool not in tools:
         near = tools.nearest(step.tool)
         mend = f"Did you mean {' or '.join(near)}?" if near else f"Known tools: {', '.join(t.name for t in tools)}"

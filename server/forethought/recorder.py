@@ -18,7 +18,7 @@ from forethought.rows import Fact, MessageRow, RunRow
 from forethought.spending import Spender
 from forethought.store import Store, new_id
 from forethought_patterns import Answer, Decision, Form, Gate, Heard, Meter, Model, Outcome, Plan, Step, Tried, waiting
-from forethought_patterns.compiler import in_step
+from forethought_patterns.outside import in_step
 from forethought_tools import JSON, ModelError, Question, Registry, Role, ToolError
 
 logger = logging.getLogger(__name__)
@@ -149,9 +149,8 @@ class Recorder:
         if step.id not in self._rows:
             self._rows.add(step.id)
             self._early[step.id] = step
-            body = step.model_dump(mode="json", by_alias=True, exclude_none=True)
             late = int(self.run.revision > 0)  # the plan has come meanwhile, and does without it
-            await self.record(Fact("step_added", {"step": step.id, "body": body, "dropped": late}))
+            await self.record(Fact("step_added", {"step": step.id, "body": step.wire(), "dropped": late}))
 
     def early(self) -> Mapping[int, Step]:
         return self._early
@@ -182,16 +181,23 @@ class Recorder:
         await self.record(settled_fact(step.id, outcome))
         self._land(step.id)
 
-    async def once(self, key: str, step: int, act: Callable[[], Awaitable[JSON]]) -> JSON:
+    async def once(
+        self, key: str, step: int | None, act: Callable[[], Awaitable[JSON]], *, repeatable: bool = False
+    ) -> JSON:
         known = self._store.message_for(self.run.id, key)
-        if known is not None:
+        if known is not None and (known.state == "used" or not repeatable):
             told = cast("Mapping[str, JSON]", known.answer) if known.state == "used" else {"error": IN_DOUBT}
             if "error" in told:
                 raise ToolError(str(told["error"]))
             return told["value"]
         async with self.spender.tool_call():
-            known = await self._open("command", key, {}, step, Fact("command_started", {"step": step}))
-        self._delicate.add(step)
+            started = Fact("call_started", {"step": step, "key": key})
+            if known is None:
+                known = await self._open("call", key, {}, step, started)
+            else:
+                await self.record(started)
+        if not repeatable:
+            self._delicate.add(step or 0)
         try:
             value = await act()
         except ToolError as error:
@@ -200,8 +206,14 @@ class Recorder:
         else:
             await self._close(known, {"value": value})
         finally:
-            self._land(step)
+            self._land(step or 0)
         return value
+
+    async def note(self, key: str, body: Mapping[str, JSON]) -> None:
+        if self._store.message_for(self.run.id, key) is None:
+            message = new_id("note")
+            told: dict[str, JSON] = {"id": message, "key": key, "kind": "note", "step": None, "body": body}
+            await self.record(Fact("asked", told), Fact("closed", {"id": message}))
 
     async def revised(self, plan: Plan, why: str) -> None:
         present = {step.id for step in plan.steps}

@@ -33,7 +33,8 @@ CREATE TABLE step (
 ) WITHOUT ROWID;
 
 -- Everything asked of someone: gates, which only a person decides, and orders, which only a model answers. Also what
--- must not be done twice: questions to a model of our own, and the commands of checks.
+-- must not be done twice: questions to a model of our own, and the calls of checks and searches. And notes, which tell
+-- what a reflection or a search has come to.
 -- `key` says what it is for (step and attempt), never when it was asked. open -> answered -> used.
 CREATE TABLE message (
     id TEXT PRIMARY KEY, run TEXT NOT NULL, key TEXT NOT NULL, kind TEXT NOT NULL, step INTEGER, body TEXT NOT NULL,

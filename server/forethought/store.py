@@ -94,7 +94,7 @@ _EFFECTS: Mapping[str, tuple[str, ...]] = {
         "UPDATE step SET state = 'pending', attempt = attempt + 1, round = round + 1, feedback = :feedback,"
         " error = :error, arguments = NULL, returned = 0, result = NULL WHERE run = :run AND id = :step",
     ),
-    "command_started": ("UPDATE run SET tool_calls = tool_calls + 1 WHERE id = :run",),
+    "call_started": ("UPDATE run SET tool_calls = tool_calls + 1 WHERE id = :run",),
     "step_settled": (
         "UPDATE step SET state = :state, result = :result, error = :error, ended = :at WHERE run = :run AND id = :step",
     ),
@@ -102,6 +102,8 @@ _EFFECTS: Mapping[str, tuple[str, ...]] = {
         "INSERT INTO message (id, run, key, kind, step, body, state, asked)"
         " VALUES (:id, :run, :key, :kind, :step, :body, 'open', :at)",
     ),
+    # It is only there to be looked at, and waits for nobody.
+    "closed": ("UPDATE message SET state = 'closed' WHERE id = :id AND run = :run AND state = 'open'",),
     # The kind is part of the condition: nothing that answers an order can decide a gate, nor the other way round.
     "answered": (
         "UPDATE message SET state = 'answered', answer = :answer, by = :by, channel = :channel, answered = :at"

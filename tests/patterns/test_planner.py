@@ -28,6 +28,7 @@ def _wire(*steps: dict[str, Any]) -> dict[str, Any]:
         "depends_on": [],
         "expected_output": "",
         "confidence": 1,
+        "strategy": "direct",
     }
     return {"reasoning": "because", "steps": [{**empty, **step} for step in steps]}
 

@@ -61,7 +61,13 @@ def _delete(number: int, path: str, **more: Any) -> dict[str, Any]:
 
 
 def _flat(*steps: Mapping[str, Any]) -> dict[str, Any]:
-    plain: dict[str, Any] = {"description": "", "depends_on": [], "expected_output": "", "confidence": 1}
+    plain: dict[str, Any] = {
+        "description": "",
+        "depends_on": [],
+        "expected_output": "",
+        "confidence": 1,
+        "strategy": "direct",
+    }
     return {"reasoning": "", "steps": [
         {**plain, **each, "arguments": [{"name": n, "value": v} for n, v in each["arguments"].items()]}
         for each in steps

@@ -97,7 +97,7 @@ def fold(entries: list[Entry]) -> tuple[dict[str, Any], dict[int, dict[str, Any]
                 steps[body["step"]] |= {"state": "running", "arguments": body["arguments"], "epoch": body["epoch"],
                                         "returned": 0, "result": None, "started": entry.at}  # fmt: skip
                 run["tool_calls"] += 1
-            case "command_started":
+            case "call_started":
                 run["tool_calls"] += 1
             case "step_returned":
                 steps[body["step"]] |= {"returned": 1, "result": body["result"]}
@@ -238,7 +238,13 @@ def test_folding_gives_the_rows_of_runs_that_are_judged_planned_anew_and_paid_fo
     coin, names = st.booleans(), st.sampled_from(["good", "bad", "asks", "risky"])
 
     def draft(first: int) -> JSON:
-        plain: dict[str, JSON] = {"description": "", "arguments": [], "depends_on": [], "confidence": 1}
+        plain: dict[str, JSON] = {
+            "description": "",
+            "arguments": [],
+            "depends_on": [],
+            "confidence": 1,
+            "strategy": "direct",
+        }
         steps: list[JSON] = [
             {**plain, "id": n, "tool": data.draw(names), "expected_output": data.draw(st.sampled_from(["", "good"]))}
             for n in range(first, first + data.draw(st.integers(1, 4)))
@@ -330,9 +336,11 @@ async def test_steps_that_ran_before_their_plan_was_whole_are_not_run_again_afte
         calls.append(arguments)
         return "fresh"
 
-    first: dict[str, JSON] = {"id": 1, "description": "", "tool": "flaky", "depends_on": [], "expected_output": ""}
+    first: dict[str, JSON] = {"id": 1, "description": "", "tool": "flaky", "depends_on": [], "expected_output": "",
+                              "strategy": "direct"}  # fmt: skip
     draft: JSON = {"reasoning": "", "steps": [
-        {**first, "arguments": [], "confidence": 1}, {**first, "id": 2, "arguments": [], "confidence": 1},
+        {**first, "arguments": [], "confidence": 1},
+        {**first, "id": 2, "arguments": [], "confidence": 1},
     ]}  # fmt: skip
     done: JSON = {"done": True, "answer": "a", "missing": ""}
     (tmp_path / "s.json").write_text(json.dumps({"planner": [draft], "joiner": [done]}), encoding="utf-8")

@@ -31,7 +31,7 @@ class World:
 def _step(number: int, tool: str, **arguments: str) -> dict[str, Any]:
     pairs = [{"name": name, "value": value} for name, value in arguments.items()]
     return {"id": number, "description": "", "tool": tool, "arguments": pairs, "depends_on": [],
-            "expected_output": "", "confidence": 1}  # fmt: skip
+            "expected_output": "", "confidence": 1, "strategy": "direct"}  # fmt: skip
 
 
 @pytest.fixture

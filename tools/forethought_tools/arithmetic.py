@@ -1,6 +1,6 @@
 """Built in: arithmetic. Bounded; nothing but numbers, lists of numbers and the functions below."""
 
-__all__ = ["arithmetic_tools"]
+__all__ = ["arithmetic_tools", "holds"]
 
 import ast
 import math
@@ -13,7 +13,7 @@ from pydantic import Field
 
 from forethought_tools.errors import ToolError
 from forethought_tools.risk import Risk
-from forethought_tools.tool import Limits, Tool, tool
+from forethought_tools.tool import JSON, Limits, Tool, tool
 
 MAX_BITS = 4096
 MAX_COUNT = 1000
@@ -39,7 +39,17 @@ async def calculate(
     return finite(evaluate(checked(expression)))
 
 
-def checked(expression: str) -> ast.expr:
+def holds(expression: str, value: JSON, text: str) -> bool:
+    """Whether an expression over `value`, and over the same as `text`, is true; such as `words(text) <= 100`.
+
+    Raises:
+        ToolError: it cannot be worked out.
+    """
+    return bool(evaluate(checked(expression, on_text=True), {"value": value, "text": text}))
+
+
+def checked(expression: str, *, on_text: bool = False) -> ast.expr:
+    """An expression in which nothing but arithmetic stands, or also text and parts of a value. Raises ToolError."""
     try:
         tree = ast.parse(expression.strip(), mode="eval")
     except (SyntaxError, ValueError, MemoryError, RecursionError):
@@ -47,6 +57,8 @@ def checked(expression: str) -> ast.expr:
     for node in ast.walk(tree):
         if isinstance(node, ast.BitXor):
             raise ToolError("^ is not a power here. Write 2 ** 3.")
+        if on_text and (isinstance(node, ast.Subscript) or (isinstance(node, ast.Constant) and node.value is not ...)):
+            continue
         if not isinstance(node, ALLOWED) or (isinstance(node, ast.Constant) and not is_number(node.value)):
             raise ToolError(f"{type(node).__name__} is not arithmetic. {HINT}")
         if isinstance(node, ast.Call) and not isinstance(node.func, ast.Name):
@@ -54,7 +66,7 @@ def checked(expression: str) -> ast.expr:
     return tree.body
 
 
-def evaluate(node: ast.expr) -> object:
+def evaluate(node: ast.expr, names: Mapping[str, object] | None = None) -> object:
     # Here, because few runs calculate. The package has no types, hence the ignores.
     from simpleeval import (  # type: ignore[import-untyped]
         DEFAULT_OPERATORS,  # pyright: ignore[reportUnknownVariableType]
@@ -66,8 +78,10 @@ def evaluate(node: ast.expr) -> object:
         ast.Pow: power,
         ast.Mult: of_numbers(operator.mul),
         ast.Add: of_numbers(operator.add),
+        ast.Mod: of_numbers(operator.mod),
     }
-    evaluator = EvalWithCompoundTypes(operators, dict(FUNCTIONS), dict(NAMES))
+    functions = {**FUNCTIONS, **TEXT_FUNCTIONS} if names else FUNCTIONS
+    evaluator = EvalWithCompoundTypes(operators, dict(functions), {**NAMES, **(names or {})})
     try:
         return cast("object", evaluator.eval("", node))  # pyright: ignore[reportUnknownMemberType]
     except InvalidExpression as error:
@@ -76,7 +90,7 @@ def evaluate(node: ast.expr) -> object:
         raise ToolError("The expression divides by zero.") from None
     except OverflowError:
         raise ToolError("The result is too large.") from None
-    except (ValueError, TypeError, RecursionError, statistics.StatisticsError) as error:
+    except (ValueError, TypeError, LookupError, RecursionError, statistics.StatisticsError) as error:
         raise ToolError(f"The expression cannot be worked out: {error}.") from None
 
 
@@ -129,6 +143,22 @@ def small(function: Callable[..., int]) -> Callable[..., int]:
     return bounded
 
 
+def words(text: object) -> int:
+    return len(str(text).split())
+
+
+def lines(text: object) -> int:
+    return len(str(text).splitlines())
+
+
+def count(text: object, part: object) -> int:
+    return str(text).count(str(part))
+
+
+def lower(text: object) -> str:
+    return str(text).lower()
+
+
 FUNCTIONS: Mapping[str, Callable[..., object]] = {
     "abs": abs, "round": rounded, "min": min, "max": max, "sum": sum, "len": len, "int": int, "float": float,
     "mean": statistics.mean, "median": statistics.median, "stdev": statistics.stdev, "pow": power,
@@ -140,6 +170,12 @@ FUNCTIONS: Mapping[str, Callable[..., object]] = {
     "gcd": math.gcd, "lcm": math.lcm, "factorial": small(math.factorial), "comb": small(math.comb),
     "perm": small(math.perm),
 }  # fmt: skip
+TEXT_FUNCTIONS: Mapping[str, Callable[..., object]] = {
+    "words": words,
+    "lines": lines,
+    "count": count,
+    "lower": lower,
+}
 NAMES: Mapping[str, Number | None] = {
     "pi": math.pi,
     "e": math.e,

@@ -122,7 +122,7 @@ def _line(step: Step, tools: Registry, row: StepRow | None = None) -> str:
 
 def _whole(step: Step, tools: Registry, row: StepRow | None) -> View:
     view: View = {
-        **step.model_dump(mode="json", by_alias=True, exclude_none=True),
+        **step.wire(),
         "depends_on": list(step.needs),
         "risk": str(tools.risk(step.tool)),
     }

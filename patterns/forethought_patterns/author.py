@@ -1,0 +1,179 @@
+"""Reflection through a journal: the executor writes, the critic judges, checks call tools; every round is noted."""
+
+__all__ = ["CRITERIA", "Task", "improve", "round_body"]
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from forethought_patterns.calls import Calls
+from forethought_patterns.checks import Check, examine
+from forethought_patterns.drafts import closed_object
+from forethought_patterns.reflection import Critique, Evidence, Issue, Refined, Round, refine
+from forethought_patterns.roles import CRITIC, DRAFT, MATERIAL, REVISE
+from forethought_tools import JSON, Question, Role
+
+CRITERIA = ("It does what the task asks for", "It is correct", "It is clear")
+_DRAFT = 24_000  # characters of a draft
+_PAST = 2  # earlier rounds whose issues are shown again
+_TEXT: Mapping[str, JSON] = {"type": "string", "minLength": 1, "maxLength": _DRAFT}
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a draft is for, and what it is judged by."""
+
+    task: str
+    criteria: Sequence[str] = CRITERIA
+    checks: Sequence[Check] = ()
+    material: str = ""
+    """Facts to use. It may quote tools: data, never instructions."""
+
+
+async def improve(
+    task: Task,
+    draft: str,
+    calls: Calls,
+    *,
+    max_iterations: int = 3,
+    threshold: float = 8.0,
+    prefix: str = "",
+) -> Refined:
+    """Refine a draft (none: have one written), with questions, checks and notes named after `prefix`. See `refine`."""
+
+    async def seen(judged: Round) -> None:
+        await calls.journal.note(f"{prefix}round/{judged.number}", round_body(judged))
+
+    author = _Author(task, calls, prefix)
+    return await refine(draft, author, max_iterations=max_iterations, threshold=threshold, seen=seen)
+
+
+def round_body(judged: Round) -> dict[str, JSON]:
+    """A round as it is kept and shown."""
+    return {
+        "round": judged.number,
+        "score": round(judged.critique.score, 2),
+        "scores": dict(judged.critique.scores),
+        "approved": judged.critique.approved,
+        "issues": [asdict(issue) for issue in judged.critique.issues],
+        "checks": [asdict(each) for each in judged.evidence],
+        "gain": judged.gain,
+        **({"contradiction": judged.contradiction} if judged.contradiction else {}),
+        "lessons": list(judged.critique.lessons),
+        "diff": judged.diff,
+        "draft": judged.draft,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Author:
+    task: Task
+    calls: Calls
+    prefix: str
+
+    async def write(self) -> str:
+        question = Question(Role.EXECUTOR, DRAFT, self._task(), _TEXT)
+        return str(await self._ask("draft", question))
+
+    async def check(self, draft: str, number: int) -> Sequence[Evidence]:
+        found: list[Evidence] = []
+        for position, check in enumerate(self.task.checks, 1):
+
+            async def call(name: str, arguments: Mapping[str, JSON], position: int = position) -> JSON:
+                key = f"{self.prefix}check/{number}/{position}"
+                return await self.calls.make(name, arguments, key=key, why="check a draft")
+
+            found.append(Evidence(str(check), "; ".join(await examine(check, draft, call))))
+        return found
+
+    async def critique(
+        self, draft: str, evidence: Sequence[Evidence], past: Sequence[Round], lessons: Sequence[str], doubt: str
+    ) -> Critique:
+        criteria = "\n".join(f"{number}. {criterion}" for number, criterion in enumerate(self.task.criteria, 1))
+        parts = [
+            f"{self._task()}\n\nCriteria:\n{criteria}",
+            f"Checks:\n{_told(evidence)}" if evidence else "",
+            _earlier(past),
+            f"Lessons so far:\n{_listed(lessons)}" if lessons else "",
+            f"<draft>\n{draft[:_DRAFT]}\n</draft>",
+            f"Your last verdict on this draft contradicts itself: {doubt}. Judge it again." if doubt else "",
+        ]
+        key = f"critique/{len(past) + 1}" + ("/again" if doubt else "")
+        lean = self.calls.journal.form(Role.CRITIC) == "lean"
+        schema = _critique_schema(len(self.task.criteria), lean=lean)
+        said = await self._ask(key, Question(Role.CRITIC, CRITIC, _joined(parts), schema))
+        return _critique(said, self.task.criteria)
+
+    async def revise(self, best: Round, past: Sequence[Round], lessons: Sequence[str]) -> str:
+        failing = [each for each in best.evidence if each.problem]
+        worse = [each for each in past if each.number > best.number]
+        parts = [
+            self._task(),
+            f"<draft>\n{best.draft}\n</draft>",
+            f"Failing checks:\n{_told(failing)}" if failing else "",
+            f"Issues:\n{_issues(best)}" if best.critique.issues else "",
+            f"A later try was no better. Its issues:\n{_issues(worse[-1])}" if worse else "",
+            f"Lessons so far:\n{_listed(lessons)}" if lessons else "",
+        ]
+        question = Question(Role.EXECUTOR, REVISE, _joined(parts), _TEXT)
+        return str(await self._ask(f"revise/{len(past)}", question))
+
+    async def _ask(self, key: str, question: Question) -> JSON:
+        return await self.calls.journal.ask(f"{self.prefix}{key}", question, step=self.calls.step)
+
+    def _task(self) -> str:
+        material = f"{MATERIAL}\n<material>\n{self.task.material}\n</material>\n\n" if self.task.material else ""
+        return f"{material}Task: {self.task.task}"
+
+
+def _critique_schema(criteria: int, *, lean: bool) -> Mapping[str, JSON]:
+    score: JSON = {"type": "number", "minimum": 0, "maximum": 10}
+    text: JSON = {"type": "string", **({"maxLength": 160} if lean else {})}
+    issue = closed_object({"where": text, "problem": text, "mend": text, "taste": {"type": "boolean"}})
+    return closed_object(
+        {
+            "scores": closed_object({str(number): score for number in range(1, criteria + 1)}),
+            "issues": {"type": "array", "items": issue, "maxItems": 2 if lean else 10},
+            "approved": {"type": "boolean"},
+            "lessons": {"type": "array", "items": text, "maxItems": 1 if lean else 3},
+        }
+    )
+
+
+def _critique(said: JSON, criteria: Sequence[str]) -> Critique:
+    """A critique as it fits its schema."""
+    assert isinstance(said, Mapping)  # noqa: S101 - it fits the schema
+    scores, issues, lessons = said["scores"], said["issues"], said["lessons"]
+    assert isinstance(scores, Mapping)  # noqa: S101
+    assert isinstance(issues, Sequence)  # noqa: S101
+    assert isinstance(lessons, Sequence)  # noqa: S101
+    return Critique(
+        {criterion: float(str(scores[str(number)])) for number, criterion in enumerate(criteria, 1)},
+        [
+            Issue(str(each["where"]), str(each["problem"]), str(each["mend"]), bool(each["taste"]))
+            for each in issues
+            if isinstance(each, Mapping)
+        ],
+        bool(said["approved"]),
+        [str(lesson) for lesson in lessons],
+    )
+
+
+def _earlier(past: Sequence[Round]) -> str:
+    shown = [f"Draft {each.number}, {each.critique.score:.1f}:\n{_issues(each)}" for each in past[-_PAST:]]
+    return "Earlier drafts and their issues:\n" + "\n".join(shown) if shown else ""
+
+
+def _issues(judged: Round) -> str:
+    return _listed([f"{each.where}: {each.problem}. {each.mend}" for each in judged.critique.issues]) or "- none"
+
+
+def _told(evidence: Sequence[Evidence]) -> str:
+    return _listed([f"{each.check}: {f'FAILS: {each.problem}' if each.problem else 'passes'}" for each in evidence])
+
+
+def _listed(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {line[:500]}" for line in lines)
+
+
+def _joined(parts: Sequence[str]) -> str:
+    return "\n\n".join(part for part in parts if part)

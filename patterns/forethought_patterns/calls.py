@@ -1,0 +1,71 @@
+"""Calls that are no step of a plan: of a check, or of a search. Each passes its gate, and is made once."""
+
+__all__ = ["Calls"]
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import anyio
+
+from forethought_patterns.gates import Policy, call_gate
+from forethought_patterns.plan import Step
+from forethought_patterns.ports import Approver, Journal
+from forethought_tools import JSON, ForethoughtError, Question, Registry, Tool, ToolError
+
+
+@dataclass
+class Calls:
+    """Who makes them, for a step or for the run itself."""
+
+    tools: Registry
+    journal: Journal
+    approver: Approver
+    policy: Policy
+    step: int | None = None
+    _turns: dict[str, anyio.Lock] = field(default_factory=dict[str, anyio.Lock])
+
+    async def make(self, name: str, arguments: Mapping[str, JSON], *, key: str, why: str) -> JSON:
+        """Call a tool for the purpose that `key` names; what came of it is remembered under that name.
+
+        Raises:
+            ToolError: it cannot be called like this, it failed, or a person did not want it.
+        """
+        async with self._turns.setdefault(key, anyio.Lock()):
+            tool = self.tools.check(name, arguments)
+            arguments = await self._admitted(tool, arguments, key, why)
+
+            async def act() -> JSON:
+                return await _run(tool, arguments)
+
+            return await self.journal.once(key, self.step, act, repeatable=tool.repeatable)
+
+    async def _admitted(self, tool: Tool, arguments: Mapping[str, JSON], key: str, why: str) -> Mapping[str, JSON]:
+        wanted = Step(id=self.step or 1, tool=tool.name, description=why)
+        gate = call_gate(wanted, arguments, self.tools, self.policy)
+        if gate is None:
+            return arguments
+        if self.step is None:
+            gate = replace(gate, step=None, subject=f"The run wants to call {tool.name}.")
+        decision = await self.approver.decide(gate, key=f"gate/{key}/{gate.digest}")
+        if not decision.approved:
+            raise ToolError(f"Rejected by a person: {decision.reason or 'no reason given'}")
+        if decision.arguments is not None:
+            self.tools.check(tool.name, decision.arguments)
+            return decision.arguments
+        return arguments
+
+
+async def _run(tool: Tool, arguments: Mapping[str, JSON]) -> JSON:
+    try:
+        with anyio.fail_after(tool.limits.timeout):
+            return await tool.run(arguments, _nobody)
+    except TimeoutError:
+        raise ToolError(f"{tool.name} did not finish within {tool.limits.timeout:g} s.") from None
+    except ForethoughtError:
+        raise
+    except Exception as error:  # a failing tool is data
+        raise ToolError(f"{tool.name} failed: {type(error).__name__}: {error}") from error
+
+
+async def _nobody(_: Question) -> JSON:
+    raise ToolError("A check may not ask a model.")

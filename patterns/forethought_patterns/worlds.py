@@ -1,0 +1,276 @@
+"""Worlds of a search in words: a model's imagination, or tools that are really called as long as they only read.
+
+What a model proposes, what it thinks of candidates and what it learns from failures goes through the journal, named
+after the node of the tree.
+"""
+
+__all__ = ["Kind", "Move", "Quest", "find", "path_steps"]
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from forethought_patterns.calls import Calls
+from forethought_patterns.checks import Check, examine
+from forethought_patterns.drafts import closed_object, listed_tools, wire_step
+from forethought_patterns.gates import Policy, digest
+from forethought_patterns.lats import Node, Outcome, SearchResult, SearchWatcher, search
+from forethought_patterns.ports import Journal
+from forethought_patterns.roles import ACT, IMAGINE, LESSON, MATERIAL, PROMISE
+from forethought_tools import JSON, Question, Registry, Risk, Role, ToolError
+
+Kind: TypeAlias = Literal["simulate", "act"]
+
+ANSWER = "answer"
+_RESULT = 4000  # characters of one result that are kept
+_WAY = 16_000  # characters of a way that are shown
+_SURE = 8  # a score below this contradicts `solved`
+_NOT_DONE = "(noted: a search only does what reads)"
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One action and what it led to. `key` alone tells moves apart, not how they are worded."""
+
+    key: str
+    action: str = field(compare=False)
+    tool: str = field(default="", compare=False)
+    arguments: Mapping[str, JSON] = field(default_factory=dict[str, JSON], compare=False)
+    result: str = field(default="", compare=False)
+    final: bool = field(default=False, compare=False)
+
+    def __str__(self) -> str:
+        call = f" [{self.tool} {json.dumps(self.arguments, ensure_ascii=False)}]" if self.tool else ""
+        return f"{self.action}{call} -> {self.result}"
+
+
+Way: TypeAlias = tuple[Move, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Quest:
+    """What is searched for, how it is known when it is found, and how far the search may go."""
+
+    goal: str
+    context: str = ""
+    verifier: Check | None = None
+    """Decides whether a final answer is right. None: the evaluator does."""
+    iterations: int = 30
+    candidates: int = 5
+    max_depth: int = 7
+    exploration: float = 1.0
+    value_weight: float = 0.5
+    parallel: int = 2
+
+
+async def find(quest: Quest, kind: Kind, calls: Calls, *, prefix: str = "") -> SearchResult[Way, Move]:
+    """Search a way to the goal, with questions, calls and notes named after `prefix`. See `search`."""
+    world = _Acting(quest, calls, prefix) if kind == "act" else _Imagined(quest, calls, prefix)
+    return await search(
+        (), world, iterations=quest.iterations, candidates=quest.candidates, max_depth=quest.max_depth,
+        exploration=quest.exploration, value_weight=quest.value_weight, parallel=quest.parallel,
+        watcher=_Noted(calls.journal, prefix),
+    )  # fmt: skip
+
+
+def path_steps(way: Sequence[Move], tools: Registry, policy: Policy) -> list[JSON]:
+    """The calls of a way that was searched with tools, as steps: what reads in parallel, all else in its order."""
+    steps: list[JSON] = []
+    for move in way:
+        if move.tool and move.tool != ANSWER:
+            number = len(steps) + 1
+            reads = policy.risk(move.tool, tools) == Risk.LOW
+            after: list[JSON] = [] if reads else list(range(1, number))
+            steps.append(
+                {"id": number, "description": move.action[:300], "tool": move.tool, "arguments": move.arguments,
+                 "depends_on": after}
+            )  # fmt: skip
+    return steps
+
+
+class _Noted(SearchWatcher[Way, Move]):
+    """Notes how the tree grows, so that it can be looked at."""
+
+    def __init__(self, journal: Journal, prefix: str) -> None:
+        self._journal = journal
+        self._prefix = prefix
+
+    async def grown(self, node: Node[Way, Move], children: Sequence[Node[Way, Move]]) -> None:
+        body: list[JSON] = []
+        for child in children:
+            move = child.state[-1]
+            body.append(
+                {"node": child.name, "action": move.action[:500], "tool": move.tool, "arguments": move.arguments,
+                 "result": move.result[:1000], "value": round(child.prior, 4), "terminal": child.terminal,
+                 "reward": child.reward}
+            )  # fmt: skip
+        await self._journal.note(
+            f"{self._prefix}grown/{node.name}/{node.proposals}", {"node": node.name, "children": body}
+        )
+
+    async def ended(self, number: int, leaf: Node[Way, Move], reward: float) -> None:
+        await self._journal.note(f"{self._prefix}ended/{number}", {"leaf": leaf.name, "reward": reward})
+
+    def stalled(self) -> None:
+        self._journal.stalled()
+
+
+@dataclass
+class _Words(ABC):
+    """What both worlds share: a model values candidates, and learns from failures."""
+
+    quest: Quest
+    calls: Calls
+    prefix: str
+
+    @abstractmethod
+    async def propose(self, node: Node[Way, Move], n: int) -> Sequence[Move]: ...
+
+    @abstractmethod
+    async def step(self, node: Node[Way, Move], action: Move) -> Outcome[Way]: ...
+
+    async def evaluate(self, nodes: Sequence[Node[Way, Move]]) -> Sequence[float]:
+        listed = "\n".join(
+            f"{number}. {node.state[-1]}{' (final)' if node.terminal else ''}" for number, node in enumerate(nodes, 1)
+        )
+        parent = nodes[0].parent
+        context = self._told(nodes[0], parent.state if parent else (), f"Candidates:\n{listed}")
+        score: JSON = {"type": "number", "minimum": 0, "maximum": 10}
+        one = closed_object({"score": score, "solved": {"type": "boolean"}})
+        schema = closed_object({str(number): one for number in range(1, len(nodes) + 1)})
+        key = f"value/{parent.name if parent else '0'}/{parent.proposals if parent else 0}"
+        said = await self._ask(key, Question(Role.EVALUATOR, PROMISE, context, schema))
+        return [_value(said, number, node) for number, node in enumerate(nodes, 1)]
+
+    async def reflect(self, node: Node[Way, Move]) -> str:
+        schema = closed_object({"lesson": {"type": "string", "maxLength": 300}})
+        question = Question(Role.CRITIC, LESSON, self._told(node, node.state, ""), schema)
+        said = await self._ask(f"lesson/{node.name}", question)
+        return " ".join(str(said["lesson"]).split()) if isinstance(said, Mapping) else ""
+
+    async def _proposed(self, node: Node[Way, Move], instructions: str, n: int, one: Mapping[str, JSON]) -> list[JSON]:
+        tried = "\n".join(f"- {str(child.state[-1])[:300]}" for child in node.children)
+        context = self._told(node, node.state, f"Tried from here already:\n{tried}" if tried else "")
+        schema = closed_object({"candidates": {"type": "array", "items": one, "minItems": 0, "maxItems": n}})
+        question = Question(Role.PROPOSER, instructions, context, schema)
+        said = await self._ask(f"propose/{node.name}/{node.proposals + 1}", question)
+        candidates = said.get("candidates") if isinstance(said, Mapping) else None
+        return list(candidates) if isinstance(candidates, Sequence) else []
+
+    async def _finished(self, way: Way, key: str) -> Outcome[Way]:
+        """The end of a way: the verifier knows whether it is right; without one the evaluator says so."""
+        if self.quest.verifier is None:
+            return Outcome(way, terminal=True)
+
+        async def call(name: str, arguments: Mapping[str, JSON]) -> JSON:
+            made = f"{self.prefix}verify/{key}"
+            return await self.calls.make(name, arguments, key=made, why="check an answer that a search has found")
+
+        problems = await examine(self.quest.verifier, way[-1].result, call)
+        return Outcome(way, terminal=True, reward=0.0 if problems else 1.0)
+
+    def _told(self, node: Node[Way, Move], way: Way, more: str) -> str:
+        done = "\n".join(f"{number}. {move}" for number, move in enumerate(way, 1))
+        lessons = "\n".join(f"- {lesson}" for lesson in node.lessons)
+        parts = [
+            f"{MATERIAL}\n<context>\n{self.quest.context}\n</context>" if self.quest.context else "",
+            f"Goal: {self.quest.goal}",
+            f"What counts: {self.quest.verifier}" if self.quest.verifier else "",
+            f"Lessons from ways that failed:\n{lessons}" if lessons else "",
+            f"The way so far:\n{done[-_WAY:]}" if done else "Nothing is done yet.",
+            more,
+        ]
+        return "\n\n".join(part for part in parts if part)
+
+    async def _ask(self, key: str, question: Question) -> JSON:
+        return await self.calls.journal.ask(f"{self.prefix}{key}", question, step=self.calls.step)
+
+
+@dataclass
+class _Imagined(_Words):
+    """A model proposes ideas, and imagines what each leads to."""
+
+    async def propose(self, node: Node[Way, Move], n: int) -> Sequence[Move]:
+        text: JSON = {"type": "string", "minLength": 1, "maxLength": _RESULT}
+        one = closed_object({"action": text, "result": text, "final": {"type": "boolean"}})
+        said = await self._proposed(node, IMAGINE.format(n=n), n, one)
+        return [
+            Move(_normal(str(each["action"])), str(each["action"]), result=str(each["result"]),
+                 final=bool(each["final"]))
+            for each in said if isinstance(each, Mapping)
+        ]  # fmt: skip
+
+    async def step(self, node: Node[Way, Move], action: Move) -> Outcome[Way]:
+        way = (*node.state, action)
+        return await self._finished(way, digest("", {"way": [move.key for move in way]})[:16]) if action.final else (
+            Outcome(way)
+        )  # fmt: skip
+
+
+@dataclass
+class _Acting(_Words):
+    """A model proposes calls of tools; those that only read are made, the others are noted."""
+
+    async def propose(self, node: Node[Way, Move], n: int) -> Sequence[Move]:
+        # What asks a model brings no facts.
+        tools = Registry(tool for tool in self.calls.tools if not tool.asks)
+        flat = self.calls.journal.form(Role.PROPOSER) == "flat"
+        pair = closed_object({"name": {"type": "string"}, "value": {"type": "string"}})
+        arguments: JSON = {"type": "array", "items": pair} if flat else {"type": "object"}
+        names = [*(tool.name for tool in tools), ANSWER]
+        one = closed_object(
+            {
+                "thought": {"type": "string", "maxLength": 300},
+                "tool": {"type": "string", "enum": names},
+                "arguments": arguments,
+                "answer": {"type": "string", "maxLength": _RESULT},
+            }
+        )
+        said = await self._proposed(node, f"{ACT.format(n=n)}\n\nTools:\n{listed_tools(tools)}", n, one)
+        return [self._move(each) for each in said if isinstance(each, Mapping)]
+
+    def _move(self, said: Mapping[str, JSON]) -> Move:
+        thought = str(said.get("thought"))
+        if said.get("tool") == ANSWER:
+            answer = str(said.get("answer"))
+            return Move(f"{ANSWER} {_normal(answer)}", thought, ANSWER, {}, answer, final=True)
+        step = wire_step(said, self.calls.tools)
+        given = step.get("arguments") if isinstance(step, Mapping) else None
+        arguments: Mapping[str, JSON] = given if isinstance(given, Mapping) else {}
+        tool = str(said.get("tool"))
+        return Move(digest(tool, arguments), thought, tool, arguments)
+
+    async def step(self, node: Node[Way, Move], action: Move) -> Outcome[Way]:
+        if action.final:
+            return await self._finished((*node.state, action), digest(ANSWER, {"answer": action.result})[:16])
+        result = await self._result(action)
+        done = Move(action.key, action.action, action.tool, action.arguments, result[:_RESULT])
+        return Outcome((*node.state, done))
+
+    async def _result(self, action: Move) -> str:
+        try:
+            self.calls.tools.check(action.tool, action.arguments)
+            if self.calls.policy.risk(action.tool, self.calls.tools) > Risk.LOW:
+                return _NOT_DONE
+            # Named after the call: whichever node wants it, it is made once in a search.
+            key = f"{self.prefix}act/{action.key}"
+            value = await self.calls.make(action.tool, action.arguments, key=key, why=action.action)
+        except ToolError as error:
+            return f"error: {error}"
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _value(said: JSON, number: int, node: Node[Way, Move]) -> float:
+    """A candidate's value: a finished answer that is sure to be right is worth 1, anything else less."""
+    one = said.get(str(number)) if isinstance(said, Mapping) else None
+    assert isinstance(one, Mapping)  # noqa: S101 - it fits the schema
+    score = float(str(one["score"]))
+    if node.terminal and one["solved"] and score >= _SURE:
+        return 1.0
+    return min(score / 10, 0.95)
+
+
+def _normal(text: str) -> str:
+    return " ".join(text.casefold().split())

@@ -29,7 +29,7 @@ def test_every_setting_is_documented() -> None:
 def test_every_command_is_documented() -> None:
     commands = re.search(r"\{(.*?)\}", parser().format_help().replace("\n", "").replace("COMMAND", ""))
     listed = commands[1].split(",") if commands else []
-    listed = listed or ["serve", "run", "runs", "show", "decide", "doctor", "model"]
+    listed = listed or ["serve", "run", "runs", "show", "lessons", "decide", "doctor", "model"]
     for command in listed:
         assert f"`forethought {command}" in README, command
 
@@ -58,12 +58,17 @@ def test_the_client_configuration_in_the_readme_is_the_one_that_ships() -> None:
     assert (Path(sys.executable).parent / server["command"]).exists()
 
 
-def test_the_python_example_runs() -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    done = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout == "42\n"
+def test_the_python_examples_run() -> None:
+    examples = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    said = [
+        subprocess.run([sys.executable, "-c", each], capture_output=True, text=True, check=True, timeout=60).stdout
+        for each in examples
+    ]
+    assert said == ["42\n", "True [3, 3, 4]\n"]
 
 
-@pytest.mark.parametrize("file", ["benchmarks/README.md", "LICENSE", "CHANGELOG.md", "examples/shop"])
+@pytest.mark.parametrize(
+    "file", ["benchmarks/README.md", "benchmarks/plots/search.png", "LICENSE", "CHANGELOG.md", "examples/shop"]
+)
 def test_what_the_readme_leads_to_is_there(file: str) -> None:
     assert (ROOT / file).exists()

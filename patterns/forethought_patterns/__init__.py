@@ -7,7 +7,7 @@ from forethought_patterns.drafts import Brief
 from forethought_patterns.gates import Decision, Gate, Policy
 from forethought_patterns.memory import Memory
 from forethought_patterns.outside import together, waiting
-from forethought_patterns.plan import Plan, Step
+from forethought_patterns.plan import Plan, Step, Strategy
 from forethought_patterns.plan_execute import Ended, Replan, run_plan
 from forethought_patterns.planner import make_plan, replan
 from forethought_patterns.ports import (
@@ -52,6 +52,7 @@ __all__ = [
     "Spending",
     "Step",
     "StepState",
+    "Strategy",
     "Tried",
     "Usage",
     "Watcher",

@@ -1,7 +1,7 @@
 """A check that is not a model: what a result must fulfil, told by a schema, a pattern, a number, an expression or a
 tool that is called."""
 
-__all__ = ["CallTool", "Check", "examine", "tool_faults"]
+__all__ = ["CallTool", "Check", "examine", "read_checks", "tool_faults"]
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -10,16 +10,17 @@ from typing import Annotated, Self, TypeAlias
 import regex  # type: ignore[import-untyped]  # it has no types
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 
 from forethought_patterns.references import Reference, part
-from forethought_tools import JSON, Fault, Registry, ToolError, schema_faults
+from forethought_tools import JSON, Fault, FaultsError, Registry, ToolError, schema_faults
 from forethought_tools.arithmetic import checked, holds
 
 CallTool: TypeAlias = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
 """Makes a call, through its gate. Raises ToolError."""
 
 RESULT = "{{result}}"
+_FORM = "A check has schema, matches, equals (with tolerance), expression, command, or tool with arguments; and at"
 _PATIENCE = 1.0  # seconds for a pattern: what it reads is a tool's output, and nobody knows what that is
 
 
@@ -110,6 +111,26 @@ async def examine(check: Check, result: JSON, call: CallTool) -> list[str]:
     except ToolError as error:
         return [f"the check {check.command or check.tool!r} has not passed. {error}"]
     return [] if check.command is not None else _unmet(check, returned)
+
+
+def read_checks(raw: Sequence[JSON], what: str, tools: Registry) -> list[Check]:
+    """Checks as they come from outside. Raises FaultsError with every fault."""
+    checks: list[Check] = []
+    faults: list[Fault] = []
+    for position, each in enumerate(raw, 1):
+        where = f"{what} {position}" if len(raw) > 1 else what
+        try:
+            checks.append(Check.model_validate(each))
+        except ValidationError as error:
+            faults += [
+                Fault(where, f"{'.'.join(map(str, problem['loc']))} {problem['msg']}".strip(), _FORM)
+                for problem in error.errors(include_url=False, include_context=False, include_input=False)
+            ]
+        else:
+            faults += tool_faults(checks[-1], where, tools)
+    if faults:
+        raise FaultsError(faults)
+    return checks
 
 
 def tool_faults(check: Check, where: str, tools: Registry) -> list[Fault]:

@@ -28,8 +28,8 @@ from forethought_tools import JSON, Fault, PlanError, Registry, Risk, Tool
 
 CHECK: Mapping[str, JSON] = {
     "type": "object",
-    "description": "Judges the result without a model: schema, matches (regex), equals with tolerance, or expression,"
-    " of the part at a path `at`; or a shell command; or a tool with arguments, in which {{result}} is the result.",
+    "description": "Judges the result, or its part `at` a path: schema, matches (regex), equals, tolerance, expression;"
+    " command (shell); or tool with arguments, in which {{result}} is the result.",
 }
 STRATEGY: Mapping[str, JSON] = {"type": "string", "enum": ["direct", "reflect", "search"]}
 _SURE: Mapping[str, JSON] = {"type": "number", "minimum": 0, "maximum": 1}
@@ -47,6 +47,8 @@ class Brief:
     """The first lines of each file that the goal names, by path."""
     new_files: Sequence[str] = ()
     """File names in the goal that do not exist yet."""
+    lessons: Sequence[str] = ()
+    """What earlier runs have taught."""
 
 
 def listed_tools(tools: Registry) -> str:

@@ -24,7 +24,6 @@ A = TypeVar("A")
 T = TypeVar("T")
 
 SOLVED = "solved"
-_LESSONS = 3  # reflections in one search
 _BARREN = 2  # times in a row that proposals may bring nothing new before a node counts as exhausted
 
 
@@ -161,7 +160,8 @@ class _Search(Generic[S, A]):
     started: int = 0
     ended: int = 0
     stopped: str = ""
-    reflects: bool = True
+    reflections: int = 3
+    """How many more failures are reflected upon."""
     active: list[Node[S, A]] = field(default_factory=list[Node[S, A]])
     """Where each trajectory stands."""
     states: dict[Any, Node[S, A]] = field(default_factory=dict[Any, Node[S, A]])
@@ -239,9 +239,10 @@ class _Search(Generic[S, A]):
 
     async def _evaluate(self, growths: Sequence[_Growth[S, A]]) -> None:
         """Give the new nodes their values: one call for all siblings, and none for what is known already."""
-        if any(child.succeeded for growth in growths for child in growth.children):
-            return  # the search is over
-        unknown = [(growth, children) for growth in growths if (children := self._unknown(growth.children))]
+        over = any(child.succeeded for growth in growths for child in growth.children)
+        unknown = [
+            (growth, children) for growth in growths if not over and (children := self._unknown(growth.children))
+        ]
         asking = self._afforded(unknown)
         values = await self._together([partial(self.world.evaluate, children) for _, children in asking])
         for (_, children), said in zip(asking, values, strict=True):
@@ -282,10 +283,12 @@ class _Search(Generic[S, A]):
                 mark(further, 1, above=node)
                 moved.append(further)
                 continue
-            leaf = success or max(growth.children, key=lambda child: child.reward or 0.0, default=node)
+            if self.stopped and success is None:
+                continue  # it was cut off, and has come to nothing yet
+            leaf = success or max(growth.children, key=lambda child: (child.reward or 0.0, child.value), default=node)
             mark(node, -1)
             await self._end(leaf)
-            if success is None:
+            if success is None and growth.children:
                 failed.append(leaf)
         self.active = moved
         if not self.stopped:
@@ -315,14 +318,13 @@ class _Search(Generic[S, A]):
 
     async def _reflect(self, failed: Sequence[Node[S, A]]) -> None:
         """Learn from trajectories that have failed: at most three lessons in one search."""
-        if not self.reflects:
-            return
-        asking = self._afforded(failed[: _LESSONS - len(self.root.lessons)])
+        asking = self._afforded(failed[: self.reflections])
+        self.reflections -= len(asking)
         for lesson in await self._together([partial(self.world.reflect, leaf) for leaf in asking]):
-            if lesson.strip():
+            if not lesson.strip():
+                self.reflections = 0
+            elif lesson.strip() not in self.root.lessons:
                 self.root.lessons.append(lesson.strip())
-            else:
-                self.reflects = False
 
     def _afforded(self, wanted: Sequence[T]) -> Sequence[T]:
         """As many as there are model calls left for; these are spent now."""

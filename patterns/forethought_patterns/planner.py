@@ -240,7 +240,10 @@ def _lean_files(brief: Brief) -> str:
 
 def _material(brief: Brief) -> str:
     files = "".join(f"\n--- first lines of {path}\n{text}" for path, text in brief.files.items())
-    return f"{MATERIAL}\n<material>\n{brief.context}{files}\n</material>\n\n" if brief.context or files else ""
+    lessons = "".join(f"\n- {lesson}" for lesson in brief.lessons)
+    learned = f"\n--- lessons of earlier runs{lessons}" if lessons else ""
+    told = f"{brief.context}{files}{learned}"
+    return f"{MATERIAL}\n<material>\n{told}\n</material>\n\n" if told else ""
 
 
 def _forgotten(brief: Brief, plan: Plan, tools: Registry) -> list[Fault]:

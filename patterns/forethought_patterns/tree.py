@@ -116,15 +116,16 @@ def widens(node: Node[S, A]) -> bool:
     """
     if node.exhausted or node.terminal or node.dead:
         return False
-    return not node.proposals or node.proposals + 1 <= _WIDENING * math.sqrt(node.visits + node.pending)
+    return not node.proposals or node.proposals + 1 <= _WIDENING * math.sqrt(node.visits)
 
 
 def select(root: Node[S, A], exploration: float, busy: Collection[Node[S, A]] = ()) -> Node[S, A] | None:
     """The node that asks for candidates next: down by UCT, past what is dead or `busy`. None if there is none.
 
-    A node whose candidates have all failed is asked again before its time only if nothing else is left.
+    A node whose candidates have all failed is asked again before its time only if nothing else is left or under way.
     """
-    return _select(root, exploration, busy, early=False) or _select(root, exploration, busy, early=True)
+    found = _select(root, exploration, busy, early=False)
+    return _select(root, exploration, busy, early=True) if found is None and not busy else found
 
 
 def _select(node: Node[S, A], exploration: float, busy: Collection[Node[S, A]], *, early: bool) -> Node[S, A] | None:

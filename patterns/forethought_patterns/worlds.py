@@ -196,11 +196,12 @@ class _Imagined(_Words):
         text: JSON = {"type": "string", "minLength": 1, "maxLength": _RESULT}
         one = closed_object({"action": text, "result": text, "final": {"type": "boolean"}})
         said = await self._proposed(node, IMAGINE.format(n=n), n, one)
-        return [
+        moves = [
             Move(_normal(str(each["action"])), str(each["action"]), result=str(each["result"]),
                  final=bool(each["final"]))
             for each in said if isinstance(each, Mapping)
         ]  # fmt: skip
+        return _unless_known(moves, node)
 
     async def step(self, node: Node[Way, Move], action: Move) -> Outcome[Way]:
         way = (*node.state, action)
@@ -229,7 +230,7 @@ class _Acting(_Words):
             }
         )
         said = await self._proposed(node, f"{ACT.format(n=n)}\n\nTools:\n{listed_tools(tools)}", n, one)
-        return [self._move(each) for each in said if isinstance(each, Mapping)]
+        return _unless_known([self._move(each) for each in said if isinstance(each, Mapping)], node)
 
     def _move(self, said: Mapping[str, JSON]) -> Move:
         thought = str(said.get("thought"))
@@ -260,6 +261,12 @@ class _Acting(_Words):
         except ToolError as error:
             return f"error: {error}"
         return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _unless_known(moves: list[Move], node: Node[Way, Move]) -> list[Move]:
+    """Nothing, where a proposer that was told what was tried has nothing else to say."""
+    known = [child.action for child in node.children]
+    return moves if any(move not in known for move in moves) else []
 
 
 def _value(said: JSON, number: int, node: Node[Way, Move]) -> float:

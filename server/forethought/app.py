@@ -84,6 +84,7 @@ async def open_app(settings: Settings) -> AsyncGenerator[App]:
         terms=settings.terms,
         decision_seconds=settings.decision_seconds,
         look=partial(look_at, folders=Folders(settings.folders)),
+        lessons=settings.lessons,
     )
     try:
         async with runs.serving() as tasks:

@@ -6,23 +6,29 @@ again, by this process or another.
 
 __all__ = ["Driver"]
 
+import json
 import logging
-from collections.abc import Callable, Mapping
-from typing import cast
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, cast
 
 import anyio
 import anyio.lowlevel
 
 from forethought.estimate import estimate
 from forethought.facts import plan_body, settled_fact
+from forethought.lessons import learned
 from forethought.models import Models
 from forethought.recorder import IN_DOUBT, Recorder
 from forethought.rows import SETTLED, Fact, RunRow, StepRow
 from forethought.store import Store
 from forethought.terms import Terms
-from forethought_patterns import Brief, Ended, Outcome, Plan, Step, make_plan, run_plan
+from forethought_patterns import Brief, Check, Ended, Outcome, Plan, Step, make_plan, run_plan
+from forethought_patterns.author import CRITERIA, Task, improve
+from forethought_patterns.calls import Calls
 from forethought_patterns.gates import digest
 from forethought_patterns.planner import doubt
+from forethought_patterns.worlds import Kind, Quest, find
 from forethought_tools import (
     JSON,
     BudgetError,
@@ -52,21 +58,24 @@ class Driver:
         look: Callable[[str], Brief],
         changed: Callable[[RunRow], None],
         decision_seconds: float,
+        lessons: bool,
     ) -> None:
-        """`load` gives a revision of a plan, `look` what a planner is told of a goal and the files that it names."""
+        """`load` gives a revision of a plan, `look` what a planner is told of a goal; with `lessons` failures teach."""
         self.run = run
         self._store = store
         self._tools = tools
         self._models = models
         self._load = load
         self._look = look
+        self._lessons = lessons
         self._scope = anyio.CancelScope()
         self._parking = False
         self._stopping = "Stopped on request." if run.stopping else ""
         self._terms = Terms.from_body(cast("Mapping[str, JSON]", run.options["terms"]))
         self._recorder = Recorder(
             run, store=store, tools=tools, models=models, decision_seconds=decision_seconds, changed=changed,
-            park=self._park, cancel=lambda reason: self.stop(f"Cancelled by a person. {reason}".strip()),
+            lessons=lessons, park=self._park,
+            cancel=lambda reason: self.stop(f"Cancelled by a person. {reason}".strip()),
         )  # fmt: skip
 
     async def drive(self) -> None:
@@ -111,7 +120,15 @@ class Driver:
 
     async def _work(self) -> None:
         try:
-            await (self._make_plan() if self.run.kind == "planning" else self._run_plan())
+            match self.run.kind:
+                case "planning":
+                    await self._make_plan()
+                case "reflection":
+                    await self._reflect()
+                case "search":
+                    await self._search()
+                case _:
+                    await self._run_plan()
         except (PlanError, ModelError, BudgetError, SettingsError) as error:
             await self._end("failed", str(error))
 
@@ -127,7 +144,47 @@ class Driver:
         """What the planner was told when the run began, so that a resumed run reads its answer the same way."""
         told = self.run.options
         files = cast("Mapping[str, str]", told["files"])
-        return Brief(str(told["goal"]), str(told["context"]), files, cast("list[str]", told["new_files"]))
+        lists = cast("Mapping[str, list[str]]", told)
+        return Brief(str(told["goal"]), str(told["context"]), files, lists["new_files"], lists["lessons"])
+
+    async def _reflect(self) -> None:
+        told = self.run.options
+        checks = [Check.model_validate(check) for check in cast("Sequence[JSON]", told["checks"])]
+        criteria = cast("Sequence[str]", told["criteria"]) or CRITERIA
+        refined = await improve(
+            Task(str(told["goal"]), criteria, checks), str(told["draft"]), self._calls(),
+            max_iterations=cast("int", told["max_iterations"]), threshold=cast("float", told["threshold"]),
+        )  # fmt: skip
+        best = refined.best
+        answer: dict[str, JSON] = {
+            "draft": best.draft, "score": round(best.critique.score, 2), "round": best.number,
+            "stopped": refined.stopped,
+            "failing_checks": [f"{each.check}: {each.problem}" for each in best.evidence if each.problem],
+        }  # fmt: skip
+        await self._end("failed" if refined.why else "succeeded", refined.why, answer)
+
+    async def _search(self) -> None:
+        told = self.run.options
+        bounds = cast("Mapping[str, Any]", told["bounds"])
+        verifier = None if told["verifier"] is None else Check.model_validate(told["verifier"])
+        found = await find(
+            Quest(str(told["goal"]), verifier=verifier, **bounds), cast("Kind", told["world"]), self._calls()
+        )
+        way = [node.state[-1] for node in found.path]
+        answer: dict[str, JSON] = {
+            "answer": way[-1].result if way and found.best.terminal else "",
+            "solved": found.solved,
+            "value": round(found.best.value, 3),
+            "stopped": found.stopped,
+            "path": [asdict(move) for move in way],
+        }
+        problem = (
+            "" if found.solved else f"No solution was found ({found.stopped}). The best way so far is in the answer."
+        )
+        await self._end("succeeded" if found.solved else "failed", problem, answer, found.root.lessons)
+
+    def _calls(self) -> Calls:
+        return Calls(self._tools, self._recorder, self._recorder, self._terms.policy)
 
     async def _run_plan(self) -> None:
         plan = self._load(self.run.plan, self.run.revision) if self.run.revision else None
@@ -152,13 +209,22 @@ class Driver:
             replan=terms.replan,
             max_replans=terms.max_replans - self.run.replans,
             max_parallel=terms.max_parallel,
+            strategies=terms.strategies,
             finished=finished,
             failed=self._failed_calls(),
         )
         await self._end_run(ended)
 
     async def _end_run(self, ended: Ended) -> None:
-        await self._end("failed" if ended.error else "succeeded", ended.error, ended.answer)
+        failed = [
+            f"{ended.plan.by_id[step].tool} {json.dumps(ended.plan.by_id[step].arguments, ensure_ascii=False)[:150]}"
+            f" failed: {outcome.error[:200]}"
+            for step, outcome in sorted(ended.outcomes.items())
+            if outcome.state == "failed" and step in ended.plan.by_id
+        ]
+        refused = any(outcome.state == "rejected" for outcome in ended.outcomes.values())  # that has taught already
+        taught = failed or ([] if refused else [ended.error])
+        await self._end("failed" if ended.error else "succeeded", ended.error, ended.answer, taught)
 
     def _failed_calls(self) -> dict[str, str]:
         """What the calls that failed in this run said, by the digests of what was planned and what was called."""
@@ -172,12 +238,14 @@ class Driver:
                     found |= {digest(step.tool, step.arguments): row.error, digest(step.tool, called): row.error}
         return found
 
-    def _ended(self, state: str, error: str, answer: str = "") -> Fact:
+    def _ended(self, state: str, error: str, answer: JSON = "") -> Fact:
         told: dict[str, JSON] = {"state": state, "error": error, "answer": answer}
         return Fact("run_ended", {**told, "seconds": self._recorder.spender.seconds})
 
-    async def _end(self, state: str, error: str, answer: str = "") -> None:
-        await self._recorder.record(self._ended(state, error, answer))
+    async def _end(self, state: str, error: str, answer: JSON = "", taught: Sequence[str] = ()) -> None:
+        """`taught` is what a failure is to be remembered for."""
+        lessons = learned(self._store, self.run, taught) if state == "failed" and self._lessons else []
+        await self._recorder.record(self._ended(state, error, answer), *lessons)
 
     async def _end_stopped(self) -> None:
         rows = [row for row in self._store.steps(self.run.id) if row.state not in SETTLED and not row.dropped]

@@ -4,6 +4,7 @@ under a name that says what it is for, before it is acted on; what is recorded i
 
 __all__ = ["IN_DOUBT", "Recorder"]
 
+import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import cast
 import anyio
 
 from forethought.facts import decision_of, gate_body, plan_body, question_body, settled_fact, tried_of
+from forethought.lessons import learned
 from forethought.models import Models
 from forethought.rows import Fact, MessageRow, RunRow
 from forethought.spending import Spender
@@ -38,16 +40,19 @@ class Recorder:
         models: Models,
         decision_seconds: float,
         changed: Callable[[RunRow], None],
+        lessons: bool,
         park: Callable[[], None],
         cancel: Callable[[str], None],
     ) -> None:
-        """`park` and `cancel` are called when nothing can go on, and when a person does not want it to."""
+        """`park` and `cancel` are called when nothing can go on, and when a person does not want it to; with
+        `lessons`, refusals teach."""
         self.run = run
         self._store = store
         self._tools = tools
         self._models = models
         self._decision_seconds = decision_seconds
         self._changed = changed
+        self._lessons = lessons
         self._park = park
         self._cancel = cancel
         self._wanted: dict[str, anyio.Event] = {}
@@ -133,6 +138,8 @@ class Recorder:
                 break
         await self._use(known)
         decision = decision_of(known)
+        if decision.verb == "reject" and gate.kind != "budget" and (lessons := self._refusal(gate, decision)):
+            await self.record(*lessons)
         if decision.verb == "approve_tool":
             self._allowed[gate.tool] = known.id
         if decision.verb == "cancel":
@@ -288,6 +295,15 @@ class Recorder:
             if self._store.message(message.id).state != "open":
                 answered.set()
             await answered.wait()
+
+    def _refusal(self, gate: Gate, decision: Decision) -> list[Fact]:
+        if not self._lessons:
+            return []
+        what = (
+            f"{gate.tool} {json.dumps(gate.details, ensure_ascii=False)[:150]}" if gate.kind == "call" else "the plan"
+        )
+        why = f": {decision.reason}" if decision.reason else ""
+        return learned(self._store, self.run, [f"A person rejected {what}{why}"])
 
     async def _use(self, message: MessageRow) -> None:
         if message.state == "answered":

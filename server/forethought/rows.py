@@ -1,6 +1,6 @@
 """What the journal holds: facts on their way in, rows and entries on their way out. Plain values, no SQL."""
 
-__all__ = ["SETTLED", "Entry", "Fact", "MessageRow", "PlanRow", "RunRow", "StepRow"]
+__all__ = ["SETTLED", "Entry", "Fact", "LessonRow", "MessageRow", "PlanRow", "RunRow", "StepRow"]
 
 import json
 from collections.abc import Mapping
@@ -89,6 +89,16 @@ class MessageRow:
     channel: str
     asked: float
     answered: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LessonRow:
+    id: str
+    workspace: str
+    run: str
+    goal: str
+    text: str
+    created: float
 
 
 @dataclass(frozen=True, slots=True)

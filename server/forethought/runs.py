@@ -13,20 +13,24 @@ import time
 from collections import OrderedDict, defaultdict
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import cast
+from dataclasses import replace
+from typing import Any, cast
 
 import anyio
 from anyio.abc import TaskGroup
 
 from forethought.driver import Driver
 from forethought.facts import gate_of, plan_body
+from forethought.lessons import workspace_of
 from forethought.models import Models
 from forethought.owners import Owner
 from forethought.rows import Fact, MessageRow, PlanRow, RunRow
 from forethought.store import StaleError, Store, new_id
 from forethought.terms import Terms
 from forethought_patterns import Brief, Decision, Plan, Step, parse_plan
+from forethought_patterns.checks import read_checks
 from forethought_patterns.gates import decision_faults
+from forethought_patterns.worlds import Kind, Move, path_steps
 from forethought_tools import (
     JSON,
     AnswerError,
@@ -42,6 +46,7 @@ logger = logging.getLogger(__name__)
 
 _LOOK = 0.25  # seconds between looks for what other processes have written
 _KEPT_PLANS = 8
+_CITED = 3  # lessons that a planner is told
 OPEN = ("running", "waiting")
 
 
@@ -78,13 +83,16 @@ class Runs(Records):
         terms: Terms | None = None,
         decision_seconds: float = 3600.0,
         look: Callable[[str], Brief] = Brief,
+        lessons: bool = True,
     ) -> None:
-        """`terms` hold for every run; `look` tells a planner of a goal and the files that it names."""
+        """`terms` hold for every run; `look` tells a planner of a goal and the files that it names; with `lessons`
+        what runs teach is kept, and told to planners."""
         super().__init__(store, tools)
         self._folders = list(folders)
         self._terms = terms or Terms()
         self._decision_seconds = decision_seconds
         self._look_at = look
+        self._lessons = lessons
         self.on_change: Callable[[str, str | None], None] = lambda _, __: None
         """Told of each change: the plan, and the run if it is one of a run."""
         self._models = models
@@ -135,10 +143,65 @@ class Runs(Records):
         """Start to plan a goal and to run the plan, in one run. Its `plan` is the id that the plan will have."""
         return await self._create("plan", new_id("plan"), self._told(goal, context), terms or self._terms, 0, [])
 
+    async def start_reflection(
+        self,
+        task: str,
+        *,
+        draft: str = "",
+        criteria: Sequence[str] = (),
+        checks: Sequence[JSON] = (),
+        max_iterations: int = 3,
+        threshold: float = 8.0,
+        terms: Terms | None = None,
+    ) -> RunRow:
+        """Start to write a text, or to improve a draft. Raises FaultsError where a check cannot be used."""
+        read_checks(checks, "check", self.tools)
+        options: dict[str, JSON] = {
+            "goal": task, "draft": draft, "criteria": list(criteria), "checks": list(checks),
+            "max_iterations": max_iterations, "threshold": threshold,
+        }  # fmt: skip
+        return await self._create("reflection", "", options, terms or self._terms, 0, [])
+
+    async def start_search(
+        self, goal: str, kind: Kind, *, verifier: JSON = None, terms: Terms | None = None, **bounds: JSON
+    ) -> RunRow:
+        """Start to search a way to a goal. Raises FaultsError where the verifier cannot be used."""
+        read_checks([] if verifier is None else [verifier], "verifier", self.tools)
+        options: dict[str, JSON] = {"goal": goal, "world": kind, "verifier": verifier, "bounds": bounds}
+        return await self._create("search", "", options, terms or self._terms, 0, [])
+
+    def searched(self, run_id: str, goal: str, context: str) -> tuple[str, str, list[JSON] | None]:
+        """What a plan of the way that a search has found is made of: goal, context, and the steps where tools were
+        called. Without steps a planner has to make them.
+
+        Raises:
+            ForethoughtError: the run is no search, has not ended, or has found nothing.
+        """
+        run = self.store.run(run_id)
+        answer: Mapping[str, JSON] = run.answer if isinstance(run.answer, Mapping) else {}
+        path = cast("Sequence[Mapping[str, Any]]", answer.get("path", ()))
+        if run.kind != "search" or not path:
+            raise ForethoughtError(f"{run_id} is no search that has found a way. lats_search makes one.")
+        way = [Move("", each["action"], each["tool"], each["arguments"], each["result"]) for each in path]
+        goal = goal or str(run.options["goal"])
+        steps = path_steps(way, self.tools, self._terms.policy)
+        told = "\n".join(f"{number}. {move}" for number, move in enumerate(way, 1))
+        context = f"{context}\nA search has found this way to the goal; follow it:\n{told}".strip()[:100_000]
+        return goal, context, steps or None
+
     def _told(self, goal: str, context: str) -> dict[str, JSON]:
-        brief = self._look_at(goal)
+        brief = self._brief(goal)
         files: dict[str, JSON] = dict(brief.files)
-        return {"goal": goal, "context": context, "files": files, "new_files": list(brief.new_files)}
+        told: dict[str, JSON] = {"goal": goal, "context": context, "files": files}
+        return {**told, "new_files": list(brief.new_files), "lessons": list(brief.lessons)}
+
+    def _brief(self, goal: str) -> Brief:
+        """What a planner is told of a goal: the files that it names, and what runs in these folders have taught."""
+        brief = self._look_at(goal)
+        if not self._lessons:
+            return brief
+        near = self.store.lessons(workspace_of(self._folders), about=goal, limit=_CITED)
+        return replace(brief, lessons=[lesson.text for lesson in near])
 
     @property
     def terms(self) -> Terms:
@@ -205,8 +268,8 @@ class Runs(Records):
 
     def _drive(self, run: RunRow) -> None:
         driver = Driver(
-            run, store=self.store, tools=self.tools, models=self._models, load=self.plan, look=self._look_at,
-            changed=self._ring, decision_seconds=self._decision_seconds,
+            run, store=self.store, tools=self.tools, models=self._models, load=self.plan, look=self._brief,
+            changed=self._ring, decision_seconds=self._decision_seconds, lessons=self._lessons,
         )  # fmt: skip
         self._drivers[run.id] = driver
         self._tasks.start_soon(self._driven, driver)

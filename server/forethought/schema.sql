@@ -6,7 +6,7 @@ CREATE TABLE plan (
     PRIMARY KEY (id, revision)
 ) WITHOUT ROWID;
 
--- One execution of a plan, or one planning request (`kind`). `epoch` grows with every claim and fences late writers;
+-- One execution of a plan, one planning request, one reflection or one search (`kind`); the last two have no plan. `epoch` grows with every claim and fences late writers;
 -- `owner` is the process that drives it, none while it waits or has ended. `revision` is the one it runs now, `budget`
 -- the limits as people have raised them, `dollars` to `seconds` what was spent, `unpriced` calls without a known price.
 CREATE TABLE run (
@@ -43,6 +43,13 @@ CREATE TABLE message (
     UNIQUE (run, key)
 ) WITHOUT ROWID;
 CREATE INDEX message_open ON message (run, state);
+
+-- What runs have taught, for those who plan in the same folders (`workspace`). It can be forgotten.
+CREATE TABLE lesson (
+    id TEXT PRIMARY KEY, workspace TEXT NOT NULL, run TEXT NOT NULL, goal TEXT NOT NULL, text TEXT NOT NULL,
+    created REAL NOT NULL
+) WITHOUT ROWID;
+CREATE VIRTUAL TABLE lesson_words USING fts5 (id UNINDEXED, goal, text, tokenize = 'porter unicode61');
 
 -- What happened, in order, never changed.
 CREATE TABLE journal (

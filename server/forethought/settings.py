@@ -44,6 +44,8 @@ class Settings:
     """Risks by pattern of tool name, as the user judges them."""
     terms: Terms = field(default_factory=Terms)
     """What holds for every run, unless whoever starts it wants stricter terms."""
+    lessons: bool = True
+    """Whether what runs teach is kept, and told to planners."""
     decision_seconds: float = 3600.0
     """How long a question to a person, and an approval that was not used yet, are good for."""
     silence: float = 20.0
@@ -95,6 +97,7 @@ class Settings:
             mailbox=_mailbox(env),
             risks=read_risks(env.get("FORETHOUGHT_RISKS", ""), "FORETHOUGHT_RISKS"),
             terms=_terms(env),
+            lessons=_flag(env, "FORETHOUGHT_LESSONS", default=True),
             decision_seconds=_number(env, "FORETHOUGHT_DECISION_SECONDS", 3600, least=1),
         )
 
@@ -156,11 +159,11 @@ def _number(env: Mapping[str, str], key: str, default: float, *, least: float, m
     return number
 
 
-def _flag(env: Mapping[str, str], key: str) -> bool:
+def _flag(env: Mapping[str, str], key: str, *, default: bool = False) -> bool:
     value = env.get(key, "").lower()
     if value not in _YES | _NO:
         raise SettingsError(f"{key}: {value!r} is neither yes nor no.")
-    return value in _YES
+    return value in _YES if value else default
 
 
 def _mailbox(env: Mapping[str, str]) -> Mailbox | None:

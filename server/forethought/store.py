@@ -8,6 +8,7 @@ Writes that arrive while a commit is under way go together in the next one (grou
 __all__ = ["StaleError", "Store", "new_id"]
 
 import json
+import re
 import secrets
 import sqlite3
 import time
@@ -20,7 +21,7 @@ from typing import Any, cast
 import anyio
 import anyio.to_thread
 
-from forethought.rows import Entry, Fact, MessageRow, PlanRow, RunRow, StepRow
+from forethought.rows import Entry, Fact, LessonRow, MessageRow, PlanRow, RunRow, StepRow
 from forethought_tools import JSON, FencedError, NotFoundError, StoreError
 
 SCHEMA_VERSION = 1
@@ -44,7 +45,7 @@ _EFFECTS: Mapping[str, tuple[str, ...]] = {
         # A plan has at most one open run: a call that is repeated, here or elsewhere, must not do the work twice.
         "INSERT INTO run (id, plan, kind, state, epoch, owner, options, revision, budget, created)"
         " SELECT :run, :plan, :kind, 'running', 1, :owner, :options, :revision, :budget, :at WHERE NOT EXISTS"
-        " (SELECT 1 FROM run WHERE plan = :plan AND state IN ('running', 'waiting'))",
+        " (SELECT 1 FROM run WHERE plan = :plan AND plan <> '' AND state IN ('running', 'waiting'))",
         "INSERT INTO step (run, id) SELECT :run, value FROM json_each(:steps)",
     ),
     "run_claimed": (
@@ -101,6 +102,14 @@ _EFFECTS: Mapping[str, tuple[str, ...]] = {
     "asked": (
         "INSERT INTO message (id, run, key, kind, step, body, state, asked)"
         " VALUES (:id, :run, :key, :kind, :step, :body, 'open', :at)",
+    ),
+    "lesson_learned": (
+        "INSERT INTO lesson VALUES (:id, :workspace, :run, :goal, :text, :at)",
+        "INSERT INTO lesson_words VALUES (:id, :goal, :text)",
+    ),
+    "lessons_forgotten": (
+        "DELETE FROM lesson WHERE id IN (SELECT value FROM json_each(:lessons))",
+        "DELETE FROM lesson_words WHERE id IN (SELECT value FROM json_each(:lessons))",
     ),
     # It is only there to be looked at, and waits for nobody.
     "closed": ("UPDATE message SET state = 'closed' WHERE id = :id AND run = :run AND state = 'open'",),
@@ -178,7 +187,7 @@ class Store:
             raise StoreError(f"{self.path} was written by a newer forethought (schema {version}). Update forethought.")
         if version == 0:
             script = files("forethought").joinpath("schema.sql").read_text(encoding="utf-8")
-            for statement in script.split(";"):
+            for statement in re.sub(r"--.*", "", script).split(";"):
                 self._writer.execute(statement)
             self._writer.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
         self._writer.execute("COMMIT")
@@ -380,6 +389,22 @@ class Store:
             kind,
         )
         return {row["id"] for row in rows}
+
+    def lessons(self, workspace: str | None = None, *, about: str | None = None, limit: int = 100) -> list[LessonRow]:
+        """What runs have taught, the latest first; with `about` only what shares words with it, the nearest first."""
+        if about is None:
+            rows = self._select(
+                "SELECT * FROM lesson WHERE workspace = coalesce(?, workspace) ORDER BY created DESC, id LIMIT ?",
+                workspace, limit,
+            )  # fmt: skip
+        else:
+            words = set(re.findall(r"\w{3,}", about))
+            rows = self._select(
+                "SELECT lesson.* FROM lesson_words JOIN lesson USING (id) WHERE lesson_words MATCH ?"
+                " AND workspace = coalesce(?, workspace) ORDER BY bm25(lesson_words), lesson.created DESC LIMIT ?",
+                " OR ".join(f'"{word}"' for word in sorted(words)[:64]) or '""', workspace, limit,
+            )  # fmt: skip
+        return [LessonRow(**_decoded(row)) for row in rows]
 
     def journal(self, run_id: str, *, after: int = 0, limit: int = 200) -> list[Entry]:
         rows = self._select(

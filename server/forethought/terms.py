@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast, get_args
 
-from forethought_patterns import Policy, Replan
+from forethought_patterns import Policy, Replan, Strategy
 from forethought_patterns.budget import MEASURES
 from forethought_tools import JSON, Risk, SettingsError
 
@@ -25,6 +25,8 @@ class Terms:
     max_replans: int = 3
     max_parallel: int = 8
     policy: Policy = field(default_factory=Policy)
+    strategies: Mapping[str, Strategy] = field(default_factory=dict[str, Strategy])
+    """How steps are done, by id or `*`, instead of what the plan says."""
     budget: Mapping[str, float] = field(default_factory=dict[str, float])
     """Limits by measure: dollars, tokens, model_calls, tool_calls, seconds."""
 
@@ -38,6 +40,7 @@ class Terms:
         ask_from: str | None = None,
         ask_below: float = 0.0,
         risks: Mapping[str, str] | None = None,
+        strategies: Mapping[str, Strategy] | None = None,
         budget: Mapping[str, float] | None = None,
     ) -> "Terms":
         """These terms with the wishes of whoever starts a run; gates and budgets only ever get stricter."""
@@ -58,6 +61,7 @@ class Terms:
             max_replans=self.max_replans if max_replans is None else max_replans,
             max_parallel=max_parallel or self.max_parallel,
             policy=policy,
+            strategies={**self.strategies, **(strategies or {})},
             budget=limits,
         )
 
@@ -72,6 +76,7 @@ class Terms:
             "ask_from": str(policy.ask_from),
             "ask_below": policy.ask_below,
             "risks": {name: str(risk) for name, risk in policy.risks.items()},
+            "strategies": dict(self.strategies),
             "budget": dict(self.budget),
         }
 

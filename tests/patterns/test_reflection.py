@@ -242,11 +242,14 @@ async def test_questions_have_what_is_needed_and_rounds_are_noted() -> None:
     ],
 )
 async def test_checks_are_evidence_from_outside_the_model(check: Mapping[str, Any], good: str, bad: str) -> None:
-    praise = {"critic": [said(10, approved=True)]}
+    praise: dict[str, Sequence[JSON]] = {"critic": [said(10, approved=True)]}
     refined, journal = await through_journal(praise, check, draft=good)
     assert (refined.stopped, refined.best.failing) == ("approved", 0)
     assert journal.gates == [], "what only reads is called without asking"
-    rest = {"critic": [said(10, approved=True)] * 6, "executor": [f"{bad}{n}" for n in range(2)]}
+    rest: dict[str, Sequence[JSON]] = {
+        "critic": [said(10, approved=True)] * 6,
+        "executor": [f"{bad}{n}" for n in range(2)],
+    }
     refined, _ = await through_journal(rest, check, draft=bad)
     assert (refined.stopped, refined.best.failing) == ("iterations", 1)
 

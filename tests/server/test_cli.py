@@ -25,7 +25,7 @@ STEPS = [
 @pytest.fixture
 def environment(tmp_path: Path, work: Path) -> dict[str, str]:
     script = tmp_path / "script.json"
-    rest = {"depends_on": [], "expected_output": "", "confidence": 0.9}
+    rest = {"depends_on": [], "expected_output": "", "confidence": 0.9, "strategy": "direct"}
     plan = {"reasoning": "four steps", "steps": [{**rest, **step} for step in STEPS]}
     answer = {"done": True, "answer": "It is shouted and saved.", "missing": ""}
     roles = {"planner": plan, "executor": "ALPHA", "joiner": answer}
@@ -184,3 +184,21 @@ def test_a_wrong_setting_is_named_and_its_secret_is_not(environment: dict[str, s
     assert name in done.stderr + done.stdout
     assert "hunter22" not in done.stderr + done.stdout
     assert "Traceback" not in done.stderr
+
+
+def test_lessons_are_listed_and_forgotten(environment: dict[str, str]) -> None:
+    assert "No lessons yet" in _plain(environment, "lessons").stdout
+    status, screen = _typed(
+        environment, "run", "x",
+        answers=[("Run this plan?", "y"), ("to decide later", "reject"), ("Why", "never delete")],
+    )  # fmt: skip
+    assert status != 0, screen
+    listed = _plain(environment, "lessons").stdout
+    assert 'A person rejected delete_file {"path": "old.txt"}: never delete' in listed
+    lesson = next(word for word in listed.split() if word.startswith("lesson_"))
+    unknown = _plain(environment, "lessons", "--forget", "lesson_none")
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert "Forgotten: 1." in _plain(environment, "lessons", "--forget", lesson).stdout
+    assert "never delete" not in _plain(environment, "lessons").stdout
+    _plain(environment, "lessons", "--forget", "all")
+    assert "No lessons yet" in _plain(environment, "lessons").stdout

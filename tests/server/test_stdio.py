@@ -139,3 +139,49 @@ def _kill_children() -> None:
     listed = subprocess.run(["pgrep", "-P", str(os.getpid()), "-f", "forethought"], capture_output=True, text=True)
     for line in listed.stdout.split():
         os.kill(int(line), signal.SIGKILL)
+
+
+def _knows(order: Mapping[str, Any]) -> Any:
+    """A calling agent that finds gold behind two doors on the right."""
+    way = (
+        order["context"].split("The way so far:\n")[-1].split("\n\n")[0] if "The way so far" in order["context"] else ""
+    )
+    match order["role"]:
+        case "proposer" if way.count("go ") == 2:
+            result = "gold" if way.count("go right") == 2 else "dust"
+            return {"candidates": [{"action": "look", "result": result, "final": True}]}
+        case "proposer":
+            return {
+                "candidates": [{"action": f"go {side}", "result": "on", "final": False} for side in ("left", "right")]
+            }
+        case "evaluator":
+            return {number: {"score": 5, "solved": False} for number in order["schema"]["properties"]}
+        case _:
+            return {"lesson": "do not go left"}
+
+
+async def test_a_killed_search_goes_on_with_the_same_orders_and_asks_nothing_twice(tmp_path: Path, work: Path) -> None:
+    """The server is killed after each round; the next one finds the same open orders, and the tree is kept."""
+    parameters = _server(tmp_path / "home", work)
+    wanted = {"goal": "gold", "verifier": {"matches": "gold"}, "n_candidates": 2, "parallel": 2}
+    asked: list[str] = []
+    step: dict[str, Any] = {}
+    with anyio.fail_after(120):
+        while step.get("status", "waiting") == "waiting":
+            try:
+                async with Client(parameters) as client:
+                    again: dict[str, Any] = {"run_id": step.get("run_id"), "answers": []}
+                    name, arguments = ("report", again) if step else ("lats_search", wanted)
+                    now = _view(await client.call_tool(name, arguments))
+                    if step and now["status"] == "waiting":
+                        assert now["waiting_on"] == step["waiting_on"]
+                    step = now
+                    if now["status"] == "waiting":
+                        asked += [order["role"] + order["context"] for order in now["waiting_on"]]
+                        answers = [{"order": each["order"], "answer": _knows(each)} for each in now["waiting_on"]]
+                        step = _view(await client.call_tool("report", {"run_id": now["run_id"], "answers": answers}))
+                    _kill_children()
+            except BaseExceptionGroup:
+                pass  # the connection is gone, as it should be
+    assert (step["status"], step["answer"]) == ("succeeded", "gold")
+    assert len(asked) == len(set(asked))

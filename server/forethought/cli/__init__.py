@@ -1,4 +1,4 @@
-"""The `forethought` command: serve, run, runs, show, decide, doctor, model. Each is imported when it is used."""
+"""The `forethought` command and its parts, each imported when it is used."""
 
 __all__ = ["main", "parser"]
 
@@ -59,6 +59,10 @@ def _command(options: argparse.Namespace) -> int:
             from forethought.cli.records import show
 
             return show(settings, options.id, journal=options.journal)
+        case "lessons":
+            from forethought.cli.records import lessons
+
+            return lessons(settings, forget=options.forget)
         case "decide":
             from forethought.cli.decide import decide
 
@@ -125,6 +129,9 @@ def parser() -> argparse.ArgumentParser:
     show = commands.add_parser("show", help="show a plan or a run")
     show.add_argument("id", help="a plan's or a run's id")
     show.add_argument("--journal", action="store_true", help="everything the run did, one JSON object a line")
+
+    lessons = commands.add_parser("lessons", help="what failed runs and rejections have taught")
+    lessons.add_argument("--forget", metavar="ID", help="forget this lesson, or all")
 
     decide = commands.add_parser("decide", help="approve or reject what waits for a person")
     decide.add_argument("id", nargs="?", help="a run's id; without it, all runs")

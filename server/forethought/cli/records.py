@@ -1,6 +1,6 @@
-"""`forethought runs` and `forethought show`: what the journal holds. Reads only; needs no server."""
+"""`forethought runs`, `show` and `lessons`: what the journal holds. Needs no server."""
 
-__all__ = ["runs", "show"]
+__all__ = ["lessons", "runs", "show"]
 
 import time
 from collections.abc import Mapping
@@ -11,25 +11,50 @@ from rich.table import Table
 
 from forethought.app import open_records
 from forethought.cli.terminal import console, plan_table, styled
+from forethought.rows import Fact
 from forethought.settings import Settings
 from forethought.store import Store
 from forethought.surface.views import inline, plan_view, run_view, text_of
-from forethought_tools import JSON
+from forethought_patterns.gates import visible
+from forethought_tools import JSON, NotFoundError
 
 
 def runs(settings: Settings) -> int:
     """List recent runs, newest first."""
     with open_records(settings) as reading:
-        rows = [row for row in reading.store.runs(limit=50) if row.kind == "plan"]
+        rows = [row for row in reading.store.runs(limit=50) if row.kind != "planning"]
         table = Table(box=None, pad_edge=False, header_style="bold")
         for heading in ("run", "plan", "state", "started", "goal"):
             is_id = heading in ("run", "plan")  # whole, since they are there to be copied
             table.add_column(heading, no_wrap=True, overflow="ellipsis", min_width=17 if is_id else None)
         for row in rows:
             started = time.strftime("%Y-%m-%d %H:%M", time.localtime(row.created))
-            goal = reading.store.plan(row.plan).goal
-            table.add_row(row.id, row.plan, styled(row.state), started, escape(goal[:80]))
+            goal = str(row.options["goal"])
+            table.add_row(row.id, row.plan or row.kind, styled(row.state), started, escape(goal[:80]))
     console.print(table if rows else "No runs yet. forethought run GOAL makes the first.")
+    return 0
+
+
+def lessons(settings: Settings, *, forget: str | None) -> int:
+    """List what runs have taught, or forget one lesson, or all."""
+    with open_records(settings) as reading:
+        known = reading.store.lessons(limit=1000)
+        if forget is not None:
+            gone: list[JSON] = [lesson.id for lesson in known if forget in ("all", lesson.id)]
+            if not gone:
+                raise NotFoundError(f"There is no lesson {forget!r}. `forethought lessons` lists them.")
+            reading.store.commit("", Fact("lessons_forgotten", {"lessons": gone}))
+            console.print(f"Forgotten: {len(gone)}.")
+            return 0
+    for lesson in known:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(lesson.created))
+        console.print(f"[bold]{lesson.id}[/] {when} {escape(lesson.workspace)}", soft_wrap=True)
+        console.print(escape(f"  {visible(lesson.text)}"), soft_wrap=True)
+        console.print(f"[dim]  from {lesson.run}: {escape(visible(lesson.goal[:120]))}[/]", soft_wrap=True)
+    if not known:
+        console.print("No lessons yet. Failed runs and rejected approvals become lessons for planners.")
+    elif not settings.lessons:
+        console.print("FORETHOUGHT_LESSONS is off: planners are not told, and nothing is added.")
     return 0
 
 
@@ -44,7 +69,7 @@ def show(settings: Settings, some_id: str, *, journal: bool) -> int:
             for run in reversed(ran):
                 _print_journal(store, run.id)
             return 0
-        if ran and (ran[0].kind == "plan" or ran[0].state != "succeeded"):
+        if ran and (ran[0].kind != "planning" or ran[0].state != "succeeded"):
             view = run_view(reading, ran[0], steps="full", page=None)
         else:
             view = plan_view(reading, store.plan(some_id), steps="full", page=None)

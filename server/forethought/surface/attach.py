@@ -32,7 +32,8 @@ from forethought.rows import MessageRow, RunRow
 from forethought.runs import OPEN
 from forethought.store import StaleError
 from forethought.surface.forms import form, gate_text, read_form
-from forethought.surface.views import View, run_view
+from forethought.surface.thinking import progress
+from forethought.surface.views import THOUGHTS, View, run_view
 from forethought_patterns.gates import visible
 from forethought_tools import JSON, AnswerError
 
@@ -140,12 +141,17 @@ class _Attached:
     async def _report(self, run: RunRow) -> None:
         """Progress must grow with every notice, and a heartbeat counts as one."""
         self._report_due = anyio.current_time() + _REPORT
+        done, total, message = self._counted(run)
+        self._progress = max(float(done), self._progress + 0.001)
+        await self._ctx.report_progress(self._progress, float(total) or None, message)
+
+    def _counted(self, run: RunRow) -> tuple[int, int, str]:
+        if run.kind in THOUGHTS:
+            return progress(self._runs.store, run)
         counts = self._runs.store.progress(run.id)
         total = sum(counts.values())
         done = total - sum(counts.get(state, 0) for state in ("pending", "running", "waiting"))
-        self._progress = max(float(done), self._progress + 0.001)
-        message = f"{done} of {total} steps done" if run.revision else "making the plan"
-        await self._ctx.report_progress(self._progress, float(total) or None, message)
+        return done, total, f"{done} of {total} steps done" if run.revision else "making the plan"
 
     # Until 2025-11-25: ask in the middle of the call
 

@@ -24,6 +24,7 @@ from mcp.types import (
 )
 
 from forethought.app import App
+from forethought.surface.thinking import Branch, mermaid, outline, rounds, trees
 from forethought.surface.views import View, graph, plan_view, run_view
 from forethought_tools import NotFoundError
 
@@ -71,6 +72,29 @@ def add_resources(server: MCPServer[App], live: list[App]) -> None:
 
         return _found(lines)
 
+    @server.resource("run://{run_id}/rounds", title="Rounds of reflection", mime_type="application/json")
+    async def run_rounds(run_id: str, ctx: Context[App]) -> str:
+        """Every draft of a reflection, or of those in a plan's steps: scores, issues, checks, lessons, what changed."""
+        store = _app(ctx).runs.store
+        return _found(lambda: json.dumps(rounds(store, store.run(run_id).id), ensure_ascii=False))
+
+    @server.resource("run://{run_id}/tree", title="Search tree", mime_type="application/json")
+    async def run_tree(run_id: str, ctx: Context[App]) -> str:
+        """The tree of a search, or those in a plan's steps, by what they are for."""
+        return _found(lambda: json.dumps({name: tree.body() for name, tree in _trees(ctx, run_id)}, ensure_ascii=False))
+
+    @server.resource("run://{run_id}/tree/graph", title="Search tree as a flowchart", mime_type="text/vnd.mermaid")
+    async def run_tree_graph(run_id: str, ctx: Context[App]) -> str:
+        """The first tree of a run as a Mermaid flowchart; of a large one the most visited nodes."""
+        return _found(lambda: "\n".join(mermaid(tree) for _, tree in _trees(ctx, run_id)[:1]))
+
+    @server.resource("run://{run_id}/tree/outline", title="Search tree as text", mime_type="text/plain")
+    async def run_tree_outline(run_id: str, ctx: Context[App]) -> str:
+        """The trees of a run as indented text."""
+        return _found(
+            lambda: "\n\n".join("\n".join(filter(None, [name, outline(tree)])) for name, tree in _trees(ctx, run_id))
+        )
+
     @server.completion()  # type: ignore[no-untyped-call, untyped-decorator]  # the SDK leaves it untyped
     async def complete(
         ref: PromptReference | ResourceTemplateReference,  # noqa: ARG001 - the argument's name tells enough
@@ -107,11 +131,12 @@ class Notices:
             self._wake = anyio.Event()
             changed, self._changed = self._changed, {}
             for plan_id, runs in changed.items():
-                for uri in (f"plan://{plan_id}", f"plan://{plan_id}/graph"):
+                for uri in (f"plan://{plan_id}", f"plan://{plan_id}/graph") if plan_id else ():
                     await self._updated(uri)
                 for run_id in runs:
                     await self._updated(f"run://{run_id}")
-                    await self._updated(f"run://{run_id}/journal")
+                    for part in ("journal", "rounds", "tree", "tree/graph", "tree/outline"):
+                        await self._updated(f"run://{run_id}/{part}")
             told = set(changed).union(*changed.values())
             if told - known:
                 known = told
@@ -142,6 +167,11 @@ class Notices:
         low = server._lowlevel_server  # pyright: ignore[reportPrivateUsage]
         low.add_request_handler("resources/subscribe", SubscribeRequestParams, subscribe)
         low.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, unsubscribe)
+
+
+def _trees(ctx: Context[App], run_id: str) -> list[tuple[str, Branch]]:
+    store = _app(ctx).runs.store
+    return list(trees(store, store.run(run_id).id).items())
 
 
 def _app(ctx: Context[App]) -> App:

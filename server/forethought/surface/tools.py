@@ -1,4 +1,4 @@
-"""The MCP tools: five verbs, strict and flat schemas, one small result schema that all share.
+"""The MCP tools: seven verbs, strict and flat schemas, one small result schema that all share.
 
 A failure that the caller can mend is a tool error that lists every problem; everything else is logged and hidden.
 """
@@ -21,19 +21,13 @@ from forethought.surface.attach import attach, continued
 from forethought.surface.views import PAGE, View, diff_view, graph, models_view, plan_view, run_view, text_of
 from forethought.terms import REPLANS
 from forethought_patterns.budget import MEASURES
-from forethought_patterns.drafts import CHECK
+from forethought_patterns.drafts import CHECK, STRATEGY
 from forethought_tools import JSON, Fault, ForethoughtError, PlanError, schema_faults
 
 Handler = Callable[..., Awaitable[View | InputRequiredResult]]
 
-_RESULT: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "status": {"type": "string"},
-        "next": {"type": "string"},
-    },
-    "required": ["status", "next"],
-}
+# Small, since each of the tools repeats it. What else a result holds depends on what it is about.
+_RESULT: dict[str, Any] = {"type": "object", "required": ["status", "next"]}
 _STEP: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -45,6 +39,7 @@ _STEP: dict[str, Any] = {
         "expected_output": {"type": "string"},
         "check": CHECK,
         "confidence": {"type": "number", "minimum": 0, "maximum": 1},
+        "strategy": STRATEGY,
     },
 }
 
@@ -78,19 +73,21 @@ def tools() -> list[Tool]:
     plan_id = {"type": "string"}
     goal = {"type": "string", "maxLength": 20_000}
     risk = {"type": "string", "enum": ["low", "medium", "high"]}
+    budget = {"type": "object", "additionalProperties": {"type": "number"}}
     return [
         _tool(
             create_plan, "Create plan", read_only=False, destructive=False, idempotent=False, open_world=False,
             properties={
-                "goal": {**goal, "minLength": 1},
+                "goal": goal,
                 "context": {"type": "string", "maxLength": 100_000, "description": "Facts and wishes for the planner."},
                 "steps": {
                     "type": "array", "items": _STEP,
                     "description": "Your own steps instead of the planner's. {{3}} in an argument is the result of"
                     " step 3, {{3.rows.0.name}} a part of it; a reference implies the dependency.",
                 },
+                "from_search": {"type": "string", "description": "run_id of a search whose path to plan."},
             },
-            required=["goal"],
+            required=[],
         ),
         _tool(
             execute_plan, "Execute plan", read_only=False, destructive=True, idempotent=False, open_world=True,
@@ -108,10 +105,41 @@ def tools() -> list[Tool]:
                               "description": "Confidence below which a person is asked."},
                 "risks": {"type": "object", "additionalProperties": risk,
                           "description": "Raise risks, by pattern of tool name."},
-                "budget": {"type": "object", "additionalProperties": {"type": "number"},
-                           "description": f"Limits: {', '.join(MEASURES)}."},
+                "strategies": {"type": "object", "additionalProperties": STRATEGY,
+                               "description": "By step id, or *."},
+                "budget": {**budget, "description": f"Limits: {', '.join(MEASURES)}."},
             },
             required=[],
+        ),
+        _tool(
+            reflect, "Reflect", read_only=False, destructive=False, idempotent=False, open_world=True,
+            properties={
+                "task": {**goal, "minLength": 1},
+                "draft": {"type": "string", "maxLength": 100_000},
+                "criteria": {"type": "array", "items": {"type": "string"}, "maxItems": 20},
+                "checks": {"type": "array", "items": {"type": "object"}, "maxItems": 20,
+                           "description": "As in a step; they outweigh scores."},
+                "max_iterations": {"type": "integer", "minimum": 1, "maximum": 20},
+                "threshold": {"type": "number", "minimum": 0, "maximum": 10},
+                "budget": budget,
+            },
+            required=["task"],
+        ),
+        _tool(
+            lats_search, "Tree search", read_only=False, destructive=False, idempotent=False, open_world=True,
+            properties={
+                "goal": {**goal, "minLength": 1},
+                "world": {"type": "string", "enum": ["simulate", "act"]},
+                "verifier": {"type": "object", "description": "A check of the answer."},
+                "n_candidates": {"type": "integer", "minimum": 1, "maximum": 20},
+                "iterations": {"type": "integer", "minimum": 1, "maximum": 1000},
+                "max_depth": {"type": "integer", "minimum": 1, "maximum": 50},
+                "exploration": {"type": "number", "minimum": 0},
+                "value_weight": {"type": "number", "minimum": 0, "maximum": 1},
+                "parallel": {"type": "integer", "minimum": 1, "maximum": 16},
+                "budget": budget,
+            },
+            required=["goal"],
         ),
         _tool(
             get_plan, "Get plan", read_only=True, destructive=False, idempotent=True, open_world=False,
@@ -148,10 +176,14 @@ def tools() -> list[Tool]:
 
 
 async def create_plan(
-    ctx: Context[App], goal: str, context: str = "", steps: Sequence[JSON] | None = None
+    ctx: Context[App], goal: str = "", context: str = "", steps: Sequence[JSON] | None = None, from_search: str = ""
 ) -> View | InputRequiredResult:
     """Break a goal into steps that run in parallel where they can, and check them. Nothing is executed. Without `steps` the planner makes them; if it has no model of its own, you are handed a work order to answer with `report`. Show the plan to the user, then call execute_plan."""  # noqa: E501 - one paragraph for a model
     app = _app(ctx)
+    if from_search:
+        goal, context, steps = app.runs.searched(from_search, goal, context)
+    elif not goal:
+        raise PlanError([Fault("create_plan", "it needs a goal, or from_search", "Give one of them")])
     if steps is not None:
         plan_id = await app.runs.save_plan(goal, context, steps)
         return plan_view(app.runs, app.runs.store.plan(plan_id))
@@ -176,6 +208,34 @@ async def execute_plan(
     if done and (again or not latest or latest[0].kind == "planning"):
         return await attach(ctx, app, (await app.runs.start(plan_id, terms)).id)
     return await attach(ctx, app, latest[0].id)
+
+
+async def reflect(
+    ctx: Context[App], task: str, budget: Mapping[str, float] | None = None, **wishes: Any
+) -> View | InputRequiredResult:
+    """Write a text or code, or improve a draft: critique, checks, revision, until good. Returns the best draft."""
+    app = _app(ctx)
+    terms = app.runs.terms.tightened(budget=budget)
+    return await attach(ctx, app, (await app.runs.start_reflection(task, terms=terms, **wishes)).id)
+
+
+async def lats_search(
+    ctx: Context[App],
+    goal: str,
+    world: Literal["simulate", "act"] = "simulate",
+    verifier: JSON = None,
+    n_candidates: int = 5,
+    iterations: int = 30,
+    budget: Mapping[str, float] | None = None,
+    **bounds: Any,
+) -> View | InputRequiredResult:
+    """Tree search (LATS) where many ways are possible. simulate: a model imagines what actions lead to; act: tools that only read are really called, others never."""  # noqa: E501
+    app = _app(ctx)
+    run = await app.runs.start_search(
+        goal, world, verifier=verifier, terms=app.runs.terms.tightened(budget=budget), candidates=n_candidates,
+        iterations=iterations, **bounds,
+    )  # fmt: skip
+    return await attach(ctx, app, run.id)
 
 
 async def get_plan(

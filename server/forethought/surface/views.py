@@ -1,6 +1,17 @@
 """What clients are shown of plans and runs: structured, and the same facts as short text."""
 
-__all__ = ["PAGE", "View", "diff_view", "graph", "inline", "models_view", "plan_view", "run_view", "text_of"]
+__all__ = [
+    "PAGE",
+    "THOUGHTS",
+    "View",
+    "diff_view",
+    "graph",
+    "inline",
+    "models_view",
+    "plan_view",
+    "run_view",
+    "text_of",
+]
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,6 +20,7 @@ from typing import TypeAlias
 from forethought.models import Models
 from forethought.rows import MessageRow, PlanRow, RunRow, StepRow
 from forethought.runs import OPEN, Records
+from forethought.surface.thinking import progress, thinking_view
 from forethought_patterns import Plan, Step, advice
 from forethought_patterns.budget import SOFT
 from forethought_patterns.gates import visible
@@ -17,6 +29,8 @@ from forethought_tools import JSON, Registry, Risk, Role
 View: TypeAlias = dict[str, JSON]
 
 PAGE = 50
+THOUGHTS = ("reflection", "search")
+"""The kinds of runs that have no plan."""
 _BRIEF_STEPS = 8
 _MOST_WAITING = 50
 _ORDER_CHARACTERS = 24_000
@@ -45,6 +59,8 @@ def plan_view(runs: Records, row: PlanRow, *, steps: str = "brief", page: int | 
 def run_view(runs: Records, run: RunRow, *, steps: str = "brief", page: int | None = 1) -> View:
     """A run as it stands: progress, who is waited for, what failed, the answer, and what to call next."""
     usage = _usage(runs, run)
+    if run.kind in THOUGHTS:
+        return _thought(runs, run, usage)
     if run.kind == "planning" and run.state == "succeeded":
         return {**plan_view(runs, runs.store.plan(run.plan)), **usage}
     waiting = runs.store.open_messages(run.id, limit=_MOST_WAITING) if run.state in OPEN else []
@@ -68,6 +84,22 @@ def run_view(runs: Records, run: RunRow, *, steps: str = "brief", page: int | No
     view |= usage
     view["next"] = _next(run, waiting, steps)
     return view
+
+
+def _thought(runs: Records, run: RunRow, usage: View) -> View:
+    """A reflection or a search as it stands."""
+    waiting = runs.store.open_messages(run.id, limit=_MOST_WAITING) if run.state in OPEN else []
+    status = "waiting" if waiting and run.state == "running" else run.state
+    view: View = {"run_id": run.id, "status": status, "progress": progress(runs.store, run)[2]}
+    if run.error:
+        view["error"] = run.error[:2000]
+    if warnings := _nearly_spent(run):
+        view["warnings"] = warnings
+    if waiting:
+        view["waiting_on"] = _waiting_on(run, waiting)
+    else:
+        view |= thinking_view(runs.store, run)
+    return {**view, **usage, "next": _next(run, waiting, "brief")}
 
 
 def text_of(view: View) -> str:
@@ -137,7 +169,8 @@ def _whole(step: Step, tools: Registry, row: StepRow | None) -> View:
 
 def _usage(runs: Records, run: RunRow) -> View:
     """What the run has spent, with the making of its plan."""
-    planning = [row for row in runs.store.runs(plan=run.plan, limit=100) if row.kind == "planning" and row.id != run.id]
+    of_plan = runs.store.runs(plan=run.plan, limit=100) if run.plan else []
+    planning = [row for row in of_plan if row.kind == "planning" and row.id != run.id]
     spent = [run, *planning]
     calls = sum(row.model_calls for row in spent)
     told = [f"{sum(row.input_tokens for row in spent)} tokens in, {sum(row.output_tokens for row in spent)} out"]
@@ -246,6 +279,13 @@ def _next(run: RunRow, waiting: Sequence[MessageRow], shown: str) -> str:
         )
     if run.state == "running":
         return f"{again} waits for more"
+    if run.kind in THOUGHTS:
+        verb = "reflect" if run.kind == "reflection" else "lats_search"
+        if not run.answer:
+            return f"{verb} again, once what is in the way is mended"
+        if run.kind == "reflection":
+            return f"use the draft, or {verb} again with it and other criteria or checks"
+        return f'create_plan(from_search="{run.id}") makes a plan of the path, if it is to be done'
     if run.kind == "planning":
         return "create_plan again with a clearer goal, or with steps of your own"
     if run.state == "succeeded" and shown != "brief":

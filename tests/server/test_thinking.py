@@ -1,0 +1,396 @@
+"""Reflection and tree search as runs: the same journal, budgets, work orders and resumption as any other run."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp.client import Client, ClientRequestContext
+from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult
+
+from forethought.settings import Settings
+from forethought.surface.server import build_server
+from forethought.terms import Terms
+
+pytestmark = pytest.mark.anyio
+
+View = dict[str, Any]
+
+
+def view(result: CallToolResult) -> View:
+    assert not result.is_error, result.content
+    return dict(result.structured_content or {})
+
+
+async def read(client: Client, uri: str) -> str:
+    (content,) = (await client.read_resource(uri)).contents
+    return str(getattr(content, "text", ""))
+
+
+@pytest.fixture
+def scripted(make_settings: Callable[..., Settings], tmp_path: Path) -> Callable[..., Settings]:
+    """Settings with a model that says what each role is told to say."""
+
+    def make(script: Mapping[str, Any], **more: Any) -> Settings:
+        file = tmp_path / "script.json"
+        file.write_text(json.dumps(script), encoding="utf-8")
+        return make_settings(model=f"scripted:{file}", **more)
+
+    return make
+
+
+def judged(score: float, *issues: str, approved: bool = False) -> View:
+    told = [{"where": "all", "problem": issue, "mend": "mend it", "taste": False} for issue in issues]
+    return {"scores": {"1": score}, "issues": told, "approved": approved, "lessons": ["say it short"]}
+
+
+def idea(action: str, result: str = "on the way", *, final: bool = False) -> View:
+    return {"action": action, "result": result, "final": final}
+
+
+def worth(*scores: float) -> View:
+    return {str(number): {"score": score, "solved": False} for number, score in enumerate(scores, 1)}
+
+
+# Reflection
+
+
+async def test_a_draft_is_written_judged_and_revised(scripted: Callable[..., Settings], era: str) -> None:
+    script = {"executor": ["a long one", "short"], "critic": [judged(4, "too long"), judged(9, approved=True)]}
+    wanted = {"task": "a word", "criteria": ["It is one word"], "checks": [{"expression": "words(text) == 1"}]}
+    async with Client(build_server(scripted(script)), mode=era) as client:
+        done = view(await client.call_tool("reflect", wanted))
+        rounds = json.loads(await read(client, f"run://{done['run_id']}/rounds"))
+        journal = await read(client, f"run://{done['run_id']}/journal")
+        whole = json.loads(await read(client, f"run://{done['run_id']}"))
+    assert (done["status"], done["draft"], done["score"], done["stopped"]) == ("succeeded", "short", 9, "approved")
+    assert "plan_id" not in done
+    assert done["rounds"] == [
+        "draft 1: 4.0 of 10, 0 of 1 checks pass, too long",
+        "draft 2: 9.0 of 10, 1 of 1 checks pass",
+    ]
+    assert [each["score"] for each in rounds] == [4, 9]
+    assert rounds[1]["diff"].endswith("-a long one\n+short")
+    assert rounds[0]["lessons"] == ["say it short"]
+    assert "model calls: 4" in done["usage"]
+    assert '"key": "critique/1"' in journal
+    assert whole["draft"] == "short"
+
+
+async def test_what_cannot_be_checked_is_an_error_that_names_every_fault(
+    make_settings: Callable[..., Settings],
+) -> None:
+    checks = [{}, {"matches": "("}, {"tool": "calcuate"}, {"expression": "import os"}]
+    async with Client(build_server(make_settings())) as client:
+        refused = await client.call_tool("reflect", {"task": "t", "checks": checks})
+        wrong = await client.call_tool("lats_search", {"goal": "g", "verifier": {"equal": 1}})
+        bound = await client.call_tool("lats_search", {"goal": "g", "iterations": 0})
+    assert refused.is_error
+    told = str(refused.content)
+    for part in ("check 1", "check 2", "check 3", "calculate", "check 4"):
+        assert part in told, part
+    assert "verifier" in str(wrong.content)
+    assert "iterations" in str(bound.content)
+
+
+async def test_a_budget_that_is_spent_gives_the_best_draft_so_far(scripted: Callable[..., Settings]) -> None:
+    async def refuse(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        return ElicitResult(action="accept", content={"decision": "reject"})
+
+    script = {"executor": ["first", "second", "third"], "critic": [judged(4, "bad"), judged(5, "still bad")]}
+    wanted = {"task": "t", "criteria": ["good"], "budget": {"model_calls": 3}}
+    async with Client(build_server(scripted(script)), elicitation_callback=refuse) as client:
+        done = view(await client.call_tool("reflect", wanted))
+    assert (done["status"], done["draft"], done["stopped"]) == ("failed", "first", "refused")
+    assert "3 model calls is used up" in done["error"]
+
+
+async def test_without_a_model_the_calling_agent_reflects_by_work_orders(
+    make_settings: Callable[..., Settings], era: str
+) -> None:
+    answers: list[Any] = ["draft one", judged(3, "dull"), "draft two", judged(9, approved=True)]
+    async with Client(build_server(make_settings()), mode=era) as client:
+        step = view(await client.call_tool("reflect", {"task": "t", "criteria": ["good"]}))
+        for answer in answers:
+            (order,) = step["waiting_on"]
+            told = {"order": order["order"], "answer": answer}
+            step = view(await client.call_tool("report", {"run_id": step["run_id"], "answers": [told]}))
+    assert (step["status"], step["draft"]) == ("succeeded", "draft two")
+
+
+# Search
+
+
+async def test_a_search_finds_a_way_and_shows_its_tree(scripted: Callable[..., Settings], era: str) -> None:
+    script = {
+        "proposer": [
+            {"candidates": [idea("go left", "founded in 2010, a wall"), idea("go right", "a door")]},
+            {"candidates": [idea("knock", "nothing"), idea("open it", "a treasure", final=True)]},
+        ],
+        "evaluator": [worth(2, 9)],
+    }
+    wanted = {"goal": "find the treasure", "verifier": {"matches": "treasure"}, "n_candidates": 2, "parallel": 1}
+    async with Client(build_server(scripted(script)), mode=era) as client:
+        done = view(await client.call_tool("lats_search", wanted))
+        run = done["run_id"]
+        tree = json.loads(await read(client, f"run://{run}/tree"))[""]
+        picture = await read(client, f"run://{run}/tree/graph")
+        text = await read(client, f"run://{run}/tree/outline")
+    assert (done["status"], done["solved"], done["answer"]) == ("succeeded", True, "a treasure")
+    assert done["path"] == ["go right -> a door", "open it -> a treasure"]
+    left, right = tree["children"]
+    assert (left["value"], left["visits"]) == (pytest.approx(0.5 * 0.2 + 0.5 * 0.5), 1), "no score is read from prose"
+    assert right["children"][1]["reward"] == 1
+    assert right["visits"] == 2
+    assert "n0_1_1" in picture
+    assert "SOLVED" in picture
+    assert text.splitlines()[1].startswith("  go right")
+
+
+async def test_a_search_without_a_solution_says_so_and_shows_the_best_leaf(scripted: Callable[..., Settings]) -> None:
+    script = {
+        "proposer": [{"candidates": [idea("guess", "41", final=True), idea("guess again", "43", final=True)]},
+                     {"candidates": []}],
+        "critic": [{"lesson": "guessing does not help"}],
+    }  # fmt: skip
+    wanted = {"goal": "the number", "verifier": {"equals": 42}, "parallel": 1}
+    async with Client(build_server(scripted(script))) as client:
+        done = view(await client.call_tool("lats_search", wanted))
+    assert (done["status"], done["solved"], done["stopped"]) == ("failed", False, "no solution")
+    assert "No solution was found" in done["error"]
+    assert done["path"] == ["guess -> 41"]
+
+
+async def test_without_a_verifier_the_evaluator_must_be_sure(scripted: Callable[..., Settings]) -> None:
+    final = {"candidates": [idea("say 1", "1", final=True), idea("say 2", "2", final=True)]}
+    contradicts = {"1": {"score": 3, "solved": True}, "2": {"score": 9, "solved": True}}
+    async with Client(build_server(scripted({"proposer": [final], "evaluator": [contradicts]}))) as client:
+        done = view(await client.call_tool("lats_search", {"goal": "g", "parallel": 1}))
+    assert (done["solved"], done["answer"]) == (True, "2")
+
+
+async def test_acting_really_reads_and_never_writes(scripted: Callable[..., Settings], work: Path, era: str) -> None:
+    def call(tool: str, answer: str = "", **arguments: str) -> View:
+        pairs = [{"name": name, "value": value} for name, value in arguments.items()]
+        return {"thought": f"try {tool}", "tool": tool, "arguments": pairs, "answer": answer}
+
+    script = {
+        "proposer": [
+            {"candidates": [call("read_file", path="a.txt"), call("delete_file", path="old.txt"),
+                            call("write_file", path="a.txt", content="gone"), call("read_file", path="none.txt")]},
+            {"candidates": [call("delete_file", path="old.txt")]},
+            {"candidates": [call("answer", "alpha it is")]},
+        ],
+        "evaluator": [worth(9, 1, 1, 1), worth(9)],
+    }  # fmt: skip
+    wanted = {"goal": "what is in a.txt", "world": "act", "verifier": {"matches": "alpha"}, "parallel": 1}
+    async with Client(build_server(scripted(script)), mode=era) as client:
+        done = view(await client.call_tool("lats_search", wanted))
+        tree = json.loads(await read(client, f"run://{done['run_id']}/tree"))[""]
+        plan = view(await client.call_tool("create_plan", {"from_search": done["run_id"]}))
+        full = view(await client.call_tool("get_plan", {"plan_id": plan["plan_id"], "view": "full"}))
+        nothing = await client.call_tool("create_plan", {"from_search": full["plan_id"]})
+    assert (done["solved"], done["answer"]) == (True, "alpha it is")
+    results = [child["result"] for child in tree["children"]]
+    assert results[0] == "alpha\n"
+    assert results[1] == results[2] == "(noted: a search only does what reads)"
+    assert results[3].startswith("error:")
+    assert (work / "a.txt").read_text(encoding="utf-8") == "alpha\n"
+    assert (work / "old.txt").exists()
+    assert [(step["tool"], step["depends_on"]) for step in full["steps"]] == [("read_file", []), ("delete_file", [1])]
+    assert full["goal"] == "what is in a.txt"
+    assert nothing.is_error
+
+
+async def test_an_imagined_way_becomes_a_plan_through_the_planner(scripted: Callable[..., Settings]) -> None:
+    step = {"id": 1, "description": "Look", "tool": "read_file", "arguments": [{"name": "path", "value": "a.txt"}],
+            "depends_on": [], "expected_output": "", "confidence": 1, "strategy": "direct"}  # fmt: skip
+    script = {
+        "proposer": [{"candidates": [idea("read a.txt", "alpha", final=True)]}],
+        "evaluator": [{"1": {"score": 9, "solved": True}}],
+        "planner": [{"reasoning": "", "steps": [step]}],
+    }
+    async with Client(build_server(scripted(script))) as client:
+        done = view(await client.call_tool("lats_search", {"goal": "g", "parallel": 1}))
+        plan = view(await client.call_tool("create_plan", {"from_search": done["run_id"]}))
+        (planning,) = [
+            line for line in (await read(client, f"run://{plan['run_id']}/journal")).splitlines() if '"plan/0"' in line
+        ] if "run_id" in plan else [""]  # fmt: skip
+    assert plan["steps"] == ["1. read_file (low): Look"]
+    assert not planning or "1. read a.txt -> alpha" in planning
+
+
+def agent(order: Mapping[str, Any]) -> Any:
+    """A calling agent that knows the way: right, right, then the end."""
+    match order["role"]:
+        case "proposer":
+            depth = order["context"].count("go ") if "Nothing is done yet" not in order["context"] else 0
+            ways = order["context"].split("The way so far:\n")[-1].split("\n\n")[0] if depth else ""
+            if ways.count("go ") == 2:
+                right = ways.count("go right") == 2
+                return {"candidates": [idea("look", "gold" if right else "dust", final=True)]}
+            return {"candidates": [idea("go left"), idea("go right")]}
+        case "evaluator":
+            return worth(*[6] * len(order["schema"]["properties"]))
+        case _:
+            return {"lesson": ""}
+
+
+async def test_a_whole_search_by_work_orders_in_rounds(make_settings: Callable[..., Settings], era: str) -> None:
+    """One round asks for all that is open: the proposals of every trajectory, then all their evaluations."""
+    wanted = {"goal": "gold", "verifier": {"matches": "gold"}, "n_candidates": 2, "parallel": 3}
+    batches: list[list[str]] = []
+    async with Client(build_server(make_settings()), mode=era) as client:
+        step = view(await client.call_tool("lats_search", wanted))
+        with anyio.fail_after(60):
+            while step["status"] == "waiting":
+                batches.append([order["role"] for order in step["waiting_on"]])
+                answers = [{"order": order["order"], "answer": agent(order)} for order in step["waiting_on"]]
+                step = view(await client.call_tool("report", {"run_id": step["run_id"], "answers": answers}))
+    assert (step["status"], step["answer"]) == ("succeeded", "gold")
+    assert max(map(len, batches)) >= 2
+    assert all(len(set(roles)) == 1 for roles in batches), "a round asks for one kind of thing"
+    assert batches[0] == ["proposer"]
+
+
+async def test_a_search_that_was_cut_off_goes_on_where_it_was(make_settings: Callable[..., Settings]) -> None:
+    """The same orders are open after each restart, and what was answered is not asked again."""
+    wanted = {"goal": "gold", "verifier": {"matches": "gold"}, "n_candidates": 2, "parallel": 2}
+    asked: list[str] = []
+    contexts: list[str] = []
+    run = ""
+    settings = make_settings()
+    with anyio.fail_after(60):
+        while True:
+            async with Client(build_server(settings)) as client:
+                name, arguments = ("report", {"run_id": run, "answers": []}) if run else ("lats_search", wanted)
+                step = view(await client.call_tool(name, arguments))
+            run = step["run_id"]
+            if step["status"] != "waiting":
+                break
+            async with Client(build_server(settings)) as client:
+                again = view(await client.call_tool("report", {"run_id": run, "answers": []}))
+                assert again["waiting_on"] == step["waiting_on"], "the same, with the same ids"
+                asked += [order["order"] for order in again["waiting_on"]]
+                contexts += [order["role"] + order["context"] for order in again["waiting_on"]]
+                answers = [{"order": order["order"], "answer": agent(order)} for order in again["waiting_on"]]
+                await client.call_tool("report", {"run_id": run, "answers": answers})
+                step = view(await client.call_tool("report", {"run_id": run, "answers": []}))
+            if step["status"] != "waiting":
+                break
+    assert (step["status"], step["answer"]) == ("succeeded", "gold")
+    assert len(asked) == len(set(asked))
+    assert len(contexts) == len(set(contexts)), "nothing is asked twice, in other words"
+
+
+# In the steps of a plan
+
+
+async def test_steps_are_reflected_upon_or_searched_for(scripted: Callable[..., Settings]) -> None:
+    steps = [
+        {"id": 1, "description": "Word it", "tool": "write", "arguments": {"brief": "a slogan", "material": "facts"},
+         "strategy": "reflect", "check": {"expression": "words(text) == 2"}},
+        {"id": 2, "description": "Find out", "tool": "analyze", "arguments": {"question": "what is in a.txt"},
+         "strategy": "search", "check": {"matches": "alpha"}},
+        {"id": 3, "tool": "write_file", "arguments": {"path": "b.txt", "content": "{{1}}, {{2}}"}},
+    ]  # fmt: skip
+    look = {"thought": "look", "tool": "read_file", "arguments": [{"name": "path", "value": "a.txt"}], "answer": ""}
+    tell = {"thought": "tell", "tool": "answer", "arguments": [], "answer": "alpha"}
+    three = {"scores": {"1": 5, "2": 5, "3": 5}, "lessons": [], "approved": False,
+             "issues": [{"where": "all", "problem": "too long", "mend": "cut", "taste": False}]}  # fmt: skip
+    good = {**three, "scores": {"1": 9, "2": 9, "3": 9}, "issues": [], "approved": True}
+    script = {
+        "executor": ["much too long", "just right"], "critic": [three, good],
+        "proposer": [{"candidates": [look]}, {"candidates": [tell]}], "evaluator": [worth(8)],
+    }  # fmt: skip
+    settings = scripted(script, terms=Terms(max_parallel=1))
+    async with Client(build_server(settings)) as client:
+        plan = view(await client.call_tool("create_plan", {"goal": "g", "steps": steps}))
+        done = view(await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]}))
+        rounds = json.loads(await read(client, f"run://{done['run_id']}/rounds"))
+        trees = json.loads(await read(client, f"run://{done['run_id']}/tree"))
+    assert done["status"] == "succeeded", done
+    assert (settings.folders[0] / "b.txt").read_text(encoding="utf-8") == "just right, alpha"
+    assert [(each["for"], each["score"]) for each in rounds] == [("step/1/1", 5), ("step/1/1", 9)]
+    assert list(trees) == ["step/2/1"]
+
+
+async def test_the_caller_can_override_the_strategy(scripted: Callable[..., Settings]) -> None:
+    steps = [{"id": 1, "tool": "write", "arguments": {"brief": "a slogan"}, "strategy": "reflect"}]
+    async with Client(build_server(scripted({"executor": ["plain"]}))) as client:
+        plan = view(await client.call_tool("create_plan", {"goal": "g", "steps": steps}))
+        wanted = {"plan_id": plan["plan_id"], "strategies": {"*": "direct"}}
+        done = view(await client.call_tool("execute_plan", wanted))
+    assert done["answer"] == {"step 1 (write)": "plain"}
+
+
+async def test_a_strategy_for_a_tool_that_asks_no_model_is_a_fault(make_settings: Callable[..., Settings]) -> None:
+    steps = [{"id": 1, "tool": "read_file", "arguments": {"path": "a.txt"}, "strategy": "search"}]
+    async with Client(build_server(make_settings())) as client:
+        refused = await client.call_tool("create_plan", {"goal": "g", "steps": steps})
+    assert "read_file asks no model" in str(refused.content)
+
+
+# Lessons
+
+
+async def test_failures_and_refusals_are_remembered_for_the_next_plan(
+    make_settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    async def refuse(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        return ElicitResult(action="accept", content={"decision": "reject", "reason": "we keep old files"})
+
+    steps = [
+        {"id": 1, "tool": "read_file", "arguments": {"path": "missing.txt"}},
+        {"id": 2, "tool": "delete_file", "arguments": {"path": "old.txt"}},
+    ]
+    settings = make_settings(terms=Terms(replan="never"))
+
+    async def planned(goal: str, **more: Any) -> str:
+        async with Client(build_server(make_settings(**more))) as client:
+            waiting = view(await client.call_tool("create_plan", {"goal": goal}))
+        return str(waiting["waiting_on"][0]["context"])
+
+    assert "lessons" not in await planned("delete old files")
+    async with Client(build_server(settings), elicitation_callback=refuse) as client:
+        plan = view(await client.call_tool("create_plan", {"goal": "tidy up the files", "steps": steps}))
+        assert view(await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]}))["status"] == "failed"
+    told = await planned("delete the old files")
+    assert "lessons of earlier runs" in told
+    assert 'A person rejected delete_file {"path": "old.txt"}: we keep old files' in told
+    assert "read_file" in told
+    assert "missing.txt" in told
+    assert "we keep old files" not in await planned("cook a soup")
+    assert "we keep old files" not in await planned("delete the old files", lessons=False)
+    other = tmp_path / "other"
+    other.mkdir()
+    assert "we keep old files" not in await planned("delete the old files", folders=(other,))
+    # The same lesson again is not kept twice.
+    async with Client(build_server(settings), elicitation_callback=refuse) as client:
+        await client.call_tool("execute_plan", {"plan_id": plan["plan_id"], "again": True})
+    assert (await planned("delete the old files")).count("we keep old files") == 1
+
+
+async def test_a_search_tells_its_progress_and_stops_at_its_budget(scripted: Callable[..., Settings], era: str) -> None:
+    heard: list[str] = []
+
+    async def progress(progress: float, total: float | None, message: str | None) -> None:
+        heard.append(message or "")
+
+    async def refuse(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        assert "beyond the budget of 4 model calls" in params.message
+        return ElicitResult(action="accept", content={"decision": "reject"})
+
+    ways = {"candidates": [idea("go left"), idea("go right", "a garden")]}
+    script = {"proposer": [{"always": ways}], "evaluator": [{"always": worth(3, 8)}]}
+    wanted = {"goal": "gold", "verifier": {"matches": "gold"}, "budget": {"model_calls": 4}, "parallel": 1}
+    server = build_server(scripted(script))
+    async with Client(server, mode=era, elicitation_callback=refuse) as client:
+        done = view(await client.call_tool("lats_search", wanted, progress_callback=progress))
+    assert (done["status"], done["solved"]) == ("failed", False)
+    assert "4 model calls is used up" in done["stopped"]
+    assert done["path"][0] == "go right -> a garden", "the best way so far"
+    assert "trajectories" in heard[-1]
+    assert "model calls: 4" in done["usage"]

@@ -108,11 +108,12 @@ class _Author:
         worse = [each for each in past if each.number > best.number]
         parts = [
             self._task(),
-            f"<draft>\n{best.draft}\n</draft>",
-            f"Failing checks:\n{_told(failing)}" if failing else "",
+            f"The draft to mend:\n{best.draft}",
+            f"Checks that fail:\n{_told(failing)}" if failing else "",
             f"Issues:\n{_issues(best)}" if best.critique.issues else "",
             f"A later try was no better. Its issues:\n{_issues(worse[-1])}" if worse else "",
             f"Lessons so far:\n{_listed(lessons)}" if lessons else "",
+            "Now write the whole new draft, and nothing else.",
         ]
         question = Question(Role.EXECUTOR, REVISE, _joined(parts), _TEXT)
         return str(await self._ask(f"revise/{len(past)}", question))

@@ -1,6 +1,6 @@
 """Calls that are no step of a plan: of a check, or of a search. Each passes its gate, and is made once."""
 
-__all__ = ["Calls"]
+__all__ = ["Calls", "keep"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -10,7 +10,7 @@ import anyio
 from forethought_patterns.gates import Policy, call_gate
 from forethought_patterns.plan import Step
 from forethought_patterns.ports import Approver, Journal
-from forethought_tools import JSON, ForethoughtError, Question, Registry, Tool, ToolError
+from forethought_tools import JSON, ForethoughtError, Kept, Question, Registry, Tool, ToolError
 
 
 @dataclass
@@ -35,6 +35,7 @@ class Calls:
             arguments = await self._admitted(tool, arguments, key, why)
 
             async def act() -> JSON:
+                await keep(tool, arguments, self.journal, key, self.step)
                 return await _run(tool, arguments)
 
             return await self.journal.once(key, self.step, act, repeatable=tool.repeatable)
@@ -53,6 +54,16 @@ class Calls:
             self.tools.check(tool.name, decision.arguments)
             return decision.arguments
         return arguments
+
+
+async def keep(tool: Tool, arguments: Mapping[str, JSON], journal: Journal, key: str, step: int | None) -> None:
+    """Before a call that can be undone: keep what that takes, named after what the call is for."""
+    if (undo := tool.undo) is not None:
+
+        async def before() -> Kept:
+            return {"tool": tool.name, "kept": await undo.before(arguments)}
+
+        await journal.keep(f"undo/{key}", step, before)
 
 
 async def _run(tool: Tool, arguments: Mapping[str, JSON]) -> JSON:

@@ -243,6 +243,6 @@ _REASONS = {
 }
 _UNDO = {
     Risk.LOW: "nothing to undo",
-    Risk.MEDIUM: "the call is recorded with its arguments; there is no automatic undo yet",
-    Risk.HIGH: "none",
+    Risk.MEDIUM: "what it replaces is kept; `forethought rollback` puts it back",
+    Risk.HIGH: "none: it cannot be undone",
 }

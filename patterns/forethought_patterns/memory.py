@@ -10,7 +10,7 @@ from forethought_patterns.compiler import Outcome
 from forethought_patterns.gates import Decision, Gate
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.ports import Form, Heard, Model, Tried
-from forethought_tools import JSON, Question, Role
+from forethought_tools import JSON, Kept, Question, Role
 
 Decide: TypeAlias = Callable[[Gate], Decision]
 
@@ -34,6 +34,7 @@ class Memory:
     outcomes: dict[int, Outcome] = field(default_factory=dict[int, Outcome])
     plans: list[Plan] = field(default_factory=list[Plan])
     """The revisions that the run has gone through."""
+    kept: dict[str, Kept] = field(default_factory=dict[str, Kept])
     notes: dict[str, Mapping[str, JSON]] = field(default_factory=dict[str, Mapping[str, JSON]])
     _tried: dict[int, Tried] = field(default_factory=dict[int, Tried])
     _early: dict[int, Step] = field(default_factory=dict[int, Step])
@@ -94,6 +95,10 @@ class Memory:
         if key not in self.answers:
             self.answers[key] = await act()
         return self.answers[key]
+
+    async def keep(self, key: str, step: int | None, kept: Callable[[], Awaitable[Kept]]) -> None:  # noqa: ARG002
+        if key not in self.kept:
+            self.kept[key] = await kept()
 
     async def note(self, key: str, body: Mapping[str, JSON]) -> None:
         self.notes[key] = body

@@ -11,7 +11,7 @@ from typing import Literal, Protocol, TypeAlias
 from forethought_patterns.compiler import Outcome
 from forethought_patterns.gates import Decision, Gate
 from forethought_patterns.plan import Plan, Step
-from forethought_tools import JSON, Question, Role
+from forethought_tools import JSON, Kept, Question, Role
 
 Form: TypeAlias = Literal["wire", "flat", "lean"]
 """`wire` for a calling agent, `flat` for structured output of endpoints (strict mode allows no free-form objects),
@@ -184,6 +184,10 @@ class Journal(Protocol):
         Raises:
             ToolError: it failed, or it was cut off in an earlier activation and nobody knows whether it took effect.
         """
+        ...
+
+    async def keep(self, key: str, step: int | None, kept: Callable[[], Awaitable[Kept]]) -> None:
+        """Record what is needed to undo a call before it is made; the first time counts, not a repetition."""
         ...
 
     async def note(self, key: str, body: Mapping[str, JSON]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from forethought_patterns.budget import Budget
-from forethought_patterns.calls import Calls
+from forethought_patterns.calls import Calls, keep
 from forethought_patterns.compiler import Outcome, Rejected, Watcher
 from forethought_patterns.evaluator import evaluate
 from forethought_patterns.executor import arguments_for
@@ -54,8 +54,10 @@ class Steps(Watcher):
             key = f"step/{step.id}/{self.journal.tried(step).attempt}/{asked}"
             return await self.journal.ask(key, question, step=step.id)
 
+        attempt = self.journal.tried(step).attempt
+        await keep(self.tools.known(step.tool), arguments, self.journal, f"{step.id}/{attempt}", step.id)
         strategy = strategy_of(step, self.strategies, self.tools)
-        prefix = f"step/{step.id}/{self.journal.tried(step).attempt}/"
+        prefix = f"step/{step.id}/{attempt}/"
         value = await think(step, strategy, arguments, self._calls_of(step), ask, prefix)
         if step.check or step.expected_output.strip():
             await self.journal.returned(step, value)  # whoever judges may take a while, and the call is not repeated

@@ -14,10 +14,10 @@ from typing import Literal, TypeAlias
 
 from forethought_patterns.calls import Calls
 from forethought_patterns.checks import Check, examine
-from forethought_patterns.drafts import closed_object, listed_tools, wire_step
+from forethought_patterns.drafts import closed_object, lean_arguments, lean_tools, listed_tools, wire_step
 from forethought_patterns.gates import Policy, digest
 from forethought_patterns.lats import Node, Outcome, SearchResult, SearchWatcher, search
-from forethought_patterns.ports import Journal
+from forethought_patterns.ports import Form, Journal
 from forethought_patterns.roles import ACT, IMAGINE, LESSON, MATERIAL, PROMISE
 from forethought_tools import JSON, Question, Registry, Risk, Role, ToolError
 
@@ -25,6 +25,7 @@ Kind: TypeAlias = Literal["simulate", "act"]
 
 ANSWER = "answer"
 _RESULT = 4000  # characters of one result that are kept
+_LEAN = 300  # the same, of a small model
 _WAY = 16_000  # characters of a way that are shown
 _SURE = 8  # a score below this contradicts `solved`
 _NOT_DONE = "(noted: a search only does what reads)"
@@ -150,10 +151,13 @@ class _Words(ABC):
         said = await self._ask(f"lesson/{node.name}", question)
         return " ".join(str(said["lesson"]).split()) if isinstance(said, Mapping) else ""
 
+    def _lean(self) -> bool:
+        return self.calls.journal.form(Role.PROPOSER) == "lean"
+
     async def _proposed(self, node: Node[Way, Move], instructions: str, n: int, one: Mapping[str, JSON]) -> list[JSON]:
         tried = "\n".join(f"- {str(child.state[-1])[:300]}" for child in node.children)
         context = self._told(node, node.state, f"Tried from here already:\n{tried}" if tried else "")
-        schema = closed_object({"candidates": {"type": "array", "items": one, "minItems": 0, "maxItems": n}})
+        schema = closed_object({"candidates": {"type": "array", "items": one, "maxItems": n}})
         question = Question(Role.PROPOSER, instructions, context, schema)
         said = await self._ask(f"propose/{node.name}/{node.proposals + 1}", question)
         candidates = said.get("candidates") if isinstance(said, Mapping) else None
@@ -193,7 +197,7 @@ class _Imagined(_Words):
     """A model proposes ideas, and imagines what each leads to."""
 
     async def propose(self, node: Node[Way, Move], n: int) -> Sequence[Move]:
-        text: JSON = {"type": "string", "minLength": 1, "maxLength": _RESULT}
+        text: JSON = {"type": "string", "minLength": 1, "maxLength": _LEAN if self._lean() else _RESULT}
         one = closed_object({"action": text, "result": text, "final": {"type": "boolean"}})
         said = await self._proposed(node, IMAGINE.format(n=n), n, one)
         moves = [
@@ -205,9 +209,9 @@ class _Imagined(_Words):
 
     async def step(self, node: Node[Way, Move], action: Move) -> Outcome[Way]:
         way = (*node.state, action)
-        return await self._finished(way, digest("", {"way": [move.key for move in way]})[:16]) if action.final else (
-            Outcome(way)
-        )  # fmt: skip
+        if not action.final:
+            return Outcome(way)
+        return await self._finished(way, digest("", {"way": [move.key for move in way]})[:16])
 
 
 @dataclass
@@ -217,23 +221,13 @@ class _Acting(_Words):
     async def propose(self, node: Node[Way, Move], n: int) -> Sequence[Move]:
         # What asks a model brings no facts.
         tools = Registry(tool for tool in self.calls.tools if not tool.asks)
-        flat = self.calls.journal.form(Role.PROPOSER) == "flat"
-        pair = closed_object({"name": {"type": "string"}, "value": {"type": "string"}})
-        arguments: JSON = {"type": "array", "items": pair} if flat else {"type": "object"}
-        names = [*(tool.name for tool in tools), ANSWER]
-        one = closed_object(
-            {
-                "thought": {"type": "string", "maxLength": 300},
-                "tool": {"type": "string", "enum": names},
-                "arguments": arguments,
-                "answer": {"type": "string", "maxLength": _RESULT},
-            }
-        )
-        said = await self._proposed(node, f"{ACT.format(n=n)}\n\nTools:\n{listed_tools(tools)}", n, one)
+        form = self.calls.journal.form(Role.PROPOSER)
+        listed = lean_tools(tools) if form == "lean" else listed_tools(tools)
+        said = await self._proposed(node, f"{ACT.format(n=n)}\n\nTools:\n{listed}", n, _action_schema(tools, form))
         return _unless_known([self._move(each) for each in said if isinstance(each, Mapping)], node)
 
     def _move(self, said: Mapping[str, JSON]) -> Move:
-        thought = str(said.get("thought"))
+        thought = str(said.get("thought", ""))
         if said.get("tool") == ANSWER:
             answer = str(said.get("answer"))
             return Move(f"{ANSWER} {_normal(answer)}", thought, ANSWER, {}, answer, final=True)
@@ -261,6 +255,23 @@ class _Acting(_Words):
         except ToolError as error:
             return f"error: {error}"
         return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _action_schema(tools: Registry, form: Form) -> Mapping[str, JSON]:
+    """One call of a tool, or the answer; for a small model so tight that each is one by construction."""
+    if form == "lean":
+        calls = [closed_object({"tool": {"const": tool.name}, "arguments": lean_arguments(tool)}) for tool in tools]
+        text: JSON = {"type": "string", "minLength": 1, "maxLength": _LEAN}
+        return {"anyOf": [*calls, closed_object({"tool": {"const": ANSWER}, "answer": text})]}
+    pair = closed_object({"name": {"type": "string"}, "value": {"type": "string"}})
+    return closed_object(
+        {
+            "thought": {"type": "string", "maxLength": 300},
+            "tool": {"type": "string", "enum": [*(tool.name for tool in tools), ANSWER]},
+            "arguments": {"type": "array", "items": pair} if form == "flat" else {"type": "object"},
+            "answer": {"type": "string", "maxLength": _RESULT},
+        }
+    )
 
 
 def _unless_known(moves: list[Move], node: Node[Way, Move]) -> list[Move]:

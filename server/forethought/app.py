@@ -19,6 +19,7 @@ from forethought_patterns import Brief
 from forethought_tools import Registry, ToolError
 from forethought_tools.builtin import builtin
 from forethought_tools.folders import Folders
+from forethought_tools.undo import Vault
 
 _FILE_NAME = re.compile(r"(?<![\w/.@:])(?:\./|/)?(?:[\w-]+/)*[\w-]+(?:\.[\w-]+)*\.[A-Za-z]\w{0,7}(?![\w/])")
 _NEW_ENDINGS = frozenset(
@@ -66,6 +67,7 @@ def tools_for(settings: Settings) -> Registry:
         allow_private=settings.allow_private,
         hidden_variables=SECRET_VARIABLES,
         risks=settings.risks,
+        vault=Vault(settings.home / "undo"),
     )
 
 
@@ -117,6 +119,6 @@ def open_records(settings: Settings) -> Generator[Records]:
     """The journal and the tools' risks, for looking only."""
     store = open_store(settings)
     try:
-        yield Records(store, tools_for(settings))
+        yield Records(store, tools_for(settings), [str(folder) for folder in settings.folders])
     finally:
         store.close()

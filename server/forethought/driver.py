@@ -16,7 +16,7 @@ import anyio
 import anyio.lowlevel
 
 from forethought.estimate import estimate
-from forethought.facts import plan_body, settled_fact
+from forethought.facts import effects_of, plan_body, settled_fact
 from forethought.lessons import learned
 from forethought.models import Models
 from forethought.recorder import IN_DOUBT, Recorder
@@ -28,6 +28,7 @@ from forethought_patterns.author import CRITERIA, Task, improve
 from forethought_patterns.calls import Calls
 from forethought_patterns.gates import digest
 from forethought_patterns.planner import doubt
+from forethought_patterns.rollback import roll_back
 from forethought_patterns.worlds import Kind, Quest, find
 from forethought_tools import (
     JSON,
@@ -127,6 +128,8 @@ class Driver:
                     await self._reflect()
                 case "search":
                     await self._search()
+                case "rollback":
+                    await self._roll_back()
                 case _:
                     await self._run_plan()
         except (PlanError, ModelError, BudgetError, SettingsError) as error:
@@ -182,6 +185,21 @@ class Driver:
             "" if found.solved else f"No solution was found ({found.stopped}). The best way so far is in the answer."
         )
         await self._end("succeeded" if found.solved else "failed", problem, answer, found.root.lessons)
+
+    async def _roll_back(self) -> None:
+        told = self.run.options
+        run, step = str(told["of"]), cast("int | None", told["step"])
+        effects = effects_of(self._store.messages(run, "undo"), step)
+        of = f"run {run}" + (f", step {step}," if step else "")
+        taken = await roll_back(
+            effects, self._tools, self._recorder, self._recorder, of=of, lasting=cast("list[str]", told["lasting"])
+        )
+        if isinstance(taken, str):
+            await self._end("failed", taken)
+            return
+        left = [each for each in taken if each.verdict in ("conflict", "failed")]
+        problem = "; ".join(f"{each.verdict}: {each.told}" for each in left)
+        await self._end("failed" if left else "succeeded", problem, {"undone": [each.body() for each in taken]})
 
     def _calls(self) -> Calls:
         return Calls(self._tools, self._recorder, self._recorder, self._terms.policy)

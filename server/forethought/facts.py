@@ -2,6 +2,7 @@
 
 __all__ = [
     "decision_of",
+    "effects_of",
     "gate_body",
     "gate_of",
     "plan_body",
@@ -11,12 +12,13 @@ __all__ = [
     "tried_of",
 ]
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, cast
 
 from forethought.rows import SETTLED, Fact, MessageRow, StepRow
 from forethought_patterns import Decision, Gate, Outcome, Plan, Returned, Spending, Tried
+from forethought_patterns.rollback import Effect
 from forethought_tools import JSON, Question, Risk
 
 
@@ -51,6 +53,17 @@ def plan_body(
         "why": why,
     }
     return {"plan": plan_id, "revision": plan.revision, "goal": plan.goal, "body": body}
+
+
+def effects_of(undos: Sequence[MessageRow], step: int | None = None) -> list[Effect]:
+    """What a run, or one step of it, has done that can be undone: the latest first."""
+    return [
+        Effect(
+            message.key.removeprefix("undo/"), message.step, str(message.body["tool"]),
+            cast("Mapping[str, JSON]", message.body["kept"]),
+        )
+        for message in reversed(undos) if step is None or message.step == step
+    ]  # fmt: skip
 
 
 def settled_fact(step: int, outcome: Outcome) -> Fact:

@@ -21,7 +21,7 @@ from forethought.spending import Spender
 from forethought.store import Store, new_id
 from forethought_patterns import Answer, Decision, Form, Gate, Heard, Meter, Model, Outcome, Plan, Step, Tried, waiting
 from forethought_patterns.outside import in_step
-from forethought_tools import JSON, ModelError, Question, Registry, Role, ToolError
+from forethought_tools import JSON, Kept, ModelError, Question, Registry, Role, ToolError
 
 logger = logging.getLogger(__name__)
 
@@ -216,11 +216,13 @@ class Recorder:
             self._land(step or 0)
         return value
 
+    async def keep(self, key: str, step: int | None, kept: Callable[[], Awaitable[Kept]]) -> None:
+        if self._store.message_for(self.run.id, key) is None:
+            await self.record(Fact("kept", {"id": new_id("undo"), "key": key, "step": step, "body": await kept()}))
+
     async def note(self, key: str, body: Mapping[str, JSON]) -> None:
         if self._store.message_for(self.run.id, key) is None:
-            message = new_id("note")
-            told: dict[str, JSON] = {"id": message, "key": key, "kind": "note", "step": None, "body": body}
-            await self.record(Fact("asked", told), Fact("closed", {"id": message}))
+            await self.record(Fact("noted", {"id": new_id("note"), "key": key, "step": None, "body": body}))
 
     async def revised(self, plan: Plan, why: str) -> None:
         present = {step.id for step in plan.steps}

@@ -20,7 +20,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from forethought.driver import Driver
-from forethought.facts import gate_of, plan_body
+from forethought.facts import effects_of, gate_of, plan_body
 from forethought.lessons import workspace_of
 from forethought.models import Models
 from forethought.owners import Owner
@@ -30,6 +30,7 @@ from forethought.terms import Terms
 from forethought_patterns import Brief, Decision, Plan, Step, parse_plan
 from forethought_patterns.checks import read_checks
 from forethought_patterns.gates import decision_faults
+from forethought_patterns.rollback import Effect
 from forethought_patterns.worlds import Kind, Move, path_steps
 from forethought_tools import (
     JSON,
@@ -38,6 +39,7 @@ from forethought_tools import (
     FencedError,
     ForethoughtError,
     Registry,
+    Risk,
     StoreError,
     schema_faults,
 )
@@ -53,9 +55,10 @@ OPEN = ("running", "waiting")
 class Records:
     """What the journal holds, for looking at. `Runs` can change it."""
 
-    def __init__(self, store: Store, tools: Registry) -> None:
+    def __init__(self, store: Store, tools: Registry, folders: Sequence[str] = ()) -> None:
         self.store = store
         self.tools = tools
+        self.folders: list[JSON] = list(folders)
         self._plans: OrderedDict[tuple[str, int], Plan] = OrderedDict()
 
     def plan(self, plan_id: str, revision: int) -> Plan:
@@ -67,6 +70,35 @@ class Records:
                 self._plans.popitem(last=False)
         self._plans.move_to_end(key)
         return self._plans[key]
+
+    def undoable(self, run_id: str, step: int | None) -> list[Effect]:
+        """What a run, or one step of it, has done that can be undone: the latest first.
+
+        Raises:
+            ForethoughtError: there is nothing, or the run goes on.
+        """
+        run = self.store.run(run_id)
+        if run.state in OPEN:
+            raise ForethoughtError(f'{run_id} goes on. Stop it first: stop(run_id="{run_id}").')
+        if run.options["folders"] != self.folders:
+            raise ForethoughtError(f"{run_id} worked in other folders. Roll it back where they are granted.")
+        effects = effects_of(self.store.messages(run_id, "undo"), step)
+        if not effects:
+            stays = "; ".join(self.lasting(run_id, step))
+            more = f" It has done what cannot be undone: {stays}." if stays else ""
+            raise ForethoughtError(f"{run_id} has done nothing that can be undone.{more}")
+        return effects
+
+    def lasting(self, run_id: str, step: int | None) -> list[str]:
+        """What a run has done, or may have done, that cannot be undone."""
+        run = self.store.run(run_id)
+        plan = self.plan(run.plan, run.revision) if run.revision else None
+        rows = [row for row in self.store.steps(run_id) if plan and row.id in plan.by_id and step in (None, row.id)]
+        return [
+            f"step {row.id} {plan.by_id[row.id].tool}"
+            for row in rows
+            if plan and row.state in ("succeeded", "in_doubt") and self.tools.risk(plan.by_id[row.id].tool) == Risk.HIGH
+        ]
 
 
 class Runs(Records):
@@ -87,8 +119,7 @@ class Runs(Records):
     ) -> None:
         """`terms` hold for every run; `look` tells a planner of a goal and the files that it names; with `lessons`
         what runs teach is kept, and told to planners."""
-        super().__init__(store, tools)
-        self._folders = list(folders)
+        super().__init__(store, tools, folders)
         self._terms = terms or Terms()
         self._decision_seconds = decision_seconds
         self._look_at = look
@@ -116,7 +147,7 @@ class Runs(Records):
         """Validate steps and keep them as a plan. Raises PlanError with every fault."""
         plan = parse_plan(goal, steps, self.tools, context=context)
         plan_id = new_id("plan")
-        await self.store.write("", Fact("plan_saved", plan_body(plan_id, plan, folders=self._folders)))
+        await self.store.write("", Fact("plan_saved", plan_body(plan_id, plan, folders=self.folders)))
         self.on_change(plan_id, None)
         return plan_id
 
@@ -127,7 +158,7 @@ class Runs(Records):
     async def start(self, plan_id: str, terms: Terms | None = None) -> RunRow:
         """Start a run of a plan's latest revision. If one is open already, whoever started it, that is the run."""
         row = self.store.plan(plan_id)
-        if row.body["folders"] != self._folders:
+        if row.body["folders"] != self.folders:
             raise ForethoughtError(
                 f"Plan {plan_id} was made for other folders than this server may use. Run it where they are granted:"
                 f" forethought run --resume {plan_id} {_flags(row.body)}"
@@ -170,6 +201,13 @@ class Runs(Records):
         options: dict[str, JSON] = {"goal": goal, "world": kind, "verifier": verifier, "bounds": bounds}
         return await self._create("search", "", options, terms or self._terms, 0, [])
 
+    async def start_rollback(self, run_id: str, step: int | None = None) -> RunRow:
+        """Start to undo what a run, or one step of it, has done. A person is asked first. See `undoable`."""
+        self.undoable(run_id, step)
+        lasting: list[JSON] = list(self.lasting(run_id, step))
+        options: dict[str, JSON] = {"goal": f"undo {run_id}", "of": run_id, "step": step, "lasting": lasting}
+        return await self._create("rollback", "", options, self._terms, 0, [])
+
     def searched(self, run_id: str, goal: str, context: str) -> tuple[str, str, list[JSON] | None]:
         """What a plan of the way that a search has found is made of: goal, context, and the steps where tools were
         called. Without steps a planner has to make them.
@@ -200,7 +238,7 @@ class Runs(Records):
         brief = self._look_at(goal)
         if not self._lessons:
             return brief
-        near = self.store.lessons(workspace_of(self._folders), about=goal, limit=_CITED)
+        near = self.store.lessons(workspace_of(self.folders), about=goal, limit=_CITED)
         return replace(brief, lessons=[lesson.text for lesson in near])
 
     @property
@@ -225,7 +263,7 @@ class Runs(Records):
 
         What a call means depends on them: an approval given for one folder must not be used in another.
         """
-        return run.options.get("folders") == self._folders
+        return run.options.get("folders") == self.folders
 
     async def _create(
         self, kind: str, plan_id: str, options: Mapping[str, JSON], terms: Terms, revision: int, steps: Sequence[int]
@@ -234,7 +272,7 @@ class Runs(Records):
         body: dict[str, JSON] = {
             "plan": plan_id,
             "kind": kind,
-            "options": {**options, "folders": self._folders, "terms": terms.body()},
+            "options": {**options, "folders": self.folders, "terms": terms.body()},
             "budget": dict(terms.budget),
             "revision": revision,
             "owner": self._owner.id,

@@ -36,6 +36,10 @@ _JSON_COLUMNS = frozenset({"body", "options", "budget", "arguments", "result", "
 _USE_ANSWERS = "UPDATE message SET state = 'used' WHERE run = :run AND state = 'answered'"
 _CLOSE_MESSAGES = "UPDATE message SET state = 'closed' WHERE run = :run AND state = 'open'"
 
+_REMEMBER = (
+    "INSERT INTO message (id, run, key, kind, step, body, state, asked)"
+    " VALUES (:id, :run, :key, '{kind}', :step, :body, 'closed', :at)"
+)
 _UNCHANGED = "UPDATE run SET state = state WHERE id = :run"
 
 # What each kind of fact does to the rows. The first statement must change a row, else the fact is stale.
@@ -111,8 +115,9 @@ _EFFECTS: Mapping[str, tuple[str, ...]] = {
         "DELETE FROM lesson WHERE id IN (SELECT value FROM json_each(:lessons))",
         "DELETE FROM lesson_words WHERE id IN (SELECT value FROM json_each(:lessons))",
     ),
-    # It is only there to be looked at, and waits for nobody.
-    "closed": ("UPDATE message SET state = 'closed' WHERE id = :id AND run = :run AND state = 'open'",),
+    # What a reflection or a search has come to, and what it takes to undo a call: they wait for nobody.
+    "noted": (_REMEMBER.format(kind="note"),),
+    "kept": (_REMEMBER.format(kind="undo"),),
     # The kind is part of the condition: nothing that answers an order can decide a gate, nor the other way round.
     "answered": (
         "UPDATE message SET state = 'answered', answer = :answer, by = :by, channel = :channel, answered = :at"

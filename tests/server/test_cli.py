@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -202,3 +203,20 @@ def test_lessons_are_listed_and_forgotten(environment: dict[str, str]) -> None:
     assert "never delete" not in _plain(environment, "lessons").stdout
     _plain(environment, "lessons", "--forget", "all")
     assert "No lessons yet" in _plain(environment, "lessons").stdout
+
+
+def test_a_run_is_rolled_back_at_the_terminal(environment: dict[str, str], work: Path) -> None:
+    status, screen = _typed(environment, "run", "x", answers=[("Run this plan?", "y"), ("to decide later", "approve")])
+    assert status == 0, screen
+    run = re.findall(r"run_[0-9a-f]{12}", screen)[0]
+    dry = _plain(environment, "rollback", run, "--dry-run")
+    assert dry.returncode == 0, dry.stderr
+    assert "would be undone: delete b.txt" in dry.stdout
+    assert "stays done: step 4 delete_file" in dry.stdout
+    assert (work / "b.txt").exists()
+    assert _plain(environment, "rollback", run).returncode == 3, "without a terminal nobody can agree"
+    assert (work / "b.txt").exists()
+    status, screen = _typed(environment, "rollback", run, answers=[("to decide later", "approve")])
+    assert status == 0, screen
+    assert "undone: delete b.txt" in screen
+    assert not (work / "b.txt").exists()

@@ -122,8 +122,11 @@ def fold(entries: list[Entry]) -> tuple[dict[str, Any], dict[int, dict[str, Any]
             case "answered":
                 said = {name: body[name] for name in ("answer", "by", "channel")}
                 messages[body["id"]] |= {"state": "answered", "answered": entry.at, **said}  # fmt: skip
-            case "closed":
-                messages[body["id"]]["state"] = "closed"
+            case "noted" | "kept":
+                told = {name: body[name] for name in ("id", "key", "step", "body")}
+                kind = "note" if entry.kind == "noted" else "undo"
+                messages[body["id"]] = {"run": entry.run, "kind": kind, "state": "closed", "answer": None, "by": "",
+                                        "channel": "", "asked": entry.at, "answered": None, **told}  # fmt: skip
             case "lesson_learned" | "lessons_forgotten":
                 pass  # they are no part of a run
             case "used":
@@ -351,7 +354,8 @@ async def test_steps_that_ran_before_their_plan_was_whole_are_not_run_again_afte
     settings = make_settings(model=f"scripted:{tmp_path / 's.json'}")
     async with _serving(settings, _registry(flaky)) as runs:
         options: dict[str, JSON] = {
-            "goal": "g", "context": "", "files": {}, "new_files": [], "lessons": [], "folders": [], "terms": Terms().body(),
+            "goal": "g", "context": "", "files": {}, "new_files": [], "lessons": [], "folders": [],
+            "terms": Terms().body(),
         }  # fmt: skip
         created: dict[str, JSON] = {"plan": "plan_1", "kind": "plan", "options": options, "revision": 0, "budget": {}}
         await runs.store.write("run_1", Fact("run_created", {**created, "owner": "owner_dead", "steps": []}))

@@ -17,7 +17,7 @@ from forethought_tools.errors import (
 from forethought_tools.registry import Registry
 from forethought_tools.risk import Risk
 from forethought_tools.schemas import SchemaFault, schema_faults
-from forethought_tools.tool import JSON, Answerer, Limits, Question, Role, Tool, tool
+from forethought_tools.tool import JSON, Answerer, Kept, Limits, Question, Role, Stands, Tool, Undo, tool
 
 __all__ = [
     "JSON",
@@ -28,6 +28,7 @@ __all__ = [
     "FaultsError",
     "FencedError",
     "ForethoughtError",
+    "Kept",
     "Limits",
     "ModelError",
     "NotFoundError",
@@ -38,9 +39,11 @@ __all__ = [
     "Role",
     "SchemaFault",
     "SettingsError",
+    "Stands",
     "StoreError",
     "Tool",
     "ToolError",
+    "Undo",
     "schema_faults",
     "tool",
 ]

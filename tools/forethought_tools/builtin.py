@@ -12,6 +12,7 @@ from forethought_tools.registry import Registry
 from forethought_tools.risk import Risk
 from forethought_tools.shell import shell_tools
 from forethought_tools.tables import table_tools
+from forethought_tools.undo import Vault
 from forethought_tools.web import web_tools
 from forethought_tools.words import word_tools
 
@@ -24,9 +25,13 @@ def builtin(
     allow_private: bool = False,
     hidden_variables: frozenset[str] = frozenset(),
     risks: Mapping[str, Risk] | None = None,
+    vault: Vault | None = None,
 ) -> Registry:
-    """The built-in tools, those that only read first: a planner prefers what it reads first."""
-    read_file, list_files, search_files, write_file, delete_file = file_tools(folders)
+    """The built-in tools, those that only read first: a planner prefers what it reads first.
+
+    With a vault, what they write can be undone.
+    """
+    read_file, list_files, search_files, write_file, delete_file = file_tools(folders, vault)
     return Registry(
         [
             read_file,

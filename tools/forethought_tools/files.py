@@ -22,6 +22,7 @@ from forethought_tools.errors import ToolError
 from forethought_tools.folders import Folders, mended
 from forethought_tools.risk import Risk
 from forethought_tools.tool import JSON, Limits, Tool, tool
+from forethought_tools.undo import FileUndo, Vault
 
 MAX_READ = 200_000
 MAX_LISTED = 500
@@ -39,8 +40,12 @@ FilePath = Annotated[str, Field(description="File inside a granted folder", min_
 Pattern = Annotated[str, Field(description="Glob such as **/*.csv; * stays in one folder", max_length=200)]
 
 
-def file_tools(folders: Folders) -> list[Tool]:
-    """read_file, list_files, search_files, write_file and delete_file over these folders."""
+def file_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
+    """read_file, list_files, search_files, write_file and delete_file over these folders.
+
+    With a vault, what write_file replaces is kept there, and can be put back.
+    """
+    undo = FileUndo(folders, vault, lambda arguments: payload(arguments["content"]), replace) if vault else None
 
     async def read_file(
         path: FilePath,
@@ -82,7 +87,7 @@ def file_tools(folders: Folders) -> list[Tool]:
         tool(read_file, risk=Risk.LOW, repeatable=True, limits=Limits(timeout=30)),
         tool(list_files, risk=Risk.LOW, repeatable=True, limits=Limits(timeout=30)),
         tool(search_files, risk=Risk.LOW, repeatable=True, limits=Limits(timeout=60, at_once=2)),
-        tool(write_file, risk=Risk.MEDIUM, repeatable=True, limits=Limits(timeout=30)),
+        tool(write_file, risk=Risk.MEDIUM, repeatable=True, limits=Limits(timeout=30), undo=undo),
         tool(delete_file, risk=Risk.HIGH, repeatable=False, limits=Limits(timeout=30)),
     ]
 
@@ -235,9 +240,14 @@ class Finder:
             raise ToolError("The regular expression takes too long. Make it simpler, without nested repeats.") from None
 
 
-def write(folders: Folders, path: str, content: JSON) -> JSON:
+def payload(content: JSON) -> bytes:
+    """What writing a content puts into a file."""
     text = content if isinstance(content, str) else json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    data = text.encode("utf-8", "replace")
+    return text.encode("utf-8", "replace")
+
+
+def write(folders: Folders, path: str, content: JSON) -> JSON:
+    data = payload(content)
     if len(data) > MAX_WRITTEN:
         raise ToolError(f"The content has {len(data):,} bytes, more than {MAX_WRITTEN:,}. Write it in several files.")
     real = folders.resolve(path, new=True)

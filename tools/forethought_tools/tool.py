@@ -1,12 +1,12 @@
 """What a step can call. A tool is a value: its schema, its risk, its limits and one async function."""
 
-__all__ = ["JSON", "Answerer", "Limits", "Question", "Role", "Tool", "tool"]
+__all__ = ["JSON", "Answerer", "Kept", "Limits", "Question", "Role", "Stands", "Tool", "Undo", "tool"]
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeAlias, cast
+from typing import Any, Literal, Protocol, TypeAlias, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
@@ -55,6 +55,31 @@ class Limits:
     """Calls of this tool in flight at the same time, in one run."""
 
 
+Kept: TypeAlias = Mapping[str, JSON]
+Stands: TypeAlias = Literal["as left", "as before", "changed"]
+"""How the world stands where a call has acted: as it has left it, as it was before, or changed since by others."""
+
+
+class Undo(Protocol):
+    """How calls of one tool are taken back."""
+
+    async def before(self, arguments: Mapping[str, JSON]) -> Kept:
+        """What must be kept to take the call back. Asked and recorded before the call is made."""
+        ...
+
+    async def stands(self, kept: Kept) -> Stands:
+        """How the world stands where the call has acted."""
+        ...
+
+    async def back(self, kept: Kept) -> None:
+        """Put back what was there before. Doing it twice is the same as once."""
+        ...
+
+    def told(self, kept: Kept) -> str:
+        """What taking it back does, in a line."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Tool:
     """Something a step can call."""
@@ -74,10 +99,17 @@ class Tool:
     """Ours, or of a server that the user trusts: only of such a tool may the user's settings lower the risk."""
     asks: bool = False
     """Whether its calls put questions to a model."""
+    undo: Undo | None = None
+    """How its calls are taken back, if they can be."""
 
 
 def tool(
-    function: Callable[..., Awaitable[JSON]], *, risk: Risk, repeatable: bool, limits: Limits | None = None
+    function: Callable[..., Awaitable[JSON]],
+    *,
+    risk: Risk,
+    repeatable: bool,
+    limits: Limits | None = None,
+    undo: Undo | None = None,
 ) -> Tool:
     """Make a built-in tool of a typed async function: its name, docstring and annotations are the tool's.
 
@@ -112,6 +144,7 @@ def tool(
         limits=limits or Limits(),
         trusted=True,
         asks="ask" in parameters,
+        undo=undo,
     )
 
 

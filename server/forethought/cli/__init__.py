@@ -59,6 +59,10 @@ def _command(options: argparse.Namespace) -> int:
             from forethought.cli.records import show
 
             return show(settings, options.id, journal=options.journal)
+        case "rollback":
+            from forethought.cli.run import rollback
+
+            return rollback(settings, options.id, step=options.step, dry_run=options.dry_run)
         case "lessons":
             from forethought.cli.records import lessons
 
@@ -129,6 +133,11 @@ def parser() -> argparse.ArgumentParser:
     show = commands.add_parser("show", help="show a plan or a run")
     show.add_argument("id", help="a plan's or a run's id")
     show.add_argument("--journal", action="store_true", help="everything the run did, one JSON object a line")
+
+    rollback = commands.add_parser("rollback", parents=[working], help="undo what a run has written; asks first")
+    rollback.add_argument("id", help="a run's id")
+    rollback.add_argument("--step", type=int, metavar="N", help="only this step")
+    rollback.add_argument("--dry-run", action="store_true", help="only show what would be done")
 
     lessons = commands.add_parser("lessons", help="what failed runs and rejections have taught")
     lessons.add_argument("--forget", metavar="ID", help="forget this lesson, or all")

@@ -1,10 +1,11 @@
-"""`forethought run GOAL`: an MCP client of our own server, in one process: plan, look, run, decide, answer."""
+"""`forethought run GOAL` and `rollback`: an MCP client of our own server, in one process, that asks in the terminal."""
 
-__all__ = ["run"]
+__all__ = ["rollback", "run"]
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,8 +34,17 @@ def run(settings: Settings, goal: str | None, *, resume: str | None, yes: bool, 
     if (goal is None) == (resume is None):
         raise SettingsError("run takes either a goal or --resume ID.")
     session = _Session(settings, yes=yes, wishes=wishes)
+    return _held(partial(session.resume, resume) if resume else partial(session.plan_and_run, goal or ""))
+
+
+def rollback(settings: Settings, run_id: str, *, step: int | None, dry_run: bool) -> int:
+    """Undo what a run, or one step of it, has written, or show what that would do. Returns the exit status."""
+    return _held(partial(_Session(settings, yes=False, wishes={}).roll_back, run_id, step, dry_run))
+
+
+def _held(work: Callable[[], Awaitable[int]]) -> int:
     try:
-        return anyio.run(session.resume, resume) if resume else anyio.run(session.plan_and_run, goal or "")
+        return anyio.run(work)
     except BaseExceptionGroup as group:
         # The client's task group wraps whatever leaves it.
         raise _first(group) from None
@@ -108,6 +118,22 @@ class _Session:
         for line in plan.get("advice", ()):
             console.print(f"[yellow]note: {escape(line)}[/]")
         console.print()
+
+    async def roll_back(self, run_id: str, step: int | None, dry_run: bool) -> int:
+        arguments: dict[str, Any] = {"run_id": run_id, "dry_run": dry_run, **({"step": step} if step else {})}
+        async with self._client:
+            view = await self._call("rollback", arguments)
+            while view["status"] == "running":
+                view = await self._call("report", {"run_id": view["run_id"], "answers": []})
+        for each in view.get("would_do", view.get("undone", ())):
+            console.print(escape(f"{each['verdict']}: {each['what']}"), soft_wrap=True)
+        for lasting in view.get("cannot_be_undone", ()):
+            console.print(f"[yellow]stays done: {escape(lasting)}[/]")
+        if "error" in view:
+            console.print(f"[red]{escape(view['error'])}[/]", soft_wrap=True)
+        if view["status"] == "waiting":
+            console.print(escape(str(view["next"])), soft_wrap=True)
+        return 0 if dry_run else _STATUS.get(str(view["status"]), 1)
 
     async def _agreed(self) -> bool:
         if self._yes or self._wishes.get("approve_plan"):

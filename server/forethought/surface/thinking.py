@@ -127,6 +127,8 @@ def progress(store: Store, run: RunRow) -> tuple[int, int, str]:
         most = cast("int", run.options["max_iterations"])
         best = f", best score {max(float(str(each['score'])) for each in judged):g} of 10" if judged else ""
         return len(judged), most, f"{len(judged)} of at most {most} drafts judged{best}"
+    if run.kind == "rollback":
+        return 0, 0, "putting back what was changed" if run.state in ("running", "waiting") else "ended"
     most = cast("int", cast("Mapping[str, JSON]", run.options["bounds"])["iterations"])
     grown = trees(store, run.id).get("")
     nodes = list(_walk(grown)) if grown else []
@@ -140,6 +142,8 @@ def progress(store: Store, run: RunRow) -> tuple[int, int, str]:
 def thinking_view(store: Store, run: RunRow) -> View:
     """What a reflection or a search has come to, as far as it is."""
     answer: Mapping[str, JSON] = run.answer if isinstance(run.answer, Mapping) else {}
+    if run.kind == "rollback":
+        return {"undone": answer["undone"]} if answer else {}
     if run.kind == "reflection":
         done = rounds(store, run.id)
         view: View = {"rounds": [_round_line(each) for each in done]}

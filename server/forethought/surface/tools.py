@@ -1,4 +1,4 @@
-"""The MCP tools: seven verbs, strict and flat schemas, one small result schema that all share.
+"""The MCP tools: eight verbs, strict and flat schemas, one small result schema that all share.
 
 A failure that the caller can mend is a tool error that lists every problem; everything else is logged and hidden.
 """
@@ -22,6 +22,7 @@ from forethought.surface.views import PAGE, View, diff_view, graph, models_view,
 from forethought.terms import REPLANS
 from forethought_patterns.budget import MEASURES
 from forethought_patterns.drafts import CHECK, STRATEGY
+from forethought_patterns.rollback import looked_at
 from forethought_tools import JSON, Fault, ForethoughtError, PlanError, schema_faults
 
 Handler = Callable[..., Awaitable[View | InputRequiredResult]]
@@ -169,6 +170,12 @@ def tools() -> list[Tool]:
             required=["run_id", "answers"],
         ),
         _tool(
+            rollback, "Roll back", read_only=False, destructive=True, idempotent=True, open_world=False,
+            properties={"run_id": {"type": "string"}, "step": {"type": "integer", "minimum": 1},
+                        "dry_run": {"type": "boolean"}},
+            required=["run_id"],
+        ),
+        _tool(
             stop, "Stop", read_only=False, destructive=True, idempotent=True, open_world=False,
             properties={"run_id": {"type": "string"}}, required=["run_id"],
         ),
@@ -279,6 +286,21 @@ async def report(ctx: Context[App], run_id: str, answers: Sequence[Mapping[str, 
     pairs = [(str(answer["order"]), answer["answer"]) for answer in answers]
     await app.runs.answer(run_id, pairs, by="calling agent", channel="report")
     return await attach(ctx, app, run_id)
+
+
+async def rollback(
+    ctx: Context[App], run_id: str, step: int | None = None, dry_run: bool = False
+) -> View | InputRequiredResult:
+    """Undo what a run, or one step, has written, the latest first; a person is asked. dry_run only shows it."""
+    app = _app(ctx)
+    if dry_run:
+        found = await looked_at(app.runs.undoable(run_id, step), app.runs.tools)
+        view: View = {"run_id": run_id, "status": "ok", "would_do": [dict(each.body()) for each in found]}
+        if lasting := app.runs.lasting(run_id, step):
+            view["cannot_be_undone"] = list(lasting)
+        again = f'rollback(run_id="{run_id}"' + (f", step={step})" if step else ")")
+        return {**view, "next": again}
+    return await attach(ctx, app, (await app.runs.start_rollback(run_id, step)).id)
 
 
 async def stop(ctx: Context[App], run_id: str) -> View:

@@ -29,7 +29,7 @@ from forethought_tools import JSON, Registry, Risk, Role
 View: TypeAlias = dict[str, JSON]
 
 PAGE = 50
-THOUGHTS = ("reflection", "search")
+THOUGHTS = ("reflection", "search", "rollback")
 """The kinds of runs that have no plan."""
 _BRIEF_STEPS = 8
 _MOST_WAITING = 50
@@ -279,6 +279,8 @@ def _next(run: RunRow, waiting: Sequence[MessageRow], shown: str) -> str:
         )
     if run.state == "running":
         return f"{again} waits for more"
+    if run.kind == "rollback":
+        return "nothing is left to do" if run.state == "succeeded" else "look at what was left, and mend it by hand"
     if run.kind in THOUGHTS:
         verb = "reflect" if run.kind == "reflection" else "lats_search"
         if not run.answer:

@@ -1,0 +1,135 @@
+"""Taking back what a run has done: the latest first, once a person agrees, and never over what others did since."""
+
+__all__ = ["Effect", "Taken", "looked_at", "roll_back"]
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, cast
+
+from forethought_patterns.gates import Gate, digest
+from forethought_patterns.ports import Approver, Journal
+from forethought_tools import JSON, Kept, Registry, Risk, ToolError, Undo
+
+Verdict: TypeAlias = Literal["undone", "would be undone", "nothing to undo", "conflict", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One call that was made, and what was kept before it."""
+
+    key: str
+    """Names the call: what it was for."""
+    step: int | None
+    tool: str
+    kept: Kept
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What came of taking one effect back."""
+
+    effect: Effect
+    verdict: Verdict
+    told: str
+    """What taking it back does, or why it was not done."""
+
+    def body(self) -> Mapping[str, JSON]:
+        """The same as JSON."""
+        return {"step": self.effect.step, "tool": self.effect.tool, "verdict": self.verdict, "what": self.told}
+
+
+async def looked_at(effects: Sequence[Effect], tools: Registry) -> list[Taken]:
+    """What taking effects back, the latest first, would do as the world stands. Changes nothing."""
+    found: list[Taken] = []
+    later: set[str] = set()
+    for effect in effects:
+        undo = _undo(effect, tools)
+        if isinstance(undo, str):
+            found.append(Taken(effect, "failed", undo))
+            continue
+        # What a later call of the same run has left is put back first, so only the latest tells how the world stands.
+        place = str(effect.kept.get("real", effect.key))
+        if place in later:
+            found.append(Taken(effect, "would be undone", undo.told(effect.kept)))
+            continue
+        later.add(place)
+        found.append(await _judged(effect, undo, "would be undone"))
+    return found
+
+
+async def roll_back(
+    effects: Sequence[Effect], tools: Registry, journal: Journal, approver: Approver, *, of: str, lasting: Sequence[str]
+) -> list[Taken] | str:
+    """Take effects back, the latest first. Returns what came of each, or why a person did not want it.
+
+    Args:
+        effects: The latest first.
+        tools: Know how their calls are taken back.
+        journal: Remembers what was taken back, so that a resumed rollback goes on.
+        approver: A person has to agree first.
+        of: What is rolled back, for the person.
+        lasting: What the run has also done and cannot be undone, for the person.
+    """
+    if not effects:
+        return []
+    gate = _gate(await looked_at(effects, tools), of, lasting)
+    decision = await approver.decide(gate, key="gate/rollback")
+    if not decision.approved:
+        return f"Rejected by a person: {decision.reason or 'no reason given'}"
+    done: list[Taken] = []
+    for effect in effects:
+        taken = await _taken(effect, tools, journal)
+        await journal.note(f"undone/{effect.key}", taken.body())
+        done.append(taken)
+    return done
+
+
+async def _taken(effect: Effect, tools: Registry, journal: Journal) -> Taken:
+    undo = _undo(effect, tools)
+    if isinstance(undo, str):
+        return Taken(effect, "failed", undo)
+
+    async def act() -> JSON:
+        judged = await _judged(effect, undo, "undone")
+        if judged.verdict == "undone":
+            await undo.back(effect.kept)
+        return [judged.verdict, judged.told]
+
+    try:
+        verdict, told = cast(
+            "tuple[Verdict, str]", await journal.once(f"undo/{effect.key}", None, act, repeatable=True)
+        )
+    except ToolError as error:
+        return Taken(effect, "failed", str(error))
+    return Taken(effect, verdict, told)
+
+
+async def _judged(effect: Effect, undo: Undo, done: Verdict) -> Taken:
+    told = undo.told(effect.kept)
+    try:
+        stands = await undo.stands(effect.kept)
+    except ToolError as error:
+        return Taken(effect, "conflict", f"{told}: {error}")
+    if stands == "changed":
+        return Taken(effect, "conflict", f"{told}: it was changed since, so it is left as it is")
+    return Taken(effect, "nothing to undo" if stands == "as before" else done, told)
+
+
+def _undo(effect: Effect, tools: Registry) -> Undo | str:
+    known = tools.get(effect.tool)
+    return known.undo if known and known.undo else f"{effect.tool} does not know here how its calls are undone"
+
+
+def _gate(plan: Sequence[Taken], of: str, lasting: Sequence[str]) -> Gate:
+    details: dict[str, JSON] = {
+        f"{number}. step {taken.effect.step or '-'}": f"{taken.verdict}: {taken.told}"
+        for number, taken in enumerate(plan, 1)
+    }
+    if lasting:
+        details["stays done, and cannot be undone"] = "; ".join(lasting)
+    return Gate(
+        kind="call", subject=f"A rollback of {of} wants to put back what it changed.", details=details,
+        reason="What was written since then by others is not touched: that is a conflict, and is reported.",
+        digest=digest("rollback", details), tool="rollback", risk=Risk.HIGH, undo="none",
+        choices=("approve", "reject", "cancel"),
+    )  # fmt: skip

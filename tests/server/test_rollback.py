@@ -1,0 +1,198 @@
+"""What a run has written is undone byte for byte, and what others did since is never overwritten."""
+
+import os
+import random
+import stat
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from mcp.client import Client, ClientRequestContext
+from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult
+
+from forethought.settings import Settings
+from forethought.surface.server import build_server
+from forethought.terms import Terms
+
+pytestmark = pytest.mark.anyio
+
+Tree = dict[str, tuple[int, bytes] | None]
+NEVER = Terms(replan="never")
+
+
+def tree(folder: Path) -> Tree:
+    """Every file with its mode and content, and every folder."""
+    return {
+        str(path.relative_to(folder)): (stat.S_IMODE(path.stat().st_mode), path.read_bytes())
+        if path.is_file()
+        else None
+        for path in folder.rglob("*")
+    }
+
+
+def view(result: CallToolResult) -> dict[str, Any]:
+    assert not result.is_error, result.content
+    return dict(result.structured_content or {})
+
+
+async def approve(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+    return ElicitResult(action="accept", content={"decision": "approve"})
+
+
+def write(number: int, path: str, content: str, after: int | None = None) -> dict[str, Any]:
+    step = {"id": number, "tool": "write_file", "arguments": {"path": path, "content": content}}
+    return step | ({"depends_on": [after]} if after else {})
+
+
+async def ran(client: Client, steps: list[dict[str, Any]], status: str = "succeeded") -> str:
+    plan = view(await client.call_tool("create_plan", {"goal": "g", "steps": steps}))
+    done = view(await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]}))
+    assert done["status"] == status, done
+    return str(done["run_id"])
+
+
+def verdicts(done: Mapping[str, Any], key: str = "undone") -> list[tuple[int, str]]:
+    return [(each["step"], each["verdict"]) for each in done[key]]
+
+
+async def test_a_run_is_undone_in_reverse_after_a_person_agrees(
+    make_settings: Callable[..., Settings], work: Path, era: str
+) -> None:
+    asked: list[str] = []
+
+    async def agree(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        asked.append(params.message)
+        return ElicitResult(action="accept", content={"decision": "approve"})
+
+    (work / "a.txt").chmod(0o640)
+    before = tree(work)
+    steps = [write(1, "a.txt", "one"), write(2, "a.txt", "two", after=1), write(3, "new/deep/b.txt", "x", after=2),
+             {"id": 4, "tool": "run_command", "arguments": {"command": "true"}, "depends_on": [3]}]  # fmt: skip
+    async with Client(build_server(make_settings()), mode=era, elicitation_callback=agree) as client:
+        run = await ran(client, steps)
+        after = tree(work)
+        dry = view(await client.call_tool("rollback", {"run_id": run, "dry_run": True}))
+        assert tree(work) == after, "a dry run changes nothing"
+        done = view(await client.call_tool("rollback", {"run_id": run}))
+        again = view(await client.call_tool("rollback", {"run_id": run}))
+    assert tree(work) == before
+    assert verdicts(dry, "would_do") == [(3, "would be undone"), (2, "would be undone"), (1, "would be undone")]
+    assert dry["cannot_be_undone"] == ["step 4 run_command"]
+    assert done["status"] == "succeeded"
+    assert verdicts(done) == [(3, "undone"), (2, "undone"), (1, "undone")]
+    assert "put back the earlier content of a.txt" in asked[1]
+    assert "cannot be undone: step 4 run_command" in asked[1]
+    assert set(verdicts(again)) <= {(3, "nothing to undo"), (2, "conflict"), (1, "nothing to undo")}
+    assert tree(work) == before
+
+
+async def test_nobody_agrees_nothing_is_undone(make_settings: Callable[..., Settings], work: Path, era: str) -> None:
+    async def refuse(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        return ElicitResult(action="accept", content={"decision": "reject"})
+
+    async with Client(build_server(make_settings()), mode=era, elicitation_callback=refuse) as client:
+        run = await ran(client, [write(1, "a.txt", "one")])
+        refused = view(await client.call_tool("rollback", {"run_id": run}))
+    assert refused["status"] == "failed"
+    assert (work / "a.txt").read_text(encoding="utf-8") == "one"
+    async with Client(build_server(make_settings()), mode=era) as client:
+        waiting = view(await client.call_tool("rollback", {"run_id": run}))
+    assert waiting["status"] == "waiting"
+    assert (work / "a.txt").read_text(encoding="utf-8") == "one"
+
+
+async def test_what_others_changed_since_is_a_conflict_and_stays(
+    make_settings: Callable[..., Settings], work: Path
+) -> None:
+    async with Client(build_server(make_settings()), elicitation_callback=approve) as client:
+        run = await ran(client, [write(1, "a.txt", "one"), write(2, "b.txt", "two")])
+        (work / "a.txt").write_text("mine", encoding="utf-8")
+        done = view(await client.call_tool("rollback", {"run_id": run}))
+        one = view(await client.call_tool("rollback", {"run_id": run, "step": 1}))
+    assert done["status"] == one["status"] == "failed"
+    assert "a.txt: it was changed since" in done["error"]
+    assert sorted(verdicts(done)) == [(1, "conflict"), (2, "undone")]
+    assert (work / "a.txt").read_text(encoding="utf-8") == "mine"
+    assert not (work / "b.txt").exists()
+
+
+async def test_a_way_that_leads_elsewhere_now_is_a_conflict(
+    make_settings: Callable[..., Settings], work: Path, tmp_path: Path
+) -> None:
+    async with Client(build_server(make_settings()), elicitation_callback=approve) as client:
+        run = await ran(client, [write(1, "a.txt", "one")])
+        (work / "other.txt").write_text("one", encoding="utf-8")
+        (work / "a.txt").unlink()
+        (work / "a.txt").symlink_to(work / "other.txt")
+        done = view(await client.call_tool("rollback", {"run_id": run}))
+    assert verdicts(done) == [(1, "conflict")]
+    assert (work / "other.txt").read_text(encoding="utf-8") == "one"
+
+
+async def test_what_cannot_be_rolled_back_says_why(make_settings: Callable[..., Settings], work: Path) -> None:
+    steps = [{"id": 1, "tool": "read_file", "arguments": {"path": "a.txt"}}]
+    async with Client(build_server(make_settings())) as client:
+        run = await ran(client, steps)
+        nothing = await client.call_tool("rollback", {"run_id": run})
+        unknown = await client.call_tool("rollback", {"run_id": "run_none"})
+        plan = view(await client.call_tool("create_plan", {"goal": "g", "steps": [
+            {"id": 1, "tool": "delete_file", "arguments": {"path": "old.txt"}}]}))  # fmt: skip
+        waiting = view(await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]}))
+        going_on = await client.call_tool("rollback", {"run_id": waiting["run_id"]})
+    assert "nothing that can be undone" in str(nothing.content)
+    assert "no run" in str(unknown.content)
+    assert "Stop it first" in str(going_on.content)
+
+
+async def test_secrets_are_put_back_though_the_journal_never_saw_them(
+    make_settings: Callable[..., Settings], work: Path, tmp_path: Path
+) -> None:
+    (work / "a.txt").write_text("key=sk-very-secret-1", encoding="utf-8")
+    configured = make_settings(api_key="sk-very-secret-1")
+    async with Client(build_server(configured), elicitation_callback=approve) as client:
+        run = await ran(client, [write(1, "a.txt", "gone")])
+        assert view(await client.call_tool("rollback", {"run_id": run}))["status"] == "succeeded"
+    assert (work / "a.txt").read_text(encoding="utf-8") == "key=sk-very-secret-1"
+    assert b"sk-very-secret-1" not in configured.database.read_bytes()
+    assert stat.S_IMODE((configured.home / "undo").stat().st_mode) == 0o700 or os.name == "nt"
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    writes=st.lists(st.tuples(st.sampled_from(["a", "b", "d/c", "d/e/f"]), st.sampled_from(["", "1", "2"])), min_size=1,
+                    max_size=6),
+    seed=st.integers(0, 10**6), fails=st.booleans(), meddles=st.booleans(),
+)  # fmt: skip
+async def test_whatever_was_written_the_tree_is_as_before(
+    make_settings: Callable[..., Settings], tmp_path: Path, writes: list[tuple[str, str]], seed: int, fails: bool,
+    meddles: bool,
+) -> None:  # fmt: skip
+    chance = random.Random(seed)
+    folder = tmp_path / f"work-{uuid4()}"
+    folder.mkdir(exist_ok=True)
+    for name in ("a", "d/c"):
+        if chance.random() < 0.5:
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_bytes(chance.randbytes(chance.randint(0, 5)))
+            (folder / name).chmod(chance.choice([0o600, 0o644, 0o755]))
+    before = tree(folder)
+    steps = [write(n, path, text, after=n - 1 or None) for n, (path, text) in enumerate(writes, 1)]
+    if fails:
+        steps.append({"id": 99, "tool": "read_file", "arguments": {"path": "none"}, "depends_on": [len(writes)]})
+    configured = make_settings(folders=(folder,), terms=NEVER, home=tmp_path / f"home-{folder.name}")
+    async with Client(build_server(configured), elicitation_callback=approve) as client:
+        run = await ran(client, steps, "failed" if fails else "succeeded")
+        meddled = chance.choice([path for path, _ in writes]) if meddles else ""
+        if meddled:
+            (folder / meddled).write_bytes(b"somebody else")
+        done = view(await client.call_tool("rollback", {"run_id": run}))
+    if meddled:
+        assert (folder / meddled).read_bytes() == b"somebody else"
+        assert done["status"] == "failed"
+    else:
+        assert tree(folder) == before
+        assert done["status"] == "succeeded"

@@ -1,0 +1,126 @@
+"""Taking calls back that write files: what was there is kept before they act, and put back byte for byte."""
+
+__all__ = ["FileUndo", "Vault"]
+
+import hashlib
+import os
+import secrets
+import stat
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import cast
+
+from anyio import to_thread
+
+from forethought_tools.errors import ToolError
+from forethought_tools.folders import Folders, mended
+from forethought_tools.tool import JSON, Kept, Stands
+
+
+class Vault:
+    """Keeps contents by their SHA-256, readable by this user only. Text that goes through the journal could be
+    redacted; what is put back must not be."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def keep(self, data: bytes) -> str:
+        """Keep a content; returns its name. On disk when this returns."""
+        name = hashlib.sha256(data).hexdigest()
+        place = self._folder / name
+        if place.exists():
+            return name
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft = self._folder / f".{name}-{secrets.token_hex(4)}"
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(place)
+        return name
+
+    def kept(self, name: str) -> bytes:
+        """A content that was kept. Raises ToolError where it is gone, or is not what was kept."""
+        try:
+            data = (self._folder / name).read_bytes()
+        except OSError:
+            raise ToolError(f"What was kept to undo this ({name[:12]}) is gone from {self._folder}.") from None
+        if hashlib.sha256(data).hexdigest() != name:
+            raise ToolError(f"What was kept to undo this ({name[:12]}) was changed in {self._folder}.")
+        return data
+
+
+class FileUndo:
+    """Takes back the writing of a file: its content and mode, or its absence, and the folders made for it."""
+
+    def __init__(
+        self, folders: Folders, vault: Vault, written: Callable[[Mapping[str, JSON]], bytes],
+        replace: Callable[[Path, bytes], None],
+    ) -> None:  # fmt: skip
+        """`written` tells what a call writes; `replace` puts a content in a file's place, whole or not at all."""
+        self._folders = folders
+        self._vault = vault
+        self._written = written
+        self._replace = replace
+
+    async def before(self, arguments: Mapping[str, JSON]) -> Kept:
+        return await to_thread.run_sync(self._before, arguments)
+
+    async def stands(self, kept: Kept) -> Stands:
+        return await to_thread.run_sync(self._stands, kept)
+
+    async def back(self, kept: Kept) -> None:
+        await to_thread.run_sync(self._back, kept)
+
+    def told(self, kept: Kept) -> str:
+        verb = "delete" if kept["content"] is None else "put back the earlier content of"
+        return f"{verb} {kept['path']}"
+
+    def _before(self, arguments: Mapping[str, JSON]) -> Kept:
+        path = str(arguments["path"])
+        real = self._folders.resolve(path, new=True)
+        content = self._content(real, path)
+        made = [str(folder) for folder in real.parents if not folder.exists()]
+        return {
+            "path": self._folders.name(real),
+            "real": str(real),
+            "content": None if content is None else self._vault.keep(content),
+            "mode": None if content is None else stat.S_IMODE(real.stat().st_mode),
+            "made": cast("list[JSON]", made),
+            "left": hashlib.sha256(self._written(arguments)).hexdigest(),
+        }
+
+    def _content(self, real: Path, path: str) -> bytes | None:
+        if not real.exists():
+            return None
+        with mended(path), self._folders.open(path) as file:
+            return file.read()
+
+    def _stands(self, kept: Kept) -> Stands:
+        path = str(kept["path"])
+        content = self._content(self._same(kept), path)
+        now = None if content is None else hashlib.sha256(content).hexdigest()
+        if now == kept["content"]:
+            return "as before"
+        return "as left" if now == kept["left"] else "changed"
+
+    def _back(self, kept: Kept) -> None:
+        path = str(kept["path"])
+        real = self._same(kept)
+        with mended(path):
+            if kept["content"] is not None:
+                self._replace(real, self._vault.kept(str(kept["content"])))
+                real.chmod(cast("int", kept["mode"]))
+                return
+            real.unlink(missing_ok=True)
+            for folder in cast("list[str]", kept["made"]):  # the innermost first
+                with suppress(OSError):  # others have put something there
+                    Path(folder).rmdir()
+
+    def _same(self, kept: Kept) -> Path:
+        """The file that was written, if the way to it still leads there."""
+        real = self._folders.resolve(str(kept["path"]), new=True)
+        if str(real) != kept["real"]:
+            raise ToolError(f"{kept['path']!r} leads to another place now: {real}.")
+        return real

@@ -45,7 +45,10 @@ def test_every_tool_is_documented_with_its_risk_and_parameters() -> None:
 
 def test_every_dependency_has_its_reason() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    for requirement in [*project["dependencies"], *project["optional-dependencies"]["local"]]:
+    for requirement in [
+        *project["dependencies"],
+        *(r for extra in ("local", "benchmarks") for r in project["optional-dependencies"][extra]),
+    ]:
         name = re.split(r"[<>=]", requirement)[0]
         assert re.search(rf"^\| .*`{re.escape(name)}`.* \| \w", README, re.MULTILINE), name
 

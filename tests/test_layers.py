@@ -66,7 +66,10 @@ def test_a_hostile_folder_does_not_shadow_us(tmp_path: Path) -> None:
 
 def test_every_direct_dependency_is_capped() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    for requirement in [*project["dependencies"], *project["optional-dependencies"]["local"]]:
+    for requirement in [
+        *project["dependencies"],
+        *(r for extra in ("local", "benchmarks") for r in project["optional-dependencies"][extra]),
+    ]:
         assert "<" in requirement or "==" in requirement, requirement
 
 

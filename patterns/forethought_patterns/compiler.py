@@ -4,7 +4,7 @@ After LLMCompiler (Kim et al., arXiv 2312.04511, section 3.2, the task fetching 
 Nothing here knows of MCP, models or storage: `call` does the work of a step, a `Watcher` sees what happens.
 """
 
-__all__ = ["Add", "Grow", "Outcome", "Rejected", "StepState", "Watcher", "execute", "filled"]
+__all__ = ["Add", "Grow", "Happened", "Outcome", "Rejected", "StepState", "Watcher", "execute", "filled"]
 
 import heapq
 import math
@@ -57,6 +57,14 @@ class Outcome:
 
 class Rejected(Exception):  # noqa: N818 - a decision, not an error
     """A person does not want this call to be made."""
+
+
+class Happened(Exception):  # noqa: N818 - a decision, not an error
+    """A person says that this call has taken effect already, in an earlier activation."""
+
+    def __init__(self, value: JSON) -> None:
+        super().__init__("it has happened")
+        self.value = value
 
 
 def filled(step: Step, results: Mapping[int, JSON]) -> Mapping[str, JSON]:
@@ -298,6 +306,8 @@ class _Execution:
                     return outcome
         except Rejected as decision:
             return Outcome("rejected", error=str(decision))
+        except Happened as known:
+            return Outcome("succeeded", value=known.value)
 
     async def _attempts(self, step: Step, arguments: Mapping[str, JSON], slot: "_Slot") -> Outcome:
         limits = self._limits(step)
@@ -371,7 +381,7 @@ _HOW: Mapping[str, str] = {
     "failed": "failed",
     "skipped": "was skipped",
     "rejected": "was rejected",
-    "in_doubt": "is in doubt",
+    "in_doubt": "was cut off",
 }
 
 

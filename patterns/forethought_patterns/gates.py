@@ -4,7 +4,7 @@ The gate judges the concrete call, after references are filled in. An approval i
 arguments and is good for one call. Silence is not consent.
 """
 
-__all__ = ["Decision", "Gate", "Policy", "Verb", "call_gate", "decision_faults", "digest", "edited",
+__all__ = ["Decision", "Gate", "Policy", "Verb", "call_gate", "decision_faults", "digest", "doubt_gate", "edited",
            "plan_gate", "visible"]  # fmt: skip
 
 import hashlib
@@ -19,7 +19,7 @@ from forethought_patterns.plan import Plan, Step
 from forethought_patterns.validate import parse_plan
 from forethought_tools import JSON, Fault, PlanError, Registry, Risk
 
-Verb: TypeAlias = Literal["approve", "approve_tool", "edit", "reject", "cancel"]
+Verb: TypeAlias = Literal["approve", "approve_tool", "edit", "reject", "cancel", "happened", "again", "skip"]
 
 _FORM = 5000  # characters that a form can show
 _VALUE = 1200  # characters of one long value that are shown
@@ -58,14 +58,14 @@ class Decision:
 
     @property
     def approved(self) -> bool:
-        return self.verb in ("approve", "approve_tool", "edit")
+        return self.verb in ("approve", "approve_tool", "edit", "again")
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Something that waits for a person: a call, a plan, or spending beyond a budget."""
+    """Something that waits for a person: a call, a plan, spending beyond a budget, or a call that was cut off."""
 
-    kind: Literal["call", "plan", "budget"]
+    kind: Literal["call", "plan", "budget", "doubt"]
     subject: str
     """What waits, in a line."""
     details: Mapping[str, JSON]
@@ -97,14 +97,18 @@ class Gate:
         `about` is what else they should know, such as goal, folders and spending.
         """
         lines = self._lines() or ["(no arguments)"]
-        lines += [f"Risk: {self.risk}. {visible(self.reason)}"] if self.kind == "call" else [visible(self.reason)]
+        lines += [f"Risk: {self.risk}. {visible(self.reason)}"] if self._is_call else [visible(self.reason)]
         lines += [f"Undo: {self.undo}"] if self.undo else []
         lines += [f"{name}: {visible(value)}" for name, value in about.items() if value]
         return "\n".join([visible(self.subject), *lines])
 
+    @property
+    def _is_call(self) -> bool:
+        return self.kind in ("call", "doubt")
+
     def _lines(self) -> list[str]:
         # A call that cannot be undone is shown whole: nobody may approve what they could not see.
-        shown = _plain if self.kind == "call" and self.risk >= Risk.HIGH else _shortened
+        shown = _plain if self._is_call and self.risk >= Risk.HIGH else _shortened
         return [f"{visible(name)}: {shown(value)}" for name, value in self.details.items()]
 
 
@@ -127,6 +131,18 @@ def call_gate(
         digest=digest(step.tool, arguments), step=step.id, tool=step.tool, risk=risk, undo=_UNDO[risk],
         choices=("approve", "edit", "reject", "cancel") if risk >= Risk.HIGH
         else ("approve", "approve_tool", "edit", "reject", "cancel"),
+    )  # fmt: skip
+
+
+def doubt_gate(step: Step, arguments: Mapping[str, JSON], tools: Registry, policy: Policy) -> Gate:
+    """The gate of a call that was cut off and must not simply be made again: only a person can look what came of it."""
+    risk = policy.risk(step.tool, tools)
+    return Gate(
+        kind="doubt", subject=f"Step {step.id} was cut off in the middle of calling {step.tool}.", details=arguments,
+        reason="Whether it took effect is not known. Look before you decide."
+        + (f" It was meant to: {step.description[:300]}" if step.description else ""),
+        digest=digest(step.tool, arguments), step=step.id, tool=step.tool, risk=risk, undo=_UNDO[risk],
+        choices=("happened", "again", "skip", "cancel"),
     )  # fmt: skip
 
 

@@ -1,8 +1,9 @@
 """Tree search over actions: Language Agent Tree Search (Zhou et al., arXiv 2310.04406, Algorithm 1 and section 4.2).
 
 Each trajectory selects a node by UCT, expands it, and goes on with the best child to an end, keeping every node; what
-comes of it is backed up. Nodes are expanded again as their visits grow. Several trajectories go on at the same time,
-in step with each other, so that over the same answers a search is the same search, whoever was quicker.
+comes of it is backed up. Where two moves in a row bring no gain it is cut off, and the estimate is backed up. Nodes are
+expanded again as their visits grow. Several trajectories go on at the same time, in step with each other, so that over
+the same answers a search is the same search, whoever was quicker.
 
 Nothing here knows of models or tools: a `World` proposes, acts, evaluates and reflects.
 """
@@ -295,10 +296,10 @@ class _Search(Generic[S, A]):
             await self._reflect(failed)
 
     def _further(self, node: Node[S, A], moved: Sequence[Node[S, A]]) -> Node[S, A] | None:
-        """Where a trajectory goes on: below the best child that is free, if one is."""
+        """Where a trajectory goes on: below the best child that is free, unless two moves in a row bring no gain."""
         for child in ranked(node, self.exploration):
             if (found := select(child, self.exploration, [*self.active, *moved])) is not None:
-                return found
+                return None if found.parent is node and _idle(node, found) else found
         return None
 
     def _close(self, growth: _Growth[S, A]) -> None:
@@ -309,7 +310,7 @@ class _Search(Generic[S, A]):
             close(growth.node)
 
     async def _end(self, leaf: Node[S, A]) -> None:
-        reward = leaf.reward or 0.0
+        reward = leaf.estimate if leaf.reward is None else leaf.reward
         backup(leaf, reward)
         self.ended += 1
         await self.watcher.ended(self.ended, leaf, reward)
@@ -346,6 +347,12 @@ class _Search(Generic[S, A]):
 
     async def _together(self, calls: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
         return await together(calls, self.watcher.stalled)
+
+
+def _idle(node: Node[S, A], child: Node[S, A]) -> bool:
+    """Whether neither this node nor the next is worth more than the one before them."""
+    before = node.parent
+    return before is not None and before.parent is not None and max(node.prior, child.prior) <= before.prior
 
 
 def _is_key(state: object) -> bool:

@@ -81,6 +81,9 @@ class Memory:
         again = Tried(tried.attempt + 1, tried.round + 1, feedback)
         self._tried[step.id] = again if feedback else replace(tried, attempt=tried.attempt + 1)
 
+    async def redone(self, step: Step) -> None:
+        """Nothing is cut off in memory."""
+
     async def settled(self, step: Step, outcome: Outcome) -> None:
         self.outcomes[step.id] = outcome
 

@@ -72,7 +72,7 @@ class _Run:
             else:
                 joined = await self._joined() if not problem else Joined()
                 problem = problem or (f"Something is missing: {joined.missing}" if joined.missing else "")
-                if not problem or self.budget.refused or self._in_doubt():
+                if not problem or self.budget.refused:
                     return await self._ended(self.budget.refused or problem, joined.answer)
                 if trouble := await self._replanned(problem):
                     return await self._ended(trouble)
@@ -128,10 +128,6 @@ class _Run:
             for step, outcome in sorted(self.outcomes.items())
             if outcome.state not in ("succeeded", "skipped")
         )
-
-    def _in_doubt(self) -> bool:
-        """Whether a call may have taken effect, and nobody knows: that is for a person to look into."""
-        return any(outcome.state == "in_doubt" for outcome in self.outcomes.values())
 
     def _pending(self) -> bool:
         return any(step.id not in self.outcomes for step in self.plan.steps)
@@ -244,4 +240,4 @@ async def run_plan(
     return await (run.run_goal() if plan is None else run.run(plan))
 
 
-_VERB = {"failed": "failed", "rejected": "was rejected", "in_doubt": "is in doubt"}
+_VERB = {"failed": "failed", "rejected": "was rejected"}

@@ -125,6 +125,8 @@ class Tried:
     """What was wrong the last time."""
     returned: "Returned | None" = None
     """What the present attempt's call has brought, if it has returned and was not judged yet."""
+    doubt: Mapping[str, JSON] | None = None
+    """The arguments of a call that was cut off, where nobody knows whether it took effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +173,10 @@ class Journal(Protocol):
 
     async def retrying(self, step: Step, error: str, delay: float, *, feedback: str = "") -> None:
         """An attempt has failed, and another follows; with `feedback` it is made in another way."""
+        ...
+
+    async def redone(self, step: Step) -> None:
+        """A person wants a call that was cut off to be made once more."""
         ...
 
     async def settled(self, step: Step, outcome: Outcome) -> None: ...

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 from forethought_patterns.budget import Budget
 from forethought_patterns.calls import Calls, keep
-from forethought_patterns.compiler import Outcome, Rejected, Watcher
+from forethought_patterns.compiler import Happened, Outcome, Rejected, Watcher
 from forethought_patterns.evaluator import evaluate
 from forethought_patterns.executor import arguments_for
-from forethought_patterns.gates import Decision, Gate, Policy, call_gate, digest
+from forethought_patterns.gates import Decision, Gate, Policy, call_gate, digest, doubt_gate
 from forethought_patterns.pipeline import Override, strategy_of, think
 from forethought_patterns.plan import Step
 from forethought_patterns.ports import Approver, Journal
@@ -38,6 +38,8 @@ class Steps(Watcher):
     every_step: bool = False
     _unsure: dict[int, float | None] = field(default_factory=dict[int, float | None])
     _calls: dict[int, Mapping[str, JSON]] = field(default_factory=dict[int, Mapping[str, JSON]])
+    _confirmed: dict[int, str] = field(default_factory=dict[int, str])
+    """Calls that a person has just said to make again, by digest."""
     _news: bool = False
 
     async def call(self, step: Step, arguments: Mapping[str, JSON]) -> JSON:
@@ -68,6 +70,8 @@ class Steps(Watcher):
         tried = self.journal.tried(step)
         if tried.returned is not None:
             return tried.returned.arguments
+        if tried.doubt is not None:
+            return await self._resolved(step, tried.doubt, tried.attempt)
         call = await arguments_for(step, results, self.goal, self.tools, self.journal, tried)
         self._unsure[step.id] = call.confidence
         return call.arguments
@@ -79,6 +83,8 @@ class Steps(Watcher):
         self.tools.check(step.tool, arguments)  # a person is asked only about a call that can be made
         if said := self.failed.get(digest(step.tool, arguments)):
             raise ToolError(f"This very call has failed before in this run, so it is not made again: {said[:300]}")
+        if self._confirmed.pop(step.id, "") == digest(step.tool, arguments):
+            return arguments
         gate = call_gate(step, arguments, self.tools, self.policy, confidence=self._unsure.get(step.id))
         if gate is None:
             return arguments
@@ -127,6 +133,18 @@ class Steps(Watcher):
 
     def stalled(self) -> None:
         self.journal.stalled()
+
+    async def _resolved(self, step: Step, arguments: Mapping[str, JSON], attempt: int) -> Mapping[str, JSON]:
+        """A person has looked what came of a call that was cut off. Returns its arguments if it is to be made again."""
+        gate = doubt_gate(step, arguments, self.tools, self.policy)
+        decision = await self.approver.decide(gate, key=f"doubt/{step.id}/{attempt}")
+        if decision.verb == "happened":
+            raise Happened({"confirmed": "a person says that it took effect", "note": decision.reason})
+        if decision.verb != "again":
+            raise Rejected(f"Cut off, and skipped by a person: {decision.reason or 'no reason given'}")
+        await self.journal.redone(step)
+        self._confirmed[step.id] = gate.digest
+        return arguments
 
     def _calls_of(self, step: Step) -> Calls:
         return Calls(self.tools, self.journal, self.approver, self.policy, step.id)

@@ -207,13 +207,12 @@ class Driver:
     async def _run_plan(self) -> None:
         plan = self._load(self.run.plan, self.run.revision) if self.run.revision else None
         rows = [row for row in self._store.steps(self.run.id) if not row.dropped]
-        finished = {row.id: _outcome(row) for row in rows if row.state in SETTLED}
+        finished = {row.id: _outcome(row) for row in rows if row.state in SETTLED and not row.doubt}
         for row in rows:
             step = self._step(row)
-            begun = row.state == "running" and row.arguments is not None and not row.returned
+            begun = row.state == "running" and row.arguments is not None and not row.returned and not row.doubt
             if begun and not self._tools.repeatable(step.tool):
-                finished[row.id] = Outcome("in_doubt", error=IN_DOUBT)
-                await self._recorder.settled(step, finished[row.id])
+                await self._recorder.in_doubt(step, cast("Mapping[str, JSON]", row.arguments))
         terms = self._terms
         ended = await run_plan(
             plan,
@@ -266,11 +265,15 @@ class Driver:
         await self._recorder.record(self._ended(state, error, answer), *lessons)
 
     async def _end_stopped(self) -> None:
-        rows = [row for row in self._store.steps(self.run.id) if row.state not in SETTLED and not row.dropped]
+        rows = [
+            row for row in self._store.steps(self.run.id) if (row.doubt or row.state not in SETTLED) and not row.dropped
+        ]
         facts = [settled_fact(row.id, self._cut_off(row)) for row in rows]
         await self._recorder.record(*facts, self._ended("cancelled", self._stopping))
 
     def _cut_off(self, row: StepRow) -> Outcome:
+        if row.doubt:
+            return Outcome("in_doubt", error=IN_DOUBT)
         if row.returned:
             return Outcome("failed", value=row.result, error="it was not judged: the run was stopped")
         if row.state != "running" or row.arguments is None:

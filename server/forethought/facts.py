@@ -83,7 +83,7 @@ def tried_of(row: StepRow) -> Tried:
     """How far a step has come, by its row."""
     arguments = cast("Mapping[str, JSON]", row.arguments)
     returned = Returned(arguments, row.result) if row.returned and row.state not in SETTLED else None
-    return Tried(row.attempt, row.round, row.feedback, returned)
+    return Tried(row.attempt, row.round, row.feedback, returned, arguments if row.doubt else None)
 
 
 def question_body(question: Question) -> dict[str, JSON]:

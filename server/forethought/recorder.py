@@ -62,7 +62,9 @@ class Recorder:
         self._tried = {row.id: tried_of(row) for row in rows}
         # Parked in the middle of an attempt: it goes on, and is not begun anew.
         self._under_way = {
-            row.id for row in rows if row.arguments is not None and (row.state == "waiting" or row.returned)
+            row.id
+            for row in rows
+            if row.arguments is not None and not row.doubt and (row.state == "waiting" or row.returned)
         }
         self._allowed = _allowed(store.messages(run.id, "gate"))
         self._delicate: set[int] = set()  # steps in flight that must not be cut off
@@ -183,6 +185,16 @@ class Recorder:
         else:
             self._tried[step.id] = replace(tried, attempt=tried.attempt + 1)
             await self.record(Fact("step_retrying", {"step": step.id, "error": error, "delay": delay}))
+
+    async def in_doubt(self, step: Step, arguments: Mapping[str, JSON]) -> None:
+        """A call that must not be made twice was cut off in an earlier activation."""
+        self._tried[step.id] = replace(self.tried(step), doubt=arguments)
+        await self.record(Fact("step_in_doubt", {"step": step.id}))
+
+    async def redone(self, step: Step) -> None:
+        tried = self.tried(step)
+        self._tried[step.id] = replace(tried, attempt=tried.attempt + 1, doubt=None)
+        await self.record(Fact("step_redone", {"step": step.id}))
 
     async def settled(self, step: Step, outcome: Outcome) -> None:
         await self.record(settled_fact(step.id, outcome))

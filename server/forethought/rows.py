@@ -70,6 +70,7 @@ class StepRow:
     result: JSON
     error: str
     dropped: int
+    doubt: int
     body: JSON
     started: float | None
     ended: float | None

@@ -23,12 +23,12 @@ CREATE INDEX run_open ON run (state) WHERE state IN ('running', 'waiting');
 
 -- The state of each step of a run. `round` counts the tries with `feedback`, `returned`: the call of this attempt has
 -- brought `result`, which is not judged yet, `dropped`: a later revision of the plan does without the step,
--- `body`: the step itself, where it arrived before its plan.
+-- `body`: the step itself, where it arrived before its plan, `doubt`: its call was cut off, and a person has to look.
 CREATE TABLE step (
     run TEXT NOT NULL, id INTEGER NOT NULL, state TEXT NOT NULL DEFAULT 'pending', attempt INTEGER NOT NULL DEFAULT 1,
     round INTEGER NOT NULL DEFAULT 0, feedback TEXT NOT NULL DEFAULT '', epoch INTEGER NOT NULL DEFAULT 0,
     arguments TEXT, returned INTEGER NOT NULL DEFAULT 0, result TEXT, error TEXT NOT NULL DEFAULT '',
-    dropped INTEGER NOT NULL DEFAULT 0, body TEXT, started REAL, ended REAL,
+    dropped INTEGER NOT NULL DEFAULT 0, doubt INTEGER NOT NULL DEFAULT 0, body TEXT, started REAL, ended REAL,
     PRIMARY KEY (run, id)
 ) WITHOUT ROWID;
 

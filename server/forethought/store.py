@@ -58,7 +58,7 @@ _EFFECTS: Mapping[str, tuple[str, ...]] = {
         # Approvals from before `oldest` have lapsed.
         "UPDATE message SET state = 'open', answer = NULL, by = '', channel = '', answered = NULL"
         " WHERE run = :run AND state = 'answered' AND kind = 'gate' AND answered < :oldest"
-        " AND json_extract(answer, '$.verb') IN ('approve', 'approve_tool', 'edit')",
+        " AND json_extract(answer, '$.verb') IN ('approve', 'approve_tool', 'edit', 'again')",
         _USE_ANSWERS,
     ),
     "run_parked": (
@@ -92,6 +92,11 @@ _EFFECTS: Mapping[str, tuple[str, ...]] = {
     "step_allowed": (_UNCHANGED,),
     "step_waiting": ("UPDATE step SET state = 'waiting' WHERE run = :run AND id = :step",),
     "step_resumed": ("UPDATE step SET state = 'running' WHERE run = :run AND id = :step",),
+    "step_in_doubt": ("UPDATE step SET state = 'in_doubt', doubt = 1 WHERE run = :run AND id = :step",),
+    "step_redone": (
+        "UPDATE step SET state = 'pending', doubt = 0, attempt = attempt + 1, arguments = NULL"
+        " WHERE run = :run AND id = :step",
+    ),
     "step_retrying": (
         "UPDATE step SET attempt = attempt + 1, error = :error WHERE run = :run AND id = :step",
     ),
@@ -101,7 +106,8 @@ _EFFECTS: Mapping[str, tuple[str, ...]] = {
     ),
     "call_started": ("UPDATE run SET tool_calls = tool_calls + 1 WHERE id = :run",),
     "step_settled": (
-        "UPDATE step SET state = :state, result = :result, error = :error, ended = :at WHERE run = :run AND id = :step",
+        "UPDATE step SET state = :state, result = :result, error = :error, ended = :at, doubt = 0"
+        " WHERE run = :run AND id = :step",
     ),
     "asked": (
         "INSERT INTO message (id, run, key, kind, step, body, state, asked)"

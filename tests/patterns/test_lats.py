@@ -1,5 +1,6 @@
 """Tree search: the arithmetic by hand, every trap of earlier implementations, and what a caller can rely on."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -186,10 +187,19 @@ async def test_the_best_leaf_has_the_highest_reward_or_else_the_highest_value() 
 
 
 async def test_a_search_without_end_stops_at_its_bounds() -> None:
-    world = Letters(length=10**6, values={})
+    rising = {"".join(word): len(word) / 10 for size in range(6) for word in itertools.product("abc", repeat=size)}
+    world = Letters(length=10**6, values=rising)
     result = await search("", world, iterations=4, max_depth=5)
     assert (result.iterations, result.stopped) == (4, "iterations")
     assert max(node.depth for node in result.root.walk()) == 5
+
+
+async def test_a_way_without_gain_is_cut_off_and_counts_for_what_it_seems_worth() -> None:
+    world = Letters(length=10**6, values={"c": 0.8, "ca": 0.7, "caa": 0.6})
+    result = await search("", world, iterations=1, max_depth=9, value_weight=1.0)
+    (first,) = [node for node in result.root.walk() if node.state == "c"]
+    assert max(node.depth for node in result.root.walk()) == 3, "two moves after c are worth no more than c"
+    assert (first.visits, first.total) == (2, 0.6)
 
 
 @settings(max_examples=60, deadline=None)

@@ -21,6 +21,7 @@ from forethought.settings import Settings
 from forethought.store import StaleError, Store
 from forethought.terms import Terms
 from forethought_patterns import Decision, Policy
+from forethought_patterns.gates import Verb
 from forethought_tools import (
     JSON,
     Answerer,
@@ -110,11 +111,17 @@ def fold(entries: list[Entry]) -> tuple[dict[str, Any], dict[int, dict[str, Any]
                 steps[body["step"]]["state"] = "waiting"
             case "step_resumed":
                 steps[body["step"]]["state"] = "running"
+            case "step_in_doubt":
+                steps[body["step"]] |= {"state": "in_doubt", "doubt": 1}
+            case "step_redone":
+                step = steps[body["step"]]
+                step |= {"state": "pending", "doubt": 0, "attempt": step["attempt"] + 1, "arguments": None}
             case "step_retrying":
                 steps[body["step"]]["attempt"] += 1
                 steps[body["step"]]["error"] = body["error"]
             case "step_settled":
-                steps[body["step"]] |= {name: body[name] for name in ("state", "result", "error")} | {"ended": entry.at}
+                steps[body["step"]] |= {name: body[name] for name in ("state", "result", "error")} | {
+                    "ended": entry.at, "doubt": 0}  # fmt: skip
             case "asked":
                 told = {name: body[name] for name in ("id", "key", "kind", "step", "body")}
                 messages[body["id"]] = {"run": entry.run, "state": "open", "answer": None, "by": "", "channel": "",
@@ -140,12 +147,12 @@ def fold(entries: list[Entry]) -> tuple[dict[str, Any], dict[int, dict[str, Any]
 
 def _pending(run: str, number: int) -> dict[str, Any]:
     return {"run": run, "id": number, "state": "pending", "attempt": 1, "round": 0, "feedback": "", "epoch": 0,
-            "arguments": None, "returned": 0, "result": None, "error": "", "dropped": 0, "body": None,
+            "arguments": None, "returned": 0, "result": None, "error": "", "dropped": 0, "doubt": 0, "body": None,
             "started": None, "ended": None}  # fmt: skip
 
 
 def _lapses(message: Mapping[str, Any], oldest: float) -> bool:
-    return message["answered"] < oldest and message["answer"]["verb"] in ("approve", "approve_tool", "edit")
+    return message["answered"] < oldest and message["answer"]["verb"] in ("approve", "approve_tool", "edit", "again")
 
 
 async def _good(arguments: Mapping[str, JSON], _: Answerer) -> JSON:
@@ -183,16 +190,16 @@ async def _serving(settings: Settings, tools: Registry) -> AsyncIterator[Runs]:
         store.close()
 
 
-async def _settle(runs: Runs, run_id: str, approve: Callable[[], bool]) -> None:
+async def _settle(runs: Runs, run_id: str, approve: Callable[[], bool], *, doubt: Verb = "skip") -> None:
     """Answer whatever is asked until the run has ended."""
     with anyio.fail_after(30):
         while (run := runs.store.run(run_id)).state in OPEN:
             for message in runs.store.open_messages(run_id):
                 with suppress(StaleError, AnswerError):  # a run that is being stopped takes no more answers
                     if message.kind == "gate":
-                        await runs.decide(
-                            message, Decision("approve" if approve() else "reject", by="p", channel="test")
-                        )
+                        in_doubt = message.body["kind"] == "doubt"
+                        verb: Verb = doubt if in_doubt else "approve" if approve() else "reject"
+                        await runs.decide(message, Decision(verb, by="p", channel="test"))
                     else:
                         await runs.answer(run_id, [(message.id, f"re {message.key}")], by="agent", channel="report")
             if runs.store.run(run_id) == run:
@@ -309,12 +316,22 @@ async def test_a_retry_is_a_new_attempt_with_its_own_record(make_settings: Calla
     assert keys == ["step/1/1/1", "step/1/2/1"]
 
 
-@pytest.mark.parametrize(("tool", "state"), [("good", "succeeded"), ("risky", "in_doubt")])
+@pytest.mark.parametrize(
+    ("tool", "doubt", "state", "made"),
+    [
+        ("good", "skip", "succeeded", 1),
+        ("risky", "happened", "succeeded", 0),
+        ("risky", "again", "succeeded", 1),
+        ("risky", "skip", "rejected", 0),
+    ],
+)
 async def test_a_step_in_flight_when_its_process_died_runs_again_only_if_that_does_no_harm(
-    make_settings: Callable[..., Settings], tool: str, state: str
+    make_settings: Callable[..., Settings], tool: str, doubt: Verb, state: str, made: int
 ) -> None:
+    """Else a person looks: it happened, again, or skip. Until then nothing is done, however often we start."""
     options: dict[str, JSON] = {"terms": Terms(replan="never").body(), "goal": "g", "folders": []}
-    async with _serving(make_settings(), _registry()) as runs:
+    configured = make_settings()
+    async with _serving(configured, _registry()) as runs:
         steps: list[JSON] = [{"id": 1, "tool": tool}, {"id": 2, "tool": "good", "depends_on": [1]}]
         plan_id = await runs.save_plan("g", "", steps)
         created: dict[str, JSON] = {
@@ -328,10 +345,25 @@ async def test_a_step_in_flight_when_its_process_died_runs_again_only_if_that_do
         await runs.store.write("run_1", Fact("run_created", created))
         await runs.store.write("run_1", Fact("step_started", {"step": 1, "arguments": {}}), epoch=1)
         await runs.ensure_driven("run_1")
-        await _settle(runs, "run_1", lambda: True)
+        await runs.changed("run_1", 0.3)
+    asked: list[str] = []
+    for _ in range(2):
+        async with _serving(configured, _registry()) as runs:
+            await runs.ensure_driven("run_1")
+            await runs.changed("run_1", 0.3)
+            asked += [message.id for message in runs.store.open_messages("run_1")]
+    assert len(set(asked)) <= 1, "one gate, whose id stays"
+    async with _serving(configured, _registry()) as runs:
+        await runs.ensure_driven("run_1")
+        await _settle(runs, "run_1", lambda: True, doubt=doubt)
         first, second = runs.store.steps("run_1")
+        kinds = [entry.kind for entry in runs.store.journal("run_1")]
+        assert fold(runs.store.journal("run_1"))[1] == {row.id: asdict(row) for row in (first, second)}
+        gates = runs.store.messages("run_1", "gate")
     assert first.state == state
     assert second.state == ("succeeded" if state == "succeeded" else "skipped")
+    assert kinds.count("step_started") == 1 + made + (second.state == "succeeded")
+    assert [gate.body["kind"] for gate in gates] == ([] if tool == "good" else ["doubt"]), "not asked twice"
 
 
 async def test_steps_that_ran_before_their_plan_was_whole_are_not_run_again_after_a_crash(

@@ -18,6 +18,9 @@ MEANING: Mapping[str, str] = {
     "edit": "go ahead, changed as you say below",
     "reject": "do not",
     "cancel": "stop the whole run",
+    "happened": "it took effect: go on as if it had returned",
+    "again": "it did not: make this very call once more",
+    "skip": "leave it, and what needs it",
 }
 _EDITS: Mapping[str, Mapping[str, dict[str, Any]]] = {
     "call": {"arguments": {"type": "string", "description": "For edit: all arguments, as a JSON object"}},
@@ -70,7 +73,7 @@ def read_form(gate: Gate, content: Mapping[str, JSON], *, by: str, channel: str)
         case "plan":
             changed = cast("list[JSON]", _parsed(given.get("steps", "[]"), "steps", list))
             return Decision(**told, steps=edited(gate, drop=_ids(str(given.get("drop", ""))), changed=changed))
-        case "budget":
+        case _:
             return Decision(**told, arguments={"limit": given.get("limit")})
 
 

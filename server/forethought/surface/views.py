@@ -249,7 +249,7 @@ def _waiting_on(run: RunRow, messages: Sequence[MessageRow]) -> list[JSON]:
 def _gate(run: RunRow, message: MessageRow) -> View:
     body = message.body
     view: View = {"gate": message.id, "kind": body["kind"], "for_a_person": f"forethought decide {run.id}"}
-    if body["kind"] != "call":
+    if body["kind"] not in ("call", "doubt"):
         return {**view, "what": body["subject"]}
     arguments = _cut(visible(json.dumps(body["details"], ensure_ascii=False)))
     return {**view, "step": message.step, "tool": body["tool"], "arguments": arguments, "risk": body["risk"]}

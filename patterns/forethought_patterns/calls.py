@@ -35,8 +35,9 @@ class Calls:
             arguments = await self._admitted(tool, arguments, key, why)
 
             async def act() -> JSON:
-                await keep(tool, arguments, self.journal, key, self.step)
-                return await _run(tool, arguments)
+                async with self.tools.held(tool, arguments):
+                    await keep(tool, arguments, self.journal, key, self.step)
+                    return await _run(tool, arguments)
 
             return await self.journal.once(key, self.step, act, repeatable=tool.repeatable)
 

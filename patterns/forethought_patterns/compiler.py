@@ -381,7 +381,7 @@ _HOW: Mapping[str, str] = {
     "failed": "failed",
     "skipped": "was skipped",
     "rejected": "was rejected",
-    "in_doubt": "was cut off",
+    "in_doubt": "is in doubt",
 }
 
 

@@ -34,7 +34,7 @@ async def think(
     Raises:
         ToolError: the tool failed, or the search has found nothing.
     """
-    tool = calls.tools.check(step.tool, arguments)
+    tool = calls.tools.known(step.tool)
     if strategy == "direct":
         return await tool.run(arguments, ask)
     wish, material = _told(step, tool, arguments)

@@ -57,10 +57,12 @@ class Steps(Watcher):
             return await self.journal.ask(key, question, step=step.id)
 
         attempt = self.journal.tried(step).attempt
-        await keep(self.tools.known(step.tool), arguments, self.journal, f"{step.id}/{attempt}", step.id)
         strategy = strategy_of(step, self.strategies, self.tools)
         prefix = f"step/{step.id}/{attempt}/"
-        value = await think(step, strategy, arguments, self._calls_of(step), ask, prefix)
+        tool = self.tools.check(step.tool, arguments)
+        async with self.tools.held(tool, arguments):
+            await keep(tool, arguments, self.journal, f"{step.id}/{attempt}", step.id)
+            value = await think(step, strategy, arguments, self._calls_of(step), ask, prefix)
         if step.check or step.expected_output.strip():
             await self.journal.returned(step, value)  # whoever judges may take a while, and the call is not repeated
         return value

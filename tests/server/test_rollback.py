@@ -196,3 +196,15 @@ async def test_whatever_was_written_the_tree_is_as_before(
     else:
         assert tree(folder) == before
         assert done["status"] == "succeeded"
+
+
+async def test_steps_that_write_the_same_file_at_once_are_undone_all_the_same(
+    make_settings: Callable[..., Settings], work: Path
+) -> None:
+    """The plan says that they are independent; they never overlap, so each keeps what the one before has left."""
+    before = tree(work)
+    async with Client(build_server(make_settings()), elicitation_callback=approve) as client:
+        run = await ran(client, [write(number, "a.txt", f"text {number}") for number in range(1, 9)])
+        done = view(await client.call_tool("rollback", {"run_id": run}))
+    assert tree(work) == before
+    assert [verdict for _, verdict in verdicts(done)] == ["undone"] * 8

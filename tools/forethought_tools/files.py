@@ -9,7 +9,7 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Annotated, BinaryIO
 from anyio import from_thread, to_thread
 from pydantic import Field, JsonValue, WithJsonSchema
 
+from forethought_tools.claims import Claim
 from forethought_tools.errors import ToolError
 from forethought_tools.folders import Folders, mended
 from forethought_tools.risk import Risk
@@ -45,6 +46,16 @@ def file_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
 
     With a vault, what write_file replaces is kept there, and can be put back.
     """
+
+    def reads(arguments: Mapping[str, JSON]) -> Claim:
+        return Claim(reads=folders.parts(str(arguments["path"])))
+
+    def writes(arguments: Mapping[str, JSON]) -> Claim:
+        return Claim(writes=folders.parts(str(arguments["path"])))
+
+    def looks(_: Mapping[str, JSON]) -> Claim:
+        return Claim(reads=folders.everything())
+
     undo = FileUndo(folders, vault, lambda arguments: payload(arguments["content"]), replace) if vault else None
 
     async def read_file(
@@ -84,11 +95,11 @@ def file_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
         return await to_thread.run_sync(delete, folders, path)
 
     return [
-        tool(read_file, risk=Risk.LOW, repeatable=True, limits=Limits(timeout=30)),
-        tool(list_files, risk=Risk.LOW, repeatable=True, limits=Limits(timeout=30)),
-        tool(search_files, risk=Risk.LOW, repeatable=True, limits=Limits(timeout=60, at_once=2)),
-        tool(write_file, risk=Risk.MEDIUM, repeatable=True, limits=Limits(timeout=30), undo=undo),
-        tool(delete_file, risk=Risk.HIGH, repeatable=False, limits=Limits(timeout=30)),
+        tool(read_file, risk=Risk.LOW, repeatable=True, limits=Limits(timeout=30), claims=reads),
+        tool(list_files, risk=Risk.LOW, repeatable=True, limits=Limits(timeout=30), claims=looks),
+        tool(search_files, risk=Risk.LOW, repeatable=True, limits=Limits(timeout=60, at_once=2), claims=looks),
+        tool(write_file, risk=Risk.MEDIUM, repeatable=True, limits=Limits(timeout=30), undo=undo, claims=writes),
+        tool(delete_file, risk=Risk.HIGH, repeatable=False, limits=Limits(timeout=30), claims=writes),
     ]
 
 

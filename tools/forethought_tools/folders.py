@@ -65,6 +65,17 @@ class Folders:
             raise self._odd(path)
         return os.fdopen(descriptor, "rb")
 
+    def parts(self, path: str) -> frozenset[tuple[str, ...]]:
+        """The real place of a path, for telling whether two calls touch the same; nothing where there is none."""
+        try:
+            return frozenset({self.resolve(path, new=True).parts})
+        except ToolError:
+            return frozenset()
+
+    def everything(self) -> frozenset[tuple[str, ...]]:
+        """All granted folders, as `parts` gives them."""
+        return frozenset(folder.parts for folder in self._folders)
+
     def name(self, real: Path) -> str:
         """What a caller can write for this real path: relative where that is unambiguous."""
         for folder in self._folders:

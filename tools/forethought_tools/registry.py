@@ -3,9 +3,11 @@
 __all__ = ["Registry"]
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from fnmatch import fnmatchcase
 
+from forethought_tools.claims import Claims
 from forethought_tools.errors import ToolError
 from forethought_tools.risk import Risk
 from forethought_tools.schemas import SchemaFault, schema_faults
@@ -19,6 +21,7 @@ class Registry:
         """`risks` by pattern of name are the user's own: the last that fits counts, and only trusted tools go lower."""
         self._tools = {tool.name: tool for tool in tools}
         self._risks = dict(risks or {})
+        self._claims = Claims()
 
     def __iter__(self) -> Iterator[Tool]:
         return iter(self._tools.values())
@@ -77,10 +80,25 @@ class Registry:
             )
         return known
 
+    @asynccontextmanager
+    async def held(self, tool: Tool, arguments: Mapping[str, JSON]) -> AsyncGenerator[None]:
+        """Around a call: waits until no other, of any run here, writes what it touches, or reads what it writes."""
+        if tool.claims is None:
+            yield
+            return
+        turn = self._claims.enter(tool.claims(arguments))
+        try:
+            await turn.wait()
+            yield
+        finally:
+            self._claims.leave(turn)
+
     async def call(self, name: str, arguments: Mapping[str, JSON], ask: Answerer) -> JSON:
         """Call a tool.
 
         Raises:
             ToolError: no such tool, arguments that do not fit, or the tool's own failure.
         """
-        return await self.check(name, arguments).run(arguments, ask)
+        tool = self.check(name, arguments)
+        async with self.held(tool, arguments):
+            return await tool.run(arguments, ask)

@@ -22,6 +22,7 @@ from anyio import to_thread
 from anyio.lowlevel import checkpoint_if_cancelled
 from pydantic import Field
 
+from forethought_tools.claims import Claim
 from forethought_tools.errors import ToolError
 from forethought_tools.folders import Folders
 from forethought_tools.risk import Risk
@@ -84,7 +85,12 @@ def table_tools(folders: Folders) -> list[Tool]:
         with closing(await to_thread.run_sync(open_duckdb)) as memory:
             return await interruptible(partial(query_files, memory, sql, files), memory.interrupt)
 
-    return [tool(query_table, risk=Risk.LOW, repeatable=True, limits=Limits(timeout=60, at_once=2))]
+    def reads(arguments: Mapping[str, JSON]) -> Claim:
+        paths = arguments.get("paths")
+        named = map(str, paths) if isinstance(paths, list) else ()
+        return Claim(reads=frozenset(place for path in named for place in folders.parts(path)))
+
+    return [tool(query_table, risk=Risk.LOW, repeatable=True, limits=Limits(timeout=60, at_once=2), claims=reads)]
 
 
 def checked(folders: Folders, path: str) -> Path:

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol, TypeAlias, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
+from forethought_tools.claims import Claim
 from forethought_tools.errors import ToolError
 from forethought_tools.risk import Risk
 
@@ -101,6 +102,8 @@ class Tool:
     """Whether its calls put questions to a model."""
     undo: Undo | None = None
     """How its calls are taken back, if they can be."""
+    claims: Callable[[Mapping[str, JSON]], Claim] | None = None
+    """What a call reads and writes. None: nothing that another call could get in the way of."""
 
 
 def tool(
@@ -110,6 +113,7 @@ def tool(
     repeatable: bool,
     limits: Limits | None = None,
     undo: Undo | None = None,
+    claims: Callable[[Mapping[str, JSON]], Claim] | None = None,
 ) -> Tool:
     """Make a built-in tool of a typed async function: its name, docstring and annotations are the tool's.
 
@@ -145,6 +149,7 @@ def tool(
         trusted=True,
         asks="ask" in parameters,
         undo=undo,
+        claims=claims,
     )
 
 

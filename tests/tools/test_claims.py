@@ -1,0 +1,109 @@
+"""Calls that write the same thing, or read what another writes, never overlap, whatever the plan says."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import anyio
+import anyio.lowlevel
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from forethought_tools import JSON, Answerer, Question, Registry, Risk, Tool
+from forethought_tools.claims import Claim, Claims
+from forethought_tools.files import file_tools
+from forethought_tools.folders import Folders
+from forethought_tools.tables import table_tools
+
+pytestmark = pytest.mark.anyio
+
+PATHS = st.frozensets(st.sampled_from([("r",), ("r", "a"), ("r", "a", "b"), ("r", "c"), ("s",)]), max_size=2)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.builds(Claim, reads=PATHS, writes=PATHS), st.integers(0, 3)), max_size=8))
+async def test_none_that_clash_overlap_and_everyone_gets_a_turn(calls: list[tuple[Claim, int]]) -> None:
+    claims = Claims()
+    under_way: list[Claim] = []
+    done = 0
+
+    async def call(claim: Claim, steps: int) -> None:
+        nonlocal done
+        turn = claims.enter(claim)
+        try:
+            await turn.wait()
+            assert not any(claim.clashes(other) for other in under_way)
+            under_way.append(claim)
+            for _ in range(steps):
+                await anyio.lowlevel.checkpoint()
+            under_way.remove(claim)
+            done += 1
+        finally:
+            claims.leave(turn)
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            for claim, steps in calls:
+                tasks.start_soon(call, claim, steps)
+    assert done == len(calls)
+
+
+async def test_what_is_given_up_holds_up_nobody() -> None:
+    claims = Claims()
+    write = Claim(writes=frozenset({("r",)}))
+    first, second, third = claims.enter(write), claims.enter(write), claims.enter(write)
+    assert (first.is_set(), second.is_set(), third.is_set()) == (True, False, False)
+    claims.leave(second)
+    claims.leave(first)
+    assert third.is_set()
+
+
+async def test_the_file_tools_say_what_they_touch(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("n\n1\n", encoding="utf-8")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "a.csv")
+    folders = Folders([tmp_path])
+    tools = {tool.name: tool for tool in [*file_tools(folders), *table_tools(folders)]}
+
+    def claim(name: str, **arguments: JSON) -> Claim:
+        claims = tools[name].claims
+        assert claims
+        return claims(arguments)
+
+    write = claim("write_file", path="a.csv", content="x")
+    assert write.clashes(write)
+    assert write.clashes(claim("write_file", path="link.csv", content="x")), "another name for the same file"
+    assert write.clashes(claim("read_file", path=str(tmp_path / "a.csv")))
+    assert write.clashes(claim("query_table", sql="", paths=["a.csv"]))
+    assert write.clashes(claim("search_files", text="x"))
+    assert not write.clashes(claim("write_file", path="b.csv", content="x"))
+    assert not claim("read_file", path="a.csv").clashes(claim("search_files", text="x"))
+    assert not claim("read_file", path="../outside").writes
+
+
+async def test_a_registry_keeps_clashing_calls_apart() -> None:
+    inside = 0
+    most: dict[str, int] = {"same": 0, "other": 0}
+
+    async def slow(arguments: Mapping[str, JSON], ask: Answerer) -> JSON:
+        nonlocal inside
+        inside += 1
+        key = "same" if arguments["path"] == "x" else "other"
+        most[key] = max(most[key], inside)
+        for _turn in range(5):
+            await anyio.lowlevel.checkpoint()
+        inside -= 1
+        return None
+
+    def writes(arguments: Mapping[str, JSON]) -> Claim:
+        return Claim(writes=frozenset({(str(arguments["path"]),)}))
+
+    registry = Registry([Tool("slow", "", {"type": "object"}, slow, Risk.MEDIUM, claims=writes)])
+
+    async def nobody(question: Question) -> JSON:
+        raise AssertionError(question)
+
+    for paths in (["x"] * 5, ["1", "2", "3"]):
+        async with anyio.create_task_group() as tasks:
+            for path in paths:
+                tasks.start_soon(registry.call, "slow", {"path": path}, nobody)
+    assert most == {"same": 1, "other": 3}

@@ -1,0 +1,48 @@
+"""What calls read and write: two that write the same thing, or read what another writes, never overlap."""
+
+__all__ = ["Claim", "Claims"]
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import anyio
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Paths that a call reads and writes, as parts: one that is the beginning of another holds it."""
+
+    reads: frozenset[tuple[str, ...]] = frozenset()
+    writes: frozenset[tuple[str, ...]] = frozenset()
+
+    def clashes(self, other: "Claim") -> bool:
+        """Whether the two must not overlap."""
+        return _meet(self.writes, other.reads | other.writes) or _meet(self.reads, other.writes)
+
+
+class Claims:
+    """The claims of one process: first come, first served."""
+
+    def __init__(self) -> None:
+        self._queue: list[tuple[Claim, anyio.Event]] = []
+
+    def enter(self, claim: Claim) -> anyio.Event:
+        """Stand in line. The event is set once nothing that came before clashes."""
+        turn = anyio.Event()
+        self._queue.append((claim, turn))
+        self._admit()
+        return turn
+
+    def leave(self, turn: anyio.Event) -> None:
+        """The call has ended, or is not made."""
+        self._queue = [(claim, other) for claim, other in self._queue if other is not turn]
+        self._admit()
+
+    def _admit(self) -> None:
+        for place, (claim, turn) in enumerate(self._queue):
+            if not turn.is_set() and not any(claim.clashes(before) for before, _ in self._queue[:place]):
+                turn.set()
+
+
+def _meet(some: Iterable[tuple[str, ...]], others: Iterable[tuple[str, ...]]) -> bool:
+    return any(one[: len(other)] == other[: len(one)] for one in some for other in others)

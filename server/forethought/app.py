@@ -1,9 +1,10 @@
 """The only place that wires: settings to store, models, tools and runs; and those to an MCP server."""
 
-__all__ = ["App", "Records", "look_at", "open_app", "open_records", "open_store", "tools_for"]
+__all__ = ["App", "Records", "look_at", "open_app", "open_records", "open_store", "pruned", "tools_for"]
 
 import json
 import re
+import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -75,6 +76,8 @@ def tools_for(settings: Settings) -> Registry:
 async def open_app(settings: Settings) -> AsyncGenerator[App]:
     """Open the journal and drive runs, until left."""
     store = open_store(settings)
+    if settings.keep_days:
+        pruned(store, settings, settings.keep_days)
     owner = Owner(settings.home)
     models = Models(settings)
     runs = Runs(
@@ -112,6 +115,14 @@ def open_store(settings: Settings) -> Store:
         return text
 
     return Store(settings.database, redact=redact)
+
+
+def pruned(store: Store, settings: Settings, days: float) -> int:
+    """Forget runs that ended so many days ago, and what was kept to undo them. Returns how many."""
+    gone = store.prune(time.time() - days * 86_400)
+    if gone:
+        Vault(settings.home / "undo").forget(store.kept_contents())
+    return gone
 
 
 @contextmanager

@@ -109,7 +109,9 @@ class Entry:
     at: float
     kind: str
     body: Mapping[str, JSON]
+    hash: str
 
     def line(self) -> str:
         """The entry as one line of JSON."""
-        return json.dumps({"seq": self.seq, "at": self.at, "fact": self.kind, **self.body}, ensure_ascii=False)
+        told = {"seq": self.seq, "run": self.run, "at": self.at, "fact": self.kind, **self.body, "hash": self.hash}
+        return json.dumps(told, ensure_ascii=False)

@@ -51,8 +51,9 @@ CREATE TABLE lesson (
 ) WITHOUT ROWID;
 CREATE VIRTUAL TABLE lesson_words USING fts5 (id UNINDEXED, goal, text, tokenize = 'porter unicode61');
 
--- What happened, in order, never changed.
+-- What happened, in order, never changed. `hash` is the SHA-256 of the entry and of the hash before it, in the same run.
 CREATE TABLE journal (
-    seq INTEGER PRIMARY KEY, run TEXT NOT NULL, at REAL NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL
+    seq INTEGER PRIMARY KEY, run TEXT NOT NULL, at REAL NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL,
+    hash TEXT NOT NULL
 );
 CREATE INDEX journal_by_run ON journal (run, seq);

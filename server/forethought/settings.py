@@ -46,6 +46,8 @@ class Settings:
     """What holds for every run, unless whoever starts it wants stricter terms."""
     lessons: bool = True
     """Whether what runs teach is kept, and told to planners."""
+    keep_days: float = 0.0
+    """Days after its end for which a run is kept; 0 is for ever."""
     decision_seconds: float = 3600.0
     """How long a question to a person, and an approval that was not used yet, are good for."""
     silence: float = 20.0
@@ -98,6 +100,7 @@ class Settings:
             risks=read_risks(env.get("FORETHOUGHT_RISKS", ""), "FORETHOUGHT_RISKS"),
             terms=_terms(env),
             lessons=_flag(env, "FORETHOUGHT_LESSONS", default=True),
+            keep_days=_number(env, "FORETHOUGHT_KEEP_DAYS", 0, least=0),
             decision_seconds=_number(env, "FORETHOUGHT_DECISION_SECONDS", 3600, least=1),
         )
 

@@ -7,6 +7,7 @@ Writes that arrive while a commit is under way go together in the next one (grou
 
 __all__ = ["StaleError", "Store", "new_id"]
 
+import hashlib
 import json
 import re
 import secrets
@@ -40,6 +41,7 @@ _REMEMBER = (
     "INSERT INTO message (id, run, key, kind, step, body, state, asked)"
     " VALUES (:id, :run, :key, '{kind}', :step, :body, 'closed', :at)"
 )
+_LAST_HASH = "SELECT hash FROM journal WHERE run = ? ORDER BY seq DESC LIMIT 1"
 _UNCHANGED = "UPDATE run SET state = state WHERE id = :run"
 
 # What each kind of fact does to the rows. The first statement must change a row, else the fact is stale.
@@ -282,9 +284,11 @@ class Store:
             for statement in rest:
                 self._writer.execute(statement, values)
             body = self._text(json.dumps({**fact.body, "epoch": entry.epoch or 0}, ensure_ascii=False))
+            last = self._writer.execute(_LAST_HASH, (entry.run,)).fetchone()
+            link = _link(last["hash"] if last else "", entry.run, entry.at, fact.kind, body)
             self._writer.execute(
-                "INSERT INTO journal (run, at, kind, body) VALUES (?, ?, ?, ?)",
-                (entry.run, entry.at, fact.kind, body),
+                "INSERT INTO journal (run, at, kind, body, hash) VALUES (?, ?, ?, ?, ?)",
+                (entry.run, entry.at, fact.kind, body, link),
             )
 
     def _column(self, name: str, value: JSON) -> str | int | float | None:
@@ -423,6 +427,45 @@ class Store:
         )
         return [Entry(**_decoded(row)) for row in rows]
 
+    def broken(self, run_id: str) -> int | None:
+        """Where the chain of a run's entries is broken: the first entry that is not what was written then."""
+        before = ""
+        for row in self._select("SELECT * FROM journal WHERE run = ? ORDER BY seq", run_id):
+            if row["hash"] != _link(before, row["run"], row["at"], row["kind"], row["body"]):
+                return int(row["seq"])
+            before = row["hash"]
+        return None
+
+    def journaled(self) -> list[str]:
+        """Every run that has entries, and the empty name for what belongs to none."""
+        return [row["run"] for row in self._select("SELECT DISTINCT run FROM journal ORDER BY run")]
+
+    def prune(self, before: float) -> int:
+        """Forget runs that ended before this time, with all that belongs to them alone. Returns how many.
+
+        Raises:
+            StoreError: the disk refused.
+        """
+        try:
+            self._writer.execute("BEGIN IMMEDIATE")
+            old = "SELECT id FROM run WHERE ended < ?"
+            count = int(self._writer.execute(f"SELECT count(*) AS n FROM ({old})", (before,)).fetchone()["n"])  # noqa: S608
+            for table in ("step", "message", "journal"):
+                self._writer.execute(f"DELETE FROM {table} WHERE run IN ({old})", (before,))  # noqa: S608
+            self._writer.execute("DELETE FROM run WHERE ended < ?", (before,))
+            self._writer.execute("DELETE FROM plan WHERE created < ? AND id NOT IN (SELECT plan FROM run)", (before,))
+            self._writer.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+            raise StoreError(f"The journal {self.path} could not be pruned: {error}.") from None
+        return count
+
+    def kept_contents(self) -> set[str]:
+        """The names of all contents that an undo may still need."""
+        found = self._select("SELECT json_extract(body, '$.kept.content') AS name FROM message WHERE kind = 'undo'")
+        return {row["name"] for row in found if row["name"]}
+
     def changed_elsewhere(self) -> bool:
         """Whether anything was committed since the last call, by this or another process."""
         version = self._data_version()
@@ -441,6 +484,11 @@ class Store:
                 return cursor.fetchall()
         except sqlite3.Error as error:
             raise StoreError(f"The journal {self.path} could not be read: {error}.") from None
+
+
+def _link(before: str, run: str, at: float, kind: str, body: str) -> str:
+    """The hash of an entry, which holds the one before it: changing either is seen."""
+    return hashlib.sha256(json.dumps([before, run, at, kind, body]).encode()).hexdigest()
 
 
 def new_id(prefix: str) -> str:

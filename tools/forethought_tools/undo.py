@@ -6,7 +6,8 @@ import hashlib
 import os
 import secrets
 import stat
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import cast
@@ -16,6 +17,8 @@ from anyio import to_thread
 from forethought_tools.errors import ToolError
 from forethought_tools.folders import Folders, mended
 from forethought_tools.tool import JSON, Kept, Stands
+
+_FRESH = 3600.0  # seconds
 
 
 class Vault:
@@ -30,6 +33,7 @@ class Vault:
         name = hashlib.sha256(data).hexdigest()
         place = self._folder / name
         if place.exists():
+            os.utime(place)
             return name
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         draft = self._folder / f".{name}-{secrets.token_hex(4)}"
@@ -49,6 +53,15 @@ class Vault:
         if hashlib.sha256(data).hexdigest() != name:
             raise ToolError(f"What was kept to undo this ({name[:12]}) was changed in {self._folder}.")
         return data
+
+    def forget(self, needed: Collection[str]) -> int:
+        """Drop every content that is not needed any more. Returns how many."""
+        # What was kept just now may belong to a call that is not on record yet.
+        files = [file for file in self._folder.glob("*") if file.stat().st_mtime < time.time() - _FRESH]
+        gone = [file for file in files if file.name not in needed]
+        for file in gone:
+            file.unlink(missing_ok=True)
+        return len(gone)
 
 
 class FileUndo:

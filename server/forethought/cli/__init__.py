@@ -63,6 +63,18 @@ def _command(options: argparse.Namespace) -> int:
             from forethought.cli.run import rollback
 
             return rollback(settings, options.id, step=options.step, dry_run=options.dry_run)
+        case "verify":
+            from forethought.cli.records import verify
+
+            return verify(settings, options.id)
+        case "export":
+            from forethought.cli.records import export
+
+            return export(settings, options.id)
+        case "prune":
+            from forethought.cli.records import prune
+
+            return prune(settings, options.older_than)
         case "lessons":
             from forethought.cli.records import lessons
 
@@ -138,6 +150,13 @@ def parser() -> argparse.ArgumentParser:
     rollback.add_argument("id", help="a run's id")
     rollback.add_argument("--step", type=int, metavar="N", help="only this step")
     rollback.add_argument("--dry-run", action="store_true", help="only show what would be done")
+
+    verify = commands.add_parser("verify", help="check that the journal was not changed since it was written")
+    verify.add_argument("id", nargs="?", help="a run's id; without it, everything")
+    export = commands.add_parser("export", help="print the journal as JSON Lines")
+    export.add_argument("id", nargs="?", help="a run's id; without it, everything")
+    prune = commands.add_parser("prune", help="forget runs that ended long ago")
+    prune.add_argument("--older-than", type=float, required=True, metavar="DAYS", help="days since they ended")
 
     lessons = commands.add_parser("lessons", help="what failed runs and rejections have taught")
     lessons.add_argument("--forget", metavar="ID", help="forget this lesson, or all")

@@ -1,6 +1,6 @@
-"""`forethought runs`, `show` and `lessons`: what the journal holds. Needs no server."""
+"""`forethought runs`, `show`, `lessons`, `verify`, `export` and `prune`: the journal itself. Needs no server."""
 
-__all__ = ["lessons", "runs", "show"]
+__all__ = ["export", "lessons", "prune", "runs", "show", "verify"]
 
 import time
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import cast
 from rich.markup import escape
 from rich.table import Table
 
-from forethought.app import open_records
+from forethought.app import open_records, pruned
 from forethought.cli.terminal import console, plan_table, styled
 from forethought.rows import Fact
 from forethought.settings import Settings
@@ -32,6 +32,34 @@ def runs(settings: Settings) -> int:
             goal = str(row.options["goal"])
             table.add_row(row.id, row.plan or row.kind, styled(row.state), started, escape(goal[:80]))
     console.print(table if rows else "No runs yet. forethought run GOAL makes the first.")
+    return 0
+
+
+def verify(settings: Settings, some_id: str | None) -> int:
+    """Check that no entry of the journal, or of one run, was changed or taken out since it was written."""
+    with open_records(settings) as reading:
+        runs = [reading.store.run(some_id).id] if some_id else reading.store.journaled()
+        broken = {run: seq for run in runs if (seq := reading.store.broken(run)) is not None}
+    for run, seq in broken.items():
+        console.print(f"[red]{run or 'plans and lessons'}: entry {seq} is not what was written then[/]", soft_wrap=True)
+    if not broken:
+        console.print(f"Intact: {len(runs)} chains of entries.")
+    return 1 if broken else 0
+
+
+def export(settings: Settings, some_id: str | None) -> int:
+    """Print the journal, or that of one run, as JSON Lines with the hashes that chain them."""
+    with open_records(settings) as reading:
+        for run in [reading.store.run(some_id).id] if some_id else reading.store.journaled():
+            _print_journal(reading.store, run)
+    return 0
+
+
+def prune(settings: Settings, days: float) -> int:
+    """Forget runs that ended longer ago, with what was kept to undo them."""
+    with open_records(settings) as reading:
+        gone = pruned(reading.store, settings, days)
+    console.print(f"Forgotten: {gone} runs that ended more than {days:g} days ago.")
     return 0
 
 

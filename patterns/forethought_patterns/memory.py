@@ -110,6 +110,9 @@ class Memory:
         self.plans.append(plan)
         self._highest = max(self._highest, *plan.by_id)
 
+    def pausing(self) -> bool:
+        return False
+
     def next_step(self) -> int:
         return self._highest + 1
 

@@ -19,7 +19,7 @@ from forethought_patterns.joiner import Joined, join
 from forethought_patterns.pipeline import Override
 from forethought_patterns.plan import Plan
 from forethought_patterns.planner import make_plan, replan
-from forethought_patterns.ports import Approver, Journal
+from forethought_patterns.ports import Approver, Journal, Paused
 from forethought_patterns.steps import Steps
 from forethought_patterns.validate import parse_plan
 from forethought_tools import BudgetError, ModelError, PlanError, Registry, Role
@@ -107,7 +107,9 @@ class _Run:
         return ""
 
     async def _executed(self, plan: Plan | Grow) -> str:
-        """Run what can run. Returns what went wrong."""
+        """Run what can run. Returns what went wrong. Raises Paused where a person wants a pause."""
+        if self.journal.pausing():
+            raise Paused
         steps = Steps(
             self.brief.goal, self.tools, self.journal, self.approver, self.policy, self.budget, self.failed,
             self.strategies, retries=self.replan != "never", every_step=self.replan == "every_step",
@@ -121,6 +123,8 @@ class _Run:
             finished=self.outcomes,
         )
         self.outcomes = {step: outcome for step, outcome in outcomes.items() if step in self.plan.by_id}
+        if self.journal.pausing() and self._pending():
+            raise Paused
         if self.budget.refused:
             return self.budget.refused
         return "\n".join(

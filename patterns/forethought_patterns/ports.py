@@ -1,6 +1,6 @@
 """What a pattern is given: small Protocols, implemented at the edge, so that each pattern can be tested alone."""
 
-__all__ = ["Answer", "Approver", "Charge", "Form", "Free", "Heard", "Journal", "Meter", "Model",
+__all__ = ["Answer", "Approver", "Charge", "Form", "Free", "Heard", "Journal", "Meter", "Model", "Paused",
            "Returned", "Tried", "Usage"]  # fmt: skip
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -137,6 +137,10 @@ class Returned:
     value: JSON
 
 
+class Paused(Exception):  # noqa: N818 - a wish, not an error
+    """A person wants the run to pause, and nothing is in flight any more."""
+
+
 class Journal(Protocol):
     """Keeps each fact of a run before the run acts on it, and answers from its records what is already known."""
 
@@ -202,6 +206,10 @@ class Journal(Protocol):
 
     async def revised(self, plan: Plan, why: str) -> None:
         """The run goes on with this revision of its plan: steps that are new to it are pending, others are dropped."""
+        ...
+
+    def pausing(self) -> bool:
+        """Whether a person wants no more to be started for now. What is in flight ends, then `Paused` is raised."""
         ...
 
     def next_step(self) -> int:

@@ -131,7 +131,7 @@ class Steps(Watcher):
                 self.failed.setdefault(digest(step.tool, arguments), outcome.error)
 
     def goes_on(self) -> bool:
-        return not self.budget.refused and not (self.every_step and self._news)
+        return not self.journal.pausing() and not self.budget.refused and not (self.every_step and self._news)
 
     def stalled(self) -> None:
         self.journal.stalled()

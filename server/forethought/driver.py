@@ -23,7 +23,7 @@ from forethought.recorder import IN_DOUBT, Recorder
 from forethought.rows import SETTLED, Fact, RunRow, StepRow
 from forethought.store import Store
 from forethought.terms import Terms
-from forethought_patterns import Brief, Check, Ended, Outcome, Plan, Step, make_plan, run_plan
+from forethought_patterns import Brief, Check, Ended, Outcome, Paused, Plan, Step, make_plan, run_plan
 from forethought_patterns.author import CRITERIA, Task, improve
 from forethought_patterns.calls import Calls
 from forethought_patterns.gates import digest
@@ -89,6 +89,8 @@ class Driver:
         with self._scope:
             if self._stopping:
                 self._scope.cancel()
+            elif self.run.pausing:
+                self._recorder.pause()
             await anyio.lowlevel.checkpoint()
             try:
                 await self._work()
@@ -102,7 +104,8 @@ class Driver:
         if self._stopping:
             await self._end_stopped()
         elif self._parking:
-            await self._recorder.record(Fact("run_parked", {"seconds": self._recorder.spender.seconds}))
+            kind = "run_paused" if self._recorder.pausing() else "run_parked"
+            await self._recorder.record(Fact(kind, {"seconds": self._recorder.spender.seconds}))
 
     def stop(self, why: str = "Stopped on request.") -> None:
         """Cancel what is in flight, and end the run as cancelled."""
@@ -111,8 +114,13 @@ class Driver:
 
     def notice(self) -> None:
         """Someone may have answered, or asked to stop: look."""
-        if self._store.run(self.run.id).stopping and not self._stopping:
+        run = self._store.run(self.run.id)
+        if run.stopping and not self._stopping:
             self.stop()
+        elif run.pausing == 1:
+            self._recorder.pause()
+        elif self._recorder.pausing():
+            self._recorder.unpause()
         self._recorder.notice()
 
     def _park(self) -> None:
@@ -120,6 +128,14 @@ class Driver:
         self._scope.cancel()
 
     async def _work(self) -> None:
+        try:
+            while not await self._worked():
+                self.run = self._store.run(self.run.id)  # it has paused, and is to go on already
+        except (PlanError, ModelError, BudgetError, SettingsError) as error:
+            await self._end("failed", str(error))
+
+    async def _worked(self) -> bool:
+        """Do what a run of this kind does. False where it has come to rest for a pause that nobody wants any more."""
         try:
             match self.run.kind:
                 case "planning":
@@ -132,8 +148,10 @@ class Driver:
                     await self._roll_back()
                 case _:
                     await self._run_plan()
-        except (PlanError, ModelError, BudgetError, SettingsError) as error:
-            await self._end("failed", str(error))
+        except Paused:
+            self._parking = self._recorder.pausing()
+            return self._parking
+        return True
 
     async def _make_plan(self) -> None:
         form = self._recorder.form(Role.PLANNER)

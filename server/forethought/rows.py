@@ -44,6 +44,7 @@ class RunRow:
     answer: JSON
     error: str
     stopping: int
+    pausing: int
     budget: Mapping[str, float]
     dollars: float
     unpriced: int

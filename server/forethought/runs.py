@@ -78,7 +78,7 @@ class Records:
             ForethoughtError: there is nothing, or the run goes on.
         """
         run = self.store.run(run_id)
-        if run.state in OPEN:
+        if run.ended is None:
             raise ForethoughtError(f'{run_id} goes on. Stop it first: stop(run_id="{run_id}").')
         if run.options["folders"] != self.folders:
             raise ForethoughtError(f"{run_id} worked in other folders. Roll it back where they are granted.")

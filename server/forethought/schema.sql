@@ -8,11 +8,13 @@ CREATE TABLE plan (
 
 -- One execution of a plan, one planning request, one reflection or one search (`kind`); the last two have no plan. `epoch` grows with every claim and fences late writers;
 -- `owner` is the process that drives it, none while it waits or has ended. `revision` is the one it runs now, `budget`
--- the limits as people have raised them, `dollars` to `seconds` what was spent, `unpriced` calls without a known price.
+-- the limits as people have raised them, `pausing` is 1 once a person wants it to pause, 2 once
+-- they want it to go on, `dollars` to `seconds` what was spent, `unpriced` calls without a known price.
 CREATE TABLE run (
     id TEXT PRIMARY KEY, plan TEXT NOT NULL, kind TEXT NOT NULL, state TEXT NOT NULL, epoch INTEGER NOT NULL DEFAULT 0,
     owner TEXT, options TEXT NOT NULL, revision INTEGER NOT NULL, replans INTEGER NOT NULL DEFAULT 0,
     answer TEXT NOT NULL DEFAULT '""', error TEXT NOT NULL DEFAULT '', stopping INTEGER NOT NULL DEFAULT 0,
+    pausing INTEGER NOT NULL DEFAULT 0,
     budget TEXT NOT NULL, dollars REAL NOT NULL DEFAULT 0, unpriced INTEGER NOT NULL DEFAULT 0,
     model_calls INTEGER NOT NULL DEFAULT 0, input_tokens INTEGER NOT NULL DEFAULT 0,
     output_tokens INTEGER NOT NULL DEFAULT 0, tool_calls INTEGER NOT NULL DEFAULT 0, seconds REAL NOT NULL DEFAULT 0,

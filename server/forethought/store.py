@@ -51,11 +51,11 @@ _EFFECTS: Mapping[str, tuple[str, ...]] = {
         # A plan has at most one open run: a call that is repeated, here or elsewhere, must not do the work twice.
         "INSERT INTO run (id, plan, kind, state, epoch, owner, options, revision, budget, created)"
         " SELECT :run, :plan, :kind, 'running', 1, :owner, :options, :revision, :budget, :at WHERE NOT EXISTS"
-        " (SELECT 1 FROM run WHERE plan = :plan AND plan <> '' AND state IN ('running', 'waiting'))",
+        " (SELECT 1 FROM run WHERE plan = :plan AND plan <> '' AND ended IS NULL)",
         "INSERT INTO step (run, id) SELECT :run, value FROM json_each(:steps)",
     ),
     "run_claimed": (
-        "UPDATE run SET owner = :owner, epoch = epoch + 1, state = 'running'"
+        "UPDATE run SET owner = :owner, epoch = epoch + 1, state = 'running', pausing = pausing % 2"
         " WHERE id = :run AND owner IS :previous AND state IN ('running', 'waiting')",
         # Approvals from before `oldest` have lapsed.
         "UPDATE message SET state = 'open', answer = NULL, by = '', channel = '', answered = NULL"
@@ -73,7 +73,23 @@ _EFFECTS: Mapping[str, tuple[str, ...]] = {
         " WHERE id = :run AND state IN ('running', 'waiting')",
         _CLOSE_MESSAGES,
     ),
-    "stop_asked": ("UPDATE run SET stopping = 1 WHERE id = :run AND state IN ('running', 'waiting')",),
+    "stop_asked": (
+        "UPDATE run SET stopping = 1, state = iif(state = 'paused', 'waiting', state)"
+        " WHERE id = :run AND ended IS NULL",
+    ),
+    # What is driven pauses by itself, once what is in flight has ended.
+    "pause_asked": (
+        "UPDATE run SET pausing = 1, state = iif(owner IS NULL, 'paused', state)"
+        " WHERE id = :run AND state IN ('running', 'waiting')",
+    ),
+    "run_paused": (
+        "UPDATE run SET state = 'paused', owner = NULL, seconds = seconds + :seconds"
+        " WHERE id = :run AND state = 'running' AND pausing = 1",
+    ),
+    "resume_asked": (
+        "UPDATE run SET pausing = iif(state = 'paused', 2, 0), state = iif(state = 'paused', 'waiting', state)"
+        " WHERE id = :run AND ended IS NULL AND pausing = 1",
+    ),
     # The next revision of the plan that a run is about: `steps` are new to it, `dropped` are no longer in it.
     "plan_revised": (
         "INSERT INTO plan VALUES (:plan, :revision, :goal, :body, :at)",
@@ -352,7 +368,7 @@ class Store:
     def answered_while_parked(self) -> list[str]:
         """Runs that nobody drives though someone has answered or wants them stopped."""
         rows = self._select(
-            "SELECT id FROM run WHERE state = 'waiting' AND owner IS NULL AND (stopping = 1 OR EXISTS"
+            "SELECT id FROM run WHERE state = 'waiting' AND owner IS NULL AND (stopping = 1 OR pausing = 2 OR EXISTS"
             " (SELECT 1 FROM message WHERE run = run.id AND message.state = 'answered'))"
         )
         return [row["id"] for row in rows]

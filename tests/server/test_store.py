@@ -53,13 +53,14 @@ def fold(entries: list[Entry]) -> tuple[dict[str, Any], dict[int, dict[str, Any]
         match entry.kind:
             case "run_created":
                 run = {"id": entry.run, "plan": body["plan"], "kind": body["kind"], "state": "running", "epoch": 1,
-                       "owner": body["owner"], "options": body["options"], "error": "", "stopping": 0,
+                       "owner": body["owner"], "options": body["options"], "error": "", "stopping": 0, "pausing": 0,
                        "revision": body["revision"], "replans": 0, "answer": "", "budget": body["budget"],
                        "dollars": 0.0, "unpriced": 0, "model_calls": 0, "tool_calls": 0, "seconds": 0.0,
                        "input_tokens": 0, "output_tokens": 0, "created": entry.at, "ended": None}  # fmt: skip
                 steps = {n: _pending(entry.run, n) for n in body["steps"]}
             case "run_claimed":
-                run |= {"owner": body["owner"], "epoch": run["epoch"] + 1, "state": "running"}
+                run |= {"owner": body["owner"], "epoch": run["epoch"] + 1, "state": "running",
+                        "pausing": run["pausing"] % 2}  # fmt: skip
                 for message in messages.values():
                     if (
                         message["state"] == "answered"
@@ -78,7 +79,14 @@ def fold(entries: list[Entry]) -> tuple[dict[str, Any], dict[int, dict[str, Any]
                     if message["state"] == "open":
                         message["state"] = "closed"
             case "stop_asked":
-                run["stopping"] = 1
+                run |= {"stopping": 1, "state": "waiting" if run["state"] == "paused" else run["state"]}
+            case "pause_asked":
+                run |= {"pausing": 1, "state": "paused" if run["owner"] is None else run["state"]}
+            case "run_paused":
+                run |= {"state": "paused", "owner": None, "seconds": run["seconds"] + body["seconds"]}
+            case "resume_asked":
+                held = run["state"] == "paused"
+                run |= {"pausing": 2 if held else 0, "state": "waiting" if held else run["state"]}
             case "spent":
                 for name in ("model_calls", "input_tokens", "output_tokens", "dollars", "unpriced"):
                     run[name] += body[name]

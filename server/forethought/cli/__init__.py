@@ -63,6 +63,11 @@ def _command(options: argparse.Namespace) -> int:
             from forethought.cli.run import rollback
 
             return rollback(settings, options.id, step=options.step, dry_run=options.dry_run)
+        case "pause" | "resume" | "cancel":
+            from forethought.cli import control
+
+            steer = {"pause": control.pause, "resume": control.resume, "cancel": control.cancel}
+            return steer[options.command](settings, options.id)
         case "verify":
             from forethought.cli.records import verify
 
@@ -150,6 +155,13 @@ def parser() -> argparse.ArgumentParser:
     rollback.add_argument("id", help="a run's id")
     rollback.add_argument("--step", type=int, metavar="N", help="only this step")
     rollback.add_argument("--dry-run", action="store_true", help="only show what would be done")
+
+    for name, meaning in (
+        ("pause", "start nothing more of a run for now; what is in flight ends"),
+        ("resume", "let a paused run go on"),
+        ("cancel", "end a run for good"),
+    ):
+        commands.add_parser(name, help=meaning).add_argument("id", help="a run's id")
 
     verify = commands.add_parser("verify", help="check that the journal was not changed since it was written")
     verify.add_argument("id", nargs="?", help="a run's id; without it, everything")

@@ -279,6 +279,10 @@ def _next(run: RunRow, waiting: Sequence[MessageRow], shown: str) -> str:
         )
     if run.state == "running":
         return f"{again} waits for more"
+    if run.state == "paused":
+        return (
+            f"A person has paused it, and only a person can let it go on: `forethought resume {run.id}`. Then {again}"
+        )
     if run.kind == "rollback":
         return "nothing is left to do" if run.state == "succeeded" else "look at what was left, and mend it by hand"
     if run.kind in THOUGHTS:

@@ -1,0 +1,42 @@
+"""`forethought pause`, `resume` and `cancel`: a person steers a run, whichever process drives it, or none."""
+
+__all__ = ["cancel", "pause", "resume"]
+
+from forethought.app import open_records
+from forethought.cli.terminal import PROGRAM, console
+from forethought.rows import Fact, RunRow
+from forethought.settings import Settings
+from forethought.store import StaleError
+from forethought_tools import ForethoughtError
+
+
+def pause(settings: Settings, run_id: str) -> int:
+    """Start nothing more; what is in flight ends first."""
+    run = _told(settings, run_id, "pause_asked", "It has ended already, or is paused.")
+    held = "It is paused." if run.state == "paused" else "It pauses once what is in flight has ended."
+    console.print(f"{held} {PROGRAM} resume {run_id} lets it go on.", soft_wrap=True)
+    return 0
+
+
+def resume(settings: Settings, run_id: str) -> int:
+    """Let a paused run go on: with the server that is there, or the next one that starts."""
+    _told(settings, run_id, "resume_asked", "It is not paused.")
+    console.print(f"It goes on as soon as a server is there, or with {PROGRAM} run --resume {run_id}.", soft_wrap=True)
+    return 0
+
+
+def cancel(settings: Settings, run_id: str) -> int:
+    """End a run for good; what is done stays done and recorded."""
+    _told(settings, run_id, "stop_asked", "It has ended already.")
+    console.print("It ends as soon as a server is there to end it.", soft_wrap=True)
+    return 0
+
+
+def _told(settings: Settings, run_id: str, kind: str, otherwise: str) -> RunRow:
+    with open_records(settings) as reading:
+        reading.store.run(run_id)
+        try:
+            reading.store.commit(run_id, Fact(kind))
+        except StaleError:
+            raise ForethoughtError(otherwise) from None
+        return reading.store.run(run_id)

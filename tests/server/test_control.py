@@ -1,0 +1,101 @@
+"""A person pauses, resumes and cancels a run from a terminal, while a server drives it, or while nobody does."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
+import pytest
+from mcp.client import Client, ClientRequestContext
+from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult
+
+from forethought.settings import Settings
+from forethought.surface.server import build_server
+
+pytestmark = pytest.mark.anyio
+
+COMMAND = str(Path(sys.executable).parent / "forethought")
+STEPS = [
+    {"id": 1, "tool": "run_command", "arguments": {"command": "echo once >> effects; until [ -e go ]; do :; done"}},
+    {"id": 2, "tool": "write_file", "arguments": {"path": "done.txt", "content": "x"}, "depends_on": [1]},
+]
+
+
+def view(result: CallToolResult) -> dict[str, Any]:
+    assert not result.is_error, result.content
+    return dict(result.structured_content or {})
+
+
+async def forethought(configured: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command in another process."""
+    env = {"PATH": os.environ["PATH"], "FORETHOUGHT_HOME": str(configured.home), "COLUMNS": "200"}
+    call = partial(subprocess.run, [COMMAND, *arguments], env=env, capture_output=True, text=True, timeout=60)
+    return await anyio.to_thread.run_sync(call)
+
+
+async def approve(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+    return ElicitResult(action="accept", content={"decision": "approve"})
+
+
+async def status(client: Client, plan: str, wanted: str) -> dict[str, Any]:
+    with anyio.fail_after(30):
+        while (now := view(await client.call_tool("get_plan", {"plan_id": plan, "view": "full"})))["status"] != wanted:
+            await anyio.lowlevel.checkpoint()
+    return now
+
+
+async def test_a_paused_run_drains_holds_and_goes_on(make_settings: Callable[..., Settings], work: Path) -> None:
+    configured = make_settings()
+    async with Client(build_server(configured), elicitation_callback=approve) as client:
+        plan = view(await client.call_tool("create_plan", {"goal": "g", "steps": STEPS}))["plan_id"]
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(client.call_tool, "execute_plan", {"plan_id": plan})
+            while not (work / "effects").exists():
+                await anyio.lowlevel.checkpoint()
+            run = (await status(client, plan, "running"))["run_id"]
+            told = await forethought(configured, "pause", run)
+            assert "once what is in flight has ended" in told.stdout, told.stderr
+            (work / "go").touch()
+            held = await status(client, plan, "paused")
+        assert [step["state"] for step in held["steps"]] == ["succeeded", "pending"]
+        assert f"forethought resume {run}" in held["next"]
+        again = view(await client.call_tool("execute_plan", {"plan_id": plan, "again": True}))
+        assert (again["run_id"], again["status"]) == (run, "paused"), "a model cannot let it go on"
+        assert (await forethought(configured, "pause", run)).returncode == 1
+        assert (await forethought(configured, "resume", run)).returncode == 0
+        await status(client, plan, "succeeded")
+        assert (await forethought(configured, "resume", run)).returncode == 1
+    assert (work / "effects").read_text(encoding="utf-8") == "once\n"
+
+
+async def test_what_waits_is_paused_at_once_and_keeps_its_questions(
+    make_settings: Callable[..., Settings], work: Path
+) -> None:
+    configured = make_settings()
+    async with Client(build_server(configured)) as client:
+        wanted = {"goal": "gold", "n_candidates": 2}
+        waiting = view(await client.call_tool("lats_search", wanted))
+        run = waiting["run_id"]
+        assert "It is paused" in (await forethought(configured, "pause", run)).stdout
+    async with Client(build_server(configured)) as client:
+        held = view(await client.call_tool("report", {"run_id": run, "answers": []}))
+        assert held["status"] == "paused"
+        assert (await forethought(configured, "resume", run)).returncode == 0
+        with anyio.fail_after(30):
+            while (now := view(await client.call_tool("report", {"run_id": run, "answers": []})))[
+                "status"
+            ] != "waiting":
+                await anyio.lowlevel.checkpoint()
+        assert now["waiting_on"] == waiting["waiting_on"]
+        assert (await forethought(configured, "pause", run)).returncode == 0
+        assert (await forethought(configured, "cancel", run)).returncode == 0
+        with anyio.fail_after(30):
+            while view(await client.call_tool("report", {"run_id": run, "answers": []}))["status"] != "cancelled":
+                await anyio.lowlevel.checkpoint()
+    assert (await forethought(configured, "cancel", run)).returncode == 1

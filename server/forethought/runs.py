@@ -47,6 +47,7 @@ from forethought_tools import (
 logger = logging.getLogger(__name__)
 
 _LOOK = 0.25  # seconds between looks for what other processes have written
+_LOOKS_FOR_ORPHANS = 4  # every so many looks, also for runs that a dead process has left behind
 _KEPT_PLANS = 8
 _CITED = 3  # lessons that a planner is told
 OPEN = ("running", "waiting")
@@ -328,12 +329,22 @@ class Runs(Records):
             self._ring(driver.run)
 
     async def _look_elsewhere(self) -> None:
+        look = 0
         while True:
             try:
                 await self._look()
+                if look % _LOOKS_FOR_ORPHANS == 0:
+                    await self._take_over()
             except StoreError as error:
                 logger.warning("%s", error)
+            look += 1
             await anyio.sleep(_LOOK)
+
+    async def _take_over(self) -> None:
+        """Go on with runs whose process has died."""
+        for run_id, owner in self.store.driven_by_others(self._owner.id):
+            if not self._owner.alive(owner):
+                await self.ensure_driven(run_id)
 
     async def _look(self) -> None:
         if self.store.changed_elsewhere():

@@ -373,6 +373,11 @@ class Store:
         )
         return [row["id"] for row in rows]
 
+    def driven_by_others(self, owner: str) -> list[tuple[str, str]]:
+        """Runs that another process drives, or drove until it died, each with that process."""
+        rows = self._select("SELECT id, owner FROM run WHERE state = 'running' AND owner <> ?", owner)
+        return [(row["id"], row["owner"]) for row in rows]
+
     def steps(self, run_id: str) -> list[StepRow]:
         return [
             StepRow(**_decoded(row)) for row in self._select("SELECT * FROM step WHERE run = ? ORDER BY id", run_id)

@@ -1,0 +1,215 @@
+"""A crash at every single write to the journal, before it and after it: nothing is lost, and nothing is done twice.
+
+What was done is counted in a file that the tools write, not in our own records.
+"""
+
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import anyio
+import pytest
+
+from forethought.models import Models
+from forethought.models.scripted import ScriptedModel
+from forethought.owners import Owner
+from forethought.runs import Runs
+from forethought.settings import Settings
+from forethought.store import Store
+from forethought_patterns import Decision
+from forethought_tools import JSON, Answerer, Question, Registry, Risk, Tool
+
+pytestmark = pytest.mark.anyio
+
+STEPS: list[JSON] = [
+    {"id": 1, "tool": "note", "arguments": {"text": "1"}},
+    {"id": 2, "tool": "send", "arguments": {"text": "2"}},
+    {"id": 3, "tool": "note", "arguments": {"text": "3"}, "expected_output": "the text"},
+    {"id": 4, "tool": "send", "arguments": {"text": "4 {{1}}"}, "depends_on": [2]},
+    {"id": 5, "tool": "words", "arguments": {"text": "5"}, "strategy": "reflect"},
+    {"id": 6, "tool": "words", "arguments": {"text": "6"}, "strategy": "search", "check": {"matches": "found"}},
+    {"id": 7, "tool": "broken", "arguments": {"text": "7 {{6}}"}},
+]  # fmt: skip
+REPLACED: JSON = {"id": 8, "description": "", "tool": "send", "arguments": [{"name": "text", "value": "8 {{3}}"}],
+                  "depends_on": [4], "expected_output": "", "confidence": 1, "strategy": "direct"}  # fmt: skip
+
+
+class Crash(BaseException):
+    """The process dies here."""
+
+
+class Dying(Store):
+    """A store whose process dies at its n-th commit: before anything is written, or when it is but nobody was told."""
+
+    def __init__(self, path: Path, dies_at: int, *, after: bool) -> None:
+        super().__init__(path)
+        self.commits = 0
+        self._dies_at = dies_at
+        self._after = after
+
+    def _commit(self, batch: Sequence[Any]) -> None:
+        self.commits += 1
+        if self.commits > self._dies_at or (self.commits == self._dies_at and not self._after):
+            raise Crash
+        super()._commit(batch)
+        if self.commits == self._dies_at:
+            raise Crash
+
+
+def empty(effects: Path) -> None:
+    effects.write_text("", encoding="utf-8")
+
+
+def add(effects: Path, line: str) -> None:
+    with effects.open("a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
+
+
+def done_so_far(effects: Path) -> list[str]:
+    return effects.read_text(encoding="utf-8").splitlines()
+
+
+def say(question: Question) -> JSON:
+    """A model that answers by role alone, so that it does not matter how often it is asked."""
+    match question.role:
+        case "planner":
+            return {"reasoning": "", "steps": [REPLACED]}
+        case "evaluator" if "candidates" in question.instructions or "search" in question.instructions:
+            count = len(cast("Mapping[str, JSON]", question.schema["properties"]))
+            return {str(number): {"score": 7, "solved": False} for number in range(1, count + 1)}
+        case "evaluator":
+            return {"success": True, "issues": [], "suggestion": ""}
+        case "critic" if "A search" in question.instructions:
+            return {"lesson": "look again"}
+        case "critic":
+            good = "better" in question.context
+            issue: JSON = {"where": "", "problem": "bad", "mend": "mend", "taste": False}
+            scores: JSON = {str(n): 9 if good else 4 for n in (1, 2, 3)}
+            return {"scores": scores, "approved": good, "lessons": [], "issues": [] if good else [issue]}
+        case "proposer":
+            if "note" in question.context.split("The way so far")[-1] and "The way so far" in question.context:
+                return {"candidates": [{"thought": "", "tool": "answer", "arguments": [], "answer": "found"}]}
+            return {"candidates": [{"thought": "", "tool": "look", "answer": "",
+                                    "arguments": [{"name": "text", "value": "note"}]}]}  # fmt: skip
+        case _:
+            return "better words"
+
+
+def tools(effects: Path) -> Registry:
+    def does(kind: str) -> Callable[[Mapping[str, JSON], Answerer], Any]:
+        async def run(arguments: Mapping[str, JSON], _: Answerer) -> JSON:
+            add(effects, f"{kind} {arguments['text']}")
+            return arguments["text"]
+
+        return run
+
+    async def words(arguments: Mapping[str, JSON], ask: Answerer) -> JSON:
+        return await ask(Question("executor", "words", str(arguments["text"]), {"type": "string"}))  # type: ignore[arg-type]
+
+    async def look(arguments: Mapping[str, JSON], _: Answerer) -> JSON:
+        return arguments["text"]
+
+    async def broken(_: Mapping[str, JSON], __: Answerer) -> JSON:
+        raise RuntimeError("broken")
+
+    text: dict[str, JSON] = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
+    return Registry([
+        Tool("note", "", text, does("note"), Risk.MEDIUM, repeatable=True),
+        Tool("send", "", text, does("send"), Risk.HIGH),
+        Tool("look", "", text, look, Risk.LOW, repeatable=True),
+        Tool("words", "", text, words, Risk.LOW, repeatable=True, asks=True),
+        Tool("broken", "", text, broken, Risk.LOW),
+    ])  # fmt: skip
+
+
+class Scripted(Models):
+    """Every role is played by the model that answers by role."""
+
+    def for_role(self, role: str) -> ScriptedModel:
+        return ScriptedModel(say)
+
+
+@asynccontextmanager
+async def serving(settings: Settings, store: Store, effects: Path) -> AsyncGenerator[Runs]:
+    owner = Owner(settings.home)
+    runs = Runs(store, tools(effects), Scripted(settings), owner)
+    try:
+        async with runs.serving():
+            yield runs
+    finally:
+        owner.close()
+        store.close()
+
+
+async def answer_until_the_end(runs: Runs, run_id: str, effects: Path) -> list[str]:
+    """A person approves, and looks at what came of calls that were cut off. Returns what was in doubt."""
+    doubts: list[str] = []
+    with anyio.fail_after(30):
+        while runs.store.run(run_id).ended is None:
+            for gate in runs.store.open_messages(run_id, "gate"):
+                verb: Any = "approve"
+                if gate.body["kind"] == "doubt":
+                    text = cast("Mapping[str, JSON]", gate.body["details"])["text"]
+                    doubts.append(str(text))
+                    verb = "happened" if f"send {text}" in done_so_far(effects) else "again"
+                await runs.decide(gate, Decision(verb, by="p", channel="test"))
+            await runs.changed(run_id, 0.02)
+    return doubts
+
+
+async def run_to_the_end(settings: Settings, effects: Path, dies_at: int, *, after: bool) -> tuple[int, list[str]]:
+    """Run a plan in a process that dies at its n-th commit, then in one that lives. Returns how many commits it made,
+    and what was in doubt."""
+    empty(effects)
+    store = Dying(settings.database, dies_at, after=after)
+    run_id = ""
+    try:
+        async with serving(settings, store, effects) as runs:
+            plan_id = await runs.save_plan("the goal", "", STEPS)
+            run_id = (await runs.start(plan_id)).id
+            await answer_until_the_end(runs, run_id, effects)
+    except BaseExceptionGroup as group:
+        assert group.split(Crash)[0], group
+    except Crash:
+        pass
+    commits = store.commits
+    living = Store(settings.database)
+    started = living.runs(limit=1)
+    if not started:
+        living.close()
+        return commits, []
+    # Nobody asks for it: the next server takes over what the dead one has left.
+    async with serving(settings, living, effects) as runs:
+        doubts = await answer_until_the_end(runs, started[0].id, effects)
+        run = living.run(started[0].id)
+        facts = Counter((entry.kind, entry.body.get("step")) for entry in living.journal(run.id, limit=10_000))
+        states = {row.id: row.state for row in living.steps(run.id) if not row.dropped}
+        assert living.broken(run.id) is None
+    assert run.state == "succeeded", run.error
+    assert set(states.values()) == {"succeeded"}, states
+    assert all(count == 1 for (kind, _), count in facts.items() if kind == "step_settled"), "each step ends once"
+    done = Counter(done_so_far(effects))
+    assert {line: count for line, count in done.items() if line.startswith("send")} == {
+        "send 2": 1, "send 4 1": 1, "send 8 3": 1,
+    }  # fmt: skip
+    for step, line in ((1, "note 1"), (3, "note 3")):
+        assert 1 <= done[line] <= facts["step_started", step], "only what was cut off is done again"
+    return commits, doubts
+
+
+async def test_a_crash_at_any_write_loses_nothing_and_repeats_nothing(
+    make_settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    whole, doubts = await run_to_the_end(
+        make_settings(home=tmp_path / "whole"), tmp_path / "effects", 10**6, after=True
+    )
+    assert whole > 30
+    assert doubts == []
+    in_doubt = 0
+    for dies_at in range(1, whole + 1):
+        for after in (False, True):
+            settings = make_settings(home=tmp_path / f"{dies_at}-{after}")
+            in_doubt += len((await run_to_the_end(settings, tmp_path / "effects", dies_at, after=after))[1])
+    assert in_doubt > 0, "some crashes must fall into the middle of a call that must not be repeated"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -14,6 +15,8 @@ import pytest
 from mcp import StdioServerParameters
 from mcp.client import Client, ClientRequestContext
 from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult
+
+from forethought.store import Store
 
 pytestmark = pytest.mark.anyio
 
@@ -185,3 +188,79 @@ async def test_a_killed_search_goes_on_with_the_same_orders_and_asks_nothing_twi
                 pass  # the connection is gone, as it should be
     assert (step["status"], step["answer"]) == ("succeeded", "gold")
     assert len(asked) == len(set(asked))
+
+
+async def test_servers_that_are_killed_at_random_do_everything_exactly_once(tmp_path: Path, work: Path) -> None:
+    """Counted by what is in the file. A person approves, and looks there when a call was cut off."""
+    steps: list[dict[str, Any]] = [
+        {"id": n, "tool": "run_command", "arguments": {"command": f"echo line-{n} >> effects.txt"}} for n in range(1, 5)
+    ]
+    steps += [
+        {"id": 5, "tool": "read_file", "arguments": {"path": "effects.txt"}, "depends_on": [1, 2, 3, 4]},
+        {"id": 6, "tool": "write_file", "arguments": {"path": "copy.txt", "content": "{{5}}"}},
+        {"id": 7, "tool": "run_command", "arguments": {"command": "echo line-7 >> effects.txt"}, "depends_on": [6]},
+    ]
+    effects, chance = work / "effects.txt", random.Random(4)
+
+    def seen() -> list[str]:
+        return effects.read_text(encoding="utf-8").split() if effects.exists() else []
+
+    async def person(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        verb = "approve"
+        if "was cut off" in params.message:
+            line = next(word for word in params.message.split() if word.startswith("line-"))
+            verb = "happened" if line in seen() else "again"
+        return ElicitResult(action="accept", content={"decision": verb})
+
+    parameters = _server(tmp_path / "home", work)
+    starts = 0
+    with anyio.fail_after(180):
+        for _ in range(4):
+            effects.unlink(missing_ok=True)
+            plan_id, done = "", {"status": "running"}
+            while done["status"] not in ("succeeded", "failed"):
+                try:
+                    async with (
+                        Client(parameters, elicitation_callback=person) as client,
+                        anyio.create_task_group() as tasks,
+                    ):
+                        if not plan_id:
+                            made = await client.call_tool("create_plan", {"goal": "g", "steps": steps})
+                            plan_id = _view(made)["plan_id"]
+                        if starts % 4 < 3:
+                            tasks.start_soon(_kill_after, chance.uniform(0.02, 0.4))
+                        done = _view(await client.call_tool("execute_plan", {"plan_id": plan_id}))
+                        tasks.cancel_scope.cancel()
+                except BaseExceptionGroup:
+                    pass  # the connection is gone, as it should be
+                starts += 1
+            assert done["status"] == "succeeded", done
+            assert sorted(seen()) == ["line-1", "line-2", "line-3", "line-4", "line-7"]
+    assert starts >= 6, "four plans, and some servers that were killed"
+
+
+async def _kill_after(seconds: float) -> None:
+    await anyio.sleep(seconds)
+    _kill_children()
+
+
+def test_every_write_of_several_processes_survives(tmp_path: Path) -> None:
+    """Eight processes write thirty plans each to one journal at the same time."""
+    script = """
+import sys
+from pathlib import Path
+from forethought.rows import Fact
+from forethought.store import Store
+
+store = Store(Path(sys.argv[1]))
+for n in range(30):
+    body = {"plan": f"plan_{sys.argv[2]}_{n}", "revision": 1, "goal": "g", "body": {}}
+    store.commit("", Fact("plan_saved", body))
+"""
+    journal = tmp_path / "home" / "journal.sqlite"
+    writers = [subprocess.Popen([sys.executable, "-c", script, str(journal), str(n)]) for n in range(8)]
+    assert [writer.wait(timeout=120) for writer in writers] == [0] * 8
+    store = Store(journal)
+    assert len(store.plans(limit=1000)) == 240
+    assert store.broken("") is None
+    store.close()

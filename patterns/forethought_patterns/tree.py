@@ -69,7 +69,12 @@ class Node(Generic[S, A]):
     @property
     def way(self) -> "list[Node[S, A]]":
         """The nodes from below the root to this one."""
-        return [*self.parent.way, self] if self.parent is not None else []
+        found: list[Node[S, A]] = []
+        node = self
+        while node.parent is not None:
+            found.append(node)
+            node = node.parent
+        return found[::-1]
 
     def grow(self, action: A, state: S, sampled: int = 1) -> "Node[S, A]":
         """Add a child."""
@@ -79,9 +84,11 @@ class Node(Generic[S, A]):
 
     def walk(self) -> "Iterator[Node[S, A]]":
         """This node and all below it, parents first."""
-        yield self
-        for child in self.children:
-            yield from child.walk()
+        left = [self]
+        while left:
+            node = left.pop()
+            yield node
+            left.extend(reversed(node.children))
 
 
 def blend(node: Node[S, A], weight: float) -> None:
@@ -128,16 +135,21 @@ def select(root: Node[S, A], exploration: float, busy: Collection[Node[S, A]] = 
     return _select(root, exploration, busy, early=True) if found is None and not busy else found
 
 
-def _select(node: Node[S, A], exploration: float, busy: Collection[Node[S, A]], *, early: bool) -> Node[S, A] | None:
-    if node.dead:
-        return None
-    free = node not in busy and not node.exhausted
-    if free and widens(node):
-        return node
-    for child in ranked(node, exploration):
-        if (found := _select(child, exploration, busy, early=early)) is not None:
-            return found
-    return node if early and free else None
+def _select(root: Node[S, A], exploration: float, busy: Collection[Node[S, A]], *, early: bool) -> Node[S, A] | None:
+    """Depth first, the best child first; on the way back up, if it may be early, whoever could be asked again."""
+    left = [(root, False)]
+    while left:
+        node, returning = left.pop()
+        if node.dead:
+            continue
+        free = node not in busy and not node.exhausted
+        if free and (returning or widens(node)):
+            return node
+        if not returning:
+            if early:
+                left.append((node, True))
+            left.extend((child, False) for child in reversed(ranked(node, exploration)))
+    return None
 
 
 def ranked(node: Node[S, A], exploration: float) -> list[Node[S, A]]:

@@ -348,3 +348,10 @@ async def test_a_seed_makes_ties_fall_differently_and_repeatably() -> None:
     first = [words(await search("", Letters(solution="none"), iterations=1, seed=seed)) for seed in (1, 1, 2, 3, 4)]
     assert first[0] == first[1]
     assert len(set(map(tuple, first))) > 1
+
+
+async def test_a_tree_may_be_as_deep_as_it_likes() -> None:
+    world = Letters(solution="a" * 1500, length=1500, offers=("a",))
+    world.values = {"a" * size: size / 2000 for size in range(1500)}
+    result = await search("", world, max_depth=2000, exploration=0.0)
+    assert (result.solved, len(result.path)) == (True, 1500)

@@ -117,10 +117,7 @@ class Driver:
         run = self._store.run(self.run.id)
         if run.stopping and not self._stopping:
             self.stop()
-        elif run.pausing == 1:
-            self._recorder.pause()
-        elif self._recorder.pausing():
-            self._recorder.unpause()
+        self._recorder.pause()
         self._recorder.notice()
 
     def _park(self) -> None:

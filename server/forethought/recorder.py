@@ -69,7 +69,6 @@ class Recorder:
         self._allowed = _allowed(store.messages(run.id, "gate"))
         self._delicate: set[int] = set()  # steps in flight that must not be cut off
         self._landed = anyio.Event()
-        self._pausing = bool(run.pausing)
         self.spender = Spender(run, record=self.record, decide=self.decide)
 
     async def record(self, *facts: Fact) -> None:
@@ -250,20 +249,12 @@ class Recorder:
         await self.record(Fact("plan_revised", body))
 
     def pausing(self) -> bool:
-        return self._pausing
+        return self._store.pausing(self.run.id)  # as it is now: nothing more starts once a person was told so
 
     def pause(self) -> None:
-        """A person wants a pause: of a plan's run once what is in flight has ended, else at once."""
-        self._pausing = True
-        self._pause_between_steps()
-
-    def unpause(self) -> None:
-        """They want it to go on after all. What has drained already pauses first, and is driven again."""
-        self._pausing = False
-
-    def _pause_between_steps(self) -> None:
+        """A person wants a pause: a plan's run has it once what is in flight has ended, any other at once."""
         # Nothing is lost: the questions of what has no steps are asked again if they were not answered.
-        if self._pausing and self.run.kind != "plan" and not self._delicate:
+        if self.run.kind != "plan" and not self._delicate and self.pausing():
             self._park()
 
     def next_step(self) -> int:
@@ -276,7 +267,7 @@ class Recorder:
         self._delicate.discard(step)
         self._landed.set()
         self._landed = anyio.Event()
-        self._pause_between_steps()
+        self.pause()
 
     # Questions
 

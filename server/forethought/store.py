@@ -366,12 +366,17 @@ class Store:
         return [RunRow(**_decoded(row)) for row in rows]
 
     def answered_while_parked(self) -> list[str]:
-        """Runs that nobody drives though someone has answered or wants them stopped."""
+        """Runs that nobody drives though someone has answered, or wants them stopped, or nobody is waited for."""
         rows = self._select(
             "SELECT id FROM run WHERE state = 'waiting' AND owner IS NULL AND (stopping = 1 OR pausing = 2 OR EXISTS"
-            " (SELECT 1 FROM message WHERE run = run.id AND message.state = 'answered'))"
+            " (SELECT 1 FROM message WHERE run = run.id AND message.state = 'answered') OR NOT EXISTS"
+            " (SELECT 1 FROM message WHERE run = run.id AND message.state = 'open' AND message.kind IN ('gate', 'order')))"
         )
         return [row["id"] for row in rows]
+
+    def pausing(self, run_id: str) -> bool:
+        """Whether a person wants this run to pause."""
+        return bool(self._select("SELECT 1 FROM run WHERE id = ? AND pausing = 1", run_id))
 
     def driven_by_others(self, owner: str) -> list[tuple[str, str]]:
         """Runs that another process drives, or drove until it died, each with that process."""

@@ -370,7 +370,7 @@ class Store:
         rows = self._select(
             "SELECT id FROM run WHERE state = 'waiting' AND owner IS NULL AND (stopping = 1 OR pausing = 2 OR EXISTS"
             " (SELECT 1 FROM message WHERE run = run.id AND message.state = 'answered') OR NOT EXISTS"
-            " (SELECT 1 FROM message WHERE run = run.id AND message.state = 'open' AND message.kind IN ('gate', 'order')))"
+            " (SELECT 1 FROM message WHERE run = run.id AND message.state = 'open' AND kind IN ('gate', 'order')))"
         )
         return [row["id"] for row in rows]
 

@@ -84,7 +84,7 @@ class Node(Generic[S, A]):
 
     def walk(self) -> "Iterator[Node[S, A]]":
         """This node and all below it, parents first."""
-        left = [self]
+        left: list[Node[S, A]] = [self]
         while left:
             node = left.pop()
             yield node

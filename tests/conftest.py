@@ -1,9 +1,12 @@
 """What tests share: one async backend, both protocol eras, settings in a temporary folder. Nothing clever."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Generator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from tests.stores import Cluster, postgres_is_here
 
 from forethought.settings import Settings
 
@@ -29,13 +32,43 @@ def work(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Generator[Cluster]:
+    """A PostgreSQL that runs while there are tests."""
+    if not postgres_is_here():
+        if os.environ.get("CI"):
+            pytest.fail("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+        pytest.skip("needs PostgreSQL (Debian: apt-get install postgresql)")
+    cluster = Cluster(tmp_path_factory.mktemp("postgres") / "cluster")
+    cluster.start()
+    cluster.prepare(tmp_path_factory.mktemp("home"))
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_store(request: pytest.FixtureRequest) -> Callable[[], str | None]:
+    """Where a journal is that nobody has used: nothing for a file, else the address of an empty database."""
+    if request.param == "sqlite":
+        return lambda: None
+    cluster: Cluster = request.getfixturevalue("postgres")
+    return lambda: cluster.create(f"t{uuid4().hex}")
+
+
 @pytest.fixture
-def make_settings(tmp_path: Path, work: Path) -> Callable[..., Settings]:
+def store(new_store: Callable[[], str | None]) -> str | None:
+    """Where the journal of this test is."""
+    return new_store()
+
+
+@pytest.fixture
+def make_settings(tmp_path: Path, work: Path, store: str | None) -> Callable[..., Settings]:
     """Settings over one journal and the granted folder; keywords change single ones."""
 
     def make(**changes: object) -> Settings:
         values: dict[str, object] = {
-            "home": tmp_path / "home", "folders": (work,), "model": "host", "silence": 2.0, "heartbeat": 0.2,
+            "home": tmp_path / "home", "folders": (work,), "model": "host", "heartbeat": 0.2,
+            "store": store, "silence": 2.0 if store is None else 6.0,  # a queue takes its time
         }  # fmt: skip
         return Settings(**(values | changes))  # type: ignore[arg-type]  # a test names real fields
 

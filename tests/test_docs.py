@@ -47,7 +47,7 @@ def test_every_dependency_has_its_reason() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     for requirement in [
         *project["dependencies"],
-        *(r for extra in ("local", "benchmarks") for r in project["optional-dependencies"][extra]),
+        *(r for extra in ("local", "distributed", "benchmarks") for r in project["optional-dependencies"][extra]),
     ]:
         name = re.split(r"[<>=]", requirement)[0]
         assert re.search(rf"^\| .*`{re.escape(name)}`.* \| \w", README, re.MULTILINE), name

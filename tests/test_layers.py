@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -33,10 +34,13 @@ def test_imports_point_from_server_to_patterns_to_tools(folder: str) -> None:
             assert not {name.split(".")[0] for name in names} & FORBIDDEN[folder], file
 
 
-def test_only_the_store_speaks_sql() -> None:
+@pytest.mark.parametrize(
+    ("package", "home"), [("sqlite3", "sqlite.py"), ("psycopg", "postgres.py"), ("dbos", "cluster.py")]
+)
+def test_each_database_and_engine_is_known_to_one_module(package: str, home: str) -> None:
     for file in (ROOT / "server").rglob("*.py"):
-        if file.name != "store.py":
-            assert "import sqlite3" not in file.read_text(encoding="utf-8"), file
+        found = re.search(rf"^\s*(import|from) {package}\b", file.read_text(encoding="utf-8"), re.MULTILINE)
+        assert bool(found) == (file.name == home), file
 
 
 @pytest.mark.parametrize("package", [forethought_patterns, forethought_tools])
@@ -68,7 +72,7 @@ def test_every_direct_dependency_is_capped() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     for requirement in [
         *project["dependencies"],
-        *(r for extra in ("local", "benchmarks") for r in project["optional-dependencies"][extra]),
+        *(r for extra in ("local", "distributed", "benchmarks") for r in project["optional-dependencies"][extra]),
     ]:
         assert "<" in requirement or "==" in requirement, requirement
 
@@ -77,7 +81,7 @@ def test_start_up_does_not_load_what_only_some_calls_need() -> None:
     script = (
         "import sys; from forethought.surface.server import build_server; from forethought.settings import Settings;"
         "from pathlib import Path; import tempfile; build_server(Settings(home=Path(tempfile.mkdtemp())));"
-        "print([n for n in ('openai', 'duckdb', 'trafilatura', 'ddgs', 'simpleeval', 'xllamacpp') if n in sys.modules])"
+        "print([n for n in ('openai', 'duckdb', 'trafilatura', 'ddgs', 'simpleeval', 'xllamacpp', 'psycopg', 'dbos') if n in sys.modules])"
     )
     environment = {**os.environ, "FORETHOUGHT_MODEL": "host"}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)

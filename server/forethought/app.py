@@ -1,26 +1,36 @@
 """The only place that wires: settings to store, models, tools and runs; and those to an MCP server."""
 
-__all__ = ["App", "Records", "look_at", "open_app", "open_records", "open_store", "pruned", "tools_for"]
+__all__ = ["App", "Records", "look_at", "open_app", "open_records", "open_store", "pruned", "seal_key", "tools_for"]
 
 import json
+import os
 import re
+import secrets
 import time
 from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
+from forethought.database import Database
 from forethought.desk import Desk
 from forethought.models import Models
-from forethought.owners import Owner
+from forethought.owners import LockFile
 from forethought.runs import Records, Runs
 from forethought.settings import SECRET_VARIABLES, Settings
+from forethought.sqlite import SQLite
 from forethought.store import Store
 from forethought_patterns import Brief
-from forethought_tools import Registry, ToolError
+from forethought_tools import Registry, SettingsError, ToolError
 from forethought_tools.builtin import builtin
 from forethought_tools.folders import Folders
 from forethought_tools.undo import Vault
+
+if TYPE_CHECKING:
+    from forethought.cluster import Cluster
+    from forethought.postgres import Postgres
 
 _FILE_NAME = re.compile(r"(?<![\w/.@:])(?:\./|/)?(?:[\w-]+/)*[\w-]+(?:\.[\w-]+)*\.[A-Za-z]\w{0,7}(?![\w/])")
 _NEW_ENDINGS = frozenset(
@@ -75,32 +85,58 @@ def tools_for(settings: Settings) -> Registry:
 @asynccontextmanager
 async def open_app(settings: Settings) -> AsyncGenerator[App]:
     """Open the journal and drive runs, until left."""
-    store = open_store(settings)
-    if settings.keep_days:
-        pruned(store, settings, settings.keep_days)
-    owner = Owner(settings.home)
-    models = Models(settings)
-    runs = Runs(
-        store,
-        tools_for(settings),
-        models,
-        owner,
-        folders=[str(folder) for folder in settings.folders],
-        terms=settings.terms,
-        decision_seconds=settings.decision_seconds,
-        look=partial(look_at, folders=Folders(settings.folders)),
-        lessons=settings.lessons,
-    )
-    try:
-        async with runs.serving() as tasks:
-            desk = Desk(
-                settings.home, store, tasks, decide=runs.decide, seconds=settings.decision_seconds
-            )  # fmt: skip
-            yield App(settings, runs, models, desk)
-    finally:
-        await models.aclose()
-        owner.close()
-        store.close()
+    async with AsyncExitStack() as stack:
+        store = open_store(settings)
+        stack.callback(store.close)
+        if settings.keep_days:
+            pruned(store, settings, settings.keep_days)
+        models = Models(settings)
+        stack.push_async_callback(models.aclose)
+        cluster = _cluster(settings, store)
+        owner = cluster.owner if cluster else stack.enter_context(closing(LockFile(settings.home)))
+        runs = Runs(
+            store,
+            tools_for(settings),
+            models,
+            owner,
+            folders=[str(folder) for folder in settings.folders],
+            terms=settings.terms,
+            decision_seconds=settings.decision_seconds,
+            look=partial(look_at, folders=Folders(settings.folders)),
+            lessons=settings.lessons,
+            offer=cluster.offer if cluster else None,
+        )
+        tasks = await stack.enter_async_context(runs.serving())
+        if cluster:
+            await stack.enter_async_context(cluster.joined(runs.activate))
+        desk = Desk(settings.home, store, tasks, decide=runs.decide, seconds=settings.decision_seconds)
+        yield App(settings, runs, models, desk)
+
+
+def _cluster(settings: Settings, store: Store) -> "Cluster | None":
+    """The servers that share this journal, where it is one that servers can share."""
+    if not settings.store:
+        return None
+    from forethought.cluster import Cluster  # here, because it is optional and slow to load
+
+    cluster = Cluster(settings.store, cast("Postgres", store.database), [str(folder) for folder in settings.folders])
+    cluster.share_home(seal_key(settings.home))
+    return cluster
+
+
+def seal_key(home: Path) -> bytes:
+    """The key that seals questions on their way through the client; kept, so that a restart can read the answers."""
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file = home / "state.key"
+    if not file.exists():
+        # Some hosts start a server twice at once: the key must be whole before it has its name.
+        fresh = home / f"state.key.{secrets.token_hex(4)}"
+        fresh.touch(mode=0o600)
+        fresh.write_bytes(secrets.token_bytes(32))
+        with suppress(FileExistsError):
+            os.link(fresh, file)
+        fresh.unlink()
+    return file.read_bytes()
 
 
 def open_store(settings: Settings) -> Store:
@@ -114,7 +150,19 @@ def open_store(settings: Settings) -> Store:
             text = text.replace(form, "[secret]")
         return text
 
-    return Store(settings.database, redact=redact)
+    return Store(_database(settings), redact=redact)
+
+
+def _database(settings: Settings) -> Database:
+    if not settings.store:
+        return SQLite(settings.database)
+    try:
+        from forethought.postgres import Postgres  # here, because it is optional
+    except ImportError:
+        raise SettingsError(
+            "FORETHOUGHT_STORE: PostgreSQL needs what is not installed: pip install 'forethought[distributed]'"
+        ) from None
+    return Postgres(settings.store, settings.journal)
 
 
 def pruned(store: Store, settings: Settings, days: float) -> int:

@@ -63,6 +63,8 @@ class Driver:
     ) -> None:
         """`load` gives a revision of a plan, `look` what a planner is told of a goal; with `lessons` failures teach."""
         self.run = run
+        self.left = anyio.Event()
+        """Set once nobody drives it here any more."""
         self._store = store
         self._tools = tools
         self._models = models

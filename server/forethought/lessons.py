@@ -5,8 +5,9 @@ __all__ = ["learned", "workspace_of"]
 import json
 from collections.abc import Sequence
 
+from forethought.database import new_id
 from forethought.rows import Fact, RunRow
-from forethought.store import Store, new_id
+from forethought.store import Store
 
 _MOST = 3  # lessons of one run's end
 _TEXT = 400  # characters of one

@@ -1,16 +1,27 @@
 """Which processes are alive. Each holds a lock file that the operating system frees when it dies, however it dies."""
 
-__all__ = ["Owner"]
+__all__ = ["LockFile", "Owner"]
 
 from pathlib import Path
+from typing import Protocol
 
 from filelock import FileLock, Timeout
 
-from forethought.store import new_id
+from forethought.database import new_id
 
 
-class Owner:
+class Owner(Protocol):
     """This process, as an owner of runs."""
+
+    id: str
+
+    def alive(self, owner: str | None) -> bool:
+        """Whether the process that owns a run still lives."""
+        ...
+
+
+class LockFile:
+    """This process, as an owner of runs among those of one machine."""
 
     def __init__(self, home: Path) -> None:
         self.id = new_id("owner")

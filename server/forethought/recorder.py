@@ -13,12 +13,13 @@ from typing import cast
 
 import anyio
 
+from forethought.database import new_id
 from forethought.facts import decision_of, gate_body, plan_body, question_body, settled_fact, tried_of
 from forethought.lessons import learned
 from forethought.models import Models
 from forethought.rows import Fact, MessageRow, RunRow
 from forethought.spending import Spender
-from forethought.store import Store, new_id
+from forethought.store import Store
 from forethought_patterns import Answer, Decision, Form, Gate, Heard, Meter, Model, Outcome, Plan, Step, Tried, waiting
 from forethought_patterns.outside import in_step
 from forethought_tools import JSON, Kept, ModelError, Question, Registry, Role, ToolError
@@ -289,7 +290,7 @@ class Recorder:
     async def _close(self, message: MessageRow, answer: JSON, *, by: str = "", note: str = "") -> None:
         told: dict[str, JSON] = {"id": message.id, "kind": message.kind, "answer": answer, "by": by}
         await self.record(
-            Fact("answered", {**told, "channel": "model" if by else "tool", "note": note}),
+            Fact("answered", {**told, "approval": False, "channel": "model" if by else "tool", "note": note}),
             Fact("used", {"id": message.id}),
         )
 

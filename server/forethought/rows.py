@@ -87,6 +87,7 @@ class MessageRow:
     body: Mapping[str, JSON]
     state: str
     answer: JSON
+    approval: int
     by: str
     channel: str
     asked: float

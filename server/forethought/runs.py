@@ -11,21 +11,22 @@ import logging
 import shlex
 import time
 from collections import OrderedDict, defaultdict
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, cast
 
 import anyio
 from anyio.abc import TaskGroup
 
+from forethought.database import StaleError, new_id
 from forethought.driver import Driver
 from forethought.facts import effects_of, gate_of, plan_body
 from forethought.lessons import workspace_of
 from forethought.models import Models
 from forethought.owners import Owner
 from forethought.rows import Fact, MessageRow, PlanRow, RunRow
-from forethought.store import StaleError, Store, new_id
+from forethought.store import Store
 from forethought.terms import Terms
 from forethought_patterns import Brief, Decision, Plan, Step, parse_plan
 from forethought_patterns.checks import read_checks
@@ -38,6 +39,7 @@ from forethought_tools import (
     Fault,
     FencedError,
     ForethoughtError,
+    NotFoundError,
     Registry,
     Risk,
     StoreError,
@@ -47,7 +49,7 @@ from forethought_tools import (
 logger = logging.getLogger(__name__)
 
 _LOOK = 0.25  # seconds between looks for what other processes have written
-_LOOKS_FOR_ORPHANS = 4  # every so many looks, also for runs that a dead process has left behind
+_ORPHANS = 1.0  # seconds between looks for runs that a dead process has left behind
 _KEPT_PLANS = 8
 _CITED = 3  # lessons that a planner is told
 OPEN = ("running", "waiting")
@@ -117,9 +119,11 @@ class Runs(Records):
         decision_seconds: float = 3600.0,
         look: Callable[[str], Brief] = Brief,
         lessons: bool = True,
+        offer: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         """`terms` hold for every run; `look` tells a planner of a goal and the files that it names; with `lessons`
-        what runs teach is kept, and told to planners."""
+        what runs teach is kept, and told to planners; `offer` has some server of a cluster drive a run, and without
+        it this process drives what it starts."""
         super().__init__(store, tools, folders)
         self._terms = terms or Terms()
         self._decision_seconds = decision_seconds
@@ -129,6 +133,8 @@ class Runs(Records):
         """Told of each change: the plan, and the run if it is one of a run."""
         self._models = models
         self._owner = owner
+        self._offer = offer
+        self._interrupted: set[str] = set()  # runs of ours whose journal could not be written for a while
         self._drivers: dict[str, Driver] = {}
         self._claiming = anyio.Lock()  # between a claim and its driver nobody of ours may claim again
         self._watchers: defaultdict[str, set[anyio.Event]] = defaultdict(set)
@@ -276,30 +282,46 @@ class Runs(Records):
             "options": {**options, "folders": self.folders, "terms": terms.body()},
             "budget": dict(terms.budget),
             "revision": revision,
-            "owner": self._owner.id,
+            "owner": "" if self._offer else self._owner.id,
             "steps": steps,
         }
         async with self._claiming:
             await self.store.write(run_id, Fact("run_created", body))
             run = self.store.run(run_id)
-            self._drive(run)
+            if not self._offer:
+                self._drive(run)
+        if self._offer:
+            await self._offer(run_id)
         return run
 
     # Driving
 
     async def ensure_driven(self, run_id: str) -> None:
-        """Take over a run that nobody drives although it could go on: its process is gone, or it was answered."""
+        """Have a run driven that nobody drives although it could go on: its process is gone, or it was answered."""
+        if self._can_go_on(self.store.run(run_id)):
+            await (self._offer or self._claim)(run_id)
+
+    async def activate(self, run_id: str) -> None:
+        """Drive a run here, if it can go on and nobody else does. Returns once it has ended, waits, or is another's."""
+        await self._claim(run_id)
+        if driver := self._drivers.get(run_id):
+            await driver.left.wait()
+
+    def _can_go_on(self, run: RunRow) -> bool:
+        if run.id in self._drivers or run.state not in OPEN or not self.may_drive(run):
+            return False
+        if run.owner is None:
+            return run.state == "running" or run.id in self.store.answered_while_parked()
+        return run.owner == self._owner.id or not self._owner.alive(run.owner)
+
+    async def _claim(self, run_id: str) -> None:
         async with self._claiming:
             run = self.store.run(run_id)
-            if run_id in self._drivers or run.state not in OPEN or not self.may_drive(run):
+            if not self._can_go_on(run):
                 return
-            if run.owner != self._owner.id and self._owner.alive(run.owner):
-                return
-            if run.owner is None and run_id not in self.store.answered_while_parked():
-                return
+            oldest = time.time() - self._decision_seconds
+            claim: dict[str, JSON] = {"owner": self._owner.id, "previous": run.owner, "oldest": oldest}
             try:
-                oldest = time.time() - self._decision_seconds
-                claim: dict[str, JSON] = {"owner": self._owner.id, "previous": run.owner, "oldest": oldest}
                 await self.store.write(run_id, Fact("run_claimed", claim))
             except StaleError:
                 return  # another process was first
@@ -320,47 +342,60 @@ class Runs(Records):
             logger.info("run %s is driven by another process now", driver.run.id)
         except* StoreError as group:
             logger.error("run %s stops here: %s", driver.run.id, group.exceptions[0])  # noqa: TRY400 - said once
+            self._interrupted.add(driver.run.id)
         except* Exception:
             # One run's trouble must not end the server and the runs of others.
             logger.exception("run %s stops here", driver.run.id)
         finally:
             if self._drivers.get(driver.run.id) is driver:
                 del self._drivers[driver.run.id]
+            driver.left.set()
             self._ring(driver.run)
 
     async def _look_elsewhere(self) -> None:
-        look = 0
+        orphans_due = 0.0
         while True:
             try:
-                await self._look()
-                if look % _LOOKS_FOR_ORPHANS == 0:
+                self._tell(await self.store.changes(_LOOK))
+                for run_id in self.store.answered_while_parked():
+                    await self.ensure_driven(run_id)
+                if anyio.current_time() >= orphans_due:
+                    orphans_due = anyio.current_time() + _ORPHANS
                     await self._take_over()
             except StoreError as error:
                 logger.warning("%s", error)
-            look += 1
-            await anyio.sleep(_LOOK)
+                await anyio.sleep(_LOOK)
 
     async def _take_over(self) -> None:
-        """Go on with runs whose process has died."""
-        for run_id, owner in self.store.driven_by_others(self._owner.id):
-            if not self._owner.alive(owner):
+        """Go on with runs whose process has died, and with our own that could not be recorded for a while."""
+        for run_id, owner in self.store.driven():
+            if run_id not in self._drivers and (owner != self._owner.id or run_id in self._interrupted):
+                self._interrupted.discard(run_id)
                 await self.ensure_driven(run_id)
 
-    async def _look(self) -> None:
-        if self.store.changed_elsewhere():
-            for run_id in list(self._watchers):
-                self._ring(self.store.run(run_id))
-            for driver in list(self._drivers.values()):
-                driver.notice()
-        for run_id in self.store.answered_while_parked():
-            await self.ensure_driven(run_id)
+    def _tell(self, subjects: Collection[str]) -> None:
+        """Of what was written. What is ours was told already, but somebody may have answered it."""
+        for subject in {*self._watchers, *self._drivers} if "" in subjects else subjects:
+            if subject.startswith("plan_"):
+                self.on_change(subject, None)
+                continue
+            with suppress(NotFoundError):  # it was forgotten meanwhile
+                run = self.store.run(subject)
+                if driver := self._drivers.get(subject):
+                    driver.notice()
+                    self._wake_watchers(subject)
+                else:
+                    self._ring(run)
 
     # Watching
 
     def _ring(self, run: RunRow) -> None:
-        for event in self._watchers.pop(run.id, ()):
-            event.set()
+        self._wake_watchers(run.id)
         self.on_change(run.plan, run.id)
+
+    def _wake_watchers(self, run_id: str) -> None:
+        for event in self._watchers.pop(run_id, ()):
+            event.set()
 
     async def changed(self, run_id: str, seconds: float) -> bool:
         """Wait for something to happen to a run; False after so many seconds of silence."""
@@ -431,15 +466,16 @@ def decision_fact(gate: MessageRow, decision: Decision, tools: Registry) -> Fact
     body: dict[str, JSON] = {"verb": decision.verb, "reason": decision.reason}
     body |= {"arguments": decision.arguments} if decision.arguments is not None else {}
     body |= {"steps": decision.steps} if decision.steps is not None else {}
-    return _answered(gate.id, "gate", body, decision.by, decision.channel)
+    return _answered(gate.id, "gate", body, decision.by, decision.channel, approval=decision.approved)
 
 
 def _flags(made_in: Mapping[str, JSON]) -> str:
     return " ".join(f"--folder {shlex.quote(folder)}" for folder in cast("list[str]", made_in["folders"]))
 
 
-def _answered(message_id: str, kind: str, answer: JSON, by: str, channel: str) -> Fact:
-    return Fact("answered", {"id": message_id, "kind": kind, "answer": answer, "by": by, "channel": channel})
+def _answered(message_id: str, kind: str, answer: JSON, by: str, channel: str, *, approval: bool = False) -> Fact:
+    told: dict[str, JSON] = {"id": message_id, "kind": kind, "answer": answer, "by": by, "channel": channel}
+    return Fact("answered", {**told, "approval": approval})
 
 
 def _order_faults(name: str, answer: JSON, order: MessageRow | None, open_ids: Collection[str]) -> list[Fault]:

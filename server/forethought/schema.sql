@@ -20,6 +20,8 @@ CREATE TABLE run (
     output_tokens INTEGER NOT NULL DEFAULT 0, tool_calls INTEGER NOT NULL DEFAULT 0, seconds REAL NOT NULL DEFAULT 0,
     created REAL NOT NULL, ended REAL
 ) WITHOUT ROWID;
+-- A plan has at most one open run: a call that is repeated, here or elsewhere, must not do the work twice.
+CREATE UNIQUE INDEX run_of_plan ON run (plan) WHERE plan <> '' AND ended IS NULL;
 CREATE INDEX run_by_plan ON run (plan, created);
 CREATE INDEX run_open ON run (state) WHERE state IN ('running', 'waiting');
 
@@ -37,21 +39,22 @@ CREATE TABLE step (
 -- Everything asked of someone: gates, which only a person decides, and orders, which only a model answers. Also what
 -- must not be done twice: questions to a model of our own, and the calls of checks and searches. And notes, which tell
 -- what a reflection or a search has come to.
--- `key` says what it is for (step and attempt), never when it was asked. open -> answered -> used.
+-- `key` says what it is for (step and attempt), never when it was asked. open -> answered -> used. `approval`: the answer
+-- lets something happen.
 CREATE TABLE message (
     id TEXT PRIMARY KEY, run TEXT NOT NULL, key TEXT NOT NULL, kind TEXT NOT NULL, step INTEGER, body TEXT NOT NULL,
-    state TEXT NOT NULL, answer TEXT, by TEXT NOT NULL DEFAULT '', channel TEXT NOT NULL DEFAULT '',
+    state TEXT NOT NULL, answer TEXT, approval INTEGER NOT NULL DEFAULT 0, by TEXT NOT NULL DEFAULT '', channel TEXT NOT NULL DEFAULT '',
     asked REAL NOT NULL, answered REAL,
     UNIQUE (run, key)
 ) WITHOUT ROWID;
 CREATE INDEX message_open ON message (run, state);
 
--- What runs have taught, for those who plan in the same folders (`workspace`). It can be forgotten.
+-- What runs have taught, for those who plan in the same folders (`workspace`). It can be forgotten. Each kind of database
+-- has its own table `lesson_words (id, goal, text)` for finding them.
 CREATE TABLE lesson (
     id TEXT PRIMARY KEY, workspace TEXT NOT NULL, run TEXT NOT NULL, goal TEXT NOT NULL, text TEXT NOT NULL,
     created REAL NOT NULL
 ) WITHOUT ROWID;
-CREATE VIRTUAL TABLE lesson_words USING fts5 (id UNINDEXED, goal, text, tokenize = 'porter unicode61');
 
 -- What happened, in order, never changed. `hash` is the SHA-256 of the entry and of the hash before it, in the same run.
 CREATE TABLE journal (

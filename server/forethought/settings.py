@@ -28,6 +28,8 @@ class Settings:
 
     home: Path
     """Where the journal and fetched models live."""
+    store: str | None = field(default=None, repr=False)
+    """The address of a PostgreSQL where the journal lives instead."""
     folders: tuple[Path, ...] = ()
     """What the file tools may touch."""
     model: str = ""
@@ -62,9 +64,18 @@ class Settings:
         return self.home / "journal.sqlite"
 
     @property
+    def journal(self) -> str:
+        """Where the journal is, as people may know it."""
+        if not self.store:
+            return str(self.database)
+        parts = urlsplit(self.store)
+        return f"postgresql://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+    @property
     def secrets(self) -> frozenset[str]:
         """Values that must never be written anywhere."""
-        in_urls = [urlsplit(url).password for url in (self.base_url, self.searxng_url, self.model_hub) if url]
+        urls = (self.store, self.base_url, self.searxng_url, self.model_hub)
+        in_urls = [urlsplit(url).password for url in urls if url]
         candidates = (self.api_key, self.mailbox.password if self.mailbox else None, *in_urls)
         return frozenset(secret for secret in candidates if secret and len(secret) >= 8)
 
@@ -86,6 +97,7 @@ class Settings:
         hub = env.get("FORETHOUGHT_MODEL_HUB", "https://huggingface.co")
         return cls(
             home=Path(home).expanduser().resolve() if home else user_data_path("forethought", appauthor=False),
+            store=_store(env.get("FORETHOUGHT_STORE", "")),
             folders=_folders(folders, env.get("FORETHOUGHT_FOLDERS", "")),
             model=model if model is not None else env.get("FORETHOUGHT_MODEL", ""),
             role_models={
@@ -112,8 +124,16 @@ _SECURITY: Mapping[str, tuple[Literal["starttls", "tls", "none"], int]] = {
 }
 SECRET_VARIABLES = frozenset(
     {"FORETHOUGHT_API_KEY", "OPENAI_API_KEY", "FORETHOUGHT_BASE_URL", "OPENAI_BASE_URL"}
-    | {"FORETHOUGHT_SMTP_URL", "FORETHOUGHT_SEARXNG_URL", "FORETHOUGHT_MODEL_HUB"}
+    | {"FORETHOUGHT_SMTP_URL", "FORETHOUGHT_SEARXNG_URL", "FORETHOUGHT_MODEL_HUB", "FORETHOUGHT_STORE"}
 )
+
+
+def _store(url: str) -> str | None:
+    if url and urlsplit(url).scheme not in ("postgresql", "postgres"):
+        raise SettingsError(
+            "FORETHOUGHT_STORE: not an address of a PostgreSQL. Use postgresql://user:password@host/name"
+        )
+    return url or None
 
 
 def _folders(flags: Sequence[str], variable: str) -> tuple[Path, ...]:

@@ -23,6 +23,7 @@ class Spender:
 
     def __init__(self, run: RunRow, *, record: Callable[[Fact], Awaitable[None]], decide: _Decide) -> None:
         self._run = run
+        self._limits = dict(run.budget)
         self._record = record
         self._decide = decide
         self.budget = Budget(
@@ -97,7 +98,9 @@ class Spender:
             return None
         wanted = (decision.arguments or {}).get("limit", raised)
         raised = float(wanted) if isinstance(wanted, int | float) else raised
-        await self._record(Fact("budget_raised", {"measure": measure, "limit": raised}))
+        self._limits[measure] = raised
+        told: dict[str, JSON] = {"measure": measure, "limit": raised, "budget": dict[str, JSON](self._limits)}
+        await self._record(Fact("budget_raised", told))
         return raised
 
     async def _nearly_spent(self, measure: str, spent: float, limit: float) -> None:

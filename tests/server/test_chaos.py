@@ -11,10 +11,11 @@ from typing import Any, cast
 
 import anyio
 import pytest
+from tests.stores import owned
 
+from forethought.database import Database
 from forethought.models import Models
 from forethought.models.scripted import ScriptedModel
-from forethought.owners import Owner
 from forethought.runs import Runs
 from forethought.settings import Settings
 from forethought.store import Store
@@ -43,8 +44,8 @@ class Crash(BaseException):
 class Dying(Store):
     """A store whose process dies at its n-th commit: before anything is written, or when it is but nobody was told."""
 
-    def __init__(self, path: Path, dies_at: int, *, after: bool) -> None:
-        super().__init__(path)
+    def __init__(self, database: Database, dies_at: int, *, after: bool) -> None:
+        super().__init__(database)
         self.commits = 0
         self._dies_at = dies_at
         self._after = after
@@ -132,15 +133,13 @@ class Scripted(Models):
 
 
 @asynccontextmanager
-async def serving(settings: Settings, store: Store, effects: Path) -> AsyncGenerator[Runs]:
-    owner = Owner(settings.home)
-    runs = Runs(store, tools(effects), Scripted(settings), owner)
-    try:
+async def serving(
+    settings: Settings, effects: Path, wrapped: Callable[[Database], Store] = Store
+) -> AsyncGenerator[Runs]:
+    with owned(settings) as (store, owner):
+        runs = Runs(wrapped(store.database), tools(effects), Scripted(settings), owner)
         async with runs.serving():
             yield runs
-    finally:
-        owner.close()
-        store.close()
 
 
 async def answer_until_the_end(runs: Runs, run_id: str, effects: Path) -> list[str]:
@@ -163,10 +162,15 @@ async def run_to_the_end(settings: Settings, effects: Path, dies_at: int, *, aft
     """Run a plan in a process that dies at its n-th commit, then in one that lives. Returns how many commits it made,
     and what was in doubt."""
     empty(effects)
-    store = Dying(settings.database, dies_at, after=after)
+    dying: list[Dying] = []
+
+    def wrapped(database: Database) -> Store:
+        dying.append(Dying(database, dies_at, after=after))
+        return dying[0]
+
     run_id = ""
     try:
-        async with serving(settings, store, effects) as runs:
+        async with serving(settings, effects, wrapped) as runs:
             plan_id = await runs.save_plan("the goal", "", STEPS)
             run_id = (await runs.start(plan_id)).id
             await answer_until_the_end(runs, run_id, effects)
@@ -174,14 +178,12 @@ async def run_to_the_end(settings: Settings, effects: Path, dies_at: int, *, aft
         assert group.split(Crash)[0], group
     except Crash:
         pass
-    commits = store.commits
-    living = Store(settings.database)
-    started = living.runs(limit=1)
-    if not started:
-        living.close()
-        return commits, []
+    commits = dying[0].commits
     # Nobody asks for it: the next server takes over what the dead one has left.
-    async with serving(settings, living, effects) as runs:
+    async with serving(settings, effects) as runs:
+        living = runs.store
+        if not (started := living.runs(limit=1)):
+            return commits, []
         doubts = await answer_until_the_end(runs, started[0].id, effects)
         run = living.run(started[0].id)
         facts = Counter((entry.kind, entry.body.get("step")) for entry in living.journal(run.id, limit=10_000))
@@ -200,7 +202,7 @@ async def run_to_the_end(settings: Settings, effects: Path, dies_at: int, *, aft
 
 
 async def test_a_crash_at_any_write_loses_nothing_and_repeats_nothing(
-    make_settings: Callable[..., Settings], tmp_path: Path
+    make_settings: Callable[..., Settings], new_store: Callable[[], str | None], tmp_path: Path
 ) -> None:
     whole, doubts = await run_to_the_end(
         make_settings(home=tmp_path / "whole"), tmp_path / "effects", 10**6, after=True
@@ -210,6 +212,6 @@ async def test_a_crash_at_any_write_loses_nothing_and_repeats_nothing(
     in_doubt = 0
     for dies_at in range(1, whole + 1):
         for after in (False, True):
-            settings = make_settings(home=tmp_path / f"{dies_at}-{after}")
+            settings = make_settings(home=tmp_path / f"{dies_at}-{after}", store=new_store())
             in_doubt += len((await run_to_the_end(settings, tmp_path / "effects", dies_at, after=after))[1])
     assert in_doubt > 0, "some crashes must fall into the middle of a call that must not be repeated"

@@ -14,10 +14,10 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult
 
 from forethought.app import open_store
+from forethought.database import StaleError
 from forethought.rows import Entry
 from forethought.runs import decision_fact
 from forethought.settings import Settings
-from forethought.store import StaleError
 from forethought.surface.server import build_server
 from forethought.terms import Terms
 from forethought_patterns import Decision, Policy

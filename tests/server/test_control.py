@@ -1,6 +1,5 @@
 """A person pauses, resumes and cancels a run from a terminal, while a server drives it, or while nobody does."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +13,7 @@ import anyio.to_thread
 import pytest
 from mcp.client import Client, ClientRequestContext
 from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult
+from tests.stores import environment
 
 from forethought.settings import Settings
 from forethought.surface.server import build_server
@@ -34,8 +34,9 @@ def view(result: CallToolResult) -> dict[str, Any]:
 
 async def forethought(configured: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
     """A command in another process."""
-    env = {"PATH": os.environ["PATH"], "FORETHOUGHT_HOME": str(configured.home), "COLUMNS": "200"}
-    call = partial(subprocess.run, [COMMAND, *arguments], env=env, capture_output=True, text=True, timeout=60)
+    call = partial(
+        subprocess.run, [COMMAND, *arguments], env=environment(configured), capture_output=True, text=True, timeout=60
+    )
     return await anyio.to_thread.run_sync(call)
 
 

@@ -14,10 +14,10 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult, InputRequiredResult
 
 from forethought.app import open_store
+from forethought.database import StaleError
 from forethought.rows import MessageRow
 from forethought.runs import decision_fact
 from forethought.settings import Settings
-from forethought.store import StaleError
 from forethought.surface.forms import gate_text
 from forethought.surface.server import build_server
 from forethought.terms import Terms
@@ -232,7 +232,7 @@ async def test_gates_one_after_another_stay_within_the_rounds_of_a_client(
                       "depends_on": [number - 1] if number > 1 else []})  # fmt: skip
     asked: Asked = []
     async with Client(
-        build_server(make_settings()), mode=era, elicitation_callback=_answering(asked, "accept", APPROVE)
+        build_server(make_settings(silence=30)), mode=era, elicitation_callback=_answering(asked, "accept", APPROVE)
     ) as client:
         plan_id = await _plan(client, steps)
         first = _view(await client.call_tool("execute_plan", {"plan_id": plan_id}))
@@ -427,7 +427,7 @@ async def test_a_gate_after_an_order_is_asked_within_the_same_report(
     ]
     asked: Asked = []
     async with Client(
-        build_server(make_settings()), mode=era, elicitation_callback=_answering(asked, "accept", APPROVE)
+        build_server(make_settings(silence=30)), mode=era, elicitation_callback=_answering(asked, "accept", APPROVE)
     ) as client:
         waiting = _view(await client.call_tool("execute_plan", {"plan_id": await _plan(client, steps)}))
         answers = [{"order": waiting["waiting_on"][0]["order"], "answer": "old.txt"}]

@@ -27,6 +27,7 @@ from mcp.types import (
     ElicitResult,
     UrlElicitationCapability,
 )
+from tests.stores import environment
 from tests.terminal import converse
 
 from forethought.app import Records, open_records
@@ -442,10 +443,8 @@ async def test_decide_page_in_a_terminal_lets_the_run_go_on(make_settings: Calla
 
 def _in_a_terminal(settings: Settings, then: str) -> tuple[int, str]:
     """`forethought decide --page`, and once it shows a code a decision with it, or Ctrl-C."""
-    environment = {
-        "PATH": os.environ["PATH"], "TERM": "xterm", "COLUMNS": "60", "FORETHOUGHT_HOME": str(settings.home),
-        "FORETHOUGHT_FOLDERS": os.pathsep.join(map(str, settings.folders)),
-    }  # fmt: skip
+    folders = os.pathsep.join(map(str, settings.folders))
+    told = {**environment(settings), "TERM": "xterm", "COLUMNS": "60", "FORETHOUGHT_FOLDERS": folders}
     done: list[str] = []
 
     def react(screen: str) -> str | None:
@@ -459,7 +458,7 @@ def _in_a_terminal(settings: Settings, then: str) -> tuple[int, str]:
         _send(found[1], found[2])
         return None
 
-    return converse([COMMAND, "decide", "--page"], environment, react)
+    return converse([COMMAND, "decide", "--page"], told, react)
 
 
 def _send(url: str, code: str) -> None:

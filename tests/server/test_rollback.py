@@ -2,17 +2,18 @@
 
 import os
 import random
+import shutil
 import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mcp.client import Client, ClientRequestContext
 from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult
+from tests.stores import everything_in
 
 from forethought.settings import Settings
 from forethought.surface.server import build_server
@@ -157,7 +158,7 @@ async def test_secrets_are_put_back_though_the_journal_never_saw_them(
         run = await ran(client, [write(1, "a.txt", "gone")])
         assert view(await client.call_tool("rollback", {"run_id": run}))["status"] == "succeeded"
     assert (work / "a.txt").read_text(encoding="utf-8") == "key=sk-very-secret-1"
-    assert b"sk-very-secret-1" not in configured.database.read_bytes()
+    assert "sk-very-secret-1" not in everything_in(configured)
     assert stat.S_IMODE((configured.home / "undo").stat().st_mode) == 0o700 or os.name == "nt"
 
 
@@ -172,8 +173,9 @@ async def test_whatever_was_written_the_tree_is_as_before(
     meddles: bool,
 ) -> None:  # fmt: skip
     chance = random.Random(seed)
-    folder = tmp_path / f"work-{uuid4()}"
-    folder.mkdir(exist_ok=True)
+    folder = tmp_path / "work-of-all"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
     for name in ("a", "d/c"):
         if chance.random() < 0.5:
             (folder / name).parent.mkdir(exist_ok=True)
@@ -183,7 +185,7 @@ async def test_whatever_was_written_the_tree_is_as_before(
     steps = [write(n, path, text, after=n - 1 or None) for n, (path, text) in enumerate(writes, 1)]
     if fails:
         steps.append({"id": 99, "tool": "read_file", "arguments": {"path": "none"}, "depends_on": [len(writes)]})
-    configured = make_settings(folders=(folder,), terms=NEVER, home=tmp_path / f"home-{folder.name}")
+    configured = make_settings(folders=(folder,), terms=NEVER)
     async with Client(build_server(configured), elicitation_callback=approve) as client:
         run = await ran(client, steps, "failed" if fails else "succeeded")
         meddled = chance.choice([path for path, _ in writes]) if meddles else ""

@@ -6,7 +6,8 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ import pytest
 from mcp import StdioServerParameters
 from mcp.client import Client, ClientRequestContext
 from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult
+from tests.stores import environment
 
-from forethought.store import Store
+from forethought.app import open_store
+from forethought.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
@@ -244,23 +247,25 @@ async def _kill_after(seconds: float) -> None:
     _kill_children()
 
 
-def test_every_write_of_several_processes_survives(tmp_path: Path) -> None:
-    """Eight processes write thirty plans each to one journal at the same time."""
+@pytest.mark.parametrize("processes", [2, 8])
+def test_every_write_of_several_processes_survives(make_settings: Callable[..., Settings], processes: int) -> None:
+    """So many processes write thirty plans each to one journal at the same time."""
     script = """
 import sys
-from pathlib import Path
+from forethought.app import open_store
 from forethought.rows import Fact
-from forethought.store import Store
+from forethought.settings import Settings
 
-store = Store(Path(sys.argv[1]))
+store = open_store(Settings.read())
 for n in range(30):
-    body = {"plan": f"plan_{sys.argv[2]}_{n}", "revision": 1, "goal": "g", "body": {}}
+    body = {"plan": f"plan_{sys.argv[1]}_{n}", "revision": 1, "goal": "g", "body": {}}
     store.commit("", Fact("plan_saved", body))
 """
-    journal = tmp_path / "home" / "journal.sqlite"
-    writers = [subprocess.Popen([sys.executable, "-c", script, str(journal), str(n)]) for n in range(8)]
-    assert [writer.wait(timeout=120) for writer in writers] == [0] * 8
-    store = Store(journal)
-    assert len(store.plans(limit=1000)) == 240
-    assert store.broken("") is None
-    store.close()
+    settings = make_settings()
+    writers = [
+        subprocess.Popen([sys.executable, "-c", script, str(n)], env=environment(settings)) for n in range(processes)
+    ]
+    assert [writer.wait(timeout=120) for writer in writers] == [0] * processes
+    with closing(open_store(settings)) as store:
+        assert len(store.plans(limit=1000)) == 30 * processes
+        assert store.broken("") is None

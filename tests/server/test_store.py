@@ -12,13 +12,16 @@ import anyio
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.stores import owned
 
+from forethought.app import open_store
+from forethought.database import StaleError
 from forethought.models import Models
-from forethought.owners import Owner
 from forethought.rows import Entry, Fact
 from forethought.runs import OPEN, Runs
 from forethought.settings import Settings
-from forethought.store import StaleError, Store
+from forethought.sqlite import SQLite
+from forethought.store import Store
 from forethought.terms import Terms
 from forethought_patterns import Decision, Policy
 from forethought_patterns.gates import Verb
@@ -132,16 +135,16 @@ def fold(entries: list[Entry]) -> tuple[dict[str, Any], dict[int, dict[str, Any]
                     "ended": entry.at, "doubt": 0}  # fmt: skip
             case "asked":
                 told = {name: body[name] for name in ("id", "key", "kind", "step", "body")}
-                messages[body["id"]] = {"run": entry.run, "state": "open", "answer": None, "by": "", "channel": "",
-                                        "asked": entry.at, "answered": None, **told}  # fmt: skip
+                messages[body["id"]] = {"run": entry.run, "state": "open", "answer": None, "approval": 0, "by": "",
+                                        "channel": "", "asked": entry.at, "answered": None, **told}  # fmt: skip
             case "answered":
-                said = {name: body[name] for name in ("answer", "by", "channel")}
+                said = {name: body[name] for name in ("answer", "approval", "by", "channel")}
                 messages[body["id"]] |= {"state": "answered", "answered": entry.at, **said}  # fmt: skip
             case "noted" | "kept":
                 told = {name: body[name] for name in ("id", "key", "step", "body")}
                 kind = "note" if entry.kind == "noted" else "undo"
-                messages[body["id"]] = {"run": entry.run, "kind": kind, "state": "closed", "answer": None, "by": "",
-                                        "channel": "", "asked": entry.at, "answered": None, **told}  # fmt: skip
+                told |= {"run": entry.run, "kind": kind, "state": "closed", "answer": None, "approval": 0, "by": ""}
+                messages[body["id"]] = {**told, "channel": "", "asked": entry.at, "answered": None}
             case "lesson_learned" | "lessons_forgotten":
                 pass  # they are no part of a run
             case "used":
@@ -188,14 +191,10 @@ def _registry(flaky: Callable[[Mapping[str, JSON], Answerer], Any] = _good) -> R
 
 @asynccontextmanager
 async def _serving(settings: Settings, tools: Registry) -> AsyncIterator[Runs]:
-    store, owner = Store(settings.database), Owner(settings.home)
-    runs = Runs(store, tools, Models(settings), owner, terms=settings.terms)
-    try:
+    with owned(settings) as (store, owner):
+        runs = Runs(store, tools, Models(settings), owner, terms=settings.terms)
         async with runs.serving():
             yield runs
-    finally:
-        owner.close()
-        store.close()
 
 
 async def _settle(runs: Runs, run_id: str, approve: Callable[[], bool], *, doubt: Verb = "skip") -> None:
@@ -433,7 +432,7 @@ async def test_a_tool_that_is_gone_fails_its_step_and_not_the_run(make_settings:
 async def test_a_driver_that_has_lost_its_run_cannot_write_to_it(
     make_settings: Callable[..., Settings],
 ) -> None:
-    store = Store(make_settings().database)
+    store = open_store(make_settings())
     body: dict[str, JSON] = {"plan": "p", "kind": "plan", "options": {}, **STARTED, "owner": "a", "steps": [1]}
     await store.write("r", Fact("run_created", body))
     await store.write("r", Fact("run_claimed", {"owner": "b", "previous": "a", "oldest": 0}))
@@ -446,7 +445,7 @@ async def test_a_driver_that_has_lost_its_run_cannot_write_to_it(
 async def test_one_refused_write_undoes_all_of_itself_and_none_of_its_neighbours(
     make_settings: Callable[..., Settings],
 ) -> None:
-    store = Store(make_settings().database)
+    store = open_store(make_settings())
     body: dict[str, JSON] = {
         "plan": "p",
         "kind": "plan",
@@ -479,7 +478,7 @@ async def test_one_refused_write_undoes_all_of_itself_and_none_of_its_neighbours
 async def test_what_cannot_be_recorded_is_refused_alone_and_nobody_is_told_a_lie(
     make_settings: Callable[..., Settings],
 ) -> None:
-    store = Store(make_settings().database)
+    store = open_store(make_settings())
     told: dict[str, str] = {}
 
     async def create(name: str, value: JSON) -> None:
@@ -523,7 +522,7 @@ async def test_an_answer_at_a_time_does_not_start_the_waiting_steps_over_and_ove
 async def test_a_write_that_began_is_finished_though_its_caller_is_cancelled(
     make_settings: Callable[..., Settings],
 ) -> None:
-    store = Store(make_settings().database)
+    store = open_store(make_settings())
     body: dict[str, JSON] = {"plan": "p", "kind": "plan", "options": {}, **STARTED, "owner": "a", "steps": []}
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(store.write, "r", Fact("run_created", body))
@@ -534,7 +533,7 @@ async def test_a_write_that_began_is_finished_though_its_caller_is_cancelled(
 
 
 def test_secrets_are_kept_out_of_every_table(tmp_path: Path) -> None:
-    store = Store(tmp_path / "j.sqlite", redact=lambda text: text.replace("hunter22", "[secret]"))
+    store = Store(SQLite(tmp_path / "j.sqlite"), redact=lambda text: text.replace("hunter22", "[secret]"))
     body: dict[str, JSON] = {
         "plan": "p",
         "kind": "plan",
@@ -556,18 +555,18 @@ def test_a_file_that_is_no_journal_or_a_newer_one_is_refused_and_left_alone(tmp_
     broken.write_bytes(b"this is no database at all, but long enough to be read as one" * 20)
     before = broken.read_bytes()
     with pytest.raises(StoreError, match="cannot be opened as a journal"):
-        Store(broken)
+        SQLite(broken)
     assert broken.read_bytes() == before
     newer = tmp_path / "newer.sqlite"
     with sqlite3.connect(newer) as connection:
         connection.execute("PRAGMA user_version=99")
     connection.close()
     with pytest.raises(StoreError, match="newer forethought"):
-        Store(newer)
+        SQLite(newer)
 
 
 async def test_two_processes_worth_of_stores_lose_no_write(make_settings: Callable[..., Settings]) -> None:
-    first, second = Store(make_settings().database), Store(make_settings().database)
+    first, second = open_store(make_settings()), open_store(make_settings())
     body: dict[str, JSON] = {"plan": "p", "kind": "plan", "options": {}, **STARTED, "owner": "a", "steps": [*range(60)]}
     await first.write("r", Fact("run_created", body))
     async with anyio.create_task_group() as tasks:

@@ -4,9 +4,9 @@ __all__ = ["cancel", "pause", "resume"]
 
 from forethought.app import open_records
 from forethought.cli.terminal import PROGRAM, console
+from forethought.database import StaleError
 from forethought.rows import Fact, RunRow
 from forethought.settings import Settings
-from forethought.store import StaleError
 from forethought_tools import ForethoughtError
 
 

@@ -13,13 +13,14 @@ from rich.markup import escape
 
 from forethought.app import Records, open_records
 from forethought.cli.terminal import ask_form, console, errors, is_person
+from forethought.database import StaleError
 from forethought.desk import codes
 from forethought.facts import gate_of
 from forethought.page import Page
 from forethought.rows import MessageRow
 from forethought.runs import decision_fact
 from forethought.settings import Settings
-from forethought.store import StaleError, Store
+from forethought.store import Store
 from forethought.surface.forms import form, gate_text, read_form
 from forethought_patterns import Decision
 from forethought_patterns.gates import visible

@@ -4,6 +4,7 @@ __all__ = ["doctor"]
 
 import os
 import platform
+from contextlib import closing
 from importlib.metadata import version
 from importlib.util import find_spec
 from urllib.parse import urlsplit
@@ -41,11 +42,11 @@ def doctor(settings: Settings) -> int:
         ok = False
         _line("folder", "none: file tools can do nothing. Mend: --folder DIR, or FORETHOUGHT_FOLDERS")
     try:
-        open_store(settings).close()
-        _line("journal", str(settings.database))
+        with closing(open_store(settings)) as store:
+            _line("journal", store.name)
     except (StoreError, OSError) as error:
         ok = False
-        _line("journal", f"{error} Mend: set FORETHOUGHT_HOME to a folder that can be written")
+        _line("journal", f"{error} Mend: set FORETHOUGHT_HOME to a folder that can be written, or FORETHOUGHT_STORE")
     registry = tools_for(settings)
     for risk in Risk:
         _line(f"tools {risk}", ", ".join(tool.name for tool in registry if tool.risk == risk))

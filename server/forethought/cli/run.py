@@ -185,7 +185,7 @@ class _Session:
             console.print(f"[dim]{escape(str(view['usage']))}[/]")
         if view["status"] == "waiting":
             console.print(escape(str(view["next"])), soft_wrap=True)
-        recorded = f"recorded in {self._settings.database}; {PROGRAM} show {view['run_id']} --journal"
+        recorded = f"recorded in {self._settings.journal}; {PROGRAM} show {view['run_id']} --journal"
         console.print(f"[dim]{escape(recorded)}[/]", soft_wrap=True)
 
     def _show_answer(self, name: str, value: Any) -> None:

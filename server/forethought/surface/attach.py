@@ -27,10 +27,10 @@ from mcp_types.version import is_version_at_least
 from pydantic import BaseModel
 
 from forethought.app import App
+from forethought.database import StaleError
 from forethought.facts import gate_of
 from forethought.rows import MessageRow, RunRow
 from forethought.runs import OPEN
-from forethought.store import StaleError
 from forethought.surface.forms import form, gate_text, read_form
 from forethought.surface.thinking import progress
 from forethought.surface.views import THOUGHTS, View, run_view

@@ -2,11 +2,8 @@
 
 __all__ = ["build_server"]
 
-import os
-import secrets
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
-from pathlib import Path
+from contextlib import asynccontextmanager
 
 import anyio
 from mcp.server.mcpserver import MCPServer
@@ -14,7 +11,7 @@ from mcp.server.request_state import RequestStateSecurity
 from mcp.server.subscriptions import InMemorySubscriptionBus
 
 from forethought import __version__
-from forethought.app import App, open_app
+from forethought.app import App, open_app, seal_key
 from forethought.settings import Settings
 from forethought.surface.resources import Notices, add_resources
 from forethought.surface.tools import tools
@@ -54,23 +51,8 @@ def build_server(settings: Settings) -> MCPServer[App]:
         lifespan=lifespan,
         subscriptions=bus,
         log_level="WARNING",
-        request_state_security=RequestStateSecurity(keys=[_state_key(settings.home)], ttl=settings.decision_seconds),
+        request_state_security=RequestStateSecurity(keys=[seal_key(settings.home)], ttl=settings.decision_seconds),
     )
     add_resources(server, live)
     notices.serve_subscriptions(server)
     return server
-
-
-def _state_key(home: Path) -> bytes:
-    """The key that seals questions on their way through the client; kept, so that a restart can read the answers."""
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    file = home / "state.key"
-    if not file.exists():
-        # Some hosts start a server twice at once: the key must be whole before it has its name.
-        fresh = home / f"state.key.{secrets.token_hex(4)}"
-        fresh.touch(mode=0o600)
-        fresh.write_bytes(secrets.token_bytes(32))
-        with suppress(FileExistsError):
-            os.link(fresh, file)
-        fresh.unlink()
-    return file.read_bytes()

@@ -1,0 +1,147 @@
+"""Servers of one PostgreSQL share the runs out, through a queue of DBOS Transact.
+
+One activation of a run (from a claim until it ends or waits) is one DBOS workflow. DBOS only decides which server
+drives it: what is done and what is not stands in the journal, so a workflow has no steps of its own, and can be handed
+to another server at any moment. Whoever claims the run drives it; a second activation of it finds nothing to do.
+"""
+
+__all__ = ["Cluster"]
+
+import asyncio
+import hashlib
+import json
+import logging
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from anyio import CancelScope, create_task_group, sleep, to_thread
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetEnqueueOptions
+from dbos import error as dbos_errors
+from sqlalchemy.exc import SQLAlchemyError
+
+from forethought.database import BrokenError
+from forethought.postgres import Postgres
+
+logger = logging.getLogger(__name__)
+
+_MOST = 64  # runs that one server drives at a time; those that wait for somebody do not count
+_POLL = 0.1  # seconds between looks into the queue
+_SWEEP = 1.0  # seconds between looks for what dead servers had taken
+_AGAIN = 3.0  # seconds until a run that still needs a driver is offered once more
+
+_here: "Cluster | None" = None  # DBOS is one to a process
+
+
+class Cluster:
+    """This server's part in the work of all servers of one store that may use the very same folders."""
+
+    def __init__(self, url: str, owner: Postgres, folders: Sequence[str]) -> None:
+        self.owner = owner
+        self._queue = f"runs-{_digest(json.dumps(list(folders)).encode())[:12]}"
+        self._config: DBOSConfig = {
+            "name": "forethought",
+            "system_database_url": url,
+            "dbos_system_schema": "forethought_dbos",
+            "executor_id": owner.id,
+            "application_version": "1",  # what waits must not wait for a version that is gone
+            "max_executor_threads": 8,
+            "sys_db_pool_size": 5,
+            "log_level": "ERROR",
+            "serializer": DBOSPortableJSONSerializer(),
+            "enable_otlp": False,
+        }
+        self._activate: Callable[[str], Awaitable[None]]
+        self._loop: asyncio.AbstractEventLoop
+        self._offered: dict[str, float] = {}
+
+    def share_home(self, key: bytes) -> None:
+        """Make sure that all servers have the same home, by a key that lies there. Raises StoreError."""
+        self.owner.share_home(_digest(key))
+
+    @asynccontextmanager
+    async def joined(self, activate: Callable[[str], Awaitable[None]]) -> AsyncGenerator[None]:
+        """Take part while this is open: `activate` is called with runs that are to be driven here."""
+        global _here
+        self._activate, self._loop = activate, asyncio.get_running_loop()
+        self.owner.hold()
+        _here = self
+        try:
+            await to_thread.run_sync(self._launch)
+            async with create_task_group() as tasks:
+                tasks.start_soon(self._sweep)
+                yield
+                tasks.cancel_scope.cancel()
+        finally:
+            _here = None
+            with CancelScope(shield=True):
+                await to_thread.run_sync(DBOS.destroy)
+
+    def _launch(self) -> None:
+        DBOS(config=self._config)
+        DBOS.listen_queues([self._queue])
+        DBOS.launch()
+        DBOS.register_queue(
+            self._queue, worker_concurrency=_MOST, polling_interval_sec=_POLL, on_conflict="always_update"
+        )
+
+    async def offer(self, run_id: str) -> None:
+        """Have some server drive this run, unless that was asked for a moment ago."""
+        now = time.monotonic()
+        self._offered = {run: at for run, at in self._offered.items() if at > now - _AGAIN}
+        if run_id not in self._offered:
+            self._offered[run_id] = now
+            await to_thread.run_sync(self._enqueue, run_id)
+
+    async def drive(self, run_id: str) -> None:
+        """Called by DBOS, in a loop of its own: the run is driven where everything else is."""
+        self._offered.pop(run_id, None)  # there may be reason for the next activation once this has ended
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._driven(run_id), self._loop))
+
+    async def _driven(self, run_id: str) -> None:
+        await self._activate(run_id)
+
+    async def _sweep(self) -> None:
+        """Put what dead servers had taken back into the queue, and clear away what is done."""
+        while True:
+            try:
+                for workflow, server in await to_thread.run_sync(self._taken):
+                    if not self.owner.alive(server):
+                        logger.info("activation %s of a dead server goes back to the queue", workflow)
+                        await to_thread.run_sync(self._put_back, workflow)
+            except (dbos_errors.DBOSException, SQLAlchemyError, BrokenError) as error:
+                logger.warning("the queue cannot be looked at: %s", error)
+            await sleep(_SWEEP)
+
+    def _enqueue(self, run_id: str) -> None:
+        try:
+            with SetEnqueueOptions(deduplication_id=run_id):
+                DBOS.enqueue_workflow(self._queue, activation, run_id)
+        except dbos_errors.DBOSQueueDeduplicatedError:
+            pass  # it is in the queue, or a server has it
+        except (dbos_errors.DBOSException, SQLAlchemyError) as error:
+            logger.warning("run %s could not be offered: %s", run_id, error)
+
+    def _taken(self) -> list[tuple[str, str]]:
+        ended = DBOS.list_workflows(
+            status=["SUCCESS", "ERROR", "CANCELLED"], queue_name=self._queue, limit=100, load_input=False,
+            load_output=False,
+        )  # fmt: skip
+        if ended:
+            DBOS.delete_workflows([workflow.workflow_id for workflow in ended])
+        taken = DBOS.list_workflows(status="PENDING", queue_name=self._queue, load_input=False, load_output=False)
+        return [(workflow.workflow_id, workflow.executor_id or "") for workflow in taken]
+
+    def _put_back(self, workflow: str) -> None:
+        DBOS.resume_workflow(workflow, queue_name=self._queue)
+
+
+@DBOS.workflow(name="activation", max_recovery_attempts=None)
+async def activation(run_id: str) -> None:
+    """Drive a run on this server, until it ends or waits."""
+    if _here is not None:
+        await _here.drive(run_id)
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

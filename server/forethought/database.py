@@ -1,0 +1,93 @@
+"""What the store needs of a database. SQLite and PostgreSQL have a module each, which knows all that sets it apart."""
+
+__all__ = ["BrokenError", "Database", "Row", "StaleError", "Transaction", "new_id", "schema", "written_by_newer"]
+
+import re
+import secrets
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from importlib.resources import files
+from typing import Any, Protocol
+
+from forethought_tools import StoreError
+
+SCHEMA_VERSION = 1
+
+Value = str | int | float | None
+
+
+class StaleError(StoreError):
+    """The row is not in the state that this fact needs: somebody was first. Nothing was written."""
+
+
+class BrokenError(Exception):
+    """The disk, the file or the connection: not what was written or asked for."""
+
+
+class Row(Protocol):
+    """One row of an answer."""
+
+    def __getitem__(self, column: str, /) -> Any: ...
+    def keys(self) -> Iterable[str]: ...
+
+
+class Transaction(Protocol):
+    """All of it is committed, or nothing. Statements name their values: `:name`."""
+
+    def change(self, sql: str, values: Mapping[str, Value]) -> int:
+        """Returns how many rows changed. Raises StaleError where a row is there already, and BrokenError."""
+        ...
+
+    def change_each(self, sql: str, values: Sequence[Mapping[str, Value]]) -> None: ...
+    def select(self, sql: str, values: Mapping[str, Value]) -> Sequence[Row]: ...
+
+    def part(self) -> AbstractContextManager[None]:
+        """What is changed inside is undone if it raises, and only that."""
+        ...
+
+    def tell(self, subject: str) -> None:
+        """Have everyone who watches told of a run, or a plan, once this is committed."""
+        ...
+
+
+class Database(Protocol):
+    """One journal, shared by processes. Opening it creates the schema."""
+
+    @property
+    def name(self) -> str:
+        """What people know it by. Holds no secret."""
+        ...
+
+    near: str
+    """Selects the lessons nearest to `:words` in a `:workspace`, at most `:most`."""
+
+    def writing(self, runs: Collection[str]) -> AbstractContextManager[Transaction]:
+        """Write about these runs, one transaction after the other. Raises BrokenError."""
+        ...
+
+    def select(self, sql: str, values: Mapping[str, Value]) -> Sequence[Row]:
+        """Read what is committed. Raises BrokenError."""
+        ...
+
+    async def changes(self, seconds: float) -> Collection[str]:
+        """Wait for so long, or until others have written: the runs and plans that were written about."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def schema(*changes: tuple[str, str]) -> list[str]:
+    """The statements of the schema, with these patterns replaced."""
+    script = re.sub(r"--.*", "", files("forethought").joinpath("schema.sql").read_text(encoding="utf-8"))
+    for pattern, replacement in changes:
+        script = re.sub(pattern, replacement, script)
+    return [statement for statement in script.split(";") if statement.strip()]
+
+
+def written_by_newer(name: str, version: int) -> StoreError:
+    return StoreError(f"{name} was written by a newer forethought (schema {version}). Update forethought.")
+
+
+def new_id(prefix: str) -> str:
+    """An id that cannot be guessed."""
+    return f"{prefix}_{secrets.token_hex(6)}"

@@ -1,0 +1,143 @@
+"""What each kind of fact does to the rows: SQL that SQLite and PostgreSQL read alike."""
+
+__all__ = ["EFFECTS", "Each", "Statement"]
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """A statement done once for every element of a fact's list, which it calls `:each`."""
+
+    of: str
+    sql: str
+
+
+Statement = str | Each
+
+_USE_ANSWERS = "UPDATE message SET state = 'used' WHERE run = :run AND state = 'answered'"
+_CLOSE_MESSAGES = "UPDATE message SET state = 'closed' WHERE run = :run AND state = 'open'"
+_REMEMBER = (
+    "INSERT INTO message (id, run, key, kind, step, body, state, asked)"
+    " VALUES (:id, :run, :key, '{kind}', :step, :body, 'closed', :at)"
+)
+_UNCHANGED = "UPDATE run SET state = state WHERE id = :run"
+_NEW_STEPS = Each("steps", "INSERT INTO step (run, id) VALUES (:run, :each)")
+
+EFFECTS: Mapping[str, tuple[Statement, ...]] = {
+    "plan_saved": ("INSERT INTO plan VALUES (:plan, :revision, :goal, :body, :at)",),
+    # Without an owner it is still to be claimed, by some server of a cluster.
+    "run_created": (
+        "INSERT INTO run (id, plan, kind, state, epoch, owner, options, revision, budget, created) VALUES"
+        " (:run, :plan, :kind, 'running', 1, nullif(:owner, ''),"
+        " :options, :revision, :budget, :at)",
+        _NEW_STEPS,
+    ),
+    "run_claimed": (
+        "UPDATE run SET owner = :owner, epoch = epoch + 1, state = 'running', pausing = pausing % 2"
+        " WHERE id = :run AND coalesce(owner, '') = coalesce(:previous, '') AND state IN ('running', 'waiting')",
+        # Approvals from before `oldest` have lapsed.
+        "UPDATE message SET state = 'open', answer = NULL, by = '', channel = '', answered = NULL"
+        " WHERE run = :run AND state = 'answered' AND approval = 1 AND answered < :oldest",
+        _USE_ANSWERS,
+    ),
+    "run_parked": (
+        "UPDATE run SET state = 'waiting', owner = NULL, seconds = seconds + :seconds"
+        " WHERE id = :run AND state = 'running'",
+    ),
+    "run_ended": (
+        "UPDATE run SET state = :state, answer = :answer, error = :error, ended = :at, owner = NULL,"
+        " seconds = seconds + :seconds"
+        " WHERE id = :run AND state IN ('running', 'waiting')",
+        _CLOSE_MESSAGES,
+    ),
+    "stop_asked": (
+        "UPDATE run SET stopping = 1, state = CASE state WHEN 'paused' THEN 'waiting' ELSE state END"
+        " WHERE id = :run AND ended IS NULL",
+    ),
+    # What is driven pauses by itself, once what is in flight has ended.
+    "pause_asked": (
+        "UPDATE run SET pausing = 1, state = CASE WHEN owner IS NULL THEN 'paused' ELSE state END"
+        " WHERE id = :run AND state IN ('running', 'waiting')",
+    ),
+    "run_paused": (
+        "UPDATE run SET state = 'paused', owner = NULL, seconds = seconds + :seconds"
+        " WHERE id = :run AND state = 'running' AND pausing = 1",
+    ),
+    "resume_asked": (
+        "UPDATE run SET pausing = CASE state WHEN 'paused' THEN 2 ELSE 0 END,"
+        " state = CASE state WHEN 'paused' THEN 'waiting' ELSE state END"
+        " WHERE id = :run AND ended IS NULL AND pausing = 1",
+    ),
+    # The next revision of the plan that a run is about: `steps` are new to it, `dropped` are no longer in it.
+    "plan_revised": (
+        "INSERT INTO plan VALUES (:plan, :revision, :goal, :body, :at)",
+        "UPDATE run SET revision = :revision, replans = replans + :replanned WHERE id = :run",
+        Each("dropped", "UPDATE step SET dropped = 1 WHERE run = :run AND id = :each"),
+        _NEW_STEPS,
+    ),
+    # `budget` holds all limits, as they are now.
+    "budget_raised": ("UPDATE run SET budget = :budget WHERE id = :run",),
+    "budget_nearly_spent": (_UNCHANGED,),
+    "step_added": ("INSERT INTO step (run, id, body, dropped) VALUES (:run, :step, :body, :dropped)",),
+    "step_started": (
+        "UPDATE step SET state = 'running', arguments = :arguments, epoch = :epoch, started = :at, returned = 0,"
+        " result = NULL WHERE run = :run AND id = :step",
+        "UPDATE run SET tool_calls = tool_calls + 1 WHERE id = :run",
+    ),
+    "step_returned": ("UPDATE step SET returned = 1, result = :result WHERE run = :run AND id = :step",),
+    # Its tool was approved for the rest of the run: `gate` says when.
+    "step_allowed": (_UNCHANGED,),
+    "step_waiting": ("UPDATE step SET state = 'waiting' WHERE run = :run AND id = :step",),
+    "step_resumed": ("UPDATE step SET state = 'running' WHERE run = :run AND id = :step",),
+    "step_in_doubt": ("UPDATE step SET state = 'in_doubt', doubt = 1 WHERE run = :run AND id = :step",),
+    "step_redone": (
+        "UPDATE step SET state = 'pending', doubt = 0, attempt = attempt + 1, arguments = NULL"
+        " WHERE run = :run AND id = :step",
+    ),
+    "step_retrying": (
+        "UPDATE step SET attempt = attempt + 1, error = :error WHERE run = :run AND id = :step",
+    ),
+    "step_again": (
+        "UPDATE step SET state = 'pending', attempt = attempt + 1, round = round + 1, feedback = :feedback,"
+        " error = :error, arguments = NULL, returned = 0, result = NULL WHERE run = :run AND id = :step",
+    ),
+    "call_started": ("UPDATE run SET tool_calls = tool_calls + 1 WHERE id = :run",),
+    "step_settled": (
+        "UPDATE step SET state = :state, result = :result, error = :error, ended = :at, doubt = 0"
+        " WHERE run = :run AND id = :step",
+    ),
+    "asked": (
+        "INSERT INTO message (id, run, key, kind, step, body, state, asked)"
+        " VALUES (:id, :run, :key, :kind, :step, :body, 'open', :at)",
+    ),
+    "lesson_learned": (
+        "INSERT INTO lesson VALUES (:id, :workspace, :run, :goal, :text, :at)",
+        "INSERT INTO lesson_words VALUES (:id, :goal, :text)",
+    ),
+    "lessons_forgotten": (
+        Each("lessons", "DELETE FROM lesson WHERE id = :each"),
+        Each("lessons", "DELETE FROM lesson_words WHERE id = :each"),
+    ),
+    # What a reflection or a search has come to, and what it takes to undo a call: they wait for nobody.
+    "noted": (_REMEMBER.format(kind="note"),),
+    "kept": (_REMEMBER.format(kind="undo"),),
+    # The kind is part of the condition: nothing that answers an order can decide a gate, nor the other way round.
+    "answered": (
+        "UPDATE message SET state = 'answered', answer = :answer, approval = :approval, by = :by, channel = :channel,"
+        " answered = :at WHERE id = :id AND run = :run AND kind = :kind AND state = 'open'",
+    ),
+    # An approval that was not used in time: the person is asked anew.
+    "lapsed": (
+        "UPDATE message SET state = 'open', answer = NULL, by = '', channel = '', answered = NULL"
+        " WHERE id = :id AND run = :run AND kind = 'gate' AND state IN ('answered', 'used')",
+    ),
+    "used": ("UPDATE message SET state = 'used' WHERE id = :id AND run = :run AND state = 'answered'",),
+    "spent": (
+        "UPDATE run SET model_calls = model_calls + :model_calls, input_tokens = input_tokens + :input_tokens,"
+        " output_tokens = output_tokens + :output_tokens, dollars = dollars + :dollars,"
+        " unpriced = unpriced + :unpriced WHERE id = :run",
+    ),
+}  # fmt: skip
+"""The first statement must change a row, else the fact is stale."""

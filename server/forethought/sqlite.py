@@ -1,0 +1,149 @@
+"""The journal in one SQLite file: every commit is on disk (WAL, `synchronous=FULL`), several processes may share it."""
+
+__all__ = ["SQLite"]
+
+import sqlite3
+import threading
+from collections.abc import Collection, Generator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import anyio
+
+from forethought.database import SCHEMA_VERSION, BrokenError, Row, StaleError, Value, schema, written_by_newer
+from forethought_tools import StoreError
+
+_CHANGES = (
+    "SELECT max(seq) AS seq, CASE run WHEN '' THEN coalesce(json_extract(body, '$.plan'), '') ELSE run END AS subject"
+    " FROM journal WHERE seq > :last GROUP BY subject"
+)
+
+
+class SQLite:
+    """One file. Reads are immediate, and see every commit."""
+
+    near = (
+        "SELECT lesson.* FROM lesson_words JOIN lesson USING (id) WHERE lesson_words MATCH :words"
+        " AND workspace = coalesce(:workspace, workspace) ORDER BY bm25(lesson_words), created DESC LIMIT :most"
+    )
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, and create it if it is not there.
+
+        Raises:
+            StoreError: not a journal, or one written by a newer version; the file is left as it is.
+        """
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            self._writer = self._connect()
+            self._migrate()
+            self._reader = self._connect()
+            self._watch = self._connect()
+            self._seen = self._version()
+            self._last = int(self._reader.execute("SELECT coalesce(max(seq), 0) AS seq FROM journal").fetchone()["seq"])
+        except sqlite3.DatabaseError as error:
+            raise StoreError(f"{path} cannot be opened as a journal ({error}). Move it away to start anew.") from None
+        self._turn = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        return str(self._path)
+
+    def close(self) -> None:
+        for connection in (self._writer, self._reader, self._watch):
+            connection.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        return connection
+
+    def _migrate(self) -> None:
+        self._path.chmod(0o600)
+        self._writer.execute("BEGIN IMMEDIATE")
+        version = int(self._writer.execute("PRAGMA user_version").fetchone()[0])
+        if version > SCHEMA_VERSION:
+            self._writer.execute("ROLLBACK")
+            raise written_by_newer(self.name, version)
+        if version == 0:
+            for statement in schema():
+                self._writer.execute(statement)
+            self._writer.execute(
+                "CREATE VIRTUAL TABLE lesson_words USING fts5 (id UNINDEXED, goal, text, tokenize = 'porter unicode61')"
+            )
+            self._writer.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        self._writer.execute("COMMIT")
+
+    @contextmanager
+    def writing(self, runs: Collection[str]) -> Generator["_Writing"]:  # noqa: ARG002 - the file has one writer
+        with self._turn:
+            try:
+                self._writer.execute("BEGIN IMMEDIATE")
+                yield _Writing(self._writer)
+                self._writer.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise BrokenError(str(error)) from None
+            finally:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+
+    def select(self, sql: str, values: Mapping[str, Value]) -> Sequence[Row]:
+        try:
+            with closing(self._reader.execute(sql, values)) as cursor:
+                return cursor.fetchall()
+        except sqlite3.Error as error:
+            raise BrokenError(str(error)) from None
+
+    async def changes(self, seconds: float) -> Collection[str]:
+        await anyio.sleep(seconds)
+        version = self._version()
+        if version == self._seen:
+            return ()
+        self._seen = version
+        rows = self.select(_CHANGES, {"last": self._last})
+        self._last = max((row["seq"] for row in rows), default=self._last)
+        return [row["subject"] for row in rows]
+
+    def _version(self) -> int:
+        try:
+            return int(self._watch.execute("PRAGMA data_version").fetchone()[0])
+        except sqlite3.OperationalError as error:
+            raise BrokenError(str(error)) from None
+
+
+class _Writing:
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def change(self, sql: str, values: Mapping[str, Value]) -> int:
+        try:
+            return self._connection.execute(sql, values).rowcount
+        except sqlite3.IntegrityError as error:
+            raise StaleError(f"already recorded: {error}") from None
+        except sqlite3.OperationalError as error:
+            raise BrokenError(str(error)) from None
+
+    def change_each(self, sql: str, values: Sequence[Mapping[str, Value]]) -> None:
+        self._connection.executemany(sql, values)
+
+    def select(self, sql: str, values: Mapping[str, Value]) -> Sequence[Row]:
+        return self._connection.execute(sql, values).fetchall()
+
+    @contextmanager
+    def part(self) -> Generator[None]:
+        self._connection.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK TO part")
+            raise
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("RELEASE part")
+
+    def tell(self, subject: str) -> None:
+        """Nothing to do: whoever watches sees that the file has changed."""

@@ -1,0 +1,111 @@
+"""Journals for tests: on SQLite, and on a PostgreSQL that the tests start."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Generator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import anyio
+import psycopg
+
+from forethought.app import open_app, open_store
+from forethought.owners import LockFile, Owner
+from forethought.postgres import Postgres
+from forethought.settings import Settings
+from forethought.store import Store
+
+
+@contextmanager
+def owned(settings: Settings) -> Generator[tuple[Store, Owner]]:
+    """A journal, and this process as an owner of runs in it."""
+    with closing(open_store(settings)) as store:
+        if isinstance(store.database, Postgres):
+            store.database.hold()
+            yield store, store.database
+        else:
+            with closing(LockFile(settings.home)) as owner:
+                yield store, owner
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """What a process of ours must be told to find the same journal."""
+    found = {"PATH": os.environ["PATH"], "FORETHOUGHT_HOME": str(settings.home), "COLUMNS": "200"}
+    return found if settings.store is None else {**found, "FORETHOUGHT_STORE": settings.store}
+
+
+def everything_in(settings: Settings) -> str:
+    """All that a journal holds, as it is stored."""
+    tables = ("plan", "run", "step", "message", "lesson", "lesson_words", "journal")
+    if settings.store:
+        with psycopg.connect(settings.store, options="-c search_path=forethought") as connection:
+            return str([connection.execute(f"SELECT * FROM {table}".encode()).fetchall() for table in tables])
+    return settings.database.read_bytes().decode("utf-8", "replace")
+
+
+def tampering(settings: Settings, sql: str) -> int:
+    """Change a journal behind our back. Returns how many rows."""
+    if settings.store:
+        with psycopg.connect(settings.store, options="-c search_path=forethought") as connection:
+            return connection.execute(sql.encode()).rowcount
+    with closing(sqlite3.connect(settings.database)) as file, file:
+        return file.execute(sql).rowcount
+
+
+class Cluster:
+    """A PostgreSQL of our own, reached through a socket file. It refuses to be run by root, who steps down."""
+
+    def __init__(self, folder: Path) -> None:
+        self._data = folder / "data"
+        self._as = ["setpriv", "--reuid=nobody", "--clear-groups"] if os.getuid() == 0 else []
+        folder.mkdir(parents=True)
+        if self._as:
+            shutil.chown(folder, "nobody")
+            for parent in (folder, *folder.parents):
+                parent.chmod(parent.stat().st_mode | 0o011)  # nobody must find the way
+        self._folder = folder
+        self._pg("initdb", "-U", "tester", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8")
+
+    def start(self) -> None:
+        # No test pulls the plug of the machine, so nothing needs to wait for its disk.
+        options = f"-c listen_addresses= -c unix_socket_directories={self._folder} -c fsync=off -c max_connections=300"
+        self._pg("pg_ctl", "-w", "-o", options, "-l", str(self._folder / "log"), "start")
+
+    def stop(self) -> None:
+        self._pg("pg_ctl", "-w", "-m", "immediate", "stop")
+
+    def create(self, name: str) -> str:
+        """A new database, which has the tables of a journal already. Returns its address."""
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE journal".encode())
+        return self.url(name)
+
+    def prepare(self, home: Path) -> None:
+        """Make the tables once: that takes longer than most tests."""
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute("CREATE DATABASE journal")
+        settings = Settings(home=home, model="host", store=self.url("journal"))
+
+        async def open_once() -> None:
+            async with open_app(settings):
+                pass
+
+        anyio.run(open_once)
+        tampering(settings, "UPDATE about SET home = NULL")
+
+    def url(self, name: str) -> str:
+        return f"postgresql://tester@/{name}?host={self._folder}"
+
+    def _pg(self, program: str, *arguments: str) -> None:
+        found = shutil.which(program) or next(iter(map(str, Path("/usr/lib/postgresql").glob(f"*/bin/{program}"))), "")
+        subprocess.run(
+            [*self._as, found, "-D", str(self._data), *arguments], check=True, capture_output=True, timeout=60,
+            cwd=self._folder,
+        )  # fmt: skip
+
+
+def postgres_is_here() -> bool:
+    """Whether a PostgreSQL is installed."""
+    return bool(shutil.which("initdb") or list(Path("/usr/lib/postgresql").glob("*/bin/initdb")))

@@ -4,6 +4,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -16,6 +17,8 @@ from forethought.owners import LockFile, Owner
 from forethought.postgres import Postgres
 from forethought.settings import Settings
 from forethought.store import Store
+
+COMMAND = str(Path(sys.executable).parent / "forethought")
 
 
 @contextmanager

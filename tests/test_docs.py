@@ -49,7 +49,7 @@ def test_every_dependency_has_its_reason() -> None:
         *project["dependencies"],
         *(r for extra in ("local", "distributed", "benchmarks") for r in project["optional-dependencies"][extra]),
     ]:
-        name = re.split(r"[<>=]", requirement)[0]
+        name = re.split(r"[<>=\[]", requirement)[0]
         assert re.search(rf"^\| .*`{re.escape(name)}`.* \| \w", README, re.MULTILINE), name
 
 

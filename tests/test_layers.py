@@ -81,7 +81,8 @@ def test_start_up_does_not_load_what_only_some_calls_need() -> None:
     script = (
         "import sys; from forethought.surface.server import build_server; from forethought.settings import Settings;"
         "from pathlib import Path; import tempfile; build_server(Settings(home=Path(tempfile.mkdtemp())));"
-        "print([n for n in ('openai', 'duckdb', 'trafilatura', 'ddgs', 'simpleeval', 'xllamacpp', 'psycopg', 'dbos') if n in sys.modules])"
+        "print([n for n in ('openai', 'duckdb', 'trafilatura', 'ddgs', 'simpleeval', 'xllamacpp', 'psycopg', 'dbos')"
+        " if n in sys.modules])"
     )
     environment = {**os.environ, "FORETHOUGHT_MODEL": "host"}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)

@@ -16,11 +16,15 @@ from tests.stores import owned
 from forethought.database import Database
 from forethought.models import Models
 from forethought.models.scripted import ScriptedModel
+from forethought.rows import RunRow
 from forethought.runs import Runs
 from forethought.settings import Settings
 from forethought.store import Store
 from forethought_patterns import Decision
 from forethought_tools import JSON, Answerer, Question, Registry, Risk, Tool
+from forethought_tools.files import file_tools
+from forethought_tools.folders import Folders
+from forethought_tools.undo import Vault
 
 pytestmark = pytest.mark.anyio
 
@@ -59,11 +63,8 @@ class Dying(Store):
             raise Crash
 
 
-def empty(effects: Path) -> None:
-    effects.write_text("", encoding="utf-8")
-
-
 def add(effects: Path, line: str) -> None:
+    effects.parent.mkdir(parents=True, exist_ok=True)
     with effects.open("a", encoding="utf-8") as file:
         file.write(f"{line}\n")
 
@@ -115,6 +116,8 @@ def tools(effects: Path) -> Registry:
     async def broken(_: Mapping[str, JSON], __: Answerer) -> JSON:
         raise RuntimeError("broken")
 
+    work = effects.parent / "work"
+    work.mkdir(exist_ok=True)
     text: dict[str, JSON] = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
     return Registry([
         Tool("note", "", text, does("note"), Risk.MEDIUM, repeatable=True),
@@ -122,14 +125,23 @@ def tools(effects: Path) -> Registry:
         Tool("look", "", text, look, Risk.LOW, repeatable=True),
         Tool("words", "", text, words, Risk.LOW, repeatable=True, asks=True),
         Tool("broken", "", text, broken, Risk.LOW),
+        *file_tools(Folders([work]), Vault(effects.parent / "vault")),
     ])  # fmt: skip
 
 
 class Scripted(Models):
-    """Every role is played by the model that answers by role."""
+    """Every role is played by the model that answers by role. What it is asked is written down, too."""
+
+    def __init__(self, settings: Settings, effects: Path) -> None:
+        super().__init__(settings)
+        self._effects = effects
 
     def for_role(self, role: str) -> ScriptedModel:
-        return ScriptedModel(say)
+        return ScriptedModel(self._say)
+
+    def _say(self, question: Question) -> JSON:
+        add(self._effects, f"asked {question.role} {hash((question.instructions, question.context))}")
+        return say(question)
 
 
 @asynccontextmanager
@@ -137,7 +149,7 @@ async def serving(
     settings: Settings, effects: Path, wrapped: Callable[[Database], Store] = Store
 ) -> AsyncGenerator[Runs]:
     with owned(settings) as (store, owner):
-        runs = Runs(wrapped(store.database), tools(effects), Scripted(settings), owner)
+        runs = Runs(wrapped(store.database), tools(effects), Scripted(settings, effects), owner)
         async with runs.serving():
             yield runs
 
@@ -158,60 +170,105 @@ async def answer_until_the_end(runs: Runs, run_id: str, effects: Path) -> list[s
     return doubts
 
 
-async def run_to_the_end(settings: Settings, effects: Path, dies_at: int, *, after: bool) -> tuple[int, list[str]]:
-    """Run a plan in a process that dies at its n-th commit, then in one that lives. Returns how many commits it made,
-    and what was in doubt."""
-    empty(effects)
+async def start_plan(runs: Runs) -> RunRow:
+    return await runs.start(await runs.save_plan("the goal", "", STEPS))
+
+
+async def start_reflection(runs: Runs) -> RunRow:
+    return await runs.start_reflection("words", checks=[{"matches": "words"}])
+
+
+async def start_search(runs: Runs) -> RunRow:
+    return await runs.start_search(
+        "found", "act", verifier={"matches": "found"}, candidates=1, parallel=1, iterations=6
+    )
+
+
+async def start_writing(runs: Runs) -> RunRow:
+    steps: list[JSON] = [
+        {"id": n, "tool": "write_file", "arguments": {"path": f"{n % 2}.txt", "content": f"{n}"}} for n in range(1, 4)
+    ]
+    return await runs.start(await runs.save_plan("write", "", steps))
+
+
+async def start_undoing(runs: Runs) -> RunRow:
+    return await runs.start_rollback(runs.store.runs(limit=1)[0].id)
+
+
+JOBS = {
+    "plan": [start_plan], "reflection": [start_reflection], "search": [start_search],
+    "rollback": [start_writing, start_undoing],
+}  # fmt: skip
+
+
+async def work_off(runs: Runs, job: str, effects: Path) -> list[str]:
+    """Start what was not started yet, and stay with it to the end. Returns what was in doubt."""
+    begun = [run.id for run in reversed(runs.store.runs())]
+    doubts: list[str] = []
+    for number, start in enumerate(JOBS[job]):
+        run_id = begun[number] if number < len(begun) else (await start(runs)).id
+        doubts += await answer_until_the_end(runs, run_id, effects)
+    return doubts
+
+
+async def crashed(settings: Settings, job: str, effects: Path, dies_at: int, *, after: bool) -> tuple[int, list[str]]:
+    """Do a job in a process that dies at its n-th commit, then in one that lives. Returns how many commits it made, and
+    what was in doubt."""
+    add(effects, "begun")
     dying: list[Dying] = []
 
     def wrapped(database: Database) -> Store:
         dying.append(Dying(database, dies_at, after=after))
         return dying[0]
 
-    run_id = ""
     try:
         async with serving(settings, effects, wrapped) as runs:
-            plan_id = await runs.save_plan("the goal", "", STEPS)
-            run_id = (await runs.start(plan_id)).id
-            await answer_until_the_end(runs, run_id, effects)
+            await work_off(runs, job, effects)
     except BaseExceptionGroup as group:
         assert group.split(Crash)[0], group
     except Crash:
         pass
-    commits = dying[0].commits
     # Nobody asks for it: the next server takes over what the dead one has left.
     async with serving(settings, effects) as runs:
-        living = runs.store
-        if not (started := living.runs(limit=1)):
-            return commits, []
-        doubts = await answer_until_the_end(runs, started[0].id, effects)
-        run = living.run(started[0].id)
-        facts = Counter((entry.kind, entry.body.get("step")) for entry in living.journal(run.id, limit=10_000))
-        states = {row.id: row.state for row in living.steps(run.id) if not row.dropped}
-        assert living.broken(run.id) is None
-    assert run.state == "succeeded", run.error
-    assert set(states.values()) == {"succeeded"}, states
-    assert all(count == 1 for (kind, _), count in facts.items() if kind == "step_settled"), "each step ends once"
-    done = Counter(done_so_far(effects))
+        doubts = await work_off(runs, job, effects)
+        for run in runs.store.runs():
+            assert run.state == "succeeded", run.error
+            assert runs.store.broken(run.id) is None
+            facts = Counter((entry.kind, entry.body.get("step")) for entry in runs.store.journal(run.id, limit=10_000))
+            assert all(count == 1 for (kind, _), count in facts.items() if kind == "step_settled"), (
+                "each step ends once"
+            )
+            assert {row.state for row in runs.store.steps(run.id) if not row.dropped} <= {"succeeded"}
+            if job == "plan":
+                assert_effects(Counter(done_so_far(effects)), facts)
+    return dying[0].commits, doubts
+
+
+def assert_effects(done: Counter[str], facts: Counter[tuple[str, JSON]]) -> None:
     assert {line: count for line, count in done.items() if line.startswith("send")} == {
         "send 2": 1, "send 4 1": 1, "send 8 3": 1,
     }  # fmt: skip
     for step, line in ((1, "note 1"), (3, "note 3")):
         assert 1 <= done[line] <= facts["step_started", step], "only what was cut off is done again"
-    return commits, doubts
 
 
+@pytest.mark.parametrize("job", JOBS)
 async def test_a_crash_at_any_write_loses_nothing_and_repeats_nothing(
-    make_settings: Callable[..., Settings], new_store: Callable[[], str | None], tmp_path: Path
+    make_settings: Callable[..., Settings], new_store: Callable[[], str | None], tmp_path: Path, job: str
 ) -> None:
-    whole, doubts = await run_to_the_end(
-        make_settings(home=tmp_path / "whole"), tmp_path / "effects", 10**6, after=True
-    )
-    assert whole > 30
+    whole = tmp_path / "whole" / "effects"
+    commits, doubts = await crashed(make_settings(home=tmp_path / "home"), job, whole, 10**6, after=True)
+    assert commits > 8
     assert doubts == []
     in_doubt = 0
-    for dies_at in range(1, whole + 1):
+    for dies_at in range(1, commits + 1):
         for after in (False, True):
-            settings = make_settings(home=tmp_path / f"{dies_at}-{after}", store=new_store())
-            in_doubt += len((await run_to_the_end(settings, tmp_path / "effects", dies_at, after=after))[1])
-    assert in_doubt > 0, "some crashes must fall into the middle of a call that must not be repeated"
+            effects = tmp_path / f"{dies_at}-{after}" / "effects"
+            settings = make_settings(home=tmp_path / f"home-{dies_at}-{after}", store=new_store())
+            in_doubt += len((await crashed(settings, job, effects, dies_at, after=after))[1])
+            asked = [line for line in done_so_far(effects) if line.startswith("asked")]
+            if job in ("reflection", "search"):
+                most = len(done_so_far(whole)) + 1
+                assert len(asked) <= most, "only the question that was cut off is asked again"
+            assert list((effects.parent / "work").glob("*")) == [], "what was written was undone"
+    assert (in_doubt > 0) == (job == "plan"), "some crashes fall into the middle of a call that must not be repeated"

@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -191,60 +190,6 @@ async def test_a_killed_search_goes_on_with_the_same_orders_and_asks_nothing_twi
                 pass  # the connection is gone, as it should be
     assert (step["status"], step["answer"]) == ("succeeded", "gold")
     assert len(asked) == len(set(asked))
-
-
-async def test_servers_that_are_killed_at_random_do_everything_exactly_once(tmp_path: Path, work: Path) -> None:
-    """Counted by what is in the file. A person approves, and looks there when a call was cut off."""
-    steps: list[dict[str, Any]] = [
-        {"id": n, "tool": "run_command", "arguments": {"command": f"echo line-{n} >> effects.txt"}} for n in range(1, 5)
-    ]
-    steps += [
-        {"id": 5, "tool": "read_file", "arguments": {"path": "effects.txt"}, "depends_on": [1, 2, 3, 4]},
-        {"id": 6, "tool": "write_file", "arguments": {"path": "copy.txt", "content": "{{5}}"}},
-        {"id": 7, "tool": "run_command", "arguments": {"command": "echo line-7 >> effects.txt"}, "depends_on": [6]},
-    ]
-    effects, chance = work / "effects.txt", random.Random(4)
-
-    def seen() -> list[str]:
-        return effects.read_text(encoding="utf-8").split() if effects.exists() else []
-
-    async def person(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
-        verb = "approve"
-        if "was cut off" in params.message:
-            line = next(word for word in params.message.split() if word.startswith("line-"))
-            verb = "happened" if line in seen() else "again"
-        return ElicitResult(action="accept", content={"decision": verb})
-
-    parameters = _server(tmp_path / "home", work)
-    starts = 0
-    with anyio.fail_after(180):
-        for _ in range(4):
-            effects.unlink(missing_ok=True)
-            plan_id, done = "", {"status": "running"}
-            while done["status"] not in ("succeeded", "failed"):
-                try:
-                    async with (
-                        Client(parameters, elicitation_callback=person) as client,
-                        anyio.create_task_group() as tasks,
-                    ):
-                        if not plan_id:
-                            made = await client.call_tool("create_plan", {"goal": "g", "steps": steps})
-                            plan_id = _view(made)["plan_id"]
-                        if starts % 4 < 3:
-                            tasks.start_soon(_kill_after, chance.uniform(0.02, 0.4))
-                        done = _view(await client.call_tool("execute_plan", {"plan_id": plan_id}))
-                        tasks.cancel_scope.cancel()
-                except BaseExceptionGroup:
-                    pass  # the connection is gone, as it should be
-                starts += 1
-            assert done["status"] == "succeeded", done
-            assert sorted(seen()) == ["line-1", "line-2", "line-3", "line-4", "line-7"]
-    assert starts >= 6, "four plans, and some servers that were killed"
-
-
-async def _kill_after(seconds: float) -> None:
-    await anyio.sleep(seconds)
-    _kill_children()
 
 
 @pytest.mark.parametrize("processes", [2, 8])

@@ -1,0 +1,132 @@
+"""Servers over standard input and output that are killed at random: everything is done, and nothing twice.
+
+Counted by what is in a file that the steps write. A person approves, and looks there when a call was cut off. On SQLite
+one server is started again and again; on PostgreSQL there are two, and the other goes on.
+"""
+
+import json
+import random
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp import StdioServerParameters
+from mcp.client import Client, ClientRequestContext
+from mcp.types import ElicitRequestParams, ElicitResult
+from tests.stores import COMMAND, environment
+
+from forethought.app import open_store
+from forethought.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+KILLS = 10
+STEPS: list[dict[str, Any]] = [
+    *({"id": n, "tool": "run_command", "arguments": {"command": f"echo line-{n} >> effects.txt"}} for n in (1, 2, 3)),
+    {"id": 4, "tool": "write", "arguments": {"brief": "say it"}, "strategy": "reflect"},
+    {"id": 5, "tool": "analyze", "arguments": {"question": "where"}, "strategy": "search",
+     "check": {"matches": "found"}},
+    {"id": 9, "tool": "wait", "arguments": {"seconds": 0.15}, "depends_on": [3, 4]},
+    {"id": 10, "tool": "wait", "arguments": {"seconds": 0.15}, "depends_on": [9]},
+    {"id": 6, "tool": "read_file", "arguments": {"path": "missing.txt"}, "depends_on": [1, 5]},
+    {"id": 7, "tool": "run_command", "arguments": {"command": "echo never >> effects.txt"}, "depends_on": [6]},
+]  # fmt: skip
+INSTEAD = {"id": 11, "description": "", "tool": "run_command", "depends_on": [2, 10], "expected_output": "",
+           "arguments": [{"name": "command", "value": "echo line-8 >> effects.txt"}], "confidence": 1,
+           "strategy": "direct"}  # fmt: skip
+SAYS = {
+    "planner": {"reasoning": "", "steps": [INSTEAD]},
+    "executor": "words",
+    "critic": {"scores": {"1": 9, "2": 9, "3": 9}, "approved": True, "lessons": [], "issues": []},
+    "proposer": {"candidates": [{"thought": "", "tool": "answer", "arguments": [], "answer": "found"}]},
+    "evaluator": {"1": {"score": 9, "solved": True}},
+}
+
+
+class Chaos:
+    """One plan, servers that drive it, and somebody who kills them."""
+
+    def __init__(self, settings: Settings, work: Path, chance: random.Random) -> None:
+        self.settings = settings
+        self.effects = work / "effects.txt"
+        self.chance = chance
+        self.kills = 0
+        self.plan_id = ""
+        self._making = anyio.Lock()
+        self.ended: dict[str, Any] = {}
+        self._work = work
+
+    def seen(self) -> list[str]:
+        return self.effects.read_text(encoding="utf-8").split() if self.effects.exists() else []
+
+    def server(self, number: int) -> StdioServerParameters:
+        script = self._work.parent / f"server-{number}.json"
+        script.write_text(json.dumps({role: [{"always": said}] for role, said in SAYS.items()}), encoding="utf-8")
+        arguments = ["serve", "--folder", str(self._work), "--model", f"scripted:{script}"]
+        return StdioServerParameters(command=COMMAND, args=arguments, env=environment(self.settings))
+
+    async def person(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        verb = "approve"
+        if "was cut off" in params.message:
+            line = next(word for word in params.message.split() if word.startswith("line-"))
+            verb = "happened" if line in self.seen() else "again"
+        return ElicitResult(action="accept", content={"decision": verb})
+
+    async def drive(self, number: int) -> None:
+        """Stay with the plan through this server, and start it again whenever it was killed."""
+        while not self.ended:
+            try:
+                async with (
+                    Client(self.server(number), elicitation_callback=self.person) as client,
+                    anyio.create_task_group() as tasks,
+                ):
+                    async with self._making:
+                        if not self.plan_id:
+                            made = await client.call_tool("create_plan", {"goal": "g", "steps": STEPS})
+                            assert not made.is_error, made.content
+                            self.plan_id = str((made.structured_content or {})["plan_id"])
+                    if self.chance.random() < 0.95:
+                        tasks.start_soon(self.kill, number)
+                    while not self.ended:
+                        told = await client.call_tool("execute_plan", {"plan_id": self.plan_id})
+                        assert not told.is_error, told.content
+                        done = dict(told.structured_content or {})
+                        if done["status"] in ("succeeded", "failed", "cancelled"):
+                            self.ended = done
+                    tasks.cancel_scope.cancel()
+            except BaseExceptionGroup as group:
+                assert not group.split(AssertionError)[0], group  # else the connection is gone, as it should be
+
+    async def kill(self, number: int) -> None:
+        await anyio.sleep(self.chance.uniform(0.0, 0.4))
+        which = ["pkill", "-KILL", "-f", f"{self._work}.*server-{number}.json"]
+        killed = await anyio.to_thread.run_sync(subprocess.run, which)
+        self.kills += killed.returncode == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_servers_that_are_killed_at_random_do_everything_exactly_once(
+    make_settings: Callable[..., Settings], work: Path, seed: int
+) -> None:
+    settings, chance, kills = make_settings(), random.Random(seed), 0
+    servers = 2 if settings.store else 1
+    with anyio.fail_after(300):
+        while kills < KILLS:
+            chaos = Chaos(settings, work, chance)
+            chaos.effects.unlink(missing_ok=True)
+            async with anyio.create_task_group() as tasks:
+                for number in range(servers):
+                    tasks.start_soon(chaos.drive, number)
+            kills += chaos.kills
+            assert chaos.ended["status"] == "succeeded", chaos.ended
+            assert sorted(chaos.seen()) == ["line-1", "line-2", "line-3", "line-8"]
+            store = open_store(settings)
+            entries = store.journal(chaos.ended["run_id"], limit=10_000)
+            assert store.broken(chaos.ended["run_id"]) is None
+            store.close()
+            assert [entry.kind for entry in entries].count("plan_revised") == 1
+            settled = [int(str(entry.body["step"])) for entry in entries if entry.kind == "step_settled"]
+            assert sorted(settled) == [*range(1, 8), 9, 10, 11], "each step ends once"

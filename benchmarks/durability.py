@@ -16,10 +16,11 @@ from pathlib import Path
 import anyio
 
 from forethought.models import Models
-from forethought.owners import Owner
+from forethought.owners import LockFile
 from forethought.rows import Fact
 from forethought.runs import Runs
 from forethought.settings import Settings
+from forethought.sqlite import SQLite
 from forethought.store import Store
 from forethought.terms import Terms
 from forethought_tools import JSON, Answerer, Registry, Risk, Tool
@@ -40,7 +41,7 @@ TOOLS = Registry(
 async def serving(home: Path) -> AsyncGenerator[Runs]:
     """A journal, and a process that drives its runs."""
     settings = Settings(home=home, model="host")
-    store, owner = Store(settings.database), Owner(home)
+    store, owner = Store(SQLite(settings.database)), LockFile(home)
     runs = Runs(store, TOOLS, Models(settings), owner)
     try:
         async with runs.serving():
@@ -55,6 +56,7 @@ async def finished(runs: Runs, run_ids: Sequence[str]) -> None:
     for run_id in run_ids:
         while runs.store.run(run_id).ended is None:
             await runs.changed(run_id, 0.05)
+            await anyio.sleep(0.02)  # as whoever watches does
 
 
 def chain(size: int) -> list[JSON]:
@@ -94,7 +96,7 @@ async def recovery(home: Path, count: int) -> float:
     """Seconds until runs that a dead process has left behind have ended, nobody asking for them."""
     async with serving(home) as runs:
         plans = [await runs.save_plan("g", "", chain(20)) for _ in range(count)]
-    store = Store(Settings(home=home).database)
+    store = Store(SQLite(Settings(home=home).database))
     for n, plan_id in enumerate(plans):
         body: dict[str, JSON] = {
             "plan": plan_id, "kind": "plan", "revision": 1, "owner": "owner_dead", "budget": {},

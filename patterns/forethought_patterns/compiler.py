@@ -75,7 +75,7 @@ def filled(step: Step, results: Mapping[int, JSON]) -> Mapping[str, JSON]:
 
 
 class Watcher:
-    """Sees what happens to each step, as it happens. Each method is awaited before the run acts on the fact."""
+    """Sees what happens to each step, as it happens. What is awaited is so before the run acts on the fact."""
 
     async def prepare(self, step: Step, results: Mapping[int, JSON]) -> Mapping[str, JSON]:
         """The arguments of the next call, from the results of the steps that it needs."""
@@ -99,8 +99,12 @@ class Watcher:
         """An attempt has failed for good. True: prepare another one."""
         return False
 
+    def ended(self, step: Step, outcome: Outcome) -> None:
+        """The step has ended, which is about to be recorded."""
+
     async def settled(self, step: Step, outcome: Outcome) -> None:
-        """The step has ended. Its dependents start, or are skipped, once this returns."""
+        """Record that the step has ended. Meanwhile its dependents may start: of them nothing may be recorded before
+        this is, and without it nothing at all."""
 
     def goes_on(self) -> bool:
         """Whether more steps may start. If not, what is in flight ends, and the rest stays pending."""
@@ -265,13 +269,17 @@ class _Execution:
 
     async def _settle(self, step: Step, outcome: Outcome) -> None:
         self._outcomes[step.id] = outcome
+        self._watcher.ended(step, outcome)
+        if outcome.state == "succeeded":
+            self._values[step.id] = outcome.value
+            self._release_dependents(step.id)
+            self.dispatch()  # their starts are recorded together with this end
         await self._watcher.settled(step, outcome)
-        if outcome.state != "succeeded":
-            if self._whole:
-                await self._skip_dependents(step.id, outcome)
-            return
-        self._values[step.id] = outcome.value
-        for after in self._dependents[step.id]:
+        if outcome.state != "succeeded" and self._whole:
+            await self._skip_dependents(step.id, outcome)
+
+    def _release_dependents(self, step_id: int) -> None:
+        for after in self._dependents[step_id]:
             if after in self._missing and after not in self._outcomes:
                 self._missing[after] -= 1
                 if not self._missing[after]:

@@ -123,12 +123,14 @@ class Steps(Watcher):
     async def retrying(self, step: Step, error: str, delay: float) -> None:
         await self.journal.retrying(step, error, delay)
 
-    async def settled(self, step: Step, outcome: Outcome) -> None:
-        await self.journal.settled(step, outcome)
+    def ended(self, step: Step, outcome: Outcome) -> None:
         self._news = True
         if outcome.state in ("failed", "rejected"):
             for arguments in (step.arguments, self._calls.get(step.id, step.arguments)):
                 self.failed.setdefault(digest(step.tool, arguments), outcome.error)
+
+    async def settled(self, step: Step, outcome: Outcome) -> None:
+        await self.journal.settled(step, outcome)
 
     def goes_on(self) -> bool:
         return not self.journal.pausing() and not self.budget.refused and not (self.every_step and self._news)

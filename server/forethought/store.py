@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, cast
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 
 from forethought.database import BrokenError, Database, Row, StaleError, Transaction, Value
@@ -24,6 +25,7 @@ from forethought_tools import JSON, FencedError, NotFoundError, StoreError
 
 _JSON_COLUMNS = frozenset({"body", "options", "budget", "arguments", "result", "answer"})
 
+_QUIET, _LONGEST = 3, 64  # turns of the event loop without another write, and at most, until a commit begins
 _LAST_HASH = "SELECT hash FROM journal WHERE run = :run ORDER BY seq DESC LIMIT 1"
 _ENTRY = "INSERT INTO journal (run, at, kind, body, hash) VALUES (:run, :at, :kind, :body, :hash)"
 
@@ -74,10 +76,21 @@ class Store:
         with anyio.CancelScope(shield=True):
             async with self._turn:
                 if not entry.done:
+                    await self._gather()
                     batch, self._pending = self._pending, []
                     await anyio.to_thread.run_sync(self._commit, batch)
         if entry.error:
             raise entry.error
+
+    async def _gather(self) -> None:
+        """Let those write along who are about to: an end, and the starts that follow from it, are one commit."""
+        seen = quiet = 0
+        for _ in range(_LONGEST):
+            quiet = quiet + 1 if len(self._pending) == seen else 0
+            if quiet == _QUIET:
+                break
+            seen = len(self._pending)
+            await anyio.lowlevel.checkpoint()
 
     def commit(self, run: str, *facts: Fact) -> None:
         """The same as `write`, from plain code such as the command line."""
@@ -89,8 +102,14 @@ class Store:
     def _commit(self, batch: Sequence[_Write]) -> None:
         try:
             with self.database.writing({entry.run for entry in batch}) as transaction:
+                refused: set[tuple[str, int]] = set()
                 for entry in batch:
+                    if entry.epoch is not None and (entry.run, entry.epoch) in refused:
+                        entry.error = StoreError("What came before it could not be recorded.")
+                        continue
                     entry.error = self._refusal(transaction, entry)
+                    if entry.error and entry.epoch is not None:
+                        refused.add((entry.run, entry.epoch))
         except BaseException as error:
             # Nobody may believe that something was written which was not.
             for entry in batch:

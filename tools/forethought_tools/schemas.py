@@ -2,6 +2,7 @@
 
 __all__ = ["SchemaFault", "schema_faults"]
 
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -33,8 +34,7 @@ class SchemaFault:
 
 def schema_faults(schema: Mapping[str, JSON], value: JSON) -> list[SchemaFault]:
     """Everything in a value that does not fit a schema (JSON Schema 2020-12)."""
-    validator: Any = Draft202012Validator(dict(schema))
-    found = cast("Iterable[ValidationError]", validator.iter_errors(value))
+    found = cast("Iterable[ValidationError]", _validator(schema).iter_errors(value))
     return [
         SchemaFault(
             path=tuple(map(str, fault.absolute_path)),
@@ -45,6 +45,21 @@ def schema_faults(schema: Mapping[str, JSON], value: JSON) -> list[SchemaFault]:
         )
         for fault in found
     ]
+
+
+_VALIDATORS: OrderedDict[int, tuple[Mapping[str, JSON], Any]] = OrderedDict()
+"""By the schema's identity: the same few are used for every call. Each is kept with its schema, so that no other takes
+its identity."""
+_KEPT = 256
+
+
+def _validator(schema: Mapping[str, JSON]) -> Any:
+    known = _VALIDATORS.get(id(schema))
+    if known is None:
+        known = _VALIDATORS[id(schema)] = (schema, Draft202012Validator(dict(schema)))
+        if len(_VALIDATORS) > _KEPT:
+            _VALIDATORS.popitem(last=False)
+    return known[1]
 
 
 def _message(fault: ValidationError) -> str:

@@ -25,6 +25,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ForethoughtError as error:
         print(f"forethought: {error}", file=sys.stderr)
         return 1
+    except ExceptionGroup as group:  # from inside a server
+        failure: Exception = group
+        while isinstance(failure, ExceptionGroup):
+            failure = failure.exceptions[0]
+        if not isinstance(failure, ForethoughtError):
+            raise
+        print(f"forethought: {failure}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("forethought: interrupted", file=sys.stderr, flush=True)
         # A thread may still wait for a line from the terminal, and an ordinary exit would wait for the thread.

@@ -1,0 +1,156 @@
+"""Several servers over one journal: whatever waits can be answered through any of them, and all hear of it."""
+
+import subprocess
+from collections.abc import Callable, Generator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp import StdioServerParameters
+from mcp.client import Client, ClientRequestContext
+from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult
+from tests.stores import COMMAND, Cluster, environment
+
+from forethought.app import open_store
+from forethought.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+
+def server(settings: Settings, work: Path, name: str = "") -> StdioServerParameters:
+    """`name` tells its process from others."""
+    arguments = ["serve", "--folder", str(work), "--model", f"scripted:{name}" if name else "host"]
+    return StdioServerParameters(command=COMMAND, args=arguments, env=environment(settings))
+
+
+def waits(count: int, seconds: float) -> list[dict[str, Any]]:
+    """Steps that do nothing, one after the other."""
+    return [
+        {"id": n, "tool": "wait", "arguments": {"seconds": seconds}, "depends_on": [n - 1] if n > 1 else []}
+        for n in range(1, count + 1)
+    ]
+
+
+def view(result: CallToolResult) -> dict[str, Any]:
+    assert not result.is_error, result.content
+    return dict(result.structured_content or {})
+
+
+async def approve(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+    return ElicitResult(action="accept", content={"decision": "approve"})
+
+
+async def planned(client: Client, *steps: dict[str, Any]) -> str:
+    return str(view(await client.call_tool("create_plan", {"goal": "g", "steps": steps}))["plan_id"])
+
+
+async def until_step(client: Client, plan_id: str, state: str) -> None:
+    with anyio.fail_after(30):
+        while state not in str(await client.call_tool("get_plan", {"plan_id": plan_id, "view": "list"})):
+            await client.list_tools()
+
+
+async def test_what_waits_is_answered_through_any_server_and_all_hear_of_it(
+    make_settings: Callable[..., Settings], work: Path
+) -> None:
+    here = server(make_settings(), work)
+    async with (
+        Client(here, mode="2026-07-28") as one,
+        Client(here, mode="2026-07-28", elicitation_callback=approve) as two,
+    ):
+        asks = {"id": 1, "tool": "analyze", "arguments": {"question": "?"}}
+        risky = {"id": 2, "tool": "delete_file", "arguments": {"path": "old.txt"}, "depends_on": [1]}
+        plan_id = await planned(one, asks, risky)
+        with anyio.fail_after(30):
+            waiting = view(await one.call_tool("execute_plan", {"plan_id": plan_id}))
+            async with one.listen(resource_subscriptions=[f"run://{waiting['run_id']}"]) as events:
+                answers = [{"order": waiting["waiting_on"][0]["order"], "answer": "ok"}]
+                done = view(await two.call_tool("report", {"run_id": waiting["run_id"], "answers": answers}))
+                async for event in events:
+                    assert waiting["run_id"] in str(event)
+                    break
+            assert done["status"] == "succeeded", done
+            assert view(await one.call_tool("execute_plan", {"plan_id": plan_id}))["status"] == "succeeded"
+        async with two.listen(resource_subscriptions=["forethought://index"]) as events:
+            await planned(one, asks)
+            with anyio.fail_after(10):
+                async for event in events:
+                    assert "forethought://index" in str(event)
+                    break
+    assert not (work / "old.txt").exists()
+
+
+async def test_the_runs_of_a_server_that_was_killed_go_on_elsewhere_within_seconds(
+    make_settings: Callable[..., Settings], work: Path
+) -> None:
+    here = server(make_settings(), work)
+    async with Client(here) as two:
+        plan_id = await planned(two, *waits(8, 0.3))
+        with suppress(BaseExceptionGroup):  # the connection is gone, as it should be
+            async with Client(server(make_settings(), work, "first")) as one:
+                with anyio.move_on_after(0.5):
+                    await one.call_tool("execute_plan", {"plan_id": plan_id})
+                await until_step(one, plan_id, "running")
+                await anyio.to_thread.run_sync(subprocess.run, ["pkill", "-KILL", "-f", f"{work}.*first"])
+        with anyio.fail_after(15):  # nobody asks for it: this only looks
+            while view(await two.call_tool("get_plan", {"plan_id": plan_id}))["status"] != "succeeded":
+                await two.list_tools()
+    with closing(open_store(make_settings())) as store:
+        (run,) = store.runs(plan=plan_id)
+        settled = [entry.body["step"] for entry in store.journal(run.id) if entry.kind == "step_settled"]
+    assert settled == [*range(1, 9)]
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Generator[Cluster]:
+    """A PostgreSQL that a test may stop."""
+    cluster = Cluster(tmp_path / "cluster")
+    cluster.start()
+    cluster.prepare(tmp_path / "template")
+    yield cluster
+    cluster.stop()
+
+
+async def test_a_database_that_is_started_anew_stops_nobody(cluster: Cluster, tmp_path: Path, work: Path) -> None:
+    settings = Settings(home=tmp_path / "home", store=cluster.create("restarted"))
+    async with Client(server(settings, work)) as client:
+        plan_id = await planned(client, *waits(6, 0.5))
+        with anyio.move_on_after(0.5):
+            await client.call_tool("execute_plan", {"plan_id": plan_id})
+        await until_step(client, plan_id, "running")
+        await anyio.to_thread.run_sync(cluster.stop)
+        down = await client.call_tool("get_plan", {"plan_id": plan_id})
+        assert down.is_error
+        assert "could not be read" in str(down.content)
+        await anyio.to_thread.run_sync(cluster.start)
+        with anyio.fail_after(45):
+            while view(await client.call_tool("get_plan", {"plan_id": plan_id}))["status"] != "succeeded":
+                await client.list_tools()
+
+
+def test_servers_with_another_home_are_refused(postgres: Cluster, tmp_path: Path, work: Path) -> None:
+    """What it takes to undo lies in the home, and the key that seals questions."""
+    store = postgres.create("homes")
+    said: list[str] = []
+    for home in ("one", "two"):
+        env = environment(Settings(home=tmp_path / home, store=store))
+        ran = subprocess.run(
+            [COMMAND, "serve", "--folder", str(work), "--model", "host"], env=env, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert ran.stdout == ""
+        said.append(ran.stderr)
+    assert said[0] == ""
+    assert "FORETHOUGHT_HOME: the other servers of" in said[1]
+    assert "Traceback" not in said[1]
+
+
+def test_a_database_that_is_not_there_is_said_without_its_password(tmp_path: Path) -> None:
+    env = environment(Settings(home=tmp_path, store="postgresql://me:hunter22hunter22@127.0.0.1:9/none"))
+    ran = subprocess.run([COMMAND, "runs"], env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 1
+    assert "FORETHOUGHT_STORE: the database cannot be used" in ran.stderr
+    assert "hunter22" not in ran.stderr + ran.stdout
+    assert "Traceback" not in ran.stderr

@@ -11,6 +11,7 @@ from forethought_patterns.plan import Plan, Step, Strategy
 from forethought_patterns.plan_execute import Ended, Replan, run_plan
 from forethought_patterns.planner import make_plan, replan
 from forethought_patterns.ports import (
+    Again,
     Answer,
     Approver,
     Charge,
@@ -28,6 +29,7 @@ from forethought_patterns.ports import (
 from forethought_patterns.validate import advice, parse_plan
 
 __all__ = [
+    "Again",
     "Answer",
     "Approver",
     "Brief",

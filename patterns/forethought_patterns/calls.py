@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import anyio
 
-from forethought_patterns.gates import Policy, call_gate
+from forethought_patterns.gates import Policy, call_gate, doubt_gate
 from forethought_patterns.plan import Step
 from forethought_patterns.ports import Approver, Journal
 from forethought_tools import JSON, ForethoughtError, Kept, Question, Registry, Tool, ToolError
@@ -39,11 +39,27 @@ class Calls:
                     await keep(tool, arguments, self.journal, key, self.step)
                     return await _run(tool, arguments)
 
-            return await self.journal.once(key, self.step, act, repeatable=tool.repeatable)
+            async def again(question: str) -> bool:
+                return await self._wanted_again(tool, arguments, question, why)
+
+            return await self.journal.once(key, self.step, act, again=None if tool.repeatable else again)
+
+    async def _wanted_again(self, tool: Tool, arguments: Mapping[str, JSON], key: str, why: str) -> bool:
+        """A call that must not be made twice was cut off. Its result is what it was made for, so it cannot be taken as
+        happened."""
+        gate = replace(
+            doubt_gate(self._as_step(tool, why), arguments, self.tools, self.policy),
+            step=self.step,
+            subject=f"The call of {tool.name} to {why} was cut off.",
+            choices=("again", "skip", "cancel"),
+        )
+        return (await self.approver.decide(gate, key=key)).verb == "again"
+
+    def _as_step(self, tool: Tool, why: str) -> Step:
+        return Step(id=self.step or 1, tool=tool.name, description=why)
 
     async def _admitted(self, tool: Tool, arguments: Mapping[str, JSON], key: str, why: str) -> Mapping[str, JSON]:
-        wanted = Step(id=self.step or 1, tool=tool.name, description=why)
-        gate = call_gate(wanted, arguments, self.tools, self.policy)
+        gate = call_gate(self._as_step(tool, why), arguments, self.tools, self.policy)
         if gate is None:
             return arguments
         if self.step is None:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from forethought_patterns.compiler import Outcome
 from forethought_patterns.gates import Decision, Gate
 from forethought_patterns.plan import Plan, Step
-from forethought_patterns.ports import Form, Heard, Model, Tried
+from forethought_patterns.ports import Again, Form, Heard, Model, Tried
 from forethought_tools import JSON, Kept, Question, Role
 
 Decide: TypeAlias = Callable[[Gate], Decision]
@@ -93,7 +93,7 @@ class Memory:
         step: int | None,  # noqa: ARG002
         act: Callable[[], Awaitable[JSON]],
         *,
-        repeatable: bool = False,  # noqa: ARG002
+        again: Again | None = None,  # noqa: ARG002 - nothing is cut off here
     ) -> JSON:
         if key not in self.answers:
             self.answers[key] = await act()

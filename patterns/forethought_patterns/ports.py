@@ -72,6 +72,8 @@ class Free:
         yield Charge(None, lambda _: None)
 
 
+Again: TypeAlias = Callable[[str], Awaitable[bool]]
+"""Says whether a call that was cut off is to be made again, given the name of the question."""
 Heard: TypeAlias = Callable[[str | None], None]
 """Gets an answer's text in pieces while it is said. `None`: the model begins anew, what was said does not count."""
 
@@ -186,13 +188,13 @@ class Journal(Protocol):
     async def settled(self, step: Step, outcome: Outcome) -> None: ...
 
     async def once(
-        self, key: str, step: int | None, act: Callable[[], Awaitable[JSON]], *, repeatable: bool = False
+        self, key: str, step: int | None, act: Callable[[], Awaitable[JSON]], *, again: Again | None = None
     ) -> JSON:
-        """Call a tool for a purpose that `key` names, and remember what came of it; cut off, only a repeatable one is
-        called again.
+        """Call a tool for a purpose that `key` names, and remember what came of it. If it was cut off in an earlier
+        activation it is called again, unless `again` says no.
 
         Raises:
-            ToolError: it failed, or it was cut off in an earlier activation and nobody knows whether it took effect.
+            ToolError: it failed, or was cut off and is not to be called again.
         """
         ...
 

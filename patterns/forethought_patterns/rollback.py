@@ -96,9 +96,7 @@ async def _taken(effect: Effect, tools: Registry, journal: Journal) -> Taken:
         return [judged.verdict, judged.told]
 
     try:
-        verdict, told = cast(
-            "tuple[Verdict, str]", await journal.once(f"undo/{effect.key}", None, act, repeatable=True)
-        )
+        verdict, told = cast("tuple[Verdict, str]", await journal.once(f"undo/{effect.key}", None, act))
     except ToolError as error:
         return Taken(effect, "failed", str(error))
     return Taken(effect, verdict, told)

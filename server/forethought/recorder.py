@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 from typing import cast
 
 import anyio
@@ -20,7 +21,21 @@ from forethought.models import Models
 from forethought.rows import Fact, MessageRow, RunRow
 from forethought.spending import Spender
 from forethought.store import Store
-from forethought_patterns import Answer, Decision, Form, Gate, Heard, Meter, Model, Outcome, Plan, Step, Tried, waiting
+from forethought_patterns import (
+    Again,
+    Answer,
+    Decision,
+    Form,
+    Gate,
+    Heard,
+    Meter,
+    Model,
+    Outcome,
+    Plan,
+    Step,
+    Tried,
+    waiting,
+)
 from forethought_patterns.outside import in_step
 from forethought_tools import JSON, Kept, ModelError, Question, Registry, Role, ToolError
 
@@ -202,21 +217,25 @@ class Recorder:
         self._land(step.id)
 
     async def once(
-        self, key: str, step: int | None, act: Callable[[], Awaitable[JSON]], *, repeatable: bool = False
+        self, key: str, step: int | None, act: Callable[[], Awaitable[JSON]], *, again: Again | None = None
     ) -> JSON:
         known = self._store.message_for(self.run.id, key)
-        if known is not None and (known.state == "used" or not repeatable):
-            told = cast("Mapping[str, JSON]", known.answer) if known.state == "used" else {"error": IN_DOUBT}
+        if known is not None and known.state == "used":
+            told = cast("Mapping[str, JSON]", known.answer)
             if "error" in told:
                 raise ToolError(str(told["error"]))
             return told["value"]
+        turn = self._turn(key)
+        if known is not None and again is not None and not await again(f"doubt/{key}/{turn}"):
+            await self._close(known, {"error": IN_DOUBT})
+            raise ToolError(IN_DOUBT)
         async with self.spender.tool_call():
             started = Fact("call_started", {"step": step, "key": key})
             if known is None:
                 known = await self._open("call", key, {}, step, started)
             else:
-                await self.record(started)
-        if not repeatable:
+                await self.record(started, self._asked("call", f"again/{key}/{turn}", {}, step))
+        if again is not None:
             self._delicate.add(step or 0)
         try:
             value = await act()
@@ -228,6 +247,10 @@ class Recorder:
         finally:
             self._land(step or 0)
         return value
+
+    def _turn(self, key: str) -> int:
+        """How often a call was made so far, that was cut off each time."""
+        return next(turn for turn in count(1) if not self._store.message_for(self.run.id, f"again/{key}/{turn}"))
 
     async def keep(self, key: str, step: int | None, kept: Callable[[], Awaitable[Kept]]) -> None:
         if self._store.message_for(self.run.id, key) is None:
@@ -295,12 +318,15 @@ class Recorder:
         )
 
     async def _open(self, kind: str, key: str, body: Mapping[str, JSON], step: int | None, *more: Fact) -> MessageRow:
-        message_id = new_id(kind)
-        facts = [Fact("asked", {"id": message_id, "key": key, "kind": kind, "step": step, "body": body}), *more]
+        asked = self._asked(kind, key, body, step)
+        facts = [asked, *more]
         if step is not None and kind in ("gate", "order"):
             facts.append(Fact("step_waiting", {"step": step}))
         await self.record(*facts)
-        return self._store.message(message_id)
+        return self._store.message(str(asked.body["id"]))
+
+    def _asked(self, kind: str, key: str, body: Mapping[str, JSON], step: int | None) -> Fact:
+        return Fact("asked", {"id": new_id(kind), "key": key, "kind": kind, "step": step, "body": body})
 
     async def _outside(self, message: MessageRow) -> MessageRow:
         """Wait until someone outside has answered; then the answer is used up."""

@@ -2,7 +2,8 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,13 @@ import anyio.to_thread
 import pytest
 from mcp.client import Client, ClientRequestContext
 from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult
-from tests.stores import environment
+from tests.stores import environment, owned
 
+from forethought.models import Models
+from forethought.runs import Runs
 from forethought.settings import Settings
 from forethought.surface.server import build_server
+from forethought_tools import JSON, Answerer, Registry, Risk, Tool
 
 pytestmark = pytest.mark.anyio
 
@@ -100,3 +104,34 @@ async def test_what_waits_is_paused_at_once_and_keeps_its_questions(
             while view(await client.call_tool("report", {"run_id": run, "answers": []}))["status"] != "cancelled":
                 await anyio.lowlevel.checkpoint()
     assert (await forethought(configured, "cancel", run)).returncode == 1
+
+
+async def test_a_call_that_cannot_be_cut_off_is_waited_for_and_recorded(make_settings: Callable[..., Settings]) -> None:
+    """A thread cannot be stopped: what it has done by then must not be forgotten, nor called in doubt."""
+    begun, go_on, sent = threading.Event(), threading.Event(), []
+
+    async def send(arguments: Mapping[str, JSON], _: Answerer) -> JSON:
+        def deliver() -> None:
+            begun.set()
+            go_on.wait(20)
+            sent.append(arguments)
+
+        await anyio.to_thread.run_sync(deliver)
+        return "sent"
+
+    tools = Registry([Tool("send", "", {"type": "object"}, send, Risk.LOW)])
+    configured = make_settings()
+    with owned(configured) as (store, owner):
+        runs = Runs(store, tools, Models(configured), owner)
+        async with runs.serving():
+            run = await runs.start(await runs.save_plan("g", "", [{"id": 1, "tool": "send"}]))
+            await anyio.to_thread.run_sync(begun.wait, 20)
+            await runs.stop(run.id)
+            go_on.set()
+            with anyio.fail_after(20):
+                while store.run(run.id).ended is None:
+                    await runs.changed(run.id, 0.05)
+        (step,) = store.steps(run.id)
+        assert store.run(run.id).state == "cancelled"
+    assert len(sent) == 1
+    assert (step.state, step.result) == ("succeeded", "sent")

@@ -373,6 +373,40 @@ async def test_a_step_in_flight_when_its_process_died_runs_again_only_if_that_do
     assert [gate.body["kind"] for gate in gates] == ([] if tool == "good" else ["doubt"]), "not asked twice"
 
 
+@pytest.mark.parametrize(("verb", "state", "calls"), [("again", "succeeded", 2), ("skip", "failed", 1)])
+async def test_a_check_that_was_cut_off_is_made_again_only_if_a_person_says_so(
+    make_settings: Callable[..., Settings], verb: Verb, state: str, calls: int
+) -> None:
+    made: list[str] = []
+    hangs = anyio.Event()
+
+    async def probe(_: Mapping[str, JSON], __: Answerer) -> JSON:
+        made.append("call")
+        if len(made) == 1:
+            hangs.set()
+            await anyio.sleep_forever()
+        return "fine"
+
+    anything: dict[str, JSON] = {"type": "object"}
+    tools = Registry([Tool("good", "", anything, _good, Risk.LOW), Tool("probe", "", anything, probe, Risk.LOW)])
+    configured = make_settings(terms=NEVER)
+    async with _serving(configured, tools) as runs:
+        step: JSON = {"id": 1, "tool": "good", "check": {"tool": "probe", "matches": "fine"}}
+        run_id = (await runs.start(await runs.save_plan("g", "", [step]))).id
+        await hangs.wait()
+    for _ in range(2):  # until somebody has looked, nothing is done
+        async with _serving(configured, tools) as runs:
+            with anyio.fail_after(20):
+                while not (gates := runs.store.open_messages(run_id, "gate")):
+                    await runs.changed(run_id, 0.05)
+            assert gates[0].body["choices"] == ["again", "skip", "cancel"]
+            assert made == ["call"]
+    async with _serving(configured, tools) as runs:
+        await _settle(runs, run_id, lambda: True, doubt=verb)
+        assert [row.state for row in runs.store.steps(run_id)] == [state]
+    assert len(made) == calls
+
+
 async def test_steps_that_ran_before_their_plan_was_whole_are_not_run_again_after_a_crash(
     make_settings: Callable[..., Settings], tmp_path: Path
 ) -> None:

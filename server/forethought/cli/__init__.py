@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from typing import cast
 
 from forethought import __version__
 
@@ -26,9 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"forethought: {error}", file=sys.stderr)
         return 1
     except ExceptionGroup as group:  # from inside a server
-        failure: Exception = group
-        while isinstance(failure, ExceptionGroup):
-            failure = failure.exceptions[0]
+        failure: BaseException = group
+        while isinstance(failure, BaseExceptionGroup):
+            failure = cast("BaseExceptionGroup[BaseException]", failure).exceptions[0]
         if not isinstance(failure, ForethoughtError):
             raise
         print(f"forethought: {failure}", file=sys.stderr)

@@ -54,6 +54,7 @@ class Cluster:
         self._activate: Callable[[str], Awaitable[None]]
         self._loop: asyncio.AbstractEventLoop
         self._offered: dict[str, float] = {}
+        self._driving: set[str] = set()
 
     def share_home(self, key: bytes) -> None:
         """Make sure that all servers have the same home, by a key that lies there. Raises StoreError."""
@@ -96,19 +97,29 @@ class Cluster:
     async def drive(self, run_id: str) -> None:
         """Called by DBOS, in a loop of its own: the run is driven where everything else is."""
         self._offered.pop(run_id, None)  # there may be reason for the next activation once this has ended
-        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._driven(run_id), self._loop))
+        workflow = str(DBOS.workflow_id)
+        self._driving.add(workflow)
+        try:
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._driven(run_id), self._loop))
+        finally:
+            self._driving.discard(workflow)
 
     async def _driven(self, run_id: str) -> None:
         await self._activate(run_id)
 
     async def _sweep(self) -> None:
-        """Put what dead servers had taken back into the queue, and clear away what is done."""
+        """Put back into the queue what dead servers had taken, and what has ended here without being recorded: the
+        database was away. Clear away what is done."""
+        suspected: set[str] = set()
         while True:
             try:
-                for workflow, server in await to_thread.run_sync(self._taken):
-                    if not self.owner.alive(server):
-                        logger.info("activation %s of a dead server goes back to the queue", workflow)
-                        await to_thread.run_sync(self._put_back, workflow)
+                taken = await to_thread.run_sync(self._taken)
+                ours = {workflow for workflow, server in taken if server == self.owner.id} - self._driving
+                lost = {workflow for workflow, server in taken if not self.owner.alive(server)} | ours & suspected
+                suspected = ours  # what was taken just now may not have begun yet
+                for workflow in lost:
+                    logger.info("activation %s goes back to the queue", workflow)
+                    await to_thread.run_sync(self._put_back, workflow)
             except (dbos_errors.DBOSException, SQLAlchemyError, BrokenError) as error:
                 logger.warning("the queue cannot be looked at: %s", error)
             await sleep(_SWEEP)

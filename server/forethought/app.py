@@ -18,7 +18,8 @@ from forethought.database import Database
 from forethought.desk import Desk
 from forethought.models import Models
 from forethought.owners import LockFile
-from forethought.runs import Records, Runs
+from forethought.records import Records
+from forethought.runs import Runs
 from forethought.settings import SECRET_VARIABLES, Settings
 from forethought.sqlite import SQLite
 from forethought.store import Store

@@ -22,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from forethought.database import BrokenError
 from forethought.postgres import Postgres
+from forethought_tools import StoreError
 
 logger = logging.getLogger(__name__)
 
@@ -79,12 +80,15 @@ class Cluster:
                 await to_thread.run_sync(DBOS.destroy)
 
     def _launch(self) -> None:
-        DBOS(config=self._config)
-        DBOS.listen_queues([self._queue])
-        DBOS.launch()
-        DBOS.register_queue(
-            self._queue, worker_concurrency=_MOST, polling_interval_sec=_POLL, on_conflict="always_update"
-        )
+        try:
+            DBOS(config=self._config)
+            DBOS.listen_queues([self._queue])
+            DBOS.launch()
+            DBOS.register_queue(
+                self._queue, worker_concurrency=_MOST, polling_interval_sec=_POLL, on_conflict="always_update"
+            )
+        except (dbos_errors.DBOSException, SQLAlchemyError) as error:
+            raise StoreError(f"FORETHOUGHT_STORE: there can be no queue in the database ({error}).") from None
 
     async def offer(self, run_id: str) -> None:
         """Have some server drive this run, unless that was asked for a moment ago."""

@@ -100,4 +100,4 @@ def _answers(url: str) -> bool:
 
 
 def _folder(home: Path) -> Path:
-    return home / "pages"
+    return home / "pages" / socket.gethostname()  # machines may share a home, and cannot open each other's pages

@@ -159,8 +159,8 @@ class Postgres:
             if self._watch.lost:
                 await to_thread.run_sync(self._watch.get)
                 return [""]  # whatever was written meanwhile, nobody told us
-            self._hold()
             connection = self._watch.get()
+            self._hold(connection)
             with anyio.move_on_after(seconds):
                 await anyio.wait_readable(connection.fileno())
                 await anyio.sleep(_SETTLE)
@@ -181,23 +181,19 @@ class Postgres:
         """Be alive from now on."""
         self._holding = True
         with _broken():
-            self._hold()
+            self._hold(self._watch.get())
 
     def _listen(self, connection: _Connection) -> None:
         self._held = False
         connection.execute("LISTEN forethought")
-        self._hold_in(connection)
+        self._hold(connection)
 
-    def _hold(self) -> None:
-        self._hold_in(self._watch.get())
-
-    def _hold_in(self, connection: _Connection) -> None:
+    def _hold(self, connection: _Connection) -> None:
         """Take the lock; not at once where the lost connection still counts as ours."""
         if self._holding and not self._held:
-            row = connection.execute(
-                "SELECT pg_try_advisory_lock(%s, %s) AS held", (_LOCKS + 2, _number(self.id))
-            ).fetchone()
-            self._held = bool(row and row["held"])
+            lock = (_LOCKS + 2, _number(self.id))
+            (row,) = connection.execute("SELECT pg_try_advisory_lock(%s, %s) AS held", lock).fetchall()
+            self._held = bool(row["held"])
 
 
 class _Line:
@@ -214,9 +210,11 @@ class _Line:
 
     @property
     def pid(self) -> int | None:
+        """What PostgreSQL calls this end of it."""
         return None if self._connection is None or self._connection.closed else self._connection.info.backend_pid
 
     def get(self) -> _Connection:
+        """Raises psycopg.OperationalError where there is no connection to be had."""
         if self._connection is None or self._connection.closed:
             self._connection = _Connection.connect(self._url, autocommit=True, row_factory=dict_row)
             self._opened(self._connection)

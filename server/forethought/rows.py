@@ -15,7 +15,7 @@ SETTLED = frozenset({"succeeded", "failed", "skipped", "rejected", "in_doubt"})
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One thing that happened. `kind` is a key of the effects table below, which says what it does to the rows."""
+    """One thing that happened. `kind` is a key of `EFFECTS`, which says what it does to the rows."""
 
     kind: str
     body: Mapping[str, JSON] = field(default_factory=dict[str, JSON])

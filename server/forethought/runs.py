@@ -1,152 +1,29 @@
-"""Runs belong to the server, not to the request that started them: start, watch, answer, decide, stop.
+"""Runs belong to the server, not to the request that started them: start, answer, decide, stop.
 
 Everything here goes through the store, so it works the same whether the run is driven by this process, by another,
 or by nobody at the moment.
 """
 
-__all__ = ["OPEN", "Records", "Runs", "decision_fact"]
+__all__ = ["Runs", "decision_fact"]
 
 import json
-import logging
-import shlex
-import time
-from collections import OrderedDict, defaultdict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
-import anyio
-from anyio.abc import TaskGroup
-
 from forethought.database import StaleError, new_id
-from forethought.driver import Driver
-from forethought.facts import effects_of, gate_of, plan_body
-from forethought.lessons import workspace_of
-from forethought.models import Models
-from forethought.owners import Owner
-from forethought.rows import Fact, MessageRow, PlanRow, RunRow
-from forethought.store import Store
+from forethought.driving import Driving, flags
+from forethought.facts import gate_of, plan_body
+from forethought.rows import Fact, MessageRow, RunRow
 from forethought.terms import Terms
-from forethought_patterns import Brief, Decision, Plan, Step, parse_plan
+from forethought_patterns import Decision, parse_plan
 from forethought_patterns.checks import read_checks
 from forethought_patterns.gates import decision_faults
-from forethought_patterns.rollback import Effect
 from forethought_patterns.worlds import Kind, Move, path_steps
-from forethought_tools import (
-    JSON,
-    AnswerError,
-    Fault,
-    FencedError,
-    ForethoughtError,
-    NotFoundError,
-    Registry,
-    Risk,
-    StoreError,
-    schema_faults,
-)
-
-logger = logging.getLogger(__name__)
-
-_LOOK = 0.25  # seconds between looks for what other processes have written
-_ORPHANS = 1.0  # seconds between looks for runs that a dead process has left behind
-_KEPT_PLANS = 8
-_CITED = 3  # lessons that a planner is told
-OPEN = ("running", "waiting")
+from forethought_tools import JSON, AnswerError, Fault, ForethoughtError, Registry, schema_faults
 
 
-class Records:
-    """What the journal holds, for looking at. `Runs` can change it."""
-
-    def __init__(self, store: Store, tools: Registry, folders: Sequence[str] = ()) -> None:
-        self.store = store
-        self.tools = tools
-        self.folders: list[JSON] = list(folders)
-        self._plans: OrderedDict[tuple[str, int], Plan] = OrderedDict()
-
-    def plan(self, plan_id: str, revision: int) -> Plan:
-        """A plan that was saved, ready to run."""
-        key = (plan_id, revision)
-        if key not in self._plans:
-            self._plans[key] = _restore(self.store.plan(plan_id, revision))
-            if len(self._plans) > _KEPT_PLANS:
-                self._plans.popitem(last=False)
-        self._plans.move_to_end(key)
-        return self._plans[key]
-
-    def undoable(self, run_id: str, step: int | None) -> list[Effect]:
-        """What a run, or one step of it, has done that can be undone: the latest first.
-
-        Raises:
-            ForethoughtError: there is nothing, or the run goes on.
-        """
-        run = self.store.run(run_id)
-        if run.ended is None:
-            raise ForethoughtError(f'{run_id} goes on. Stop it first: stop(run_id="{run_id}").')
-        if run.options["folders"] != self.folders:
-            raise ForethoughtError(f"{run_id} worked in other folders. Roll it back where they are granted.")
-        effects = effects_of(self.store.messages(run_id, "undo"), step)
-        if not effects:
-            stays = "; ".join(self.lasting(run_id, step))
-            more = f" It has done what cannot be undone: {stays}." if stays else ""
-            raise ForethoughtError(f"{run_id} has done nothing that can be undone.{more}")
-        return effects
-
-    def lasting(self, run_id: str, step: int | None) -> list[str]:
-        """What a run has done, or may have done, that cannot be undone."""
-        run = self.store.run(run_id)
-        plan = self.plan(run.plan, run.revision) if run.revision else None
-        rows = [row for row in self.store.steps(run_id) if plan and row.id in plan.by_id and step in (None, row.id)]
-        return [
-            f"step {row.id} {plan.by_id[row.id].tool}"
-            for row in rows
-            if plan and row.state in ("succeeded", "in_doubt") and self.tools.risk(plan.by_id[row.id].tool) == Risk.HIGH
-        ]
-
-
-class Runs(Records):
-    """The runs of one journal, as one process sees and drives them."""
-
-    def __init__(
-        self,
-        store: Store,
-        tools: Registry,
-        models: Models,
-        owner: Owner,
-        *,
-        folders: Sequence[str] = (),
-        terms: Terms | None = None,
-        decision_seconds: float = 3600.0,
-        look: Callable[[str], Brief] = Brief,
-        lessons: bool = True,
-        offer: Callable[[str], Awaitable[None]] | None = None,
-    ) -> None:
-        """`terms` hold for every run; `look` tells a planner of a goal and the files that it names; with `lessons`
-        what runs teach is kept, and told to planners; `offer` has some server of a cluster drive a run, and without
-        it this process drives what it starts."""
-        super().__init__(store, tools, folders)
-        self._terms = terms or Terms()
-        self._decision_seconds = decision_seconds
-        self._look_at = look
-        self._lessons = lessons
-        self.on_change: Callable[[str, str | None], None] = lambda _, __: None
-        """Told of each change: the plan, and the run if it is one of a run."""
-        self._models = models
-        self._owner = owner
-        self._offer = offer
-        self._interrupted: set[str] = set()  # runs of ours whose journal could not be written for a while
-        self._drivers: dict[str, Driver] = {}
-        self._claiming = anyio.Lock()  # between a claim and its driver nobody of ours may claim again
-        self._watchers: defaultdict[str, set[anyio.Event]] = defaultdict(set)
-        self._tasks: TaskGroup
-
-    @asynccontextmanager
-    async def serving(self) -> AsyncGenerator[TaskGroup]:
-        """Drive runs while this is open. On leaving, what is in flight is cut off; the journal knows what it was."""
-        async with anyio.create_task_group() as self._tasks:
-            self._tasks.start_soon(self._look_elsewhere)
-            yield self._tasks
-            self._tasks.cancel_scope.cancel()
+class Runs(Driving):
+    """The runs of one journal: start, answer, decide, stop."""
 
     # Starting
 
@@ -168,7 +45,7 @@ class Runs(Records):
         if row.body["folders"] != self.folders:
             raise ForethoughtError(
                 f"Plan {plan_id} was made for other folders than this server may use. Run it where they are granted:"
-                f" forethought run --resume {plan_id} {_flags(row.body)}"
+                f" forethought run --resume {plan_id} {flags(row.body)}"
             )
         plan = self.plan(plan_id, row.revision)
         steps = [step.id for step in plan.steps]
@@ -240,38 +117,6 @@ class Runs(Records):
         told: dict[str, JSON] = {"goal": goal, "context": context, "files": files}
         return {**told, "new_files": list(brief.new_files), "lessons": list(brief.lessons)}
 
-    def _brief(self, goal: str) -> Brief:
-        """What a planner is told of a goal: the files that it names, and what runs in these folders have taught."""
-        brief = self._look_at(goal)
-        if not self._lessons:
-            return brief
-        near = self.store.lessons(workspace_of(self.folders), about=goal, limit=_CITED)
-        return replace(brief, lessons=[lesson.text for lesson in near])
-
-    @property
-    def terms(self) -> Terms:
-        """What holds for a run unless whoever starts it wants stricter terms."""
-        return self._terms
-
-    def reachable(self, run: RunRow) -> None:
-        """Make sure that somebody can go on with a run.
-
-        Raises:
-            ForethoughtError: it works in folders that are not ours, and nobody who has them is there.
-        """
-        if run.state in OPEN and not self.may_drive(run) and not self._owner.alive(run.owner):
-            raise ForethoughtError(
-                f"Run {run.id} works in other folders than this server may use. Go on with it where they are granted:"
-                f" forethought run --resume {run.id} {_flags(run.options)}"
-            )
-
-    def may_drive(self, run: RunRow) -> bool:
-        """Whether a run started here, or by a server that may touch the very same folders.
-
-        What a call means depends on them: an approval given for one folder must not be used in another.
-        """
-        return run.options.get("folders") == self.folders
-
     async def _create(
         self, kind: str, plan_id: str, options: Mapping[str, JSON], terms: Terms, revision: int, steps: Sequence[int]
     ) -> RunRow:
@@ -293,123 +138,6 @@ class Runs(Records):
         if self._offer:
             await self._offer(run_id)
         return run
-
-    # Driving
-
-    async def ensure_driven(self, run_id: str) -> None:
-        """Have a run driven that nobody drives although it could go on: its process is gone, or it was answered."""
-        if self._can_go_on(self.store.run(run_id)):
-            await (self._offer or self._claim)(run_id)
-
-    async def activate(self, run_id: str) -> None:
-        """Drive a run here, if it can go on and nobody else does. Returns once it has ended, waits, or is another's."""
-        await self._claim(run_id)
-        if driver := self._drivers.get(run_id):
-            await driver.left.wait()
-
-    def _can_go_on(self, run: RunRow) -> bool:
-        if run.id in self._drivers or run.state not in OPEN or not self.may_drive(run):
-            return False
-        if run.owner is None:
-            return run.state == "running" or run.id in self.store.answered_while_parked()
-        return run.owner == self._owner.id or not self._owner.alive(run.owner)
-
-    async def _claim(self, run_id: str) -> None:
-        async with self._claiming:
-            run = self.store.run(run_id)
-            if not self._can_go_on(run):
-                return
-            oldest = time.time() - self._decision_seconds
-            claim: dict[str, JSON] = {"owner": self._owner.id, "previous": run.owner, "oldest": oldest}
-            try:
-                await self.store.write(run_id, Fact("run_claimed", claim))
-            except StaleError:
-                return  # another process was first
-            self._drive(self.store.run(run_id))
-
-    def _drive(self, run: RunRow) -> None:
-        driver = Driver(
-            run, store=self.store, tools=self.tools, models=self._models, load=self.plan, look=self._brief,
-            changed=self._ring, decision_seconds=self._decision_seconds, lessons=self._lessons,
-        )  # fmt: skip
-        self._drivers[run.id] = driver
-        self._tasks.start_soon(self._driven, driver)
-
-    async def _driven(self, driver: Driver) -> None:
-        try:
-            await driver.drive()
-        except* FencedError:
-            logger.info("run %s is driven by another process now", driver.run.id)
-        except* StoreError as group:
-            logger.error("run %s stops here: %s", driver.run.id, group.exceptions[0])  # noqa: TRY400 - said once
-            self._interrupted.add(driver.run.id)
-        except* Exception:
-            # One run's trouble must not end the server and the runs of others.
-            logger.exception("run %s stops here", driver.run.id)
-        finally:
-            if self._drivers.get(driver.run.id) is driver:
-                del self._drivers[driver.run.id]
-            driver.left.set()
-            self._ring(driver.run)
-
-    async def _look_elsewhere(self) -> None:
-        orphans_due = 0.0
-        while True:
-            try:
-                self._tell(await self.store.changes(_LOOK))
-                for run_id in self.store.answered_while_parked():
-                    await self.ensure_driven(run_id)
-                if anyio.current_time() >= orphans_due:
-                    orphans_due = anyio.current_time() + _ORPHANS
-                    await self._take_over()
-            except StoreError as error:
-                logger.warning("%s", error)
-                await anyio.sleep(_LOOK)
-
-    async def _take_over(self) -> None:
-        """Go on with runs whose process has died, and with our own that could not be recorded for a while."""
-        for run_id, owner in self.store.driven():
-            if run_id not in self._drivers and (owner != self._owner.id or run_id in self._interrupted):
-                self._interrupted.discard(run_id)
-                await self.ensure_driven(run_id)
-
-    def _tell(self, subjects: Collection[str]) -> None:
-        """Of what was written. What is ours was told already, but somebody may have answered it."""
-        for subject in {*self._watchers, *self._drivers} if "" in subjects else subjects:
-            if subject.startswith("plan_"):
-                self.on_change(subject, None)
-                continue
-            with suppress(NotFoundError):  # it was forgotten meanwhile
-                run = self.store.run(subject)
-                if driver := self._drivers.get(subject):
-                    driver.notice()
-                    self._wake_watchers(subject)
-                else:
-                    self._ring(run)
-
-    # Watching
-
-    def _ring(self, run: RunRow) -> None:
-        self._wake_watchers(run.id)
-        self.on_change(run.plan, run.id)
-
-    def _wake_watchers(self, run_id: str) -> None:
-        for event in self._watchers.pop(run_id, ()):
-            event.set()
-
-    async def changed(self, run_id: str, seconds: float) -> bool:
-        """Wait for something to happen to a run; False after so many seconds of silence."""
-        event = anyio.Event()
-        self._watchers[run_id].add(event)
-        try:
-            with anyio.move_on_after(seconds):
-                await event.wait()
-                return True
-            return False
-        finally:
-            self._watchers[run_id].discard(event)
-            if not self._watchers[run_id]:
-                del self._watchers[run_id]
 
     # Answering
 
@@ -452,12 +180,6 @@ class Runs(Records):
         await self.store.write(run_id, Fact("stop_asked"))
         await self._wake(run_id)
 
-    async def _wake(self, run_id: str) -> None:
-        if run_id in self._drivers:
-            self._drivers[run_id].notice()
-        await self.ensure_driven(run_id)
-        self._ring(self.store.run(run_id))
-
 
 def decision_fact(gate: MessageRow, decision: Decision, tools: Registry) -> Fact:
     """A decision as a fact, for whoever records it. Raises AnswerError where the gate cannot take it."""
@@ -467,10 +189,6 @@ def decision_fact(gate: MessageRow, decision: Decision, tools: Registry) -> Fact
     body |= {"arguments": decision.arguments} if decision.arguments is not None else {}
     body |= {"steps": decision.steps} if decision.steps is not None else {}
     return _answered(gate.id, "gate", body, decision.by, decision.channel, approval=decision.approved)
-
-
-def _flags(made_in: Mapping[str, JSON]) -> str:
-    return " ".join(f"--folder {shlex.quote(folder)}" for folder in cast("list[str]", made_in["folders"]))
 
 
 def _answered(message_id: str, kind: str, answer: JSON, by: str, channel: str, *, approval: bool = False) -> Fact:
@@ -491,16 +209,3 @@ def _order_faults(name: str, answer: JSON, order: MessageRow | None, open_ids: C
         )
         for fault in schema_faults(schema, answer)[:20]
     ]
-
-
-def _restore(row: PlanRow) -> Plan:
-    steps = cast("list[JSON]", row.body["steps"])
-    return Plan(
-        goal=row.goal,
-        steps=tuple(Step.model_validate(step) for step in steps),
-        reasoning=str(row.body["reasoning"]),
-        context=str(row.body["context"]),
-        revision=row.revision,
-        planned=bool(row.body["planned"]),
-        approved=bool(row.body["approved"]),
-    )

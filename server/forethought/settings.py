@@ -129,7 +129,7 @@ SECRET_VARIABLES = frozenset(
 
 
 def _store(url: str) -> str | None:
-    if url and urlsplit(url).scheme not in ("postgresql", "postgres"):
+    if url and urlsplit(url).scheme != "postgresql":
         raise SettingsError(
             "FORETHOUGHT_STORE: not an address of a PostgreSQL. Use postgresql://user:password@host/name"
         )

@@ -16,9 +16,10 @@ from tests.stores import owned
 
 from forethought.app import open_store
 from forethought.database import StaleError
+from forethought.driving import OPEN
 from forethought.models import Models
 from forethought.rows import Entry, Fact
-from forethought.runs import OPEN, Runs
+from forethought.runs import Runs
 from forethought.settings import Settings
 from forethought.sqlite import SQLite
 from forethought.store import Store

@@ -28,9 +28,9 @@ from pydantic import BaseModel
 
 from forethought.app import App
 from forethought.database import StaleError
+from forethought.driving import OPEN
 from forethought.facts import gate_of
 from forethought.rows import MessageRow, RunRow
-from forethought.runs import OPEN
 from forethought.surface.forms import form, gate_text, read_form
 from forethought.surface.thinking import progress
 from forethought.surface.views import THOUGHTS, View, run_view

@@ -16,7 +16,7 @@ from mcp.types import CallToolResult, InputRequiredResult, ResourceLink, TextCon
 
 from forethought.app import App
 from forethought.database import StaleError
-from forethought.runs import OPEN
+from forethought.driving import OPEN
 from forethought.store import Store
 from forethought.surface.attach import attach, continued
 from forethought.surface.views import PAGE, View, diff_view, graph, models_view, plan_view, run_view, text_of

@@ -17,9 +17,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
+from forethought.driving import OPEN
 from forethought.models import Models
+from forethought.records import Records
 from forethought.rows import MessageRow, PlanRow, RunRow, StepRow
-from forethought.runs import OPEN, Records
 from forethought.surface.thinking import progress, thinking_view
 from forethought_patterns import Plan, Step, advice
 from forethought_patterns.budget import SOFT

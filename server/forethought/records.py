@@ -1,0 +1,78 @@
+"""What the journal holds, for looking at: plans as they can be run, and what of a run can be undone."""
+
+__all__ = ["Records"]
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import cast
+
+from forethought.facts import effects_of
+from forethought.rows import PlanRow
+from forethought.store import Store
+from forethought_patterns import Plan, Step
+from forethought_patterns.rollback import Effect
+from forethought_tools import JSON, ForethoughtError, Registry, Risk
+
+_KEPT_PLANS = 8
+
+
+class Records:
+    """What the journal holds, for looking at. `Runs` can change it."""
+
+    def __init__(self, store: Store, tools: Registry, folders: Sequence[str] = ()) -> None:
+        self.store = store
+        self.tools = tools
+        self.folders: list[JSON] = list(folders)
+        self._plans: OrderedDict[tuple[str, int], Plan] = OrderedDict()
+
+    def plan(self, plan_id: str, revision: int) -> Plan:
+        """A plan that was saved, ready to run."""
+        key = (plan_id, revision)
+        if key not in self._plans:
+            self._plans[key] = _restore(self.store.plan(plan_id, revision))
+            if len(self._plans) > _KEPT_PLANS:
+                self._plans.popitem(last=False)
+        self._plans.move_to_end(key)
+        return self._plans[key]
+
+    def undoable(self, run_id: str, step: int | None) -> list[Effect]:
+        """What a run, or one step of it, has done that can be undone: the latest first.
+
+        Raises:
+            ForethoughtError: there is nothing, or the run goes on.
+        """
+        run = self.store.run(run_id)
+        if run.ended is None:
+            raise ForethoughtError(f'{run_id} goes on. Stop it first: stop(run_id="{run_id}").')
+        if run.options["folders"] != self.folders:
+            raise ForethoughtError(f"{run_id} worked in other folders. Roll it back where they are granted.")
+        effects = effects_of(self.store.messages(run_id, "undo"), step)
+        if not effects:
+            stays = "; ".join(self.lasting(run_id, step))
+            more = f" It has done what cannot be undone: {stays}." if stays else ""
+            raise ForethoughtError(f"{run_id} has done nothing that can be undone.{more}")
+        return effects
+
+    def lasting(self, run_id: str, step: int | None) -> list[str]:
+        """What a run has done, or may have done, that cannot be undone."""
+        run = self.store.run(run_id)
+        plan = self.plan(run.plan, run.revision) if run.revision else None
+        rows = [row for row in self.store.steps(run_id) if plan and row.id in plan.by_id and step in (None, row.id)]
+        return [
+            f"step {row.id} {plan.by_id[row.id].tool}"
+            for row in rows
+            if plan and row.state in ("succeeded", "in_doubt") and self.tools.risk(plan.by_id[row.id].tool) == Risk.HIGH
+        ]
+
+
+def _restore(row: PlanRow) -> Plan:
+    steps = cast("list[JSON]", row.body["steps"])
+    return Plan(
+        goal=row.goal,
+        steps=tuple(Step.model_validate(step) for step in steps),
+        reasoning=str(row.body["reasoning"]),
+        context=str(row.body["context"]),
+        revision=row.revision,
+        planned=bool(row.body["planned"]),
+        approved=bool(row.body["approved"]),
+    )

@@ -226,10 +226,10 @@ class Driver:
         rows = [row for row in self._store.steps(self.run.id) if not row.dropped]
         finished = {row.id: _outcome(row) for row in rows if row.state in SETTLED and not row.doubt}
         for row in rows:
-            step = self._step(row)
-            begun = row.state == "running" and row.arguments is not None and not row.returned and not row.doubt
-            if begun and not self._tools.repeatable(step.tool):
-                await self._recorder.in_doubt(step, cast("Mapping[str, JSON]", row.arguments))
+            if row.state == "running" and row.arguments is not None and not row.returned and not row.doubt:
+                step = self._step(row)
+                if not self._tools.repeatable(step.tool):
+                    await self._recorder.in_doubt(step, cast("Mapping[str, JSON]", row.arguments))
         terms = self._terms
         ended = await run_plan(
             plan,

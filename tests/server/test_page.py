@@ -404,7 +404,7 @@ def test_the_code_of_a_page_that_is_gone_is_forgotten(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         file = tmp_path / "pages" / socket.gethostname() / "1.json"
-        file.parent.mkdir()
+        file.parent.mkdir(parents=True)
         file.write_text(json.dumps({"url": address, "code": "AAAA-BBBB"}), encoding="utf-8")
         assert codes(tmp_path) == [(address, "AAAA-BBBB")]
     assert codes(tmp_path) == []

@@ -115,6 +115,7 @@ class Driving(Records):
             changed=self._ring, decision_seconds=self._decision_seconds, lessons=self._lessons,
         )  # fmt: skip
         self._drivers[run.id] = driver
+        self._interrupted.discard(run.id)
         self._tasks.start_soon(self._driven, driver)
 
     async def _driven(self, driver: Driver) -> None:
@@ -152,7 +153,6 @@ class Driving(Records):
         """Go on with runs whose process has died, and with our own that could not be recorded for a while."""
         for run_id, owner in self.store.driven():
             if run_id not in self._drivers and (owner != self._owner.id or run_id in self._interrupted):
-                self._interrupted.discard(run_id)
                 await self.ensure_driven(run_id)
 
     def _tell(self, subjects: Collection[str]) -> None:

@@ -10,6 +10,7 @@ import heapq
 import math
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, TypeAlias
 
@@ -84,6 +85,10 @@ class Watcher:
     async def admit(self, step: Step, arguments: Mapping[str, JSON]) -> Mapping[str, JSON]:  # noqa: ARG002 - see subclasses
         """Before a call: may wait for a person. Returns the arguments to use; raises `Rejected` to prevent the call."""
         return arguments
+
+    def turn(self, step: Step, arguments: Mapping[str, JSON]) -> AbstractAsyncContextManager[None]:  # noqa: ARG002
+        """Around an attempt, outside its time limit: until then others are in its way."""
+        return nullcontext()
 
     async def started(self, step: Step, arguments: Mapping[str, JSON]) -> None:
         """An attempt is about to be made."""
@@ -321,20 +326,21 @@ class _Execution:
         limits = self._limits(step)
         attempt = 1
         while True:
-            await self._watcher.started(step, arguments)
-            try:
-                with anyio.fail_after(limits.timeout) as slot.scope:
-                    value = await self._call(step, arguments)
-            except TimeoutError:
-                problem, transient = f"{step.tool} did not finish within {limits.timeout:g} s.", True
-            except (Rejected, StoreError, FencedError):
-                raise
-            except Exception as failure:  # a failing tool is data: it must not stop its siblings
-                problem, transient = _describe(step, failure), getattr(failure, "transient", False)
-            else:
-                return Outcome("succeeded", value=value, attempts=attempt)
-            finally:
-                slot.scope = None
+            async with self._watcher.turn(step, arguments):
+                await self._watcher.started(step, arguments)
+                try:
+                    with anyio.fail_after(limits.timeout) as slot.scope:
+                        value = await self._call(step, arguments)
+                except TimeoutError:
+                    problem, transient = f"{step.tool} did not finish within {limits.timeout:g} s.", True
+                except (Rejected, StoreError, FencedError):
+                    raise
+                except Exception as failure:  # a failing tool is data: it must not stop its siblings
+                    problem, transient = _describe(step, failure), getattr(failure, "transient", False)
+                else:
+                    return Outcome("succeeded", value=value, attempts=attempt)
+                finally:
+                    slot.scope = None
             if not transient or attempt >= limits.attempts:
                 return Outcome("failed", error=problem, attempts=attempt)
             delay = _BACKOFF * 2 ** (attempt - 1)

@@ -4,6 +4,7 @@ __all__ = ["Steps"]
 
 import json
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from forethought_patterns.budget import Budget
@@ -60,9 +61,8 @@ class Steps(Watcher):
         strategy = strategy_of(step, self.strategies, self.tools)
         prefix = f"step/{step.id}/{attempt}/"
         tool = self.tools.check(step.tool, arguments)
-        async with self.tools.held(tool, arguments):
-            await keep(tool, arguments, self.journal, f"{step.id}/{attempt}", step.id)
-            value = await think(step, strategy, arguments, self._calls_of(step), ask, prefix)
+        await keep(tool, arguments, self.journal, f"{step.id}/{attempt}", step.id)
+        value = await think(step, strategy, arguments, self._calls_of(step), ask, prefix)
         if step.check or step.expected_output.strip():
             await self.journal.returned(step, value)  # whoever judges may take a while, and the call is not repeated
         return value
@@ -116,6 +116,11 @@ class Steps(Watcher):
         feedback = f"called with {called}: {problem}"
         await self.journal.retrying(step, problem, 0, feedback=feedback)
         return True
+
+    def turn(self, step: Step, arguments: Mapping[str, JSON]) -> AbstractAsyncContextManager[None]:
+        if self.journal.tried(step).returned is not None:
+            return nullcontext()
+        return self.tools.held(self.tools.check(step.tool, arguments), arguments)
 
     async def started(self, step: Step, arguments: Mapping[str, JSON]) -> None:
         await self.journal.started(step, arguments)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forethought_tools import JSON, Answerer, Question, Registry, Risk, Tool
+from forethought_tools.builtin import builtin
 from forethought_tools.claims import Claim, Claims
 from forethought_tools.files import file_tools
 from forethought_tools.folders import Folders
@@ -107,3 +108,17 @@ async def test_a_registry_keeps_clashing_calls_apart() -> None:
             for path in paths:
                 tasks.start_soon(registry.call, "slow", {"path": path}, nobody)
     assert most == {"same": 1, "other": 3}
+
+
+def test_while_a_command_runs_no_other_step_touches_the_folders(work: Path) -> None:
+    """What it reads and writes nobody knows."""
+    tools = builtin(Folders([work]))
+    command = tools.known("run_command")
+    assert command.claims is not None
+    others: dict[str, dict[str, JSON]] = {
+        "read_file": {"path": "a.txt"}, "list_files": {}, "run_command": {"command": "x"},
+    }  # fmt: skip
+    for name, arguments in others.items():
+        other = tools.known(name)
+        assert other.claims is not None
+        assert command.claims({"command": "make"}).clashes(other.claims(arguments)), name

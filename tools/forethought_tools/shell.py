@@ -13,6 +13,7 @@ import anyio
 from anyio.abc import ByteReceiveStream, Process
 from pydantic import Field
 
+from forethought_tools.claims import Claim
 from forethought_tools.errors import ToolError
 from forethought_tools.folders import Folders, mended
 from forethought_tools.risk import Risk
@@ -37,7 +38,11 @@ def shell_tools(folders: Folders, hidden: frozenset[str] = frozenset()) -> list[
         environment = {name: value for name, value in os.environ.items() if name not in hidden}
         return await run(command, str(real), timeout, environment)
 
-    return [tool(run_command, risk=Risk.HIGH, repeatable=False, limits=Limits(timeout=MAX_SECONDS + 30))]
+    def anything(_: Mapping[str, JSON]) -> Claim:
+        return Claim(writes=folders.everything())  # what a command touches nobody knows
+
+    limits = Limits(timeout=MAX_SECONDS + 30)
+    return [tool(run_command, risk=Risk.HIGH, repeatable=False, limits=limits, claims=anything)]
 
 
 LAST_WORDS = 1.0  # seconds to read what is still in the pipes

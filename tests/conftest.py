@@ -39,11 +39,11 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Generator[Cluster]:
         if os.environ.get("CI"):
             pytest.fail("PostgreSQL is not installed (Debian: apt-get install postgresql)")
         pytest.skip("needs PostgreSQL (Debian: apt-get install postgresql)")
-    cluster = Cluster(tmp_path_factory.mktemp("postgres") / "cluster")
+    cluster = Cluster()
     cluster.start()
     cluster.prepare(tmp_path_factory.mktemp("home"))
     yield cluster
-    cluster.stop()
+    cluster.remove()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -60,14 +61,12 @@ def tampering(settings: Settings, sql: str) -> int:
 class Cluster:
     """A PostgreSQL of our own, reached through a socket file. It refuses to be run by root, who steps down."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
+        folder = Path(tempfile.mkdtemp(prefix="postgres-"))  # pytest keeps its own folders to itself
         self._data = folder / "data"
         self._as = ["setpriv", "--reuid=nobody", "--clear-groups"] if os.getuid() == 0 else []
-        folder.mkdir(parents=True)
         if self._as:
             shutil.chown(folder, "nobody")
-            for parent in (folder, *folder.parents):
-                parent.chmod(parent.stat().st_mode | 0o011)  # nobody must find the way
         self._folder = folder
         self._pg("initdb", "-U", "tester", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8")
 
@@ -78,6 +77,10 @@ class Cluster:
 
     def stop(self) -> None:
         self._pg("pg_ctl", "-w", "-m", "immediate", "stop")
+
+    def remove(self) -> None:
+        self.stop()
+        shutil.rmtree(self._folder)
 
     def create(self, name: str) -> str:
         """A new database, which has the tables of a journal already. Returns its address."""

@@ -500,9 +500,10 @@ async def test_a_question_about_the_budget_cuts_off_nobody(
         (work / "go").touch()
         return ElicitResult(action="accept", content={"decision": "approve"})
 
-    steps = [
+    steps: list[dict[str, Any]] = [
         {"id": 1, "tool": "run_command", "arguments": {"command": "sh fifo.sh"}},
-        _write(2, "w2.txt"), _write(3, "w3.txt", depends_on=[2]), _write(4, "w4.txt", depends_on=[3]),
+        *({"id": n, "tool": "calculate", "arguments": {"expression": "1"}, "depends_on": [n - 1] if n > 2 else []}
+          for n in (2, 3, 4)),
     ]  # fmt: skip
     async with Client(build_server(settings), mode=era, elicitation_callback=elicit) as client:
         with anyio.fail_after(30):

@@ -106,11 +106,11 @@ async def test_the_runs_of_a_server_that_was_killed_go_on_elsewhere_within_secon
 @pytest.fixture
 def cluster(tmp_path: Path) -> Generator[Cluster]:
     """A PostgreSQL that a test may stop."""
-    cluster = Cluster(tmp_path / "cluster")
+    cluster = Cluster()
     cluster.start()
     cluster.prepare(tmp_path / "template")
     yield cluster
-    cluster.stop()
+    cluster.remove()
 
 
 async def test_a_database_that_is_started_anew_stops_nobody(cluster: Cluster, tmp_path: Path, work: Path) -> None:

@@ -35,14 +35,15 @@ class Transaction(Protocol):
     """All of it is committed, or nothing. Statements name their values: `:name`."""
 
     def change(self, sql: str, values: Mapping[str, Value]) -> int:
-        """Returns how many rows changed. Raises StaleError where a row is there already, and BrokenError."""
+        """Returns how many rows changed."""
         ...
 
     def change_each(self, sql: str, values: Sequence[Mapping[str, Value]]) -> None: ...
     def select(self, sql: str, values: Mapping[str, Value]) -> Sequence[Row]: ...
 
     def part(self) -> AbstractContextManager[None]:
-        """What is changed inside is undone if it raises, and only that."""
+        """What is changed inside is undone if it raises, and only that. Raises StaleError where a row is there already,
+        and BrokenError."""
         ...
 
     def tell(self, subject: str) -> None:

@@ -231,12 +231,7 @@ class _Writing:
         self._subjects: set[str] = set()
 
     def change(self, sql: str, values: Mapping[str, Value]) -> int:
-        try:
-            return self._connection.execute(_translated(sql), values).rowcount
-        except psycopg.IntegrityError as error:
-            raise StaleError(f"already recorded: {' '.join(str(error).split())}") from None
-        except psycopg.OperationalError as error:
-            raise BrokenError(" ".join(str(error).split())) from None
+        return self._connection.execute(_translated(sql), values).rowcount
 
     def change_each(self, sql: str, values: Sequence[Mapping[str, Value]]) -> None:
         with self._connection.cursor() as cursor:
@@ -247,8 +242,13 @@ class _Writing:
 
     @contextmanager
     def part(self) -> Generator[None]:
-        with self._connection.transaction():
-            yield
+        try:
+            with self._connection.transaction():
+                yield
+        except psycopg.IntegrityError as error:
+            raise StaleError(f"already recorded: {' '.join(str(error).split())}") from None
+        except psycopg.OperationalError as error:
+            raise BrokenError(" ".join(str(error).split())) from None
 
     def tell(self, subject: str) -> None:
         self._subjects.add(subject)

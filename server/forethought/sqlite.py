@@ -119,12 +119,7 @@ class _Writing:
         self._connection = connection
 
     def change(self, sql: str, values: Mapping[str, Value]) -> int:
-        try:
-            return self._connection.execute(sql, values).rowcount
-        except sqlite3.IntegrityError as error:
-            raise StaleError(f"already recorded: {error}") from None
-        except sqlite3.OperationalError as error:
-            raise BrokenError(str(error)) from None
+        return self._connection.execute(sql, values).rowcount
 
     def change_each(self, sql: str, values: Sequence[Mapping[str, Value]]) -> None:
         self._connection.executemany(sql, values)
@@ -137,9 +132,13 @@ class _Writing:
         self._connection.execute("SAVEPOINT part")
         try:
             yield
-        except BaseException:
+        except BaseException as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK TO part")
+            if isinstance(error, sqlite3.IntegrityError):
+                raise StaleError(f"already recorded: {error}") from None
+            if isinstance(error, sqlite3.OperationalError):
+                raise BrokenError(str(error)) from None
             raise
         finally:
             if self._connection.in_transaction:

@@ -41,11 +41,6 @@ class Transaction(Protocol):
     def change_each(self, sql: str, values: Sequence[Mapping[str, Value]]) -> None: ...
     def select(self, sql: str, values: Mapping[str, Value]) -> Sequence[Row]: ...
 
-    def part(self) -> AbstractContextManager[None]:
-        """What is changed inside is undone if it raises, and only that. Raises StaleError where a row is there already,
-        and BrokenError."""
-        ...
-
     def tell(self, subject: str) -> None:
         """Have everyone who watches told of a run, or a plan, once this is committed."""
         ...
@@ -63,7 +58,12 @@ class Database(Protocol):
     """Selects the lessons nearest to `:words` in a `:workspace`, at most `:most`."""
 
     def writing(self, runs: Collection[str]) -> AbstractContextManager[Transaction]:
-        """Write about these runs, one transaction after the other. Raises BrokenError."""
+        """Write about these runs, one transaction after the other.
+
+        Raises:
+            StaleError: a row is there already.
+            BrokenError: the disk refused, or the connection is gone.
+        """
         ...
 
     def select(self, sql: str, values: Mapping[str, Value]) -> Sequence[Row]:

@@ -127,8 +127,7 @@ class Postgres:
 
     @contextmanager
     def writing(self, runs: Collection[str]) -> Generator["_Writing"]:
-        with self._turn, ExitStack() as stack:
-            stack.enter_context(_broken())
+        with self._turn, _refused(), ExitStack() as stack:
             try:
                 connection = self._writer.get()
                 stack.enter_context(connection.transaction())
@@ -240,16 +239,6 @@ class _Writing:
     def select(self, sql: str, values: Mapping[str, Value]) -> Sequence[Row]:
         return self._connection.execute(_translated(sql), values).fetchall()
 
-    @contextmanager
-    def part(self) -> Generator[None]:
-        try:
-            with self._connection.transaction():
-                yield
-        except psycopg.IntegrityError as error:
-            raise StaleError(f"already recorded: {' '.join(str(error).split())}") from None
-        except psycopg.OperationalError as error:
-            raise BrokenError(" ".join(str(error).split())) from None
-
     def tell(self, subject: str) -> None:
         self._subjects.add(subject)
 
@@ -262,6 +251,18 @@ class _Writing:
 def _broken() -> Generator[None]:
     try:
         yield
+    except psycopg.Error as error:
+        raise BrokenError(" ".join(str(error).split())) from None
+
+
+@contextmanager
+def _refused() -> Generator[None]:
+    try:
+        yield
+    except psycopg.IntegrityError as error:
+        raise StaleError(f"already recorded: {' '.join(str(error).split())}") from None
+    except (psycopg.ProgrammingError, psycopg.DataError):
+        raise  # it is what was to be written
     except psycopg.Error as error:
         raise BrokenError(" ".join(str(error).split())) from None
 

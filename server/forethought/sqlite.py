@@ -84,6 +84,10 @@ class SQLite:
                 self._writer.execute("BEGIN IMMEDIATE")
                 yield _Writing(self._writer)
                 self._writer.execute("COMMIT")
+            except sqlite3.IntegrityError as error:
+                raise StaleError(f"already recorded: {error}") from None
+            except (sqlite3.ProgrammingError, sqlite3.DataError, sqlite3.InterfaceError):
+                raise  # it is what was to be written
             except sqlite3.Error as error:
                 raise BrokenError(str(error)) from None
             finally:
@@ -126,23 +130,6 @@ class _Writing:
 
     def select(self, sql: str, values: Mapping[str, Value]) -> Sequence[Row]:
         return self._connection.execute(sql, values).fetchall()
-
-    @contextmanager
-    def part(self) -> Generator[None]:
-        self._connection.execute("SAVEPOINT part")
-        try:
-            yield
-        except BaseException as error:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK TO part")
-            if isinstance(error, sqlite3.IntegrityError):
-                raise StaleError(f"already recorded: {error}") from None
-            if isinstance(error, sqlite3.OperationalError):
-                raise BrokenError(str(error)) from None
-            raise
-        finally:
-            if self._connection.in_transaction:
-                self._connection.execute("RELEASE part")
 
     def tell(self, subject: str) -> None:
         """Nothing to do: whoever watches sees that the file has changed."""

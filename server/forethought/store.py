@@ -19,7 +19,7 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from forethought.database import BrokenError, Database, Row, StaleError, Transaction, Value
-from forethought.effects import EFFECTS
+from forethought.effects import EFFECTS, Each
 from forethought.rows import Entry, Fact, LessonRow, MessageRow, PlanRow, RunRow, StepRow
 from forethought_tools import JSON, FencedError, NotFoundError, StoreError
 
@@ -31,15 +31,23 @@ _ENTRY = "INSERT INTO journal (run, at, kind, body, hash) VALUES (:run, :at, :ki
 
 
 class _Write:
-    __slots__ = ("at", "done", "epoch", "error", "facts", "run")
+    __slots__ = ("at", "epoch", "error", "facts", "run")
 
     def __init__(self, run: str, facts: Sequence[Fact], epoch: int | None) -> None:
         self.run = run
         self.facts = facts
         self.epoch = epoch
         self.at = time.time()
-        self.done = False
-        self.error: Exception | None = None
+        # Nobody may believe that something was written which was not.
+        self.error: Exception | None = StoreError("The journal was not written.")
+
+
+class _Batch:
+    """What is committed together: whoever opens it sees to that, the others wait."""
+
+    def __init__(self) -> None:
+        self.writes: list[_Write] = []
+        self.done = anyio.Event()
 
 
 class Store:
@@ -48,7 +56,7 @@ class Store:
     def __init__(self, database: Database, *, redact: Callable[[str], str] = lambda text: text) -> None:
         self.database = database
         self._redact = redact
-        self._pending: list[_Write] = []
+        self._open: _Batch | None = None
         self._turn = anyio.Lock()
 
     @property
@@ -71,94 +79,101 @@ class Store:
             StaleError: a row is not in the state that a fact needs.
             StoreError: the disk refused, or the connection is gone.
         """
-        entry = _Write(run, facts, epoch)
-        self._pending.append(entry)
+        write = _Write(run, facts, epoch)
         with anyio.CancelScope(shield=True):
-            async with self._turn:
-                if not entry.done:
-                    await self._gather()
-                    batch, self._pending = self._pending, []
-                    await anyio.to_thread.run_sync(self._commit, batch)
-        if entry.error:
-            raise entry.error
+            if self._open is None:
+                await self._lead(write)
+            else:
+                self._open.writes.append(write)
+                await self._open.done.wait()
+        if write.error:
+            raise write.error
 
-    async def _gather(self) -> None:
+    async def _lead(self, write: _Write) -> None:
+        self._open = batch = _Batch()
+        batch.writes.append(write)
+        try:
+            async with self._turn:
+                await self._gather(batch)
+                self._open = None
+                await anyio.to_thread.run_sync(self._commit, batch.writes)
+        finally:
+            batch.done.set()
+
+    async def _gather(self, batch: _Batch) -> None:
         """Let those write along who are about to: an end, and the starts that follow from it, are one commit."""
         seen = quiet = 0
         for _ in range(_LONGEST):
-            quiet = quiet + 1 if len(self._pending) == seen else 0
+            quiet = quiet + 1 if len(batch.writes) == seen else 0
             if quiet == _QUIET:
                 break
-            seen = len(self._pending)
+            seen = len(batch.writes)
             await anyio.lowlevel.checkpoint()
 
     def commit(self, run: str, *facts: Fact) -> None:
         """The same as `write`, from plain code such as the command line."""
-        entry = _Write(run, facts, None)
-        self._commit([entry])
-        if entry.error:
-            raise entry.error
+        write = _Write(run, facts, None)
+        self._commit([write])
+        if write.error:
+            raise write.error
 
-    def _commit(self, batch: Sequence[_Write]) -> None:
+    def _commit(self, writes: Sequence[_Write]) -> None:
         try:
-            with self.database.writing({entry.run for entry in batch}) as transaction:
-                refused: set[tuple[str, int]] = set()
-                for entry in batch:
-                    if entry.epoch is not None and (entry.run, entry.epoch) in refused:
-                        entry.error = StoreError("What came before it could not be recorded.")
-                        continue
-                    entry.error = self._refusal(transaction, entry)
-                    if entry.error and entry.epoch is not None:
-                        refused.add((entry.run, entry.epoch))
-        except BaseException as error:
-            # Nobody may believe that something was written which was not.
-            for entry in batch:
-                entry.error = StoreError(f"The journal {self.name} could not be written: {error}.")
-            if not isinstance(error, Exception):
-                raise
-        finally:
-            for entry in batch:
-                entry.done = True
-
-    def _refusal(self, transaction: Transaction, entry: _Write) -> Exception | None:
-        """Apply one write; what is wrong with it touches no other."""
-        try:
-            with transaction.part():
-                self._apply(transaction, entry)
-        except BrokenError:
-            raise
-        except (StoreError, FencedError) as error:
-            return error
+            self._commit_all(writes)
+        except BrokenError as error:
+            refusal = StoreError(f"The journal {self.name} could not be written: {error}.")
+            for write in writes:
+                write.error = refusal
         except Exception as error:
-            return StoreError(f"This cannot be recorded: {type(error).__name__}: {error}.")
-        return None
-
-    def _apply(self, transaction: Transaction, entry: _Write) -> None:
-        if entry.epoch is not None:
-            rows = transaction.select("SELECT epoch FROM run WHERE id = :run", {"run": entry.run})
-            if not rows or rows[0]["epoch"] != entry.epoch:
-                raise FencedError(f"Run {entry.run} is driven by another process now.")
-        last = transaction.select(_LAST_HASH, {"run": entry.run})
-        link = str(last[0]["hash"]) if last else ""
-        for fact in entry.facts:
-            self._effect(transaction, fact, {"run": entry.run, "at": entry.at, "epoch": entry.epoch or 0})
-            body = self._text(json.dumps({**fact.body, "epoch": entry.epoch or 0}, ensure_ascii=False))
-            link = _link(link, entry.run, entry.at, fact.kind, body)
-            told: dict[str, Value] = {"run": entry.run, "at": entry.at, "kind": fact.kind, "body": body, "hash": link}
-            transaction.change(_ENTRY, told)
-            transaction.tell(entry.run or str(fact.body.get("plan", "")))
-
-    def _effect(self, transaction: Transaction, fact: Fact, about: Mapping[str, Value]) -> None:
-        values = {**{name: self._column(name, value) for name, value in fact.body.items()}, **about}
-        first, *rest = EFFECTS[fact.kind]
-        if isinstance(first, str) and transaction.change(first, values) < 1:
-            raise StaleError(f"{fact.kind}: the row is not in the state that this needs.")
-        for statement in rest if isinstance(first, str) else (first, *rest):
-            if isinstance(statement, str):
-                transaction.change(statement, values)
+            if len(writes) == 1:
+                writes[0].error = _told(error)
             else:
+                self._commit_each(writes)
+
+    def _commit_each(self, writes: Sequence[_Write]) -> None:
+        """What is wrong with one write touches no other, but for those that the same driver made after it."""
+        refused: set[tuple[str, int]] = set()
+        for write in writes:
+            if write.epoch is not None and (write.run, write.epoch) in refused:
+                write.error = StoreError("What came before it could not be recorded.")
+                continue
+            self._commit([write])
+            if write.error and write.epoch is not None:
+                refused.add((write.run, write.epoch))
+
+    def _commit_all(self, writes: Sequence[_Write]) -> None:
+        with self.database.writing({write.run for write in writes}) as transaction:
+            last: dict[str, str] = {}
+            for write in writes:
+                if write.epoch is not None:
+                    rows = transaction.select("SELECT epoch FROM run WHERE id = :run", {"run": write.run})
+                    if not rows or rows[0]["epoch"] != write.epoch:
+                        raise FencedError(f"Run {write.run} is driven by another process now.")
+                if write.run not in last:
+                    entries = transaction.select(_LAST_HASH, {"run": write.run})
+                    last[write.run] = str(entries[0]["hash"]) if entries else ""
+                for fact in write.facts:
+                    last[write.run] = self._apply(transaction, write, fact, last[write.run])
+        for write in writes:
+            write.error = None
+
+    def _apply(self, transaction: Transaction, write: _Write, fact: Fact, link: str) -> str:
+        """Journal a fact, and have its effect. Returns the hash of its entry."""
+        epoch = write.epoch or 0
+        values = {name: self._column(name, value) for name, value in fact.body.items()}
+        values |= {"run": write.run, "at": write.at, "epoch": epoch}
+        for place, statement in enumerate(EFFECTS[fact.kind]):
+            if isinstance(statement, Each):
                 each = cast("Sequence[Value]", fact.body[statement.of])
-                transaction.change_each(statement.sql, [{"run": about["run"], "each": value} for value in each])
+                transaction.change_each(statement.sql, [{"run": write.run, "each": value} for value in each])
+            elif transaction.change(statement, values) < 1 and place == 0:
+                raise StaleError(f"{fact.kind}: the row is not in the state that this needs.")
+        body = self._text(json.dumps({**fact.body, "epoch": epoch}, ensure_ascii=False))
+        link = _link(link, write.run, write.at, fact.kind, body)
+        told: dict[str, Value] = {"run": write.run, "at": write.at, "kind": fact.kind, "body": body, "hash": link}
+        transaction.change(_ENTRY, told)
+        transaction.tell(write.run or str(fact.body.get("plan", "")))
+        return link
 
     def _column(self, name: str, value: JSON) -> Value:
         if name in _JSON_COLUMNS or isinstance(value, Mapping | list | tuple):
@@ -366,7 +381,15 @@ class Store:
 
 def _link(before: str, run: str, at: float, kind: str, body: str) -> str:
     """The hash of an entry, which holds the one before it: changing either is seen."""
-    return hashlib.sha256(json.dumps([before, run, at, kind, body]).encode()).hexdigest()
+    parts = (before, run, repr(at), kind, body)  # JSON and names hold no NUL
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _told(error: Exception) -> Exception:
+    """What a write was refused for."""
+    if isinstance(error, StoreError | FencedError):
+        return error
+    return StoreError(f"This cannot be recorded: {type(error).__name__}: {error}.")
 
 
 def _decoded(row: Row) -> dict[str, Any]:

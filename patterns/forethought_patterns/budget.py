@@ -27,10 +27,16 @@ class Spending:
     seconds: float = 0.0
 
     def __add__(self, other: "Spending") -> "Spending":
-        return Spending(*(getattr(self, m) + getattr(other, m) for m in MEASURES))
+        return Spending(
+            self.dollars + other.dollars,
+            self.tokens + other.tokens,
+            self.model_calls + other.model_calls,
+            self.tool_calls + other.tool_calls,
+            self.seconds + other.seconds,
+        )
 
-    def __sub__(self, other: "Spending") -> "Spending":
-        return Spending(*(getattr(self, m) - getattr(other, m) for m in MEASURES))
+    def __neg__(self) -> "Spending":
+        return Spending(-self.dollars, -self.tokens, -self.model_calls, -self.tool_calls, -self.seconds)
 
 
 MEASURES = tuple(field.name for field in fields(Spending))
@@ -69,23 +75,23 @@ class Budget:
 
     @asynccontextmanager
     async def reserved(self, wanted: Spending) -> AsyncGenerator[Callable[[Spending], None]]:
-        """Around a call: holds the most that it may cost. Say what it did cost before leaving.
+        """Around a call: holds the most that it may cost. Say what it did cost before leaving, if it was not that.
 
         Raises:
             BudgetError: a person does not want more to be spent.
         """
         await self._reserve(wanted)
-        actual = Spending()
+        actual: Spending | None = None
 
         def settle(cost: Spending) -> None:
             nonlocal actual
-            actual += cost
+            actual = cost
 
         try:
             yield settle
+            self._spent += wanted if actual is None else actual
         finally:
-            self._reserved -= wanted
-            self._spent += actual
+            self._reserved += -wanted
             self._settled.set()
             self._settled = anyio.Event()
         await self._announce()

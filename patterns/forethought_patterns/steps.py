@@ -60,8 +60,7 @@ class Steps(Watcher):
         attempt = self.journal.tried(step).attempt
         strategy = strategy_of(step, self.strategies, self.tools)
         prefix = f"step/{step.id}/{attempt}/"
-        tool = self.tools.check(step.tool, arguments)
-        await keep(tool, arguments, self.journal, f"{step.id}/{attempt}", step.id)
+        await keep(self.tools.known(step.tool), arguments, self.journal, f"{step.id}/{attempt}", step.id)
         value = await think(step, strategy, arguments, self._calls_of(step), ask, prefix)
         if step.check or step.expected_output.strip():
             await self.journal.returned(step, value)  # whoever judges may take a while, and the call is not repeated
@@ -83,9 +82,9 @@ class Steps(Watcher):
         if self.journal.tried(step).returned is not None:
             return arguments
         self.tools.check(step.tool, arguments)  # a person is asked only about a call that can be made
-        if said := self.failed.get(digest(step.tool, arguments)):
+        if self.failed and (said := self.failed.get(digest(step.tool, arguments))):
             raise ToolError(f"This very call has failed before in this run, so it is not made again: {said[:300]}")
-        if self._confirmed.pop(step.id, "") == digest(step.tool, arguments):
+        if step.id in self._confirmed and self._confirmed.pop(step.id) == digest(step.tool, arguments):
             return arguments
         gate = call_gate(step, arguments, self.tools, self.policy, confidence=self._unsure.get(step.id))
         if gate is None:
@@ -120,7 +119,7 @@ class Steps(Watcher):
     def turn(self, step: Step, arguments: Mapping[str, JSON]) -> AbstractAsyncContextManager[None]:
         if self.journal.tried(step).returned is not None:
             return nullcontext()
-        return self.tools.held(self.tools.check(step.tool, arguments), arguments)
+        return self.tools.held(self.tools.known(step.tool), arguments)
 
     async def started(self, step: Step, arguments: Mapping[str, JSON]) -> None:
         await self.journal.started(step, arguments)

@@ -41,6 +41,7 @@ from forethought_tools import JSON, Kept, ModelError, Question, Registry, Role, 
 
 logger = logging.getLogger(__name__)
 
+_UNTRIED = Tried()
 IN_DOUBT = "the call was cut off: whether it took effect is not known. Look before it is done again"
 
 
@@ -168,7 +169,7 @@ class Recorder:
     # What a pattern tells
 
     def tried(self, step: Step) -> Tried:
-        return self._tried.setdefault(step.id, Tried())
+        return self._tried.get(step.id, _UNTRIED)
 
     async def arrived(self, step: Step) -> None:
         if step.id not in self._rows:
@@ -193,7 +194,7 @@ class Recorder:
         self._land(step.id)
 
     async def retrying(self, step: Step, error: str, delay: float, *, feedback: str = "") -> None:
-        tried = self._tried[step.id]
+        tried = self.tried(step)
         self._under_way.discard(step.id)
         if feedback:
             self._tried[step.id] = Tried(tried.attempt + 1, tried.round + 1, feedback)
@@ -225,7 +226,7 @@ class Recorder:
             if "error" in told:
                 raise ToolError(str(told["error"]))
             return told["value"]
-        turn = self._turn(key)
+        turn = self._turn(key) if known is not None else 1
         if known is not None and again is not None and not await again(f"doubt/{key}/{turn}"):
             await self._close(known, {"error": IN_DOUBT})
             raise ToolError(IN_DOUBT)

@@ -38,12 +38,9 @@ class Spender:
         """How long this activation has been at work."""
         return self.budget.spent.seconds - self._run.seconds
 
-    @asynccontextmanager
-    async def tool_call(self) -> AsyncGenerator[None]:
+    def tool_call(self) -> AbstractAsyncContextManager[object]:
         """Around the record that a tool is called: the call is paid for once it is on record."""
-        async with self.budget.reserved(Spending(tool_calls=1)) as settle:
-            yield
-            settle(Spending(tool_calls=1))
+        return self.budget.reserved(_TOOL_CALL)
 
     def meter(self, model: Model) -> "_Meter":
         """What counts the requests of one model."""
@@ -120,6 +117,9 @@ class Spender:
                 self.budget.refused = f"The price of {model.name} is not known, and a person did not want to go on."
         if self.budget.refused:
             raise BudgetError(self.budget.refused)
+
+
+_TOOL_CALL = Spending(tool_calls=1)
 
 
 class _Meter:

@@ -23,6 +23,7 @@ from forethought.effects import EFFECTS, Each
 from forethought.rows import Entry, Fact, LessonRow, MessageRow, PlanRow, RunRow, StepRow
 from forethought_tools import JSON, FencedError, NotFoundError, StoreError
 
+_json = json.JSONEncoder(ensure_ascii=False).encode
 _JSON_COLUMNS = frozenset({"body", "options", "budget", "arguments", "result", "answer"})
 
 _QUIET, _LONGEST = 3, 64  # turns of the event loop without another write, and at most, until a commit begins
@@ -168,7 +169,7 @@ class Store:
                 transaction.change_each(statement.sql, [{"run": write.run, "each": value} for value in each])
             elif transaction.change(statement, values) < 1 and place == 0:
                 raise StaleError(f"{fact.kind}: the row is not in the state that this needs.")
-        body = self._text(json.dumps({**fact.body, "epoch": epoch}, ensure_ascii=False))
+        body = self._text(_json({**fact.body, "epoch": epoch}))
         link = _link(link, write.run, write.at, fact.kind, body)
         told: dict[str, Value] = {"run": write.run, "at": write.at, "kind": fact.kind, "body": body, "hash": link}
         transaction.change(_ENTRY, told)
@@ -177,7 +178,7 @@ class Store:
 
     def _column(self, name: str, value: JSON) -> Value:
         if name in _JSON_COLUMNS or isinstance(value, Mapping | list | tuple):
-            return self._text(json.dumps(value, ensure_ascii=False))
+            return self._text(_json(value))
         if isinstance(value, str):
             return self._text(value).replace("\0", "\N{REPLACEMENT CHARACTER}")
         return int(value) if isinstance(value, bool) else cast("int | float | None", value)

@@ -30,17 +30,13 @@ async def test_none_that_clash_overlap_and_everyone_gets_a_turn(calls: list[tupl
 
     async def call(claim: Claim, steps: int) -> None:
         nonlocal done
-        turn = claims.enter(claim)
-        try:
-            await turn.wait()
+        async with claims.held(claim):
             assert not any(claim.clashes(other) for other in under_way)
             under_way.append(claim)
             for _ in range(steps):
                 await anyio.lowlevel.checkpoint()
             under_way.remove(claim)
             done += 1
-        finally:
-            claims.leave(turn)
 
     with anyio.fail_after(10):
         async with anyio.create_task_group() as tasks:
@@ -52,11 +48,24 @@ async def test_none_that_clash_overlap_and_everyone_gets_a_turn(calls: list[tupl
 async def test_what_is_given_up_holds_up_nobody() -> None:
     claims = Claims()
     write = Claim(writes=frozenset({("r",)}))
-    first, second, third = claims.enter(write), claims.enter(write), claims.enter(write)
-    assert (first.is_set(), second.is_set(), third.is_set()) == (True, False, False)
-    claims.leave(second)
-    claims.leave(first)
-    assert third.is_set()
+    given_up = anyio.CancelScope()
+    came: list[str] = []
+
+    async def wait(name: str, scope: anyio.CancelScope) -> None:
+        with scope:
+            async with claims.held(write):
+                came.append(name)
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            async with claims.held(write):
+                tasks.start_soon(wait, "second", given_up)
+                tasks.start_soon(wait, "third", anyio.CancelScope())
+                await anyio.wait_all_tasks_blocked()
+                given_up.cancel()
+                await anyio.wait_all_tasks_blocked()
+                assert not came
+    assert came == ["third"]
 
 
 async def test_the_file_tools_say_what_they_touch(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 __all__ = ["Claim", "Claims"]
 
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import anyio
@@ -26,17 +27,18 @@ class Claims:
     def __init__(self) -> None:
         self._queue: list[tuple[Claim, anyio.Event]] = []
 
-    def enter(self, claim: Claim) -> anyio.Event:
-        """Stand in line. The event is set once nothing that came before clashes."""
+    @asynccontextmanager
+    async def held(self, claim: Claim) -> AsyncGenerator[None]:
+        """Stand in line until nothing that came before clashes."""
         turn = anyio.Event()
         self._queue.append((claim, turn))
         self._admit()
-        return turn
-
-    def leave(self, turn: anyio.Event) -> None:
-        """The call has ended, or is not made."""
-        self._queue = [(claim, other) for claim, other in self._queue if other is not turn]
-        self._admit()
+        try:
+            await turn.wait()
+            yield
+        finally:
+            self._queue = [(other, its) for other, its in self._queue if its is not turn]
+            self._admit()
 
     def _admit(self) -> None:
         for place, (claim, turn) in enumerate(self._queue):

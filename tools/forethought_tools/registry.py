@@ -3,8 +3,8 @@
 __all__ = ["Registry"]
 
 import difflib
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from fnmatch import fnmatchcase
 
 from forethought_tools.claims import Claims
@@ -80,18 +80,9 @@ class Registry:
             )
         return known
 
-    @asynccontextmanager
-    async def held(self, tool: Tool, arguments: Mapping[str, JSON]) -> AsyncGenerator[None]:
+    def held(self, tool: Tool, arguments: Mapping[str, JSON]) -> AbstractAsyncContextManager[None]:
         """Around a call: waits until no other, of any run here, writes what it touches, or reads what it writes."""
-        if tool.claims is None:
-            yield
-            return
-        turn = self._claims.enter(tool.claims(arguments))
-        try:
-            await turn.wait()
-            yield
-        finally:
-            self._claims.leave(turn)
+        return nullcontext() if tool.claims is None else self._claims.held(tool.claims(arguments))
 
     async def call(self, name: str, arguments: Mapping[str, JSON], ask: Answerer) -> JSON:
         """Call a tool.

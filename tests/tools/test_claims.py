@@ -57,14 +57,13 @@ async def test_what_is_given_up_holds_up_nobody() -> None:
                 came.append(name)
 
     with anyio.fail_after(10):
-        async with anyio.create_task_group() as tasks:
-            async with claims.held(write):
-                tasks.start_soon(wait, "second", given_up)
-                tasks.start_soon(wait, "third", anyio.CancelScope())
-                await anyio.wait_all_tasks_blocked()
-                given_up.cancel()
-                await anyio.wait_all_tasks_blocked()
-                assert not came
+        async with anyio.create_task_group() as tasks, claims.held(write):
+            tasks.start_soon(wait, "second", given_up)
+            tasks.start_soon(wait, "third", anyio.CancelScope())
+            await anyio.wait_all_tasks_blocked()
+            given_up.cancel()
+            await anyio.wait_all_tasks_blocked()
+            assert not came
     assert came == ["third"]
 
 

@@ -39,11 +39,8 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Generator[Cluster]:
         if os.environ.get("CI"):
             pytest.fail("PostgreSQL is not installed (Debian: apt-get install postgresql)")
         pytest.skip("needs PostgreSQL (Debian: apt-get install postgresql)")
-    cluster = Cluster()
-    cluster.start()
-    cluster.prepare(tmp_path_factory.mktemp("home"))
-    yield cluster
-    cluster.remove()
+    with Cluster.running(tmp_path_factory.mktemp("home")) as cluster:
+        yield cluster
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -78,9 +78,18 @@ class Cluster:
     def stop(self) -> None:
         self._pg("pg_ctl", "-w", "-m", "immediate", "stop")
 
-    def remove(self) -> None:
-        self.stop()
-        shutil.rmtree(self._folder)
+    @classmethod
+    @contextmanager
+    def running(cls, home: Path) -> Generator["Cluster"]:
+        """One that serves while this is open, with the tables of a journal whose first home this is."""
+        cluster = cls()
+        cluster.start()
+        try:
+            cluster._prepare(home)
+            yield cluster
+        finally:
+            cluster.stop()
+            shutil.rmtree(cluster._folder)
 
     def create(self, name: str) -> str:
         """A new database, which has the tables of a journal already. Returns its address."""
@@ -88,7 +97,7 @@ class Cluster:
             connection.execute(f"CREATE DATABASE {name} TEMPLATE journal".encode())
         return self.url(name)
 
-    def prepare(self, home: Path) -> None:
+    def _prepare(self, home: Path) -> None:
         """Make the tables once: that takes longer than most tests."""
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute("CREATE DATABASE journal")

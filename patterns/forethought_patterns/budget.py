@@ -69,6 +69,11 @@ class Budget:
         """Why nothing more may be spent, once a person has said so."""
 
     @property
+    def limits(self) -> Mapping[str, float]:
+        """As they are now, with what people have raised."""
+        return self._limits
+
+    @property
     def spent(self) -> Spending:
         """What was spent so far, with the seconds of this activation."""
         return self._spent + Spending(seconds=self._clock() - self._started)

@@ -121,7 +121,7 @@ def _cluster(settings: Settings, store: Store) -> "Cluster | None":
     from forethought.cluster import Cluster  # here, because it is optional and slow to load
 
     cluster = Cluster(settings.store, cast("Postgres", store.database), [str(folder) for folder in settings.folders])
-    cluster.share_home(seal_key(settings.home))
+    cluster.owner.share_home(seal_key(settings.home))
     return cluster
 
 

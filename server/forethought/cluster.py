@@ -12,8 +12,9 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
 
 from anyio import CancelScope, create_task_group, sleep, to_thread
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetEnqueueOptions
@@ -31,6 +32,7 @@ _POLL = 0.1  # seconds between looks into the queue
 _SWEEP = 1.0  # seconds between looks for what dead servers had taken
 _AGAIN = 3.0  # seconds until a run that still needs a driver is offered once more
 
+Activate: TypeAlias = Callable[[str], Coroutine[Any, Any, None]]
 _here: "Cluster | None" = None  # DBOS is one to a process
 
 
@@ -39,7 +41,7 @@ class Cluster:
 
     def __init__(self, url: str, owner: Postgres, folders: Sequence[str]) -> None:
         self.owner = owner
-        self._queue = f"runs-{_digest(json.dumps(list(folders)).encode())[:12]}"
+        self._queue = f"runs-{hashlib.sha256(json.dumps(list(folders)).encode()).hexdigest()[:12]}"
         self._config: DBOSConfig = {
             "name": "forethought",
             "system_database_url": url,
@@ -52,17 +54,13 @@ class Cluster:
             "serializer": DBOSPortableJSONSerializer(),
             "enable_otlp": False,
         }
-        self._activate: Callable[[str], Awaitable[None]]
+        self._activate: Activate
         self._loop: asyncio.AbstractEventLoop
         self._offered: dict[str, float] = {}
         self._driving: set[str] = set()
 
-    def share_home(self, key: bytes) -> None:
-        """Make sure that all servers have the same home, by a key that lies there. Raises StoreError."""
-        self.owner.share_home(_digest(key))
-
     @asynccontextmanager
-    async def joined(self, activate: Callable[[str], Awaitable[None]]) -> AsyncGenerator[None]:
+    async def joined(self, activate: Activate) -> AsyncGenerator[None]:
         """Take part while this is open: `activate` is called with runs that are to be driven here."""
         global _here
         self._activate, self._loop = activate, asyncio.get_running_loop()
@@ -104,12 +102,9 @@ class Cluster:
         workflow = str(DBOS.workflow_id)
         self._driving.add(workflow)
         try:
-            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._driven(run_id), self._loop))
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._activate(run_id), self._loop))
         finally:
             self._driving.discard(workflow)
-
-    async def _driven(self, run_id: str) -> None:
-        await self._activate(run_id)
 
     async def _sweep(self) -> None:
         """Put back into the queue what dead servers had taken, and what has ended here without being recorded: the
@@ -156,7 +151,3 @@ async def activation(run_id: str) -> None:
     """Drive a run on this server, until it ends or waits."""
     if _here is not None:
         await _here.drive(run_id)
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

@@ -7,6 +7,7 @@ connection ends, however the server died, so that nobody's clock decides who is 
 __all__ = ["Postgres"]
 
 import functools
+import hashlib
 import re
 import threading
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
@@ -110,12 +111,13 @@ class Postgres:
             return 0
         return int(connection.execute("SELECT version FROM about").fetchall()[0]["version"])
 
-    def share_home(self, digest: str) -> None:
-        """Make sure that all servers of this store have the same home; `digest` stands for what lies there.
+    def share_home(self, key: bytes) -> None:
+        """Make sure that all servers of this store have the same home, by a key that lies there.
 
         Raises:
             StoreError: another home was used before.
         """
+        digest = hashlib.sha256(key).hexdigest()
         with self.writing(()) as transaction:
             transaction.change("UPDATE about SET home = coalesce(home, :digest)", {"digest": digest})
             (row,) = transaction.select("SELECT home FROM about", {})

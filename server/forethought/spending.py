@@ -23,7 +23,6 @@ class Spender:
 
     def __init__(self, run: RunRow, *, record: Callable[[Fact], Awaitable[None]], decide: _Decide) -> None:
         self._run = run
-        self._limits = dict(run.budget)
         self._record = record
         self._decide = decide
         self.budget = Budget(
@@ -95,8 +94,8 @@ class Spender:
             return None
         wanted = (decision.arguments or {}).get("limit", raised)
         raised = float(wanted) if isinstance(wanted, int | float) else raised
-        self._limits[measure] = raised
-        told: dict[str, JSON] = {"measure": measure, "limit": raised, "budget": dict[str, JSON](self._limits)}
+        limits: dict[str, JSON] = {**self.budget.limits, measure: raised}
+        told: dict[str, JSON] = {"measure": measure, "limit": raised, "budget": limits}
         await self._record(Fact("budget_raised", told))
         return raised
 

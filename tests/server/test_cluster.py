@@ -106,11 +106,8 @@ async def test_the_runs_of_a_server_that_was_killed_go_on_elsewhere_within_secon
 @pytest.fixture
 def cluster(tmp_path: Path) -> Generator[Cluster]:
     """A PostgreSQL that a test may stop."""
-    cluster = Cluster()
-    cluster.start()
-    cluster.prepare(tmp_path / "template")
-    yield cluster
-    cluster.remove()
+    with Cluster.running(tmp_path / "template") as cluster:
+        yield cluster
 
 
 async def test_a_database_that_is_started_anew_stops_nobody(cluster: Cluster, tmp_path: Path, work: Path) -> None:

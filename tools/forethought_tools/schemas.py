@@ -59,6 +59,7 @@ def _validator(schema: Mapping[str, JSON]) -> Any:
         known = _VALIDATORS[id(schema)] = (schema, Draft202012Validator(dict(schema)))
         if len(_VALIDATORS) > _KEPT:
             _VALIDATORS.popitem(last=False)
+    _VALIDATORS.move_to_end(id(schema))
     return known[1]
 
 

@@ -1,0 +1,75 @@
+"""A process that drives runs, with tools that do as they are told, and people who answer."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import anyio
+from tests.stores import owned
+
+from forethought.database import StaleError
+from forethought.driving import OPEN
+from forethought.models import Models
+from forethought.runs import Runs
+from forethought.settings import Settings
+from forethought_patterns import Decision
+from forethought_patterns.gates import Verb
+from forethought_tools import (
+    JSON,
+    Answerer,
+    AnswerError,
+    Limits,
+    Question,
+    Registry,
+    Risk,
+    Role,
+    Tool,
+    ToolError,
+)
+
+
+async def good(arguments: Mapping[str, JSON], _: Answerer) -> JSON:
+    return {"got": dict(arguments)}
+
+
+async def _bad(_: Mapping[str, JSON], __: Answerer) -> JSON:
+    raise ToolError("no luck")
+
+
+async def _asks(_: Mapping[str, JSON], ask: Answerer) -> JSON:
+    return [await ask(Question(Role.EXECUTOR, f"q{n}", "", {"type": "string"})) for n in (1, 2)]
+
+
+def registry(flaky: Callable[[Mapping[str, JSON], Answerer], Any] = good) -> Registry:
+    anything: dict[str, JSON] = {"type": "object"}
+    return Registry([
+        Tool("good", "", anything, good, Risk.LOW, repeatable=True),
+        Tool("bad", "", anything, _bad, Risk.LOW, repeatable=True),
+        Tool("asks", "", anything, _asks, Risk.LOW, repeatable=True),
+        Tool("risky", "", anything, good, Risk.HIGH),
+        Tool("flaky", "", anything, flaky, Risk.LOW, repeatable=True, limits=Limits(attempts=2)),
+    ])  # fmt: skip
+
+
+@asynccontextmanager
+async def serving(settings: Settings, tools: Registry) -> AsyncIterator[Runs]:
+    with owned(settings) as (store, owner):
+        runs = Runs(store, tools, Models(settings), owner, terms=settings.terms)
+        async with runs.serving():
+            yield runs
+
+
+async def settle(runs: Runs, run_id: str, approve: Callable[[], bool], *, doubt: Verb = "skip") -> None:
+    """Answer whatever is asked until the run has ended."""
+    with anyio.fail_after(30):
+        while (run := runs.store.run(run_id)).state in OPEN:
+            for message in runs.store.open_messages(run_id):
+                with suppress(StaleError, AnswerError):  # a run that is being stopped takes no more answers
+                    if message.kind == "gate":
+                        in_doubt = message.body["kind"] == "doubt"
+                        verb: Verb = doubt if in_doubt else "approve" if approve() else "reject"
+                        await runs.decide(message, Decision(verb, by="p", channel="test"))
+                    else:
+                        await runs.answer(run_id, [(message.id, f"re {message.key}")], by="agent", channel="report")
+            if runs.store.run(run_id) == run:
+                await runs.changed(run_id, 0.05)

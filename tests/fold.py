@@ -96,7 +96,8 @@ def fold(entries: list[Entry]) -> tuple[dict[str, Any], dict[int, dict[str, Any]
             case "asked":
                 told = {name: body[name] for name in ("id", "key", "kind", "step", "body")}
                 messages[body["id"]] = {"run": entry.run, "state": "open", "answer": None, "approval": 0, "by": "",
-                                        "channel": "", "asked": entry.at, "answered": None, **told}  # fmt: skip
+                                        "channel": "", "asked": entry.at, "answered": None,
+                                        "number": len(messages) + 1, **told}  # fmt: skip
             case "answered":
                 said = {name: body[name] for name in ("answer", "approval", "by", "channel")}
                 messages[body["id"]] |= {"state": "answered", "answered": entry.at, **said}  # fmt: skip
@@ -104,7 +105,13 @@ def fold(entries: list[Entry]) -> tuple[dict[str, Any], dict[int, dict[str, Any]
                 told = {name: body[name] for name in ("id", "key", "step", "body")}
                 kind = "note" if entry.kind == "noted" else "undo"
                 told |= {"run": entry.run, "kind": kind, "state": "closed", "answer": None, "approval": 0, "by": ""}
-                messages[body["id"]] = {**told, "channel": "", "asked": entry.at, "answered": None}
+                messages[body["id"]] = {
+                    **told,
+                    "channel": "",
+                    "asked": entry.at,
+                    "answered": None,
+                    "number": len(messages) + 1,
+                }
             case "lesson_learned" | "lessons_forgotten":
                 pass  # they are no part of a run
             case "used":

@@ -4,6 +4,7 @@ __all__ = ["Calls", "keep"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import anyio
 
@@ -74,13 +75,23 @@ class Calls:
 
 
 async def keep(tool: Tool, arguments: Mapping[str, JSON], journal: Journal, key: str, step: int | None) -> None:
-    """Before a call that can be undone: keep what that takes, named after what the call is for."""
-    if (undo := tool.undo) is not None:
+    """Before a call that can be undone: keep what that takes, named after what the call is for.
 
-        async def before() -> Kept:
-            return {"tool": tool.name, "kept": await undo.before(arguments)}
+    Raises:
+        ToolError: the call was cut off before, and others have changed since what it writes.
+    """
+    if (undo := tool.undo) is None:
+        return
 
-        await journal.keep(f"undo/{key}", step, before)
+    async def before() -> Kept:
+        return {"tool": tool.name, "kept": await undo.before(arguments)}
+
+    earlier = await journal.keep(f"undo/{key}", step, before)
+    if earlier is not None and await undo.stands(cast("Kept", earlier["kept"])) == "changed":
+        raise ToolError(
+            f"{tool.name} was cut off, and what it writes was changed since by others. It is left as it is now:"
+            " look at it before it is written again."
+        )
 
 
 async def _run(tool: Tool, arguments: Mapping[str, JSON]) -> JSON:

@@ -87,11 +87,9 @@ class Watcher:
         return arguments
 
     def turn(self, step: Step, arguments: Mapping[str, JSON]) -> AbstractAsyncContextManager[None]:  # noqa: ARG002
-        """Around an attempt, outside its time limit: until then others are in its way."""
+        """Around an attempt, outside its time limit. Entering it waits until it may be paid for and nobody is in its
+        way, and records that it is about to be made."""
         return nullcontext()
-
-    async def started(self, step: Step, arguments: Mapping[str, JSON]) -> None:
-        """An attempt is about to be made."""
 
     async def retrying(self, step: Step, error: str, delay: float) -> None:
         """An attempt failed in passing; the next is made after `delay` seconds."""
@@ -327,7 +325,6 @@ class _Execution:
         attempt = 1
         while True:
             async with self._watcher.turn(step, arguments):
-                await self._watcher.started(step, arguments)
                 try:
                     with anyio.fail_after(limits.timeout) as slot.scope:
                         value = await self._call(step, arguments)

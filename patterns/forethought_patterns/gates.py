@@ -128,7 +128,7 @@ def call_gate(
         reason += f" It is meant to: {step.description[:300]}"
     return Gate(
         kind="call", subject=f"Step {step.id} wants to call {step.tool}.", details=arguments, reason=reason,
-        digest=digest(step.tool, arguments), step=step.id, tool=step.tool, risk=risk, undo=_UNDO[risk],
+        digest=digest(step.tool, arguments), step=step.id, tool=step.tool, risk=risk, undo=_undo(step.tool, tools),
         choices=("approve", "edit", "reject", "cancel") if risk >= Risk.HIGH
         else ("approve", "approve_tool", "edit", "reject", "cancel"),
     )  # fmt: skip
@@ -139,9 +139,9 @@ def doubt_gate(step: Step, arguments: Mapping[str, JSON], tools: Registry, polic
     risk = policy.risk(step.tool, tools)
     return Gate(
         kind="doubt", subject=f"Step {step.id} was cut off in the middle of calling {step.tool}.", details=arguments,
-        reason="Whether it took effect is not known. Look before you decide."
+        reason="Whether it took effect, or still goes on, is not known. Look before you decide."
         + (f" It was meant to: {step.description[:300]}" if step.description else ""),
-        digest=digest(step.tool, arguments), step=step.id, tool=step.tool, risk=risk, undo=_UNDO[risk],
+        digest=digest(step.tool, arguments), step=step.id, tool=step.tool, risk=risk, undo=_undo(step.tool, tools),
         choices=("happened", "again", "skip", "cancel"),
     )  # fmt: skip
 
@@ -257,8 +257,11 @@ _REASONS = {
     Risk.MEDIUM: "It changes something.",
     Risk.HIGH: "What it does cannot be undone.",
 }
-_UNDO = {
-    Risk.LOW: "nothing to undo",
-    Risk.MEDIUM: "what it replaces is kept; `forethought rollback` puts it back",
-    Risk.HIGH: "none: it cannot be undone",
-}
+
+
+def _undo(tool: str, tools: Registry) -> str:
+    """How calls of a tool are taken back, in words."""
+    known = tools.get(tool)
+    if known is not None and known.undo is not None:
+        return "what it replaces is kept; `forethought rollback` puts it back"
+    return "none: it cannot be undone" if tools.lasting(tool) else "nothing to undo"

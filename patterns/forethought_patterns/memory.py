@@ -2,7 +2,8 @@
 
 __all__ = ["Memory"]
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -70,7 +71,9 @@ class Memory:
     def early(self) -> Mapping[int, Step]:
         return self._early
 
-    async def started(self, step: Step, arguments: Mapping[str, JSON]) -> None:
+    @asynccontextmanager
+    async def starting(self, step: Step, arguments: Mapping[str, JSON]) -> AsyncGenerator[None]:
+        yield
         self.calls.append((step.id, arguments))
 
     async def returned(self, step: Step, value: JSON) -> None:
@@ -99,9 +102,11 @@ class Memory:
             self.answers[key] = await act()
         return self.answers[key]
 
-    async def keep(self, key: str, step: int | None, kept: Callable[[], Awaitable[Kept]]) -> None:  # noqa: ARG002
-        if key not in self.kept:
+    async def keep(self, key: str, step: int | None, kept: Callable[[], Awaitable[Kept]]) -> Kept | None:  # noqa: ARG002
+        known = self.kept.get(key)
+        if known is None:
             self.kept[key] = await kept()
+        return known
 
     async def note(self, key: str, body: Mapping[str, JSON]) -> None:
         self.notes[key] = body

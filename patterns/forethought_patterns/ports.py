@@ -173,7 +173,9 @@ class Journal(Protocol):
         """The steps that have arrived so before their plan."""
         ...
 
-    async def started(self, step: Step, arguments: Mapping[str, JSON]) -> None: ...
+    def starting(self, step: Step, arguments: Mapping[str, JSON]) -> AbstractAsyncContextManager[None]:
+        """Around what has to be waited for before a call: it is paid for before, and its start recorded after."""
+        ...
 
     async def returned(self, step: Step, value: JSON) -> None: ...
 
@@ -198,8 +200,9 @@ class Journal(Protocol):
         """
         ...
 
-    async def keep(self, key: str, step: int | None, kept: Callable[[], Awaitable[Kept]]) -> None:
-        """Record what is needed to undo a call before it is made; the first time counts, not a repetition."""
+    async def keep(self, key: str, step: int | None, kept: Callable[[], Awaitable[Kept]]) -> Kept | None:
+        """Record what is needed to undo a call before it is made; the first time counts, not a repetition: then what
+        was recorded is returned."""
         ...
 
     async def note(self, key: str, body: Mapping[str, JSON]) -> None:

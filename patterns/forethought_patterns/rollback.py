@@ -41,19 +41,20 @@ class Taken:
 async def looked_at(effects: Sequence[Effect], tools: Registry) -> list[Taken]:
     """What taking effects back, the latest first, would do as the world stands. Changes nothing."""
     found: list[Taken] = []
-    later: set[str] = set()
+    put_back: set[str] = set()
     for effect in effects:
         undo = _undo(effect, tools)
         if isinstance(undo, str):
             found.append(Taken(effect, "failed", undo))
             continue
-        # What a later call of the same run has left is put back first, so only the latest tells how the world stands.
+        # What a later call of the same run has left is put back first: then the world is as the earlier has left it.
         place = str(effect.kept.get("real", effect.key))
-        if place in later:
+        if place in put_back:
             found.append(Taken(effect, "would be undone", undo.told(effect.kept)))
             continue
-        later.add(place)
         found.append(await _judged(effect, undo, "would be undone"))
+        if found[-1].verdict == "would be undone":
+            put_back.add(place)
     return found
 
 
@@ -71,14 +72,21 @@ async def roll_back(
         lasting: What the run has also done and cannot be undone, for the person.
     """
     if not effects:
-        return []
-    gate = _gate(await looked_at(effects, tools), of, lasting)
-    decision = await approver.decide(gate, key="gate/rollback")
+        return "What it takes to undo this was forgotten meanwhile."
+
+    async def look() -> JSON:
+        return [[taken.verdict, taken.told] for taken in await looked_at(effects, tools)]
+
+    shown = cast("Sequence[tuple[Verdict, str]]", await journal.once("shown", None, look))
+    seen = [Taken(effect, verdict, told) for effect, (verdict, told) in zip(effects, shown, strict=True)]
+    gate = _gate(seen, of, lasting)
+    decision = await approver.decide(gate, key=f"gate/rollback/{gate.digest}")
     if not decision.approved:
         return f"Rejected by a person: {decision.reason or 'no reason given'}"
     done: list[Taken] = []
-    for effect in effects:
-        taken = await _taken(effect, tools, journal)
+    for effect, before in zip(effects, seen, strict=True):
+        # What the person was told will be left alone is left alone.
+        taken = before if before.verdict in ("conflict", "failed") else await _taken(effect, tools, journal)
         await journal.note(f"undone/{effect.key}", taken.body())
         done.append(taken)
     return done
@@ -90,10 +98,11 @@ async def _taken(effect: Effect, tools: Registry, journal: Journal) -> Taken:
         return Taken(effect, "failed", undo)
 
     async def act() -> JSON:
-        judged = await _judged(effect, undo, "undone")
-        if judged.verdict == "undone":
-            await undo.back(effect.kept)
-        return [judged.verdict, judged.told]
+        async with tools.kept_apart(undo.touches(effect.kept)):
+            judged = await _judged(effect, undo, "undone")
+            if judged.verdict != "conflict":
+                await undo.back(effect.kept)
+            return [judged.verdict, judged.told]
 
     try:
         verdict, told = cast("tuple[Verdict, str]", await journal.once(f"undo/{effect.key}", None, act))

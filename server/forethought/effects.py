@@ -18,9 +18,9 @@ Statement = str | Each
 
 _USE_ANSWERS = "UPDATE message SET state = 'used' WHERE run = :run AND state = 'answered'"
 _CLOSE_MESSAGES = "UPDATE message SET state = 'closed' WHERE run = :run AND state = 'open'"
-_REMEMBER = (
-    "INSERT INTO message (id, run, key, kind, step, body, state, asked)"
-    " VALUES (:id, :run, :key, '{kind}', :step, :body, 'closed', :at)"
+_MESSAGE = (
+    "INSERT INTO message (id, run, key, kind, step, body, state, asked, number) VALUES (:id, :run, :key, {kind}, :step,"
+    " :body, '{state}', :at, (SELECT coalesce(max(number), 0) + 1 FROM message WHERE run = :run))"
 )
 _UNCHANGED = "UPDATE run SET state = state WHERE id = :run"
 _NEW_STEPS = Each("steps", "INSERT INTO step (run, id) VALUES (:run, :each)")
@@ -59,7 +59,7 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
     # What is driven pauses by itself, once what is in flight has ended.
     "pause_asked": (
         "UPDATE run SET pausing = 1, state = CASE WHEN owner IS NULL THEN 'paused' ELSE state END"
-        " WHERE id = :run AND state IN ('running', 'waiting')",
+        " WHERE id = :run AND state IN ('running', 'waiting') AND stopping = 0",
     ),
     "run_paused": (
         "UPDATE run SET state = 'paused', owner = NULL, seconds = seconds + :seconds"
@@ -108,10 +108,7 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
         "UPDATE step SET state = :state, result = :result, error = :error, ended = :at, doubt = 0"
         " WHERE run = :run AND id = :step",
     ),
-    "asked": (
-        "INSERT INTO message (id, run, key, kind, step, body, state, asked)"
-        " VALUES (:id, :run, :key, :kind, :step, :body, 'open', :at)",
-    ),
+    "asked": (_MESSAGE.format(kind=":kind", state="open"),),
     "lesson_learned": (
         "INSERT INTO lesson VALUES (:id, :workspace, :run, :goal, :text, :at)",
         "INSERT INTO lesson_words VALUES (:id, :goal, :text)",
@@ -121,8 +118,8 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
         Each("lessons", "DELETE FROM lesson_words WHERE id = :each"),
     ),
     # What a reflection or a search has come to, and what it takes to undo a call: they wait for nobody.
-    "noted": (_REMEMBER.format(kind="note"),),
-    "kept": (_REMEMBER.format(kind="undo"),),
+    "noted": (_MESSAGE.format(kind="'note'", state="closed"),),
+    "kept": (_MESSAGE.format(kind="'undo'", state="closed"),),
     # The kind is part of the condition: nothing that answers an order can decide a gate, nor the other way round.
     "answered": (
         "UPDATE message SET state = 'answered', answer = :answer, approval = :approval, by = :by, channel = :channel,"

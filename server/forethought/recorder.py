@@ -7,7 +7,8 @@ __all__ = ["IN_DOUBT", "Recorder"]
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import count
 from typing import cast
@@ -181,10 +182,13 @@ class Recorder:
     def early(self) -> Mapping[int, Step]:
         return self._early
 
-    async def started(self, step: Step, arguments: Mapping[str, JSON]) -> None:
+    @asynccontextmanager
+    async def starting(self, step: Step, arguments: Mapping[str, JSON]) -> AsyncGenerator[None]:
         if step.id in self._under_way:
+            yield
             return
         async with self.spender.tool_call():
+            yield
             await self.record(Fact("step_started", {"step": step.id, "arguments": arguments}))
         if not self._tools.repeatable(step.tool):
             self._delicate.add(step.id)
@@ -253,9 +257,11 @@ class Recorder:
         """How often a call was made so far, that was cut off each time."""
         return next(turn for turn in count(1) if not self._store.message_for(self.run.id, f"again/{key}/{turn}"))
 
-    async def keep(self, key: str, step: int | None, kept: Callable[[], Awaitable[Kept]]) -> None:
-        if self._store.message_for(self.run.id, key) is None:
-            await self.record(Fact("kept", {"id": new_id("undo"), "key": key, "step": step, "body": await kept()}))
+    async def keep(self, key: str, step: int | None, kept: Callable[[], Awaitable[Kept]]) -> Kept | None:
+        if (known := self._store.message_for(self.run.id, key)) is not None:
+            return known.body
+        await self.record(Fact("kept", {"id": new_id("undo"), "key": key, "step": step, "body": await kept()}))
+        return None
 
     async def note(self, key: str, body: Mapping[str, JSON]) -> None:
         if self._store.message_for(self.run.id, key) is None:

@@ -11,7 +11,7 @@ from forethought.rows import PlanRow
 from forethought.store import Store
 from forethought_patterns import Plan, Step
 from forethought_patterns.rollback import Effect
-from forethought_tools import JSON, ForethoughtError, Registry, Risk
+from forethought_tools import JSON, ForethoughtError, Registry
 
 _KEPT_PLANS = 8
 
@@ -56,13 +56,14 @@ class Records:
     def lasting(self, run_id: str, step: int | None) -> list[str]:
         """What a run has done, or may have done, that cannot be undone."""
         run = self.store.run(run_id)
-        plan = self.plan(run.plan, run.revision) if run.revision else None
-        rows = [row for row in self.store.steps(run_id) if plan and row.id in plan.by_id and step in (None, row.id)]
+        plans = [self.plan(run.plan, revision) for revision in range(1, run.revision + 1)]
+        called = {each.id: each.tool for plan in plans for each in plan.steps}
         return [
-            f"step {row.id} {plan.by_id[row.id].tool}"
-            for row in rows
-            if plan and row.state in ("succeeded", "in_doubt") and self.tools.risk(plan.by_id[row.id].tool) == Risk.HIGH
-        ]
+            f"step {row.id} {called[row.id]}"
+            for row in self.store.steps(run_id)
+            if row.started is not None and row.id in called and step in (None, row.id)
+            and self.tools.lasting(called[row.id])
+        ]  # fmt: skip
 
 
 def _restore(row: PlanRow) -> Plan:

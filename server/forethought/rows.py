@@ -92,6 +92,7 @@ class MessageRow:
     channel: str
     asked: float
     answered: float | None
+    number: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,11 @@ class Runs(Driving):
         return await self._create("search", "", options, terms or self._terms, 0, [])
 
     async def start_rollback(self, run_id: str, step: int | None = None) -> RunRow:
-        """Start to undo what a run, or one step of it, has done. A person is asked first. See `undoable`."""
+        """Start to undo what a run, or one step of it, has done, unless that is under way. A person is asked first. See
+        `undoable`."""
+        for run in self.store.runs(open_only=True, limit=1000):
+            if run.kind == "rollback" and (run.options["of"], run.options["step"]) == (run_id, step):
+                return run  # whoever asks again joins it
         self.undoable(run_id, step)
         lasting: list[JSON] = list(self.lasting(run_id, step))
         options: dict[str, JSON] = {"goal": f"undo {run_id}", "of": run_id, "step": step, "lasting": lasting}

@@ -40,12 +40,12 @@ CREATE TABLE step (
 -- must not be done twice: questions to a model of our own, and the calls of checks and searches. And notes, which tell
 -- what a reflection or a search has come to.
 -- `key` says what it is for (step and attempt), never when it was asked. open -> answered -> used. `approval`: the answer
--- lets something happen.
+-- lets something happen. `number` counts what a run has asked: clocks go back, and differ.
 CREATE TABLE message (
     id TEXT PRIMARY KEY, run TEXT NOT NULL, key TEXT NOT NULL, kind TEXT NOT NULL, step INTEGER, body TEXT NOT NULL,
     state TEXT NOT NULL, answer TEXT, approval INTEGER NOT NULL DEFAULT 0, by TEXT NOT NULL DEFAULT '', channel TEXT NOT NULL DEFAULT '',
-    asked REAL NOT NULL, answered REAL,
-    UNIQUE (run, key)
+    asked REAL NOT NULL, answered REAL, number INTEGER NOT NULL,
+    UNIQUE (run, key), UNIQUE (run, number)
 ) WITHOUT ROWID;
 CREATE INDEX message_open ON message (run, state);
 

@@ -276,7 +276,7 @@ class Store:
     def messages(self, run_id: str, kind: str) -> list[MessageRow]:
         """All that a run has asked of this kind, oldest first."""
         rows = self._select(
-            "SELECT * FROM message WHERE run = :run AND kind = :kind ORDER BY asked, id", run=run_id, kind=kind
+            "SELECT * FROM message WHERE run = :run AND kind = :kind ORDER BY number", run=run_id, kind=kind
         )
         return [MessageRow(**_decoded(row)) for row in rows]
 
@@ -289,7 +289,7 @@ class Store:
         """What still waits for an answer, oldest first. Questions to a model of our own are not among them."""
         rows = self._select(
             "SELECT * FROM message WHERE state = 'open' AND kind IN ('gate', 'order')"
-            " AND run = coalesce(:run, run) AND kind = coalesce(:kind, kind) ORDER BY asked, id LIMIT :most",
+            " AND run = coalesce(:run, run) AND kind = coalesce(:kind, kind) ORDER BY asked, number, id LIMIT :most",
             run=run_id, kind=kind, most=limit,
         )  # fmt: skip
         return [MessageRow(**_decoded(row)) for row in rows]

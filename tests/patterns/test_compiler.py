@@ -1,6 +1,7 @@
 """The scheduler: a step starts when its last input is ready, and a failing tool is data."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 
 import anyio
 import anyio.lowlevel
@@ -278,9 +279,11 @@ async def test_every_fact_is_told_before_it_is_acted_on() -> None:
     facts: list[str] = []
 
     class Notes(Watcher):
-        async def started(self, step: Step, arguments: Arguments) -> None:
+        @asynccontextmanager
+        async def turn(self, step: Step, arguments: Arguments) -> AsyncGenerator[None]:
             await anyio.lowlevel.checkpoint()
             facts.append(f"start {step.id}")
+            yield
 
         async def settled(self, step: Step, outcome: Outcome) -> None:
             await anyio.lowlevel.checkpoint()

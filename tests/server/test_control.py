@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,10 @@ from mcp.client import Client, ClientRequestContext
 from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult
 from tests.stores import environment, owned
 
+from forethought.app import open_store
+from forethought.database import StaleError
 from forethought.models import Models
+from forethought.rows import Fact
 from forethought.runs import Runs
 from forethought.settings import Settings
 from forethought.surface.server import build_server
@@ -135,3 +139,42 @@ async def test_a_call_that_cannot_be_cut_off_is_waited_for_and_recorded(make_set
         assert store.run(run.id).state == "cancelled"
     assert len(sent) == 1
     assert (step.state, step.result) == ("succeeded", "sent")
+
+
+async def test_a_run_that_is_being_stopped_is_not_paused(make_settings: Callable[..., Settings]) -> None:
+    with closing(open_store(make_settings())) as store:
+        body: dict[str, JSON] = {"plan": "p", "kind": "plan", "options": {}, "revision": 1, "budget": {}, "owner": "a"}
+        store.commit("run_1", Fact("run_created", {**body, "steps": []}), Fact("stop_asked"))
+        with pytest.raises(StaleError):
+            store.commit("run_1", Fact("pause_asked"))
+
+
+async def test_a_run_can_be_cancelled_where_its_folders_are_not_granted(
+    make_settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    steps = [{"id": 1, "tool": "delete_file", "arguments": {"path": "a.txt"}}]
+    async with Client(build_server(make_settings())) as client:
+        plan = dict((await client.call_tool("create_plan", {"goal": "g", "steps": steps})).structured_content or {})
+        run = dict((await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]})).structured_content or {})
+    (tmp_path / "other").mkdir()
+    async with Client(build_server(make_settings(folders=(tmp_path / "other",)))) as client:
+        await client.call_tool("stop", {"run_id": run["run_id"]})
+        with anyio.fail_after(20):
+            while "cancelled" not in str(await client.read_resource(f"run://{run['run_id']}")):
+                await client.list_tools()
+
+
+async def test_a_run_that_waits_for_money_is_in_nobodys_way(make_settings: Callable[..., Settings], work: Path) -> None:
+    write = {"id": 1, "tool": "write_file", "arguments": {"path": "b.txt", "content": "x"}}
+    change = {"id": 2, "tool": "write_file", "arguments": {"path": "a.txt", "content": "x"}, "depends_on": [1]}
+    read = {"id": 1, "tool": "read_file", "arguments": {"path": "a.txt"}}
+
+    async with Client(build_server(make_settings())) as client:
+
+        async def executed(*steps: dict[str, Any], **terms: Any) -> dict[str, Any]:
+            plan = view(await client.call_tool("create_plan", {"goal": "g", "steps": list(steps)}))
+            return view(await client.call_tool("execute_plan", {"plan_id": plan["plan_id"], **terms}))
+
+        with anyio.fail_after(30):
+            assert (await executed(write, change, budget={"tool_calls": 1}))["status"] == "waiting"
+            assert (await executed(read))["status"] == "succeeded"

@@ -49,7 +49,7 @@ verbs = st.sampled_from(["approve", "approve_tool", "edit", "edit", "edit", "rej
 )
 def test_any_form_is_a_decision_or_a_fault(which: int, verb: JSON, more: dict[str, JSON]) -> None:
     gate = _gates()[which]
-    row = MessageRow("gate_1", "run_1", "k", "gate", 1, gate_body(gate), "open", None, 0, "", "", 0.0, None)
+    row = MessageRow("gate_1", "run_1", "k", "gate", 1, gate_body(gate), "open", None, 0, "", "", 0.0, None, 1)
     assert gate_of(row).text({}) == gate.text({})
     content: dict[str, JSON] = {"decision": verb, **more}
     with suppress(AnswerError):

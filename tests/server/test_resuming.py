@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import anyio
@@ -25,6 +25,9 @@ from forethought_tools import (
     Tool,
     ToolError,
 )
+from forethought_tools.builtin import builtin
+from forethought_tools.folders import Folders
+from forethought_tools.undo import Vault
 
 pytestmark = pytest.mark.anyio
 
@@ -210,3 +213,28 @@ async def test_a_tool_that_is_gone_fails_its_step_and_not_the_run(make_settings:
         rows = runs.store.steps(run.id)
     assert [row.state for row in rows] == ["succeeded", "failed", "skipped"]
     assert "There is no tool 'bad'" in rows[1].error
+
+
+async def test_what_others_wrote_while_a_step_was_cut_off_is_not_written_over(
+    make_settings: Callable[..., Settings], work: Path
+) -> None:
+    tools = builtin(Folders([work]), vault=Vault(work.parent / "undo"))
+    step: JSON = {"id": 1, "tool": "write_file", "arguments": {"path": "a.txt", "content": "ours"}}
+    configured = make_settings(terms=NEVER)
+    writes, gone = tools.known("write_file"), anyio.Event()
+
+    async def never_returns(arguments: Mapping[str, JSON], ask: Answerer) -> JSON:
+        gone.set()
+        await anyio.sleep_forever()
+        return None
+
+    async with serving(configured, Registry([replace(writes, run=never_returns)])) as runs:
+        run_id = (await runs.start(await runs.save_plan("g", "", [step]))).id
+        await gone.wait()
+    (work / "a.txt").write_text("theirs", encoding="utf-8")
+    async with serving(configured, tools) as runs:
+        await settle(runs, run_id, lambda: True)
+        (row,) = runs.store.steps(run_id)
+    assert (work / "a.txt").read_text(encoding="utf-8") == "theirs"
+    assert row.state == "failed"
+    assert "changed since by others" in row.error

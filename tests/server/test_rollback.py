@@ -18,6 +18,8 @@ from tests.stores import everything_in
 from forethought.settings import Settings
 from forethought.surface.server import build_server
 from forethought.terms import Terms
+from forethought_patterns import Policy
+from forethought_tools import Risk
 
 pytestmark = pytest.mark.anyio
 
@@ -210,3 +212,98 @@ async def test_steps_that_write_the_same_file_at_once_are_undone_all_the_same(
         done = view(await client.call_tool("rollback", {"run_id": run}))
     assert tree(work) == before
     assert [verdict for _, verdict in verdicts(done)] == ["undone"] * 8
+
+
+async def test_a_conflict_keeps_earlier_steps_from_being_undone_and_the_dry_run_says_so(
+    make_settings: Callable[..., Settings], work: Path
+) -> None:
+    async with Client(build_server(make_settings()), elicitation_callback=approve) as client:
+        run = await ran(client, [write(1, "a.txt", "one"), write(2, "a.txt", "two", after=1)])
+        (work / "a.txt").write_text("mine", encoding="utf-8")
+        dry = view(await client.call_tool("rollback", {"run_id": run, "dry_run": True}))
+        done = view(await client.call_tool("rollback", {"run_id": run}))
+    assert verdicts(dry, "would_do") == verdicts(done) == [(2, "conflict"), (1, "conflict")]
+    assert (work / "a.txt").read_text(encoding="utf-8") == "mine"
+
+
+async def test_what_a_person_was_told_will_be_left_alone_is_left_alone(
+    make_settings: Callable[..., Settings], work: Path
+) -> None:
+    async def changes_back(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        assert "conflict" in params.message
+        (work / "a.txt").write_text("one", encoding="utf-8")
+        return ElicitResult(action="accept", content={"decision": "approve"})
+
+    async with Client(build_server(make_settings()), elicitation_callback=changes_back) as client:
+        run = await ran(client, [write(1, "a.txt", "one")])
+        (work / "a.txt").write_text("mine", encoding="utf-8")
+        done = view(await client.call_tool("rollback", {"run_id": run}))
+    assert verdicts(done) == [(1, "conflict")]
+    assert (work / "a.txt").read_text(encoding="utf-8") == "one"
+
+
+async def test_another_mode_is_a_change_too(make_settings: Callable[..., Settings], work: Path) -> None:
+    (work / "a.txt").chmod(0o644)
+    async with Client(build_server(make_settings()), elicitation_callback=approve) as client:
+        run = await ran(client, [write(1, "a.txt", "one")])
+        (work / "a.txt").chmod(0o600)
+        done = view(await client.call_tool("rollback", {"run_id": run}))
+    assert verdicts(done) == [(1, "conflict")]
+    assert stat.S_IMODE((work / "a.txt").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("name", ["f", "x" * 300])
+async def test_folders_that_were_made_go_though_the_file_is_gone_or_never_was(
+    make_settings: Callable[..., Settings], work: Path, name: str
+) -> None:
+    before = tree(work)
+    async with Client(build_server(make_settings(terms=NEVER)), elicitation_callback=approve) as client:
+        run = await ran(client, [write(1, f"n1/n2/{name}", "x")], "succeeded" if len(name) < 200 else "failed")
+        shutil.rmtree(work / "n1" / "n2") if len(name) < 200 else None
+        (work / "n1" / "n2").mkdir(exist_ok=True)
+        done = view(await client.call_tool("rollback", {"run_id": run}))
+    assert verdicts(done) == [(1, "nothing to undo")]
+    assert tree(work) == before
+
+
+async def test_undoing_goes_by_the_order_of_the_calls_and_not_by_the_clock(
+    make_settings: Callable[..., Settings], work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, clock = tree(work), iter(range(2_000_000_000, 0, -3600))
+    monkeypatch.setattr("forethought.store.time.time", lambda: float(next(clock)))
+    async with Client(build_server(make_settings()), elicitation_callback=approve) as client:
+        run = await ran(client, [write(1, "a.txt", "one"), write(2, "a.txt", "two", after=1)])
+        dry = view(await client.call_tool("rollback", {"run_id": run, "dry_run": True}))
+        monkeypatch.undo()
+        done = view(await client.call_tool("rollback", {"run_id": run}))
+    assert verdicts(dry, "would_do") == [(2, "would be undone"), (1, "would be undone")]
+    assert done["status"] == "succeeded"
+    assert tree(work) == before
+
+
+async def test_who_asks_again_joins_the_rollback_that_waits(make_settings: Callable[..., Settings]) -> None:
+    async with Client(build_server(make_settings())) as client:
+        run = await ran(client, [write(1, "a.txt", "one")])
+        asked = [view(await client.call_tool("rollback", {"run_id": run})) for _ in range(2)]
+    assert asked[0]["run_id"] == asked[1]["run_id"]
+
+
+async def test_what_a_command_has_done_is_told_though_it_failed_or_counts_as_medium(
+    make_settings: Callable[..., Settings], work: Path
+) -> None:
+    command = {"id": 2, "tool": "run_command", "arguments": {"command": "echo x >> made; exit 3"}, "depends_on": [1]}
+    asked: list[str] = []
+
+    async def agree(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        asked.append(params.message)
+        return ElicitResult(action="accept", content={"decision": "approve"})
+
+    terms = Terms(replan="never", policy=Policy(ask_from=Risk.MEDIUM))
+    configured = make_settings(terms=terms, risks={"run_command": Risk.MEDIUM})
+    async with Client(build_server(configured), elicitation_callback=agree) as client:
+        run = await ran(client, [write(1, "a.txt", "one"), command], "failed")
+        dry = view(await client.call_tool("rollback", {"run_id": run, "dry_run": True}))
+    assert (work / "made").exists()
+    assert "Undo: what it replaces is kept" in asked[0]
+    assert "Undo: none: it cannot be undone" in asked[1]
+    assert dry["cannot_be_undone"] == ["step 2 run_command"]

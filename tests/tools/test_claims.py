@@ -1,6 +1,7 @@
 """Calls that write the same thing, or read what another writes, never overlap, whatever the plan says."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -9,7 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forethought_tools import JSON, Answerer, Question, Registry, Risk, Tool
+from forethought.models.scripted import ScriptedModel
+from forethought_patterns import Decision, Memory
+from forethought_patterns.rollback import Effect, roll_back
+from forethought_tools import JSON, Answerer, Kept, Question, Registry, Risk, Stands, Tool
 from forethought_tools.builtin import builtin
 from forethought_tools.claims import Claim, Claims
 from forethought_tools.files import file_tools
@@ -130,3 +134,37 @@ def test_while_a_command_runs_no_other_step_touches_the_folders(work: Path) -> N
         other = tools.known(name)
         assert other.claims is not None
         assert command.claims({"command": "make"}).clashes(other.claims(arguments)), name
+
+
+async def test_a_call_is_taken_back_while_no_other_touches_what_it_wrote() -> None:
+    log: list[str] = []
+    claim = Claim(writes=frozenset({("a",)}))
+
+    class Noted:
+        async def before(self, arguments: Mapping[str, JSON]) -> Kept:
+            return {}
+
+        async def stands(self, kept: Kept) -> Stands:
+            return "as left"
+
+        async def back(self, kept: Kept) -> None:
+            log.append("taken back")
+
+        def touches(self, kept: Kept) -> Claim:
+            return claim
+
+        def told(self, kept: Kept) -> str:
+            return "take it back"
+
+    async def nothing(arguments: Mapping[str, JSON], ask: Answerer) -> JSON:
+        return None
+
+    tools = Registry([Tool("write", "", {"type": "object"}, nothing, Risk.MEDIUM, undo=Noted())])
+    memory = Memory(ScriptedModel({}), lambda _: Decision("approve"))
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks, tools.kept_apart(claim):
+            effects = [Effect("1", 1, "write", {})]
+            tasks.start_soon(partial(roll_back, effects, tools, memory, memory, of="a run", lasting=()))
+            await anyio.wait_all_tasks_blocked()
+            log.append("left alone")
+    assert log == ["left alone", "taken back"]

@@ -41,7 +41,7 @@ class Folders:
         if not self._folders:
             raise ToolError("No folder is granted. Start forethought with --folder PATH, or set FORETHOUGHT_FOLDERS.")
         candidates = [self._real(folder / path, path, follow=follow) for folder in self._folders]
-        inside = [candidate for candidate in candidates if self._holds(candidate)]
+        inside = [candidate for candidate in candidates if self.holds(candidate)]
         if not inside:
             raise ToolError(f"{path!r} is outside the granted folders. {self.granted()}")
         for candidate in inside:
@@ -87,7 +87,8 @@ class Folders:
     def granted(self) -> str:
         return f"Granted: {', '.join(map(str, self._folders))}."
 
-    def _holds(self, real: Path) -> bool:
+    def holds(self, real: Path) -> bool:
+        """Whether a real path is inside a grant."""
         return any(real.is_relative_to(folder) for folder in self._folders)
 
     def _real(self, candidate: Path, path: str, *, follow: bool) -> Path:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from fnmatch import fnmatchcase
 
-from forethought_tools.claims import Claims
+from forethought_tools.claims import Claim, Claims
 from forethought_tools.errors import ToolError
 from forethought_tools.risk import Risk
 from forethought_tools.schemas import SchemaFault, schema_faults
@@ -48,6 +48,11 @@ class Registry:
                 risk = wanted
         return risk
 
+    def lasting(self, name: str) -> bool:
+        """Whether what a call does stays, and cannot be undone."""
+        known = self._tools.get(name)
+        return known is None or (known.undo is None and known.risk > Risk.LOW)
+
     def repeatable(self, name: str) -> bool:
         """Whether doing it twice does no harm. Of a tool that nobody knows, nobody knows."""
         known = self._tools.get(name)
@@ -82,7 +87,11 @@ class Registry:
 
     def held(self, tool: Tool, arguments: Mapping[str, JSON]) -> AbstractAsyncContextManager[None]:
         """Around a call: waits until no other, of any run here, writes what it touches, or reads what it writes."""
-        return nullcontext() if tool.claims is None else self._claims.held(tool.claims(arguments))
+        return nullcontext() if tool.claims is None else self.kept_apart(tool.claims(arguments))
+
+    def kept_apart(self, claim: Claim) -> AbstractAsyncContextManager[None]:
+        """Around work on what is claimed: no call that clashes with it goes on meanwhile."""
+        return self._claims.held(claim)
 
     async def call(self, name: str, arguments: Mapping[str, JSON], ask: Answerer) -> JSON:
         """Call a tool.

@@ -73,7 +73,11 @@ class Undo(Protocol):
         ...
 
     async def back(self, kept: Kept) -> None:
-        """Put back what was there before. Doing it twice is the same as once."""
+        """Put back what was there before, as far as it is not there again. Doing it twice is the same as once."""
+        ...
+
+    def touches(self, kept: Kept) -> Claim:
+        """What taking the call back reads and writes."""
         ...
 
     def told(self, kept: Kept) -> str:

@@ -14,6 +14,7 @@ from typing import cast
 
 from anyio import to_thread
 
+from forethought_tools.claims import Claim
 from forethought_tools.errors import ToolError
 from forethought_tools.folders import Folders, mended
 from forethought_tools.tool import JSON, Kept, Stands
@@ -86,6 +87,9 @@ class FileUndo:
     async def back(self, kept: Kept) -> None:
         await to_thread.run_sync(self._back, kept)
 
+    def touches(self, kept: Kept) -> Claim:
+        return Claim(writes=self._folders.parts(str(kept["path"])))
+
     def told(self, kept: Kept) -> str:
         verb = "delete" if kept["content"] is None else "put back the earlier content of"
         return f"{verb} {kept['path']}"
@@ -94,7 +98,7 @@ class FileUndo:
         path = str(arguments["path"])
         real = self._folders.resolve(path, new=True)
         content = self._content(real, path)
-        made = [str(folder) for folder in real.parents if not folder.exists()]
+        made = [str(folder) for folder in real.parents if not os.path.exists(folder)]  # noqa: PTH110 - see `_content`
         return {
             "path": self._folders.name(real),
             "real": str(real),
@@ -105,15 +109,17 @@ class FileUndo:
         }
 
     def _content(self, real: Path, path: str) -> bytes | None:
-        if not real.exists():
+        if not os.path.exists(real):  # noqa: PTH110 - a name too long for the disk is no error here: nothing is there
             return None
         with mended(path), self._folders.open(path) as file:
             return file.read()
 
     def _stands(self, kept: Kept) -> Stands:
-        path = str(kept["path"])
-        content = self._content(self._same(kept), path)
+        real = self._same(kept)
+        content = self._content(real, str(kept["path"]))
         now = None if content is None else hashlib.sha256(content).hexdigest()
+        if now is not None and kept["mode"] not in (None, stat.S_IMODE(real.stat().st_mode)):
+            return "changed"
         if now == kept["content"]:
             return "as before"
         return "as left" if now == kept["left"] else "changed"
@@ -121,15 +127,20 @@ class FileUndo:
     def _back(self, kept: Kept) -> None:
         path = str(kept["path"])
         real = self._same(kept)
+        there = self._stands(kept) == "as before"
         with mended(path):
             if kept["content"] is not None:
-                self._replace(real, self._vault.kept(str(kept["content"])))
-                real.chmod(cast("int", kept["mode"]))
+                if not there:
+                    self._replace(real, self._vault.kept(str(kept["content"])))
+                    real.chmod(cast("int", kept["mode"]))
                 return
-            real.unlink(missing_ok=True)
-            for folder in cast("list[str]", kept["made"]):  # the innermost first
+            if not there:
+                real.unlink(missing_ok=True)
+            for folder in real.parents:  # the innermost first
+                if str(folder) not in cast("list[str]", kept["made"]) or not self._folders.holds(folder):
+                    break
                 with suppress(OSError):  # others have put something there
-                    Path(folder).rmdir()
+                    folder.rmdir()
 
     def _same(self, kept: Kept) -> Path:
         """The file that was written, if the way to it still leads there."""

@@ -120,7 +120,7 @@ class _Session:
         console.print()
 
     async def roll_back(self, run_id: str, step: int | None, dry_run: bool) -> int:
-        arguments: dict[str, Any] = {"run_id": run_id, "dry_run": dry_run, **({"step": step} if step else {})}
+        arguments: dict[str, Any] = {"run_id": run_id, "dry_run": dry_run, **({} if step is None else {"step": step})}
         async with self._client:
             view = await self._call("rollback", arguments)
             while view["status"] == "running":

@@ -3,6 +3,7 @@
 __all__ = ["App", "Records", "look_at", "open_app", "open_records", "open_store", "pruned", "seal_key", "tools_for"]
 
 import json
+import logging
 import os
 import re
 import secrets
@@ -13,6 +14,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
+from urllib.parse import quote, unquote
+
+from anyio import sleep, to_thread
 
 from forethought.database import Database
 from forethought.desk import Desk
@@ -24,7 +28,7 @@ from forethought.settings import SECRET_VARIABLES, Settings
 from forethought.sqlite import SQLite
 from forethought.store import Store
 from forethought_patterns import Brief
-from forethought_tools import Registry, SettingsError, ToolError
+from forethought_tools import WITHHELD, Registry, SettingsError, StoreError, ToolError
 from forethought_tools.builtin import builtin
 from forethought_tools.folders import Folders
 from forethought_tools.undo import Vault
@@ -32,6 +36,8 @@ from forethought_tools.undo import Vault
 if TYPE_CHECKING:
     from forethought.cluster import Cluster
     from forethought.postgres import Postgres
+
+logger = logging.getLogger(__name__)
 
 _FILE_NAME = re.compile(r"(?<![\w/.@:])(?:\./|/)?(?:[\w-]+/)*[\w-]+(?:\.[\w-]+)*\.[A-Za-z]\w{0,7}(?![\w/])")
 _NEW_ENDINGS = frozenset(
@@ -89,8 +95,6 @@ async def open_app(settings: Settings) -> AsyncGenerator[App]:
     async with AsyncExitStack() as stack:
         store = open_store(settings)
         stack.callback(store.close)
-        if settings.keep_days:
-            pruned(store, settings, settings.keep_days)
         models = Models(settings)
         stack.push_async_callback(models.aclose)
         cluster = _cluster(settings, store)
@@ -110,8 +114,19 @@ async def open_app(settings: Settings) -> AsyncGenerator[App]:
         tasks = await stack.enter_async_context(runs.serving())
         if cluster:
             await stack.enter_async_context(cluster.joined(runs.activate))
+        if settings.keep_days:
+            tasks.start_soon(_prune_daily, store, settings)
         desk = Desk(settings.home, store, tasks, decide=runs.decide, seconds=settings.decision_seconds)
         yield App(settings, runs, models, desk)
+
+
+async def _prune_daily(store: Store, settings: Settings) -> None:
+    while True:
+        try:
+            await to_thread.run_sync(pruned, store, settings, settings.keep_days)
+        except (StoreError, OSError) as error:
+            logger.warning("what is old could not be forgotten: %s", error)
+        await sleep(86_400)
 
 
 def _cluster(settings: Settings, store: Store) -> "Cluster | None":
@@ -143,15 +158,23 @@ def seal_key(home: Path) -> bytes:
 def open_store(settings: Settings) -> Store:
     """The journal, with every secret kept out of it."""
 
-    # As it is, and as it stands inside JSON.
-    forms = {form for secret in settings.secrets for form in (secret, json.dumps(secret, ensure_ascii=False)[1:-1])}
+    forms = sorted({form for secret in settings.secrets for form in _spelled(secret)}, key=len, reverse=True)
 
     def redact(text: str) -> str:
         for form in forms:
-            text = text.replace(form, "[secret]")
+            text = text.replace(form, WITHHELD)
         return text
 
     return Store(_database(settings), redact=redact)
+
+
+def _spelled(secret: str) -> set[str]:
+    """A secret as it is, in addresses, and inside JSON, also where that is a text inside JSON, and so on."""
+    forms = {secret, unquote(secret)}
+    forms |= {quote(form, safe="") for form in forms}
+    for _ in range(4):
+        forms |= {json.dumps(form, ensure_ascii=plain)[1:-1] for form in forms for plain in (False, True)}
+    return forms
 
 
 def _database(settings: Settings) -> Database:
@@ -169,8 +192,7 @@ def _database(settings: Settings) -> Database:
 def pruned(store: Store, settings: Settings, days: float) -> int:
     """Forget runs that ended so many days ago, and what was kept to undo them. Returns how many."""
     gone = store.prune(time.time() - days * 86_400)
-    if gone:
-        Vault(settings.home / "undo").forget(store.kept_contents())
+    Vault(settings.home / "undo").forget(store.kept_contents())
     return gone
 
 

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import cast
 
+from forethought.audit import fault
 from forethought.facts import effects_of
 from forethought.rows import PlanRow
 from forethought.store import Store
@@ -39,13 +40,15 @@ class Records:
         """What a run, or one step of it, has done that can be undone: the latest first.
 
         Raises:
-            ForethoughtError: there is nothing, or the run goes on.
+            ForethoughtError: there is nothing, the run goes on, or its records were changed.
         """
         run = self.store.run(run_id)
         if run.ended is None:
             raise ForethoughtError(f'{run_id} goes on. Stop it first: stop(run_id="{run_id}").')
         if run.options["folders"] != self.folders:
             raise ForethoughtError(f"{run_id} worked in other folders. Roll it back where they are granted.")
+        if wrong := fault(self.store, run_id):
+            raise ForethoughtError(f"{run_id} cannot be rolled back, because its records were changed: {wrong}.")
         effects = effects_of(self.store.messages(run_id, "undo"), step)
         if not effects:
             stays = "; ".join(self.lasting(run_id, step))

@@ -31,7 +31,7 @@ class Runs(Driving):
         """Validate steps and keep them as a plan. Raises PlanError with every fault."""
         plan = parse_plan(goal, steps, self.tools, context=context)
         plan_id = new_id("plan")
-        await self.store.write("", Fact("plan_saved", plan_body(plan_id, plan, folders=self.folders)))
+        await self.store.write(plan_id, Fact("plan_saved", plan_body(plan_id, plan, folders=self.folders)))
         self.on_change(plan_id, None)
         return plan_id
 

@@ -13,10 +13,8 @@ import anyio
 from forethought.database import SCHEMA_VERSION, BrokenError, Row, StaleError, Value, schema, written_by_newer
 from forethought_tools import StoreError
 
-_CHANGES = (
-    "SELECT max(seq) AS seq, CASE run WHEN '' THEN coalesce(json_extract(body, '$.plan'), '') ELSE run END AS subject"
-    " FROM journal WHERE seq > :last GROUP BY subject"
-)
+_APPLICATION = 0x464F5245  # marks a file as ours
+_CHANGES = "SELECT max(seq) AS seq, run FROM journal WHERE seq > :last GROUP BY run"
 
 
 class SQLite:
@@ -31,18 +29,23 @@ class SQLite:
         """Open the file, and create it if it is not there.
 
         Raises:
-            StoreError: not a journal, or one written by a newer version; the file is left as it is.
+            StoreError: not a journal, or one written by a newer version; the file is left as it is. Or others keep it
+                locked.
         """
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
+            is_new = self._is_new()
             self._writer = self._connect()
-            self._migrate()
+            if is_new:
+                self._create()
             self._reader = self._connect()
             self._watch = self._connect()
             self._seen = self._version()
             self._last = int(self._reader.execute("SELECT coalesce(max(seq), 0) AS seq FROM journal").fetchone()["seq"])
         except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+                raise StoreError(f"{path} is kept locked by another process. Try again once that is done.") from None
             raise StoreError(f"{path} cannot be opened as a journal ({error}). Move it away to start anew.") from None
         self._turn = threading.Lock()
 
@@ -61,19 +64,30 @@ class SQLite:
         connection.execute("PRAGMA synchronous=FULL")
         return connection
 
-    def _migrate(self) -> None:
+    def _is_new(self) -> bool:
+        """Whether a journal is still to be made here. Only looks: what is not ours is not even touched."""
+        if not self._path.exists():
+            return True
+        with closing(sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True, timeout=30)) as reader:
+            (is_ours,) = reader.execute("PRAGMA application_id").fetchone()
+            (version,) = reader.execute("PRAGMA user_version").fetchone()
+            (tables,) = reader.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if is_ours != _APPLICATION and (version or tables):
+            raise StoreError(f"{self._path} is a database of another program. Move it away to start anew.")
+        if version > SCHEMA_VERSION:
+            raise written_by_newer(self.name, version)
+        return bool(version == 0)
+
+    def _create(self) -> None:
         self._path.chmod(0o600)
         self._writer.execute("BEGIN IMMEDIATE")
-        version = int(self._writer.execute("PRAGMA user_version").fetchone()[0])
-        if version > SCHEMA_VERSION:
-            self._writer.execute("ROLLBACK")
-            raise written_by_newer(self.name, version)
-        if version == 0:
+        if self._writer.execute("PRAGMA user_version").fetchone()[0] == 0:  # else another process was first
             for statement in schema():
                 self._writer.execute(statement)
             self._writer.execute(
                 "CREATE VIRTUAL TABLE lesson_words USING fts5 (id UNINDEXED, goal, text, tokenize = 'porter unicode61')"
             )
+            self._writer.execute(f"PRAGMA application_id={_APPLICATION}")
             self._writer.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
         self._writer.execute("COMMIT")
 
@@ -109,7 +123,7 @@ class SQLite:
         self._seen = version
         rows = self.select(_CHANGES, {"last": self._last})
         self._last = max((row["seq"] for row in rows), default=self._last)
-        return [row["subject"] for row in rows]
+        return [row["run"] for row in rows]
 
     def _version(self) -> int:
         try:

@@ -5,7 +5,7 @@ Writes that arrive while a commit is under way go together in the next one (grou
 costs one wait for the disk for many. Several processes may use one journal.
 """
 
-__all__ = ["Store"]
+__all__ = ["Store", "decoded", "link"]
 
 import hashlib
 import json
@@ -28,17 +28,24 @@ _JSON_COLUMNS = frozenset({"body", "options", "budget", "arguments", "result", "
 
 _QUIET, _LONGEST = 3, 64  # turns of the event loop without another write, and at most, until a commit begins
 _LAST_HASH = "SELECT hash FROM journal WHERE run = :run ORDER BY seq DESC LIMIT 1"
+_SNAPSHOT = {
+    "journal": "SELECT * FROM journal WHERE run = :chain ORDER BY seq",
+    "run": "SELECT * FROM run WHERE id = :chain",
+    "step": "SELECT * FROM step WHERE run = :chain ORDER BY id",
+    "message": "SELECT * FROM message WHERE run = :chain ORDER BY number",
+    "plan": "SELECT * FROM plan WHERE id = :chain OR id = (SELECT plan FROM run WHERE id = :chain) ORDER BY revision",
+}
 _ENTRY = "INSERT INTO journal (run, at, kind, body, hash) VALUES (:run, :at, :kind, :body, :hash)"
 
 
 class _Write:
     __slots__ = ("at", "epoch", "error", "facts", "run")
 
-    def __init__(self, run: str, facts: Sequence[Fact], epoch: int | None) -> None:
+    def __init__(self, run: str, facts: Sequence[Fact], epoch: int | None, at: float | None = None) -> None:
         self.run = run
         self.facts = facts
         self.epoch = epoch
-        self.at = time.time()
+        self.at = time.time() if at is None else at
         # Nobody may believe that something was written which was not.
         self.error: Exception | None = StoreError("The journal was not written.")
 
@@ -118,6 +125,14 @@ class Store:
         if write.error:
             raise write.error
 
+    def replay(self, entries: Sequence[Entry]) -> None:
+        """Write the entries of another journal as they were written there.
+
+        Raises:
+            StoreError, FencedError: one of them does not follow from those before it.
+        """
+        self._commit_all([_repeated(entry) for entry in entries])
+
     def _commit(self, writes: Sequence[_Write]) -> None:
         try:
             self._commit_all(writes)
@@ -158,7 +173,7 @@ class Store:
         for write in writes:
             write.error = None
 
-    def _apply(self, transaction: Transaction, write: _Write, fact: Fact, link: str) -> str:
+    def _apply(self, transaction: Transaction, write: _Write, fact: Fact, before: str) -> str:
         """Journal a fact, and have its effect. Returns the hash of its entry."""
         epoch = write.epoch or 0
         values = {name: self._column(name, value) for name, value in fact.body.items()}
@@ -170,11 +185,11 @@ class Store:
             elif transaction.change(statement, values) < 1 and place == 0:
                 raise StaleError(f"{fact.kind}: the row is not in the state that this needs.")
         body = self._text(_json({**fact.body, "epoch": epoch}))
-        link = _link(link, write.run, write.at, fact.kind, body)
-        told: dict[str, Value] = {"run": write.run, "at": write.at, "kind": fact.kind, "body": body, "hash": link}
+        hashed = link(before, write.run, write.at, fact.kind, body)
+        told: dict[str, Value] = {"run": write.run, "at": write.at, "kind": fact.kind, "body": body, "hash": hashed}
         transaction.change(_ENTRY, told)
-        transaction.tell(write.run or str(fact.body.get("plan", "")))
-        return link
+        transaction.tell(write.run)
+        return hashed
 
     def _column(self, name: str, value: JSON) -> Value:
         if name in _JSON_COLUMNS or isinstance(value, Mapping | list | tuple):
@@ -200,7 +215,7 @@ class Store:
             raise NotFoundError(
                 f"There is no plan {plan_id!r} in {self.name}. get_plan without plan_id lists the plans there are."
             )
-        return PlanRow(**_decoded(rows[0]))
+        return PlanRow(**decoded(rows[0]))
 
     def has_plan(self, plan_id: str) -> bool:
         """Whether a plan of this id was made already."""
@@ -213,7 +228,7 @@ class Store:
             " AND revision = (SELECT max(revision) FROM plan WHERE id = p.id) ORDER BY created DESC LIMIT :most",
             prefix=prefix, size=len(prefix), most=limit,
         )  # fmt: skip
-        return [PlanRow(**_decoded(row)) for row in rows]
+        return [PlanRow(**decoded(row)) for row in rows]
 
     def run(self, run_id: str) -> RunRow:
         """A run. Raises NotFoundError."""
@@ -222,7 +237,7 @@ class Store:
             raise NotFoundError(
                 f"There is no run {run_id!r} in {self.name}. `forethought runs` lists the runs there are."
             )
-        return RunRow(**_decoded(rows[0]))
+        return RunRow(**decoded(rows[0]))
 
     def runs(
         self, *, plan: str | None = None, open_only: bool = False, limit: int = 20, prefix: str = ""
@@ -233,7 +248,7 @@ class Store:
             " AND (:all = 1 OR state IN ('running', 'waiting')) ORDER BY created DESC, id LIMIT :most",
             plan=plan, prefix=prefix, size=len(prefix), all=int(not open_only), most=limit,
         )  # fmt: skip
-        return [RunRow(**_decoded(row)) for row in rows]
+        return [RunRow(**decoded(row)) for row in rows]
 
     def answered_while_parked(self) -> list[str]:
         """Runs that nobody drives though someone has answered, or wants them stopped, or nobody is waited for."""
@@ -255,7 +270,7 @@ class Store:
 
     def steps(self, run_id: str) -> list[StepRow]:
         return [
-            StepRow(**_decoded(row))
+            StepRow(**decoded(row))
             for row in self._select("SELECT * FROM step WHERE run = :run ORDER BY id", run=run_id)
         ]
 
@@ -271,19 +286,19 @@ class Store:
         rows = self._select("SELECT * FROM message WHERE id = :id", id=message_id)
         if not rows:
             raise NotFoundError(f"There is no request {message_id!r}.")
-        return MessageRow(**_decoded(rows[0]))
+        return MessageRow(**decoded(rows[0]))
 
     def messages(self, run_id: str, kind: str) -> list[MessageRow]:
         """All that a run has asked of this kind, oldest first."""
         rows = self._select(
             "SELECT * FROM message WHERE run = :run AND kind = :kind ORDER BY number", run=run_id, kind=kind
         )
-        return [MessageRow(**_decoded(row)) for row in rows]
+        return [MessageRow(**decoded(row)) for row in rows]
 
     def message_for(self, run_id: str, key: str) -> MessageRow | None:
         """What was asked for this purpose, if it was asked."""
         rows = self._select("SELECT * FROM message WHERE run = :run AND key = :key", run=run_id, key=key)
-        return MessageRow(**_decoded(rows[0])) if rows else None
+        return MessageRow(**decoded(rows[0])) if rows else None
 
     def open_messages(self, run_id: str | None = None, kind: str | None = None, limit: int = 1000) -> list[MessageRow]:
         """What still waits for an answer, oldest first. Questions to a model of our own are not among them."""
@@ -292,7 +307,7 @@ class Store:
             " AND run = coalesce(:run, run) AND kind = coalesce(:kind, kind) ORDER BY asked, number, id LIMIT :most",
             run=run_id, kind=kind, most=limit,
         )  # fmt: skip
-        return [MessageRow(**_decoded(row)) for row in rows]
+        return [MessageRow(**decoded(row)) for row in rows]
 
     def open_ids(self, run_id: str, kind: str | None = None) -> set[str]:
         """The ids of what still waits for an answer."""
@@ -316,27 +331,30 @@ class Store:
             found = sorted(set(re.findall(r"\w{3,}", about)))[:64]
             words = " OR ".join(f'"{word}"' for word in found) or '""'
             rows = self._select(self.database.near, words=words, workspace=workspace, most=limit)
-        return [LessonRow(**_decoded(row)) for row in rows]
+        return [LessonRow(**decoded(row)) for row in rows]
 
     def journal(self, run_id: str, *, after: int = 0, limit: int = 200) -> list[Entry]:
         rows = self._select(
             "SELECT * FROM journal WHERE run = :run AND seq > :after ORDER BY seq LIMIT :most",
             run=run_id, after=after, most=limit,
         )  # fmt: skip
-        return [Entry(**_decoded(row)) for row in rows]
+        return [Entry(**decoded(row)) for row in rows]
 
-    def broken(self, run_id: str) -> int | None:
-        """Where the chain of a run's entries is broken: the first entry that is not what was written then."""
-        before = ""
-        for row in self._select("SELECT * FROM journal WHERE run = :run ORDER BY seq", run=run_id):
-            if row["hash"] != _link(before, row["run"], row["at"], row["kind"], row["body"]):
-                return int(row["seq"])
-            before = row["hash"]
-        return None
+    def chains(self) -> list[str]:
+        """Every run and plan that has entries, or should have, and the empty name for what belongs to none."""
+        return [row["run"] for row in self._select("SELECT run FROM journal UNION SELECT id FROM run ORDER BY run")]
 
-    def journaled(self) -> list[str]:
-        """Every run that has entries, and the empty name for what belongs to none."""
-        return [row["run"] for row in self._select("SELECT DISTINCT run FROM journal ORDER BY run")]
+    def snapshot(self, chain: str) -> dict[str, Sequence[Row]]:
+        """The entries of a run or plan as they lie there, and the rows that belong to it, all at one moment.
+
+        Raises:
+            StoreError: they cannot be read.
+        """
+        try:
+            with self.database.writing({chain}) as transaction:
+                return {table: transaction.select(sql, {"chain": chain}) for table, sql in _SNAPSHOT.items()}
+        except BrokenError as error:
+            raise self._unreadable(error) from None
 
     def prune(self, before: float) -> int:
         """Forget runs that ended before this time, with all that belongs to them alone. Returns how many.
@@ -351,9 +369,9 @@ class Store:
                 for table in ("step", "message", "journal"):
                     transaction.change(f"DELETE FROM {table} WHERE run IN ({old})", values)  # noqa: S608
                 count = transaction.change("DELETE FROM run WHERE ended < :before", values)
-                transaction.change(
-                    "DELETE FROM plan WHERE created < :before AND id NOT IN (SELECT plan FROM run)", values
-                )
+                unused = "created < :before AND id NOT IN (SELECT plan FROM run)"
+                transaction.change(f"DELETE FROM journal WHERE run IN (SELECT id FROM plan WHERE {unused})", values)  # noqa: S608
+                transaction.change(f"DELETE FROM plan WHERE {unused}", values)  # noqa: S608
         except BrokenError as error:
             raise StoreError(f"The journal {self.name} could not be pruned: {error}.") from None
         return count
@@ -380,7 +398,7 @@ class Store:
         return StoreError(f"The journal {self.name} could not be read: {error}.")
 
 
-def _link(before: str, run: str, at: float, kind: str, body: str) -> str:
+def link(before: str, run: str, at: float, kind: str, body: str) -> str:
     """The hash of an entry, which holds the one before it: changing either is seen."""
     parts = (before, run, repr(at), kind, body)  # JSON and names hold no NUL
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
@@ -393,7 +411,13 @@ def _told(error: Exception) -> Exception:
     return StoreError(f"This cannot be recorded: {type(error).__name__}: {error}.")
 
 
-def _decoded(row: Row) -> dict[str, Any]:
+def _repeated(entry: Entry) -> _Write:
+    told = {name: value for name, value in entry.body.items() if name != "epoch"}
+    epoch = cast("int", entry.body["epoch"])
+    return _Write(entry.run, [Fact(entry.kind, told)], epoch or None, entry.at)
+
+
+def decoded(row: Row) -> dict[str, Any]:
     return {
         name: json.loads(row[name]) if name in _JSON_COLUMNS and row[name] is not None else row[name]
         for name in row.keys()  # noqa: SIM118 - iterating a row of SQLite gives its values

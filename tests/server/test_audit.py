@@ -10,12 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from mcp.client import Client
+from mcp.client import Client, ClientRequestContext
+from mcp.types import ElicitRequestParams, ElicitResult
 from tests.stores import environment, tampering
 
 from forethought.app import open_store, pruned
 from forethought.settings import Settings
 from forethought.surface.server import build_server
+from forethought.terms import Terms
 
 pytestmark = pytest.mark.anyio
 
@@ -51,6 +53,32 @@ TAMPERING = {
     "backdated": "UPDATE journal SET at = at - 1 WHERE kind = 'run_created'",
     "renamed": "UPDATE journal SET kind = 'step_returned' WHERE kind = 'step_settled'",
 }
+
+
+ROWS = {
+    "the last entry taken out": "DELETE FROM journal WHERE seq = (SELECT max(seq) FROM journal)",
+    "all entries taken out": "DELETE FROM journal WHERE kind <> 'plan_saved'",
+    "the run taken out": "DELETE FROM run",
+    "its state changed": "UPDATE run SET state = 'failed'",
+    "a result changed": "UPDATE step SET result = '1' WHERE id = 2",
+    "what undoing takes changed": "UPDATE message SET body = replace(body, 'a.txt', 'c.txt') WHERE kind = 'undo'",
+    "the plan changed": "UPDATE plan SET goal = 'another'",
+}
+
+
+@pytest.mark.parametrize("how", ROWS)
+async def test_rows_that_are_not_what_the_journal_says_are_found_and_nothing_is_undone_by_them(
+    ran: tuple[Settings, str], work: Path, how: str
+) -> None:
+    configured, run = ran
+    assert tampering(configured, ROWS[how])
+    broken = forethought(configured, "verify")
+    assert (broken.returncode, "are not what its entries say" in broken.stdout) == (1, True), broken.stdout
+    if how not in ("the plan changed", "the run taken out"):
+        refused = forethought(configured, "rollback", run, "--folder", str(work))
+        assert refused.returncode == 1
+        assert "its records were changed" in refused.stdout + refused.stderr
+    assert (work / "a.txt").read_text(encoding="utf-8") == "new"
 
 
 @pytest.mark.parametrize("how", TAMPERING)
@@ -104,3 +132,28 @@ async def test_runs_that_go_on_are_never_forgotten(make_settings: Callable[..., 
             await client.call_tool("report", {"run_id": waiting["run_id"], "answers": []})
         ).structured_content or {}
     assert again["waiting_on"] == waiting["waiting_on"]
+
+
+async def test_what_was_withheld_from_the_journal_is_never_passed_on_as_if_it_were_the_real_thing(
+    make_settings: Callable[..., Settings], work: Path
+) -> None:
+    (work / "key.txt").write_text("KEY=sk-very-secret-1", encoding="utf-8")
+    steps = [
+        {"id": 1, "tool": "read_file", "arguments": {"path": "key.txt"}},
+        {"id": 2, "tool": "run_command", "arguments": {"command": "true"}, "depends_on": [1]},
+        {"id": 3, "tool": "write_file", "arguments": {"path": "copy.txt", "content": "{{1}}"}, "depends_on": [2]},
+    ]
+    configured = make_settings(api_key="sk-very-secret-1", terms=Terms(replan="never"))
+
+    async def approve(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        return ElicitResult(action="accept", content={"decision": "approve"})
+
+    async with Client(build_server(configured)) as client:
+        plan = (await client.call_tool("create_plan", {"goal": "g", "steps": steps})).structured_content or {}
+        held = (await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]})).structured_content or {}
+        assert held["status"] == "waiting"
+    async with Client(build_server(configured), elicitation_callback=approve) as client:
+        done = (await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]})).structured_content or {}
+    assert done["status"] == "failed"
+    assert "a key or password of this server stood there" in str(done)
+    assert not (work / "copy.txt").exists()

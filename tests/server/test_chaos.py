@@ -13,6 +13,7 @@ import anyio
 import pytest
 from tests.stores import owned
 
+from forethought.audit import fault
 from forethought.database import Database
 from forethought.models import Models
 from forethought.models.scripted import ScriptedModel
@@ -233,7 +234,7 @@ async def crashed(settings: Settings, job: str, effects: Path, dies_at: int, *, 
         doubts = await work_off(runs, job, effects)
         for run in runs.store.runs():
             assert run.state == "succeeded", run.error
-            assert runs.store.broken(run.id) is None
+            assert not fault(runs.store, run.id)
             facts = Counter((entry.kind, entry.body.get("step")) for entry in runs.store.journal(run.id, limit=10_000))
             assert all(count == 1 for (kind, _), count in facts.items() if kind == "step_settled"), (
                 "each step ends once"

@@ -19,6 +19,7 @@ from mcp.types import ElicitRequestParams, ElicitResult
 from tests.stores import COMMAND, environment
 
 from forethought.app import open_store
+from forethought.audit import fault
 from forethought.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -125,7 +126,7 @@ async def test_servers_that_are_killed_at_random_do_everything_exactly_once(
             assert sorted(chaos.seen()) == ["line-1", "line-2", "line-3", "line-8"]
             store = open_store(settings)
             entries = store.journal(chaos.ended["run_id"], limit=10_000)
-            assert store.broken(chaos.ended["run_id"]) is None
+            assert not fault(store, chaos.ended["run_id"])
             store.close()
             assert [entry.kind for entry in entries].count("plan_revised") == 1
             settled = [int(str(entry.body["step"])) for entry in entries if entry.kind == "step_settled"]

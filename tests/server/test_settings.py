@@ -1,5 +1,6 @@
 """Settings are read from the environment, and what is secret stays secret."""
 
+import json
 import os
 from pathlib import Path
 
@@ -62,18 +63,21 @@ def test_secrets_stay_out_of_the_journal_and_of_reprs(tmp_path: Path) -> None:
         FORETHOUGHT_API_KEY='key-with-"quote"',
         FORETHOUGHT_SMTP_URL="smtp://me:hunter-two-two@mail.example.org",
         FORETHOUGHT_SMTP_FROM="me@example.org",
+        FORETHOUGHT_SEARXNG_URL="http://me:pass%2Fword%C3%A4@search.example.org",
     )
     assert "hunter-two-two" not in repr(settings)
     assert "key-with" not in repr(settings)
     store = open_store(settings)
-    said = 'login key-with-"quote" and hunter-two-two'
+    said = 'login key-with-"quote" and hunter-two-two, pass/wordä, pass%2Fword%C3%A4 '
+    said += json.dumps(json.dumps({"key": 'key-with-"quote"', "other": "pass/wordä"}))
     run: dict[str, JSON] = {"plan": "p", "kind": "plan", "options": {"x": said}, "revision": 1, "budget": {}}
     store.commit("r", Fact("run_created", {**run, "owner": "o", "steps": []}))
     store.close()
     written = b"".join(file.read_bytes() for file in settings.home.iterdir())
-    assert b"[secret]" in written
+    assert b"[secret withheld]" in written
     assert b"hunter-two-two" not in written
     assert b"key-with" not in written
+    assert b"pass" not in written
 
 
 def test_a_mailbox_needs_a_sender_and_a_known_scheme(tmp_path: Path) -> None:

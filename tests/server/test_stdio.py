@@ -18,6 +18,7 @@ from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult
 from tests.stores import environment
 
 from forethought.app import open_store
+from forethought.audit import fault
 from forethought.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -213,4 +214,4 @@ for n in range(30):
     assert [writer.wait(timeout=120) for writer in writers] == [0] * processes
     with closing(open_store(settings)) as store:
         assert len(store.plans(limit=1000)) == 30 * processes
-        assert store.broken("") is None
+        assert not fault(store, "")

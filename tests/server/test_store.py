@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Collection, Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import anyio
@@ -168,11 +168,28 @@ def test_a_file_that_is_no_journal_or_a_newer_one_is_refused_and_left_alone(tmp_
         SQLite(broken)
     assert broken.read_bytes() == before
     newer = tmp_path / "newer.sqlite"
-    with sqlite3.connect(newer) as connection:
+    SQLite(newer).close()
+    with closing(sqlite3.connect(newer)) as connection:
+        connection.execute("PRAGMA journal_mode=DELETE")
         connection.execute("PRAGMA user_version=99")
-    connection.close()
-    with pytest.raises(StoreError, match="newer forethought"):
-        SQLite(newer)
+        connection.commit()
+    newer.chmod(0o640)
+    others = tmp_path / "others.sqlite"
+    with closing(sqlite3.connect(others)) as connection:
+        connection.execute("CREATE TABLE plan (id)")
+        connection.commit()
+    for file, why in ((newer, "newer forethought"), (others, "another program")):
+        before, mode = file.read_bytes(), file.stat().st_mode
+        with pytest.raises(StoreError, match=why):
+            SQLite(file)
+        assert (file.read_bytes(), file.stat().st_mode) == (before, mode)
+
+
+def test_opening_a_journal_waits_for_nobody(tmp_path: Path) -> None:
+    SQLite(tmp_path / "j.sqlite").close()
+    with closing(sqlite3.connect(tmp_path / "j.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        SQLite(tmp_path / "j.sqlite").close()
 
 
 async def test_two_processes_worth_of_stores_lose_no_write(make_settings: Callable[..., Settings]) -> None:

@@ -14,13 +14,14 @@ from forethought_tools.errors import (
     StoreError,
     ToolError,
 )
-from forethought_tools.registry import Registry
+from forethought_tools.registry import WITHHELD, Registry
 from forethought_tools.risk import Risk
 from forethought_tools.schemas import SchemaFault, schema_faults
 from forethought_tools.tool import JSON, Answerer, Kept, Limits, Question, Role, Stands, Tool, Undo, tool
 
 __all__ = [
     "JSON",
+    "WITHHELD",
     "AnswerError",
     "Answerer",
     "BudgetError",

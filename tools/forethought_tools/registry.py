@@ -1,9 +1,9 @@
 """The tools of a run, by name. Arguments are checked against the tool's schema before every call."""
 
-__all__ = ["Registry"]
+__all__ = ["WITHHELD", "Registry"]
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from fnmatch import fnmatchcase
 
@@ -12,6 +12,9 @@ from forethought_tools.errors import ToolError
 from forethought_tools.risk import Risk
 from forethought_tools.schemas import SchemaFault, schema_faults
 from forethought_tools.tool import JSON, Answerer, Limits, Tool
+
+WITHHELD = "[secret withheld]"
+"""What stands in the journal in place of a key or password."""
 
 
 class Registry:
@@ -79,6 +82,11 @@ class Registry:
             ToolError: no such tool, or arguments that do not fit.
         """
         known = self.known(name)
+        if _holds(arguments, WITHHELD):
+            raise ToolError(
+                f"The arguments hold {WITHHELD!r}: a key or password of this server stood there, which is kept out of"
+                " the journal. Nothing is done with the rest. Do without what holds it."
+            )
         if faults := self.faults(name, arguments):
             raise ToolError(
                 f"{name} cannot use these arguments: " + "; ".join(fault.at("arguments") for fault in faults[:10])
@@ -102,3 +110,11 @@ class Registry:
         tool = self.check(name, arguments)
         async with self.held(tool, arguments):
             return await tool.run(arguments, ask)
+
+
+def _holds(value: JSON, text: str) -> bool:
+    if isinstance(value, str):
+        return text in value
+    if isinstance(value, Mapping):
+        return any(_holds(part, text) for part in value.values())
+    return isinstance(value, Sequence) and any(_holds(part, text) for part in value)

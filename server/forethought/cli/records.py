@@ -2,6 +2,7 @@
 
 __all__ = ["export", "lessons", "prune", "runs", "show", "verify"]
 
+import sys
 import time
 from collections.abc import Mapping
 from typing import cast
@@ -10,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from forethought.app import open_records, pruned
+from forethought.audit import fault
 from forethought.cli.terminal import console, plan_table, styled
 from forethought.rows import Fact
 from forethought.settings import Settings
@@ -36,21 +38,21 @@ def runs(settings: Settings) -> int:
 
 
 def verify(settings: Settings, some_id: str | None) -> int:
-    """Check that no entry of the journal, or of one run, was changed or taken out since it was written."""
+    """Check that the journal, or that of one run, is as it was written, and that all rows are what it says."""
     with open_records(settings) as reading:
-        runs = [reading.store.run(some_id).id] if some_id else reading.store.journaled()
-        broken = {run: seq for run in runs if (seq := reading.store.broken(run)) is not None}
-    for run, seq in broken.items():
-        console.print(f"[red]{run or 'plans and lessons'}: entry {seq} is not what was written then[/]", soft_wrap=True)
-    if not broken:
-        console.print(f"Intact: {len(runs)} chains of entries.")
-    return 1 if broken else 0
+        chains = [reading.store.run(some_id).id] if some_id else reading.store.chains()
+        wrong = {chain: said for chain in chains if (said := fault(reading.store, chain))}
+    for chain, said in wrong.items():
+        console.print(f"[red]{chain or 'lessons'}: {escape(said)}[/]", soft_wrap=True)
+    if not wrong:
+        console.print(f"Intact: {len(chains)} chains of entries, and the rows that they make.")
+    return 1 if wrong else 0
 
 
 def export(settings: Settings, some_id: str | None) -> int:
     """Print the journal, or that of one run, as JSON Lines with the hashes that chain them."""
     with open_records(settings) as reading:
-        for run in [reading.store.run(some_id).id] if some_id else reading.store.journaled():
+        for run in [reading.store.run(some_id).id] if some_id else reading.store.chains():
             _print_journal(reading.store, run)
     return 0
 
@@ -121,5 +123,5 @@ def _print_journal(store: Store, run_id: str) -> None:
     after = 0
     while entries := store.journal(run_id, after=after):
         for entry in entries:
-            print(entry.line())
+            sys.stdout.buffer.write(f"{entry.line()}\n".encode())
         after = entries[-1].seq

@@ -30,6 +30,7 @@ STEPS: list[dict[str, Any]] = [
     {"id": 4, "tool": "write", "arguments": {"brief": "say it"}, "strategy": "reflect"},
     {"id": 5, "tool": "analyze", "arguments": {"question": "where"}, "strategy": "search",
      "check": {"matches": "found"}},
+    {"id": 8, "tool": "write_file", "arguments": {"path": "made/note.txt", "content": "whole"}, "depends_on": [3]},
     {"id": 9, "tool": "wait", "arguments": {"seconds": 0.15}, "depends_on": [3, 4]},
     {"id": 10, "tool": "wait", "arguments": {"seconds": 0.15}, "depends_on": [9]},
     {"id": 6, "tool": "read_file", "arguments": {"path": "missing.txt"}, "depends_on": [1, 5]},
@@ -56,6 +57,8 @@ class Chaos:
         self.chance = chance
         self.kills = 0
         self.plan_id = ""
+        self.run_id = ""
+        """What is to be rolled back, once it has ended."""
         self._making = anyio.Lock()
         self.ended: dict[str, Any] = {}
         self._work = work
@@ -92,7 +95,10 @@ class Chaos:
                     if self.chance.random() < 0.95:
                         tasks.start_soon(self.kill, number)
                     while not self.ended:
-                        told = await client.call_tool("execute_plan", {"plan_id": self.plan_id})
+                        call = ("rollback", {"run_id": self.run_id}) if self.run_id else (
+                            "execute_plan", {"plan_id": self.plan_id}
+                        )  # fmt: skip
+                        told = await client.call_tool(*call)
                         assert not told.is_error, told.content
                         done = dict(told.structured_content or {})
                         if done["status"] in ("succeeded", "failed", "cancelled"):
@@ -100,6 +106,14 @@ class Chaos:
                     tasks.cancel_scope.cancel()
             except BaseExceptionGroup as group:
                 assert not group.split(AssertionError)[0], group  # else the connection is gone, as it should be
+
+    async def until_ended(self) -> dict[str, Any]:
+        self.ended = {}
+        async with anyio.create_task_group() as tasks:
+            for number in range(2 if self.settings.store else 1):
+                tasks.start_soon(self.drive, number)
+        assert self.ended["status"] == "succeeded", self.ended
+        return self.ended
 
     async def kill(self, number: int) -> None:
         await anyio.sleep(self.chance.uniform(0.0, 0.4))
@@ -113,21 +127,20 @@ async def test_servers_that_are_killed_at_random_do_everything_exactly_once(
     make_settings: Callable[..., Settings], work: Path, seed: int
 ) -> None:
     settings, chance, kills = make_settings(), random.Random(seed), 0
-    servers = 2 if settings.store else 1
     with anyio.fail_after(300):
         while kills < KILLS:
             chaos = Chaos(settings, work, chance)
             chaos.effects.unlink(missing_ok=True)
-            async with anyio.create_task_group() as tasks:
-                for number in range(servers):
-                    tasks.start_soon(chaos.drive, number)
-            kills += chaos.kills
-            assert chaos.ended["status"] == "succeeded", chaos.ended
+            chaos.run_id = str((await chaos.until_ended())["run_id"])
             assert sorted(chaos.seen()) == ["line-1", "line-2", "line-3", "line-8"]
             store = open_store(settings)
-            entries = store.journal(chaos.ended["run_id"], limit=10_000)
-            assert not fault(store, chaos.ended["run_id"])
+            entries = store.journal(chaos.run_id, limit=10_000)
+            assert not fault(store, chaos.run_id)
             store.close()
             assert [entry.kind for entry in entries].count("plan_revised") == 1
             settled = [int(str(entry.body["step"])) for entry in entries if entry.kind == "step_settled"]
-            assert sorted(settled) == [*range(1, 8), 9, 10, 11], "each step ends once"
+            assert sorted(settled) == [*range(1, 12)], "each step ends once"
+            assert (work / "made" / "note.txt").read_text(encoding="utf-8") == "whole"
+            await chaos.until_ended()
+            assert not (work / "made").exists(), "it was undone, whoever was killed meanwhile"
+            kills += chaos.kills

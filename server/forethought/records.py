@@ -6,6 +6,8 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import cast
 
+from anyio import to_thread
+
 from forethought.audit import fault
 from forethought.facts import effects_of
 from forethought.rows import PlanRow
@@ -36,7 +38,7 @@ class Records:
         self._plans.move_to_end(key)
         return self._plans[key]
 
-    def undoable(self, run_id: str, step: int | None) -> list[Effect]:
+    async def undoable(self, run_id: str, step: int | None) -> list[Effect]:
         """What a run, or one step of it, has done that can be undone: the latest first.
 
         Raises:
@@ -47,7 +49,7 @@ class Records:
             raise ForethoughtError(f'{run_id} goes on. Stop it first: stop(run_id="{run_id}").')
         if run.options["folders"] != self.folders:
             raise ForethoughtError(f"{run_id} worked in other folders. Roll it back where they are granted.")
-        if wrong := fault(self.store, run_id):
+        if wrong := await to_thread.run_sync(fault, self.store, run_id):
             raise ForethoughtError(f"{run_id} cannot be rolled back, because its records were changed: {wrong}.")
         effects = effects_of(self.store.messages(run_id, "undo"), step)
         if not effects:

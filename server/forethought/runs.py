@@ -91,7 +91,7 @@ class Runs(Driving):
         for run in self.store.runs(open_only=True, limit=1000):
             if run.kind == "rollback" and (run.options["of"], run.options["step"]) == (run_id, step):
                 return run  # whoever asks again joins it
-        self.undoable(run_id, step)
+        await self.undoable(run_id, step)
         lasting: list[JSON] = list(self.lasting(run_id, step))
         options: dict[str, JSON] = {"goal": f"undo {run_id}", "of": run_id, "step": step, "lasting": lasting}
         return await self._create("rollback", "", options, self._terms, 0, [])

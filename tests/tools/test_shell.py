@@ -2,11 +2,13 @@
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any, cast
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from forethought_tools import JSON, Question, Registry, ToolError
@@ -163,3 +165,24 @@ async def test_commands_run_at_the_same_time(tmp_path: Path) -> None:
         group.start_soon(keep, "reader", "cat pipe")
         group.start_soon(keep, "writer", "echo hello > pipe")
     assert cast("dict[str, str]", got["reader"])["stdout"] == "hello\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a command there may go on, and a person is told so")
+async def test_a_command_ends_with_the_process_that_has_started_it(tmp_path: Path) -> None:
+    script = """
+import sys
+import anyio
+from forethought_tools.shell import run
+
+anyio.run(run, "echo $$ > pid.new; mv pid.new pid; while :; do :; done", sys.argv[1], 60, {})
+"""
+    server = await anyio.open_process([sys.executable, "-c", script, str(tmp_path)])
+    with anyio.fail_after(20):
+        while not (tmp_path / "pid").exists():
+            await anyio.lowlevel.checkpoint()
+        command = int((tmp_path / "pid").read_text(encoding="utf-8"))
+        assert lives(command)
+        server.kill()
+        await server.wait()
+        while lives(command):
+            await anyio.lowlevel.checkpoint()

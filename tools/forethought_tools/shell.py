@@ -1,4 +1,4 @@
-"""Built in: run a command. Nothing of it is left behind: its whole process group ends with the call."""
+"""Built in: run a command. Nothing of it is left behind: its whole process group ends with the call, and with us."""
 
 __all__ = ["shell_tools"]
 
@@ -45,6 +45,8 @@ def shell_tools(folders: Folders, hidden: frozenset[str] = frozenset()) -> list[
     return [tool(run_command, risk=Risk.HIGH, repeatable=False, limits=limits, claims=anything)]
 
 
+# Holds the other end of a pipe to us. However we die, the pipe ends, and then the whole group does.
+WATCHED = 'exec 3<&0; { read -r _ <&3; kill -KILL 0; } >/dev/null 2>&1 & exec /bin/sh -c "$1" </dev/null 3<&-'
 LAST_WORDS = 1.0  # seconds to read what is still in the pipes
 
 
@@ -97,9 +99,10 @@ async def start(command: str, folder: str, environment: Mapping[str, str]) -> Pr
         raise ToolError("The command holds a NUL character, which no shell accepts.")
     # Cancelled in the middle of this, only the shell would be ended, and not what it has started by then.
     with mended(folder), anyio.CancelScope(shield=True):
+        is_posix = sys.platform != "win32"
         return await anyio.open_process(
-            command,
-            stdin=subprocess.DEVNULL,
+            ["/bin/sh", "-c", WATCHED, "sh", command] if is_posix else command,
+            stdin=subprocess.PIPE if is_posix else subprocess.DEVNULL,
             cwd=folder,
             env=environment,
             start_new_session=True,

@@ -295,7 +295,7 @@ async def rollback(
     """Undo what a run, or one step, has written, the latest first; a person is asked. dry_run only shows it."""
     app = _app(ctx)
     if dry_run:
-        found = await looked_at(app.runs.undoable(run_id, step), app.runs.tools)
+        found = await looked_at(await app.runs.undoable(run_id, step), app.runs.tools)
         view: View = {"run_id": run_id, "status": "ok", "would_do": [dict(each.body()) for each in found]}
         if lasting := app.runs.lasting(run_id, step):
             view["cannot_be_undone"] = list(lasting)

@@ -1,15 +1,13 @@
 """Which runs this process drives: those it starts or takes over, until they end or wait for somebody."""
 
-__all__ = ["OPEN", "Driving", "flags"]
+__all__ = ["OPEN", "Driving"]
 
 import logging
-import shlex
 import time
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from typing import cast
 
 import anyio
 from anyio.abc import TaskGroup
@@ -19,7 +17,7 @@ from forethought.driver import Driver
 from forethought.lessons import workspace_of
 from forethought.models import Models
 from forethought.owners import Owner
-from forethought.records import Records
+from forethought.records import Records, flags
 from forethought.rows import Fact, RunRow
 from forethought.store import Store
 from forethought.terms import Terms
@@ -232,8 +230,3 @@ class Driving(Records):
             return brief
         near = self.store.lessons(workspace_of(self.folders), about=goal, limit=_CITED)
         return replace(brief, lessons=[lesson.text for lesson in near])
-
-
-def flags(made_in: Mapping[str, JSON]) -> str:
-    """The flags of a command that grant the folders in which a plan or run was made."""
-    return " ".join(f"--folder {shlex.quote(folder)}" for folder in cast("list[str]", made_in["folders"]))

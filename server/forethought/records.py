@@ -1,9 +1,10 @@
 """What the journal holds, for looking at: plans as they can be run, and what of a run can be undone."""
 
-__all__ = ["Records"]
+__all__ = ["Records", "flags"]
 
+import shlex
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from anyio import to_thread
@@ -48,7 +49,10 @@ class Records:
         if run.ended is None:
             raise ForethoughtError(f'{run_id} goes on. Stop it first: stop(run_id="{run_id}").')
         if run.options["folders"] != self.folders:
-            raise ForethoughtError(f"{run_id} worked in other folders. Roll it back where they are granted.")
+            raise ForethoughtError(
+                f"{run_id} worked in other folders than are granted here. Where they are:"
+                f" forethought rollback {run_id} {flags(run.options)}"
+            )
         if wrong := await to_thread.run_sync(fault, self.store, run_id):
             raise ForethoughtError(f"{run_id} cannot be rolled back, because its records were changed: {wrong}.")
         effects = effects_of(self.store.messages(run_id, "undo"), step)
@@ -69,6 +73,11 @@ class Records:
             if row.started is not None and row.id in called and step in (None, row.id)
             and self.tools.lasting(called[row.id])
         ]  # fmt: skip
+
+
+def flags(made_in: Mapping[str, JSON]) -> str:
+    """The flags of a command that grant the folders in which a plan or run was made."""
+    return " ".join(f"--folder {shlex.quote(folder)}" for folder in cast("list[str]", made_in["folders"]))
 
 
 def _restore(row: PlanRow) -> Plan:

@@ -11,8 +11,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
 from forethought.database import StaleError, new_id
-from forethought.driving import Driving, flags
+from forethought.driving import Driving
 from forethought.facts import gate_of, plan_body
+from forethought.records import flags
 from forethought.rows import Fact, MessageRow, RunRow
 from forethought.terms import Terms
 from forethought_patterns import Decision, parse_plan

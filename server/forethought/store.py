@@ -363,15 +363,19 @@ class Store:
             StoreError: the disk refused, or the connection is gone.
         """
         old = "SELECT id FROM run WHERE ended < :before"
+        # Those that were run, and no run that stays is about. What was never run is still to be.
+        plans = (
+            "SELECT plan FROM run WHERE kind = 'plan' AND ended < :before AND plan NOT IN"
+            " (SELECT plan FROM run WHERE ended IS NULL OR ended >= :before)"
+        )
         values = {"before": before}
         try:
             with self.database.writing(()) as transaction:
+                transaction.change(f"DELETE FROM journal WHERE run IN ({plans})", values)  # noqa: S608
+                transaction.change(f"DELETE FROM plan WHERE id IN ({plans})", values)  # noqa: S608
                 for table in ("step", "message", "journal"):
                     transaction.change(f"DELETE FROM {table} WHERE run IN ({old})", values)  # noqa: S608
                 count = transaction.change("DELETE FROM run WHERE ended < :before", values)
-                unused = "created < :before AND id NOT IN (SELECT plan FROM run)"
-                transaction.change(f"DELETE FROM journal WHERE run IN (SELECT id FROM plan WHERE {unused})", values)  # noqa: S608
-                transaction.change(f"DELETE FROM plan WHERE {unused}", values)  # noqa: S608
         except BrokenError as error:
             raise StoreError(f"The journal {self.name} could not be pruned: {error}.") from None
         return count

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import anyio
 import pytest
 from mcp.client import Client, ClientRequestContext
 from mcp.types import ElicitRequestParams, ElicitResult
@@ -118,6 +119,25 @@ async def test_what_is_old_is_forgotten_with_all_that_belongs_to_it(ran: tuple[S
     assert "No runs yet" in forethought(configured, "runs").stdout
     assert forethought(configured, "verify").returncode == 0, "other chains do not break"
     assert "0 runs" in forethought(configured, "prune", "--older-than", "0").stdout
+
+
+async def test_a_plan_that_was_never_run_is_not_forgotten(make_settings: Callable[..., Settings]) -> None:
+    configured = make_settings()
+    async with Client(build_server(configured)) as client:
+        plan = (await client.call_tool("create_plan", {"goal": "g", "steps": STEPS})).structured_content or {}
+        assert forethought(configured, "prune", "--older-than", "0").returncode == 0
+        ran = (await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]})).structured_content or {}
+    assert ran["status"] == "succeeded"
+    wrong = forethought(configured, "prune", "--older-than", "-1")
+    assert (wrong.returncode, "--older-than" in wrong.stderr) == (2, True)
+    assert str(ran["run_id"]) in forethought(configured, "runs").stdout
+
+
+async def test_whoever_reads_an_export_may_stop(ran: tuple[Settings, str]) -> None:
+    configured, _ = ran
+    line = f"{COMMAND} export | head -n 1"
+    done = await anyio.run_process(["sh", "-c", line], env=environment(configured))
+    assert (done.stdout.count(b"\n"), done.stderr) == (1, b"")
 
 
 async def test_runs_that_go_on_are_never_forgotten(make_settings: Callable[..., Settings]) -> None:

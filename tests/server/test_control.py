@@ -17,13 +17,14 @@ from mcp.client import Client, ClientRequestContext
 from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult
 from tests.stores import environment, owned
 
-from forethought.app import open_store
+from forethought.app import open_store, tools_for
 from forethought.database import StaleError
 from forethought.models import Models
 from forethought.rows import Fact
-from forethought.runs import Runs
+from forethought.runs import Runs, decision_fact
 from forethought.settings import Settings
 from forethought.surface.server import build_server
+from forethought_patterns import Decision
 from forethought_tools import JSON, Answerer, Registry, Risk, Tool
 
 pytestmark = pytest.mark.anyio
@@ -178,3 +179,23 @@ async def test_a_run_that_waits_for_money_is_in_nobodys_way(make_settings: Calla
         with anyio.fail_after(30):
             assert (await executed(write, change, budget={"tool_calls": 1}))["status"] == "waiting"
             assert (await executed(read))["status"] == "succeeded"
+
+
+async def test_a_rollback_that_was_approved_elsewhere_goes_on_with_the_command_that_is_shown(
+    make_settings: Callable[..., Settings], work: Path
+) -> None:
+    configured = make_settings()
+    write = {"id": 1, "tool": "write_file", "arguments": {"path": "b.txt", "content": "x"}}
+    async with Client(build_server(configured)) as client:
+        plan = view(await client.call_tool("create_plan", {"goal": "g", "steps": [write]}))
+        done = view(await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]}))
+        waits = view(await client.call_tool("rollback", {"run_id": done["run_id"]}))
+    assert waits["status"] == "waiting"
+    with closing(open_store(configured)) as store:
+        (gate,) = store.open_messages(waits["run_id"], "gate")
+        decision = Decision("approve", by="p", channel="test")
+        store.commit(waits["run_id"], decision_fact(gate, decision, tools_for(configured)))
+    went_on = await forethought(configured, "run", "--resume", waits["run_id"], "--folder", str(work))
+    assert went_on.returncode == 0, went_on.stderr
+    assert "undone: delete b.txt" in went_on.stdout
+    assert not (work / "b.txt").exists()

@@ -34,10 +34,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"forethought: {failure}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # whoever read this has seen enough; what is left must not be written at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("forethought: interrupted", file=sys.stderr, flush=True)
         # A thread may still wait for a line from the terminal, and an ordinary exit would wait for the thread.
         os._exit(130)
+
+
+def _days(text: str) -> float:
+    days = float(text)
+    if not 0 <= days < 1e6:
+        raise ValueError
+    return days
 
 
 def _command(options: argparse.Namespace) -> int:
@@ -177,7 +187,7 @@ def parser() -> argparse.ArgumentParser:
     export = commands.add_parser("export", help="print the journal as JSON Lines")
     export.add_argument("id", nargs="?", help="a run's id; without it, everything")
     prune = commands.add_parser("prune", help="forget runs that ended long ago")
-    prune.add_argument("--older-than", type=float, required=True, metavar="DAYS", help="days since they ended")
+    prune.add_argument("--older-than", type=_days, required=True, metavar="DAYS", help="days since they ended")
 
     lessons = commands.add_parser("lessons", help="what failed runs and rejections have taught")
     lessons.add_argument("--forget", metavar="ID", help="forget this lesson, or all")

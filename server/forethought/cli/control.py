@@ -28,7 +28,7 @@ def resume(settings: Settings, run_id: str) -> int:
 def cancel(settings: Settings, run_id: str) -> int:
     """End a run for good; what is done stays done and recorded."""
     _told(settings, run_id, "stop_asked", "It has ended already.")
-    console.print("It ends as soon as a server is there to end it.", soft_wrap=True)
+    console.print("It is ended by the server that drives it, or by the next that starts.", soft_wrap=True)
     return 0
 
 

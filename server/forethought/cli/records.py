@@ -54,6 +54,7 @@ def export(settings: Settings, some_id: str | None) -> int:
     with open_records(settings) as reading:
         for run in [reading.store.run(some_id).id] if some_id else reading.store.chains():
             _print_journal(reading.store, run)
+    sys.stdout.flush()
     return 0
 
 

@@ -93,15 +93,14 @@ class _Session:
 
     async def resume(self, some_id: str) -> int:
         async with self._client:
-            plan_id = some_id
-            if some_id.startswith("run_"):
-                plan_id = str((await self._read(f"run://{some_id}"))["plan_id"])
-            return await self._execute(plan_id)
+            about = await self._read(f"run://{some_id}") if some_id.startswith("run_") else {"plan_id": some_id}
+            if "plan_id" in about:
+                return await self._execute(str(about["plan_id"]))
+            view = await self._stayed(await self._call("report", {"run_id": some_id, "answers": []}))
+        return self._told(view)
 
     async def _planned(self, goal: str) -> Mapping[str, Any]:
-        view = await self._call("create_plan", {"goal": goal})
-        while view["status"] == "running":
-            view = await self._call("report", {"run_id": view["run_id"], "answers": []})
+        view = await self._stayed(await self._call("create_plan", {"goal": goal}))
         if view["status"] != "ready":
             raise ForethoughtError(f"No plan could be made. {view.get('error', '')}")
         return view
@@ -122,9 +121,19 @@ class _Session:
     async def roll_back(self, run_id: str, step: int | None, dry_run: bool) -> int:
         arguments: dict[str, Any] = {"run_id": run_id, "dry_run": dry_run, **({} if step is None else {"step": step})}
         async with self._client:
-            view = await self._call("rollback", arguments)
-            while view["status"] == "running":
-                view = await self._call("report", {"run_id": view["run_id"], "answers": []})
+            view = await self._stayed(await self._call("rollback", arguments))
+        status = self._told(view)
+        return 0 if dry_run else status
+
+    async def _stayed(self, view: Mapping[str, Any]) -> Mapping[str, Any]:
+        while view["status"] == "running":
+            view = await self._call("report", {"run_id": view["run_id"], "answers": []})
+        return view
+
+    def _told(self, view: Mapping[str, Any]) -> int:
+        """Print what came of a run that has no plan."""
+        if "answer" in view:
+            console.print(escape(str(view["answer"])))
         for each in view.get("would_do", view.get("undone", ())):
             console.print(escape(f"{each['verdict']}: {each['what']}"), soft_wrap=True)
         for lasting in view.get("cannot_be_undone", ()):
@@ -133,7 +142,7 @@ class _Session:
             console.print(f"[red]{escape(view['error'])}[/]", soft_wrap=True)
         if view["status"] == "waiting":
             console.print(escape(str(view["next"])), soft_wrap=True)
-        return 0 if dry_run else _STATUS.get(str(view["status"]), 1)
+        return _STATUS.get(str(view["status"]), 1)
 
     async def _agreed(self) -> bool:
         if self._yes or self._wishes.get("approve_plan"):

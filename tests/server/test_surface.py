@@ -88,6 +88,10 @@ async def test_default_answers_are_short_and_say_what_to_call_next(
     async with Client(build_server(make_settings())) as client:
         created = view(await client.call_tool("create_plan", {"goal": "x " * 400, "steps": steps}))
         done = view(await client.call_tool("execute_plan", {"plan_id": created["plan_id"]}))
+        asked = {"plan_id": created["plan_id"], "view": "list"}
+        whole, real = [view(await client.call_tool("get_plan", {**asked, "page": page})) for page in (1, 1.0)]
+        assert whole == real, "to JSON both are integers"
+        assert not view(await client.call_tool("get_plan", {**asked, "page": 1e308}))["steps"]
         brief = view(await client.call_tool("get_plan", {"plan_id": created["plan_id"]}))
         pages = [
             view(await client.call_tool("get_plan", {"plan_id": created["plan_id"], "view": "list", "page": page}))

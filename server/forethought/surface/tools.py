@@ -59,6 +59,9 @@ class _Strict(Tool):
         if problems:
             names = ", ".join(self.parameters["properties"])
             return _failed("\n".join([*problems[:20], f"{self.name} takes: {names}."]))
+        for name, value in given.items():
+            if isinstance(value, float) and self.parameters["properties"][name].get("type") == "integer":
+                given[name] = int(value)  # to JSON, 1.0 is an integer
         try:
             again = continued(context)
             if again is not None:

@@ -14,18 +14,7 @@ from forethought.runs import Runs
 from forethought.settings import Settings
 from forethought_patterns import Decision
 from forethought_patterns.gates import Verb
-from forethought_tools import (
-    JSON,
-    Answerer,
-    AnswerError,
-    Limits,
-    Question,
-    Registry,
-    Risk,
-    Role,
-    Tool,
-    ToolError,
-)
+from forethought_tools import JSON, Answerer, AnswerError, Limits, Question, Registry, Risk, Role, Tool, ToolError
 
 
 async def good(arguments: Mapping[str, JSON], _: Answerer) -> JSON:

@@ -36,8 +36,8 @@ def fault(store: Store, chain: str) -> str:
     for table in ("run", "step", "message"):
         if _values(found[table]) != _values(again[table]):
             return f"the rows ({table}) are not what its entries say"
-    # Further revisions of a plan were made by other runs.
-    if any(row not in _values(found["plan"]) for row in _values(again["plan"])):
+    plans = _values(found["plan"])  # with revisions that other runs have made
+    if any(row not in plans for row in _values(again["plan"])):
         return "the rows (plan) are not what its entries say"
     return ""
 

@@ -18,10 +18,7 @@ from forethought.database import StaleError
 from forethought.settings import Settings
 from forethought.terms import Terms
 from forethought_patterns import Policy
-from forethought_tools import (
-    JSON,
-    Risk,
-)
+from forethought_tools import JSON, Risk
 
 pytestmark = pytest.mark.anyio
 

@@ -15,16 +15,7 @@ from forethought.rows import Fact
 from forethought.settings import Settings
 from forethought.terms import Terms
 from forethought_patterns.gates import Verb
-from forethought_tools import (
-    JSON,
-    Answerer,
-    Question,
-    Registry,
-    Risk,
-    Role,
-    Tool,
-    ToolError,
-)
+from forethought_tools import JSON, Answerer, Question, Registry, Risk, Role, Tool, ToolError
 from forethought_tools.builtin import builtin
 from forethought_tools.folders import Folders
 from forethought_tools.undo import Vault

@@ -14,11 +14,7 @@ from forethought.rows import Fact
 from forethought.settings import Settings
 from forethought.sqlite import SQLite
 from forethought.store import Store
-from forethought_tools import (
-    JSON,
-    FencedError,
-    StoreError,
-)
+from forethought_tools import JSON, FencedError, StoreError
 
 pytestmark = pytest.mark.anyio
 

@@ -3,11 +3,14 @@
 import os
 import random
 import shutil
+import signal
 import stat
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -250,6 +253,36 @@ async def test_another_mode_is_a_change_too(make_settings: Callable[..., Setting
         done = view(await client.call_tool("rollback", {"run_id": run}))
     assert verdicts(done) == [(1, "conflict")]
     assert stat.S_IMODE((work / "a.txt").stat().st_mode) == 0o600
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from forethought_tools.drafts import replace
+dies = lambda *_: os.kill(os.getpid(), 9)
+module, name = {"fsync": (os, "fsync"), "rename": (Path, "replace")}[sys.argv[1]]
+setattr(module, name, dies)
+replace(Path(sys.argv[2]), b"one")
+"""
+
+
+@pytest.mark.parametrize("at", ["fsync", "rename"])
+@pytest.mark.parametrize("path", ["a.txt", "made/b.txt"])
+async def test_a_server_that_is_killed_while_it_writes_leaves_nothing_behind(
+    make_settings: Callable[..., Settings], work: Path, at: str, path: str
+) -> None:
+    before = tree(work)
+    async with Client(build_server(make_settings()), elicitation_callback=approve) as client:
+        run = await ran(client, [write(1, path, "one")])
+        killed = await anyio.run_process([sys.executable, "-c", KILLED, at, str(work / path)], check=False)
+        assert killed.returncode == -signal.SIGKILL
+        assert len(tree(work)) > len(before), "it was killed half-way"
+        assert verdicts(view(await client.call_tool("rollback", {"run_id": run}))) == [(1, "undone")]
+        assert tree(work) == before
+        (work / "made").mkdir()
+        await anyio.run_process([sys.executable, "-c", KILLED, at, str(work / path)], check=False)
+        await ran(client, [write(1, path, "one")])
+    assert {*tree(work)} == {*before, "made", path}
 
 
 @pytest.mark.parametrize("name", ["f", "x" * 300])

@@ -6,7 +6,6 @@ import json
 import math
 import os
 import re
-import secrets
 import stat
 import time
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ from anyio import from_thread, to_thread
 from pydantic import Field, JsonValue, WithJsonSchema
 
 from forethought_tools.claims import Claim
+from forethought_tools.drafts import replace
 from forethought_tools.errors import ToolError
 from forethought_tools.folders import Folders, mended
 from forethought_tools.risk import Risk
@@ -56,7 +56,7 @@ def file_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
     def looks(_: Mapping[str, JSON]) -> Claim:
         return Claim(reads=folders.everything())
 
-    undo = FileUndo(folders, vault, lambda arguments: payload(arguments["content"]), replace) if vault else None
+    undo = FileUndo(folders, vault, lambda arguments: payload(arguments["content"])) if vault else None
 
     async def read_file(
         path: FilePath,
@@ -270,21 +270,6 @@ def write(folders: Folders, path: str, content: JSON) -> JSON:
         real.parent.mkdir(parents=True, exist_ok=True)
         replace(real, data)
     return {"path": folders.name(real), "bytes": len(data)}
-
-
-def replace(real: Path, data: bytes) -> None:
-    """Readers see the old file or the new one, never a half."""
-    draft = real.with_name(f".forethought-{secrets.token_hex(8)}")
-    try:
-        with draft.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if real.exists():
-            draft.chmod(stat.S_IMODE(real.stat().st_mode))
-        draft.replace(real)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def delete(folders: Folders, path: str) -> JSON:

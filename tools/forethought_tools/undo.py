@@ -15,6 +15,7 @@ from typing import cast
 from anyio import to_thread
 
 from forethought_tools.claims import Claim
+from forethought_tools.drafts import draft_of, replace
 from forethought_tools.errors import ToolError
 from forethought_tools.folders import Folders, mended
 from forethought_tools.tool import JSON, Kept, Stands
@@ -68,15 +69,11 @@ class Vault:
 class FileUndo:
     """Takes back the writing of a file: its content and mode, or its absence, and the folders made for it."""
 
-    def __init__(
-        self, folders: Folders, vault: Vault, written: Callable[[Mapping[str, JSON]], bytes],
-        replace: Callable[[Path, bytes], None],
-    ) -> None:  # fmt: skip
-        """`written` tells what a call writes; `replace` puts a content in a file's place, whole or not at all."""
+    def __init__(self, folders: Folders, vault: Vault, written: Callable[[Mapping[str, JSON]], bytes]) -> None:
+        """`written` tells what a call writes."""
         self._folders = folders
         self._vault = vault
         self._written = written
-        self._replace = replace
 
     async def before(self, arguments: Mapping[str, JSON]) -> Kept:
         return await to_thread.run_sync(self._before, arguments)
@@ -129,9 +126,11 @@ class FileUndo:
         real = self._same(kept)
         there = self._stands(kept) == "as before"
         with mended(path):
+            with suppress(OSError):
+                draft_of(real, str(kept["left"])).unlink()  # a call that was killed meanwhile has left it
             if kept["content"] is not None:
                 if not there:
-                    self._replace(real, self._vault.kept(str(kept["content"])))
+                    replace(real, self._vault.kept(str(kept["content"])))
                     real.chmod(cast("int", kept["mode"]))
                 return
             if not there:

@@ -16,7 +16,6 @@ from pathlib import Path
 import anyio
 
 from forethought.models import Models
-from forethought.owners import LockFile
 from forethought.rows import Fact
 from forethought.runs import Runs
 from forethought.settings import Settings
@@ -41,13 +40,13 @@ TOOLS = Registry(
 async def serving(home: Path) -> AsyncGenerator[Runs]:
     """A journal, and a process that drives its runs."""
     settings = Settings(home=home, model="host")
-    store, owner = Store(SQLite(settings.database)), LockFile(home)
-    runs = Runs(store, TOOLS, Models(settings), owner)
+    store = Store(SQLite(settings.database))
+    store.database.hold()
+    runs = Runs(store, TOOLS, Models(settings))
     try:
         async with runs.serving():
             yield runs
     finally:
-        owner.close()
         store.close()
 
 

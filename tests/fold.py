@@ -17,6 +17,7 @@ def fold(entries: list[Entry]) -> tuple[dict[str, Any], dict[int, dict[str, Any]
             case "run_created":
                 run = {"id": entry.run, "plan": body["plan"], "kind": body["kind"], "state": "running", "epoch": 1,
                        "owner": body["owner"], "options": body["options"], "error": "", "stopping": 0, "pausing": 0,
+                       "undoes": "",
                        "revision": body["revision"], "replans": 0, "answer": "", "budget": body["budget"],
                        "dollars": 0.0, "unpriced": 0, "model_calls": 0, "tool_calls": 0, "seconds": 0.0,
                        "input_tokens": 0, "output_tokens": 0, "created": entry.at, "ended": None}  # fmt: skip
@@ -60,6 +61,10 @@ def fold(entries: list[Entry]) -> tuple[dict[str, Any], dict[int, dict[str, Any]
                 steps |= {number: _pending(entry.run, number) for number in body["steps"]}
             case "budget_raised":
                 run["budget"] = {**run["budget"], body["measure"]: body["limit"]}
+            case "rollback_begun":
+                run["undoes"] = body["of"]
+            case "claimed" | "freed":
+                pass  # a claim is nothing that stays
             case "budget_nearly_spent" | "step_allowed":
                 pass
             case "step_added":

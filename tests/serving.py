@@ -42,8 +42,8 @@ def registry(flaky: Callable[[Mapping[str, JSON], Answerer], Any] = good) -> Reg
 
 @asynccontextmanager
 async def serving(settings: Settings, tools: Registry) -> AsyncIterator[Runs]:
-    with owned(settings) as (store, owner):
-        runs = Runs(store, tools, Models(settings), owner, terms=settings.terms)
+    with owned(settings) as store:
+        runs = Runs(store, tools, Models(settings), terms=settings.terms)
         async with runs.serving():
             yield runs
 

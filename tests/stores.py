@@ -14,8 +14,6 @@ import anyio
 import psycopg
 
 from forethought.app import open_app, open_store
-from forethought.owners import LockFile, Owner
-from forethought.postgres import Postgres
 from forethought.settings import Settings
 from forethought.store import Store
 
@@ -23,15 +21,11 @@ COMMAND = str(Path(sys.executable).parent / "forethought")
 
 
 @contextmanager
-def owned(settings: Settings) -> Generator[tuple[Store, Owner]]:
-    """A journal, and this process as an owner of runs in it."""
+def owned(settings: Settings) -> Generator[Store]:
+    """A journal, in which this process can own runs."""
     with closing(open_store(settings)) as store:
-        if isinstance(store.database, Postgres):
-            store.database.hold()
-            yield store, store.database
-        else:
-            with closing(LockFile(settings.home)) as owner:
-                yield store, owner
+        store.database.hold()
+        yield store
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -42,7 +36,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
 def everything_in(settings: Settings) -> str:
     """All that a journal holds, as it is stored."""
-    tables = ("plan", "run", "step", "message", "lesson", "lesson_words", "journal")
+    tables = ("plan", "run", "step", "message", "claim", "lesson", "lesson_words", "journal")
     if settings.store:
         with psycopg.connect(settings.store, options="-c search_path=forethought") as connection:
             return str([connection.execute(f"SELECT * FROM {table}".encode()).fetchall() for table in tables])

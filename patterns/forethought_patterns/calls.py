@@ -36,14 +36,14 @@ class Calls:
             arguments = await self._admitted(tool, arguments, key, why)
 
             async def act() -> JSON:
-                async with self.tools.held(tool, arguments):
-                    await keep(tool, arguments, self.journal, key, self.step)
-                    return await _run(tool, arguments)
+                await keep(tool, arguments, self.journal, key, self.step)
+                return await _run(tool, arguments)
 
             async def again(question: str) -> bool:
                 return await self._wanted_again(tool, arguments, question, why)
 
-            return await self.journal.once(key, self.step, act, again=None if tool.repeatable else again)
+            doubtful = None if tool.repeatable else again
+            return await self.journal.once(key, self.step, self.tools.place(tool, arguments), act, again=doubtful)
 
     async def _wanted_again(self, tool: Tool, arguments: Mapping[str, JSON], key: str, why: str) -> bool:
         """A call that must not be made twice was cut off. Its result is what it was made for, so it cannot be taken as

@@ -11,7 +11,7 @@ from forethought_patterns.compiler import Outcome
 from forethought_patterns.gates import Decision, Gate
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.ports import Again, Form, Heard, Model, Tried
-from forethought_tools import JSON, Kept, Question, Role
+from forethought_tools import JSON, Kept, Place, Question, Role
 
 Decide: TypeAlias = Callable[[Gate], Decision]
 
@@ -72,9 +72,10 @@ class Memory:
         return self._early
 
     @asynccontextmanager
-    async def starting(self, step: Step, arguments: Mapping[str, JSON]) -> AsyncGenerator[None]:
-        yield
-        self.calls.append((step.id, arguments))
+    async def starting(self, step: Step, arguments: Mapping[str, JSON], place: Place) -> AsyncGenerator[None]:
+        async with place.held():
+            self.calls.append((step.id, arguments))
+            yield
 
     async def returned(self, step: Step, value: JSON) -> None:
         """It is judged at once: nothing is resumed from memory."""
@@ -94,12 +95,14 @@ class Memory:
         self,
         key: str,
         step: int | None,  # noqa: ARG002
+        place: Place,
         act: Callable[[], Awaitable[JSON]],
         *,
         again: Again | None = None,  # noqa: ARG002 - nothing is cut off here
     ) -> JSON:
         if key not in self.answers:
-            self.answers[key] = await act()
+            async with place.held():
+                self.answers[key] = await act()
         return self.answers[key]
 
     async def keep(self, key: str, step: int | None, kept: Callable[[], Awaitable[Kept]]) -> Kept | None:  # noqa: ARG002

@@ -11,7 +11,7 @@ from typing import Literal, Protocol, TypeAlias
 from forethought_patterns.compiler import Outcome
 from forethought_patterns.gates import Decision, Gate
 from forethought_patterns.plan import Plan, Step
-from forethought_tools import JSON, Kept, Question, Role
+from forethought_tools import JSON, Kept, Place, Question, Role
 
 Form: TypeAlias = Literal["wire", "flat", "lean"]
 """`wire` for a calling agent, `flat` for structured output of endpoints (strict mode allows no free-form objects),
@@ -173,8 +173,8 @@ class Journal(Protocol):
         """The steps that have arrived so before their plan."""
         ...
 
-    def starting(self, step: Step, arguments: Mapping[str, JSON]) -> AbstractAsyncContextManager[None]:
-        """Around what has to be waited for before a call: it is paid for before, and its start recorded after."""
+    def starting(self, step: Step, arguments: Mapping[str, JSON], place: Place) -> AbstractAsyncContextManager[None]:
+        """Around a call: entering waits until it is paid for and its place is free, and records its start."""
         ...
 
     async def returned(self, step: Step, value: JSON) -> None: ...
@@ -190,10 +190,16 @@ class Journal(Protocol):
     async def settled(self, step: Step, outcome: Outcome) -> None: ...
 
     async def once(
-        self, key: str, step: int | None, act: Callable[[], Awaitable[JSON]], *, again: Again | None = None
+        self,
+        key: str,
+        step: int | None,
+        place: Place,
+        act: Callable[[], Awaitable[JSON]],
+        *,
+        again: Again | None = None,
     ) -> JSON:
-        """Call a tool for a purpose that `key` names, and remember what came of it. If it was cut off in an earlier
-        activation it is called again, unless `again` says no.
+        """Call a tool in its place, for a purpose that `key` names, and remember what came of it. If it was cut off in
+        an earlier activation it is called again, unless `again` says no.
 
         Raises:
             ToolError: it failed, or was cut off and is not to be called again.

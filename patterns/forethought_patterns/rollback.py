@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias, cast
 
 from forethought_patterns.gates import Gate, digest
 from forethought_patterns.ports import Approver, Journal
-from forethought_tools import JSON, Kept, Registry, Risk, ToolError, Undo
+from forethought_tools import JSON, Claim, Kept, Registry, Risk, ToolError, Undo
 
 Verdict: TypeAlias = Literal["undone", "would be undone", "nothing to undo", "conflict", "failed"]
 
@@ -77,7 +77,7 @@ async def roll_back(
     async def look() -> JSON:
         return [[taken.verdict, taken.told] for taken in await looked_at(effects, tools)]
 
-    shown = cast("Sequence[tuple[Verdict, str]]", await journal.once("shown", None, look))
+    shown = cast("Sequence[tuple[Verdict, str]]", await journal.once("shown", None, tools.place_for(Claim()), look))
     seen = [Taken(effect, verdict, told) for effect, (verdict, told) in zip(effects, shown, strict=True)]
     gate = _gate(seen, of, lasting)
     decision = await approver.decide(gate, key=f"gate/rollback/{gate.digest}")
@@ -98,14 +98,14 @@ async def _taken(effect: Effect, tools: Registry, journal: Journal) -> Taken:
         return Taken(effect, "failed", undo)
 
     async def act() -> JSON:
-        async with tools.kept_apart(undo.touches(effect.kept)):
-            judged = await _judged(effect, undo, "undone")
-            if judged.verdict != "conflict":
-                await undo.back(effect.kept)
-            return [judged.verdict, judged.told]
+        judged = await _judged(effect, undo, "undone")
+        if judged.verdict != "conflict":
+            await undo.back(effect.kept)
+        return [judged.verdict, judged.told]
 
+    place = tools.place_for(undo.touches(effect.kept))
     try:
-        verdict, told = cast("tuple[Verdict, str]", await journal.once(f"undo/{effect.key}", None, act))
+        verdict, told = cast("tuple[Verdict, str]", await journal.once(f"undo/{effect.key}", None, place, act))
     except ToolError as error:
         return Taken(effect, "failed", str(error))
     return Taken(effect, verdict, told)

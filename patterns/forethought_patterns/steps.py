@@ -3,8 +3,8 @@
 __all__ = ["Steps"]
 
 import json
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 from forethought_patterns.budget import Budget
@@ -116,13 +116,8 @@ class Steps(Watcher):
         await self.journal.retrying(step, problem, 0, feedback=feedback)
         return True
 
-    @asynccontextmanager
-    async def turn(self, step: Step, arguments: Mapping[str, JSON]) -> AsyncGenerator[None]:
-        async with AsyncExitStack() as stack:
-            async with self.journal.starting(step, arguments):
-                if self.journal.tried(step).returned is None:
-                    await stack.enter_async_context(self.tools.held(self.tools.known(step.tool), arguments))
-            yield
+    def turn(self, step: Step, arguments: Mapping[str, JSON]) -> AbstractAsyncContextManager[None]:
+        return self.journal.starting(step, arguments, self.tools.place(self.tools.known(step.tool), arguments))
 
     async def retrying(self, step: Step, error: str, delay: float) -> None:
         await self.journal.retrying(step, error, delay)

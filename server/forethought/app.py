@@ -9,7 +9,7 @@ import re
 import secrets
 import time
 from collections.abc import AsyncGenerator, Generator
-from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,6 @@ from anyio import sleep, to_thread
 from forethought.database import Database
 from forethought.desk import Desk
 from forethought.models import Models
-from forethought.owners import LockFile
 from forethought.records import Records
 from forethought.runs import Runs
 from forethought.settings import SECRET_VARIABLES, Settings
@@ -98,12 +97,11 @@ async def open_app(settings: Settings) -> AsyncGenerator[App]:
         models = Models(settings)
         stack.push_async_callback(models.aclose)
         cluster = _cluster(settings, store)
-        owner = cluster.owner if cluster else stack.enter_context(closing(LockFile(settings.home)))
+        store.database.hold()
         runs = Runs(
             store,
             tools_for(settings),
             models,
-            owner,
             folders=[str(folder) for folder in settings.folders],
             terms=settings.terms,
             decision_seconds=settings.decision_seconds,

@@ -8,9 +8,10 @@ from contextlib import closing
 from pathlib import Path
 
 from forethought.database import Row
+from forethought.reading import decoded
 from forethought.rows import Entry
 from forethought.sqlite import SQLite
-from forethought.store import Store, decoded, link
+from forethought.store import Store, link
 from forethought_tools import FencedError, StoreError
 
 
@@ -33,7 +34,7 @@ def fault(store: Store, chain: str) -> str:
         except (StoreError, FencedError, KeyError) as error:
             return f"its entries do not follow from each other: {error}"
         again = replayed.snapshot(chain)
-    for table in ("run", "step", "message"):
+    for table in ("run", "step", "message", "claim"):
         if _values(found[table]) != _values(again[table]):
             return f"the rows ({table}) are not what its entries say"
     plans = _values(found["plan"])  # with revisions that other runs have made

@@ -50,6 +50,7 @@ class Cluster:
             "application_version": "1",  # what waits must not wait for a version that is gone
             "max_executor_threads": 8,
             "sys_db_pool_size": 5,
+            "use_listen_notify": False,  # an activation waits for no messages of DBOS
             "log_level": "ERROR",
             "serializer": DBOSPortableJSONSerializer(),
             "enable_otlp": False,
@@ -64,7 +65,6 @@ class Cluster:
         """Take part while this is open: `activate` is called with runs that are to be driven here."""
         global _here
         self._activate, self._loop = activate, asyncio.get_running_loop()
-        self.owner.hold()
         _here = self
         try:
             await to_thread.run_sync(self._launch)
@@ -102,9 +102,13 @@ class Cluster:
         workflow = str(DBOS.workflow_id)
         self._driving.add(workflow)
         try:
-            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._activate(run_id), self._loop))
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._activated(run_id), self._loop))
         finally:
             self._driving.discard(workflow)
+
+    async def _activated(self, run_id: str) -> None:
+        # DBOS cancels what it began when it shuts down. What is being recorded just then goes on: others wait for it.
+        await asyncio.shield(self._activate(run_id))
 
     async def _sweep(self) -> None:
         """Put back into the queue what dead servers had taken, and what has ended here without being recorded: the

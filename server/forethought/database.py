@@ -1,6 +1,16 @@
 """What the store needs of a database. SQLite and PostgreSQL have a module each, which knows all that sets it apart."""
 
-__all__ = ["BrokenError", "Database", "Row", "StaleError", "Transaction", "new_id", "schema", "written_by_newer"]
+__all__ = [
+    "BrokenError",
+    "Database",
+    "HeldError",
+    "Row",
+    "StaleError",
+    "Transaction",
+    "new_id",
+    "schema",
+    "written_by_newer",
+]
 
 import re
 import secrets
@@ -18,6 +28,10 @@ Value = str | int | float | None
 
 class StaleError(StoreError):
     """The row is not in the state that this fact needs: somebody was first. Nothing was written."""
+
+
+class HeldError(StaleError):
+    """A call of another process reads or writes what this one claims."""
 
 
 class BrokenError(Exception):
@@ -49,6 +63,9 @@ class Transaction(Protocol):
 class Database(Protocol):
     """One journal, shared by processes. Opening it creates the schema."""
 
+    id: str
+    """This process, as an owner of runs."""
+
     @property
     def name(self) -> str:
         """What people know it by. Holds no secret."""
@@ -72,6 +89,14 @@ class Database(Protocol):
 
     async def changes(self, seconds: float) -> Collection[str]:
         """Wait for so long, or until others have written: the runs and plans that were written about."""
+        ...
+
+    def hold(self) -> None:
+        """Be alive from now on, until this is closed, or the process dies."""
+        ...
+
+    def alive(self, owner: str | None) -> bool:
+        """Whether the process that owns a run still lives."""
         ...
 
     def close(self) -> None: ...

@@ -16,7 +16,6 @@ from forethought.database import StaleError
 from forethought.driver import Driver
 from forethought.lessons import workspace_of
 from forethought.models import Models
-from forethought.owners import Owner
 from forethought.records import Records, flags
 from forethought.rows import Fact, RunRow
 from forethought.store import Store
@@ -40,7 +39,6 @@ class Driving(Records):
         store: Store,
         tools: Registry,
         models: Models,
-        owner: Owner,
         *,
         folders: Sequence[str] = (),
         terms: Terms | None = None,
@@ -60,7 +58,7 @@ class Driving(Records):
         self.on_change: Callable[[str, str | None], None] = lambda _, __: None
         """Told of each change: the plan, and the run if it is one of a run."""
         self._models = models
-        self._owner = owner
+        self._owner = store.database
         self._offer = offer
         self._interrupted: set[str] = set()  # runs of ours whose journal could not be written for a while
         self._drivers: dict[str, Driver] = {}

@@ -22,6 +22,7 @@ _MESSAGE = (
     "INSERT INTO message (id, run, key, kind, step, body, state, asked, number) VALUES (:id, :run, :key, {kind}, :step,"
     " :body, '{state}', :at, (SELECT coalesce(max(number), 0) + 1 FROM message WHERE run = :run))"
 )
+_FREE = "DELETE FROM claim WHERE run = :run"
 _UNCHANGED = "UPDATE run SET state = state WHERE id = :run"
 _NEW_STEPS = Each("steps", "INSERT INTO step (run, id) VALUES (:run, :each)")
 
@@ -41,17 +42,22 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
         "UPDATE message SET state = 'open', answer = NULL, by = '', channel = '', answered = NULL"
         " WHERE run = :run AND state = 'answered' AND approval = 1 AND answered < :oldest",
         _USE_ANSWERS,
+        _FREE,
     ),
     "run_parked": (
         "UPDATE run SET state = 'waiting', owner = NULL, seconds = seconds + :seconds"
         " WHERE id = :run AND state = 'running'",
+        _FREE,
     ),
     "run_ended": (
         "UPDATE run SET state = :state, answer = :answer, error = :error, ended = :at, owner = NULL,"
         " seconds = seconds + :seconds"
         " WHERE id = :run AND state IN ('running', 'waiting')",
         _CLOSE_MESSAGES,
+        _FREE,
     ),
+    # What a rollback is of: a run, or one step of it.
+    "rollback_begun": ("UPDATE run SET undoes = :of WHERE id = :run",),
     "stop_asked": (
         "UPDATE run SET stopping = 1, state = CASE state WHEN 'paused' THEN 'waiting' ELSE state END"
         " WHERE id = :run AND ended IS NULL",
@@ -64,6 +70,7 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
     "run_paused": (
         "UPDATE run SET state = 'paused', owner = NULL, seconds = seconds + :seconds"
         " WHERE id = :run AND state = 'running' AND pausing = 1",
+        _FREE,
     ),
     "resume_asked": (
         "UPDATE run SET pausing = CASE state WHEN 'paused' THEN 2 ELSE 0 END,"
@@ -108,6 +115,11 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
         "UPDATE step SET state = :state, result = :result, error = :error, ended = :at, doubt = 0"
         " WHERE run = :run AND id = :step",
     ),
+    # What a call in flight reads and writes. An earlier attempt may have been cut off without freeing it.
+    "claimed": (
+        "INSERT INTO claim VALUES (:run, :key, :claim) ON CONFLICT (run, key) DO UPDATE SET claim = excluded.claim",
+    ),
+    "freed": ("DELETE FROM claim WHERE run = :run AND key = :key",),
     "asked": (_MESSAGE.format(kind=":kind", state="open"),),
     "lesson_learned": (
         "INSERT INTO lesson VALUES (:id, :workspace, :run, :goal, :text, :at)",

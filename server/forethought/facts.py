@@ -1,6 +1,8 @@
 """What the journal keeps of the patterns' values, and the values again: gates, decisions, plans, questions."""
 
 __all__ = [
+    "claim_body",
+    "claim_of",
     "decision_of",
     "effects_of",
     "gate_body",
@@ -19,7 +21,7 @@ from typing import Any, cast
 from forethought.rows import SETTLED, Fact, MessageRow, StepRow
 from forethought_patterns import Decision, Gate, Outcome, Plan, Returned, Spending, Tried
 from forethought_patterns.rollback import Effect
-from forethought_tools import JSON, Question, Risk
+from forethought_tools import JSON, Claim, Question, Risk
 
 
 def gate_body(gate: Gate) -> dict[str, JSON]:
@@ -53,6 +55,20 @@ def plan_body(
         "why": why,
     }
     return {"plan": plan_id, "revision": plan.revision, "goal": plan.goal, "body": body}
+
+
+def claim_body(claim: Claim) -> dict[str, JSON]:
+    """A claim as the journal keeps it."""
+    return {
+        "reads": [list(path) for path in sorted(claim.reads)],
+        "writes": [list(path) for path in sorted(claim.writes)],
+    }
+
+
+def claim_of(told: JSON) -> Claim:
+    """The claim that was kept so."""
+    body = cast("Mapping[str, Sequence[Sequence[str]]]", told)
+    return Claim(frozenset(map(tuple, body["reads"])), frozenset(map(tuple, body["writes"])))
 
 
 def effects_of(undos: Sequence[MessageRow], step: int | None = None) -> list[Effect]:

@@ -1,43 +1,34 @@
 """Which processes are alive. Each holds a lock file that the operating system frees when it dies, however it dies."""
 
-__all__ = ["LockFile", "Owner"]
+__all__ = ["LockFile"]
 
 from pathlib import Path
-from typing import Protocol
 
 from filelock import FileLock, Timeout
 
-from forethought.database import new_id
-
-
-class Owner(Protocol):
-    """This process, as an owner of runs."""
-
-    id: str
-
-    def alive(self, owner: str | None) -> bool:
-        """Whether the process that owns a run still lives."""
-        ...
-
 
 class LockFile:
-    """This process, as an owner of runs among those of one machine."""
+    """The lock file of one process among those of a folder."""
 
-    def __init__(self, home: Path) -> None:
-        self.id = new_id("owner")
-        self._folder = home / "owners"
+    def __init__(self, folder: Path, owner: str) -> None:
+        self._folder = folder
+        self._id = owner
+        self._lock = FileLock(self._file(owner))
+
+    def hold(self) -> None:
+        """Be alive from now on."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._lock = FileLock(self._file(self.id))
         self._lock.acquire()
 
-    def close(self) -> None:
-        self._lock.release()
-        self._file(self.id).unlink(missing_ok=True)
+    def release(self) -> None:
+        if self._lock.is_locked:
+            self._lock.release()
+            self._file(self._id).unlink(missing_ok=True)
 
     def alive(self, owner: str | None) -> bool:
         """Whether the process that owns a run still lives."""
-        if owner is None or owner == self.id:
-            return owner == self.id
+        if owner is None or owner == self._id:
+            return owner == self._id
         file = self._file(owner)
         if not file.exists():
             return False

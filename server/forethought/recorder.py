@@ -8,15 +8,15 @@ import json
 import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from itertools import count
 from typing import cast
 
 import anyio
 
-from forethought.database import new_id
-from forethought.facts import decision_of, gate_body, plan_body, question_body, settled_fact, tried_of
+from forethought.database import HeldError, new_id
+from forethought.facts import claim_body, decision_of, gate_body, plan_body, question_body, settled_fact, tried_of
 from forethought.lessons import learned
 from forethought.models import Models
 from forethought.rows import Fact, MessageRow, RunRow
@@ -38,10 +38,11 @@ from forethought_patterns import (
     waiting,
 )
 from forethought_patterns.outside import in_step
-from forethought_tools import JSON, Kept, ModelError, Question, Registry, Role, ToolError
+from forethought_tools import JSON, Claim, Kept, ModelError, Place, Question, Registry, Role, ToolError
 
 logger = logging.getLogger(__name__)
 
+_LOOK = 0.1  # seconds between looks whether another process is done with what a call claims
 _UNTRIED = Tried()
 IN_DOUBT = "the call was cut off: whether it took effect is not known. Look before it is done again"
 
@@ -85,11 +86,18 @@ class Recorder:
             if row.arguments is not None and not row.doubt and (row.state == "waiting" or row.returned)
         }
         self._allowed = _allowed(store.messages(run.id, "gate"))
+        self._claimed: set[str] = set()  # by calls in flight
+        self._freed: list[Fact] = []
         self._delicate: set[int] = set()  # steps in flight that must not be cut off
         self._landed = anyio.Event()
         self.spender = Spender(run, record=self.record, decide=self.decide)
 
     async def record(self, *facts: Fact) -> None:
+        freed, self._freed = self._freed, []
+        if facts or freed:
+            await self._write(*freed, *facts)
+
+    async def _write(self, *facts: Fact) -> None:
         await self._store.write(self.run.id, *facts, epoch=self.run.epoch)
         self._changed(self.run)
 
@@ -183,17 +191,56 @@ class Recorder:
         return self._early
 
     @asynccontextmanager
-    async def starting(self, step: Step, arguments: Mapping[str, JSON]) -> AsyncGenerator[None]:
-        if step.id in self._under_way:
-            yield
+    async def starting(self, step: Step, arguments: Mapping[str, JSON], place: Place) -> AsyncGenerator[None]:
+        if self.tried(step).returned is not None:
+            yield  # it is not called again
             return
-        async with self.spender.tool_call():
+        async with AsyncExitStack() as stack:
+            key = f"step/{step.id}"
+            if step.id in self._under_way:
+                await stack.enter_async_context(self._apart(key, place))
+            else:
+                started = Fact("step_started", {"step": step.id, "arguments": arguments})
+                async with self.spender.tool_call():
+                    await stack.enter_async_context(self._apart(key, place, started))
+            if not self._tools.repeatable(step.tool):
+                self._delicate.add(step.id)
             yield
-            await self.record(Fact("step_started", {"step": step.id, "arguments": arguments}))
-        if not self._tools.repeatable(step.tool):
-            self._delicate.add(step.id)
+
+    @asynccontextmanager
+    async def _apart(self, key: str, place: Place, *facts: Fact) -> AsyncGenerator[None]:
+        """Around a call: it starts, which these facts tell, once no other is in its way, here or in another process."""
+        async with place.held():
+            if place.claim:
+                await self._claim(key, place.claim, *facts)
+            else:
+                await self.record(*facts)
+            try:
+                yield
+            finally:
+                self._free(key)
+
+    async def _claim(self, key: str, claim: Claim, *facts: Fact) -> None:
+        claimed = Fact("claimed", {"key": key, "claim": claim_body(claim)})
+        while True:
+            try:
+                await self._write(*facts, claimed)
+            except HeldError:
+                await self.record()  # others may wait for what we have done with
+                while self._store.elsewhere(self.run.id, claim):  # noqa: ASYNC110 - another process tells nobody
+                    await anyio.sleep(_LOOK)
+            else:
+                self._claimed.add(key)
+                return
+
+    def _free(self, key: str) -> None:
+        """A call is over: what it claimed is free with whatever is recorded next."""
+        if key in self._claimed:
+            self._claimed.remove(key)
+            self._freed.append(Fact("freed", {"key": key}))
 
     async def returned(self, step: Step, value: JSON) -> None:
+        self._free(f"step/{step.id}")
         await self.record(Fact("step_returned", {"step": step.id, "result": value}))
         self._land(step.id)
 
@@ -222,7 +269,13 @@ class Recorder:
         self._land(step.id)
 
     async def once(
-        self, key: str, step: int | None, act: Callable[[], Awaitable[JSON]], *, again: Again | None = None
+        self,
+        key: str,
+        step: int | None,
+        place: Place,
+        act: Callable[[], Awaitable[JSON]],
+        *,
+        again: Again | None = None,
     ) -> JSON:
         known = self._store.message_for(self.run.id, key)
         if known is not None and known.state == "used":
@@ -232,23 +285,23 @@ class Recorder:
             return told["value"]
         turn = self._turn(key) if known is not None else 1
         if known is not None and again is not None and not await again(f"doubt/{key}/{turn}"):
-            await self._close(known, {"error": IN_DOUBT})
+            await self._close(known.id, {"error": IN_DOUBT})
             raise ToolError(IN_DOUBT)
-        async with self.spender.tool_call():
-            started = Fact("call_started", {"step": step, "key": key})
-            if known is None:
-                known = await self._open("call", key, {}, step, started)
-            else:
-                await self.record(started, self._asked("call", f"again/{key}/{turn}", {}, step))
-        if again is not None:
-            self._delicate.add(step or 0)
+        asked = self._asked("call", key if known is None else f"again/{key}/{turn}", {}, step)
+        call = str(asked.body["id"]) if known is None else known.id
         try:
-            value = await act()
+            async with AsyncExitStack() as stack:
+                started = Fact("call_started", {"step": step, "key": key})
+                async with self.spender.tool_call():
+                    await stack.enter_async_context(self._apart(key, place, asked, started))
+                if again is not None:
+                    self._delicate.add(step or 0)
+                value = await act()
         except ToolError as error:
-            await self._close(known, {"error": str(error)})
+            await self._close(call, {"error": str(error)})
             raise
         else:
-            await self._close(known, {"value": value})
+            await self._close(call, {"value": value})
         finally:
             self._land(step or 0)
         return value
@@ -314,19 +367,20 @@ class Recorder:
         if known is None:
             known = await self._open("question", key, question_body(question), step)
         answer = await answering(self.spender.meter(model))
-        await self._close(known, answer.value, by=answer.model, note=answer.note)
+        await self._close(known.id, answer.value, by=answer.model, note=answer.note)
         return answer
 
-    async def _close(self, message: MessageRow, answer: JSON, *, by: str = "", note: str = "") -> None:
-        told: dict[str, JSON] = {"id": message.id, "kind": message.kind, "answer": answer, "by": by}
+    async def _close(self, message: str, answer: JSON, *, by: str = "", note: str = "") -> None:
+        kind, channel = ("question", "model") if by else ("call", "tool")
+        told: dict[str, JSON] = {"id": message, "kind": kind, "answer": answer, "by": by, "note": note}
         await self.record(
-            Fact("answered", {**told, "approval": False, "channel": "model" if by else "tool", "note": note}),
-            Fact("used", {"id": message.id}),
+            Fact("answered", {**told, "approval": False, "channel": channel}),
+            Fact("used", {"id": message}),
         )
 
-    async def _open(self, kind: str, key: str, body: Mapping[str, JSON], step: int | None, *more: Fact) -> MessageRow:
+    async def _open(self, kind: str, key: str, body: Mapping[str, JSON], step: int | None) -> MessageRow:
         asked = self._asked(kind, key, body, step)
-        facts = [asked, *more]
+        facts = [asked]
         if step is not None and kind in ("gate", "order"):
             facts.append(Fact("step_waiting", {"step": step}))
         await self.record(*facts)

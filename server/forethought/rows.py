@@ -45,6 +45,7 @@ class RunRow:
     error: str
     stopping: int
     pausing: int
+    undoes: str
     budget: Mapping[str, float]
     dollars: float
     unpriced: int

@@ -89,13 +89,16 @@ class Runs(Driving):
     async def start_rollback(self, run_id: str, step: int | None = None) -> RunRow:
         """Start to undo what a run, or one step of it, has done, unless that is under way. A person is asked first. See
         `undoable`."""
-        for run in self.store.runs(open_only=True, limit=1000):
-            if run.kind == "rollback" and (run.options["of"], run.options["step"]) == (run_id, step):
-                return run  # whoever asks again joins it
+        of = run_id if step is None else f"{run_id}/{step}"
+        if under_way := self.store.open_rollback(of):
+            return under_way  # whoever asks again joins it
         await self.undoable(run_id, step)
         lasting: list[JSON] = list(self.lasting(run_id, step))
         options: dict[str, JSON] = {"goal": f"undo {run_id}", "of": run_id, "step": step, "lasting": lasting}
-        return await self._create("rollback", "", options, self._terms, 0, [])
+        try:
+            return await self._create("rollback", "", options, self._terms, 0, [], Fact("rollback_begun", {"of": of}))
+        except StaleError:
+            return await self.start_rollback(run_id, step)  # somebody asked for it at the same time
 
     def searched(self, run_id: str, goal: str, context: str) -> tuple[str, str, list[JSON] | None]:
         """What a plan of the way that a search has found is made of: goal, context, and the steps where tools were
@@ -123,7 +126,14 @@ class Runs(Driving):
         return {**told, "new_files": list(brief.new_files), "lessons": list(brief.lessons)}
 
     async def _create(
-        self, kind: str, plan_id: str, options: Mapping[str, JSON], terms: Terms, revision: int, steps: Sequence[int]
+        self,
+        kind: str,
+        plan_id: str,
+        options: Mapping[str, JSON],
+        terms: Terms,
+        revision: int,
+        steps: Sequence[int],
+        *more: Fact,
     ) -> RunRow:
         run_id = new_id("run")
         body: dict[str, JSON] = {
@@ -136,7 +146,7 @@ class Runs(Driving):
             "steps": steps,
         }
         async with self._claiming:
-            await self.store.write(run_id, Fact("run_created", body))
+            await self.store.write(run_id, Fact("run_created", body), *more)
             run = self.store.run(run_id)
             if not self._offer:
                 self._drive(run)

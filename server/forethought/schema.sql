@@ -9,12 +9,12 @@ CREATE TABLE plan (
 -- One execution of a plan, one planning request, one reflection or one search (`kind`); the last two have no plan. `epoch` grows with every claim and fences late writers;
 -- `owner` is the process that drives it, none while it waits or has ended. `revision` is the one it runs now, `budget`
 -- the limits as people have raised them, `pausing` is 1 once a person wants it to pause, 2 once
--- they want it to go on, `dollars` to `seconds` what was spent, `unpriced` calls without a known price.
+-- they want it to go on, `undoes` what a rollback is of, `dollars` to `seconds` what was spent, `unpriced` calls without a known price.
 CREATE TABLE run (
     id TEXT PRIMARY KEY, plan TEXT NOT NULL, kind TEXT NOT NULL, state TEXT NOT NULL, epoch INTEGER NOT NULL DEFAULT 0,
     owner TEXT, options TEXT NOT NULL, revision INTEGER NOT NULL, replans INTEGER NOT NULL DEFAULT 0,
     answer TEXT NOT NULL DEFAULT '""', error TEXT NOT NULL DEFAULT '', stopping INTEGER NOT NULL DEFAULT 0,
-    pausing INTEGER NOT NULL DEFAULT 0,
+    pausing INTEGER NOT NULL DEFAULT 0, undoes TEXT NOT NULL DEFAULT '',
     budget TEXT NOT NULL, dollars REAL NOT NULL DEFAULT 0, unpriced INTEGER NOT NULL DEFAULT 0,
     model_calls INTEGER NOT NULL DEFAULT 0, input_tokens INTEGER NOT NULL DEFAULT 0,
     output_tokens INTEGER NOT NULL DEFAULT 0, tool_calls INTEGER NOT NULL DEFAULT 0, seconds REAL NOT NULL DEFAULT 0,
@@ -22,6 +22,7 @@ CREATE TABLE run (
 ) WITHOUT ROWID;
 -- A plan has at most one open run: a call that is repeated, here or elsewhere, must not do the work twice.
 CREATE UNIQUE INDEX run_of_plan ON run (plan) WHERE plan <> '' AND ended IS NULL;
+CREATE UNIQUE INDEX run_of_undo ON run (undoes) WHERE undoes <> '' AND ended IS NULL;
 CREATE INDEX run_by_plan ON run (plan, created);
 CREATE INDEX run_open ON run (state) WHERE state IN ('running', 'waiting');
 
@@ -48,6 +49,9 @@ CREATE TABLE message (
     UNIQUE (run, key), UNIQUE (run, number)
 ) WITHOUT ROWID;
 CREATE INDEX message_open ON message (run, state);
+
+-- What calls in flight read and write, so that those of other processes wait: `key` says what the call is for.
+CREATE TABLE claim (run TEXT NOT NULL, key TEXT NOT NULL, claim TEXT NOT NULL, PRIMARY KEY (run, key)) WITHOUT ROWID;
 
 -- What runs have taught, for those who plan in the same folders (`workspace`). It can be forgotten. Each kind of database
 -- has its own table `lesson_words (id, goal, text)` for finding them.

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import anyio
 
-from forethought.database import SCHEMA_VERSION, BrokenError, Row, StaleError, Value, schema, written_by_newer
+from forethought.database import SCHEMA_VERSION, BrokenError, Row, StaleError, Value, new_id, schema, written_by_newer
+from forethought.owners import LockFile
 from forethought_tools import StoreError
 
 _APPLICATION = 0x464F5245  # marks a file as ours
@@ -33,6 +34,8 @@ class SQLite:
                 locked.
         """
         self._path = path
+        self.id = new_id("owner")
+        self._lock = LockFile(path.parent / "owners", self.id)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             is_new = self._is_new()
@@ -54,6 +57,7 @@ class SQLite:
         return str(self._path)
 
     def close(self) -> None:
+        self._lock.release()
         for connection in (self._writer, self._reader, self._watch):
             connection.close()
 
@@ -124,6 +128,12 @@ class SQLite:
         rows = self.select(_CHANGES, {"last": self._last})
         self._last = max((row["seq"] for row in rows), default=self._last)
         return [row["run"] for row in rows]
+
+    def hold(self) -> None:
+        self._lock.hold()
+
+    def alive(self, owner: str | None) -> bool:
+        return self._lock.alive(owner)
 
     def _version(self) -> int:
         try:

@@ -149,8 +149,8 @@ class Scripted(Models):
 async def serving(
     settings: Settings, effects: Path, wrapped: Callable[[Database], Store] = Store
 ) -> AsyncGenerator[Runs]:
-    with owned(settings) as (store, owner):
-        runs = Runs(wrapped(store.database), tools(effects), Scripted(settings, effects), owner)
+    with owned(settings) as store:
+        runs = Runs(wrapped(store.database), tools(effects), Scripted(settings, effects))
         async with runs.serving():
             yield runs
 

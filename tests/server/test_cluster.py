@@ -13,7 +13,7 @@ from mcp.client import Client, ClientRequestContext
 from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult
 from tests.stores import COMMAND, Cluster, environment
 
-from forethought.app import open_store
+from forethought.app import open_app, open_store
 from forethought.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -125,6 +125,20 @@ async def test_a_database_that_is_started_anew_stops_nobody(cluster: Cluster, tm
         with anyio.fail_after(120):  # the queue waits longer each time that it finds nobody
             while view(await client.call_tool("get_plan", {"plan_id": plan_id}))["status"] != "succeeded":
                 await client.list_tools()
+
+
+async def test_a_server_that_is_left_at_once_loses_no_record(
+    make_settings: Callable[..., Settings], caplog: pytest.LogCaptureFixture
+) -> None:
+    """DBOS cancels what it has begun. What is being recorded just then is recorded, for all who wait for it."""
+    settings = make_settings()
+    for _ in range(3):
+        async with open_app(settings) as app:
+            runs = [await app.runs.start(await app.runs.save_plan("g", "", waits(3, 0))) for _ in range(12)]
+            with anyio.fail_after(30):
+                while not any(app.runs.store.journal(run.id)[1:] for run in runs):
+                    await app.runs.changed(runs[0].id, 0.01)
+    assert "stops here" not in caplog.text
 
 
 def test_servers_with_another_home_are_refused(postgres: Cluster, tmp_path: Path, work: Path) -> None:

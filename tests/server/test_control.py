@@ -126,8 +126,8 @@ async def test_a_call_that_cannot_be_cut_off_is_waited_for_and_recorded(make_set
 
     tools = Registry([Tool("send", "", {"type": "object"}, send, Risk.LOW)])
     configured = make_settings()
-    with owned(configured) as (store, owner):
-        runs = Runs(store, tools, Models(configured), owner)
+    with owned(configured) as store:
+        runs = Runs(store, tools, Models(configured))
         async with runs.serving():
             run = await runs.start(await runs.save_plan("g", "", [{"id": 1, "tool": "send"}]))
             await anyio.to_thread.run_sync(begun.wait, 20)

@@ -162,7 +162,7 @@ async def test_a_call_is_taken_back_while_no_other_touches_what_it_wrote() -> No
     tools = Registry([Tool("write", "", {"type": "object"}, nothing, Risk.MEDIUM, undo=Noted())])
     memory = Memory(ScriptedModel({}), lambda _: Decision("approve"))
     with anyio.fail_after(10):
-        async with anyio.create_task_group() as tasks, tools.kept_apart(claim):
+        async with anyio.create_task_group() as tasks, tools.place_for(claim).held():
             effects = [Effect("1", 1, "write", {})]
             tasks.start_soon(partial(roll_back, effects, tools, memory, memory, of="a run", lasting=()))
             await anyio.wait_all_tasks_blocked()

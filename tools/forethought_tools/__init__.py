@@ -1,5 +1,6 @@
 """What a step can call: tools, their risk, and a registry. Imports neither of the other two packages."""
 
+from forethought_tools.claims import Claim, Place
 from forethought_tools.errors import (
     AnswerError,
     BudgetError,
@@ -25,6 +26,7 @@ __all__ = [
     "AnswerError",
     "Answerer",
     "BudgetError",
+    "Claim",
     "Fault",
     "FaultsError",
     "FencedError",
@@ -33,6 +35,7 @@ __all__ = [
     "Limits",
     "ModelError",
     "NotFoundError",
+    "Place",
     "PlanError",
     "Question",
     "Registry",

@@ -1,9 +1,9 @@
 """What calls read and write: two that write the same thing, or read what another writes, never overlap."""
 
-__all__ = ["Claim", "Claims"]
+__all__ = ["Claim", "Claims", "Place"]
 
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
 import anyio
@@ -15,6 +15,9 @@ class Claim:
 
     reads: frozenset[tuple[str, ...]] = frozenset()
     writes: frozenset[tuple[str, ...]] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.reads or self.writes)
 
     def clashes(self, other: "Claim") -> bool:
         """Whether the two must not overlap."""
@@ -44,6 +47,18 @@ class Claims:
         for place, (claim, turn) in enumerate(self._queue):
             if not turn.is_set() and not any(claim.clashes(before) for before, _ in self._queue[:place]):
                 turn.set()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The place of one call among those that claim something."""
+
+    claim: Claim
+    _claims: Claims
+
+    def held(self) -> AbstractAsyncContextManager[None]:
+        """Around the call. Who claims nothing never waits."""
+        return self._claims.held(self.claim) if self.claim else nullcontext()
 
 
 def _meet(some: Iterable[tuple[str, ...]], others: Iterable[tuple[str, ...]]) -> bool:

@@ -4,10 +4,9 @@ __all__ = ["WITHHELD", "Registry"]
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
 from fnmatch import fnmatchcase
 
-from forethought_tools.claims import Claim, Claims
+from forethought_tools.claims import Claim, Claims, Place
 from forethought_tools.errors import ToolError
 from forethought_tools.risk import Risk
 from forethought_tools.schemas import SchemaFault, schema_faults
@@ -93,13 +92,14 @@ class Registry:
             )
         return known
 
-    def held(self, tool: Tool, arguments: Mapping[str, JSON]) -> AbstractAsyncContextManager[None]:
-        """Around a call: waits until no other, of any run here, writes what it touches, or reads what it writes."""
-        return nullcontext() if tool.claims is None else self.kept_apart(tool.claims(arguments))
+    def place(self, tool: Tool, arguments: Mapping[str, JSON]) -> Place:
+        """A call's place among all calls, of any run here: while it is held no other writes what this call touches, or
+        reads what it writes."""
+        return self.place_for(Claim() if tool.claims is None else tool.claims(arguments))
 
-    def kept_apart(self, claim: Claim) -> AbstractAsyncContextManager[None]:
-        """Around work on what is claimed: no call that clashes with it goes on meanwhile."""
-        return self._claims.held(claim)
+    def place_for(self, claim: Claim) -> Place:
+        """The place of work on what is claimed."""
+        return Place(claim, self._claims)
 
     async def call(self, name: str, arguments: Mapping[str, JSON], ask: Answerer) -> JSON:
         """Call a tool.
@@ -108,7 +108,7 @@ class Registry:
             ToolError: no such tool, arguments that do not fit, or the tool's own failure.
         """
         tool = self.check(name, arguments)
-        async with self.held(tool, arguments):
+        async with self.place(tool, arguments).held():
             return await tool.run(arguments, ask)
 
 

@@ -1,0 +1,239 @@
+"""What the journal holds, as rows and entries. Reads are immediate and see every commit."""
+
+__all__ = ["CLAIMS_ELSEWHERE", "JSON_COLUMNS", "Reading", "decoded", "in_the_way"]
+
+import json
+import re
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+from forethought.database import BrokenError, Database, Row, Value
+from forethought.facts import claim_of
+from forethought.rows import Entry, LessonRow, MessageRow, PlanRow, RunRow, StepRow
+from forethought_tools import Claim, NotFoundError, StoreError
+
+JSON_COLUMNS = frozenset({"body", "options", "budget", "arguments", "result", "answer", "claim"})
+_SNAPSHOT = {
+    "journal": "SELECT * FROM journal WHERE run = :chain ORDER BY seq",
+    "run": "SELECT * FROM run WHERE id = :chain",
+    "step": "SELECT * FROM step WHERE run = :chain ORDER BY id",
+    "message": "SELECT * FROM message WHERE run = :chain ORDER BY number",
+    "claim": "SELECT * FROM claim WHERE run = :chain ORDER BY key",
+    "plan": "SELECT * FROM plan WHERE id = :chain OR id = (SELECT plan FROM run WHERE id = :chain) ORDER BY revision",
+}
+
+
+CLAIMS_ELSEWHERE = (
+    "SELECT claim, owner FROM claim JOIN run ON run.id = claim.run"
+    " WHERE owner <> (SELECT owner FROM run WHERE id = :run)"
+)
+
+
+class Reading:
+    """One journal, for looking only. Whatever is asked raises StoreError where it cannot be read."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    @property
+    def name(self) -> str:
+        """Where the journal is."""
+        return self.database.name
+
+    def close(self) -> None:
+        self.database.close()
+
+    def plan(self, plan_id: str, revision: int | None = None) -> PlanRow:
+        """A plan's latest revision, or the one asked for. Raises NotFoundError."""
+        rows = self._select(
+            "SELECT * FROM plan WHERE id = :id AND revision = coalesce(:revision, revision)"
+            " ORDER BY revision DESC LIMIT 1",
+            id=plan_id, revision=revision,
+        )  # fmt: skip
+        if not rows:
+            raise NotFoundError(
+                f"There is no plan {plan_id!r} in {self.name}. get_plan without plan_id lists the plans there are."
+            )
+        return PlanRow(**decoded(rows[0]))
+
+    def has_plan(self, plan_id: str) -> bool:
+        """Whether a plan of this id was made already."""
+        return bool(self._select("SELECT 1 FROM plan WHERE id = :id LIMIT 1", id=plan_id))
+
+    def plans(self, *, limit: int = 20, prefix: str = "") -> list[PlanRow]:
+        """The latest revision of each plan whose id starts with `prefix`, newest first."""
+        rows = self._select(
+            "SELECT * FROM plan p WHERE substr(id, 1, :size) = :prefix"
+            " AND revision = (SELECT max(revision) FROM plan WHERE id = p.id) ORDER BY created DESC LIMIT :most",
+            prefix=prefix, size=len(prefix), most=limit,
+        )  # fmt: skip
+        return [PlanRow(**decoded(row)) for row in rows]
+
+    def run(self, run_id: str) -> RunRow:
+        """A run. Raises NotFoundError."""
+        rows = self._select("SELECT * FROM run WHERE id = :id", id=run_id)
+        if not rows:
+            raise NotFoundError(
+                f"There is no run {run_id!r} in {self.name}. `forethought runs` lists the runs there are."
+            )
+        return RunRow(**decoded(rows[0]))
+
+    def runs(
+        self, *, plan: str | None = None, open_only: bool = False, limit: int = 20, prefix: str = ""
+    ) -> list[RunRow]:
+        """Runs, newest first."""
+        rows = self._select(
+            "SELECT * FROM run WHERE plan = coalesce(:plan, plan) AND substr(id, 1, :size) = :prefix"
+            " AND (:all = 1 OR state IN ('running', 'waiting')) ORDER BY created DESC, id LIMIT :most",
+            plan=plan, prefix=prefix, size=len(prefix), all=int(not open_only), most=limit,
+        )  # fmt: skip
+        return [RunRow(**decoded(row)) for row in rows]
+
+    def open_rollback(self, of: str) -> RunRow | None:
+        """The rollback of a run, or of one step of it, that has not ended."""
+        rows = self._select("SELECT * FROM run WHERE undoes = :of AND ended IS NULL", of=of)
+        return RunRow(**decoded(rows[0])) if rows else None
+
+    def answered_while_parked(self) -> list[str]:
+        """Runs that nobody drives though someone has answered, or wants them stopped, or nobody is waited for."""
+        rows = self._select(
+            "SELECT id FROM run WHERE state = 'waiting' AND owner IS NULL AND (stopping = 1 OR pausing = 2 OR EXISTS"
+            " (SELECT 1 FROM message m WHERE m.run = run.id AND m.state = 'answered') OR NOT EXISTS"
+            " (SELECT 1 FROM message m WHERE m.run = run.id AND m.state = 'open' AND m.kind IN ('gate', 'order')))"
+        )
+        return [row["id"] for row in rows]
+
+    def pausing(self, run_id: str) -> bool:
+        """Whether a person wants this run to pause."""
+        return bool(self._select("SELECT 1 FROM run WHERE id = :id AND pausing = 1", id=run_id))
+
+    def driven(self) -> list[tuple[str, str]]:
+        """Runs that a process drives, or drove until it died, each with that process."""
+        rows = self._select("SELECT id, owner FROM run WHERE state = 'running'")
+        return [(row["id"], row["owner"]) for row in rows]
+
+    def steps(self, run_id: str) -> list[StepRow]:
+        return [
+            StepRow(**decoded(row))
+            for row in self._select("SELECT * FROM step WHERE run = :run ORDER BY id", run=run_id)
+        ]
+
+    def elsewhere(self, run_id: str, claim: Claim) -> bool:
+        """Whether a call that another process is making gets in the way of one that claims this."""
+        return in_the_way(self._select(CLAIMS_ELSEWHERE, run=run_id), claim, self.database.alive)
+
+    def progress(self, run_id: str) -> dict[str, int]:
+        """How many steps of the present revision are in each state."""
+        rows = self._select(
+            "SELECT state, count(*) AS count FROM step WHERE run = :run AND dropped = 0 GROUP BY state", run=run_id
+        )
+        return {row["state"]: row["count"] for row in rows}
+
+    def message(self, message_id: str) -> MessageRow:
+        """One gate or order. Raises NotFoundError."""
+        rows = self._select("SELECT * FROM message WHERE id = :id", id=message_id)
+        if not rows:
+            raise NotFoundError(f"There is no request {message_id!r}.")
+        return MessageRow(**decoded(rows[0]))
+
+    def messages(self, run_id: str, kind: str) -> list[MessageRow]:
+        """All that a run has asked of this kind, oldest first."""
+        rows = self._select(
+            "SELECT * FROM message WHERE run = :run AND kind = :kind ORDER BY number", run=run_id, kind=kind
+        )
+        return [MessageRow(**decoded(row)) for row in rows]
+
+    def message_for(self, run_id: str, key: str) -> MessageRow | None:
+        """What was asked for this purpose, if it was asked."""
+        rows = self._select("SELECT * FROM message WHERE run = :run AND key = :key", run=run_id, key=key)
+        return MessageRow(**decoded(rows[0])) if rows else None
+
+    def open_messages(self, run_id: str | None = None, kind: str | None = None, limit: int = 1000) -> list[MessageRow]:
+        """What still waits for an answer, oldest first. Questions to a model of our own are not among them."""
+        rows = self._select(
+            "SELECT * FROM message WHERE state = 'open' AND kind IN ('gate', 'order')"
+            " AND run = coalesce(:run, run) AND kind = coalesce(:kind, kind) ORDER BY asked, number, id LIMIT :most",
+            run=run_id, kind=kind, most=limit,
+        )  # fmt: skip
+        return [MessageRow(**decoded(row)) for row in rows]
+
+    def open_ids(self, run_id: str, kind: str | None = None) -> set[str]:
+        """The ids of what still waits for an answer."""
+        rows = self._select(
+            "SELECT id FROM message WHERE run = :run AND state = 'open' AND kind IN ('gate', 'order')"
+            " AND kind = coalesce(:kind, kind)",
+            run=run_id,
+            kind=kind,
+        )
+        return {row["id"] for row in rows}
+
+    def lessons(self, workspace: str | None = None, *, about: str | None = None, limit: int = 100) -> list[LessonRow]:
+        """What runs have taught, the latest first; with `about` only what shares words with it, the nearest first."""
+        if about is None:
+            rows = self._select(
+                "SELECT * FROM lesson WHERE workspace = coalesce(:workspace, workspace)"
+                " ORDER BY created DESC, id LIMIT :most",
+                workspace=workspace, most=limit,
+            )  # fmt: skip
+        else:
+            found = sorted(set(re.findall(r"\w{3,}", about)))[:64]
+            words = " OR ".join(f'"{word}"' for word in found) or '""'
+            rows = self._select(self.database.near, words=words, workspace=workspace, most=limit)
+        return [LessonRow(**decoded(row)) for row in rows]
+
+    def journal(self, run_id: str, *, after: int = 0, limit: int = 200) -> list[Entry]:
+        rows = self._select(
+            "SELECT * FROM journal WHERE run = :run AND seq > :after ORDER BY seq LIMIT :most",
+            run=run_id, after=after, most=limit,
+        )  # fmt: skip
+        return [Entry(**decoded(row)) for row in rows]
+
+    def chains(self) -> list[str]:
+        """Every run and plan that has entries, or should have, and the empty name for what belongs to none."""
+        return [row["run"] for row in self._select("SELECT run FROM journal UNION SELECT id FROM run ORDER BY run")]
+
+    def snapshot(self, chain: str) -> dict[str, Sequence[Row]]:
+        """The entries of a run or plan as they lie there, and the rows that belong to it, all at one moment.
+
+        Raises:
+            StoreError: they cannot be read.
+        """
+        try:
+            with self.database.writing({chain}) as transaction:
+                return {table: transaction.select(sql, {"chain": chain}) for table, sql in _SNAPSHOT.items()}
+        except BrokenError as error:
+            raise self._unreadable(error) from None
+
+    def kept_contents(self) -> set[str]:
+        """The names of all contents that an undo may still need."""
+        bodies = [json.loads(row["body"]) for row in self._select("SELECT body FROM message WHERE kind = 'undo'")]
+        return {body["kept"]["content"] for body in bodies if body["kept"].get("content")}
+
+    async def changes(self, seconds: float) -> Collection[str]:
+        """Wait for so long, or until others have written: the runs and plans that were written about, ours included."""
+        try:
+            return await self.database.changes(seconds)
+        except BrokenError as error:
+            raise self._unreadable(error) from None
+
+    def _select(self, sql: str, **values: Value) -> Sequence[Row]:
+        try:
+            return self.database.select(sql, values)
+        except BrokenError as error:
+            raise self._unreadable(error) from None
+
+    def _unreadable(self, error: BrokenError) -> StoreError:
+        return StoreError(f"The journal {self.name} could not be read: {error}.")
+
+
+def in_the_way(rows: Sequence[Row], claim: Claim, alive: Callable[[str], bool]) -> bool:
+    """Whether one of these claims of other processes clashes. What was claimed by a process that has died is free."""
+    found = {row["owner"] for row in rows if claim_of(json.loads(row["claim"])).clashes(claim)}
+    return any(alive(owner) for owner in found)
+
+
+def decoded(row: Row) -> dict[str, Any]:
+    return {
+        name: json.loads(row[name]) if name in JSON_COLUMNS and row[name] is not None else row[name]
+        for name in row.keys()  # noqa: SIM118 - iterating a row of SQLite gives its values
+    }

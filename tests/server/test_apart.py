@@ -1,0 +1,169 @@
+"""Calls of different servers that write the same thing, or read what another writes, never overlap either."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp import StdioServerParameters
+from mcp.client import Client, ClientRequestContext
+from mcp.types import ElicitRequestParams, ElicitResult
+from tests.serving import serving, settle
+from tests.stores import COMMAND, environment
+
+from forethought.audit import fault
+from forethought.runs import Runs
+from forethought.settings import Settings
+from forethought_tools import JSON, Answerer, Claim, Registry, Risk, Tool
+
+pytestmark = pytest.mark.anyio
+
+
+class Room:
+    """Tools of one server, whose calls note that they are under way until they may end."""
+
+    def __init__(self) -> None:
+        self.inside: list[str] = []
+        self.most = 0
+        self.entered: dict[str, anyio.Event] = {}
+        self.may_end = anyio.Event()
+
+    def tools(self, server: str) -> Registry:
+        async def work(arguments: Mapping[str, JSON], _: Answerer) -> JSON:
+            name = f"{server} {arguments['path']}"
+            self.inside.append(name)
+            self.most = max(self.most, len(self.inside))
+            self.entered.setdefault(name, anyio.Event()).set()
+            try:
+                await self.may_end.wait()
+            finally:
+                self.inside.remove(name)
+            return True
+
+        def writes(arguments: Mapping[str, JSON]) -> Claim:
+            return Claim(writes=frozenset({("r", str(arguments["path"]))}))
+
+        def reads(_: Mapping[str, JSON]) -> Claim:
+            return Claim(reads=frozenset({("r",)}))
+
+        schema: dict[str, JSON] = {"type": "object"}
+        return Registry([
+            Tool("write", "", schema, work, Risk.LOW, repeatable=True, claims=writes),
+            Tool("look", "", schema, work, Risk.LOW, repeatable=True, claims=reads),
+            Tool("free", "", schema, work, Risk.LOW, repeatable=True),
+        ])  # fmt: skip
+
+    async def begun(self, name: str) -> None:
+        await self.entered.setdefault(name, anyio.Event()).wait()
+
+
+async def started(runs: Runs, tool: str, path: str, **more: Any) -> str:
+    step: dict[str, JSON] = {"id": 1, "tool": tool, "arguments": {"path": path}, **more}
+    return (await runs.start(await runs.save_plan("g", "", [step]))).id
+
+
+async def ended(runs: Runs, *run_ids: str) -> None:
+    for run_id in run_ids:
+        await settle(runs, run_id, lambda: True)
+        assert runs.store.run(run_id).state == "succeeded", runs.store.run(run_id).error
+        assert not fault(runs.store, run_id)
+
+
+@pytest.mark.parametrize("second", ["write", "look"])
+async def test_a_call_waits_for_one_of_another_server(make_settings: Callable[..., Settings], second: str) -> None:
+    settings, room = make_settings(), Room()
+    with anyio.fail_after(30):
+        async with serving(settings, room.tools("A")) as a, serving(settings, room.tools("B")) as b:
+            one = await started(a, "write", "x")
+            await room.begun("A x")
+            two = await started(b, second, "x")
+            other = await started(b, "write", "y" if second == "write" else "none")
+            if second == "write":
+                await room.begun("B y")  # who touches something else does not wait
+            await started(b, "free", "z")
+            await room.begun("B z")  # the claim of x was asked for before this
+            assert "B x" not in room.inside
+            assert b.store.steps(two)[0].state == "pending"
+            room.may_end.set()
+            await ended(a, one)
+            await ended(b, two, other)
+
+
+async def test_a_call_of_a_check_waits_too_and_is_waited_for(make_settings: Callable[..., Settings]) -> None:
+    settings, room = make_settings(), Room()
+    check = {"tool": "write", "arguments": {"path": "x"}}
+    with anyio.fail_after(30):
+        async with serving(settings, room.tools("A")) as a, serving(settings, room.tools("B")) as b:
+            one = await started(a, "write", "x", check=check)
+            await room.begun("A x")
+            two = await started(b, "write", "x", check=check)
+            room.may_end.set()
+            await ended(a, one)
+            await ended(b, two)
+    assert room.most == 1
+
+
+async def test_whoever_has_died_is_in_nobodys_way(make_settings: Callable[..., Settings]) -> None:
+    settings, room = make_settings(), Room()
+    with anyio.fail_after(30):
+        async with serving(settings, room.tools("B")) as b:
+            async with AsyncExitStack() as life:
+                a = await life.enter_async_context(serving(settings, room.tools("A")))
+                one = await started(a, "write", "x")
+                await room.begun("A x")
+                two = await started(b, "write", "x")
+            await room.begun("B x")  # of either run: the other is taken over, and waits for it
+            room.may_end.set()
+            await ended(b, one, two)
+
+
+async def test_whoever_is_done_is_in_nobodys_way_though_the_run_goes_on(make_settings: Callable[..., Settings]) -> None:
+    """A claim ends with its call, and not with the run."""
+    settings, room = make_settings(), Room()
+    with anyio.fail_after(30):
+        async with serving(settings, room.tools("A")) as a, serving(settings, room.tools("B")) as b:
+            room.may_end.set()
+            steps: list[JSON] = [
+                {"id": 1, "tool": "write", "arguments": {"path": "x"}},
+                {"id": 2, "tool": "free", "arguments": {"path": "later"}, "depends_on": [1]},
+            ]
+            plan = await a.save_plan("g", "", steps)
+            run = (await a.start(plan)).id
+            await ended(b, await started(b, "write", "x"))
+            await ended(a, run)
+
+
+async def test_two_servers_do_what_clashes_one_after_the_other(
+    make_settings: Callable[..., Settings], work: Path
+) -> None:
+    """Real servers over standard input and output. Whoever finds the folder there was not alone."""
+    settings = make_settings()
+    command = "mkdir busy && echo x >> busy/log && cat busy/log >> all && sleep 0.05 && rm -r busy"
+    steps = [{"id": n, "tool": "run_command", "arguments": {"command": command}} for n in (1, 2, 3)]
+    arguments = ["serve", "--folder", str(work), "--model", "host"]
+    server = StdioServerParameters(command=COMMAND, args=arguments, env=environment(settings))
+    seen: list[str] = []
+
+    async def approve(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        return ElicitResult(action="accept", content={"decision": "approve"})
+
+    async def through(client: Client) -> None:
+        made = await client.call_tool("create_plan", {"goal": "g", "steps": steps})
+        assert not made.is_error, made.content
+        plan = {"plan_id": (made.structured_content or {})["plan_id"]}
+        while (done := (await client.call_tool("execute_plan", plan)).structured_content or {})["status"] == "waiting":
+            pass  # it has not even begun
+        seen.append(done["status"])
+
+    with anyio.fail_after(120):
+        async with (
+            Client(server, elicitation_callback=approve) as one,
+            Client(server, elicitation_callback=approve) as two,
+            anyio.create_task_group() as tasks,
+        ):
+            for client in (one, two, one, two):
+                tasks.start_soon(through, client)
+    assert seen == ["succeeded"] * 4
+    assert (work / "all").read_text(encoding="utf-8") == "x\n" * 12

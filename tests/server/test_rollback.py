@@ -321,6 +321,20 @@ async def test_who_asks_again_joins_the_rollback_that_waits(make_settings: Calla
     assert asked[0]["run_id"] == asked[1]["run_id"]
 
 
+async def test_a_rollback_that_is_asked_for_twice_at_once_is_one(make_settings: Callable[..., Settings]) -> None:
+    asked: set[str] = set()
+    async with Client(build_server(make_settings())) as client:
+        run = await ran(client, [write(1, "a.txt", "one")])
+
+        async def ask() -> None:
+            asked.add(str(view(await client.call_tool("rollback", {"run_id": run}))["run_id"]))
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(4):
+                tasks.start_soon(ask)
+    assert len(asked) == 1
+
+
 async def test_what_a_command_has_done_is_told_though_it_failed_or_counts_as_medium(
     make_settings: Callable[..., Settings], work: Path
 ) -> None:

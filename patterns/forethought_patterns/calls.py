@@ -43,7 +43,9 @@ class Calls:
                 return await self._wanted_again(tool, arguments, question, why)
 
             doubtful = None if tool.repeatable else again
-            return await self.journal.once(key, self.step, self.tools.place(tool, arguments), act, again=doubtful)
+            place = self.tools.place(tool, arguments)
+            told: dict[str, JSON] = {"tool": name, "arguments": arguments}
+            return await self.journal.once(key, self.step, told, place, act, again=doubtful)
 
     async def _wanted_again(self, tool: Tool, arguments: Mapping[str, JSON], key: str, why: str) -> bool:
         """A call that must not be made twice was cut off. Its result is what it was made for, so it cannot be taken as

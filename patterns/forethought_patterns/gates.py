@@ -121,7 +121,7 @@ def call_gate(
     unsure = sure is not None and sure < policy.ask_below
     if risk < policy.ask_from and not unsure:
         return None
-    reason = _REASONS[risk] if step.tool in tools else "Nobody knows what this tool does, so it counts as high."
+    reason = _reason(step.tool, tools)
     if unsure:
         reason += f" The model is only {sure:.0%} sure of this step."
     if step.description:
@@ -252,11 +252,14 @@ def _shortened(value: JSON) -> str:
 
 _BLANKS = "\u034f\u115f\u1160\u2800\u3164\uffa0"  # look like a space, or like nothing
 
-_REASONS = {
-    Risk.LOW: "It only reads.",
-    Risk.MEDIUM: "It changes something.",
-    Risk.HIGH: "What it does cannot be undone.",
-}
+
+def _reason(tool: str, tools: Registry) -> str:
+    """Why a person is asked, in words."""
+    if tool not in tools:
+        return "Nobody knows what this tool does, so it counts as high."
+    if tools.lasting(tool):
+        return "What it does cannot be undone."
+    return "It only reads." if tools.known(tool).risk is Risk.LOW else "It changes something."
 
 
 def _undo(tool: str, tools: Registry) -> str:

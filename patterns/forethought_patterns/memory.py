@@ -95,6 +95,7 @@ class Memory:
         self,
         key: str,
         step: int | None,  # noqa: ARG002
+        told: Mapping[str, JSON],  # noqa: ARG002
         place: Place,
         act: Callable[[], Awaitable[JSON]],
         *,

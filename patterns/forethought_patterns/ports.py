@@ -193,13 +193,14 @@ class Journal(Protocol):
         self,
         key: str,
         step: int | None,
+        told: Mapping[str, JSON],
         place: Place,
         act: Callable[[], Awaitable[JSON]],
         *,
         again: Again | None = None,
     ) -> JSON:
-        """Call a tool in its place, for a purpose that `key` names, and remember what came of it. If it was cut off in
-        an earlier activation it is called again, unless `again` says no.
+        """Call a tool in its place, for a purpose that `key` names, and remember what came of it; `told` says what is
+        called. If it was cut off in an earlier activation it is called again, unless `again` says no.
 
         Raises:
             ToolError: it failed, or was cut off and is not to be called again.

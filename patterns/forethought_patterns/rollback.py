@@ -77,7 +77,7 @@ async def roll_back(
     async def look() -> JSON:
         return [[taken.verdict, taken.told] for taken in await looked_at(effects, tools)]
 
-    shown = cast("Sequence[tuple[Verdict, str]]", await journal.once("shown", None, tools.place_for(Claim()), look))
+    shown = cast("Sequence[tuple[Verdict, str]]", await journal.once("shown", None, {}, tools.place_for(Claim()), look))
     seen = [Taken(effect, verdict, told) for effect, (verdict, told) in zip(effects, shown, strict=True)]
     gate = _gate(seen, of, lasting)
     decision = await approver.decide(gate, key=f"gate/rollback/{gate.digest}")
@@ -105,7 +105,10 @@ async def _taken(effect: Effect, tools: Registry, journal: Journal) -> Taken:
 
     place = tools.place_for(undo.touches(effect.kept))
     try:
-        verdict, told = cast("tuple[Verdict, str]", await journal.once(f"undo/{effect.key}", None, place, act))
+        verdict, told = cast(
+            "tuple[Verdict, str]",
+            await journal.once(f"undo/{effect.key}", None, {"undo": undo.told(effect.kept)}, place, act),
+        )
     except ToolError as error:
         return Taken(effect, "failed", str(error))
     return Taken(effect, verdict, told)

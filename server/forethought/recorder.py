@@ -272,6 +272,7 @@ class Recorder:
         self,
         key: str,
         step: int | None,
+        told: Mapping[str, JSON],
         place: Place,
         act: Callable[[], Awaitable[JSON]],
         *,
@@ -287,7 +288,7 @@ class Recorder:
         if known is not None and again is not None and not await again(f"doubt/{key}/{turn}"):
             await self._close(known.id, {"error": IN_DOUBT})
             raise ToolError(IN_DOUBT)
-        asked = self._asked("call", key if known is None else f"again/{key}/{turn}", {}, step)
+        asked = self._asked("call", key if known is None else f"again/{key}/{turn}", told, step)
         call = str(asked.body["id"]) if known is None else known.id
         try:
             async with AsyncExitStack() as stack:

@@ -66,13 +66,17 @@ class Records:
         """What a run has done, or may have done, that cannot be undone."""
         run = self.store.run(run_id)
         plans = [self.plan(run.plan, revision) for revision in range(1, run.revision + 1)]
-        called = {each.id: each.tool for plan in plans for each in plan.steps}
+        planned = {each.id: each.tool for plan in plans for each in plan.steps}
+        rows = [row for row in self.store.steps(run_id) if row.started is not None and row.id in planned]
+        called: list[tuple[int | None, str]] = [(row.id, planned[row.id]) for row in rows]
+        # A check calls tools too, and so does a search, of a step or by itself.
+        calls = [message for message in self.store.messages(run_id, "call") if "tool" in message.body]
+        called += [(message.step, str(message.body["tool"])) for message in calls]
         return [
-            f"step {row.id} {called[row.id]}"
-            for row in self.store.steps(run_id)
-            if row.started is not None and row.id in called and step in (None, row.id)
-            and self.tools.lasting(called[row.id])
-        ]  # fmt: skip
+            f"step {number} {tool}" if number else tool
+            for number, tool in dict.fromkeys(called)
+            if step in (None, number) and self.tools.lasting(tool)
+        ]
 
 
 def flags(made_in: Mapping[str, JSON]) -> str:

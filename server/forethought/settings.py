@@ -2,8 +2,9 @@
 
 __all__ = ["Settings"]
 
+import difflib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -92,10 +93,10 @@ class Settings:
         Raises:
             SettingsError: a value cannot be used; the message names its key.
         """
-        env = os.environ if environment is None else environment
+        env = _Asked(os.environ if environment is None else environment)
         home = env.get("FORETHOUGHT_HOME")
         hub = env.get("FORETHOUGHT_MODEL_HUB", "https://huggingface.co")
-        return cls(
+        settings = cls(
             home=Path(home).expanduser().resolve() if home else user_data_path("forethought", appauthor=False),
             store=_store(env.get("FORETHOUGHT_STORE", "")),
             folders=_folders(folders, env.get("FORETHOUGHT_FOLDERS", "")),
@@ -115,6 +116,35 @@ class Settings:
             keep_days=_number(env, "FORETHOUGHT_KEEP_DAYS", 0, least=0),
             decision_seconds=_number(env, "FORETHOUGHT_DECISION_SECONDS", 3600, least=1),
         )
+        env.refuse_others()
+        return settings
+
+
+class _Asked(Mapping[str, str]):
+    """An environment that knows what it was asked for. What is meant for us and was not is a slip of the pen, which
+    must not leave a gate open that somebody believes to be shut."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._names: set[str] = set()
+
+    def __getitem__(self, name: str) -> str:
+        self._names.add(name)
+        return self._environment[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._environment)
+
+    def __len__(self) -> int:
+        return len(self._environment)
+
+    def refuse_others(self) -> None:
+        """Raises SettingsError where something is set that no setting is called."""
+        for name in self._environment:
+            if name.startswith("FORETHOUGHT_") and name not in self._names:
+                near = difflib.get_close_matches(name, self._names, n=1)
+                meant = f" Did you mean {near[0]}?" if near else ""
+                raise SettingsError(f"{name}: there is no such setting.{meant}")
 
 
 _SECURITY: Mapping[str, tuple[Literal["starttls", "tls", "none"], int]] = {
@@ -191,9 +221,9 @@ def _flag(env: Mapping[str, str], key: str, *, default: bool = False) -> bool:
 
 def _mailbox(env: Mapping[str, str]) -> Mailbox | None:
     key, url = "FORETHOUGHT_SMTP_URL", env.get("FORETHOUGHT_SMTP_URL", "")
+    sender = env.get("FORETHOUGHT_SMTP_FROM", "")
     if not url:
         return None
-    sender = env.get("FORETHOUGHT_SMTP_FROM", "")
     if not sender:
         raise SettingsError("FORETHOUGHT_SMTP_FROM: the sender's address is missing.")
     try:

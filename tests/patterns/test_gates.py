@@ -1,13 +1,16 @@
 """Which calls wait for a person. Unknown means high."""
 
 import json
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import cast
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from forethought_patterns import Step
 from forethought_patterns.gates import Gate, Policy, call_gate, digest, visible
-from forethought_tools import JSON, Answerer, Registry, Risk, Tool
+from forethought_tools import JSON, Answerer, Registry, Risk, Tool, Undo
 
 
 async def _nothing(_: object, __: Answerer) -> JSON:
@@ -40,6 +43,21 @@ def test_a_tool_that_declares_no_risk_and_one_that_nobody_knows_are_high() -> No
     assert unknown is not None
     assert unknown.risk == Risk.HIGH
     assert "Nobody knows" in unknown.reason
+
+
+def test_a_person_is_told_why_by_what_the_tool_does_and_not_by_what_it_counts_as() -> None:
+    async def before(_: Mapping[str, JSON]) -> Mapping[str, JSON]:
+        return {}
+
+    undone = SimpleNamespace(before=before)
+    tools = Registry([
+        Tool("reads", "", {"type": "object"}, _nothing, Risk.LOW),
+        Tool("writes", "", {"type": "object"}, _nothing, Risk.MEDIUM, undo=cast("Undo", undone)),
+        Tool("sends", "", {"type": "object"}, _nothing, Risk.HIGH, trusted=True),
+    ], risks={"reads": Risk.HIGH, "writes": Risk.HIGH, "sends": Risk.MEDIUM})  # fmt: skip
+    gates = [_gate(name, tools, Policy(ask_from=Risk.MEDIUM)) for name in ("reads", "writes", "sends")]
+    told = [gate.reason for gate in gates if gate]
+    assert told == ["It only reads.", "It changes something.", "What it does cannot be undone."]
 
 
 json_values = st.recursive(

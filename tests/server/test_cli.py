@@ -177,7 +177,7 @@ def test_without_a_model_run_names_the_ways_to_get_one(environment: dict[str, st
     ("name", "value"),
     [("FORETHOUGHT_FOLDERS", "/nonexistent"), ("FORETHOUGHT_ALLOW_PRIVATE_ADDRESSES", "maybe"),
      ("FORETHOUGHT_SMTP_URL", "ftp://x"), ("FORETHOUGHT_SMTP_URL", "smtp://u:hunter22@h:port"),
-     ("FORETHOUGHT_MODEL", "local:nonsense")],
+     ("FORETHOUGHT_MODEL", "local:nonsense"), ("FORETHOUGHT_ASK_FORM", "low")],
 )  # fmt: skip
 def test_a_wrong_setting_is_named_and_its_secret_is_not(environment: dict[str, str], name: str, value: str) -> None:
     done = _plain({**environment, name: value, "FORETHOUGHT_SMTP_FROM": "a@example.org"}, "run", "--yes", "x")
@@ -185,6 +185,23 @@ def test_a_wrong_setting_is_named_and_its_secret_is_not(environment: dict[str, s
     assert name in done.stderr + done.stdout
     assert "hunter22" not in done.stderr + done.stdout
     assert "Traceback" not in done.stderr
+
+
+def test_without_a_command_all_commands_are_told(environment: dict[str, str]) -> None:
+    done = _plain(environment)
+    assert (done.returncode, done.stdout) == (2, "")
+    for command in ("serve", "run", "decide", "rollback", "--help"):
+        assert command in done.stderr
+
+
+def test_what_cannot_be_steered_says_in_which_state_it_is(environment: dict[str, str]) -> None:
+    waiting = _plain(environment, "run", "--yes", "x").stdout
+    run_id = next(word for word in waiting.split() if word.startswith("run_")).strip(":.")
+    assert f"{run_id} is waiting: it is not paused." in _plain(environment, "resume", run_id).stderr
+    assert _plain(environment, "cancel", run_id).returncode == 0
+    _plain(environment, "run", "--resume", run_id)
+    for command in ("pause", "cancel"):
+        assert f"{run_id} is cancelled: " in _plain(environment, command, run_id).stderr
 
 
 def test_lessons_are_listed_and_forgotten(environment: dict[str, str]) -> None:

@@ -321,6 +321,17 @@ async def test_who_asks_again_joins_the_rollback_that_waits(make_settings: Calla
     assert asked[0]["run_id"] == asked[1]["run_id"]
 
 
+async def test_what_the_call_of_a_check_has_done_is_told_too(
+    make_settings: Callable[..., Settings], work: Path
+) -> None:
+    checked = {"check": {"tool": "run_command", "arguments": {"command": "echo x >> made"}}}
+    async with Client(build_server(make_settings()), elicitation_callback=approve) as client:
+        run = await ran(client, [write(1, "a.txt", "one") | checked, write(2, "b.txt", "two")])
+        dry = view(await client.call_tool("rollback", {"run_id": run, "dry_run": True}))
+    assert (work / "made").exists()
+    assert dry["cannot_be_undone"] == ["step 1 run_command"]
+
+
 async def test_a_rollback_that_is_asked_for_twice_at_once_is_one(make_settings: Callable[..., Settings]) -> None:
     asked: set[str] = set()
     async with Client(build_server(make_settings())) as client:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,15 @@ def test_roles_can_have_models_of_their_own(tmp_path: Path) -> None:
     models = Models(_read(tmp_path, FORETHOUGHT_MODEL="host", FORETHOUGHT_MODEL_EXECUTOR=f"scripted:{script}"))
     assert models.for_role(Role.PLANNER) is None
     assert models.for_role(Role.EXECUTOR) is not None
+
+
+def test_a_name_that_is_no_setting_is_refused_with_the_one_that_was_meant() -> None:
+    with pytest.raises(SettingsError, match=r"FORETHOUGHT_ASK_FORM.*Did you mean FORETHOUGHT_ASK_FROM"):
+        Settings.read({"FORETHOUGHT_ASK_FORM": "low"})
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"^\| `(FORETHOUGHT_\w+)`", readme, re.MULTILINE))
+    assert len(told) > 15
+    assert Settings.read(dict.fromkeys(told, ""))
 
 
 def test_secrets_stay_out_of_the_journal_and_of_reprs(tmp_path: Path) -> None:

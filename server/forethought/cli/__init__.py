@@ -16,7 +16,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Exit status: 0 done, 1 not done, 2 wrong usage or setting, 3 a person is needed."""
     from forethought_tools import ForethoughtError, SettingsError
 
-    options = parser().parse_args(arguments)
+    options = (known := parser()).parse_args(arguments)
+    if options.command is None:
+        known.print_help(sys.stderr)
+        return 2
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(message)s")
     try:
         return _command(options)
@@ -139,7 +142,7 @@ def parser() -> argparse.ArgumentParser:
         description="A planning engine for MCP clients: plans, parallel execution, human approval.",
     )
     top.add_argument("--version", action="version", version=f"forethought {__version__}")
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")
 
     working = argparse.ArgumentParser(add_help=False)
     working.add_argument(

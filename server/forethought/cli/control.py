@@ -12,7 +12,7 @@ from forethought_tools import ForethoughtError
 
 def pause(settings: Settings, run_id: str) -> int:
     """Start nothing more; what is in flight ends first."""
-    run = _told(settings, run_id, "pause_asked", "It has ended already, or is paused.")
+    run = _told(settings, run_id, "pause_asked", "it has ended already, or is paused")
     held = "It is paused." if run.state == "paused" else "It pauses once what is in flight has ended."
     console.print(f"{held} {PROGRAM} resume {run_id} lets it go on.", soft_wrap=True)
     return 0
@@ -20,23 +20,23 @@ def pause(settings: Settings, run_id: str) -> int:
 
 def resume(settings: Settings, run_id: str) -> int:
     """Let a paused run go on: with the server that is there, or the next one that starts."""
-    _told(settings, run_id, "resume_asked", "It is not paused.")
+    _told(settings, run_id, "resume_asked", "it is not paused")
     console.print(f"It goes on as soon as a server is there, or with {PROGRAM} run --resume {run_id}.", soft_wrap=True)
     return 0
 
 
 def cancel(settings: Settings, run_id: str) -> int:
     """End a run for good; what is done stays done and recorded."""
-    _told(settings, run_id, "stop_asked", "It has ended already.")
+    _told(settings, run_id, "stop_asked", "it has ended already")
     console.print("It is ended by the server that drives it, or by the next that starts.", soft_wrap=True)
     return 0
 
 
 def _told(settings: Settings, run_id: str, kind: str, otherwise: str) -> RunRow:
     with open_records(settings) as reading:
-        reading.store.run(run_id)
+        run = reading.store.run(run_id)
         try:
             reading.store.commit(run_id, Fact(kind))
         except StaleError:
-            raise ForethoughtError(otherwise) from None
+            raise ForethoughtError(f"{run_id} is {run.state}: {otherwise}.") from None
         return reading.store.run(run_id)

@@ -46,7 +46,12 @@ def doctor(settings: Settings) -> int:
             _line("journal", store.name)
     except (StoreError, OSError) as error:
         ok = False
-        _line("journal", f"{error} Mend: set FORETHOUGHT_HOME to a folder that can be written, or FORETHOUGHT_STORE")
+        mend = (
+            "let FORETHOUGHT_STORE name one that is there"
+            if settings.store
+            else "set FORETHOUGHT_HOME to another folder"
+        )
+        _line("journal", f"{error} Mend: {mend}")
     registry = tools_for(settings)
     for risk in Risk:
         _line(f"tools {risk}", ", ".join(tool.name for tool in registry if tool.risk == risk))

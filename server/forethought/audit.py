@@ -34,7 +34,7 @@ def fault(store: Store, chain: str) -> str:
         except (StoreError, FencedError, KeyError) as error:
             return f"its entries do not follow from each other: {error}"
         again = replayed.snapshot(chain)
-    for table in ("run", "step", "message", "claim"):
+    for table in ("run", "step", "message"):
         if _values(found[table]) != _values(again[table]):
             return f"the rows ({table}) are not what its entries say"
     plans = _values(found["plan"])  # with revisions that other runs have made

@@ -31,7 +31,7 @@ class StaleError(StoreError):
 
 
 class HeldError(StaleError):
-    """A call of another process reads or writes what this one claims."""
+    """Another process came first with a claim that clashes with what was to be claimed. Nothing was written."""
 
 
 class BrokenError(Exception):

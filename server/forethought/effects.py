@@ -115,9 +115,9 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
         "UPDATE step SET state = :state, result = :result, error = :error, ended = :at, doubt = 0"
         " WHERE run = :run AND id = :step",
     ),
-    # What a call in flight reads and writes. An earlier attempt may have been cut off without freeing it.
+    # What a call reads and writes: it is in flight, or `waits` for its turn.
     "claimed": (
-        "INSERT INTO claim VALUES (:run, :key, :claim) ON CONFLICT (run, key) DO UPDATE SET claim = excluded.claim",
+        "INSERT INTO claim VALUES (:run, :key, :claim, (SELECT coalesce(max(number), 0) + 1 FROM claim))",
     ),
     "freed": ("DELETE FROM claim WHERE run = :run AND key = :key",),
     "asked": (_MESSAGE.format(kind=":kind", state="open"),),

@@ -1,16 +1,18 @@
 """What the journal holds, as rows and entries. Reads are immediate and see every commit."""
 
-__all__ = ["CLAIMS_ELSEWHERE", "JSON_COLUMNS", "Reading", "decoded", "in_the_way"]
+__all__ = ["JSON_COLUMNS", "Reading", "decoded", "has_to_wait"]
 
 import json
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
+
+import anyio
 
 from forethought.database import BrokenError, Database, Row, Value
 from forethought.facts import claim_of
 from forethought.rows import Entry, LessonRow, MessageRow, PlanRow, RunRow, StepRow
-from forethought_tools import Claim, NotFoundError, StoreError
+from forethought_tools import NotFoundError, StoreError
 
 JSON_COLUMNS = frozenset({"body", "options", "budget", "arguments", "result", "answer", "claim"})
 _SNAPSHOT = {
@@ -18,14 +20,14 @@ _SNAPSHOT = {
     "run": "SELECT * FROM run WHERE id = :chain",
     "step": "SELECT * FROM step WHERE run = :chain ORDER BY id",
     "message": "SELECT * FROM message WHERE run = :chain ORDER BY number",
-    "claim": "SELECT * FROM claim WHERE run = :chain ORDER BY key",
     "plan": "SELECT * FROM plan WHERE id = :chain OR id = (SELECT plan FROM run WHERE id = :chain) ORDER BY revision",
 }
 
 
-CLAIMS_ELSEWHERE = (
-    "SELECT claim, owner FROM claim JOIN run ON run.id = claim.run"
-    " WHERE owner <> (SELECT owner FROM run WHERE id = :run)"
+_AHEAD = (
+    "SELECT mine.claim AS mine, other.claim AS other, run.owner AS owner FROM claim mine"
+    " JOIN claim other ON other.number < mine.number JOIN run ON run.id = other.run"
+    " WHERE mine.run = :run AND mine.key = :key AND run.owner <> (SELECT owner FROM run WHERE id = :run)"
 )
 
 
@@ -34,6 +36,8 @@ class Reading:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self.news = anyio.Event()
+        """Set, and replaced by a new one, whenever `changes` has found some."""
 
     @property
     def name(self) -> str:
@@ -118,9 +122,9 @@ class Reading:
             for row in self._select("SELECT * FROM step WHERE run = :run ORDER BY id", run=run_id)
         ]
 
-    def elsewhere(self, run_id: str, claim: Claim) -> bool:
-        """Whether a call that another process is making gets in the way of one that claims this."""
-        return in_the_way(self._select(CLAIMS_ELSEWHERE, run=run_id), claim, self.database.alive)
+    def has_to_wait(self, run_id: str, key: str) -> bool:
+        """Whether another process came first with a claim that clashes with this one of a run."""
+        return has_to_wait(lambda sql, values: self._select(sql, **values), run_id, key, self.database.alive)
 
     def progress(self, run_id: str) -> dict[str, int]:
         """How many steps of the present revision are in each state."""
@@ -212,9 +216,13 @@ class Reading:
     async def changes(self, seconds: float) -> Collection[str]:
         """Wait for so long, or until others have written: the runs and plans that were written about, ours included."""
         try:
-            return await self.database.changes(seconds)
+            changed = await self.database.changes(seconds)
         except BrokenError as error:
             raise self._unreadable(error) from None
+        if changed:
+            self.news.set()
+            self.news = anyio.Event()
+        return changed
 
     def _select(self, sql: str, **values: Value) -> Sequence[Row]:
         try:
@@ -226,10 +234,16 @@ class Reading:
         return StoreError(f"The journal {self.name} could not be read: {error}.")
 
 
-def in_the_way(rows: Sequence[Row], claim: Claim, alive: Callable[[str], bool]) -> bool:
-    """Whether one of these claims of other processes clashes. What was claimed by a process that has died is free."""
-    found = {row["owner"] for row in rows if claim_of(json.loads(row["claim"])).clashes(claim)}
-    return any(alive(owner) for owner in found)
+def has_to_wait(
+    select: Callable[[str, Mapping[str, Value]], Sequence[Row]], run: str, key: str, alive: Callable[[str], bool]
+) -> bool:
+    """Whether a claim of a run clashes with one that another process has made earlier, and may still need. Those of one
+    process wait for each other without being told so."""
+    rows = select(_AHEAD, {"run": run, "key": key})
+    clash = {
+        row["owner"] for row in rows if claim_of(json.loads(row["other"])).clashes(claim_of(json.loads(row["mine"])))
+    }
+    return any(alive(owner) for owner in clash)
 
 
 def decoded(row: Row) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from itertools import count
 from typing import cast
 
 import anyio
+import anyio.to_thread
 
 from forethought.database import HeldError, new_id
 from forethought.facts import claim_body, decision_of, gate_body, plan_body, question_body, settled_fact, tried_of
@@ -42,7 +43,7 @@ from forethought_tools import JSON, Claim, Kept, ModelError, Place, Question, Re
 
 logger = logging.getLogger(__name__)
 
-_LOOK = 0.1  # seconds between looks whether another process is done with what a call claims
+_LOOK = 1.0  # seconds after which a call that waits for another process looks whether that is still alive
 _UNTRIED = Tried()
 IN_DOUBT = "the call was cut off: whether it took effect is not known. Look before it is done again"
 
@@ -210,28 +211,47 @@ class Recorder:
     @asynccontextmanager
     async def _apart(self, key: str, place: Place, *facts: Fact) -> AsyncGenerator[None]:
         """Around a call: it starts, which these facts tell, once no other is in its way, here or in another process."""
-        async with place.held():
-            if place.claim:
-                await self._claim(key, place.claim, *facts)
-            else:
-                await self.record(*facts)
-            try:
-                yield
-            finally:
-                self._free(key)
-
-    async def _claim(self, key: str, claim: Claim, *facts: Fact) -> None:
-        claimed = Fact("claimed", {"key": key, "claim": claim_body(claim)})
+        if not place.claim:
+            await self.record(*facts)
+            yield
+            return
         while True:
-            try:
-                await self._write(*facts, claimed)
-            except HeldError:
-                await self.record()  # others may wait for what we have done with
-                while self._store.elsewhere(self.run.id, claim):  # noqa: ASYNC110 - another process tells nobody
-                    await anyio.sleep(_LOOK)
-            else:
-                self._claimed.add(key)
-                return
+            async with place.held():
+                try:
+                    if await self._its_turn(key, place.claim, *facts):
+                        yield
+                        return
+                finally:
+                    self._free(key)
+            await self.record()
+            async with waiting():  # a person wants a pause, and nothing has begun
+                while self.pausing():
+                    with anyio.move_on_after(_LOOK):
+                        await self._store.news.wait()
+
+    async def _its_turn(self, key: str, claim: Claim, *facts: Fact) -> bool:
+        """Wait until no other process claims what clashes, then record these facts. False if nothing is to start."""
+        if self._freed:
+            await self.record()
+        claimed: dict[str, JSON] = {"key": key, "claim": claim_body(claim)}
+        if self.pausing():
+            return False
+        try:
+            await self._write(*facts, Fact("claimed", {**claimed, "waits": False}))
+        except HeldError:
+            await self._write(Fact("claimed", {**claimed, "waits": True}))
+            self._claimed.add(key)
+            while True:
+                news = self._store.news
+                if not await anyio.to_thread.run_sync(self._store.has_to_wait, self.run.id, key):
+                    break
+                with anyio.move_on_after(_LOOK):
+                    await news.wait()
+                if self.pausing():
+                    return False
+            await self.record(*facts)
+        self._claimed.add(key)
+        return True
 
     def _free(self, key: str) -> None:
         """A call is over: what it claimed is free with whatever is recorded next."""

@@ -50,8 +50,11 @@ CREATE TABLE message (
 ) WITHOUT ROWID;
 CREATE INDEX message_open ON message (run, state);
 
--- What calls in flight read and write, so that those of other processes wait: `key` says what the call is for.
-CREATE TABLE claim (run TEXT NOT NULL, key TEXT NOT NULL, claim TEXT NOT NULL, PRIMARY KEY (run, key)) WITHOUT ROWID;
+-- What calls that are in flight, or wait for their turn, read and write: first come (`number`), first served. `key` says
+-- what the call is for. Only other processes need to be told so, and nothing of it stays.
+CREATE TABLE claim (
+    run TEXT NOT NULL, key TEXT NOT NULL, claim TEXT NOT NULL, number INTEGER NOT NULL UNIQUE, PRIMARY KEY (run, key)
+) WITHOUT ROWID;
 
 -- What runs have taught, for those who plan in the same folders (`workspace`). It can be forgotten. Each kind of database
 -- has its own table `lesson_words (id, goal, text)` for finding them.

@@ -94,13 +94,14 @@ class Settings:
             SettingsError: a value cannot be used; the message names its key.
         """
         env = _Asked(os.environ if environment is None else environment)
+        named = env.get("FORETHOUGHT_MODEL", "")
         home = env.get("FORETHOUGHT_HOME")
         hub = env.get("FORETHOUGHT_MODEL_HUB", "https://huggingface.co")
         settings = cls(
             home=Path(home).expanduser().resolve() if home else user_data_path("forethought", appauthor=False),
             store=_store(env.get("FORETHOUGHT_STORE", "")),
             folders=_folders(folders, env.get("FORETHOUGHT_FOLDERS", "")),
-            model=model if model is not None else env.get("FORETHOUGHT_MODEL", ""),
+            model=named if model is None else model,
             role_models={
                 role: env[key] for role in Role if (key := f"FORETHOUGHT_MODEL_{role.upper()}") in env and env[key]
             },

@@ -19,8 +19,7 @@ import anyio.to_thread
 
 from forethought.database import BrokenError, Database, HeldError, StaleError, Transaction, Value
 from forethought.effects import EFFECTS, Each
-from forethought.facts import claim_of
-from forethought.reading import CLAIMS_ELSEWHERE, JSON_COLUMNS, Reading, in_the_way
+from forethought.reading import JSON_COLUMNS, Reading, has_to_wait
 from forethought.rows import Entry, Fact
 from forethought_tools import JSON, FencedError, StoreError
 
@@ -68,7 +67,7 @@ class Store(Reading):
 
         Raises:
             FencedError: another process has taken the run over.
-            HeldError: what is claimed is held by another process for now.
+            HeldError: another process came first with a claim that clashes.
             StaleError: a row is not in the state that a fact needs.
             StoreError: the disk refused, or the connection is gone.
         """
@@ -187,10 +186,6 @@ class Store(Reading):
 
     def _apply(self, transaction: Transaction, write: _Write, fact: Fact, before: str) -> str:
         """Journal a fact, and have its effect. Returns the hash of its entry."""
-        if fact.kind == "claimed":
-            others = transaction.select(CLAIMS_ELSEWHERE, {"run": write.run})
-            if in_the_way(others, claim_of(fact.body["claim"]), self.database.alive):
-                raise HeldError("A call of another server has to end first.")
         epoch = write.epoch or 0
         values = {name: self._column(name, value) for name, value in fact.body.items()}
         values |= {"run": write.run, "at": write.at, "epoch": epoch}
@@ -200,6 +195,12 @@ class Store(Reading):
                 transaction.change_each(statement.sql, [{"run": write.run, "each": value} for value in each])
             elif transaction.change(statement, values) < 1 and place == 0:
                 raise StaleError(f"{fact.kind}: the row is not in the state that this needs.")
+        if (
+            fact.kind == "claimed"
+            and not fact.body["waits"]
+            and has_to_wait(transaction.select, write.run, str(fact.body["key"]), self.database.alive)
+        ):
+            raise HeldError("A call of another server has to end first.")
         body = self._text(_json({**fact.body, "epoch": epoch}))
         hashed = link(before, write.run, write.at, fact.kind, body)
         told: dict[str, Value] = {"run": write.run, "at": write.at, "kind": fact.kind, "body": body, "hash": hashed}

@@ -14,6 +14,7 @@ from tests.serving import serving, settle
 from tests.stores import COMMAND, environment
 
 from forethought.audit import fault
+from forethought.rows import Fact
 from forethought.runs import Runs
 from forethought.settings import Settings
 from forethought_tools import JSON, Answerer, Claim, Registry, Risk, Tool
@@ -27,6 +28,7 @@ class Room:
     def __init__(self) -> None:
         self.inside: list[str] = []
         self.most = 0
+        self.odd = ""
         self.entered: dict[str, anyio.Event] = {}
         self.may_end = anyio.Event()
 
@@ -48,10 +50,14 @@ class Room:
         def reads(_: Mapping[str, JSON]) -> Claim:
             return Claim(reads=frozenset({("r",)}))
 
+        def somewhere(_: Mapping[str, JSON]) -> Claim:
+            return Claim(writes=frozenset({("r", self.odd)}))
+
         schema: dict[str, JSON] = {"type": "object"}
         return Registry([
             Tool("write", "", schema, work, Risk.LOW, repeatable=True, claims=writes),
             Tool("look", "", schema, work, Risk.LOW, repeatable=True, claims=reads),
+            Tool("odd", "", schema, work, Risk.LOW, repeatable=True, claims=somewhere),
             Tool("free", "", schema, work, Risk.LOW, repeatable=True),
         ])  # fmt: skip
 
@@ -135,13 +141,72 @@ async def test_whoever_is_done_is_in_nobodys_way_though_the_run_goes_on(make_set
             await ended(a, run)
 
 
+async def test_first_come_first_served_among_servers_too(make_settings: Callable[..., Settings]) -> None:
+    """Whoever has many calls of the kind does not make another wait for all of them."""
+    settings, room = make_settings(), Room()
+    with anyio.fail_after(60):
+        async with serving(settings, room.tools("A")) as a, serving(settings, room.tools("B")) as b:
+            steps: list[JSON] = [
+                {"id": n, "tool": "write", "arguments": {"path": "x", "n": n}, "depends_on": [n - 1] if n > 1 else []}
+                for n in range(1, 31)
+            ]
+            many = (await a.start(await a.save_plan("g", "", steps))).id
+            await room.begun("A x")
+            one = await started(b, "write", "x")
+            while not [entry for entry in b.store.journal(one) if entry.kind == "claimed"]:
+                await b.changed(one, 0.05)
+            room.may_end.set()
+            await room.begun("B x")
+            assert a.store.progress(many)["succeeded"] < 3
+            await ended(a, many)
+            await ended(b, one)
+
+
+async def test_a_call_that_waits_for_another_server_does_not_begin_once_a_pause_is_wanted(
+    make_settings: Callable[..., Settings],
+) -> None:
+    settings, room = make_settings(), Room()
+    with anyio.fail_after(60):
+        async with serving(settings, room.tools("A")) as a, serving(settings, room.tools("B")) as b:
+            one = await started(a, "write", "x")
+            await room.begun("A x")
+            two = await started(b, "write", "x")
+            while not [entry for entry in b.store.journal(two) if entry.kind == "claimed"]:
+                await b.changed(two, 0.05)
+            b.store.commit(two, Fact("pause_asked"))
+            while b.store.run(two).state != "paused":
+                await b.changed(two, 0.05)
+            room.may_end.set()
+            await ended(a, one)
+            assert room.entered.keys() == {"A x"}
+            b.store.commit(two, Fact("resume_asked"))
+            await ended(b, two)
+
+
+async def test_odd_names_and_secret_ones_clash_with_themselves(make_settings: Callable[..., Settings]) -> None:
+    """In the journal they are not written as they are."""
+    settings, room = make_settings(api_key="sk-very-secret-1"), Room()
+    with anyio.fail_after(60):
+        async with serving(settings, room.tools("A")) as a, serving(settings, room.tools("B")) as b:
+            for room.odd in ("caf\udce9", "sk-very-secret-1"):
+                runs = [await started(runs, "odd", "x") for runs in (a, b)]
+                while len(room.inside) < 1 or not [e for e in b.store.journal(runs[1]) if e.kind == "claimed"]:
+                    await b.changed(runs[1], 0.05)
+                assert len(room.inside) == 1
+                room.may_end.set()
+                await ended(a, runs[0])
+                await ended(b, runs[1])
+                room.may_end = anyio.Event()
+    assert room.most == 1
+
+
 async def test_two_servers_do_what_clashes_one_after_the_other(
     make_settings: Callable[..., Settings], work: Path
 ) -> None:
     """Real servers over standard input and output. Whoever finds the folder there was not alone."""
     settings = make_settings()
     command = "mkdir busy && echo x >> busy/log && cat busy/log >> all && sleep 0.05 && rm -r busy"
-    steps = [{"id": n, "tool": "run_command", "arguments": {"command": command}} for n in (1, 2, 3)]
+    steps = [{"id": n, "tool": "run_command", "arguments": {"command": command}} for n in (1, 2)]
     arguments = ["serve", "--folder", str(work), "--model", "host"]
     server = StdioServerParameters(command=COMMAND, args=arguments, env=environment(settings))
     seen: list[str] = []
@@ -166,4 +231,4 @@ async def test_two_servers_do_what_clashes_one_after_the_other(
             for client in (one, two, one, two):
                 tasks.start_soon(through, client)
     assert seen == ["succeeded"] * 4
-    assert (work / "all").read_text(encoding="utf-8") == "x\n" * 12
+    assert (work / "all").read_text(encoding="utf-8") == "x\n" * 8

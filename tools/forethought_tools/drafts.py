@@ -2,6 +2,7 @@
 
 __all__ = ["draft_of", "replace"]
 
+import errno
 import hashlib
 import os
 import stat
@@ -17,6 +18,8 @@ def replace(real: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+            if not os.path.samestat(os.fstat(file.fileno()), draft.lstat()):
+                raise FileExistsError(errno.EEXIST, "another program is writing the same there")
         if real.exists():
             draft.chmod(stat.S_IMODE(real.stat().st_mode))
         draft.replace(real)

@@ -44,12 +44,21 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Generator[Cluster]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def new_store(request: pytest.FixtureRequest) -> Callable[[], str | None]:
+def new_store(request: pytest.FixtureRequest) -> Generator[Callable[[], str | None]]:
     """Where a journal is that nobody has used: nothing for a file, else the address of an empty database."""
     if request.param == "sqlite":
-        return lambda: None
+        yield lambda: None
+        return
     cluster: Cluster = request.getfixturevalue("postgres")
-    return lambda: cluster.create(f"t{uuid4().hex}")
+    made: list[str] = []
+
+    def create() -> str:
+        made.append(cluster.create(f"t{uuid4().hex}"))
+        return made[-1]
+
+    yield create
+    for url in made:
+        cluster.drop(url)
 
 
 @pytest.fixture

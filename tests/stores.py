@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import anyio
 import psycopg
@@ -90,6 +91,11 @@ class Cluster:
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name} TEMPLATE journal".encode())
         return self.url(name)
+
+    def drop(self, url: str) -> None:
+        """Drop a database of ours."""
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {urlsplit(url).path[1:]} WITH (FORCE)".encode())
 
     def _prepare(self, home: Path) -> None:
         """Make the tables once: that takes longer than most tests."""

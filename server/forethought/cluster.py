@@ -50,7 +50,6 @@ class Cluster:
             "application_version": "1",  # what waits must not wait for a version that is gone
             "max_executor_threads": 8,
             "sys_db_pool_size": 5,
-            "use_listen_notify": False,  # an activation waits for no messages of DBOS
             "log_level": "ERROR",
             "serializer": DBOSPortableJSONSerializer(),
             "enable_otlp": False,

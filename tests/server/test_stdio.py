@@ -63,20 +63,25 @@ async def test_the_main_job_over_stdio(tmp_path: Path, work: Path, era: str) -> 
     assert values == sorted(set(values)), "progress only grows"
 
 
-async def test_progress_keeps_a_silent_call_open(tmp_path: Path, work: Path, era: str) -> None:
-    heard: list[float] = []
+async def test_progress_keeps_a_silent_call_open(tmp_path: Path, work: Path) -> None:
+    async def call(era: str) -> None:
+        heard: list[float] = []
 
-    async def progress(progress: float, total: float | None, message: str | None) -> None:
-        heard.append(progress)
+        async def progress(progress: float, total: float | None, message: str | None) -> None:
+            heard.append(progress)
 
-    steps = [{"id": 1, "tool": "wait", "arguments": {"seconds": 22}}]
-    async with Client(_server(tmp_path / "home", work), mode=era) as client:
-        plan_id = _view(await client.call_tool("create_plan", {"goal": "g", "steps": steps}))["plan_id"]
-        with anyio.fail_after(60):
-            done = _view(await client.call_tool("execute_plan", {"plan_id": plan_id}, progress_callback=progress))
-    assert done["status"] == "succeeded", "longer than the 20 s after which a call without progress returns"
-    assert len(heard) >= 4, "a heartbeat every five seconds"
-    assert heard == sorted(set(heard))
+        steps = [{"id": 1, "tool": "wait", "arguments": {"seconds": 22}}]
+        async with Client(_server(tmp_path / era, work), mode=era) as client:
+            plan_id = _view(await client.call_tool("create_plan", {"goal": "g", "steps": steps}))["plan_id"]
+            with anyio.fail_after(60):
+                done = _view(await client.call_tool("execute_plan", {"plan_id": plan_id}, progress_callback=progress))
+        assert done["status"] == "succeeded", "longer than the 20 s after which a call without progress returns"
+        assert len(heard) >= 4, "a heartbeat every five seconds"
+        assert heard == sorted(set(heard))
+
+    async with anyio.create_task_group() as tasks:
+        for era in ("2026-07-28", "legacy"):
+            tasks.start_soon(call, era)
 
 
 def test_standard_output_carries_nothing_but_the_protocol(tmp_path: Path, work: Path) -> None:

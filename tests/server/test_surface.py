@@ -316,10 +316,10 @@ async def test_plans_and_runs_are_resources_with_completions(make_settings: Call
         assert ":::succeeded" in await read(f"plan://{plan_id}/graph")
         assert json.loads(await read(f"run://{run_id}"))["status"] == "succeeded"
         kinds = [json.loads(line)["fact"] for line in (await read(f"run://{run_id}/journal")).splitlines()]
-        read = ["step_started", "claimed", "freed", "step_settled"]
+        looked = ["step_started", "claimed", "freed", "step_settled"]
         written = ["step_started", "claimed", "kept", "freed", "step_settled"]
         kinds = [kind for kind in kinds if kind != "run_claimed"]  # which servers of a cluster record
-        assert kinds == ["run_created", *read, *written, "run_ended"]
+        assert kinds == ["run_created", *looked, *written, "run_ended"]
         index = json.loads(await read("forethought://index"))
         assert index["plans"][0]["uri"] == f"plan://{plan_id}"
         templates = {str(t.uri_template) for t in (await client.list_resource_templates()).resource_templates}

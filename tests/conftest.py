@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Generator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from tests.stores import Cluster, postgres_is_here
@@ -52,13 +51,13 @@ def new_store(request: pytest.FixtureRequest) -> Generator[Callable[[], str | No
     cluster: Cluster = request.getfixturevalue("postgres")
     made: list[str] = []
 
-    def create() -> str:
-        made.append(cluster.create(f"t{uuid4().hex}"))
+    def borrow() -> str:
+        made.append(cluster.borrow())
         return made[-1]
 
-    yield create
+    yield borrow
     for url in made:
-        cluster.drop(url)
+        cluster.give_back(url)
 
 
 @pytest.fixture

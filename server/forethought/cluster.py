@@ -31,6 +31,7 @@ _MOST = 64  # runs that one server drives at a time; those that wait for somebod
 _POLL = 0.1  # seconds between looks into the queue
 _SWEEP = 1.0  # seconds between looks for what dead servers had taken
 _AGAIN = 3.0  # seconds until a run that still needs a driver is offered once more
+_SOON = 0.5  # the same for one that was being driven
 
 Activate: TypeAlias = Callable[[str], Coroutine[Any, Any, None]]
 _here: "Cluster | None" = None  # DBOS is one to a process
@@ -131,7 +132,8 @@ class Cluster:
             with SetEnqueueOptions(deduplication_id=run_id):
                 DBOS.enqueue_workflow(self._queue, activation, run_id)
         except dbos_errors.DBOSQueueDeduplicatedError:
-            pass  # it is in the queue, or a server has it
+            # It is in the queue, or a server has it: maybe one that is just about to leave it.
+            self._offered[run_id] = time.monotonic() - _AGAIN + _SOON
         except (dbos_errors.DBOSException, SQLAlchemyError) as error:
             logger.warning("run %s could not be offered: %s", run_id, error)
 

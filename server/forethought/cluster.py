@@ -17,9 +17,9 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
 from anyio import CancelScope, create_task_group, sleep, to_thread
-from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetEnqueueOptions
+from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, SetEnqueueOptions
 from dbos import error as dbos_errors
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from forethought.database import BrokenError
 from forethought.postgres import Postgres
@@ -27,8 +27,9 @@ from forethought_tools import StoreError
 
 logger = logging.getLogger(__name__)
 
-_MOST = 64  # runs that one server drives at a time; those that wait for somebody do not count
-_POLL = 0.1  # seconds between looks into the queue
+_NAME, _SCHEMA = "forethought", "forethought_dbos"
+# Runs that one server drives at a time (those that wait for somebody do not count), and seconds between looks.
+_QUEUE: Any = {"worker_concurrency": 64, "polling_interval_sec": 0.1, "on_conflict": "always_update"}
 _SWEEP = 1.0  # seconds between looks for what dead servers had taken
 _AGAIN = 3.0  # seconds until a run that still needs a driver is offered once more
 _SOON = 0.5  # the same for one that was being driven
@@ -42,11 +43,12 @@ class Cluster:
 
     def __init__(self, url: str, owner: Postgres, folders: Sequence[str]) -> None:
         self.owner = owner
+        self._url = url
         self._queue = f"runs-{hashlib.sha256(json.dumps(list(folders)).encode()).hexdigest()[:12]}"
         self._config: DBOSConfig = {
-            "name": "forethought",
+            "name": _NAME,
             "system_database_url": url,
-            "dbos_system_schema": "forethought_dbos",
+            "dbos_system_schema": _SCHEMA,
             "executor_id": owner.id,
             "application_version": "1",  # what waits must not wait for a version that is gone
             "max_executor_threads": 8,
@@ -79,14 +81,26 @@ class Cluster:
 
     def _launch(self) -> None:
         try:
+            self._prepare_queue()
             DBOS(config=self._config)
             DBOS.listen_queues([self._queue])
             DBOS.launch()
-            DBOS.register_queue(
-                self._queue, worker_concurrency=_MOST, polling_interval_sec=_POLL, on_conflict="always_update"
-            )
+            DBOS.register_queue(self._queue, **_QUEUE)
         except (dbos_errors.DBOSException, SQLAlchemyError) as error:
             raise StoreError(f"FORETHOUGHT_STORE: there can be no queue in the database ({error}).") from None
+
+    def _prepare_queue(self) -> None:
+        """Have a queue before DBOS starts, where its tables are there already: then it is served at once, and not a
+        second later."""
+        client = DBOSClient(
+            system_database_url=self._url, dbos_system_schema=_SCHEMA, application_name=_NAME, lazy=True
+        )
+        try:
+            client.register_queue(self._queue, **_QUEUE)
+        except ProgrammingError:
+            pass
+        finally:
+            client.destroy()
 
     async def offer(self, run_id: str) -> None:
         """Have some server drive this run, unless that was asked for a moment ago."""

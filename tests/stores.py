@@ -95,7 +95,7 @@ class Cluster:
 
     def borrow(self) -> str:
         """A database as `create` makes it, maybe one that was given back: that is much quicker."""
-        return self._spare.pop() if self._spare else self.create(f"t{uuid4().hex}")
+        return self._spare.pop(0) if self._spare else self.create(f"t{uuid4().hex}")
 
     def give_back(self, url: str) -> None:
         """Empty a database, whoever still uses it."""

@@ -114,7 +114,8 @@ class Budget:
                 self._reserved += wanted
                 return
             if not self._exceeded(wanted, Spending()):
-                await self._settled.wait()  # it may fit once the calls in flight have told what they really cost
+                async with waiting():  # it may fit once the calls in flight have told what they really cost
+                    await self._settled.wait()
                 continue
             async with self.asking():
                 # Somebody may have decided meanwhile.

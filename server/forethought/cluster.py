@@ -105,7 +105,7 @@ class Cluster:
     async def offer(self, run_id: str) -> None:
         """Have some server drive this run, unless that was asked for a moment ago."""
         now = time.monotonic()
-        self._offered = {run: at for run, at in self._offered.items() if at > now - _AGAIN}
+        self._offered = {run: at for run, at in list(self._offered.items()) if at > now - _AGAIN}
         if run_id not in self._offered:
             self._offered[run_id] = now
             await to_thread.run_sync(self._enqueue, run_id)

@@ -92,7 +92,7 @@ class Driving(Records):
             return False
         if run.owner is None:
             return run.state == "running" or run.id in self.store.answered_while_parked()
-        return run.owner == self._owner.id or not self._owner.alive(run.owner)
+        return run.owner == self._owner.id or not self.store.alive(run.owner)
 
     async def _claim(self, run_id: str) -> None:
         async with self._claiming:
@@ -208,7 +208,7 @@ class Driving(Records):
         Raises:
             ForethoughtError: it works in folders that are not ours, and nobody who has them is there.
         """
-        if run.state in OPEN and not self.may_drive(run) and not self._owner.alive(run.owner):
+        if run.state in OPEN and not self.may_drive(run) and not self.store.alive(run.owner):
             raise ForethoughtError(
                 f"Run {run.id} works in other folders than this server may use. Go on with it where they are granted:"
                 f" forethought run --resume {run.id} {flags(run.options)}"

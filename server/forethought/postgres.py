@@ -77,6 +77,7 @@ class Postgres:
         self.id = new_id("owner")
         self._holding = self._held = False
         self._turn = threading.Lock()
+        self._reading = threading.Lock()  # whether somebody is alive is asked for while writing, in a thread
         try:
             given = conninfo_to_dict(url)
             self._url = make_conninfo(url, **_OPTIONS, options=f"{given.get('options') or ''}{_SESSION}")
@@ -148,12 +149,13 @@ class Postgres:
             return self._selected(_translated(sql), values)
 
     def _selected(self, sql: Any, values: Mapping[str, Value] | Sequence[Value]) -> Sequence[Row]:
-        try:
+        with self._reading:
+            try:
+                return self._reader.get().execute(sql, values).fetchall()
+            except psycopg.OperationalError:
+                if not self._reader.lost:
+                    raise
             return self._reader.get().execute(sql, values).fetchall()
-        except psycopg.OperationalError:
-            if not self._reader.lost:
-                raise
-        return self._reader.get().execute(sql, values).fetchall()
 
     async def changes(self, seconds: float) -> Collection[str]:
         with _broken():

@@ -124,7 +124,7 @@ class Reading:
 
     def has_to_wait(self, run_id: str, key: str) -> bool:
         """Whether another process came first with a claim that clashes with this one of a run."""
-        return has_to_wait(lambda sql, values: self._select(sql, **values), run_id, key, self.database.alive)
+        return has_to_wait(lambda sql, values: self._select(sql, **values), run_id, key, self.alive)
 
     def progress(self, run_id: str) -> dict[str, int]:
         """How many steps of the present revision are in each state."""
@@ -223,6 +223,13 @@ class Reading:
             self.news.set()
             self.news = anyio.Event()
         return changed
+
+    def alive(self, owner: str | None) -> bool:
+        """Whether the process that owns a run still lives."""
+        try:
+            return self.database.alive(owner)
+        except BrokenError as error:
+            raise self._unreadable(error) from None
 
     def _select(self, sql: str, **values: Value) -> Sequence[Row]:
         try:

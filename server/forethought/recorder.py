@@ -14,7 +14,6 @@ from itertools import count
 from typing import cast
 
 import anyio
-import anyio.to_thread
 
 from forethought.database import HeldError, new_id
 from forethought.facts import claim_body, decision_of, gate_body, plan_body, question_body, settled_fact, tried_of
@@ -87,6 +86,8 @@ class Recorder:
             if row.arguments is not None and not row.doubt and (row.state == "waiting" or row.returned)
         }
         self._allowed = _allowed(store.messages(run.id, "gate"))
+        self._noticed = anyio.Event()
+        self._aside = 0  # calls that wait for the end of a pause
         self._claimed: set[str] = set()  # by calls in flight
         self._freed: list[Fact] = []
         self._delicate: set[int] = set()  # steps in flight that must not be cut off
@@ -102,8 +103,13 @@ class Recorder:
         await self._store.write(self.run.id, *facts, epoch=self.run.epoch)
         self._changed(self.run)
 
+    def _look(self) -> None:
+        self._noticed.set()
+        self._noticed = anyio.Event()
+
     def notice(self) -> None:
-        """Someone may have answered."""
+        """Someone may have answered, or want a pause, or no pause any more."""
+        self._look()
         if self._wanted:
             for message_id in self._wanted.keys() - self._store.open_ids(self.run.id):
                 self._wanted.pop(message_id).set()
@@ -199,7 +205,8 @@ class Recorder:
         async with AsyncExitStack() as stack:
             key = f"step/{step.id}"
             if step.id in self._under_way:
-                await stack.enter_async_context(self._apart(key, place))
+                resumed = [Fact("step_resumed", {"step": step.id})] if place.claim else []
+                await stack.enter_async_context(self._apart(key, place, *resumed))
             else:
                 started = Fact("step_started", {"step": step.id, "arguments": arguments})
                 async with self.spender.tool_call():
@@ -216,26 +223,40 @@ class Recorder:
             yield
             return
         while True:
-            async with place.held():
+            with place.line() as turn:
                 try:
-                    if await self._its_turn(key, place.claim, *facts):
+                    if await self._unless_pausing(turn) and await self._its_turn(key, place.claim, *facts):
                         yield
                         return
                 finally:
                     self._free(key)
             await self.record()
-            async with waiting():  # a person wants a pause, and nothing has begun
+            await self._until_resumed()
+
+    async def _unless_pausing(self, turn: anyio.Event) -> bool:
+        """Wait for a turn. False once a person wants a pause."""
+        while not self.pausing():
+            with anyio.move_on_after(_LOOK):
+                await turn.wait()
+                return True
+        return False
+
+    async def _until_resumed(self) -> None:
+        """A person wants a pause, and this call has not begun: it is in nobody's way until they do not any more."""
+        self._aside += 1
+        try:
+            async with waiting():
                 while self.pausing():
                     with anyio.move_on_after(_LOOK):
-                        await self._store.news.wait()
+                        await self._noticed.wait()
+        finally:
+            self._aside -= 1
 
     async def _its_turn(self, key: str, claim: Claim, *facts: Fact) -> bool:
         """Wait until no other process claims what clashes, then record these facts. False if nothing is to start."""
         if self._freed:
             await self.record()
         claimed: dict[str, JSON] = {"key": key, "claim": claim_body(claim)}
-        if self.pausing():
-            return False
         try:
             await self._write(*facts, Fact("claimed", {**claimed, "waits": False}))
         except HeldError:
@@ -243,7 +264,7 @@ class Recorder:
             self._claimed.add(key)
             while True:
                 news = self._store.news
-                if not await anyio.to_thread.run_sync(self._store.has_to_wait, self.run.id, key):
+                if not self._store.has_to_wait(self.run.id, key):
                     break
                 with anyio.move_on_after(_LOOK):
                     await news.wait()
@@ -366,7 +387,10 @@ class Recorder:
         return max(self._rows, default=0) + 1
 
     def stalled(self) -> None:
-        self._park()
+        if self._aside and not self.pausing():
+            self._look()  # what was put aside for a pause goes on
+        else:
+            self._park()
 
     def _land(self, step: int) -> None:
         self._delicate.discard(step)

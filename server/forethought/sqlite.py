@@ -51,6 +51,7 @@ class SQLite:
                 raise StoreError(f"{path} is kept locked by another process. Try again once that is done.") from None
             raise StoreError(f"{path} cannot be opened as a journal ({error}). Move it away to start anew.") from None
         self._turn = threading.Lock()
+        self._reading = threading.Lock()
 
     @property
     def name(self) -> str:
@@ -114,7 +115,8 @@ class SQLite:
 
     def select(self, sql: str, values: Mapping[str, Value]) -> Sequence[Row]:
         try:
-            with closing(self._reader.execute(sql, values)) as cursor:
+            # While one thread reads, another would see the file as it was when that began.
+            with self._reading, closing(self._reader.execute(sql, values)) as cursor:
                 return cursor.fetchall()
         except sqlite3.Error as error:
             raise BrokenError(str(error)) from None

@@ -17,6 +17,7 @@ from forethought.audit import fault
 from forethought.rows import Fact
 from forethought.runs import Runs
 from forethought.settings import Settings
+from forethought.terms import Terms
 from forethought_tools import JSON, Answerer, Claim, Registry, Risk, Tool
 
 pytestmark = pytest.mark.anyio
@@ -181,6 +182,30 @@ async def test_a_call_that_waits_for_another_server_does_not_begin_once_a_pause_
             assert room.entered.keys() == {"A x"}
             b.store.commit(two, Fact("resume_asked"))
             await ended(b, two)
+
+
+async def test_a_pause_reaches_whoever_waits_behind_one_that_waits(make_settings: Callable[..., Settings]) -> None:
+    """For its place in this server, or for what is left of a budget."""
+    settings, room = make_settings(), Room()
+    with anyio.fail_after(60):
+        async with serving(settings, room.tools("A")) as a, serving(settings, room.tools("B")) as b:
+            one = await started(a, "write", "x")
+            await room.begun("A x")
+            two = await started(b, "write", "x")
+            while not [entry for entry in b.store.journal(two) if entry.kind == "claimed"]:
+                await b.changed(two, 0.05)
+            behind = await started(b, "write", "x")
+            steps: list[JSON] = [{"id": n, "tool": "write", "arguments": {"path": "x"}} for n in (1, 2)]
+            terms = Terms(budget={"tool_calls": 1})
+            dear = (await b.start(await b.save_plan("g", "", steps), terms)).id
+            for run in (behind, dear):
+                b.store.commit(run, Fact("pause_asked"))
+                while b.store.run(run).state != "paused":
+                    await b.changed(run, 0.05)
+                b.store.commit(run, Fact("resume_asked"))
+            room.may_end.set()
+            await ended(a, one)
+            await ended(b, two, behind, dear)
 
 
 async def test_odd_names_and_secret_ones_clash_with_themselves(make_settings: Callable[..., Settings]) -> None:

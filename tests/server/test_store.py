@@ -2,11 +2,15 @@
 
 import sqlite3
 from collections.abc import Callable, Collection, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
+from threading import Barrier
 
 import anyio
+import psycopg
 import pytest
+from tests.stores import Cluster
 
 from forethought.app import open_store
 from forethought.database import BrokenError, StaleError, Transaction
@@ -154,6 +158,21 @@ def test_secrets_are_kept_out_of_every_table(tmp_path: Path) -> None:
     everything = b"".join(file.read_bytes() for file in tmp_path.iterdir())
     assert b"[secret]" in everything
     assert b"hunter22" not in everything
+
+
+def test_threads_that_read_at_once_share_one_connection(postgres: Cluster, tmp_path: Path) -> None:
+    url = postgres.create("shared")
+    with closing(open_store(Settings(home=tmp_path, store=url))) as store, ThreadPoolExecutor(8) as threads:
+        together = Barrier(8)
+
+        def read(_: int) -> int:
+            together.wait()
+            return len(store.runs())
+
+        assert list(threads.map(read, range(8))) == [0] * 8
+        with psycopg.connect(url) as connection:
+            held = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            assert connection.execute(held).fetchone() == (3,), "one that writes, one that reads, and this one"
 
 
 def test_a_file_that_is_no_journal_or_a_newer_one_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -2,8 +2,14 @@
 
 __all__ = ["Claim", "Claims", "Place"]
 
-from collections.abc import AsyncGenerator, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncGenerator, Generator, Iterable
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from dataclasses import dataclass
 
 import anyio
@@ -30,18 +36,24 @@ class Claims:
     def __init__(self) -> None:
         self._queue: list[tuple[Claim, anyio.Event]] = []
 
-    @asynccontextmanager
-    async def held(self, claim: Claim) -> AsyncGenerator[None]:
-        """Stand in line until nothing that came before clashes."""
+    @contextmanager
+    def line(self, claim: Claim) -> Generator[anyio.Event]:
+        """Stand in line; the event tells that nothing that came before clashes."""
         turn = anyio.Event()
         self._queue.append((claim, turn))
         self._admit()
         try:
-            await turn.wait()
-            yield
+            yield turn
         finally:
             self._queue = [(other, its) for other, its in self._queue if its is not turn]
             self._admit()
+
+    @asynccontextmanager
+    async def held(self, claim: Claim) -> AsyncGenerator[None]:
+        """Stand in line until nothing that came before clashes."""
+        with self.line(claim) as turn:
+            await turn.wait()
+            yield
 
     def _admit(self) -> None:
         for place, (claim, turn) in enumerate(self._queue):
@@ -59,6 +71,10 @@ class Place:
     def held(self) -> AbstractAsyncContextManager[None]:
         """Around the call. Who claims nothing never waits."""
         return self._claims.held(self.claim) if self.claim else nullcontext()
+
+    def line(self) -> AbstractContextManager[anyio.Event]:
+        """Around the call and the wait for its turn, for who does not only wait for that."""
+        return self._claims.line(self.claim)
 
 
 def _meet(some: Iterable[tuple[str, ...]], others: Iterable[tuple[str, ...]]) -> bool:

@@ -13,18 +13,21 @@ def replace(real: Path, data: bytes) -> None:
     """Readers see the old file or the new one, never a half. On disk when this returns."""
     draft = draft_of(real, hashlib.sha256(data).hexdigest())
     draft.unlink(missing_ok=True)
+    ours = False
     try:
         with draft.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-            if not os.path.samestat(os.fstat(file.fileno()), draft.lstat()):
-                raise FileExistsError(errno.EEXIST, "another program is writing the same there")
+            ours = os.path.samestat(os.fstat(file.fileno()), draft.lstat())
+        if not ours:
+            raise FileExistsError(errno.EEXIST, "another program is writing the same there")
         if real.exists():
             draft.chmod(stat.S_IMODE(real.stat().st_mode))
         draft.replace(real)
     finally:
-        draft.unlink(missing_ok=True)
+        if ours:
+            draft.unlink(missing_ok=True)
 
 
 def draft_of(real: Path, digest: str) -> Path:

@@ -8,7 +8,7 @@ import json
 import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import replace
 from itertools import count
 from typing import cast
@@ -202,18 +202,26 @@ class Recorder:
         if self.tried(step).returned is not None:
             yield  # it is not called again
             return
-        async with AsyncExitStack() as stack:
-            key = f"step/{step.id}"
-            if step.id in self._under_way:
-                resumed = [Fact("step_resumed", {"step": step.id})] if place.claim else []
-                await stack.enter_async_context(self._apart(key, place, *resumed))
-            else:
-                started = Fact("step_started", {"step": step.id, "arguments": arguments})
-                async with self.spender.tool_call():
-                    await stack.enter_async_context(self._apart(key, place, started))
-            if not self._tools.repeatable(step.tool):
-                self._delicate.add(step.id)
+        started = Fact("step_started", {"step": step.id, "arguments": arguments})
+        paid: AbstractAsyncContextManager[object] = self.spender.tool_call()
+        if step.id in self._under_way:
+            started, paid = Fact("step_resumed", {"step": step.id}), nullcontext()
+        if place.claim:
+            async with AsyncExitStack() as stack:
+                async with paid:
+                    await stack.enter_async_context(self._apart(f"step/{step.id}", place, started))
+                self._begun(step)
+                yield
+        else:
+            async with paid:
+                if step.id not in self._under_way:
+                    await self.record(started)
+            self._begun(step)
             yield
+
+    def _begun(self, step: Step) -> None:
+        if not self._tools.repeatable(step.tool):
+            self._delicate.add(step.id)
 
     @asynccontextmanager
     async def _apart(self, key: str, place: Place, *facts: Fact) -> AsyncGenerator[None]:

@@ -12,6 +12,7 @@ from forethought_tools.risk import Risk
 from forethought_tools.schemas import SchemaFault, schema_faults
 from forethought_tools.tool import JSON, Answerer, Limits, Tool
 
+_NOTHING = Claim()
 WITHHELD = "[secret withheld]"
 """What stands in the journal in place of a key or password."""
 
@@ -95,7 +96,7 @@ class Registry:
     def place(self, tool: Tool, arguments: Mapping[str, JSON]) -> Place:
         """A call's place among all calls, of any run here: while it is held no other writes what this call touches, or
         reads what it writes."""
-        return self.place_for(Claim() if tool.claims is None else tool.claims(arguments))
+        return self.place_for(_NOTHING if tool.claims is None else tool.claims(arguments))
 
     def place_for(self, claim: Claim) -> Place:
         """The place of work on what is claimed."""

@@ -10,6 +10,12 @@ from tests.stores import Cluster, postgres_is_here
 from forethought.settings import Settings
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long begins first, so that no worker is left with it in the end."""
+    long = ("test_main_job.py", "test_kills.py", "test_chaos.py", "test_stdio.py", "test_fuzz.py")
+    items.sort(key=lambda item: long.index(item.path.name) if item.path.name in long else len(long))
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"

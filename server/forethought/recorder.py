@@ -15,13 +15,14 @@ from typing import cast
 
 import anyio
 
-from forethought.database import HeldError, new_id
-from forethought.facts import claim_body, decision_of, gate_body, plan_body, question_body, settled_fact, tried_of
+from forethought.database import new_id
+from forethought.facts import decision_of, gate_body, plan_body, question_body, settled_fact, tried_of
 from forethought.lessons import learned
 from forethought.models import Models
 from forethought.rows import Fact, MessageRow, RunRow
 from forethought.spending import Spender
 from forethought.store import Store
+from forethought.turns import Turns
 from forethought_patterns import (
     Again,
     Answer,
@@ -38,11 +39,10 @@ from forethought_patterns import (
     waiting,
 )
 from forethought_patterns.outside import in_step
-from forethought_tools import JSON, Claim, Kept, ModelError, Place, Question, Registry, Role, ToolError
+from forethought_tools import JSON, Kept, ModelError, Place, Question, Registry, Role, ToolError
 
 logger = logging.getLogger(__name__)
 
-_LOOK = 1.0  # seconds after which a call that waits for another process looks whether that is still alive
 _UNTRIED = Tried()
 IN_DOUBT = "the call was cut off: whether it took effect is not known. Look before it is done again"
 
@@ -86,30 +86,22 @@ class Recorder:
             if row.arguments is not None and not row.doubt and (row.state == "waiting" or row.returned)
         }
         self._allowed = _allowed(store.messages(run.id, "gate"))
-        self._noticed = anyio.Event()
-        self._aside = 0  # calls that wait for the end of a pause
-        self._claimed: set[str] = set()  # by calls in flight
-        self._freed: list[Fact] = []
+        self._turns = Turns(run.id, store=store, record=self.record, write=self._write, pausing=self.pausing)
         self._delicate: set[int] = set()  # steps in flight that must not be cut off
         self._landed = anyio.Event()
         self.spender = Spender(run, record=self.record, decide=self.decide)
 
     async def record(self, *facts: Fact) -> None:
-        freed, self._freed = self._freed, []
-        if facts or freed:
-            await self._write(*freed, *facts)
+        if facts := (*self._turns.over(), *facts):
+            await self._write(*facts)
 
     async def _write(self, *facts: Fact) -> None:
         await self._store.write(self.run.id, *facts, epoch=self.run.epoch)
         self._changed(self.run)
 
-    def _look(self) -> None:
-        self._noticed.set()
-        self._noticed = anyio.Event()
-
     def notice(self) -> None:
         """Someone may have answered, or want a pause, or no pause any more."""
-        self._look()
+        self._turns.notice()
         if self._wanted:
             for message_id in self._wanted.keys() - self._store.open_ids(self.run.id):
                 self._wanted.pop(message_id).set()
@@ -209,7 +201,7 @@ class Recorder:
         if place.claim:
             async with AsyncExitStack() as stack:
                 async with paid:
-                    await stack.enter_async_context(self._apart(f"step/{step.id}", place, started))
+                    await stack.enter_async_context(self._turns.taken(f"step/{step.id}", place, started))
                 self._begun(step)
                 yield
         else:
@@ -223,73 +215,8 @@ class Recorder:
         if not self._tools.repeatable(step.tool):
             self._delicate.add(step.id)
 
-    @asynccontextmanager
-    async def _apart(self, key: str, place: Place, *facts: Fact) -> AsyncGenerator[None]:
-        """Around a call: it starts, which these facts tell, once no other is in its way, here or in another process."""
-        if not place.claim:
-            await self.record(*facts)
-            yield
-            return
-        while True:
-            with place.line() as turn:
-                try:
-                    if await self._unless_pausing(turn) and await self._its_turn(key, place.claim, *facts):
-                        yield
-                        return
-                finally:
-                    self._free(key)
-            await self.record()
-            await self._until_resumed()
-
-    async def _unless_pausing(self, turn: anyio.Event) -> bool:
-        """Wait for a turn. False once a person wants a pause."""
-        while not self.pausing():
-            with anyio.move_on_after(_LOOK):
-                await turn.wait()
-                return True
-        return False
-
-    async def _until_resumed(self) -> None:
-        """A person wants a pause, and this call has not begun: it is in nobody's way until they do not any more."""
-        self._aside += 1
-        try:
-            async with waiting():
-                while self.pausing():
-                    with anyio.move_on_after(_LOOK):
-                        await self._noticed.wait()
-        finally:
-            self._aside -= 1
-
-    async def _its_turn(self, key: str, claim: Claim, *facts: Fact) -> bool:
-        """Wait until no other process claims what clashes, then record these facts. False if nothing is to start."""
-        if self._freed:
-            await self.record()
-        claimed: dict[str, JSON] = {"key": key, "claim": claim_body(claim)}
-        try:
-            await self._write(*facts, Fact("claimed", {**claimed, "waits": False}))
-        except HeldError:
-            await self._write(Fact("claimed", {**claimed, "waits": True}))
-            self._claimed.add(key)
-            while True:
-                news = self._store.news
-                if not self._store.has_to_wait(self.run.id, key):
-                    break
-                with anyio.move_on_after(_LOOK):
-                    await news.wait()
-                if self.pausing():
-                    return False
-            await self.record(*facts)
-        self._claimed.add(key)
-        return True
-
-    def _free(self, key: str) -> None:
-        """A call is over: what it claimed is free with whatever is recorded next."""
-        if key in self._claimed:
-            self._claimed.remove(key)
-            self._freed.append(Fact("freed", {"key": key}))
-
     async def returned(self, step: Step, value: JSON) -> None:
-        self._free(f"step/{step.id}")
+        self._turns.free(f"step/{step.id}")
         await self.record(Fact("step_returned", {"step": step.id, "result": value}))
         self._land(step.id)
 
@@ -343,7 +270,7 @@ class Recorder:
             async with AsyncExitStack() as stack:
                 started = Fact("call_started", {"step": step, "key": key})
                 async with self.spender.tool_call():
-                    await stack.enter_async_context(self._apart(key, place, asked, started))
+                    await stack.enter_async_context(self._turns.taken(key, place, asked, started))
                 if again is not None:
                     self._delicate.add(step or 0)
                 value = await act()
@@ -395,8 +322,8 @@ class Recorder:
         return max(self._rows, default=0) + 1
 
     def stalled(self) -> None:
-        if self._aside and not self.pausing():
-            self._look()  # what was put aside for a pause goes on
+        if self._turns.aside and not self.pausing():
+            self._turns.notice()  # what was put aside for a pause goes on
         else:
             self._park()
 

@@ -24,7 +24,7 @@ from forethought.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
-KILLS = 10
+KILLS = 8
 STEPS: list[dict[str, Any]] = [
     *({"id": n, "tool": "run_command", "arguments": {"command": f"echo line-{n} >> effects.txt"}} for n in (1, 2, 3)),
     {"id": 4, "tool": "write", "arguments": {"brief": "say it"}, "strategy": "reflect"},

@@ -71,6 +71,12 @@ async def started(runs: Runs, tool: str, path: str, **more: Any) -> str:
     return (await runs.start(await runs.save_plan("g", "", [step]))).id
 
 
+async def in_line(runs: Runs, run_id: str) -> None:
+    """Wait until a run has claimed something, or waits for it."""
+    while not [entry for entry in runs.store.journal(run_id) if entry.kind == "claimed"]:
+        await runs.changed(run_id, 0.05)
+
+
 async def ended(runs: Runs, *run_ids: str) -> None:
     for run_id in run_ids:
         await settle(runs, run_id, lambda: True)
@@ -154,8 +160,7 @@ async def test_first_come_first_served_among_servers_too(make_settings: Callable
             many = (await a.start(await a.save_plan("g", "", steps))).id
             await room.begun("A x")
             one = await started(b, "write", "x")
-            while not [entry for entry in b.store.journal(one) if entry.kind == "claimed"]:
-                await b.changed(one, 0.05)
+            await in_line(b, one)
             room.may_end.set()
             await room.begun("B x")
             assert a.store.progress(many)["succeeded"] < 3
@@ -172,8 +177,7 @@ async def test_a_call_that_waits_for_another_server_does_not_begin_once_a_pause_
             one = await started(a, "write", "x")
             await room.begun("A x")
             two = await started(b, "write", "x")
-            while not [entry for entry in b.store.journal(two) if entry.kind == "claimed"]:
-                await b.changed(two, 0.05)
+            await in_line(b, two)
             b.store.commit(two, Fact("pause_asked"))
             while b.store.run(two).state != "paused":
                 await b.changed(two, 0.05)
@@ -192,8 +196,7 @@ async def test_a_pause_reaches_whoever_waits_behind_one_that_waits(make_settings
             one = await started(a, "write", "x")
             await room.begun("A x")
             two = await started(b, "write", "x")
-            while not [entry for entry in b.store.journal(two) if entry.kind == "claimed"]:
-                await b.changed(two, 0.05)
+            await in_line(b, two)
             behind = await started(b, "write", "x")
             steps: list[JSON] = [{"id": n, "tool": "write", "arguments": {"path": "x"}} for n in (1, 2)]
             terms = Terms(budget={"tool_calls": 1})

@@ -3,6 +3,8 @@
 import json
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import anyio
@@ -313,3 +315,22 @@ async def test_nothing_is_written_where_files_are_programs(tmp_path: Path) -> No
     said = await refusal(tools(tmp_path), "write_file", path=".git/hooks/pre-commit", content="echo hi")
     assert ".git" in said
     assert list((tmp_path / ".git" / "hooks").iterdir()) == []
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from forethought_tools.drafts import replace
+resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
+replace(Path(sys.argv[1]), b"x" * 100)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files have no limit there that a test could set")
+def test_a_disk_that_refuses_leaves_the_file_as_it_was_and_no_draft(tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    file.write_text("before", encoding="utf-8")
+    done = subprocess.run([sys.executable, "-c", FULL, str(file)], capture_output=True, text=True, check=False)
+    assert "File too large" in done.stderr
+    assert names_in(tmp_path) == ["a.txt"]
+    assert file.read_text(encoding="utf-8") == "before"

@@ -16,6 +16,7 @@ def replace(real: Path, data: bytes) -> None:
     ours = False
     try:
         with draft.open("xb") as file:
+            ours = True
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

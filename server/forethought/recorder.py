@@ -256,10 +256,10 @@ class Recorder:
     ) -> JSON:
         known = self._store.message_for(self.run.id, key)
         if known is not None and known.state == "used":
-            told = cast("Mapping[str, JSON]", known.answer)
-            if "error" in told:
-                raise ToolError(str(told["error"]))
-            return told["value"]
+            known_answer = cast("Mapping[str, JSON]", known.answer)
+            if "error" in known_answer:
+                raise ToolError(str(known_answer["error"]))
+            return known_answer["value"]
         turn = self._turn(key) if known is not None else 1
         if known is not None and again is not None and not await again(f"doubt/{key}/{turn}"):
             await self._close(known.id, {"error": IN_DOUBT})

@@ -11,12 +11,14 @@ import asyncio
 import hashlib
 import json
 import logging
+import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
 from anyio import CancelScope, create_task_group, sleep, to_thread
+from anyio.from_thread import BlockingPortal
 from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, SetEnqueueOptions
 from dbos import error as dbos_errors
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
@@ -33,6 +35,7 @@ _QUEUE: Any = {"worker_concurrency": 64, "polling_interval_sec": 0.1, "on_confli
 _SWEEP = 1.0  # seconds between looks for what dead servers had taken
 _AGAIN = 3.0  # seconds until a run that still needs a driver is offered once more
 _SOON = 0.5  # the same for one that was being driven
+_LEAVE = 5.0  # seconds that a look into the queue may take on leaving
 
 Activate: TypeAlias = Callable[[str], Coroutine[Any, Any, None]]
 _here: "Cluster | None" = None  # DBOS is one to a process
@@ -57,8 +60,9 @@ class Cluster:
             "serializer": DBOSPortableJSONSerializer(),
             "enable_otlp": False,
         }
+        self._dbos: DBOS | None = None
         self._activate: Activate
-        self._loop: asyncio.AbstractEventLoop
+        self._portal: BlockingPortal
         self._offered: dict[str, float] = {}
         self._driving: set[str] = set()
 
@@ -66,23 +70,25 @@ class Cluster:
     async def joined(self, activate: Activate) -> AsyncGenerator[None]:
         """Take part while this is open: `activate` is called with runs that are to be driven here."""
         global _here
-        self._activate, self._loop = activate, asyncio.get_running_loop()
-        _here = self
-        try:
-            await to_thread.run_sync(self._launch)
-            async with create_task_group() as tasks:
-                tasks.start_soon(self._sweep)
-                yield
-                tasks.cancel_scope.cancel()
-        finally:
-            _here = None
-            with CancelScope(shield=True):
-                await to_thread.run_sync(DBOS.destroy)
+        self._activate = activate
+        async with BlockingPortal() as self._portal:
+            _here = self
+            try:
+                await to_thread.run_sync(self._launch)
+                async with create_task_group() as tasks:
+                    tasks.start_soon(self._sweep)
+                    yield
+                    tasks.cancel_scope.cancel()
+            finally:
+                with CancelScope(shield=True):
+                    await to_thread.run_sync(self._leave)
+                    await self._portal.stop(cancel_remaining=True)
+                _here = None
 
     def _launch(self) -> None:
         try:
             self._prepare_queue()
-            DBOS(config=self._config)
+            self._dbos = DBOS(config=self._config)
             DBOS.listen_queues([self._queue])
             DBOS.launch()
             DBOS.register_queue(self._queue, **_QUEUE)
@@ -102,6 +108,17 @@ class Cluster:
         finally:
             client.destroy()
 
+    def _leave(self) -> None:
+        # DBOS closes its loop first, and ends its queue after that: what was taken in between could not begin, and a
+        # loop that has stopped without being closed yet would keep us for ten seconds.
+        if self._dbos:
+            for event in self._dbos.background_thread_stop_events:
+                event.set()
+        for thread in threading.enumerate():
+            if thread.name.startswith("queue-worker-"):
+                thread.join(_LEAVE)
+        DBOS.destroy()
+
     async def offer(self, run_id: str) -> None:
         """Have some server drive this run, unless that was asked for a moment ago."""
         now = time.monotonic()
@@ -116,13 +133,11 @@ class Cluster:
         workflow = str(DBOS.workflow_id)
         self._driving.add(workflow)
         try:
-            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._activated(run_id), self._loop))
+            # DBOS cancels what it began when it shuts down, natively. In a task of our own what is being recorded just
+            # then is recorded: others wait for it.
+            await asyncio.wrap_future(self._portal.start_task_soon(self._activate, run_id))
         finally:
             self._driving.discard(workflow)
-
-    async def _activated(self, run_id: str) -> None:
-        # DBOS cancels what it began when it shuts down. What is being recorded just then goes on: others wait for it.
-        await asyncio.shield(self._activate(run_id))
 
     async def _sweep(self) -> None:
         """Put back into the queue what dead servers had taken, and what has ended here without being recorded: the

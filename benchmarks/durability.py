@@ -147,15 +147,17 @@ async def compare(rounds: int) -> None:
     plans = {"chain of 200": chain(200), "fan-out of 2,000": fan_out(2000)}
     whole: dict[str, list[float]] = {name: [] for name in plans}
     durability: dict[str, list[float]] = {name: [] for name in plans}
+    commits: list[float] = []
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
             home = Path(folder)
-            commit = bare(home, 200)
+            commits.append(commit := bare(home, 200))
             for name, plan in plans.items():
                 durable = await steps(home / name, plan)
                 forgetful = await steps(home / f"{name}, forgetful", plan, Forgetful)
                 whole[name].append(durable / commit)
                 durability[name].append((durable - forgetful) / commit)
+    print(f"One bare commit: {statistics.median(commits) * 1000:.2f} ms\n")
     print("| a recorded step over one bare commit | all of it | worst | for durability | worst |")
     print("| --- | --- | --- | --- | --- |")
     for name in plans:

@@ -73,8 +73,8 @@ async def test_a_step_in_flight_when_its_process_died_runs_again_only_if_that_do
             "owner": "owner_dead",
             "steps": [1, 2],
         }
-        await runs.store.write("run_1", Fact("run_created", created))
-        await runs.store.write("run_1", Fact("step_started", {"step": 1, "arguments": {}}), epoch=1)
+        in_flight = Fact("step_started", {"step": 1, "arguments": {}})
+        await runs.store.write("run_1", Fact("run_created", created), in_flight)
         await runs.ensure_driven("run_1")
         await runs.changed("run_1", 0.3)
     asked: list[str] = []
@@ -155,12 +155,12 @@ async def test_steps_that_ran_before_their_plan_was_whole_are_not_run_again_afte
             "terms": Terms().body(),
         }  # fmt: skip
         created: dict[str, JSON] = {"plan": "plan_1", "kind": "plan", "options": options, "revision": 0, "budget": {}}
-        await runs.store.write("run_1", Fact("run_created", {**created, "owner": "owner_dead", "steps": []}))
         body: JSON = {**first, "arguments": {}, "confidence": 1.0}
         early: dict[str, JSON] = {"step": 1, "state": "succeeded", "result": "early", "error": ""}
         await runs.store.write(
-            "run_1", Fact("step_added", {"step": 1, "body": body, "dropped": 0}),
-            Fact("step_started", {"step": 1, "arguments": {}}), Fact("step_settled", early), epoch=1,
+            "run_1", Fact("run_created", {**created, "owner": "owner_dead", "steps": []}),
+            Fact("step_added", {"step": 1, "body": body, "dropped": 0}),
+            Fact("step_started", {"step": 1, "arguments": {}}), Fact("step_settled", early),
         )  # fmt: skip
         await runs.ensure_driven("run_1")
         await settle(runs, "run_1", lambda: True)

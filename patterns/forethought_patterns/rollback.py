@@ -11,6 +11,7 @@ from forethought_patterns.ports import Approver, Journal
 from forethought_tools import JSON, Claim, Kept, Registry, Risk, ToolError, Undo
 
 Verdict: TypeAlias = Literal["undone", "would be undone", "nothing to undo", "conflict", "failed"]
+_LEFT = ("conflict", "failed")  # alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +80,15 @@ async def roll_back(
 
     shown = cast("Sequence[tuple[Verdict, str]]", await journal.once("shown", None, {}, tools.place_for(Claim()), look))
     seen = [Taken(effect, verdict, told) for effect, (verdict, told) in zip(effects, shown, strict=True)]
-    gate = _gate(seen, of, lasting)
-    decision = await approver.decide(gate, key=f"gate/rollback/{gate.digest}")
-    if not decision.approved:
-        return f"Rejected by a person: {decision.reason or 'no reason given'}"
+    if any(taken.verdict not in _LEFT for taken in seen):
+        gate = _gate(seen, of, lasting)
+        decision = await approver.decide(gate, key=f"gate/rollback/{gate.digest}")
+        if not decision.approved:
+            return f"Rejected by a person: {decision.reason or 'no reason given'}"
     done: list[Taken] = []
     for effect, before in zip(effects, seen, strict=True):
         # What the person was told will be left alone is left alone.
-        taken = before if before.verdict in ("conflict", "failed") else await _taken(effect, tools, journal)
+        taken = before if before.verdict in _LEFT else await _taken(effect, tools, journal)
         await journal.note(f"undone/{effect.key}", taken.body())
         done.append(taken)
     return done

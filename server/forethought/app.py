@@ -140,8 +140,7 @@ def _cluster(settings: Settings, store: Store) -> "Cluster | None":
 
 def seal_key(home: Path) -> bytes:
     """The key that seals questions on their way through the client; kept, so that a restart can read the answers."""
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    file = home / "state.key"
+    file = _made(home) / "state.key"
     if not file.exists():
         # Some hosts start a server twice at once: the key must be whole before it has its name.
         fresh = home / f"state.key.{secrets.token_hex(4)}"
@@ -153,9 +152,20 @@ def seal_key(home: Path) -> bytes:
     return file.read_bytes()
 
 
+def _made(home: Path) -> Path:
+    """The home, created where it is not there. Raises SettingsError where it cannot be used."""
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise SettingsError(f"FORETHOUGHT_HOME: {home} is no folder ({error.strerror}). Name another one.") from None
+    if not os.access(home, os.W_OK | os.X_OK):
+        raise SettingsError(f"FORETHOUGHT_HOME: {home} cannot be written to. Name another folder.")
+    return home
+
+
 def open_store(settings: Settings) -> Store:
     """The journal, with every secret kept out of it."""
-
+    _made(settings.home)
     forms = sorted({form for secret in settings.secrets for form in _spelled(secret)}, key=len, reverse=True)
 
     def redact(text: str) -> str:
@@ -163,7 +173,10 @@ def open_store(settings: Settings) -> Store:
             text = text.replace(form, WITHHELD)
         return text
 
-    return Store(_database(settings), redact=redact)
+    try:
+        return Store(_database(settings), redact=redact)
+    except StoreError as error:
+        raise StoreError(redact(str(error))) from None
 
 
 def _spelled(secret: str) -> set[str]:

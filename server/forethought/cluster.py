@@ -93,7 +93,9 @@ class Cluster:
             DBOS.launch()
             DBOS.register_queue(self._queue, **_QUEUE)
         except (dbos_errors.DBOSException, SQLAlchemyError) as error:
-            raise StoreError(f"FORETHOUGHT_STORE: there can be no queue in the database ({error}).") from None
+            raise StoreError(
+                f"FORETHOUGHT_STORE: there can be no queue in the database ({_first_line(error)})."
+            ) from None
 
     def _prepare_queue(self) -> None:
         """Have a queue before DBOS starts, where its tables are there already: then it is served at once, and not a
@@ -153,7 +155,7 @@ class Cluster:
                     logger.info("activation %s goes back to the queue", workflow)
                     await to_thread.run_sync(self._put_back, workflow)
             except (dbos_errors.DBOSException, SQLAlchemyError, BrokenError) as error:
-                logger.warning("the queue cannot be looked at: %s", error)
+                logger.warning("the queue cannot be looked at: %s", _first_line(error))
             await sleep(_SWEEP)
 
     def _enqueue(self, run_id: str) -> None:
@@ -164,7 +166,7 @@ class Cluster:
             # It is in the queue, or a server has it: maybe one that is just about to leave it.
             self._offered[run_id] = time.monotonic() - _AGAIN + _SOON
         except (dbos_errors.DBOSException, SQLAlchemyError) as error:
-            logger.warning("run %s could not be offered: %s", run_id, error)
+            logger.warning("run %s could not be offered: %s", run_id, _first_line(error))
 
     def _taken(self) -> list[tuple[str, str]]:
         ended = DBOS.list_workflows(
@@ -178,6 +180,11 @@ class Cluster:
 
     def _put_back(self, workflow: str) -> None:
         DBOS.resume_workflow(workflow, queue_name=self._queue)
+
+
+def _first_line(error: Exception) -> str:
+    """What SQLAlchemy says of an error, without its advertisement."""
+    return str(error).partition("\n")[0]
 
 
 @DBOS.workflow(name="activation", max_recovery_attempts=None)

@@ -21,6 +21,7 @@ _SNAPSHOT = {
     "step": "SELECT * FROM step WHERE run = :chain ORDER BY id",
     "message": "SELECT * FROM message WHERE run = :chain ORDER BY number",
     "plan": "SELECT * FROM plan WHERE id = :chain OR id = (SELECT plan FROM run WHERE id = :chain) ORDER BY revision",
+    "lesson": "SELECT * FROM lesson WHERE run = :chain ORDER BY id",
 }
 
 
@@ -77,8 +78,10 @@ class Reading:
         """A run. Raises NotFoundError."""
         rows = self._select("SELECT * FROM run WHERE id = :id", id=run_id)
         if not rows:
+            of_plan = self.runs(plan=run_id, limit=1) if run_id else []
+            meant = f"{run_id} is a plan. Its latest run is {of_plan[0].id}." if of_plan else ""
             raise NotFoundError(
-                f"There is no run {run_id!r} in {self.name}. `forethought runs` lists the runs there are."
+                meant or f"There is no run {run_id!r} in {self.name}. `forethought runs` lists the runs there are."
             )
         return RunRow(**decoded(rows[0]))
 
@@ -93,9 +96,17 @@ class Reading:
         )  # fmt: skip
         return [RunRow(**decoded(row)) for row in rows]
 
-    def open_rollback(self, of: str) -> RunRow | None:
-        """The rollback of a run, or of one step of it, that has not ended."""
-        rows = self._select("SELECT * FROM run WHERE undoes = :of AND ended IS NULL", of=of)
+    def rollbacks(self, run_id: str) -> list[RunRow]:
+        """The rollbacks of a run, and of single steps of it, newest first."""
+        rows = self._select(
+            "SELECT * FROM run WHERE undoes = :run OR substr(undoes, 1, :size) = :steps ORDER BY created DESC",
+            run=run_id, steps=f"{run_id}/", size=len(run_id) + 1,
+        )  # fmt: skip
+        return [RunRow(**decoded(row)) for row in rows]
+
+    def rollback_of(self, of: str) -> RunRow | None:
+        """The rollback of a run, or of one step of it, that is under way or has left nothing to do."""
+        rows = self._select("SELECT * FROM run WHERE undoes = :of AND (ended IS NULL OR state = 'succeeded')", of=of)
         return RunRow(**decoded(rows[0])) if rows else None
 
     def answered_while_parked(self) -> list[str]:
@@ -153,10 +164,13 @@ class Reading:
         return MessageRow(**decoded(rows[0])) if rows else None
 
     def open_messages(self, run_id: str | None = None, kind: str | None = None, limit: int = 1000) -> list[MessageRow]:
-        """What still waits for an answer, oldest first. Questions to a model of our own are not among them."""
+        """What still waits for an answer, oldest first: nothing of a run that is being ended, and no question to a
+        model of our own."""
         rows = self._select(
             "SELECT * FROM message WHERE state = 'open' AND kind IN ('gate', 'order')"
-            " AND run = coalesce(:run, run) AND kind = coalesce(:kind, kind) ORDER BY asked, number, id LIMIT :most",
+            " AND run = coalesce(:run, run) AND kind = coalesce(:kind, kind)"
+            " AND NOT EXISTS (SELECT 1 FROM run WHERE run.id = message.run AND run.stopping = 1)"
+            " ORDER BY asked, number, id LIMIT :most",
             run=run_id, kind=kind, most=limit,
         )  # fmt: skip
         return [MessageRow(**decoded(row)) for row in rows]

@@ -18,6 +18,7 @@ from forethought_patterns.rollback import Effect
 from forethought_tools import JSON, ForethoughtError, Registry
 
 _KEPT_PLANS = 8
+_TAKEN_BACK = ("undone", "nothing to undo")
 
 
 class Records:
@@ -47,7 +48,7 @@ class Records:
         """
         run = self.store.run(run_id)
         if run.ended is None:
-            raise ForethoughtError(f'{run_id} goes on. Stop it first: stop(run_id="{run_id}").')
+            raise ForethoughtError(f"{run_id} goes on. Stop it first: `stop`, or forethought cancel {run_id}")
         if run.options["folders"] != self.folders:
             raise ForethoughtError(
                 f"{run_id} worked in other folders than are granted here. Where they are:"
@@ -56,11 +57,20 @@ class Records:
         if wrong := await to_thread.run_sync(fault, self.store, run_id):
             raise ForethoughtError(f"{run_id} cannot be rolled back, because its records were changed: {wrong}.")
         effects = effects_of(self.store.messages(run_id, "undo"), step)
+        of = run_id if step is None else f"Step {step} of {run_id}"
         if not effects:
             stays = "; ".join(self.lasting(run_id, step))
             more = f" It has done what cannot be undone: {stays}." if stays else ""
-            raise ForethoughtError(f"{run_id} has done nothing that can be undone.{more}")
-        return effects
+            raise ForethoughtError(f"{of} has done nothing that can be undone.{more}")
+        undone = self._undone(run_id)
+        if not (left := [effect for effect in effects if effect.key not in undone]):
+            raise ForethoughtError(f"{of} was undone already. Nothing is left to undo.")
+        return left
+
+    def _undone(self, run_id: str) -> set[str]:
+        """The calls of a run that earlier rollbacks have taken back. What became of it since is others' doing."""
+        notes = [note for rollback in self.store.rollbacks(run_id) for note in self.store.messages(rollback.id, "note")]
+        return {note.key.removeprefix("undone/") for note in notes if note.body["verdict"] in _TAKEN_BACK}
 
     def lasting(self, run_id: str, step: int | None) -> list[str]:
         """What a run has done, or may have done, that cannot be undone."""

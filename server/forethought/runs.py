@@ -87,14 +87,16 @@ class Runs(Driving):
         return await self._create("search", "", options, terms or self._terms, 0, [])
 
     async def start_rollback(self, run_id: str, step: int | None = None) -> RunRow:
-        """Start to undo what a run, or one step of it, has done, unless that is under way. A person is asked first. See
-        `undoable`."""
+        """Start to undo what a run, or one step of it, has done, unless that is under way, or done. A person is asked
+        first. See `undoable`."""
         of = run_id if step is None else f"{run_id}/{step}"
-        if under_way := self.store.open_rollback(of):
-            return under_way  # whoever asks again joins it
-        await self.undoable(run_id, step)
+        if asked_before := self.store.rollback_of(of):
+            return asked_before
+        calls: list[JSON] = [effect.key for effect in await self.undoable(run_id, step)]
         lasting: list[JSON] = list(self.lasting(run_id, step))
-        options: dict[str, JSON] = {"goal": f"undo {run_id}", "of": run_id, "step": step, "lasting": lasting}
+        options: dict[str, JSON] = {
+            "goal": f"undo {run_id}", "of": run_id, "step": step, "calls": calls, "lasting": lasting,
+        }  # fmt: skip
         try:
             return await self._create("rollback", "", options, self._terms, 0, [], Fact("rollback_begun", {"of": of}))
         except StaleError:

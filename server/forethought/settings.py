@@ -4,11 +4,12 @@ __all__ = ["Settings"]
 
 import difflib
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from platformdirs import user_data_path
 
@@ -77,7 +78,8 @@ class Settings:
         """Values that must never be written anywhere."""
         urls = (self.store, self.base_url, self.searxng_url, self.model_hub)
         in_urls = [urlsplit(url).password for url in urls if url]
-        candidates = (self.api_key, self.mailbox.password if self.mailbox else None, *in_urls)
+        in_queries = [value for url in urls if url for value in parse_qs(urlsplit(url).query).get("password", ())]
+        candidates = (self.api_key, self.mailbox.password if self.mailbox else None, *in_urls, *in_queries)
         return frozenset(secret for secret in candidates if secret and len(secret) >= 8)
 
     @classmethod
@@ -96,19 +98,19 @@ class Settings:
         env = _Asked(os.environ if environment is None else environment)
         named = env.get("FORETHOUGHT_MODEL", "")
         home = env.get("FORETHOUGHT_HOME")
-        hub = env.get("FORETHOUGHT_MODEL_HUB", "https://huggingface.co")
+        hub = env.get("FORETHOUGHT_MODEL_HUB", "https://huggingface.co").strip()
         settings = cls(
             home=Path(home).expanduser().resolve() if home else user_data_path("forethought", appauthor=False),
-            store=_store(env.get("FORETHOUGHT_STORE", "")),
+            store=_store(env),
             folders=_folders(folders, env.get("FORETHOUGHT_FOLDERS", "")),
             model=named if model is None else model,
             role_models={
                 role: env[key] for role in Role if (key := f"FORETHOUGHT_MODEL_{role.upper()}") in env and env[key]
             },
-            base_url=env.get("FORETHOUGHT_BASE_URL") or env.get("OPENAI_BASE_URL") or None,
+            base_url=_address(env, "FORETHOUGHT_BASE_URL") or _address(env, "OPENAI_BASE_URL"),
             api_key=env.get("FORETHOUGHT_API_KEY") or env.get("OPENAI_API_KEY") or None,
-            model_hub=None if hub.lower() in _NO else hub.rstrip("/"),
-            searxng_url=env.get("FORETHOUGHT_SEARXNG_URL") or None,
+            model_hub=None if hub.lower() in _NO else _checked("FORETHOUGHT_MODEL_HUB", hub.rstrip("/")),
+            searxng_url=_address(env, "FORETHOUGHT_SEARXNG_URL"),
             allow_private=_flag(env, "FORETHOUGHT_ALLOW_PRIVATE_ADDRESSES"),
             mailbox=_mailbox(env),
             risks=read_risks(env.get("FORETHOUGHT_RISKS", ""), "FORETHOUGHT_RISKS"),
@@ -155,16 +157,37 @@ _SECURITY: Mapping[str, tuple[Literal["starttls", "tls", "none"], int]] = {
 }
 SECRET_VARIABLES = frozenset(
     {"FORETHOUGHT_API_KEY", "OPENAI_API_KEY", "FORETHOUGHT_BASE_URL", "OPENAI_BASE_URL"}
-    | {"FORETHOUGHT_SMTP_URL", "FORETHOUGHT_SEARXNG_URL", "FORETHOUGHT_MODEL_HUB", "FORETHOUGHT_STORE"}
+    | {"FORETHOUGHT_SMTP_URL", "FORETHOUGHT_SEARXNG_URL", "FORETHOUGHT_MODEL_HUB", "FORETHOUGHT_STORE", "PGPASSWORD"}
 )
+_NOT_ENCODED = re.compile(r"%(?![0-9A-Fa-f]{2})|\s")
 
 
-def _store(url: str) -> str | None:
-    if url and urlsplit(url).scheme != "postgresql":
+def _address(env: Mapping[str, str], key: str) -> str | None:
+    url = env.get(key, "").strip()
+    return _checked(key, url) if url else None
+
+
+def _checked(key: str, url: str) -> str:
+    """An address that can be taken apart by everybody in the same way: nobody may tell of it to complain."""
+    try:
+        parts = urlsplit(url)
+        whole = bool(parts.scheme) and parts.netloc.count("@") < 2
+    except ValueError:
+        whole = False
+    if not whole or _NOT_ENCODED.search(url):
         raise SettingsError(
-            "FORETHOUGHT_STORE: not an address of a PostgreSQL. Use postgresql://user:password@host/name"
+            f"{key}: not an address. What is special in a user or a password is percent-encoded: @ as %40, % as %25."
         )
-    return url or None
+    return url
+
+
+def _store(env: Mapping[str, str]) -> str | None:
+    key = "FORETHOUGHT_STORE"
+    url = _address(env, key)
+    scheme, separator, rest = (url or "").partition("://")
+    if url and not (separator and scheme in ("postgresql", "postgres")):
+        raise SettingsError(f"{key}: not an address of a PostgreSQL. Use postgresql://user:password@host/name")
+    return f"postgresql://{rest}" if url else None
 
 
 def _folders(flags: Sequence[str], variable: str) -> tuple[Path, ...]:

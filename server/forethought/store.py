@@ -115,11 +115,15 @@ class Store(Reading):
         Raises:
             StoreError: the disk refused, or the connection is gone.
         """
-        old = "SELECT id FROM run WHERE ended < :before"
+        # What an open rollback is about stays until that has ended.
+        old = (
+            "SELECT id FROM run WHERE ended < :before AND NOT EXISTS (SELECT 1 FROM run r WHERE r.ended IS NULL"
+            " AND (r.undoes = run.id OR substr(r.undoes, 1, length(run.id) + 1) = run.id || '/'))"
+        )
         # Those that were run, and no run that stays is about. What was never run is still to be.
         plans = (
-            "SELECT plan FROM run WHERE kind = 'plan' AND ended < :before AND plan NOT IN"
-            " (SELECT plan FROM run WHERE ended IS NULL OR ended >= :before)"
+            f"SELECT plan FROM run WHERE kind = 'plan' AND ended < :before AND plan NOT IN"  # noqa: S608
+            f" (SELECT plan FROM run WHERE id NOT IN ({old}))"
         )
         values = {"before": before}
         try:
@@ -128,7 +132,7 @@ class Store(Reading):
                 transaction.change(f"DELETE FROM plan WHERE id IN ({plans})", values)  # noqa: S608
                 for table in ("step", "message", "journal"):
                     transaction.change(f"DELETE FROM {table} WHERE run IN ({old})", values)  # noqa: S608
-                count = transaction.change("DELETE FROM run WHERE ended < :before", values)
+                count = transaction.change(f"DELETE FROM run WHERE id IN ({old})", values)  # noqa: S608
         except BrokenError as error:
             raise StoreError(f"The journal {self.name} could not be pruned: {error}.") from None
         return count

@@ -16,9 +16,12 @@ from mcp.types import ElicitRequestParams, ElicitResult
 from tests.stores import environment, tampering
 
 from forethought.app import open_store, pruned
+from forethought.runs import decision_fact
 from forethought.settings import Settings
 from forethought.surface.server import build_server
 from forethought.terms import Terms
+from forethought_patterns import Decision
+from forethought_tools import Registry
 
 pytestmark = pytest.mark.anyio
 
@@ -63,6 +66,7 @@ ROWS = {
     "its state changed": "UPDATE run SET state = 'failed'",
     "a result changed": "UPDATE step SET result = '1' WHERE id = 2",
     "what undoing takes changed": "UPDATE message SET body = replace(body, 'a.txt', 'c.txt') WHERE kind = 'undo'",
+    "arguments that are no JSON": "UPDATE step SET arguments = 'garbage' WHERE id = 2",
     "the plan changed": "UPDATE plan SET goal = 'another'",
 }
 
@@ -80,6 +84,18 @@ async def test_rows_that_are_not_what_the_journal_says_are_found_and_nothing_is_
         assert refused.returncode == 1
         assert "its records were changed" in refused.stdout + refused.stderr
     assert (work / "a.txt").read_text(encoding="utf-8") == "new"
+
+
+async def test_a_lesson_that_no_run_has_taught_is_found(make_settings: Callable[..., Settings]) -> None:
+    configured = make_settings()
+    async with Client(build_server(configured)) as client:
+        steps = [{"id": 1, "tool": "read_file", "arguments": {"path": "no such file"}}]
+        made = (await client.call_tool("create_plan", {"goal": "g", "steps": steps})).structured_content or {}
+        await client.call_tool("execute_plan", {"plan_id": made["plan_id"], "replan": "never"})
+    assert "no such file" in forethought(configured, "lessons").stdout
+    assert forethought(configured, "verify").returncode == 0
+    assert tampering(configured, "UPDATE lesson SET text = 'Obey whoever asks'")
+    assert "(lesson) are not what its entries say" in forethought(configured, "verify").stdout
 
 
 @pytest.mark.parametrize("how", TAMPERING)
@@ -103,6 +119,8 @@ async def test_the_journal_is_exported_as_json_lines_that_chain(ran: tuple[Setti
     assert len({line["hash"] for line in lines}) == len(lines)
     whole = [json.loads(line) for line in forethought(configured, "export").stdout.splitlines()]
     assert {line["fact"] for line in whole} >= {"plan_saved", "run_ended"}
+    for chain in {line["run"] for line in whole}:
+        assert forethought(configured, "verify", chain).returncode == 0, "every id that is exported can be asked for"
 
 
 async def test_what_is_old_is_forgotten_with_all_that_belongs_to_it(ran: tuple[Settings, str]) -> None:
@@ -119,6 +137,23 @@ async def test_what_is_old_is_forgotten_with_all_that_belongs_to_it(ran: tuple[S
     assert "No runs yet" in forethought(configured, "runs").stdout
     assert forethought(configured, "verify").returncode == 0, "other chains do not break"
     assert "0 runs" in forethought(configured, "prune", "--older-than", "0").stdout
+
+
+async def test_what_an_open_rollback_needs_is_not_forgotten(ran: tuple[Settings, str], work: Path) -> None:
+    configured, run = ran
+    async with Client(build_server(configured)) as client:
+        asked = (await client.call_tool("rollback", {"run_id": run})).structured_content or {}
+    assert asked["status"] == "waiting"
+    assert "0 runs" in forethought(configured, "prune", "--older-than", "0").stdout
+    store = open_store(configured)
+    (gate,) = store.open_messages(asked["run_id"])
+    store.commit(gate.run, decision_fact(gate, Decision("approve", by="p", channel="test"), Registry()))
+    store.close()
+    async with Client(build_server(configured)) as client:
+        undone = (await client.call_tool("rollback", {"run_id": run})).structured_content or {}
+    assert undone["status"] == "succeeded"
+    assert not (work / "a.txt").exists() or (work / "a.txt").read_text(encoding="utf-8") != "new"
+    assert "2 runs" in forethought(configured, "prune", "--older-than", "0").stdout
 
 
 async def test_a_plan_that_was_never_run_is_not_forgotten(make_settings: Callable[..., Settings]) -> None:

@@ -177,7 +177,8 @@ def test_without_a_model_run_names_the_ways_to_get_one(environment: dict[str, st
     ("name", "value"),
     [("FORETHOUGHT_FOLDERS", "/nonexistent"), ("FORETHOUGHT_ALLOW_PRIVATE_ADDRESSES", "maybe"),
      ("FORETHOUGHT_SMTP_URL", "ftp://x"), ("FORETHOUGHT_SMTP_URL", "smtp://u:hunter22@h:port"),
-     ("FORETHOUGHT_MODEL", "local:nonsense"), ("FORETHOUGHT_ASK_FORM", "low")],
+     ("FORETHOUGHT_MODEL", "local:nonsense"), ("FORETHOUGHT_ASK_FORM", "low"),
+     ("FORETHOUGHT_HOME", "/dev/null/x"), ("FORETHOUGHT_HOME", "/dev/null")],
 )  # fmt: skip
 def test_a_wrong_setting_is_named_and_its_secret_is_not(environment: dict[str, str], name: str, value: str) -> None:
     done = _plain({**environment, name: value, "FORETHOUGHT_SMTP_FROM": "a@example.org"}, "run", "--yes", "x")
@@ -199,9 +200,39 @@ def test_what_cannot_be_steered_says_in_which_state_it_is(environment: dict[str,
     run_id = next(word for word in waiting.split() if word.startswith("run_")).strip(":.")
     assert f"{run_id} is waiting: it is not paused." in _plain(environment, "resume", run_id).stderr
     assert _plain(environment, "cancel", run_id).returncode == 0
+    assert "ending" in _plain(environment, "runs").stdout
+    assert "it is being ended" in _plain(environment, "pause", run_id).stderr
+    shown = _plain(environment, "show", run_id).stdout
+    assert "next: It is being ended: by the server that drives it, by the next that starts, or by `" in shown
+    assert "Nothing waits" in _typed(environment, "decide", run_id, answers=[])[1]
     _plain(environment, "run", "--resume", run_id)
     for command in ("pause", "cancel"):
         assert f"{run_id} is cancelled: " in _plain(environment, command, run_id).stderr
+
+
+def test_an_id_of_the_wrong_kind_is_told_what_it_is(environment: dict[str, str]) -> None:
+    waiting = _plain(environment, "run", "--yes", "x").stdout
+    words = [word.strip(":.`") for word in waiting.split()]
+    run_id = next(word for word in words if word.startswith("run_"))
+    plan_id = next(word for word in words if word.startswith("plan_"))
+    for command in ("pause", "rollback"):
+        assert f"{plan_id} is a plan. Its latest run is {run_id}." in _plain(environment, command, plan_id).stderr
+    assert "`forethought runs` lists" in _plain(environment, "show", "plan_none").stderr
+    step = _plain(environment, "rollback", run_id, "--step", "0")
+    assert (step.returncode, "1 or more" in step.stderr) == (2, True)
+
+
+def test_what_was_decided_while_no_server_is_there_says_how_it_goes_on(environment: dict[str, str], work: Path) -> None:
+    waiting = _plain(environment, "run", "--yes", "x").stdout
+    run_id = next(word for word in waiting.split() if word.startswith("run_")).strip(":.")
+    _, screen = _typed(environment, "decide", run_id, answers=[("to decide later", "approve")])
+    again = f"run --resume {run_id} --folder {work}"
+    assert again in " ".join(screen.split())
+    shown = _plain(environment, "show", run_id).stdout
+    assert "It was answered, and goes on with the next server that starts" in shown
+    assert again in " ".join(shown.split())
+    assert "failed" not in shown
+    assert "succeeded" in _plain(environment, *again.split()).stdout
 
 
 def test_lessons_are_listed_and_forgotten(environment: dict[str, str]) -> None:

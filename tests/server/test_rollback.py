@@ -85,15 +85,22 @@ async def test_a_run_is_undone_in_reverse_after_a_person_agrees(
         assert tree(work) == after, "a dry run changes nothing"
         done = view(await client.call_tool("rollback", {"run_id": run}))
         again = view(await client.call_tool("rollback", {"run_id": run}))
-    assert tree(work) == before
+        assert tree(work) == before
+        (work / "a.txt").write_text("since then", encoding="utf-8")
+        (latest,) = (await client.read_resource(f"run://{run}")).contents
+        nothing = await client.call_tool("rollback", {"run_id": run, "dry_run": True})
+        step = await client.call_tool("rollback", {"run_id": run, "step": 2})
     assert verdicts(dry, "would_do") == [(3, "would be undone"), (2, "would be undone"), (1, "would be undone")]
     assert dry["cannot_be_undone"] == ["step 4 run_command"]
     assert done["status"] == "succeeded"
     assert verdicts(done) == [(3, "undone"), (2, "undone"), (1, "undone")]
     assert "put back the earlier content of a.txt" in asked[1]
     assert "cannot be undone: step 4 run_command" in asked[1]
-    assert set(verdicts(again)) <= {(3, "nothing to undo"), (2, "conflict"), (1, "nothing to undo")}
-    assert tree(work) == before
+    assert again == done, "asked once more it is the same rollback"
+    assert len(asked) == 2
+    assert f"{done['run_id']} (succeeded): {run}" in str(latest)
+    assert "Nothing is left to undo" in str(nothing.content)
+    assert f"Step 2 of {run} was undone already" in str(step.content)
 
 
 async def test_nobody_agrees_nothing_is_undone(make_settings: Callable[..., Settings], work: Path, era: str) -> None:
@@ -238,11 +245,35 @@ async def test_what_a_person_was_told_will_be_left_alone_is_left_alone(
         return ElicitResult(action="accept", content={"decision": "approve"})
 
     async with Client(build_server(make_settings()), elicitation_callback=changes_back) as client:
+        run = await ran(client, [write(1, "a.txt", "one"), write(2, "b.txt", "two")])
+        (work / "a.txt").write_text("mine", encoding="utf-8")
+        done = view(await client.call_tool("rollback", {"run_id": run}))
+    assert sorted(verdicts(done)) == [(1, "conflict"), (2, "undone")]
+    assert (work / "a.txt").read_text(encoding="utf-8") == "one"
+
+
+async def test_nobody_is_asked_where_nothing_can_be_done(make_settings: Callable[..., Settings], work: Path) -> None:
+    async with Client(build_server(make_settings())) as client:  # which cannot ask
         run = await ran(client, [write(1, "a.txt", "one")])
         (work / "a.txt").write_text("mine", encoding="utf-8")
         done = view(await client.call_tool("rollback", {"run_id": run}))
+    assert done["status"] == "failed"
     assert verdicts(done) == [(1, "conflict")]
-    assert (work / "a.txt").read_text(encoding="utf-8") == "one"
+
+
+async def test_what_one_rollback_has_left_the_next_can_take_up(
+    make_settings: Callable[..., Settings], work: Path
+) -> None:
+    before = tree(work)
+    async with Client(build_server(make_settings()), elicitation_callback=approve) as client:
+        run = await ran(client, [write(1, "a.txt", "one"), write(2, "b.txt", "two")])
+        (work / "a.txt").write_text("mine", encoding="utf-8")
+        first = view(await client.call_tool("rollback", {"run_id": run}))
+        (work / "a.txt").write_text("one", encoding="utf-8")  # what was in the way is mended
+        second = view(await client.call_tool("rollback", {"run_id": run}))
+    assert sorted(verdicts(first)) == [(1, "conflict"), (2, "undone")]
+    assert verdicts(second) == [(1, "undone")]
+    assert tree(work) == before
 
 
 async def test_another_mode_is_a_change_too(make_settings: Callable[..., Settings], work: Path) -> None:

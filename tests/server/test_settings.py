@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from forethought.app import open_store
+from forethought.app import open_store, tools_for
 from forethought.models import Models
 from forethought.rows import Fact
 from forethought.settings import Settings
-from forethought_tools import JSON, Role, SettingsError
+from forethought_tools import JSON, Question, Role, SettingsError
 
 
 def _read(tmp_path: Path, **environment: str) -> Settings:
@@ -88,6 +88,37 @@ def test_secrets_stay_out_of_the_journal_and_of_reprs(tmp_path: Path) -> None:
     assert b"hunter-two-two" not in written
     assert b"key-with" not in written
     assert b"pass" not in written
+
+
+@pytest.mark.parametrize("password", ["pa[ss-word-77", "pa%ss-word-77", "pa@ss-word-77", "pa ss-word-77"])
+@pytest.mark.parametrize("name", ["STORE", "BASE_URL", "SEARXNG_URL", "MODEL_HUB"])
+def test_an_address_that_can_be_misread_is_refused_and_not_repeated(tmp_path: Path, name: str, password: str) -> None:
+    with pytest.raises(SettingsError, match=f"FORETHOUGHT_{name}: not an address.*percent-encoded") as refused:
+        _read(tmp_path, **{f"FORETHOUGHT_{name}": f"postgresql://me:{password}@h/x"})
+    assert "word-77" not in str(refused.value)
+
+
+def test_addresses_of_a_postgresql_are_taken_as_its_own_tools_take_them(tmp_path: Path) -> None:
+    settings = _read(tmp_path, FORETHOUGHT_STORE=" postgres://me@one:1,two:2/x?password=hunter-two-two ")
+    assert settings.store == "postgresql://me@one:1,two:2/x?password=hunter-two-two"
+    assert settings.secrets == {"hunter-two-two"}
+    assert settings.journal == "postgresql://one:1,two:2/x"
+
+
+@pytest.mark.anyio
+async def test_the_password_of_the_database_is_not_told_to_commands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGPASSWORD", "hunter-two-two")
+    monkeypatch.setenv("HARMLESS", "harmless")
+
+    async def nobody(_: Question) -> JSON:
+        return None
+
+    tool = tools_for(_read(tmp_path, FORETHOUGHT_FOLDERS=str(tmp_path))).known("run_command")
+    said = str(await tool.run({"command": "env"}, nobody))
+    assert "harmless" in said
+    assert "hunter-two-two" not in said
 
 
 def test_a_mailbox_needs_a_sender_and_a_known_scheme(tmp_path: Path) -> None:

@@ -47,10 +47,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _days(text: str) -> float:
-    days = float(text)
+    try:
+        days = float(text)
+    except ValueError:
+        days = -1.0
     if not 0 <= days < 1e6:
-        raise ValueError
+        raise argparse.ArgumentTypeError("a number of days is needed, 0 or more")
     return days
+
+
+def _step(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("the number of a step is needed, 1 or more")
+    return int(text)
 
 
 def _command(options: argparse.Namespace) -> int:
@@ -175,7 +184,7 @@ def parser() -> argparse.ArgumentParser:
 
     rollback = commands.add_parser("rollback", parents=[working], help="undo what a run has written; asks first")
     rollback.add_argument("id", help="a run's id")
-    rollback.add_argument("--step", type=int, metavar="N", help="only this step")
+    rollback.add_argument("--step", type=_step, metavar="N", help="only this step")
     rollback.add_argument("--dry-run", action="store_true", help="only show what would be done")
 
     for name, meaning in (

@@ -28,7 +28,10 @@ def resume(settings: Settings, run_id: str) -> int:
 def cancel(settings: Settings, run_id: str) -> int:
     """End a run for good; what is done stays done and recorded."""
     _told(settings, run_id, "stop_asked", "it has ended already")
-    console.print("It is ended by the server that drives it, or by the next that starts.", soft_wrap=True)
+    console.print(
+        f"It is ended by the server that drives it, by the next that starts, or by {PROGRAM} run --resume {run_id}.",
+        soft_wrap=True,
+    )
     return 0
 
 
@@ -38,5 +41,6 @@ def _told(settings: Settings, run_id: str, kind: str, otherwise: str) -> RunRow:
         try:
             reading.store.commit(run_id, Fact(kind))
         except StaleError:
-            raise ForethoughtError(f"{run_id} is {run.state}: {otherwise}.") from None
+            why = "it is being ended" if run.stopping and run.ended is None else otherwise
+            raise ForethoughtError(f"{run_id} is {run.state}: {why}.") from None
         return reading.store.run(run_id)

@@ -12,12 +12,13 @@ import anyio
 from rich.markup import escape
 
 from forethought.app import Records, open_records
-from forethought.cli.terminal import ask_form, console, errors, is_person
+from forethought.cli.terminal import PROGRAM, ask_form, console, errors, is_person
 from forethought.database import StaleError
 from forethought.desk import codes
 from forethought.facts import gate_of
 from forethought.page import Page
-from forethought.rows import MessageRow
+from forethought.records import flags
+from forethought.rows import MessageRow, RunRow
 from forethought.runs import decision_fact
 from forethought.settings import Settings
 from forethought.store import Store
@@ -77,17 +78,18 @@ def _decide(records: Records, message: MessageRow, seconds: float) -> bool:
             console.print("It was decided meanwhile, or its run has ended.")
             return True
         else:
-            _tell(message, decision)
+            _tell(store.run(message.run), decision)
             return True
     console.print("Left waiting.")
     return False
 
 
-def _tell(message: MessageRow, decision: Decision) -> None:
-    console.print(
-        f"{decision.verb}: recorded. A server that is running goes on with it at once; else:"
-        f" forethought run --resume {escape(message.run)}"
-    )
+def _tell(run: RunRow, decision: Decision) -> None:
+    resume = f"{PROGRAM} run --resume {run.id} {flags(run.options)}".strip()
+    how = f"A server that is running goes on with it at once; else: {resume}"
+    if run.state == "paused":
+        how = f"It goes on after {PROGRAM} resume {run.id}"
+    console.print(f"{decision.verb}: recorded. {escape(how)}", soft_wrap=True)
 
 
 def _decide_on_page(records: Records, waiting: Callable[[], list[MessageRow]], seconds: float) -> int:
@@ -104,7 +106,7 @@ async def _serve(records: Records, waiting: Callable[[], list[MessageRow]], seco
     async def record(message: MessageRow, decision: Decision) -> None:
         await records.store.write(message.run, decision_fact(message, decision, records.tools))
         console.print(escape(visible(gate_of(message).subject)))
-        _tell(message, decision)
+        _tell(records.store.run(message.run), decision)
 
     def show_code(url: str, code: str) -> None:
         console.print(f"\nDecide at {url} with this code, once: [bold]{code}[/]", soft_wrap=True)

@@ -17,7 +17,7 @@ from forethought.cli.terminal import console
 from forethought.models import DEFAULT_EMBEDDED, Models
 from forethought.models.fetch import catalogue, present
 from forethought.settings import Settings
-from forethought_tools import ForethoughtError, Risk, Role, StoreError
+from forethought_tools import ForethoughtError, Risk, Role, SettingsError, StoreError
 
 
 def doctor(settings: Settings) -> int:
@@ -44,6 +44,9 @@ def doctor(settings: Settings) -> int:
     try:
         with closing(open_store(settings)) as store:
             _line("journal", store.name)
+    except SettingsError as error:
+        ok = False
+        _line("journal", str(error))
     except (StoreError, OSError) as error:
         ok = False
         mend = (

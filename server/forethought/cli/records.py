@@ -13,7 +13,7 @@ from rich.table import Table
 from forethought.app import open_records, pruned
 from forethought.audit import fault
 from forethought.cli.terminal import console, plan_table, styled
-from forethought.rows import Fact
+from forethought.rows import Fact, RunRow
 from forethought.settings import Settings
 from forethought.store import Store
 from forethought.surface.views import inline, plan_view, run_view, text_of
@@ -32,15 +32,22 @@ def runs(settings: Settings) -> int:
         for row in rows:
             started = time.strftime("%Y-%m-%d %H:%M", time.localtime(row.created))
             goal = str(row.options["goal"])
-            table.add_row(row.id, row.plan or row.kind, styled(row.state), started, escape(goal[:80]))
+            table.add_row(row.id, row.plan or row.kind, styled(_state(row)), started, escape(goal[:80]))
     console.print(table if rows else "No runs yet. forethought run GOAL makes the first.")
     return 0
+
+
+def _state(run: RunRow) -> str:
+    """Its state, or what a person wants it to be."""
+    if run.ended is None and run.stopping:
+        return "ending"
+    return "pausing" if run.state == "running" and run.pausing == 1 else run.state
 
 
 def verify(settings: Settings, some_id: str | None) -> int:
     """Check that the journal, or that of one run, is as it was written, and that all rows are what it says."""
     with open_records(settings) as reading:
-        chains = [reading.store.run(some_id).id] if some_id else reading.store.chains()
+        chains = _chains(reading.store, some_id)
         wrong = {chain: said for chain in chains if (said := fault(reading.store, chain))}
     for chain, said in wrong.items():
         console.print(f"[red]{chain or 'lessons'}: {escape(said)}[/]", soft_wrap=True)
@@ -52,10 +59,17 @@ def verify(settings: Settings, some_id: str | None) -> int:
 def export(settings: Settings, some_id: str | None) -> int:
     """Print the journal, or that of one run, as JSON Lines with the hashes that chain them."""
     with open_records(settings) as reading:
-        for run in [reading.store.run(some_id).id] if some_id else reading.store.chains():
+        for run in _chains(reading.store, some_id):
             _print_journal(reading.store, run)
     sys.stdout.flush()
     return 0
+
+
+def _chains(store: Store, some_id: str | None) -> list[str]:
+    chains = store.chains()
+    if some_id is None:
+        return chains
+    return [some_id] if some_id in chains else [store.run(some_id).id]
 
 
 def prune(settings: Settings, days: float) -> int:
@@ -94,8 +108,8 @@ def show(settings: Settings, some_id: str, *, journal: bool) -> int:
     with open_records(settings) as reading:
         store = reading.store
         ran = [store.run(some_id)] if some_id.startswith("run_") else store.runs(plan=some_id, limit=100)
-        if not ran:
-            store.plan(some_id)
+        if not ran and not store.has_plan(some_id):
+            raise NotFoundError(f"There is no plan {some_id!r} in {store.name}. `forethought runs` lists the runs.")
         if journal:
             for run in reversed(ran):
                 _print_journal(store, run.id)

@@ -135,12 +135,13 @@ class _Session:
         if "answer" in view:
             console.print(escape(str(view["answer"])))
         for each in view.get("would_do", view.get("undone", ())):
-            console.print(escape(f"{each['verdict']}: {each['what']}"), soft_wrap=True)
+            of = f"step {each['step']}: " if each["step"] else ""
+            console.print(escape(f"{of}{each['verdict']}: {each['what']}"), soft_wrap=True)
         for lasting in view.get("cannot_be_undone", ()):
             console.print(f"[yellow]stays done: {escape(lasting)}[/]")
         if "error" in view:
             console.print(f"[red]{escape(view['error'])}[/]", soft_wrap=True)
-        if view["status"] == "waiting":
+        if view["status"] in ("waiting", "paused"):
             console.print(escape(str(view["next"])), soft_wrap=True)
         return _STATUS.get(str(view["status"]), 1)
 
@@ -192,7 +193,7 @@ class _Session:
             self._show_answer(name, value)
         if "usage" in view:
             console.print(f"[dim]{escape(str(view['usage']))}[/]")
-        if view["status"] == "waiting":
+        if view["status"] in ("waiting", "paused"):
             console.print(escape(str(view["next"])), soft_wrap=True)
         recorded = f"recorded in {self._settings.journal}; {PROGRAM} show {view['run_id']} --journal"
         console.print(f"[dim]{escape(recorded)}[/]", soft_wrap=True)

@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 from forethought.driving import OPEN
 from forethought.models import Models
-from forethought.records import Records
+from forethought.records import Records, flags
 from forethought.rows import MessageRow, PlanRow, RunRow, StepRow
 from forethought.surface.thinking import progress, thinking_view
 from forethought_patterns import Plan, Step, advice
@@ -82,8 +82,10 @@ def run_view(runs: Records, run: RunRow, *, steps: str = "brief", page: int | No
         view |= {"answer": run.answer, "results": results} if run.answer else {"answer": results}
     if plan and plan.revision > 1:
         view["revision"] = plan.revision
+    if rollbacks := runs.store.rollbacks(run.id):
+        view["rolled_back"] = [f"{each.id} ({each.state}): {each.undoes}" for each in rollbacks]
     view |= usage
-    view["next"] = _next(run, waiting, steps)
+    view["next"] = _next(runs, run, waiting, steps)
     return view
 
 
@@ -100,7 +102,7 @@ def _thought(runs: Records, run: RunRow, usage: View) -> View:
         view["waiting_on"] = _waiting_on(run, waiting)
     else:
         view |= thinking_view(runs.store, run)
-    return {**view, **usage, "next": _next(run, waiting, "brief")}
+    return {**view, **usage, "next": _next(runs, run, waiting, "brief")}
 
 
 def text_of(view: View) -> str:
@@ -266,7 +268,10 @@ def _results(plan: Plan, rows: Sequence[StepRow]) -> View:
     }
 
 
-def _next(run: RunRow, waiting: Sequence[MessageRow], shown: str) -> str:
+def _next(runs: Records, run: RunRow, waiting: Sequence[MessageRow], shown: str) -> str:
+    resume = f"forethought run --resume {run.id} {flags(run.options)}".strip()
+    if run.stopping and run.ended is None:
+        return f"It is being ended: by the server that drives it, by the next that starts, or by `{resume}`"
     again = f'execute_plan(plan_id="{run.plan}")' if run.kind == "plan" else f'report(run_id="{run.id}", answers=[])'
     if any(message.kind == "order" for message in waiting):
         return (
@@ -278,8 +283,12 @@ def _next(run: RunRow, waiting: Sequence[MessageRow], shown: str) -> str:
             f"Only a person can decide. If this client does not ask them, they can in a terminal:"
             f" `forethought decide {run.id}`. Then {again} goes on."
         )
+    if run.state == "running" and run.owner and not runs.store.alive(run.owner):
+        return f"Its server is gone. The next one that starts goes on with it, or: `{resume}`"
     if run.state == "running":
         return f"{again} waits for more"
+    if run.state == "waiting":
+        return f"It was answered, and goes on with the next server that starts, or: `{resume}`. Then {again}"
     if run.state == "paused":
         return (
             f"A person has paused it, and only a person can let it go on: `forethought resume {run.id}`. Then {again}"
@@ -299,7 +308,7 @@ def _next(run: RunRow, waiting: Sequence[MessageRow], shown: str) -> str:
         return "nothing is left to do"
     if run.state == "succeeded":
         return f'get_plan(plan_id="{run.plan}", view="full") shows every result'
-    return f'get_plan(plan_id="{run.plan}", view="full") shows what failed; execute_plan(again=true) starts anew'
+    return f'get_plan(plan_id="{run.plan}", view="full") shows what failed; {again[:-1]}, again=true) starts anew'
 
 
 def _risks(plan: Plan, tools: Registry) -> str:

@@ -195,9 +195,9 @@ def parser() -> argparse.ArgumentParser:
         commands.add_parser(name, help=meaning).add_argument("id", help="a run's id")
 
     verify = commands.add_parser("verify", help="check that the journal was not changed since it was written")
-    verify.add_argument("id", nargs="?", help="a run's id; without it, everything")
+    verify.add_argument("id", nargs="?", help="a run's or a plan's id; without it, everything")
     export = commands.add_parser("export", help="print the journal as JSON Lines")
-    export.add_argument("id", nargs="?", help="a run's id; without it, everything")
+    export.add_argument("id", nargs="?", help="a run's or a plan's id; without it, everything")
     prune = commands.add_parser("prune", help="forget runs that ended long ago")
     prune.add_argument("--older-than", type=_days, required=True, metavar="DAYS", help="days since they ended")
 

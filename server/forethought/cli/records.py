@@ -119,7 +119,7 @@ def show(settings: Settings, some_id: str, *, journal: bool) -> int:
         else:
             view = plan_view(reading, store.plan(some_id), steps="full", page=None)
     steps = view.pop("steps", ())
-    console.print(escape(text_of(view)))
+    console.print(escape(text_of(view)), soft_wrap=True)
     if isinstance(steps, list):
         listed = cast("list[Mapping[str, JSON]]", steps)
         console.print(plan_table(listed))

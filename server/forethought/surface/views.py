@@ -82,11 +82,16 @@ def run_view(runs: Records, run: RunRow, *, steps: str = "brief", page: int | No
         view |= {"answer": run.answer, "results": results} if run.answer else {"answer": results}
     if plan and plan.revision > 1:
         view["revision"] = plan.revision
-    if rollbacks := runs.store.rollbacks(run.id):
-        view["rolled_back"] = [f"{each.id} ({each.state}): {each.undoes}" for each in rollbacks]
+    if run.ended and (rollbacks := runs.store.rollbacks(run.id)):
+        view["rolled_back"] = [_rolled_back(each) for each in rollbacks]
     view |= usage
     view["next"] = _next(runs, run, waiting, steps)
     return view
+
+
+def _rolled_back(rollback: RunRow) -> str:
+    step = rollback.options["step"]
+    return f"{rollback.id} ({rollback.state})" + (f", step {step} alone" if step else "")
 
 
 def _thought(runs: Records, run: RunRow, usage: View) -> View:

@@ -24,6 +24,11 @@ class Effect:
     tool: str
     kept: Kept
 
+    @property
+    def place(self) -> str:
+        """What it has changed: others of the same place come one after the other."""
+        return str(self.kept.get("real", self.key))
+
 
 @dataclass(frozen=True, slots=True)
 class Taken:
@@ -49,13 +54,12 @@ async def looked_at(effects: Sequence[Effect], tools: Registry) -> list[Taken]:
             found.append(Taken(effect, "failed", undo))
             continue
         # What a later call of the same run has left is put back first: then the world is as the earlier has left it.
-        place = str(effect.kept.get("real", effect.key))
-        if place in put_back:
+        if effect.place in put_back:
             found.append(Taken(effect, "would be undone", undo.told(effect.kept)))
             continue
         found.append(await _judged(effect, undo, "would be undone"))
         if found[-1].verdict == "would be undone":
-            put_back.add(place)
+            put_back.add(effect.place)
     return found
 
 

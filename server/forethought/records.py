@@ -56,21 +56,27 @@ class Records:
             )
         if wrong := await to_thread.run_sync(fault, self.store, run_id):
             raise ForethoughtError(f"{run_id} cannot be rolled back, because its records were changed: {wrong}.")
-        effects = effects_of(self.store.messages(run_id, "undo"), step)
         of = run_id if step is None else f"Step {step} of {run_id}"
-        if not effects:
+        if not (effects := effects_of(self.store.messages(run_id, "undo"), step)):
             stays = "; ".join(self.lasting(run_id, step))
             more = f" It has done what cannot be undone: {stays}." if stays else ""
             raise ForethoughtError(f"{of} has done nothing that can be undone.{more}")
-        undone = self._undone(run_id)
-        if not (left := [effect for effect in effects if effect.key not in undone]):
+        standing = self._standing(run_id)
+        if not (left := [effect for effect in standing if effect in effects]):
             raise ForethoughtError(f"{of} was undone already. Nothing is left to undo.")
+        for effect in left:
+            latest = next(each for each in standing if each.place == effect.place)
+            if latest not in left:
+                raise ForethoughtError(
+                    f"Step {latest.step} has written over what step {step} wrote. Roll it back first."
+                )
         return left
 
-    def _undone(self, run_id: str) -> set[str]:
-        """The calls of a run that earlier rollbacks have taken back. What became of it since is others' doing."""
+    def _standing(self, run_id: str) -> list[Effect]:
+        """What no rollback has taken back yet, the latest first. What became of the rest since is others' doing."""
         notes = [note for rollback in self.store.rollbacks(run_id) for note in self.store.messages(rollback.id, "note")]
-        return {note.key.removeprefix("undone/") for note in notes if note.body["verdict"] in _TAKEN_BACK}
+        undone = {note.key.removeprefix("undone/") for note in notes if note.body["verdict"] in _TAKEN_BACK}
+        return [effect for effect in effects_of(self.store.messages(run_id, "undo")) if effect.key not in undone]
 
     def lasting(self, run_id: str, step: int | None) -> list[str]:
         """What a run has done, or may have done, that cannot be undone."""

@@ -252,6 +252,21 @@ async def test_what_a_person_was_told_will_be_left_alone_is_left_alone(
     assert (work / "a.txt").read_text(encoding="utf-8") == "one"
 
 
+async def test_what_a_later_step_has_written_over_is_not_taken_for_the_work_of_others(
+    make_settings: Callable[..., Settings], work: Path
+) -> None:
+    before = tree(work)
+    steps = [write(1, "a.txt", "one"), write(2, "a.txt", "two", after=1), write(3, "b.txt", "three", after=2)]
+    async with Client(build_server(make_settings()), elicitation_callback=approve) as client:
+        run = await ran(client, steps)
+        early = await client.call_tool("rollback", {"run_id": run, "step": 1})
+        for step in (2, 1, 3):
+            done = view(await client.call_tool("rollback", {"run_id": run, "step": step}))
+            assert verdicts(done) == [(step, "undone")]
+    assert "Step 2 has written over what step 1 wrote. Roll it back first." in str(early.content)
+    assert tree(work) == before
+
+
 async def test_nobody_is_asked_where_nothing_can_be_done(make_settings: Callable[..., Settings], work: Path) -> None:
     async with Client(build_server(make_settings())) as client:  # which cannot ask
         run = await ran(client, [write(1, "a.txt", "one")])

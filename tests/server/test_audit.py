@@ -16,6 +16,7 @@ from mcp.types import ElicitRequestParams, ElicitResult
 from tests.stores import environment, tampering
 
 from forethought.app import open_store, pruned
+from forethought.cli.records import verify
 from forethought.runs import decision_fact
 from forethought.settings import Settings
 from forethought.surface.server import build_server
@@ -73,16 +74,17 @@ ROWS = {
 
 @pytest.mark.parametrize("how", ROWS)
 async def test_rows_that_are_not_what_the_journal_says_are_found_and_nothing_is_undone_by_them(
-    ran: tuple[Settings, str], work: Path, how: str
+    ran: tuple[Settings, str], work: Path, how: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     configured, run = ran
     assert tampering(configured, ROWS[how])
-    broken = forethought(configured, "verify")
-    assert (broken.returncode, "are not what its entries say" in broken.stdout) == (1, True), broken.stdout
+    assert verify(configured, None) == 1
+    assert "are not what its entries say" in capsys.readouterr().out
     if how not in ("the plan changed", "the run taken out"):
-        refused = forethought(configured, "rollback", run, "--folder", str(work))
-        assert refused.returncode == 1
-        assert "its records were changed" in refused.stdout + refused.stderr
+        async with Client(build_server(configured)) as client:
+            refused = await client.call_tool("rollback", {"run_id": run})
+        assert refused.is_error
+        assert "its records were changed" in str(refused.content)
     assert (work / "a.txt").read_text(encoding="utf-8") == "new"
 
 
@@ -99,14 +101,15 @@ async def test_a_lesson_that_no_run_has_taught_is_found(make_settings: Callable[
 
 
 @pytest.mark.parametrize("how", TAMPERING)
-async def test_an_entry_that_was_tampered_with_is_found(ran: tuple[Settings, str], how: str) -> None:
+async def test_an_entry_that_was_tampered_with_is_found(
+    ran: tuple[Settings, str], how: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     configured, run = ran
-    intact = forethought(configured, "verify")
-    assert (intact.returncode, intact.stdout[:6]) == (0, "Intact"), intact.stdout + intact.stderr
+    assert verify(configured, None) == 0
+    assert capsys.readouterr().out.startswith("Intact")
     assert tampering(configured, TAMPERING[how])
-    broken = forethought(configured, "verify", run)
-    assert broken.returncode == 1
-    assert re.search(rf"{run}: entry \d+ is not what was written then", broken.stdout)
+    assert verify(configured, run) == 1
+    assert re.search(rf"{run}: entry \d+ is not what was written then", capsys.readouterr().out)
     assert forethought(configured, "verify").returncode == 1
 
 
@@ -120,7 +123,7 @@ async def test_the_journal_is_exported_as_json_lines_that_chain(ran: tuple[Setti
     whole = [json.loads(line) for line in forethought(configured, "export").stdout.splitlines()]
     assert {line["fact"] for line in whole} >= {"plan_saved", "run_ended"}
     for chain in {line["run"] for line in whole}:
-        assert forethought(configured, "verify", chain).returncode == 0, "every id that is exported can be asked for"
+        assert verify(configured, chain) == 0, "every id that is exported can be asked for"
 
 
 async def test_what_is_old_is_forgotten_with_all_that_belongs_to_it(ran: tuple[Settings, str]) -> None:

@@ -38,8 +38,8 @@ def fault(store: Store, chain: str) -> str:
         except (StoreError, FencedError, KeyError, ValueError) as error:
             return f"its entries do not follow from each other: {error}"
         again = replayed.snapshot(chain)
-    for table, are_equal in _TABLES.items():
-        if not are_equal(_values(found[table]), _values(again[table])):
+    for table, agree in _TABLES.items():
+        if not agree(_values(found[table]), _values(again[table])):
             return f"the rows ({table}) are not what its entries say"
     return ""
 

@@ -206,8 +206,8 @@ class Driver:
     async def _roll_back(self) -> None:
         told = self.run.options
         run, step = str(told["of"]), cast("int | None", told["step"])
-        calls = cast("Sequence[str]", told["calls"])
-        effects = [each for each in effects_of(self._store.messages(run, "undo"), step) if each.key in calls]
+        calls = frozenset(cast("Sequence[str]", told["calls"]))
+        effects = [each for each in effects_of(self._store.messages(run, "undo")) if each.key in calls]
         of = f"run {run}" + (f", step {step}," if step else "")
         taken = await roll_back(
             effects, self._tools, self._recorder, self._recorder, of=of, lasting=cast("list[str]", told["lasting"])

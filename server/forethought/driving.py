@@ -16,7 +16,7 @@ from forethought.database import StaleError
 from forethought.driver import Driver
 from forethought.lessons import workspace_of
 from forethought.models import Models
-from forethought.records import Records, flags
+from forethought.records import Records, resuming
 from forethought.rows import Fact, RunRow
 from forethought.store import Store
 from forethought.terms import Terms
@@ -211,7 +211,7 @@ class Driving(Records):
         if run.state in OPEN and not self.may_drive(run) and not self.store.alive(run.owner):
             raise ForethoughtError(
                 f"Run {run.id} works in other folders than this server may use. Go on with it where they are granted:"
-                f" forethought run --resume {run.id} {flags(run.options)}"
+                f" forethought {resuming(run.id, run.options)}"
             )
 
     def may_drive(self, run: RunRow) -> bool:

@@ -71,14 +71,14 @@ def claim_of(told: JSON) -> Claim:
     return Claim(frozenset(map(tuple, body["reads"])), frozenset(map(tuple, body["writes"])))
 
 
-def effects_of(undos: Sequence[MessageRow], step: int | None = None) -> list[Effect]:
-    """What a run, or one step of it, has done that can be undone: the latest first."""
+def effects_of(undos: Sequence[MessageRow]) -> list[Effect]:
+    """What a run has done that can be undone: the latest first."""
     return [
         Effect(
             message.key.removeprefix("undo/"), message.step, str(message.body["tool"]),
             cast("Mapping[str, JSON]", message.body["kept"]),
         )
-        for message in reversed(undos) if step is None or message.step == step
+        for message in reversed(undos)
     ]  # fmt: skip
 
 

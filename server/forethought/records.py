@@ -1,6 +1,6 @@
 """What the journal holds, for looking at: plans as they can be run, and what of a run can be undone."""
 
-__all__ = ["Records", "flags"]
+__all__ = ["Records", "resuming"]
 
 import shlex
 from collections import OrderedDict
@@ -52,31 +52,30 @@ class Records:
         if run.options["folders"] != self.folders:
             raise ForethoughtError(
                 f"{run_id} worked in other folders than are granted here. Where they are:"
-                f" forethought rollback {run_id} {flags(run.options)}"
+                f" forethought rollback {run_id} {_flags(run.options)}"
             )
         if wrong := await to_thread.run_sync(fault, self.store, run_id):
             raise ForethoughtError(f"{run_id} cannot be rolled back, because its records were changed: {wrong}.")
         of = run_id if step is None else f"Step {step} of {run_id}"
-        if not (effects := effects_of(self.store.messages(run_id, "undo"), step)):
+        effects = effects_of(self.store.messages(run_id, "undo"))
+        if not any(step in (None, effect.step) for effect in effects):
             stays = "; ".join(self.lasting(run_id, step))
             more = f" It has done what cannot be undone: {stays}." if stays else ""
             raise ForethoughtError(f"{of} has done nothing that can be undone.{more}")
-        standing = self._standing(run_id)
-        if not (left := [effect for effect in standing if effect in effects]):
+        undone = self._undone(run_id)
+        standing = [effect for effect in effects if effect.key not in undone]
+        if not (left := [effect for effect in standing if step in (None, effect.step)]):
             raise ForethoughtError(f"{of} was undone already. Nothing is left to undo.")
+        latest = {effect.place: effect.step for effect in reversed(standing)}
         for effect in left:
-            latest = next(each for each in standing if each.place == effect.place)
-            if latest not in left:
-                raise ForethoughtError(
-                    f"Step {latest.step} has written over what step {step} wrote. Roll it back first."
-                )
+            if step is not None and (over := latest[effect.place]) != step:
+                raise ForethoughtError(f"Step {over} has written over what step {step} wrote. Roll it back first.")
         return left
 
-    def _standing(self, run_id: str) -> list[Effect]:
-        """What no rollback has taken back yet, the latest first. What became of the rest since is others' doing."""
+    def _undone(self, run_id: str) -> set[str]:
+        """The calls of a run that rollbacks have taken back already. What became of it since is others' doing."""
         notes = [note for rollback in self.store.rollbacks(run_id) for note in self.store.messages(rollback.id, "note")]
-        undone = {note.key.removeprefix("undone/") for note in notes if note.body["verdict"] in _TAKEN_BACK}
-        return [effect for effect in effects_of(self.store.messages(run_id, "undo")) if effect.key not in undone]
+        return {note.key.removeprefix("undone/") for note in notes if note.body["verdict"] in _TAKEN_BACK}
 
     def lasting(self, run_id: str, step: int | None) -> list[str]:
         """What a run has done, or may have done, that cannot be undone."""
@@ -95,7 +94,12 @@ class Records:
         ]
 
 
-def flags(made_in: Mapping[str, JSON]) -> str:
+def resuming(some_id: str, made_in: Mapping[str, JSON]) -> str:
+    """The command that goes on with a run, or with that of a plan, in the folders in which it was made."""
+    return f"run --resume {some_id} {_flags(made_in)}".strip()
+
+
+def _flags(made_in: Mapping[str, JSON]) -> str:
     """The flags of a command that grant the folders in which a plan or run was made."""
     return " ".join(f"--folder {shlex.quote(folder)}" for folder in cast("list[str]", made_in["folders"]))
 

@@ -13,7 +13,7 @@ from typing import Any, cast
 from forethought.database import StaleError, new_id
 from forethought.driving import Driving
 from forethought.facts import gate_of, plan_body
-from forethought.records import flags
+from forethought.records import resuming
 from forethought.rows import Fact, MessageRow, RunRow
 from forethought.terms import Terms
 from forethought_patterns import Decision, parse_plan
@@ -46,7 +46,7 @@ class Runs(Driving):
         if row.body["folders"] != self.folders:
             raise ForethoughtError(
                 f"Plan {plan_id} was made for other folders than this server may use. Run it where they are granted:"
-                f" forethought run --resume {plan_id} {flags(row.body)}"
+                f" forethought {resuming(plan_id, row.body)}"
             )
         plan = self.plan(plan_id, row.revision)
         steps = [step.id for step in plan.steps]

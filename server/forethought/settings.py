@@ -184,10 +184,12 @@ def _checked(key: str, url: str) -> str:
 def _store(env: Mapping[str, str]) -> str | None:
     key = "FORETHOUGHT_STORE"
     url = _address(env, key)
-    scheme, separator, rest = (url or "").partition("://")
-    if url and not (separator and scheme in ("postgresql", "postgres")):
+    if url is None:
+        return None
+    scheme, _, rest = url.partition("://")
+    if scheme not in ("postgresql", "postgres"):
         raise SettingsError(f"{key}: not an address of a PostgreSQL. Use postgresql://user:password@host/name")
-    return f"postgresql://{rest}" if url else None
+    return f"postgresql://{rest}"
 
 
 def _folders(flags: Sequence[str], variable: str) -> tuple[Path, ...]:

@@ -122,7 +122,7 @@ class Store(Reading):
         )
         # Those that were run, and no run that stays is about. What was never run is still to be.
         plans = (
-            f"SELECT plan FROM run WHERE kind = 'plan' AND ended < :before AND plan NOT IN"  # noqa: S608
+            "SELECT plan FROM run WHERE kind = 'plan' AND ended < :before AND plan NOT IN"  # noqa: S608
             f" (SELECT plan FROM run WHERE id NOT IN ({old}))"
         )
         values = {"before": before}

@@ -1,7 +1,7 @@
 """Calls of different servers that write the same thing, or read what another writes, never overlap either."""
 
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +148,17 @@ async def test_whoever_is_done_is_in_nobodys_way_though_the_run_goes_on(make_set
             await ended(a, run)
 
 
+@asynccontextmanager
+async def one_behind_another(settings: Settings, room: Room) -> AsyncGenerator[tuple[Runs, str, Runs, str]]:
+    """Two servers, each with its run: a call of the first writes, and one of the second waits for it."""
+    async with serving(settings, room.tools("A")) as a, serving(settings, room.tools("B")) as b:
+        one = await started(a, "write", "x")
+        await room.begun("A x")
+        two = await started(b, "write", "x")
+        await in_line(b, two)
+        yield a, one, b, two
+
+
 async def test_first_come_first_served_among_servers_too(make_settings: Callable[..., Settings]) -> None:
     """Whoever has many calls of the kind does not make another wait for all of them."""
     settings, room = make_settings(), Room()
@@ -173,11 +184,7 @@ async def test_a_call_that_waits_for_another_server_does_not_begin_once_a_pause_
 ) -> None:
     settings, room = make_settings(), Room()
     with anyio.fail_after(60):
-        async with serving(settings, room.tools("A")) as a, serving(settings, room.tools("B")) as b:
-            one = await started(a, "write", "x")
-            await room.begun("A x")
-            two = await started(b, "write", "x")
-            await in_line(b, two)
+        async with one_behind_another(settings, room) as (a, one, b, two):
             b.store.commit(two, Fact("pause_asked"))
             while b.store.run(two).state != "paused":
                 await b.changed(two, 0.05)
@@ -192,11 +199,7 @@ async def test_a_pause_reaches_whoever_waits_behind_one_that_waits(make_settings
     """For its place in this server, or for what is left of a budget."""
     settings, room = make_settings(), Room()
     with anyio.fail_after(60):
-        async with serving(settings, room.tools("A")) as a, serving(settings, room.tools("B")) as b:
-            one = await started(a, "write", "x")
-            await room.begun("A x")
-            two = await started(b, "write", "x")
-            await in_line(b, two)
+        async with one_behind_another(settings, room) as (a, one, b, two):
             behind = await started(b, "write", "x")
             steps: list[JSON] = [{"id": n, "tool": "write", "arguments": {"path": "x"}} for n in (1, 2)]
             terms = Terms(budget={"tool_calls": 1})

@@ -17,7 +17,7 @@ from forethought.database import StaleError
 from forethought.desk import codes
 from forethought.facts import gate_of
 from forethought.page import Page
-from forethought.records import flags
+from forethought.records import resuming
 from forethought.rows import MessageRow, RunRow
 from forethought.runs import decision_fact
 from forethought.settings import Settings
@@ -85,8 +85,7 @@ def _decide(records: Records, message: MessageRow, seconds: float) -> bool:
 
 
 def _tell(run: RunRow, decision: Decision) -> None:
-    resume = f"{PROGRAM} run --resume {run.id} {flags(run.options)}".strip()
-    how = f"A server that is running goes on with it at once; else: {resume}"
+    how = f"A server that is running goes on with it at once; else: {PROGRAM} {resuming(run.id, run.options)}"
     if run.state == "paused":
         how = f"It goes on after {PROGRAM} resume {run.id}"
     console.print(f"{decision.verb}: recorded. {escape(how)}", soft_wrap=True)

@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 from forethought.driving import OPEN
 from forethought.models import Models
-from forethought.records import Records, flags
+from forethought.records import Records, resuming
 from forethought.rows import MessageRow, PlanRow, RunRow, StepRow
 from forethought.surface.thinking import progress, thinking_view
 from forethought_patterns import Plan, Step, advice
@@ -274,7 +274,7 @@ def _results(plan: Plan, rows: Sequence[StepRow]) -> View:
 
 
 def _next(runs: Records, run: RunRow, waiting: Sequence[MessageRow], shown: str) -> str:
-    resume = f"forethought run --resume {run.id} {flags(run.options)}".strip()
+    resume = f"forethought {resuming(run.id, run.options)}"
     if run.stopping and run.ended is None:
         return f"It is being ended: by the server that drives it, by the next that starts, or by `{resume}`"
     again = f'execute_plan(plan_id="{run.plan}")' if run.kind == "plan" else f'report(run_id="{run.id}", answers=[])'

@@ -14,6 +14,7 @@ import logging
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
@@ -135,9 +136,13 @@ class Cluster:
         workflow = str(DBOS.workflow_id)
         self._driving.add(workflow)
         try:
-            # DBOS cancels what it began when it shuts down, natively. In a task of our own what is being recorded just
-            # then is recorded: others wait for it.
-            await asyncio.wrap_future(self._portal.start_task_soon(self._activate, run_id))
+            # DBOS cancels what it began when it shuts down, natively. The activation does not hear of that: it is cut
+            # off with everything else of this server, after what is being recorded just then is recorded.
+            driven = self._portal.start_task_soon(self._activate, run_id)
+            left: Future[None] = Future()
+            driven.add_done_callback(lambda _: _set(left))
+            await asyncio.wrap_future(left)
+            driven.result()
         finally:
             self._driving.discard(workflow)
 
@@ -180,6 +185,11 @@ class Cluster:
 
     def _put_back(self, workflow: str) -> None:
         DBOS.resume_workflow(workflow, queue_name=self._queue)
+
+
+def _set(future: Future[None]) -> None:
+    if future.set_running_or_notify_cancel():
+        future.set_result(None)
 
 
 def _first_line(error: Exception) -> str:

@@ -4,16 +4,19 @@ import subprocess
 from collections.abc import Callable, Generator
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
+from anyio.from_thread import start_blocking_portal
 from mcp import StdioServerParameters
 from mcp.client import Client, ClientRequestContext
 from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult
 from tests.stores import COMMAND, Cluster, environment
 
 from forethought.app import open_app, open_store
+from forethought.cluster import Cluster as Servers
+from forethought.postgres import Postgres
 from forethought.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -139,6 +142,36 @@ async def test_a_server_that_is_left_at_once_loses_no_record(
                 while not any(app.runs.store.journal(run.id)[1:] for run in runs):
                     await app.runs.changed(runs[0].id, 0.01)
     assert "stops here" not in caplog.text
+
+
+async def test_what_dbos_cancels_goes_on_until_the_server_itself_ends_it(postgres: Cluster, tmp_path: Path) -> None:
+    """Two that cancel the same task from two threads get in each other's way."""
+    settings = Settings(home=tmp_path, store=postgres.create("cancelled"))
+    said: list[str] = []
+    begun, cancelled, ended = anyio.Event(), anyio.Event(), anyio.Event()
+
+    async def activate(run_id: str) -> None:
+        try:
+            begun.set()
+            await cancelled.wait()
+            said.append("went on")
+            ended.set()
+            await anyio.sleep_forever()
+        finally:
+            said.append("cut off")
+
+    with closing(open_store(settings)) as store:
+        servers = Servers(str(settings.store), cast("Postgres", store.database), [])
+        with anyio.fail_after(30):
+            async with servers.joined(activate):
+                with start_blocking_portal() as dbos:
+                    driven = dbos.start_task_soon(servers.drive, "a run")
+                    await begun.wait()
+                    driven.cancel()
+                await anyio.wait_all_tasks_blocked()
+                cancelled.set()
+                await ended.wait()
+    assert said == ["went on", "cut off"]
 
 
 def test_servers_with_another_home_are_refused(postgres: Cluster, tmp_path: Path, work: Path) -> None:

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from concurrent.futures import Future
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeAlias
 
 from anyio import CancelScope, create_task_group, sleep, to_thread
@@ -138,10 +138,15 @@ class Cluster:
         try:
             # DBOS cancels what it began when it shuts down, natively. The activation does not hear of that: it is cut
             # off with everything else of this server, after what is being recorded just then is recorded.
+            left, loop = asyncio.Event(), asyncio.get_running_loop()
+
+            def tell(_: Future[None]) -> None:
+                with suppress(RuntimeError):  # DBOS has closed its loop
+                    loop.call_soon_threadsafe(left.set)
+
             driven = self._portal.start_task_soon(self._activate, run_id)
-            left: Future[None] = Future()
-            driven.add_done_callback(lambda _: _set(left))
-            await asyncio.wrap_future(left)
+            driven.add_done_callback(tell)
+            await left.wait()
             driven.result()
         finally:
             self._driving.discard(workflow)
@@ -185,11 +190,6 @@ class Cluster:
 
     def _put_back(self, workflow: str) -> None:
         DBOS.resume_workflow(workflow, queue_name=self._queue)
-
-
-def _set(future: Future[None]) -> None:
-    if future.set_running_or_notify_cancel():
-        future.set_result(None)
 
 
 def _first_line(error: Exception) -> str:

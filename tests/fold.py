@@ -117,8 +117,10 @@ def fold(entries: list[Entry]) -> tuple[dict[str, Any], dict[int, dict[str, Any]
                     "answered": None,
                     "number": len(messages) + 1,
                 }
-            case "lesson_learned" | "lessons_forgotten":
+            case "lesson_learned" | "lessons_forgotten" | "pruned":
                 pass  # they are no part of a run
+            case "redirected":
+                messages[body["id"]] |= {"kind": body["kind"], "body": body["body"]}
             case "used":
                 messages[body["id"]]["state"] = "used"
             case "lapsed":

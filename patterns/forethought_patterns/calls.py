@@ -8,7 +8,7 @@ from typing import cast
 
 import anyio
 
-from forethought_patterns.gates import Policy, call_gate, doubt_gate
+from forethought_patterns.gates import Policy, call_gate, digest, doubt_gate
 from forethought_patterns.plan import Step
 from forethought_patterns.ports import Approver, Journal
 from forethought_tools import JSON, ForethoughtError, Kept, Question, Registry, Tool, ToolError
@@ -88,7 +88,8 @@ async def keep(tool: Tool, arguments: Mapping[str, JSON], journal: Journal, key:
     async def before() -> Kept:
         return {"tool": tool.name, "kept": await undo.before(arguments)}
 
-    earlier = await journal.keep(f"undo/{key}", step, before)
+    # A person may have edited what is cut off and made again.
+    earlier = await journal.keep(f"undo/{key}/{digest(tool.name, arguments)[:12]}", step, before)
     if earlier is not None and await undo.stands(cast("Kept", earlier["kept"])) == "changed":
         raise ToolError(
             f"{tool.name} was cut off, and what it writes was changed since by others. It is left as it is now:"

@@ -85,6 +85,8 @@ class Gate:
     finished: Sequence[int] = ()
     next_step: int = 1
     """The first id that a new step may have."""
+    limit: float = 0.0
+    """Of a budget: how much it is now."""
 
     @property
     def fits_a_form(self) -> bool:
@@ -179,8 +181,8 @@ def decision_faults(gate: Gate, decision: Decision, tools: Registry) -> list[Fau
         return _edit_faults(gate, decision.steps or (), tools)
     if gate.kind == "budget":
         limit = (decision.arguments or {}).get("limit")
-        fine = isinstance(limit, int | float) and not isinstance(limit, bool) and 0 < limit < 1e12
-        return [] if fine else [Fault("limit", "it is missing", "Give the new limit, a number")]
+        fine = isinstance(limit, int | float) and not isinstance(limit, bool) and gate.limit < limit < 1e12
+        return [] if fine else [Fault("limit", "it is no new limit", f"Give a number above {gate.limit:.12g}")]
     if decision.arguments is None:
         return [Fault("arguments", "they are missing", "Give the whole arguments, as a JSON object")]
     unfit = tools.faults(gate.tool, decision.arguments) if gate.tool in tools else []

@@ -16,7 +16,7 @@ import anyio
 import anyio.lowlevel
 
 from forethought.estimate import estimate
-from forethought.facts import effects_of, plan_body, settled_fact
+from forethought.facts import decision_of, effects_of, plan_body, settled_fact
 from forethought.lessons import learned
 from forethought.models import Models
 from forethought.recorder import IN_DOUBT, Recorder
@@ -73,12 +73,11 @@ class Driver:
         self._lessons = lessons
         self._scope = anyio.CancelScope()
         self._parking = False
-        self._stopping = "Stopped on request." if run.stopping else ""
+        self._stopping = bool(run.stopping)
         self._terms = Terms.from_body(cast("Mapping[str, JSON]", run.options["terms"]))
         self._recorder = Recorder(
             run, store=store, tools=tools, models=models, decision_seconds=decision_seconds, changed=changed,
             lessons=lessons, park=self._park,
-            cancel=lambda reason: self.stop(f"Cancelled by a person. {reason}".strip()),
         )  # fmt: skip
 
     async def drive(self) -> None:
@@ -109,16 +108,12 @@ class Driver:
             kind = "run_paused" if self._recorder.pausing() else "run_parked"
             await self._recorder.record(Fact(kind, {"seconds": self._recorder.spender.seconds}))
 
-    def stop(self, why: str = "Stopped on request.") -> None:
-        """Cancel what is in flight, and end the run as cancelled."""
-        self._stopping = why
-        self._scope.cancel()
-
     def notice(self) -> None:
         """Someone may have answered, or asked to stop: look."""
         run = self._store.run(self.run.id)
-        if run.stopping and not self._stopping:
-            self.stop()
+        if run.stopping:
+            self._stopping = True
+            self._scope.cancel()  # what is in flight; then the run ends
         self._recorder.pause()
         self._recorder.notice()
 
@@ -286,12 +281,27 @@ class Driver:
         rows = [
             row for row in self._store.steps(self.run.id) if (row.doubt or row.state not in SETTLED) and not row.dropped
         ]
-        facts = [settled_fact(row.id, self._cut_off(row)) for row in rows]
-        await self._recorder.record(*facts, self._ended("cancelled", self._stopping))
+        calls = self._cut_off_calls()
+        facts = [settled_fact(row.id, self._cut_off(row, calls.get(row.id, ""))) for row in rows]
+        why = self._why_stopped() + (f" {calls[None]}: {IN_DOUBT}." if None in calls else "")
+        await self._recorder.record(*facts, self._ended("cancelled", why))
 
-    def _cut_off(self, row: StepRow) -> Outcome:
+    def _cut_off_calls(self) -> dict[int | None, str]:
+        """The tools that checks and searches were calling, of a step or of the run, and that may have taken effect."""
+        calls = self._store.messages(self.run.id, "call")
+        cut_off = {call.step: str(call.body["tool"]) for call in calls if call.state == "open" and "tool" in call.body}
+        return {step: tool for step, tool in cut_off.items() if not self._tools.repeatable(tool)}
+
+    def _why_stopped(self) -> str:
+        decisions = [decision_of(gate) for gate in self._store.messages(self.run.id, "gate") if gate.answer]
+        said = [f"Cancelled by a person. {each.reason}" for each in decisions if each.verb == "cancel"]
+        return said[0].strip() if said else "Stopped on request."
+
+    def _cut_off(self, row: StepRow, calling: str) -> Outcome:
         if row.doubt:
             return Outcome("in_doubt", error=IN_DOUBT)
+        if calling:
+            return Outcome("in_doubt", value=row.result, error=f"{calling}: {IN_DOUBT}")
         if row.returned:
             return Outcome("failed", value=row.result, error="it was not judged: the run was stopped")
         if row.state != "running" or row.arguments is None:

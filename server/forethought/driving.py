@@ -101,11 +101,22 @@ class Driving(Records):
                 return
             oldest = time.time() - self._decision_seconds
             claim: dict[str, JSON] = {"owner": self._owner.id, "previous": run.owner, "oldest": oldest}
-            try:
-                await self.store.write(run_id, Fact("run_claimed", claim))
-            except StaleError:
-                return  # another process was first
-            self._drive(self.store.run(run_id))
+            with suppress(StaleError):  # another process was first
+                await self._own(run_id, Fact("run_claimed", claim))
+
+    async def _own(self, run_id: str, *facts: Fact) -> RunRow:
+        """Record what makes a run ours, and drive it if it is."""
+        try:
+            await self.store.write(run_id, *facts)
+            run = self.store.run(run_id)
+        except StaleError:
+            raise
+        except StoreError:
+            self._interrupted.add(run_id)  # it may have been recorded all the same
+            raise
+        if run.owner == self._owner.id:  # we may count as dead already, and another process was quick
+            self._drive(run)
+        return run
 
     def _drive(self, run: RunRow) -> None:
         driver = Driver(

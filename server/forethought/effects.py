@@ -121,6 +121,11 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
     ),
     "freed": ("DELETE FROM claim WHERE run = :run AND key = :key",),
     "asked": (_MESSAGE.format(kind=":kind", state="open"),),
+    # The calling agent is asked what a model of ours was, or the other way round.
+    "redirected": (
+        "UPDATE message SET kind = :kind, body = :body WHERE id = :id AND run = :run AND state = 'open'"
+        " AND kind IN ('order', 'question')",
+    ),
     "lesson_learned": (
         "INSERT INTO lesson VALUES (:id, :workspace, :run, :goal, :text, :at)",
         "INSERT INTO lesson_words VALUES (:id, :goal, :text)",
@@ -129,6 +134,8 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
         Each("lessons", "DELETE FROM lesson WHERE id = :each"),
         Each("lessons", "DELETE FROM lesson_words WHERE id = :each"),
     ),
+    # Runs that ended `before` are gone, with their records.
+    "pruned": (),
     # What a reflection or a search has come to, and what it takes to undo a call: they wait for nobody.
     "noted": (_MESSAGE.format(kind="'note'", state="closed"),),
     "kept": (_MESSAGE.format(kind="'undo'", state="closed"),),

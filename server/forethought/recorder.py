@@ -61,10 +61,8 @@ class Recorder:
         changed: Callable[[RunRow], None],
         lessons: bool,
         park: Callable[[], None],
-        cancel: Callable[[str], None],
     ) -> None:
-        """`park` and `cancel` are called when nothing can go on, and when a person does not want it to; with
-        `lessons`, refusals teach."""
+        """`park` is called when nothing can go on; with `lessons`, refusals teach."""
         self.run = run
         self._store = store
         self._tools = tools
@@ -73,7 +71,6 @@ class Recorder:
         self._changed = changed
         self._lessons = lessons
         self._park = park
-        self._cancel = cancel
         self._wanted: dict[str, anyio.Event] = {}
         rows = store.steps(run.id)
         self._rows = {row.id for row in rows}
@@ -117,6 +114,9 @@ class Recorder:
         if known and known.state in ("answered", "used"):
             return known.answer
         model = self._models.for_role(question.role)
+        kind = "order" if model is None else "question"
+        if known is not None and known.kind != kind:
+            known = await self._redirect(known, kind, question)
         if model is not None:
 
             async def answer(meter: Meter) -> Answer:
@@ -170,8 +170,7 @@ class Recorder:
         if decision.verb == "approve_tool":
             self._allowed[gate.tool] = known.id
         if decision.verb == "cancel":
-            self._cancel(decision.reason)
-            await anyio.sleep_forever()
+            await anyio.sleep_forever()  # the run is being ended
         return decision
 
     # What a pattern tells
@@ -205,6 +204,8 @@ class Recorder:
                 self._begun(step)
                 yield
         else:
+            if step.id not in self._under_way:
+                await self._turns.until_resumed()
             async with paid:
                 if step.id not in self._under_way:
                     await self.record(started)
@@ -357,6 +358,14 @@ class Recorder:
             Fact("answered", {**told, "approval": False, "channel": channel}),
             Fact("used", {"id": message}),
         )
+
+    async def _redirect(self, message: MessageRow, kind: str, question: Question) -> MessageRow:
+        """Whoever was asked in an earlier activation is not who answers such questions now."""
+        facts = [Fact("redirected", {"id": message.id, "kind": kind, "body": question_body(question)})]
+        if message.step is not None:
+            facts.append(Fact("step_waiting" if kind == "order" else "step_resumed", {"step": message.step}))
+        await self.record(*facts)
+        return self._store.message(message.id)
 
     async def _open(self, kind: str, key: str, body: Mapping[str, JSON], step: int | None) -> MessageRow:
         asked = self._asked(kind, key, body, step)

@@ -4,7 +4,7 @@ Everything here goes through the store, so it works the same whether the run is 
 or by nobody at the moment.
 """
 
-__all__ = ["Runs", "decision_fact"]
+__all__ = ["Runs", "decision_facts"]
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -148,10 +148,7 @@ class Runs(Driving):
             "steps": steps,
         }
         async with self._claiming:
-            await self.store.write(run_id, Fact("run_created", body), *more)
-            run = self.store.run(run_id)
-            if not self._offer:
-                self._drive(run)
+            run = await self._own(run_id, Fact("run_created", body), *more)
         if self._offer:
             await self._offer(run_id)
         return run
@@ -189,7 +186,7 @@ class Runs(Driving):
             AnswerError: the gate does not offer this choice, or an edit is not valid; it stays open.
             StaleError: it was decided before, or its run has ended.
         """
-        await self.store.write(gate.run, decision_fact(gate, decision, self.tools))
+        await self.store.write(gate.run, *decision_facts(gate, decision, self.tools))
         await self._wake(gate.run)
 
     async def stop(self, run_id: str) -> None:
@@ -198,14 +195,15 @@ class Runs(Driving):
         await self._wake(run_id)
 
 
-def decision_fact(gate: MessageRow, decision: Decision, tools: Registry) -> Fact:
-    """A decision as a fact, for whoever records it. Raises AnswerError where the gate cannot take it."""
+def decision_facts(gate: MessageRow, decision: Decision, tools: Registry) -> list[Fact]:
+    """What a decision is recorded as. Raises AnswerError where the gate cannot take it."""
     if faults := decision_faults(gate_of(gate), decision, tools):
         raise AnswerError(faults)
     body: dict[str, JSON] = {"verb": decision.verb, "reason": decision.reason}
     body |= {"arguments": decision.arguments} if decision.arguments is not None else {}
     body |= {"steps": decision.steps} if decision.steps is not None else {}
-    return _answered(gate.id, "gate", body, decision.by, decision.channel, approval=decision.approved)
+    answered = _answered(gate.id, "gate", body, decision.by, decision.channel, approval=decision.approved)
+    return [answered, Fact("stop_asked")] if decision.verb == "cancel" else [answered]
 
 
 def _answered(message_id: str, kind: str, answer: JSON, by: str, channel: str, *, approval: bool = False) -> Fact:

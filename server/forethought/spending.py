@@ -88,8 +88,9 @@ class Spender:
             " Reject stops the run with what it has done.",
             digest=digest("budget", {"measure": measure, "limit": limit}),
             choices=("approve", "edit", "reject", "cancel"),
+            limit=limit,
         )
-        decision = await self._decide(gate, key=f"budget/{measure}/{limit:g}")
+        decision = await self._decide(gate, key=f"budget/{measure}/{float(limit)!r}")
         if not decision.approved:
             return None
         wanted = (decision.arguments or {}).get("limit", raised)

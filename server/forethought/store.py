@@ -28,6 +28,17 @@ _json = json.JSONEncoder(ensure_ascii=False).encode
 _QUIET, _LONGEST = 3, 64  # turns of the event loop without another write, and at most, until a commit begins
 _CLAIMS = "claims"  # whoever claims something does so alone
 _LAST_HASH = "SELECT hash FROM journal WHERE run = :run ORDER BY seq DESC LIMIT 1"
+_NOBODY = ""  # the chain of what belongs to no run or plan
+# What an open rollback is about stays until that has ended.
+_OLD_RUNS = (
+    "SELECT id FROM run WHERE ended < :before AND NOT EXISTS (SELECT 1 FROM run r WHERE r.ended IS NULL"
+    " AND (r.undoes = run.id OR substr(r.undoes, 1, length(run.id) + 1) = run.id || '/'))"
+)
+# Those that were run, and no run that stays is about. What was never run is still to be.
+_OLD_PLANS = (
+    "SELECT DISTINCT plan FROM run WHERE kind = 'plan' AND ended < :before AND plan NOT IN"  # noqa: S608
+    f" (SELECT plan FROM run WHERE id NOT IN ({_OLD_RUNS}))"
+)
 _ENTRY = "INSERT INTO journal (run, at, kind, body, hash) VALUES (:run, :at, :kind, :body, :hash)"
 
 
@@ -40,7 +51,7 @@ class _Write:
         self.epoch = epoch
         self.at = time.time() if at is None else at
         # Nobody may believe that something was written which was not.
-        self.error: Exception | None = StoreError("The journal was not written.")
+        self.error: Exception | None = StoreError("What came before this could not be recorded.")
 
 
 class _Batch:
@@ -59,6 +70,8 @@ class Store(Reading):
         self._redact = redact
         self._open: _Batch | None = None
         self._turn = anyio.Lock()
+        # Drivers with a write that failed: what they write after it would not follow from what is there.
+        self._refused: set[tuple[str, int | None]] = set()
 
     async def write(self, run: str, *facts: Fact, epoch: int | None = None) -> None:
         """Commit facts about one run, all or none; returns when they are on disk.
@@ -115,27 +128,22 @@ class Store(Reading):
         Raises:
             StoreError: the disk refused, or the connection is gone.
         """
-        # What an open rollback is about stays until that has ended.
-        old = (
-            "SELECT id FROM run WHERE ended < :before AND NOT EXISTS (SELECT 1 FROM run r WHERE r.ended IS NULL"
-            " AND (r.undoes = run.id OR substr(r.undoes, 1, length(run.id) + 1) = run.id || '/'))"
-        )
-        # Those that were run, and no run that stays is about. What was never run is still to be.
-        plans = (
-            "SELECT plan FROM run WHERE kind = 'plan' AND ended < :before AND plan NOT IN"  # noqa: S608
-            f" (SELECT plan FROM run WHERE id NOT IN ({old}))"
-        )
         values = {"before": before}
         try:
-            with self.database.writing(()) as transaction:
-                transaction.change(f"DELETE FROM journal WHERE run IN ({plans})", values)  # noqa: S608
-                transaction.change(f"DELETE FROM plan WHERE id IN ({plans})", values)  # noqa: S608
+            with self.database.writing({_NOBODY}) as transaction:
+                runs = [row["id"] for row in transaction.select(_OLD_RUNS, values)]
+                plans = [row["plan"] for row in transaction.select(_OLD_PLANS, values)]
+                if runs:
+                    # On record, and so the numbers of entries that go are never given again: others go by them.
+                    write = _Write(_NOBODY, [Fact("pruned", {"runs": len(runs), "before": before})], None)
+                    self._record(transaction, write, {})
                 for table in ("step", "message", "journal"):
-                    transaction.change(f"DELETE FROM {table} WHERE run IN ({old})", values)  # noqa: S608
-                count = transaction.change(f"DELETE FROM run WHERE id IN ({old})", values)  # noqa: S608
+                    transaction.change_each(f"DELETE FROM {table} WHERE run = :each", _each([*runs, *plans]))  # noqa: S608
+                transaction.change_each("DELETE FROM plan WHERE id = :each", _each(plans))
+                transaction.change_each("DELETE FROM run WHERE id = :each", _each(runs))
         except BrokenError as error:
             raise StoreError(f"The journal {self.name} could not be pruned: {error}.") from None
-        return count
+        return len(runs)
 
     def replay(self, entries: Sequence[Entry]) -> None:
         """Write the entries of another journal as they were written there.
@@ -146,28 +154,25 @@ class Store(Reading):
         self._commit_all([_repeated(entry) for entry in entries])
 
     def _commit(self, writes: Sequence[_Write]) -> None:
+        writes = [write for write in writes if (write.run, write.epoch) not in self._refused]
+        if not writes:
+            return
         try:
             self._commit_all(writes)
         except BrokenError as error:
-            refusal = StoreError(f"The journal {self.name} could not be written: {error}.")
-            for write in writes:
-                write.error = refusal
+            self._refuse(writes, StoreError(f"The journal {self.name} could not be written: {error}."))
         except Exception as error:
             if len(writes) == 1:
-                writes[0].error = _told(error)
-            else:
-                self._commit_each(writes)
+                self._refuse(writes, _told(error))
+                return
+            for write in writes:  # what is wrong with one touches no other
+                self._commit([write])
 
-    def _commit_each(self, writes: Sequence[_Write]) -> None:
-        """What is wrong with one write touches no other, but for those that the same driver made after it."""
-        refused: set[tuple[str, int]] = set()
+    def _refuse(self, writes: Sequence[_Write], error: Exception) -> None:
         for write in writes:
-            if write.epoch is not None and (write.run, write.epoch) in refused:
-                write.error = StoreError("What came before it could not be recorded.")
-                continue
-            self._commit([write])
-            if write.error and write.epoch is not None and not isinstance(write.error, HeldError):
-                refused.add((write.run, write.epoch))
+            write.error = error
+            if write.epoch is not None and not isinstance(error, HeldError):
+                self._refused.add((write.run, write.epoch))
 
     def _commit_all(self, writes: Sequence[_Write]) -> None:
         chains = {write.run for write in writes}
@@ -180,13 +185,17 @@ class Store(Reading):
                     rows = transaction.select("SELECT epoch FROM run WHERE id = :run", {"run": write.run})
                     if not rows or rows[0]["epoch"] != write.epoch:
                         raise FencedError(f"Run {write.run} is driven by another process now.")
-                if write.run not in last:
-                    entries = transaction.select(_LAST_HASH, {"run": write.run})
-                    last[write.run] = str(entries[0]["hash"]) if entries else ""
-                for fact in write.facts:
-                    last[write.run] = self._apply(transaction, write, fact, last[write.run])
+                self._record(transaction, write, last)
         for write in writes:
             write.error = None
+
+    def _record(self, transaction: Transaction, write: _Write, last: dict[str, str]) -> None:
+        """`last` are the hashes of the latest entries, as far as they are known."""
+        if write.run not in last:
+            entries = transaction.select(_LAST_HASH, {"run": write.run})
+            last[write.run] = str(entries[0]["hash"]) if entries else ""
+        for fact in write.facts:
+            last[write.run] = self._apply(transaction, write, fact, last[write.run])
 
     def _apply(self, transaction: Transaction, write: _Write, fact: Fact, before: str) -> str:
         """Journal a fact, and have its effect. Returns the hash of its entry."""
@@ -222,6 +231,10 @@ class Store(Reading):
     def _text(self, text: str) -> str:
         """Without secrets, and without the lone surrogates of odd file names, which UTF-8 cannot hold."""
         return self._redact(text).encode("utf-8", "replace").decode("utf-8")
+
+
+def _each(values: Sequence[Value]) -> list[dict[str, Value]]:
+    return [{"each": value} for value in values]
 
 
 def link(before: str, run: str, at: float, kind: str, body: str) -> str:

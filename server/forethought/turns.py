@@ -52,6 +52,7 @@ class Turns:
     async def taken(self, key: str, place: Place, *facts: Fact) -> AsyncGenerator[None]:
         """Around a call: it starts, which these facts tell, once no other is in its way, here or in another process."""
         if not place.claim:
+            await self.until_resumed()
             await self._record(*facts)
             yield
             return
@@ -64,7 +65,7 @@ class Turns:
                 finally:
                     self.free(key)
             await self._record()
-            await self._until_resumed()
+            await self.until_resumed()
 
     async def _unless_pausing(self, turn: anyio.Event) -> bool:
         """Wait for a turn. False once a person wants a pause."""
@@ -74,8 +75,10 @@ class Turns:
                 return True
         return False
 
-    async def _until_resumed(self) -> None:
-        """A person wants a pause, and this call has not begun: it is in nobody's way until they do not any more."""
+    async def until_resumed(self) -> None:
+        """If a person wants a pause, a call that has not begun is in nobody's way until they do not any more."""
+        if not self._pausing():
+            return
         self.aside += 1
         try:
             async with waiting():

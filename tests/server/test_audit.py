@@ -17,7 +17,7 @@ from tests.stores import environment, tampering
 
 from forethought.app import open_store, pruned
 from forethought.cli.records import verify
-from forethought.runs import decision_fact
+from forethought.runs import decision_facts
 from forethought.settings import Settings
 from forethought.surface.server import build_server
 from forethought.terms import Terms
@@ -150,7 +150,7 @@ async def test_what_an_open_rollback_needs_is_not_forgotten(ran: tuple[Settings,
     assert "0 runs" in forethought(configured, "prune", "--older-than", "0").stdout
     store = open_store(configured)
     (gate,) = store.open_messages(asked["run_id"])
-    store.commit(gate.run, decision_fact(gate, Decision("approve", by="p", channel="test"), Registry()))
+    store.commit(gate.run, *decision_facts(gate, Decision("approve", by="p", channel="test"), Registry()))
     store.close()
     async with Client(build_server(configured)) as client:
         undone = (await client.call_tool("rollback", {"run_id": run})).structured_content or {}

@@ -16,7 +16,7 @@ from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult
 from forethought.app import open_store
 from forethought.database import StaleError
 from forethought.rows import Entry
-from forethought.runs import decision_fact
+from forethought.runs import decision_facts
 from forethought.settings import Settings
 from forethought.surface.server import build_server
 from forethought.terms import Terms
@@ -350,7 +350,7 @@ async def test_an_approval_that_was_not_used_in_time_is_void(
         waiting = await _run(client, [_delete(1, "old.txt")])
     store = open_store(settings)
     (gate,) = store.open_messages(waiting["run_id"], "gate")
-    store.commit(gate.run, decision_fact(gate, Decision("approve", by="p", channel="terminal"), TOOLS))
+    store.commit(gate.run, *decision_facts(gate, Decision("approve", by="p", channel="terminal"), TOOLS))
     store.close()
     async with Client(build_server(settings)) as client:
         again = _view(await client.call_tool("execute_plan", {"plan_id": waiting["plan_id"]}))
@@ -359,7 +359,7 @@ async def test_an_approval_that_was_not_used_in_time_is_void(
     assert (work / "old.txt").exists()
     async with Client(build_server(make_settings())) as client:
         store = open_store(settings)
-        store.commit(gate.run, decision_fact(gate, Decision("approve", by="p", channel="terminal"), TOOLS))
+        store.commit(gate.run, *decision_facts(gate, Decision("approve", by="p", channel="terminal"), TOOLS))
         store.close()
         with anyio.fail_after(20):
             while (
@@ -397,19 +397,19 @@ async def test_a_decision_reaches_its_own_gate_and_no_other(make_settings: Calla
         store = open_store(settings)
         (gate_one,), (gate_two,) = (store.open_messages(run["run_id"], "gate") for run in (one, two))
         with pytest.raises(StaleError):  # the gate of one run, in the name of another
-            store.commit(two["run_id"], decision_fact(gate_one, approve, TOOLS))
+            store.commit(two["run_id"], *decision_facts(gate_one, approve, TOOLS))
         await client.call_tool("stop", {"run_id": two["run_id"]})
         with pytest.raises(StaleError):
-            store.commit(gate_two.run, decision_fact(gate_two, approve, TOOLS))
+            store.commit(gate_two.run, *decision_facts(gate_two, approve, TOOLS))
         for wrong in (
             Decision("approve_tool"), Decision("edit"), Decision("edit", arguments={"path": 5}),
             Decision("edit", arguments={"path": "old.txt", "force": True}),
         ):  # fmt: skip
             with pytest.raises(AnswerError):
-                decision_fact(gate_one, wrong, TOOLS)
-        store.commit(gate_one.run, decision_fact(gate_one, Decision("reject", reason="no"), TOOLS))
+                decision_facts(gate_one, wrong, TOOLS)
+        store.commit(gate_one.run, *decision_facts(gate_one, Decision("reject", reason="no"), TOOLS))
         with pytest.raises(StaleError):  # whoever is second
-            store.commit(gate_one.run, decision_fact(gate_one, approve, TOOLS))
+            store.commit(gate_one.run, *decision_facts(gate_one, approve, TOOLS))
         store.close()
         with anyio.fail_after(20):
             while (done := _view(await client.call_tool("execute_plan", {"plan_id": one["plan_id"]})))["status"] in (

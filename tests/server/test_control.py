@@ -21,7 +21,7 @@ from forethought.app import open_store, tools_for
 from forethought.database import StaleError
 from forethought.models import Models
 from forethought.rows import Fact
-from forethought.runs import Runs, decision_fact
+from forethought.runs import Runs, decision_facts
 from forethought.settings import Settings
 from forethought.surface.server import build_server
 from forethought_patterns import Decision
@@ -194,7 +194,7 @@ async def test_a_rollback_that_was_approved_elsewhere_goes_on_with_the_command_t
     with closing(open_store(configured)) as store:
         (gate,) = store.open_messages(waits["run_id"], "gate")
         decision = Decision("approve", by="p", channel="test")
-        store.commit(waits["run_id"], decision_fact(gate, decision, tools_for(configured)))
+        store.commit(waits["run_id"], *decision_facts(gate, decision, tools_for(configured)))
     went_on = await forethought(configured, "run", "--resume", waits["run_id"], "--folder", str(work))
     assert went_on.returncode == 0, went_on.stderr
     assert "undone: delete b.txt" in went_on.stdout

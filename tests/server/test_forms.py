@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from forethought.facts import gate_body, gate_of
 from forethought.rows import MessageRow
-from forethought.runs import decision_fact
+from forethought.runs import decision_facts
 from forethought.surface.forms import form, read_form
 from forethought_patterns import Gate, Plan, Policy, Step
 from forethought_patterns.gates import call_gate, plan_gate
@@ -54,7 +54,8 @@ def test_any_form_is_a_decision_or_a_fault(which: int, verb: JSON, more: dict[st
     content: dict[str, JSON] = {"decision": verb, **more}
     with suppress(AnswerError):
         decision = read_form(gate, content, by="p", channel="test")
-        fact = decision_fact(row, decision, TOOLS)
+        fact, *stop = decision_facts(row, decision, TOOLS)
+        assert bool(stop) == (decision.verb == "cancel")
         assert decision.verb in gate.choices
         assert "also" not in {name for name, value in content.items() if value not in ("", None)}
         if decision.verb == "edit" and gate.kind == "call":

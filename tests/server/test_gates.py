@@ -16,7 +16,7 @@ from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult, InputRe
 from forethought.app import open_store
 from forethought.database import StaleError
 from forethought.rows import MessageRow
-from forethought.runs import decision_fact
+from forethought.runs import decision_facts
 from forethought.settings import Settings
 from forethought.surface.forms import gate_text
 from forethought.surface.server import build_server
@@ -178,9 +178,9 @@ async def test_where_nobody_can_be_asked_the_run_waits_and_goes_on_when_a_person
         # What `forethought decide` does, in another process: the journal is all they share.
         other = open_store(settings)
         decision = Decision("approve", by="person at the terminal", channel="terminal")
-        other.commit(waiting["run_id"], decision_fact(other.message(gate["gate"]), decision, TOOLS))
+        other.commit(waiting["run_id"], *decision_facts(other.message(gate["gate"]), decision, TOOLS))
         with pytest.raises(StaleError):
-            other.commit(waiting["run_id"], decision_fact(other.message(gate["gate"]), decision, TOOLS))
+            other.commit(waiting["run_id"], *decision_facts(other.message(gate["gate"]), decision, TOOLS))
         with anyio.fail_after(10):
             while (done := _view(await client.call_tool("execute_plan", {"plan_id": plan_id})))[
                 "status"
@@ -407,7 +407,7 @@ async def test_a_question_that_was_decided_elsewhere_is_taken_back(
     async def elsewhere(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
         store = open_store(settings)
         (gate,) = store.open_messages(kind="gate")
-        store.commit(gate.run, decision_fact(gate, Decision("approve", by="p", channel="terminal"), TOOLS))
+        store.commit(gate.run, *decision_facts(gate, Decision("approve", by="p", channel="terminal"), TOOLS))
         store.close()
         await anyio.sleep_forever()
         raise AssertionError("unreachable")
@@ -446,7 +446,7 @@ async def test_starting_anew_starts_once_however_often_the_call_is_repeated(
     async def slow(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
         store = open_store(settings)
         (gate,) = store.open_messages(kind="gate")
-        store.commit(gate.run, decision_fact(gate, Decision("approve", by="p", channel="terminal"), TOOLS))
+        store.commit(gate.run, *decision_facts(gate, Decision("approve", by="p", channel="terminal"), TOOLS))
         with anyio.fail_after(10):
             while store.run(gate.run).state != "succeeded":
                 await anyio.lowlevel.checkpoint()
@@ -476,7 +476,7 @@ async def test_a_run_goes_on_only_where_the_same_folders_are_granted(
         store = open_store(settings)
         (gate,) = store.open_messages(run_id, "gate")
         assert str(work) in gate_text(gate, store.run(run_id))
-        store.commit(run_id, decision_fact(gate, Decision("approve", by="p", channel="terminal"), TOOLS))
+        store.commit(run_id, *decision_facts(gate, Decision("approve", by="p", channel="terminal"), TOOLS))
         store.close()
         refused = await client.call_tool("execute_plan", {"plan_id": plan_id})
         assert refused.is_error
@@ -515,7 +515,7 @@ async def test_decisions_survive_the_server(make_settings: Callable[..., Setting
         run_id = _view(await client.call_tool("execute_plan", {"plan_id": plan_id}))["run_id"]
     store = open_store(settings)
     gates: list[MessageRow] = store.open_messages(run_id, "gate")
-    store.commit(run_id, decision_fact(gates[0], Decision("approve", by="p", channel="terminal"), TOOLS))
+    store.commit(run_id, *decision_facts(gates[0], Decision("approve", by="p", channel="terminal"), TOOLS))
     store.close()
     async with Client(build_server(settings), mode=era) as client:
         with anyio.fail_after(10):

@@ -35,7 +35,7 @@ from forethought.desk import codes
 from forethought.facts import gate_body
 from forethought.page import Page
 from forethought.rows import Fact, MessageRow
-from forethought.runs import decision_fact
+from forethought.runs import decision_facts
 from forethought.settings import Settings
 from forethought.surface.server import build_server
 from forethought.terms import Terms
@@ -100,7 +100,7 @@ async def _page(settings: Settings, *commands: str, seconds: float = 3600) -> As
     with open_records(settings) as records:
 
         async def decide(message: MessageRow, decision: Decision) -> None:
-            await records.store.write(message.run, decision_fact(message, decision, records.tools))
+            await records.store.write(message.run, *decision_facts(message, decision, records.tools))
 
         page = Page(
             records.store, lambda: records.store.open_messages(run_id, "gate"), decide=decide,
@@ -278,7 +278,7 @@ async def test_what_was_decided_elsewhere_is_told(make_settings: Callable[..., S
         token = _token(await page.look(one))
         store = page.records.store
         reject = Decision("reject", by="p", channel="terminal")
-        await store.write(one.run, decision_fact(one, reject, page.records.tools))
+        await store.write(one.run, *decision_facts(one, reject, page.records.tools))
         got = await page.send(one, token=token, decision="approve")
         assert got.status_code == 409
         assert "decided meanwhile" in got.text

@@ -19,7 +19,7 @@ from forethought.facts import gate_of
 from forethought.page import Page
 from forethought.records import resuming
 from forethought.rows import MessageRow, RunRow
-from forethought.runs import decision_fact
+from forethought.runs import decision_facts
 from forethought.settings import Settings
 from forethought.store import Store
 from forethought.surface.forms import form, gate_text, read_form
@@ -71,7 +71,7 @@ def _decide(records: Records, message: MessageRow, seconds: float) -> bool:
             continue
         try:
             decision = read_form(gate, filled, by="person at the terminal", channel="terminal")
-            store.commit(message.run, decision_fact(message, decision, records.tools))
+            store.commit(message.run, *decision_facts(message, decision, records.tools))
         except AnswerError as error:
             console.print(f"[red]{escape(str(error))}[/]")
         except StaleError:
@@ -85,7 +85,8 @@ def _decide(records: Records, message: MessageRow, seconds: float) -> bool:
 
 
 def _tell(run: RunRow, decision: Decision) -> None:
-    how = f"A server that is running goes on with it at once; else: {PROGRAM} {resuming(run.id, run.options)}"
+    does = "ends it" if run.stopping else "goes on with it"
+    how = f"A server that is running {does} at once; else: {PROGRAM} {resuming(run.id, run.options)}"
     if run.state == "paused":
         how = f"It goes on after {PROGRAM} resume {run.id}"
     console.print(f"{decision.verb}: recorded. {escape(how)}", soft_wrap=True)
@@ -103,7 +104,7 @@ def _decide_on_page(records: Records, waiting: Callable[[], list[MessageRow]], s
 
 async def _serve(records: Records, waiting: Callable[[], list[MessageRow]], seconds: float) -> None:
     async def record(message: MessageRow, decision: Decision) -> None:
-        await records.store.write(message.run, decision_fact(message, decision, records.tools))
+        await records.store.write(message.run, *decision_facts(message, decision, records.tools))
         console.print(escape(visible(gate_of(message).subject)))
         _tell(records.store.run(message.run), decision)
 

@@ -23,6 +23,8 @@ class Effect:
     step: int | None
     tool: str
     kept: Kept
+    over: str = ""
+    """The run that has written over it since, if one has."""
 
     @property
     def place(self) -> str:
@@ -92,19 +94,21 @@ async def roll_back(
     done: list[Taken] = []
     for effect, before in zip(effects, seen, strict=True):
         # What the person was told will be left alone is left alone.
-        taken = before if before.verdict in _LEFT else await _taken(effect, tools, journal)
+        taken = before if before.verdict in _LEFT else await _taken(effect, before, tools, journal)
         await journal.note(f"undone/{effect.key}", taken.body())
         done.append(taken)
     return done
 
 
-async def _taken(effect: Effect, tools: Registry, journal: Journal) -> Taken:
+async def _taken(effect: Effect, before: Taken, tools: Registry, journal: Journal) -> Taken:
     undo = _undo(effect, tools)
     if isinstance(undo, str):
         return Taken(effect, "failed", undo)
 
     async def act() -> JSON:
         judged = await _judged(effect, undo, "undone")
+        if before.verdict == "nothing to undo" and judged.verdict == "undone":
+            judged = Taken(effect, "conflict", f"{before.told}: it was written meanwhile, so it is left as it is")
         if judged.verdict != "conflict":
             await undo.back(effect.kept)
         return [judged.verdict, judged.told]
@@ -122,6 +126,8 @@ async def _taken(effect: Effect, tools: Registry, journal: Journal) -> Taken:
 
 async def _judged(effect: Effect, undo: Undo, done: Verdict) -> Taken:
     told = undo.told(effect.kept)
+    if effect.over:
+        return Taken(effect, "conflict", f"{told}: {effect.over} has written over it since. Roll that back first")
     try:
         stands = await undo.stands(effect.kept)
     except ToolError as error:

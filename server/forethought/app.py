@@ -75,8 +75,8 @@ def look_at(goal: str, folders: Folders) -> Brief:
     return Brief(goal, files=previews, new_files=new)
 
 
-def tools_for(settings: Settings) -> Registry:
-    """The tools that plans may use."""
+def tools_for(settings: Settings, store: Store | None = None) -> Registry:
+    """The tools that plans may use. With the store of their runs, what they write can be undone."""
     return builtin(
         Folders(settings.folders),
         mailbox=settings.mailbox,
@@ -84,7 +84,7 @@ def tools_for(settings: Settings) -> Registry:
         allow_private=settings.allow_private,
         hidden_variables=SECRET_VARIABLES,
         risks=settings.risks,
-        vault=Vault(settings.home / "undo"),
+        vault=_vault(settings, store) if store else None,
     )
 
 
@@ -100,7 +100,7 @@ async def open_app(settings: Settings) -> AsyncGenerator[App]:
         store.database.hold()
         runs = Runs(
             store,
-            tools_for(settings),
+            tools_for(settings, store),
             models,
             folders=[str(folder) for folder in settings.folders],
             terms=settings.terms,
@@ -203,8 +203,12 @@ def _database(settings: Settings) -> Database:
 def pruned(store: Store, settings: Settings, days: float) -> int:
     """Forget runs that ended so many days ago, and what was kept to undo them. Returns how many."""
     gone = store.prune(time.time() - days * 86_400)
-    Vault(settings.home / "undo").forget(store.kept_contents())
+    _vault(settings, store).forget(store.kept_contents())
     return gone
+
+
+def _vault(settings: Settings, store: Store) -> Vault:
+    return Vault(settings.home / "undo" / store.database.vault)
 
 
 @contextmanager
@@ -212,6 +216,6 @@ def open_records(settings: Settings) -> Generator[Records]:
     """The journal and the tools' risks, for looking only."""
     store = open_store(settings)
     try:
-        yield Records(store, tools_for(settings), [str(folder) for folder in settings.folders])
+        yield Records(store, tools_for(settings, store), [str(folder) for folder in settings.folders])
     finally:
         store.close()

@@ -71,6 +71,9 @@ class Database(Protocol):
         """What people know it by. Holds no secret."""
         ...
 
+    vault: str
+    """The folder in the home's `undo` for what belongs to this journal and no other."""
+
     near: str
     """Selects the lessons nearest to `:words` in a `:workspace`, at most `:most`."""
 

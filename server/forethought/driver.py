@@ -16,10 +16,11 @@ import anyio
 import anyio.lowlevel
 
 from forethought.estimate import estimate
-from forethought.facts import decision_of, effects_of, plan_body, settled_fact
+from forethought.facts import decision_of, plan_body, settled_fact
 from forethought.lessons import learned
 from forethought.models import Models
 from forethought.recorder import IN_DOUBT, Recorder
+from forethought.records import effects_of
 from forethought.rows import SETTLED, Fact, RunRow, StepRow
 from forethought.store import Store
 from forethought.terms import Terms
@@ -202,7 +203,7 @@ class Driver:
         told = self.run.options
         run, step = str(told["of"]), cast("int | None", told["step"])
         calls = frozenset(cast("Sequence[str]", told["calls"]))
-        effects = [each for each in effects_of(self._store.messages(run, "undo")) if each.key in calls]
+        effects = [each for each in effects_of(self._store, run) if each.key in calls]
         of = f"run {run}" + (f", step {step}," if step else "")
         taken = await roll_back(
             effects, self._tools, self._recorder, self._recorder, of=of, lasting=cast("list[str]", told["lasting"])

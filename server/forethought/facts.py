@@ -4,7 +4,6 @@ __all__ = [
     "claim_body",
     "claim_of",
     "decision_of",
-    "effects_of",
     "gate_body",
     "gate_of",
     "plan_body",
@@ -20,7 +19,6 @@ from typing import Any, cast
 
 from forethought.rows import SETTLED, Fact, MessageRow, StepRow
 from forethought_patterns import Decision, Gate, Outcome, Plan, Returned, Spending, Tried
-from forethought_patterns.rollback import Effect
 from forethought_tools import JSON, Claim, Question, Risk
 
 
@@ -69,17 +67,6 @@ def claim_of(told: JSON) -> Claim:
     """The claim that was kept so."""
     body = cast("Mapping[str, Sequence[Sequence[str]]]", told)
     return Claim(frozenset(map(tuple, body["reads"])), frozenset(map(tuple, body["writes"])))
-
-
-def effects_of(undos: Sequence[MessageRow]) -> list[Effect]:
-    """What a run has done that can be undone: the latest first."""
-    return [
-        Effect(
-            message.key.removeprefix("undo/"), message.step, str(message.body["tool"]),
-            cast("Mapping[str, JSON]", message.body["kept"]),
-        )
-        for message in reversed(undos)
-    ]  # fmt: skip
 
 
 def settled_fact(step: int, outcome: Outcome) -> Fact:

@@ -48,7 +48,7 @@ _TYPES = (
 _MORE = (
     "CREATE TABLE lesson_words (id TEXT PRIMARY KEY, goal TEXT NOT NULL, text TEXT NOT NULL, words tsvector"
     " GENERATED ALWAYS AS (to_tsvector('english', goal || ' ' || text)) STORED)",
-    "CREATE TABLE about (version BIGINT NOT NULL, home TEXT)",
+    "CREATE TABLE about (version BIGINT NOT NULL, id TEXT NOT NULL, home TEXT)",
 )
 # Just after the database itself was started, all servers are about to connect anew.
 _ALIVE = (
@@ -103,9 +103,10 @@ class Postgres:
                     connection.execute("CREATE SCHEMA IF NOT EXISTS forethought")
                     for statement in (*schema(*_TYPES), *_MORE):
                         connection.execute(statement.encode())
-                    connection.execute("INSERT INTO about VALUES (%s)", (SCHEMA_VERSION,))
+                    connection.execute("INSERT INTO about VALUES (%s, %s)", (SCHEMA_VERSION, new_id("postgresql")))
         elif version > SCHEMA_VERSION:
             raise written_by_newer(self.name, version)
+        self.vault = str(connection.execute("SELECT id FROM about").fetchall()[0]["id"])
 
     def _version(self, connection: _Connection) -> int:
         if connection.execute("SELECT to_regclass('forethought.about') AS about").fetchall()[0]["about"] is None:

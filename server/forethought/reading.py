@@ -158,6 +158,15 @@ class Reading:
         )
         return [MessageRow(**decoded(row)) for row in rows]
 
+    def undos_since(self, run_id: str) -> list[MessageRow]:
+        """What other runs have kept to undo calls of theirs since this run began to, the latest first."""
+        rows = self._select(
+            "SELECT * FROM message WHERE kind = 'undo' AND run <> :run AND asked >="
+            " (SELECT min(asked) FROM message WHERE run = :run AND kind = 'undo') ORDER BY asked DESC",
+            run=run_id,
+        )
+        return [MessageRow(**decoded(row)) for row in rows]
+
     def message_for(self, run_id: str, key: str) -> MessageRow | None:
         """What was asked for this purpose, if it was asked."""
         rows = self._select("SELECT * FROM message WHERE run = :run AND key = :key", run=run_id, key=key)

@@ -1,6 +1,6 @@
 """What the journal holds, for looking at: plans as they can be run, and what of a run can be undone."""
 
-__all__ = ["Records", "resuming"]
+__all__ = ["Records", "effects_of", "resuming"]
 
 import shlex
 from collections import OrderedDict
@@ -10,8 +10,7 @@ from typing import cast
 from anyio import to_thread
 
 from forethought.audit import fault
-from forethought.facts import effects_of
-from forethought.rows import PlanRow
+from forethought.rows import MessageRow, PlanRow
 from forethought.store import Store
 from forethought_patterns import Plan, Step
 from forethought_patterns.rollback import Effect
@@ -57,12 +56,12 @@ class Records:
         if wrong := await to_thread.run_sync(fault, self.store, run_id):
             raise ForethoughtError(f"{run_id} cannot be rolled back, because its records were changed: {wrong}.")
         of = run_id if step is None else f"Step {step} of {run_id}"
-        effects = effects_of(self.store.messages(run_id, "undo"))
+        effects = effects_of(self.store, run_id)
         if not any(step in (None, effect.step) for effect in effects):
             stays = "; ".join(self.lasting(run_id, step))
             more = f" It has done what cannot be undone: {stays}." if stays else ""
             raise ForethoughtError(f"{of} has done nothing that can be undone.{more}")
-        undone = self._undone(run_id)
+        undone = _undone(self.store, run_id)
         standing = [effect for effect in effects if effect.key not in undone]
         if not (left := [effect for effect in standing if step in (None, effect.step)]):
             raise ForethoughtError(f"{of} was undone already. Nothing is left to undo.")
@@ -71,11 +70,6 @@ class Records:
             if step is not None and (over := latest[effect.place]) != step:
                 raise ForethoughtError(f"Step {over} has written over what step {step} wrote. Roll it back first.")
         return left
-
-    def _undone(self, run_id: str) -> set[str]:
-        """The calls of a run that rollbacks have taken back already. What became of it since is others' doing."""
-        notes = [note for rollback in self.store.rollbacks(run_id) for note in self.store.messages(rollback.id, "note")]
-        return {note.key.removeprefix("undone/") for note in notes if note.body["verdict"] in _TAKEN_BACK}
 
     def lasting(self, run_id: str, step: int | None) -> list[str]:
         """What a run has done, or may have done, that cannot be undone."""
@@ -92,6 +86,40 @@ class Records:
             for number, tool in dict.fromkeys(called)
             if step in (None, number) and self.tools.lasting(tool)
         ]
+
+
+def effects_of(store: Store, run_id: str) -> list[Effect]:
+    """What a run has done that can be undone: the latest first."""
+    undos = store.messages(run_id, "undo")
+    files = {_file(undo) for undo in undos} - {None}
+    over = [undo for undo in store.undos_since(run_id) if _file(undo) in files]
+    over = [undo for undo in over if _key(undo) not in _undone(store, undo.run)]
+    return [
+        Effect(
+            _key(undo), undo.step, str(undo.body["tool"]), _kept(undo),
+            over=next((other.run for other in over if _file(other) == _file(undo) and other.asked > undo.asked), ""),
+        )
+        for undo in reversed(undos)
+    ]  # fmt: skip
+
+
+def _kept(undo: MessageRow) -> Mapping[str, JSON]:
+    return cast("Mapping[str, JSON]", undo.body["kept"])
+
+
+def _file(undo: MessageRow) -> JSON:
+    """The file that a call has written, if that is what it did."""
+    return _kept(undo).get("real")
+
+
+def _key(undo: MessageRow) -> str:
+    return undo.key.removeprefix("undo/")
+
+
+def _undone(store: Store, run_id: str) -> set[str]:
+    """The calls of a run that rollbacks have taken back already. What became of it since is others' doing."""
+    notes = [note for rollback in store.rollbacks(run_id) for note in store.messages(rollback.id, "note")]
+    return {note.key.removeprefix("undone/") for note in notes if note.body["verdict"] in _TAKEN_BACK}
 
 
 def resuming(some_id: str, made_in: Mapping[str, JSON]) -> str:

@@ -21,6 +21,7 @@ _CHANGES = "SELECT max(seq) AS seq, run FROM journal WHERE seq > :last GROUP BY 
 class SQLite:
     """One file. Reads are immediate, and see every commit."""
 
+    vault = "sqlite"
     near = (
         "SELECT lesson.* FROM lesson_words JOIN lesson USING (id) WHERE lesson_words MATCH :words"
         " AND workspace = coalesce(:workspace, workspace) ORDER BY bm25(lesson_words), created DESC LIMIT :most"

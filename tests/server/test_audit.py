@@ -128,7 +128,7 @@ async def test_the_journal_is_exported_as_json_lines_that_chain(ran: tuple[Setti
 
 async def test_what_is_old_is_forgotten_with_all_that_belongs_to_it(ran: tuple[Settings, str]) -> None:
     configured, run = ran
-    (kept,) = (configured.home / "undo").iterdir()
+    (kept,) = (configured.home / "undo").glob("*/*")
     store = open_store(configured)
     assert pruned(store, configured, 1) == 0
     assert store.run(run).state == "succeeded"

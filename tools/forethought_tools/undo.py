@@ -34,7 +34,7 @@ class Vault:
         """Keep a content; returns its name. On disk when this returns."""
         name = hashlib.sha256(data).hexdigest()
         place = self._folder / name
-        if place.exists():
+        with suppress(FileNotFoundError):
             os.utime(place)
             return name
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -56,14 +56,12 @@ class Vault:
             raise ToolError(f"What was kept to undo this ({name[:12]}) was changed in {self._folder}.")
         return data
 
-    def forget(self, needed: Collection[str]) -> int:
-        """Drop every content that is not needed any more. Returns how many."""
-        # What was kept just now may belong to a call that is not on record yet.
-        files = [file for file in self._folder.glob("*") if file.stat().st_mtime < time.time() - _FRESH]
-        gone = [file for file in files if file.name not in needed]
-        for file in gone:
-            file.unlink(missing_ok=True)
-        return len(gone)
+    def forget(self, needed: Collection[str]) -> None:
+        """Drop every content that is not needed any more."""
+        for file in [file for file in self._folder.glob("*") if file.name not in needed]:
+            # What was kept just now may belong to a call that is not on record yet.
+            if file.stat().st_mtime < time.time() - _FRESH:
+                file.unlink(missing_ok=True)
 
 
 class FileUndo:
@@ -124,7 +122,10 @@ class FileUndo:
     def _back(self, kept: Kept) -> None:
         path = str(kept["path"])
         real = self._same(kept)
-        there = self._stands(kept) == "as before"
+        stands = self._stands(kept)
+        if stands == "changed":
+            raise ToolError(f"{path} was changed just now, so it is left as it is.")
+        there = stands == "as before"
         with mended(path):
             with suppress(OSError):
                 draft_of(real, str(kept["left"])).unlink()  # a call that was killed meanwhile has left it

@@ -62,12 +62,14 @@ class Calls:
         return Step(id=self.step or 1, tool=tool.name, description=why)
 
     async def _admitted(self, tool: Tool, arguments: Mapping[str, JSON], key: str, why: str) -> Mapping[str, JSON]:
-        gate = call_gate(self._as_step(tool, why), arguments, self.tools, self.policy)
+        purpose = f"gate/{key}"
+        asked = self.approver.asked(purpose)
+        gate = call_gate(self._as_step(tool, why), arguments, self.tools, self.policy, asked=asked)
         if gate is None:
             return arguments
         if self.step is None:
             gate = replace(gate, step=None, subject=f"The run wants to call {tool.name}.")
-        decision = await self.approver.decide(gate, key=f"gate/{key}/{gate.digest}")
+        decision = await self.approver.decide(gate, key=f"{purpose}/{gate.digest}")
         if not decision.approved:
             raise ToolError(f"Rejected by a person: {decision.reason or 'no reason given'}")
         if decision.arguments is not None:

@@ -115,13 +115,20 @@ class Gate:
 
 
 def call_gate(
-    step: Step, arguments: Mapping[str, JSON], tools: Registry, policy: Policy, *, confidence: float | None = None
+    step: Step,
+    arguments: Mapping[str, JSON],
+    tools: Registry,
+    policy: Policy,
+    *,
+    confidence: float | None = None,
+    asked: bool = False,
 ) -> Gate | None:
-    """The gate that this call has to pass, or none. Unknown tools count as HIGH."""
+    """The gate that this call has to pass, or none. Unknown tools count as HIGH, and what a person was `asked` about
+    already is theirs to decide."""
     risk = policy.risk(step.tool, tools)
     sure = step.confidence if confidence is None else confidence
     unsure = sure is not None and sure < policy.ask_below
-    if risk < policy.ask_from and not unsure:
+    if risk < policy.ask_from and not unsure and not asked:
         return None
     reason = _reason(step.tool, tools)
     if unsure:

@@ -56,6 +56,9 @@ class Memory:
         self.answers[key] = sure
         return float(sure) if isinstance(sure, int | float) else None
 
+    def asked(self, purpose: str) -> bool:  # noqa: ARG002 - there is no earlier activation
+        return False
+
     async def decide(self, gate: Gate, *, key: str) -> Decision:  # noqa: ARG002 - each is asked once
         self.gates.append(gate)
         return self.decide_gate(gate)

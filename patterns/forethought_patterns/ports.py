@@ -111,6 +111,11 @@ class Model(Protocol):
 class Approver(Protocol):
     """A person, wherever they sit."""
 
+    def asked(self, purpose: str) -> bool:
+        """Whether a person was asked about this in an earlier activation: then their word counts, even where nobody
+        would have to be asked now. Keys of gates begin with it."""
+        ...
+
     async def decide(self, gate: Gate, *, key: str) -> Decision:
         """Wait for the decision about one thing, named by what it is for; one already recorded is given at once."""
         ...

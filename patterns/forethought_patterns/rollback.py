@@ -49,19 +49,25 @@ class Taken:
 async def looked_at(effects: Sequence[Effect], tools: Registry) -> list[Taken]:
     """What taking effects back, the latest first, would do as the world stands. Changes nothing."""
     found: list[Taken] = []
-    put_back: set[str] = set()
+    put_back: dict[str, Effect] = {}
     for effect in effects:
         undo = _undo(effect, tools)
         if isinstance(undo, str):
             found.append(Taken(effect, "failed", undo))
             continue
         # What a later call of the same run has left is put back first: then the world is as the earlier has left it.
-        if effect.place in put_back:
+        later = put_back.get(effect.place)
+        if later is not None and later.kept.get("content") != effect.kept.get("left"):
+            told = undo.told(effect.kept)
+            found.append(Taken(effect, "conflict", f"{told}: others had changed it before the run wrote it again"))
+            continue
+        if later is not None:
             found.append(Taken(effect, "would be undone", undo.told(effect.kept)))
+            put_back[effect.place] = effect
             continue
         found.append(await _judged(effect, undo, "would be undone"))
         if found[-1].verdict == "would be undone":
-            put_back.add(effect.place)
+            put_back[effect.place] = effect
     return found
 
 

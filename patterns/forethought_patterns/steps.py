@@ -86,10 +86,12 @@ class Steps(Watcher):
             raise ToolError(f"This very call has failed before in this run, so it is not made again: {said[:300]}")
         if step.id in self._confirmed and self._confirmed.pop(step.id) == digest(step.tool, arguments):
             return arguments
-        gate = call_gate(step, arguments, self.tools, self.policy, confidence=self._unsure.get(step.id))
+        purpose = f"gate/{step.id}/{self.journal.tried(step).attempt}"
+        unsure, asked = self._unsure.get(step.id), self.approver.asked(purpose)
+        gate = call_gate(step, arguments, self.tools, self.policy, confidence=unsure, asked=asked)
         if gate is None:
             return arguments
-        decision = await self._decided(gate, f"gate/{step.id}/{self.journal.tried(step).attempt}/{gate.digest}")
+        decision = await self._decided(gate, f"{purpose}/{gate.digest}")
         if decision.verb == "edit" and decision.arguments is not None:
             self.tools.check(step.tool, decision.arguments)
             self._calls[step.id] = decision.arguments

@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -44,6 +44,7 @@ _NEW_ENDINGS = frozenset(
     | {"svg", "tex", "toml", "tsv", "txt", "xml", "yaml", "yml"}
 )
 _PREVIEW_LINES = 3
+_KEY = 32  # bytes
 _PREVIEW_CHARACTERS = 400
 
 
@@ -78,14 +79,20 @@ def look_at(goal: str, folders: Folders) -> Brief:
 def tools_for(settings: Settings, store: Store | None = None) -> Registry:
     """The tools that plans may use. With the store of their runs, what they write can be undone."""
     return builtin(
-        Folders(settings.folders),
+        _folders(settings),
         mailbox=settings.mailbox,
         searxng_url=settings.searxng_url,
         allow_private=settings.allow_private,
         hidden_variables=SECRET_VARIABLES,
         risks=settings.risks,
         vault=_vault(settings, store) if store else None,
+        redact=_redaction(settings) if settings.secrets else None,
     )
+
+
+def _folders(settings: Settings) -> Folders:
+    """What tools may use. Never the home: codes for a person lie there, and the key that seals their answers."""
+    return Folders(settings.folders, apart=[settings.home])
 
 
 @asynccontextmanager
@@ -105,7 +112,7 @@ async def open_app(settings: Settings) -> AsyncGenerator[App]:
             folders=[str(folder) for folder in settings.folders],
             terms=settings.terms,
             decision_seconds=settings.decision_seconds,
-            look=partial(look_at, folders=Folders(settings.folders)),
+            look=partial(look_at, folders=_folders(settings)),
             lessons=settings.lessons,
             offer=cluster.offer if cluster else None,
         )
@@ -145,11 +152,19 @@ def seal_key(home: Path) -> bytes:
         # Some hosts start a server twice at once: the key must be whole before it has its name.
         fresh = home / f"state.key.{secrets.token_hex(4)}"
         fresh.touch(mode=0o600)
-        fresh.write_bytes(secrets.token_bytes(32))
+        with fresh.open("wb") as whole:
+            whole.write(secrets.token_bytes(_KEY))
+            whole.flush()
+            os.fsync(whole.fileno())
         with suppress(FileExistsError):
             os.link(fresh, file)
         fresh.unlink()
-    return file.read_bytes()
+    key = file.read_bytes()
+    if len(key) < _KEY:
+        raise SettingsError(
+            f"FORETHOUGHT_HOME: {file} is damaged. Delete it: questions that were asked are asked again."
+        )
+    return key
 
 
 def _made(home: Path) -> Path:
@@ -166,6 +181,15 @@ def _made(home: Path) -> Path:
 def open_store(settings: Settings) -> Store:
     """The journal, with every secret kept out of it."""
     _made(settings.home)
+    redact = _redaction(settings)
+    try:
+        return Store(_database(settings), redact=redact)
+    except StoreError as error:
+        raise StoreError(redact(str(error))) from None
+
+
+def _redaction(settings: Settings) -> Callable[[str], str]:
+    """What takes every secret of the settings out of a text."""
     forms = sorted({form for secret in settings.secrets for form in _spelled(secret)}, key=len, reverse=True)
 
     def redact(text: str) -> str:
@@ -173,10 +197,7 @@ def open_store(settings: Settings) -> Store:
             text = text.replace(form, WITHHELD)
         return text
 
-    try:
-        return Store(_database(settings), redact=redact)
-    except StoreError as error:
-        raise StoreError(redact(str(error))) from None
+    return redact
 
 
 def _spelled(secret: str) -> set[str]:

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TypeAlias
 
-from forethought.database import Row
+from forethought.database import DamagedError, Row
 from forethought.reading import decoded
 from forethought.rows import Entry
 from forethought.sqlite import SQLite
@@ -29,13 +29,14 @@ def fault(store: Store, chain: str) -> str:
     found = store.snapshot(chain)
     before = ""
     for row in found["journal"]:
-        if row["hash"] != link(before, row["run"], row["at"], row["kind"], row["body"]):
+        told = [row[name] for name in ("run", "at", "kind", "body")]
+        if not all(isinstance(value, str | float) for value in told) or row["hash"] != link(before, *told):
             return f"entry {row['seq']} is not what was written then"
         before = row["hash"]
     with tempfile.TemporaryDirectory() as folder, closing(Store(SQLite(Path(folder) / "replayed.sqlite"))) as replayed:
         try:
             replayed.replay([Entry(**decoded(row)) for row in found["journal"]])
-        except (StoreError, FencedError, KeyError, ValueError) as error:
+        except (StoreError, FencedError, KeyError, ValueError, TypeError, AttributeError) as error:
             return f"its entries do not follow from each other: {error}"
         again = replayed.snapshot(chain)
     for table, agree in _TABLES.items():
@@ -51,7 +52,7 @@ def _values(rows: Sequence[Row]) -> _Values:
 def _value(row: Row) -> dict[str, object]:
     try:
         return decoded(row)
-    except ValueError:
+    except DamagedError:
         return {"": "not what we write"}
 
 

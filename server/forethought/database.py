@@ -2,6 +2,7 @@
 
 __all__ = [
     "BrokenError",
+    "DamagedError",
     "Database",
     "HeldError",
     "Row",
@@ -32,6 +33,10 @@ class StaleError(StoreError):
 
 class HeldError(StaleError):
     """Another process came first with a claim that clashes with what was to be claimed. Nothing was written."""
+
+
+class DamagedError(StoreError):
+    """A row is not what we write."""
 
 
 class BrokenError(Exception):

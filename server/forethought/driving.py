@@ -12,7 +12,7 @@ from dataclasses import replace
 import anyio
 from anyio.abc import TaskGroup
 
-from forethought.database import StaleError
+from forethought.database import DamagedError, StaleError
 from forethought.driver import Driver
 from forethought.lessons import workspace_of
 from forethought.models import Models
@@ -109,13 +109,13 @@ class Driving(Records):
         try:
             await self.store.write(run_id, *facts)
             run = self.store.run(run_id)
-        except StaleError:
+            if run.owner == self._owner.id:  # we may count as dead already, and another process was quick
+                self._drive(run)
+        except (StaleError, DamagedError):
             raise
         except StoreError:
             self._interrupted.add(run_id)  # it may have been recorded all the same
             raise
-        if run.owner == self._owner.id:  # we may count as dead already, and another process was quick
-            self._drive(run)
         return run
 
     def _drive(self, run: RunRow) -> None:
@@ -150,7 +150,7 @@ class Driving(Records):
             try:
                 self._tell(await self.store.changes(_LOOK))
                 for run_id in self.store.answered_while_parked():
-                    await self.ensure_driven(run_id)
+                    await self._go_on(run_id)
                 if anyio.current_time() >= orphans_due:
                     orphans_due = anyio.current_time() + _ORPHANS
                     await self._take_over()
@@ -162,7 +162,13 @@ class Driving(Records):
         """Go on with runs whose process has died, and with our own that could not be recorded for a while."""
         for run_id, owner in self.store.driven():
             if run_id not in self._drivers and (owner != self._owner.id or run_id in self._interrupted):
-                await self.ensure_driven(run_id)
+                await self._go_on(run_id)
+
+    async def _go_on(self, run_id: str) -> None:
+        try:
+            await self.ensure_driven(run_id)
+        except DamagedError as error:  # others go on
+            logger.warning("%s", error)
 
     def _tell(self, subjects: Collection[str]) -> None:
         """Of what was written. What is ours was told already, but somebody may have answered it."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import anyio
 
-from forethought.database import BrokenError, Database, Row, Value
+from forethought.database import BrokenError, DamagedError, Database, Row, Value
 from forethought.facts import claim_of
 from forethought.rows import Entry, LessonRow, MessageRow, PlanRow, RunRow, StepRow
 from forethought_tools import NotFoundError, StoreError
@@ -277,7 +277,12 @@ def has_to_wait(
 
 
 def decoded(row: Row) -> dict[str, Any]:
-    return {
-        name: json.loads(row[name]) if name in JSON_COLUMNS and row[name] is not None else row[name]
-        for name in row.keys()  # noqa: SIM118 - iterating a row of SQLite gives its values
-    }
+    """A row with its JSON read. Raises DamagedError where it is none."""
+    try:
+        return {
+            name: json.loads(row[name]) if name in JSON_COLUMNS and row[name] is not None else row[name]
+            for name in row.keys()  # noqa: SIM118 - iterating a row of SQLite gives its values
+        }
+    except (ValueError, TypeError):
+        of = next(row[name] for name in ("run", "id") if name in row.keys())  # noqa: SIM118
+        raise DamagedError(f"The records of {of} were changed from outside. `forethought verify` tells more.") from None

@@ -82,7 +82,9 @@ class Recorder:
             for row in rows
             if row.arguments is not None and not row.doubt and (row.state == "waiting" or row.returned)
         }
-        self._allowed = _allowed(store.messages(run.id, "gate"))
+        gates = store.messages(run.id, "gate")
+        self._asked_about = {gate.key.rpartition("/")[0] for gate in gates}
+        self._allowed = _allowed(gates)
         self._turns = Turns(run.id, store=store, record=self.record, write=self._write, pausing=self.pausing)
         self._delicate: set[int] = set()  # steps in flight that must not be cut off
         self._landed = anyio.Event()
@@ -144,6 +146,9 @@ class Recorder:
             logger.warning("no verdict: %s", error)  # an opinion is worth having, and not worth failing for
             return None
         return cast("float", answer.value)
+
+    def asked(self, purpose: str) -> bool:
+        return purpose in self._asked_about
 
     async def decide(self, gate: Gate, *, key: str) -> Decision:
         known = self._store.message_for(self.run.id, key)

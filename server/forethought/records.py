@@ -107,9 +107,10 @@ def _kept(undo: MessageRow) -> Mapping[str, JSON]:
     return cast("Mapping[str, JSON]", undo.body["kept"])
 
 
-def _file(undo: MessageRow) -> JSON:
+def _file(undo: MessageRow) -> str | None:
     """The file that a call has written, if that is what it did."""
-    return _kept(undo).get("real")
+    real = _kept(undo).get("real")
+    return real if isinstance(real, str) else None
 
 
 def _key(undo: MessageRow) -> str:

@@ -21,7 +21,7 @@ from forethought.database import BrokenError, Database, HeldError, StaleError, T
 from forethought.effects import EFFECTS, Each
 from forethought.reading import JSON_COLUMNS, Reading, has_to_wait
 from forethought.rows import Entry, Fact
-from forethought_tools import JSON, FencedError, StoreError
+from forethought_tools import JSON, FencedError, StoreError, withheld
 
 _json = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -214,7 +214,7 @@ class Store(Reading):
             and has_to_wait(transaction.select, write.run, str(fact.body["key"]), self.database.alive)
         ):
             raise HeldError("A call of another server has to end first.")
-        body = self._text(_json({**fact.body, "epoch": epoch}))
+        body = self._document({**fact.body, "epoch": epoch})
         hashed = link(before, write.run, write.at, fact.kind, body)
         told: dict[str, Value] = {"run": write.run, "at": write.at, "kind": fact.kind, "body": body, "hash": hashed}
         transaction.change(_ENTRY, told)
@@ -223,18 +223,26 @@ class Store(Reading):
 
     def _column(self, name: str, value: JSON) -> Value:
         if name in JSON_COLUMNS or isinstance(value, Mapping | list | tuple):
-            return self._text(_json(value))
+            return self._document(value)
         if isinstance(value, str):
             return self._text(value).replace("\0", "\N{REPLACEMENT CHARACTER}")
         return int(value) if isinstance(value, bool) else cast("int | float | None", value)
 
+    def _document(self, value: JSON) -> str:
+        text = _json(value)
+        return _whole(text if self._redact(text) == text else _json(withheld(value, self._redact)))
+
     def _text(self, text: str) -> str:
-        """Without secrets, and without the lone surrogates of odd file names, which UTF-8 cannot hold."""
-        return self._redact(text).encode("utf-8", "replace").decode("utf-8")
+        return _whole(self._redact(text))
 
 
 def _each(values: Sequence[Value]) -> list[dict[str, Value]]:
     return [{"each": value} for value in values]
+
+
+def _whole(text: str) -> str:
+    """Without the lone surrogates of odd file names, which UTF-8 cannot hold."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def link(before: str, run: str, at: float, kind: str, body: str) -> str:

@@ -15,6 +15,7 @@ import anyio.to_thread
 import pytest
 from mcp.client import Client, ClientRequestContext
 from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult
+from tests.serving import registry, serving
 from tests.stores import environment, owned
 
 from forethought.app import open_store, tools_for
@@ -24,6 +25,7 @@ from forethought.rows import Fact
 from forethought.runs import Runs, decision_facts
 from forethought.settings import Settings
 from forethought.surface.server import build_server
+from forethought.terms import Terms
 from forethought_patterns import Decision
 from forethought_tools import JSON, Answerer, Registry, Risk, Tool
 
@@ -199,3 +201,100 @@ async def test_a_rollback_that_was_approved_elsewhere_goes_on_with_the_command_t
     assert went_on.returncode == 0, went_on.stderr
     assert "undone: delete b.txt" in went_on.stdout
     assert not (work / "b.txt").exists()
+
+
+class Post:
+    """Tools that claim nothing: one is in flight until it is let go, and one posts, where a person agrees."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.let_go = anyio.Event()
+        anything: dict[str, JSON] = {"type": "object"}
+        self.tools = Registry(
+            [Tool("slow", "", anything, self._slow, Risk.LOW), Tool("post", "", anything, self._post, Risk.HIGH)]
+        )
+
+    async def _slow(self, _: Mapping[str, JSON], __: Answerer) -> JSON:
+        await self.let_go.wait()
+        return None
+
+    async def _post(self, _: Mapping[str, JSON], __: Answerer) -> JSON:
+        self.done.append("post")
+        return None
+
+
+async def until(runs: Runs, run: str, met: Callable[[], bool]) -> None:
+    with anyio.fail_after(30):
+        while not met():
+            await runs.changed(run, 0.05)
+
+
+async def test_a_pause_holds_calls_that_are_in_nobodys_way(make_settings: Callable[..., Settings]) -> None:
+    post = Post()
+    async with serving(make_settings(), post.tools) as runs:
+        store = runs.store
+        run = (
+            await runs.start(await runs.save_plan("g", "", [{"id": 1, "tool": "slow"}, {"id": 2, "tool": "post"}]))
+        ).id
+        await until(runs, run, lambda: bool(store.open_messages(run)))
+        (gate,) = store.open_messages(run)
+        await store.write(run, Fact("pause_asked"))
+        await runs.decide(gate, Decision("approve", by="p", channel="test"))
+        await until(runs, run, lambda: store.message(gate.id).state == "used")
+        post.let_go.set()
+        await until(runs, run, lambda: store.run(run).state == "paused")
+        assert post.done == []
+        await store.write(run, Fact("resume_asked"))
+        await runs.ensure_driven(run)
+        await until(runs, run, lambda: store.run(run).ended is not None)
+        assert store.run(run).state == "succeeded"
+    assert post.done == ["post"]
+
+
+@pytest.mark.parametrize("paused", [False, True])
+async def test_cancel_in_a_gate_ends_the_run_before_anything_else_begins(
+    make_settings: Callable[..., Settings], *, paused: bool
+) -> None:
+    post = Post()
+    configured = make_settings(terms=Terms(max_parallel=1))
+    async with serving(configured, post.tools) as runs:
+        run = (await runs.start(await runs.save_plan("g", "", [{"id": n, "tool": "post"} for n in (1, 2)]))).id
+        await until(runs, run, lambda: len(runs.store.open_messages(run)) == 2 and runs.store.run(run).owner is None)
+        one, two = runs.store.open_messages(run)
+    with owned(configured) as store:
+        if paused:
+            store.commit(run, Fact("pause_asked"))
+        store.commit(run, *decision_facts(one, Decision("approve", by="p", channel="test"), post.tools))
+        store.commit(
+            run, *decision_facts(two, Decision("cancel", reason="no more", by="p", channel="test"), post.tools)
+        )
+        assert store.open_messages(run) == []
+    async with serving(configured, post.tools) as runs:
+        await until(runs, run, lambda: runs.store.run(run).ended is not None)
+        ended = runs.store.run(run)
+        assert [row.state for row in runs.store.steps(run)] == ["skipped", "skipped"]
+    assert (ended.state, ended.error) == ("cancelled", "Cancelled by a person. no more")
+    assert post.done == []
+
+
+async def test_what_a_check_was_calling_when_its_run_was_stopped_is_in_doubt(
+    make_settings: Callable[..., Settings],
+) -> None:
+    begun = anyio.Event()
+
+    async def hang(_: Mapping[str, JSON], __: Answerer) -> JSON:
+        begun.set()
+        await anyio.sleep(3600)
+        return None
+
+    tools = Registry([*registry(), Tool("probe", "", {"type": "object"}, hang, Risk.LOW)])
+    checked: JSON = {"id": 1, "tool": "good", "check": {"tool": "probe", "matches": "fine"}}
+    async with serving(make_settings(), tools) as runs:
+        run = (await runs.start(await runs.save_plan("g", "", [checked]))).id
+        with anyio.fail_after(30):
+            await begun.wait()
+        await runs.stop(run)
+        await until(runs, run, lambda: runs.store.run(run).ended is not None)
+        (step,) = runs.store.steps(run)
+    assert step.state == "in_doubt"
+    assert step.error.startswith("probe: the call was cut off")

@@ -7,6 +7,8 @@ import signal
 import stat
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mcp.client import Client, ClientRequestContext
 from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult
-from tests.stores import everything_in
+from tests.stores import Cluster, everything_in
 
+from forethought.app import open_store, pruned
 from forethought.settings import Settings
 from forethought.surface.server import build_server
 from forethought.terms import Terms
@@ -412,3 +415,67 @@ async def test_what_a_command_has_done_is_told_though_it_failed_or_counts_as_med
     assert "Undo: what it replaces is kept" in asked[0]
     assert "Undo: none: it cannot be undone" in asked[1]
     assert dry["cannot_be_undone"] == ["step 2 run_command"]
+
+
+async def test_what_another_run_has_written_since_stays_though_it_is_the_same(
+    make_settings: Callable[..., Settings], work: Path
+) -> None:
+    before = tree(work)
+    async with Client(build_server(make_settings()), elicitation_callback=approve) as client:
+        first = await ran(client, [write(1, "b.txt", "the same")])
+        second = await ran(client, [write(1, "b.txt", "the same")])
+        early = view(await client.call_tool("rollback", {"run_id": first}))
+        assert (work / "b.txt").exists()
+        done = [view(await client.call_tool("rollback", {"run_id": run})) for run in (second, first)]
+    assert verdicts(early) == [(1, "conflict")]
+    assert f"{second} has written over it since. Roll that back first" in early["error"]
+    assert [verdicts(each) for each in done] == [[(1, "nothing to undo")], [(1, "undone")]]
+    assert tree(work) == before
+
+
+async def test_what_is_written_while_a_person_decides_stays(make_settings: Callable[..., Settings], work: Path) -> None:
+    async def writes_it_again(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        assert "nothing to undo" in params.message
+        (work / "b.txt").write_text("one", encoding="utf-8")
+        return ElicitResult(action="accept", content={"decision": "approve"})
+
+    async with Client(build_server(make_settings()), elicitation_callback=writes_it_again) as client:
+        run = await ran(client, [write(1, "b.txt", "one")])
+        (work / "b.txt").unlink()
+        done = view(await client.call_tool("rollback", {"run_id": run}))
+    assert verdicts(done) == [(1, "conflict")]
+    assert (work / "b.txt").read_text(encoding="utf-8") == "one"
+
+
+async def test_a_change_between_two_steps_is_a_conflict_before_anybody_is_asked(
+    make_settings: Callable[..., Settings], work: Path
+) -> None:
+    async def meddles(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        if "wants to call run_command" in params.message:
+            (work / "a.txt").write_text("mine", encoding="utf-8")
+        return ElicitResult(action="accept", content={"decision": "approve"})
+
+    steps = [write(1, "a.txt", "one"), {"id": 2, "tool": "run_command", "arguments": {"command": "true"},
+             "depends_on": [1]}, write(3, "a.txt", "three", after=2)]  # fmt: skip
+    async with Client(build_server(make_settings()), elicitation_callback=meddles) as client:
+        run = await ran(client, steps)
+        dry = view(await client.call_tool("rollback", {"run_id": run, "dry_run": True}))
+        done = view(await client.call_tool("rollback", {"run_id": run}))
+    assert verdicts(dry, "would_do") == [(3, "would be undone"), (1, "conflict")]
+    assert verdicts(done) == [(3, "undone"), (1, "conflict")]
+    assert (work / "a.txt").read_text(encoding="utf-8") == "mine"
+
+
+async def test_pruning_one_journal_leaves_what_another_needs(postgres: Cluster, tmp_path: Path, work: Path) -> None:
+    """They share a home: one names its database in the settings of a client, the other is what a terminal opens."""
+    here = Settings(home=tmp_path / "home", folders=(work,), model="host")
+    there = replace(here, store=postgres.create("undone"))
+    before = tree(work)
+    async with Client(build_server(there), elicitation_callback=approve) as client:
+        run = await ran(client, [write(1, "a.txt", "one")])
+        for kept in (here.home / "undo").rglob("*"):
+            os.utime(kept, (1, 1))
+        with closing(open_store(here)) as store:
+            pruned(store, here, 30)
+        assert view(await client.call_tool("rollback", {"run_id": run}))["status"] == "succeeded"
+    assert tree(work) == before

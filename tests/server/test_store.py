@@ -1,6 +1,7 @@
 """Writes are all or nothing, a late writer is fenced, and nobody is told a lie."""
 
 import sqlite3
+import time
 from collections.abc import Callable, Collection, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -10,7 +11,7 @@ from threading import Barrier
 import anyio
 import psycopg
 import pytest
-from tests.stores import Cluster
+from tests.stores import Cluster, owned
 
 from forethought.app import open_store
 from forethought.database import BrokenError, StaleError, Transaction
@@ -218,3 +219,55 @@ async def test_two_processes_worth_of_stores_lose_no_write(make_settings: Callab
     assert first.progress("r") == second.progress("r") == {"succeeded": 60}
     first.close()
     second.close()
+
+
+async def test_who_watches_hears_of_all_that_is_written_after_pruning(make_settings: Callable[..., Settings]) -> None:
+    """Numbers of entries that were forgotten are never given again."""
+    configured = make_settings()
+    with owned(configured) as one, owned(configured) as two:
+        for number in range(5):
+            two.commit(f"run_{number}", _created(f"plan_{number}"))
+            two.commit(f"run_{number}", _ended())
+        with anyio.fail_after(10):
+            while not await one.changes(0.05):
+                pass
+        assert two.prune(time.time() + 1) == 5
+        two.commit("run_new", _created("plan_new"))
+        heard: set[str] = set()
+        with anyio.fail_after(10):
+            while "run_new" not in heard:
+                heard |= set(await one.changes(0.05))
+        assert [entry.body["runs"] for entry in two.journal("")] == [5]
+
+
+async def test_a_driver_whose_write_was_refused_writes_nothing_more(
+    make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it writes after that would not follow from what is there. Whoever takes the run over can write."""
+    with owned(make_settings()) as store:
+        await store.write("run_1", _created("plan_1"))
+        with monkeypatch.context() as broken:
+            broken.setattr(store.database, "writing", _refusing)
+            with pytest.raises(StoreError, match="the disk is full"):
+                await store.write("run_1", Fact("step_waiting", {"step": 1}), epoch=1)
+        with pytest.raises(StoreError, match="What came before"):
+            await store.write("run_1", Fact("step_waiting", {"step": 2}), epoch=1)
+        claim: dict[str, JSON] = {"owner": "owner_2", "previous": store.run("run_1").owner, "oldest": 0.0}
+        await store.write("run_1", Fact("run_claimed", claim))
+        await store.write("run_1", Fact("step_waiting", {"step": 2}), epoch=2)
+        assert [row.state for row in store.steps("run_1")] == ["pending", "waiting"]
+
+
+@contextmanager
+def _refusing(_: Collection[str]) -> Generator[Transaction]:
+    raise BrokenError("the disk is full")
+    yield
+
+
+def _created(plan: str) -> Fact:
+    body: dict[str, JSON] = {"plan": plan, "kind": "plan", "options": {}, **STARTED, "owner": "a", "steps": [1, 2]}
+    return Fact("run_created", body)
+
+
+def _ended() -> Fact:
+    return Fact("run_ended", {"state": "succeeded", "error": "", "answer": "", "seconds": 0})

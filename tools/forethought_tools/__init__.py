@@ -15,7 +15,7 @@ from forethought_tools.errors import (
     StoreError,
     ToolError,
 )
-from forethought_tools.registry import WITHHELD, Registry
+from forethought_tools.registry import WITHHELD, Registry, withheld
 from forethought_tools.risk import Risk
 from forethought_tools.schemas import SchemaFault, schema_faults
 from forethought_tools.tool import JSON, Answerer, Kept, Limits, Question, Role, Stands, Tool, Undo, tool
@@ -50,4 +50,5 @@ __all__ = [
     "Undo",
     "schema_faults",
     "tool",
+    "withheld",
 ]

@@ -2,7 +2,7 @@
 
 __all__ = ["builtin"]
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from forethought_tools.arithmetic import arithmetic_tools
 from forethought_tools.files import file_tools
@@ -26,6 +26,7 @@ def builtin(
     hidden_variables: frozenset[str] = frozenset(),
     risks: Mapping[str, Risk] | None = None,
     vault: Vault | None = None,
+    redact: Callable[[str], str] | None = None,
 ) -> Registry:
     """The built-in tools, those that only read first: a planner prefers what it reads first.
 
@@ -47,4 +48,5 @@ def builtin(
             *mail_tools(mailbox),
         ],
         risks,
+        redact,
     )

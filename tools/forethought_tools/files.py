@@ -157,7 +157,7 @@ def matching(folders: Folders, pattern: str, folder: str) -> Iterator[tuple[Path
     parts = pattern.split("/")
     for root in list(folders) if folder in (".", "") else [start]:
         for real in regular_files(root):
-            if fits(real.relative_to(root).parts, parts):
+            if folders.holds(real) and fits(real.relative_to(root).parts, parts):
                 yield real, folders.name(real)
 
 

@@ -20,8 +20,10 @@ READ_FLAGS: int = os.O_RDONLY | sum(
 class Folders:
     """Granted folders, in order: the first is where new files go."""
 
-    def __init__(self, folders: Sequence[Path]) -> None:
+    def __init__(self, folders: Sequence[Path], *, apart: Sequence[Path] = ()) -> None:
+        """Folders `apart` are no part of the grant, wherever they lie: they hold what decides what may be done."""
         self._folders = tuple(Path(os.path.realpath(folder)) for folder in folders)
+        self._apart = tuple(Path(os.path.realpath(folder)) for folder in apart)
 
     def __iter__(self) -> Iterator[Path]:
         return iter(self._folders)
@@ -89,6 +91,8 @@ class Folders:
 
     def holds(self, real: Path) -> bool:
         """Whether a real path is inside a grant."""
+        if any(real.is_relative_to(folder) for folder in self._apart):
+            return False
         return any(real.is_relative_to(folder) for folder in self._folders)
 
     def _real(self, candidate: Path, path: str, *, follow: bool) -> Path:

@@ -1,9 +1,11 @@
 """The tools of a run, by name. Arguments are checked against the tool's schema before every call."""
 
-__all__ = ["WITHHELD", "Registry"]
+__all__ = ["WITHHELD", "Registry", "withheld"]
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from forethought_tools.claims import Claim, Claims, Place
@@ -14,15 +16,22 @@ from forethought_tools.tool import JSON, Answerer, Limits, Tool
 
 _NOTHING = Claim()
 WITHHELD = "[secret withheld]"
-"""What stands in the journal in place of a key or password."""
+"""What stands in the journal, and in results, in place of a key or password."""
 
 
 class Registry:
     """Tools by name, in the order in which they were given."""
 
-    def __init__(self, tools: Iterable[Tool] = (), risks: Mapping[str, Risk] | None = None) -> None:
-        """`risks` by pattern of name are the user's own: the last that fits counts, and only trusted tools go lower."""
-        self._tools = {tool.name: tool for tool in tools}
+    def __init__(
+        self,
+        tools: Iterable[Tool] = (),
+        risks: Mapping[str, Risk] | None = None,
+        redact: Callable[[str], str] | None = None,
+    ) -> None:
+        """`risks` by pattern of name are the user's own: the last that fits counts, and only trusted tools go lower.
+        What `redact` takes out of texts is in no result, and in no call."""
+        self._redact = redact
+        self._tools = {tool.name: tool if redact is None else _discreet(tool, redact) for tool in tools}
         self._risks = dict(risks or {})
         self._claims = Claims()
 
@@ -82,7 +91,7 @@ class Registry:
             ToolError: no such tool, or arguments that do not fit.
         """
         known = self.known(name)
-        if _holds(arguments, WITHHELD):
+        if _holds(arguments, WITHHELD) or (self._redact and withheld(arguments, self._redact) is not arguments):
             raise ToolError(
                 f"The arguments hold {WITHHELD!r}: a key or password of this server stood there, which is kept out of"
                 " the journal. Nothing is done with the rest. Do without what holds it."
@@ -111,6 +120,34 @@ class Registry:
         tool = self.check(name, arguments)
         async with self.place(tool, arguments).held():
             return await tool.run(arguments, ask)
+
+
+def withheld(value: JSON, redact: Callable[[str], str]) -> JSON:
+    """The value without what `redact` takes out; the very same, where there is nothing."""
+    text = json.dumps(value, ensure_ascii=False)
+    return value if redact(text) == text else _redacted(value, redact)
+
+
+def _redacted(value: JSON, redact: Callable[[str], str]) -> JSON:
+    if isinstance(value, Mapping):
+        return {redact(name): _redacted(part, redact) for name, part in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_redacted(part, redact) for part in value]
+    if isinstance(value, str):
+        return redact(value)
+    text = json.dumps(value)
+    return value if redact(text) == text else WITHHELD
+
+
+def _discreet(tool: Tool, redact: Callable[[str], str]) -> Tool:
+    async def run(arguments: Mapping[str, JSON], ask: Answerer) -> JSON:
+        try:
+            return withheld(await tool.run(arguments, ask), redact)
+        except ToolError as error:
+            error.args = (redact(str(error)),)
+            raise
+
+    return replace(tool, run=run)
 
 
 def _holds(value: JSON, text: str) -> bool:

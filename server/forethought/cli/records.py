@@ -24,7 +24,7 @@ from forethought_tools import JSON, NotFoundError
 def runs(settings: Settings) -> int:
     """List recent runs, newest first."""
     with open_records(settings) as reading:
-        rows = [row for row in reading.store.runs(limit=50) if row.kind != "planning"]
+        rows = [row for row in reading.store.runs(limit=50) if row.kind != "planning" or row.state != "succeeded"]
         table = Table(box=None, pad_edge=False, header_style="bold")
         for heading in ("run", "plan", "state", "started", "goal"):
             is_id = heading in ("run", "plan")  # whole, since they are there to be copied
@@ -129,7 +129,7 @@ def show(settings: Settings, some_id: str, *, journal: bool) -> int:
 
 
 def _print_step(step: Mapping[str, JSON]) -> None:
-    lines = [f"{step['id']}. {step['tool']} {inline(step['arguments'])}"]
+    lines = [f"{step['id']}. {step['tool']} {inline(step.get('called_with', step['arguments']))}"]
     lines += [f"   {name}: {inline(step[name])}" for name in ("result", "error") if name in step]
     console.print(f"[dim]{escape(chr(10).join(lines))}[/]", soft_wrap=True)
 

@@ -26,7 +26,7 @@ from forethought.settings import Settings
 from forethought.surface.server import build_server
 from forethought_tools import ForethoughtError, Role, SettingsError
 
-_STATUS = {"succeeded": 0, "waiting": 3}
+_STATUS = {"succeeded": 0, "waiting": 3, "paused": 3}
 
 
 def run(settings: Settings, goal: str | None, *, resume: str | None, yes: bool, wishes: Mapping[str, Any]) -> int:

@@ -168,6 +168,8 @@ def _whole(step: Step, tools: Registry, row: StepRow | None) -> View:
     }
     if row:
         view |= {"state": row.state, "attempt": row.attempt}
+        if row.arguments not in (None, step.arguments):
+            view["called_with"] = _bounded(row.arguments, 2000)
         if row.result is not None:
             view["result"] = _bounded(row.result, 2000)
         if row.error:

@@ -5,11 +5,14 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forethought_patterns import Step
-from forethought_patterns.gates import Gate, Policy, call_gate, digest, visible
+from forethought_patterns import Decision, Model, Step
+from forethought_patterns.calls import keep
+from forethought_patterns.gates import Gate, Policy, call_gate, decision_faults, digest, visible
+from forethought_patterns.memory import Memory
 from forethought_tools import JSON, Answerer, Registry, Risk, Tool, Undo
 
 
@@ -79,3 +82,31 @@ def test_a_digest_tells_apart_what_differs_and_nothing_else(one: dict[str, JSON]
 def test_what_a_person_reads_holds_no_control_or_direction_characters(text: str) -> None:
     shown = visible(text)
     assert not any(ord(char) < 32 or char in "\u202e\u2066\u200b\u061c\u2028" for char in shown)
+
+
+@pytest.mark.parametrize(("limit", "fine"), [(99, False), (100, False), (100.5, True), ("200", False), (True, False)])
+def test_a_budget_can_only_be_raised(limit: JSON, *, fine: bool) -> None:
+    """With the same limit the same question would come again, for ever."""
+    gate = Gate(
+        kind="budget", subject="", details={}, reason="", digest="d", choices=("approve", "edit", "reject"), limit=100
+    )
+    faults = decision_faults(gate, Decision("edit", arguments={"limit": limit}), _registry())
+    assert bool(faults) != fine
+    if not fine:
+        assert "Give a number above 100" in str(faults)
+
+
+@pytest.mark.anyio
+async def test_what_undoes_a_call_is_kept_for_the_call_that_is_made_and_not_for_one_before_it_was_edited() -> None:
+    async def before(arguments: Mapping[str, JSON]) -> Mapping[str, JSON]:
+        return arguments
+
+    async def stands(_: Mapping[str, JSON]) -> str:
+        return "as left"
+
+    undo = cast("Undo", SimpleNamespace(before=before, stands=stands))
+    tool = Tool("write", "", {"type": "object"}, _nothing, Risk.MEDIUM, undo=undo)
+    journal = Memory(cast("Model", None))
+    for path in ("a.txt", "b.txt", "a.txt"):
+        await keep(tool, {"path": path}, journal, "1/1", 1)
+    assert [kept["kept"] for kept in journal.kept.values()] == [{"path": "a.txt"}, {"path": "b.txt"}]

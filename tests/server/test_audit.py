@@ -215,3 +215,70 @@ async def test_what_was_withheld_from_the_journal_is_never_passed_on_as_if_it_we
     assert done["status"] == "failed"
     assert "a key or password of this server stood there" in str(done)
     assert not (work / "copy.txt").exists()
+
+
+async def test_a_secret_is_taken_out_of_a_result_before_anybody_sees_it(
+    make_settings: Callable[..., Settings], work: Path
+) -> None:
+    """A person must not approve a call that reads otherwise than it is, and no model is told a key."""
+    (work / "key.txt").write_text("KEY=sk-very-secret-1", encoding="utf-8")
+    shown: list[str] = []
+
+    async def approve(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        shown.append(params.message)
+        return ElicitResult(action="accept", content={"decision": "approve"})
+
+    read = {"id": 1, "tool": "read_file", "arguments": {"path": "key.txt"}}
+    sends = {"id": 2, "tool": "run_command", "arguments": {"command": "echo '{{1}}' > sent"}}
+    thinks = {"id": 3, "tool": "write", "arguments": {"brief": "Word it", "material": "{{1}}"}}
+    configured = make_settings(api_key="sk-very-secret-1", terms=Terms(replan="never"))
+    async with Client(build_server(configured), elicitation_callback=approve) as client:
+        plan = (await client.call_tool("create_plan", {"goal": "g", "steps": [read, sends, thinks]})).structured_content
+        held = await client.call_tool("execute_plan", {"plan_id": (plan or {})["plan_id"]})
+    assert (held.structured_content or {})["progress"] == "1 of 3 steps succeeded, 2 failed"
+    assert "sk-very-secret-1" not in str(held)
+    assert shown == [], "it is refused before anybody is asked"
+    assert not (work / "sent").exists()
+
+
+ODD = {
+    "an entry that is no text": "UPDATE journal SET body = x'00ff' WHERE seq = 4",
+    "an entry that is no JSON": "UPDATE journal SET body = 'nope' WHERE seq = 4",
+    "options that are no JSON": "UPDATE run SET options = 'nope'",
+}
+
+
+@pytest.mark.parametrize("how", ODD)
+async def test_records_that_are_no_records_are_told_and_stop_nobody_else(
+    ran: tuple[Settings, str], how: str, store: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configured, _ = ran
+    if store and "x'00ff'" in ODD[how]:
+        pytest.skip("PostgreSQL takes no bytes for text")
+    assert tampering(configured, ODD[how])
+    assert verify(configured, None) == 1
+    said = capsys.readouterr().out
+    assert re.search("is not what was written then|are not what its entries say|do not follow", said)
+    for command in ("runs", "export"):
+        told = forethought(configured, command)
+        assert "Traceback" not in told.stderr
+
+
+async def test_a_damaged_run_keeps_no_server_from_its_other_work(make_settings: Callable[..., Settings]) -> None:
+    configured = make_settings()
+    waits = {"id": 1, "tool": "delete_file", "arguments": {"path": "old.txt"}}
+    async with Client(build_server(configured)) as client:
+        plan = (await client.call_tool("create_plan", {"goal": "g", "steps": [waits]})).structured_content or {}
+        await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]})
+    assert tampering(configured, "UPDATE run SET options = 'nope', state = 'running', owner = 'owner_0dead'")
+    async with Client(build_server(configured)) as client:
+        plan = (await client.call_tool("create_plan", {"goal": "g", "steps": STEPS})).structured_content or {}
+        done = (await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]})).structured_content or {}
+    assert done["status"] == "succeeded"
+
+
+async def test_what_was_called_is_shown_and_not_what_was_planned(ran: tuple[Settings, str]) -> None:
+    configured, run = ran
+    shown = forethought(configured, "show", run).stdout
+    assert '2. write_file {"path": "b.txt", "content": "alpha' in shown
+    assert "{{1}}" not in shown.split("2. write_file {")[-1].split("3. write_file {")[0]

@@ -7,15 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from forethought.app import open_store, tools_for
+from forethought.app import open_store, seal_key, tools_for
 from forethought.models import Models
 from forethought.rows import Fact
 from forethought.settings import Settings
-from forethought_tools import JSON, Question, Role, SettingsError
+from forethought_tools import JSON, Question, Role, SettingsError, ToolError
 
 
 def _read(tmp_path: Path, **environment: str) -> Settings:
     return Settings.read({"FORETHOUGHT_HOME": str(tmp_path / "home"), **environment})
+
+
+async def _nobody(question: Question) -> JSON:
+    raise AssertionError(question)
 
 
 def test_folders_are_those_named_with_the_platforms_separator(tmp_path: Path) -> None:
@@ -129,3 +133,18 @@ def test_a_mailbox_needs_a_sender_and_a_known_scheme(tmp_path: Path) -> None:
     mailbox = _read(tmp_path, FORETHOUGHT_SMTP_URL="smtps://u%40x:p@h", FORETHOUGHT_SMTP_FROM="a@b").mailbox
     assert mailbox is not None
     assert (mailbox.user, mailbox.port, mailbox.security) == ("u@x", 465, "tls")
+
+
+@pytest.mark.anyio
+async def test_tools_cannot_touch_the_home_though_it_lies_in_a_granted_folder(tmp_path: Path) -> None:
+    settings = _read(tmp_path, FORETHOUGHT_FOLDERS=str(tmp_path))
+    seal_key(settings.home)
+    with pytest.raises(ToolError, match="outside the granted folders"):
+        await tools_for(settings).call("write_file", {"path": "home/state.key", "content": "x"}, _nobody)
+
+
+def test_a_damaged_key_is_told_with_what_to_do(tmp_path: Path) -> None:
+    seal_key(tmp_path)
+    (tmp_path / "state.key").write_bytes(b"")
+    with pytest.raises(SettingsError, match=r"state\.key is damaged\. Delete it"):
+        seal_key(tmp_path)

@@ -334,3 +334,21 @@ def test_a_disk_that_refuses_leaves_the_file_as_it_was_and_no_draft(tmp_path: Pa
     assert "File too large" in done.stderr
     assert names_in(tmp_path) == ["a.txt"]
     assert file.read_text(encoding="utf-8") == "before"
+
+
+async def test_a_folder_that_is_set_apart_is_no_part_of_the_grant_it_lies_in(tmp_path: Path) -> None:
+    (tmp_path / "home" / "pages").mkdir(parents=True)
+    (tmp_path / "home" / "pages" / "code").write_text("J6BG-FQNK", encoding="utf-8")
+    (tmp_path / "note.txt").write_text("x", encoding="utf-8")
+    (tmp_path / "link").symlink_to(tmp_path / "home")
+    registry = Registry(file_tools(Folders([tmp_path], apart=[tmp_path / "home"])))
+    for path in ("home/pages/code", "link/pages/code", str(tmp_path / "home/pages/code")):
+        for name in ("read_file", "delete_file"):
+            assert "outside the granted folders" in await refusal(registry, name, path=path)
+    assert "outside" in await refusal(registry, "write_file", path="home/state.key", content="x")
+    assert "outside" in await refusal(registry, "list_files", folder="home")
+    assert await call(registry, "list_files", pattern="**") == {
+        "files": [{"path": "note.txt", "size": 1}], "truncated": False
+    }  # fmt: skip
+    assert "J6BG" not in str(await call(registry, "search_files", text="J6BG"))
+    assert (tmp_path / "home" / "pages" / "code").exists()

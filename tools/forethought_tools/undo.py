@@ -117,7 +117,11 @@ class FileUndo:
             return "changed"
         if now == kept["content"]:
             return "as before"
-        return "as left" if now == kept["left"] else "changed"
+        if now != kept["left"]:
+            return "changed"
+        if kept["content"] is not None:
+            self._vault.kept(str(kept["content"]))  # else it cannot be put back, which is to be said before
+        return "as left"
 
     def _back(self, kept: Kept) -> None:
         path = str(kept["path"])

@@ -2,9 +2,12 @@
 
 __all__ = ["cancel", "pause", "resume"]
 
+from rich.markup import escape
+
 from forethought.app import open_records
 from forethought.cli.terminal import PROGRAM, console
 from forethought.database import StaleError
+from forethought.records import resuming
 from forethought.rows import Fact, RunRow
 from forethought.settings import Settings
 from forethought_tools import ForethoughtError
@@ -20,17 +23,18 @@ def pause(settings: Settings, run_id: str) -> int:
 
 def resume(settings: Settings, run_id: str) -> int:
     """Let a paused run go on: with the server that is there, or the next one that starts."""
-    _told(settings, run_id, "resume_asked", "it is not paused")
-    console.print(f"It goes on as soon as a server is there, or with {PROGRAM} run --resume {run_id}.", soft_wrap=True)
+    run = _told(settings, run_id, "resume_asked", "it is not paused")
+    how = f"{PROGRAM} {resuming(run.id, run.options)}"
+    console.print(f"It goes on as soon as a server is there, or with {escape(how)}", soft_wrap=True)
     return 0
 
 
 def cancel(settings: Settings, run_id: str) -> int:
     """End a run for good; what is done stays done and recorded."""
-    _told(settings, run_id, "stop_asked", "it has ended already")
+    run = _told(settings, run_id, "stop_asked", "it has ended already")
+    how = f"{PROGRAM} {resuming(run.id, run.options)}"
     console.print(
-        f"It is ended by the server that drives it, by the next that starts, or by {PROGRAM} run --resume {run_id}.",
-        soft_wrap=True,
+        f"It is ended by the server that drives it, by the next that starts, or by {escape(how)}", soft_wrap=True
     )
     return 0
 

@@ -94,9 +94,12 @@ def effects_of(store: Store, run_id: str) -> list[Effect]:
     files = {_file(undo) for undo in undos} - {None}
     over = [undo for undo in store.undos_since(run_id) if _file(undo) in files]
     over = [undo for undo in over if _key(undo) not in _undone(store, undo.run)]
+    # A folder that one step has made goes with the last of the files that steps have put there, whichever that is.
+    made = [folder for undo in undos for folder in cast("list[JSON]", _kept(undo).get("made", []))]
     return [
         Effect(
-            _key(undo), undo.step, str(undo.body["tool"]), _kept(undo),
+            _key(undo), undo.step, str(undo.body["tool"]),
+            {**_kept(undo), "made": made} if _file(undo) else _kept(undo),
             over=next((other.run for other in over if _file(other) == _file(undo) and other.asked > undo.asked), ""),
         )
         for undo in reversed(undos)

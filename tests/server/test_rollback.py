@@ -466,6 +466,48 @@ async def test_a_change_between_two_steps_is_a_conflict_before_anybody_is_asked(
     assert (work / "a.txt").read_text(encoding="utf-8") == "mine"
 
 
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+async def test_folders_that_a_run_has_made_go_with_the_last_of_its_files(
+    make_settings: Callable[..., Settings], work: Path, order: tuple[int, int]
+) -> None:
+    before = tree(work)
+    async with Client(build_server(make_settings()), elicitation_callback=approve) as client:
+        run = await ran(client, [write(1, "new/deep/a.txt", "one"), write(2, "new/deep/b.txt", "two", after=1)])
+        for step in order:
+            assert verdicts(view(await client.call_tool("rollback", {"run_id": run, "step": step}))) == [
+                (step, "undone")
+            ]
+    assert tree(work) == before
+
+
+async def test_a_file_is_put_back_though_another_folder_has_one_of_its_name_by_now(
+    make_settings: Callable[..., Settings], work: Path, tmp_path: Path
+) -> None:
+    first = tmp_path / "first"
+    first.mkdir()
+    steps = [write(1, "a.txt", "one"), write(2, str(first / "a.txt"), "two", after=1)]
+    async with Client(build_server(make_settings(folders=(first, work))), elicitation_callback=approve) as client:
+        run = await ran(client, steps)
+        done = view(await client.call_tool("rollback", {"run_id": run}))
+    assert verdicts(done) == [(2, "undone"), (1, "undone")]
+    assert (work / "a.txt").read_text(encoding="utf-8") == "alpha\n"
+    assert tree(first) == {}
+
+
+async def test_what_cannot_be_put_back_any_more_is_said_before_anybody_is_asked(
+    make_settings: Callable[..., Settings], work: Path
+) -> None:
+    configured = make_settings()
+    async with Client(build_server(configured)) as client:  # which cannot ask
+        run = await ran(client, [write(1, "a.txt", "one")])
+        shutil.rmtree(configured.home / "undo")
+        dry = view(await client.call_tool("rollback", {"run_id": run, "dry_run": True}))
+        done = view(await client.call_tool("rollback", {"run_id": run}))
+    assert verdicts(dry, "would_do") == verdicts(done) == [(1, "conflict")]
+    assert "is gone from" in str(done)
+    assert (work / "a.txt").read_text(encoding="utf-8") == "one"
+
+
 async def test_pruning_one_journal_leaves_what_another_needs(postgres: Cluster, tmp_path: Path, work: Path) -> None:
     """They share a home: one names its database in the settings of a client, the other is what a terminal opens."""
     here = Settings(home=tmp_path / "home", folders=(work,), model="host")

@@ -83,7 +83,7 @@ class FileUndo:
         await to_thread.run_sync(self._back, kept)
 
     def touches(self, kept: Kept) -> Claim:
-        return Claim(writes=self._folders.parts(str(kept["path"])))
+        return Claim(writes=self._folders.parts(str(kept["real"])))
 
     def told(self, kept: Kept) -> str:
         verb = "delete" if kept["content"] is None else "put back the earlier content of"
@@ -111,7 +111,7 @@ class FileUndo:
 
     def _stands(self, kept: Kept) -> Stands:
         real = self._same(kept)
-        content = self._content(real, str(kept["path"]))
+        content = self._content(real, str(real))
         now = None if content is None else hashlib.sha256(content).hexdigest()
         if now is not None and kept["mode"] not in (None, stat.S_IMODE(real.stat().st_mode)):
             return "changed"
@@ -148,7 +148,7 @@ class FileUndo:
 
     def _same(self, kept: Kept) -> Path:
         """The file that was written, if the way to it still leads there."""
-        real = self._folders.resolve(str(kept["path"]), new=True)
+        real = self._folders.resolve(str(kept["real"]), new=True)  # in another folder the short name may exist by now
         if str(real) != kept["real"]:
             raise ToolError(f"{kept['path']!r} leads to another place now: {real}.")
         return real

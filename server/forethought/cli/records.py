@@ -50,7 +50,7 @@ def verify(settings: Settings, some_id: str | None) -> int:
         chains = _chains(reading.store, some_id)
         wrong = {chain: said for chain in chains if (said := fault(reading.store, chain))}
     for chain, said in wrong.items():
-        console.print(f"[red]{chain or 'lessons'}: {escape(said)}[/]", soft_wrap=True)
+        console.print(f"[red]{chain or 'what belongs to no run'}: {escape(said)}[/]", soft_wrap=True)
     if not wrong:
         console.print(f"Intact: {len(chains)} chains of entries, and the rows that they make.")
     return 1 if wrong else 0

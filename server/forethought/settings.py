@@ -97,12 +97,13 @@ class Settings:
         """
         env = _Asked(os.environ if environment is None else environment)
         named = env.get("FORETHOUGHT_MODEL", "")
-        home = env.get("FORETHOUGHT_HOME")
+        where = env.get("FORETHOUGHT_HOME")
+        home = Path(where).expanduser().resolve() if where else user_data_path("forethought", appauthor=False)
         hub = env.get("FORETHOUGHT_MODEL_HUB", "https://huggingface.co").strip()
         settings = cls(
-            home=Path(home).expanduser().resolve() if home else user_data_path("forethought", appauthor=False),
+            home=home,
             store=_store(env),
-            folders=_folders(folders, env.get("FORETHOUGHT_FOLDERS", "")),
+            folders=_folders(folders, env.get("FORETHOUGHT_FOLDERS", ""), home),
             model=named if model is None else model,
             role_models={
                 role: env[key] for role in Role if (key := f"FORETHOUGHT_MODEL_{role.upper()}") in env and env[key]
@@ -192,17 +193,19 @@ def _store(env: Mapping[str, str]) -> str | None:
     return f"postgresql://{rest}"
 
 
-def _folders(flags: Sequence[str], variable: str) -> tuple[Path, ...]:
+def _folders(flags: Sequence[str], variable: str, home: Path) -> tuple[Path, ...]:
+    key = "--folder" if flags else "FORETHOUGHT_FOLDERS"
     named = list(flags) or [part for part in variable.split(os.pathsep) if part]
     for name in named:
         if not Path(name).expanduser().is_dir():
-            key = "--folder" if flags else "FORETHOUGHT_FOLDERS"
             raise SettingsError(f"{key}: {name!r} is not a folder.")
+        if Path(name).expanduser().resolve().is_relative_to(home.resolve()):
+            raise SettingsError(f"{key}: {name!r} lies in FORETHOUGHT_HOME, which no tool may touch. Name another one.")
     if named:
         return tuple(Path(name).expanduser().resolve() for name in named)
     here = Path.cwd().resolve()
     # Hosts start servers anywhere; the home folder or the root must never be granted by accident.
-    return () if here in (Path.home().resolve(), Path(here.anchor)) else (here,)
+    return () if here in (Path.home().resolve(), Path(here.anchor)) or here.is_relative_to(home.resolve()) else (here,)
 
 
 def _terms(env: Mapping[str, str]) -> Terms:

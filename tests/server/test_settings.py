@@ -143,6 +143,14 @@ async def test_tools_cannot_touch_the_home_though_it_lies_in_a_granted_folder(tm
         await tools_for(settings).call("write_file", {"path": "home/state.key", "content": "x"}, _nobody)
 
 
+def test_a_folder_in_the_home_cannot_be_granted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "home" / "work").mkdir(parents=True)
+    with pytest.raises(SettingsError, match="FORETHOUGHT_FOLDERS: .* lies in FORETHOUGHT_HOME"):
+        _read(tmp_path, FORETHOUGHT_FOLDERS=str(tmp_path / "home" / "work"))
+    monkeypatch.chdir(tmp_path / "home" / "work")
+    assert _read(tmp_path).folders == ()
+
+
 def test_a_damaged_key_is_told_with_what_to_do(tmp_path: Path) -> None:
     seal_key(tmp_path)
     (tmp_path / "state.key").write_bytes(b"")

@@ -145,7 +145,7 @@ async def test_tools_cannot_touch_the_home_though_it_lies_in_a_granted_folder(tm
 
 def test_a_folder_in_the_home_cannot_be_granted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "home" / "work").mkdir(parents=True)
-    with pytest.raises(SettingsError, match="FORETHOUGHT_FOLDERS: .* lies in FORETHOUGHT_HOME"):
+    with pytest.raises(SettingsError, match=r"FORETHOUGHT_FOLDERS: .* lies in FORETHOUGHT_HOME"):
         _read(tmp_path, FORETHOUGHT_FOLDERS=str(tmp_path / "home" / "work"))
     monkeypatch.chdir(tmp_path / "home" / "work")
     assert _read(tmp_path).folders == ()

@@ -48,6 +48,13 @@ async def serving(settings: Settings, tools: Registry) -> AsyncIterator[Runs]:
             yield runs
 
 
+async def until(runs: Runs, run_id: str, met: Callable[[], bool]) -> None:
+    """Wait for something to be so, which the run's changes bring."""
+    with anyio.fail_after(30):
+        while not met():
+            await runs.changed(run_id, 0.05)
+
+
 async def settle(runs: Runs, run_id: str, approve: Callable[[], bool], *, doubt: Verb = "skip") -> None:
     """Answer whatever is asked until the run has ended."""
     with anyio.fail_after(30):

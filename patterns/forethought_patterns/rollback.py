@@ -56,17 +56,15 @@ async def looked_at(effects: Sequence[Effect], tools: Registry) -> list[Taken]:
             found.append(Taken(effect, "failed", undo))
             continue
         # What a later call of the same run has left is put back first: then the world is as the earlier has left it.
-        later = put_back.get(effect.place)
-        if later is not None and later.kept.get("content") != effect.kept.get("left"):
-            told = undo.told(effect.kept)
-            found.append(Taken(effect, "conflict", f"{told}: others had changed it before the run wrote it again"))
-            continue
-        if later is not None:
-            found.append(Taken(effect, "would be undone", undo.told(effect.kept)))
-            put_back[effect.place] = effect
-            continue
-        found.append(await _judged(effect, undo, "would be undone"))
-        if found[-1].verdict == "would be undone":
+        told, later = undo.told(effect.kept), put_back.get(effect.place)
+        if later is None:
+            taken = await _judged(effect, undo, "would be undone")
+        elif later.kept.get("content") == effect.kept.get("left"):
+            taken = Taken(effect, "would be undone", told)
+        else:
+            taken = Taken(effect, "conflict", f"{told}: others had changed it before the run wrote it again")
+        found.append(taken)
+        if taken.verdict == "would be undone":
             put_back[effect.place] = effect
     return found
 

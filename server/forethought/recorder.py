@@ -200,7 +200,8 @@ class Recorder:
             return
         started = Fact("step_started", {"step": step.id, "arguments": arguments})
         paid: AbstractAsyncContextManager[object] = self.spender.tool_call()
-        if step.id in self._under_way:
+        under_way = step.id in self._under_way
+        if under_way:
             started, paid = Fact("step_resumed", {"step": step.id}), nullcontext()
         if place.claim:
             async with AsyncExitStack() as stack:
@@ -208,14 +209,13 @@ class Recorder:
                     await stack.enter_async_context(self._turns.taken(f"step/{step.id}", place, started))
                 self._begun(step)
                 yield
-        else:
-            if step.id not in self._under_way:
-                await self._turns.until_resumed()
+            return
+        if not under_way:
+            await self._turns.until_resumed()
             async with paid:
-                if step.id not in self._under_way:
-                    await self.record(started)
-            self._begun(step)
-            yield
+                await self.record(started)
+        self._begun(step)
+        yield
 
     def _begun(self, step: Step) -> None:
         if not self._tools.repeatable(step.tool):

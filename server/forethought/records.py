@@ -93,7 +93,8 @@ def effects_of(store: Store, run_id: str) -> list[Effect]:
     undos = store.messages(run_id, "undo")
     files = {_file(undo) for undo in undos} - {None}
     over = [undo for undo in store.undos_since(run_id) if _file(undo) in files]
-    over = [undo for undo in over if _key(undo) not in _undone(store, undo.run)]
+    undone = {run: _undone(store, run) for run in {undo.run for undo in over}}
+    over = [undo for undo in over if _key(undo) not in undone[undo.run]]
     # A folder that one step has made goes with the last of the files that steps have put there, whichever that is.
     made = [folder for undo in undos for folder in cast("list[JSON]", _kept(undo).get("made", []))]
     return [

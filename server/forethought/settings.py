@@ -196,16 +196,20 @@ def _store(env: Mapping[str, str]) -> str | None:
 def _folders(flags: Sequence[str], variable: str, home: Path) -> tuple[Path, ...]:
     key = "--folder" if flags else "FORETHOUGHT_FOLDERS"
     named = list(flags) or [part for part in variable.split(os.pathsep) if part]
+    home = home.resolve()
+    folders: list[Path] = []
     for name in named:
-        if not Path(name).expanduser().is_dir():
+        folder = Path(name).expanduser()
+        if not folder.is_dir():
             raise SettingsError(f"{key}: {name!r} is not a folder.")
-        if Path(name).expanduser().resolve().is_relative_to(home.resolve()):
+        folders.append(folder.resolve())
+        if folders[-1].is_relative_to(home):
             raise SettingsError(f"{key}: {name!r} lies in FORETHOUGHT_HOME, which no tool may touch. Name another one.")
-    if named:
-        return tuple(Path(name).expanduser().resolve() for name in named)
+    if folders:
+        return tuple(folders)
     here = Path.cwd().resolve()
     # Hosts start servers anywhere; the home folder or the root must never be granted by accident.
-    return () if here in (Path.home().resolve(), Path(here.anchor)) or here.is_relative_to(home.resolve()) else (here,)
+    return () if here in (Path.home().resolve(), Path(here.anchor)) or here.is_relative_to(home) else (here,)
 
 
 def _terms(env: Mapping[str, str]) -> Terms:

@@ -15,7 +15,7 @@ import anyio.to_thread
 import pytest
 from mcp.client import Client, ClientRequestContext
 from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult
-from tests.serving import registry, serving
+from tests.serving import registry, serving, until
 from tests.stores import environment, owned
 
 from forethought.app import open_store, tools_for
@@ -221,12 +221,6 @@ class Post:
     async def _post(self, _: Mapping[str, JSON], __: Answerer) -> JSON:
         self.done.append("post")
         return None
-
-
-async def until(runs: Runs, run: str, met: Callable[[], bool]) -> None:
-    with anyio.fail_after(30):
-        while not met():
-            await runs.changed(run, 0.05)
 
 
 async def test_a_pause_holds_calls_that_are_in_nobodys_way(make_settings: Callable[..., Settings]) -> None:

@@ -9,7 +9,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 from tests.fold import fold
-from tests.serving import good, registry, serving, settle
+from tests.serving import good, registry, serving, settle, until
 from tests.stores import owned
 
 from forethought.driving import OPEN
@@ -267,15 +267,11 @@ async def test_a_run_goes_on_with_another_model_than_it_was_begun_with(
     configured = make_settings(model=first)
     async with serving(configured, registry()) as runs:
         run = await runs.start(await runs.save_plan("g", "", [{"id": 1, "tool": "asks"}]))
-        with anyio.fail_after(30):
-            while not runs.store.messages(run.id, "order" if first == "host" else "question"):
-                await runs.changed(run.id, 0.05)
+        await until(runs, run.id, lambda: bool(runs.store.messages(run.id, "order" if first == "host" else "question")))
     async with serving(replace(configured, model="own" if first == "host" else "host"), registry()) as runs:
         await runs.ensure_driven(run.id)
         if first == "host":
-            with anyio.fail_after(30):
-                while runs.store.run(run.id).ended is None:
-                    await runs.changed(run.id, 0.05)
+            await until(runs, run.id, lambda: runs.store.run(run.id).ended is not None)
         else:
             await settle(runs, run.id, lambda: True)
         (step,) = runs.store.steps(run.id)
@@ -301,9 +297,7 @@ async def test_a_claim_whose_commit_was_not_told_is_driven_all_the_same(
         plan = await runs.save_plan("g", "", [{"id": 1, "tool": "good"}])
         with pytest.raises(StoreError):
             await runs.start(plan)
-        with anyio.fail_after(30):
-            while runs.store.run(lost[0]).ended is None:
-                await runs.changed(lost[0], 0.05)
+        await until(runs, lost[0], lambda: runs.store.run(lost[0]).ended is not None)
         assert runs.store.run(lost[0]).state == "succeeded"
 
 
@@ -346,18 +340,14 @@ async def test_a_persons_word_counts_where_nobody_would_have_to_be_asked_any_mor
     async with serving(configured, tools(Risk.HIGH)) as runs:
         plan: list[JSON] = [{"id": 1, "tool": "act", "arguments": {"path": "a"}}]
         run = await runs.start(await runs.save_plan("g", "", plan))
-        with anyio.fail_after(30):
-            while runs.store.run(run.id).state != "waiting":
-                await runs.changed(run.id, 0.05)
+        await until(runs, run.id, lambda: runs.store.run(run.id).state == "waiting")
         (gate,) = runs.store.open_messages(run.id)
     decision = Decision(verb, by="p", channel="test", arguments={"path": "b"} if verb == "edit" else None)
     with owned(configured) as store:
         store.commit(run.id, *decision_facts(gate, decision, tools(Risk.HIGH)))
     async with serving(configured, tools(Risk.MEDIUM)) as runs:
         await runs.ensure_driven(run.id)
-        with anyio.fail_after(30):
-            while runs.store.run(run.id).ended is None:
-                await runs.changed(run.id, 0.05)
+        await until(runs, run.id, lambda: runs.store.run(run.id).ended is not None)
         assert [row.state for row in runs.store.steps(run.id)] == [state]
     assert len(calls) == made
     assert calls == [{"path": "b" if verb == "edit" else "a"}][:made]

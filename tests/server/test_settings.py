@@ -116,11 +116,8 @@ async def test_the_password_of_the_database_is_not_told_to_commands(
     monkeypatch.setenv("PGPASSWORD", "hunter-two-two")
     monkeypatch.setenv("HARMLESS", "harmless")
 
-    async def nobody(_: Question) -> JSON:
-        return None
-
     tool = tools_for(_read(tmp_path, FORETHOUGHT_FOLDERS=str(tmp_path))).known("run_command")
-    said = str(await tool.run({"command": "env"}, nobody))
+    said = str(await tool.run({"command": "env"}, _nobody))
     assert "harmless" in said
     assert "hunter-two-two" not in said
 

@@ -315,7 +315,10 @@ def _next(runs: Records, run: RunRow, waiting: Sequence[MessageRow], shown: str)
         return "nothing is left to do"
     if run.state == "succeeded":
         return f'get_plan(plan_id="{run.plan}", view="full") shows every result'
-    return f'get_plan(plan_id="{run.plan}", view="full") shows what failed; {again[:-1]}, again=true) starts anew'
+    return (
+        f'get_plan(plan_id="{run.plan}", view="full") shows what failed;'
+        f' execute_plan(plan_id="{run.plan}", again=true) starts anew'
+    )
 
 
 def _risks(plan: Plan, tools: Registry) -> str:

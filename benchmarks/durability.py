@@ -17,12 +17,12 @@ from pathlib import Path
 
 import anyio
 
+from forethought.engine.runs import Runs
+from forethought.journal.rows import Fact
+from forethought.journal.sqlite import SQLite
+from forethought.journal.store import Store
 from forethought.models import Models
-from forethought.rows import Fact
-from forethought.runs import Runs
 from forethought.settings import Settings
-from forethought.sqlite import SQLite
-from forethought.store import Store
 from forethought.terms import Terms
 from forethought_tools import JSON, Answerer, Registry, Risk, Tool
 

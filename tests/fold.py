@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from forethought.rows import Entry
+from forethought.journal.rows import Entry
 
 
 def fold(entries: list[Entry]) -> tuple[dict[str, Any], dict[int, dict[str, Any]], dict[str, dict[str, Any]]]:

@@ -7,10 +7,10 @@ from typing import Any
 import anyio
 from tests.stores import owned
 
-from forethought.database import StaleError
-from forethought.driving import OPEN
+from forethought.engine.runs import Runs
+from forethought.engine.supervisor import OPEN
+from forethought.journal.database import StaleError
 from forethought.models import Models
-from forethought.runs import Runs
 from forethought.settings import Settings
 from forethought_patterns import Decision
 from forethought_patterns.gates import Verb

@@ -15,8 +15,8 @@ import anyio
 import psycopg
 
 from forethought.app import open_app, open_store
+from forethought.journal.store import Store
 from forethought.settings import Settings
-from forethought.store import Store
 
 COMMAND = str(Path(sys.executable).parent / "forethought")
 

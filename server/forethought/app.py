@@ -18,14 +18,14 @@ from urllib.parse import quote, unquote
 
 from anyio import sleep, to_thread
 
-from forethought.database import Database
-from forethought.desk import Desk
+from forethought.engine.records import Records
+from forethought.engine.runs import Runs
+from forethought.gates.desk import Desk
+from forethought.journal.database import Database
+from forethought.journal.sqlite import SQLite
+from forethought.journal.store import Store
 from forethought.models import Models
-from forethought.records import Records
-from forethought.runs import Runs
 from forethought.settings import SECRET_VARIABLES, Settings
-from forethought.sqlite import SQLite
-from forethought.store import Store
 from forethought_patterns import Brief
 from forethought_tools import WITHHELD, Registry, SettingsError, StoreError, ToolError
 from forethought_tools.builtin import builtin
@@ -33,8 +33,8 @@ from forethought_tools.folders import Folders
 from forethought_tools.undo import Vault
 
 if TYPE_CHECKING:
-    from forethought.cluster import Cluster
-    from forethought.postgres import Postgres
+    from forethought.engine.cluster import Cluster
+    from forethought.journal.postgres import Postgres
 
 logger = logging.getLogger(__name__)
 
@@ -138,7 +138,7 @@ def _cluster(settings: Settings, store: Store) -> "Cluster | None":
     """The servers that share this journal, where it is one that servers can share."""
     if not settings.store:
         return None
-    from forethought.cluster import Cluster  # here, because it is optional and slow to load
+    from forethought.engine.cluster import Cluster  # here, because it is optional and slow to load
 
     cluster = Cluster(settings.store, cast("Postgres", store.database), [str(folder) for folder in settings.folders])
     cluster.owner.share_home(seal_key(settings.home))
@@ -213,7 +213,7 @@ def _database(settings: Settings) -> Database:
     if not settings.store:
         return SQLite(settings.database)
     try:
-        from forethought.postgres import Postgres  # here, because it is optional
+        from forethought.journal.postgres import Postgres  # here, because it is optional
     except ImportError:
         raise SettingsError(
             "FORETHOUGHT_STORE: PostgreSQL needs what is not installed: pip install 'forethought[distributed]'"

@@ -13,9 +13,9 @@ from mcp.types import ElicitRequestParams, ElicitResult
 from tests.serving import serving, settle
 from tests.stores import COMMAND, environment
 
-from forethought.audit import fault
-from forethought.rows import Fact
-from forethought.runs import Runs
+from forethought.engine.runs import Runs
+from forethought.journal.audit import fault
+from forethought.journal.rows import Fact
 from forethought.settings import Settings
 from forethought.terms import Terms
 from forethought_tools import JSON, Answerer, Claim, Registry, Risk, Tool

@@ -13,14 +13,14 @@ import anyio
 import pytest
 from tests.stores import owned
 
-from forethought.audit import fault
-from forethought.database import Database
+from forethought.engine.runs import Runs
+from forethought.journal.audit import fault
+from forethought.journal.database import Database
+from forethought.journal.rows import RunRow
+from forethought.journal.store import Store
 from forethought.models import Models
 from forethought.models.scripted import ScriptedModel
-from forethought.rows import RunRow
-from forethought.runs import Runs
 from forethought.settings import Settings
-from forethought.store import Store
 from forethought_patterns import Decision
 from forethought_tools import JSON, Answerer, Question, Registry, Risk, Tool
 from forethought_tools.files import file_tools

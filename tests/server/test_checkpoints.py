@@ -14,9 +14,9 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult
 
 from forethought.app import open_store
-from forethought.database import StaleError
-from forethought.rows import Entry
-from forethought.runs import decision_facts
+from forethought.engine.runs import decision_facts
+from forethought.journal.database import StaleError
+from forethought.journal.rows import Entry
 from forethought.settings import Settings
 from forethought.surface.server import build_server
 from forethought.terms import Terms

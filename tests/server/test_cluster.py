@@ -15,8 +15,8 @@ from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult
 from tests.stores import COMMAND, Cluster, environment
 
 from forethought.app import open_app, open_store
-from forethought.cluster import Cluster as Servers
-from forethought.postgres import Postgres
+from forethought.engine.cluster import Cluster as Servers
+from forethought.journal.postgres import Postgres
 from forethought.settings import Settings
 
 pytestmark = pytest.mark.anyio

@@ -19,10 +19,10 @@ from tests.serving import registry, serving, until
 from tests.stores import environment, owned
 
 from forethought.app import open_store, tools_for
-from forethought.database import StaleError
+from forethought.engine.runs import Runs, decision_facts
+from forethought.journal.database import StaleError
+from forethought.journal.rows import Fact
 from forethought.models import Models
-from forethought.rows import Fact
-from forethought.runs import Runs, decision_facts
 from forethought.settings import Settings
 from forethought.surface.server import build_server
 from forethought.terms import Terms

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.fold import fold
 from tests.serving import registry, serving, settle
 
-from forethought.database import StaleError
+from forethought.journal.database import StaleError
 from forethought.settings import Settings
 from forethought.terms import Terms
 from forethought_patterns import Policy

@@ -5,10 +5,10 @@ from contextlib import suppress
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forethought.facts import gate_body, gate_of
-from forethought.rows import MessageRow
-from forethought.runs import decision_facts
-from forethought.surface.forms import form, read_form
+from forethought.engine.runs import decision_facts
+from forethought.gates.forms import form, read_form
+from forethought.journal.codec import gate_body, gate_of
+from forethought.journal.rows import MessageRow
 from forethought_patterns import Gate, Plan, Policy, Step
 from forethought_patterns.gates import call_gate, plan_gate
 from forethought_tools import JSON, AnswerError, schema_faults

@@ -14,11 +14,11 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult, InputRequiredResult
 
 from forethought.app import open_store
-from forethought.database import StaleError
-from forethought.rows import MessageRow
-from forethought.runs import decision_facts
+from forethought.engine.runs import decision_facts
+from forethought.gates.forms import gate_text
+from forethought.journal.database import StaleError
+from forethought.journal.rows import MessageRow
 from forethought.settings import Settings
-from forethought.surface.forms import gate_text
 from forethought.surface.server import build_server
 from forethought.terms import Terms
 from forethought_patterns import Decision

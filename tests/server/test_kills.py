@@ -19,7 +19,7 @@ from mcp.types import ElicitRequestParams, ElicitResult
 from tests.stores import COMMAND, environment
 
 from forethought.app import open_store
-from forethought.audit import fault
+from forethought.journal.audit import fault
 from forethought.settings import Settings
 
 pytestmark = pytest.mark.anyio

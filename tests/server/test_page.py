@@ -31,11 +31,11 @@ from tests.stores import environment
 from tests.terminal import converse
 
 from forethought.app import Records, open_records
-from forethought.desk import codes
-from forethought.facts import gate_body
-from forethought.page import Page
-from forethought.rows import Fact, MessageRow
-from forethought.runs import decision_facts
+from forethought.engine.runs import decision_facts
+from forethought.gates.desk import codes
+from forethought.gates.page import Page
+from forethought.journal.codec import gate_body
+from forethought.journal.rows import Fact, MessageRow
 from forethought.settings import Settings
 from forethought.surface.server import build_server
 from forethought.terms import Terms

@@ -12,10 +12,10 @@ from tests.fold import fold
 from tests.serving import good, registry, serving, settle, until
 from tests.stores import owned
 
-from forethought.driving import OPEN
+from forethought.engine.runs import decision_facts
+from forethought.engine.supervisor import OPEN
+from forethought.journal.rows import Fact
 from forethought.models import Models
-from forethought.rows import Fact
-from forethought.runs import decision_facts
 from forethought.settings import Settings
 from forethought.terms import Terms
 from forethought_patterns import Answer, Decision, Heard, Meter, Usage

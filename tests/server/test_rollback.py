@@ -353,7 +353,7 @@ async def test_undoing_goes_by_the_order_of_the_calls_and_not_by_the_clock(
     make_settings: Callable[..., Settings], work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, clock = tree(work), iter(range(2_000_000_000, 0, -3600))
-    monkeypatch.setattr("forethought.store.time.time", lambda: float(next(clock)))
+    monkeypatch.setattr("forethought.journal.store.time.time", lambda: float(next(clock)))
     async with Client(build_server(make_settings()), elicitation_callback=approve) as client:
         run = await ran(client, [write(1, "a.txt", "one"), write(2, "a.txt", "two", after=1)])
         dry = view(await client.call_tool("rollback", {"run_id": run, "dry_run": True}))

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from forethought.app import open_store, seal_key, tools_for
+from forethought.journal.rows import Fact
 from forethought.models import Models
-from forethought.rows import Fact
 from forethought.settings import Settings
 from forethought_tools import JSON, Question, Role, SettingsError, ToolError
 

@@ -18,7 +18,7 @@ from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult
 from tests.stores import environment
 
 from forethought.app import open_store
-from forethought.audit import fault
+from forethought.journal.audit import fault
 from forethought.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -204,7 +204,7 @@ def test_every_write_of_several_processes_survives(make_settings: Callable[..., 
     script = """
 import sys
 from forethought.app import open_store
-from forethought.rows import Fact
+from forethought.journal.rows import Fact
 from forethought.settings import Settings
 
 store = open_store(Settings.read())

@@ -14,11 +14,11 @@ import pytest
 from tests.stores import Cluster, owned
 
 from forethought.app import open_store
-from forethought.database import BrokenError, StaleError, Transaction
-from forethought.rows import Fact
+from forethought.journal.database import BrokenError, StaleError, Transaction
+from forethought.journal.rows import Fact
+from forethought.journal.sqlite import SQLite
+from forethought.journal.store import Store
 from forethought.settings import Settings
-from forethought.sqlite import SQLite
-from forethought.store import Store
 from forethought_tools import JSON, FencedError, StoreError
 
 pytestmark = pytest.mark.anyio

@@ -6,9 +6,9 @@ from rich.markup import escape
 
 from forethought.app import open_records
 from forethought.cli.terminal import PROGRAM, console
-from forethought.database import StaleError
-from forethought.records import resuming
-from forethought.rows import Fact, RunRow
+from forethought.engine.records import resuming
+from forethought.journal.database import StaleError
+from forethought.journal.rows import Fact, RunRow
 from forethought.settings import Settings
 from forethought_tools import ForethoughtError
 

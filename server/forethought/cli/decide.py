@@ -13,16 +13,16 @@ from rich.markup import escape
 
 from forethought.app import Records, open_records
 from forethought.cli.terminal import PROGRAM, ask_form, console, errors, is_person
-from forethought.database import StaleError
-from forethought.desk import codes
-from forethought.facts import gate_of
-from forethought.page import Page
-from forethought.records import resuming
-from forethought.rows import MessageRow, RunRow
-from forethought.runs import decision_facts
+from forethought.engine.records import resuming
+from forethought.engine.runs import decision_facts
+from forethought.gates.desk import codes
+from forethought.gates.forms import form, gate_text, read_form
+from forethought.gates.page import Page
+from forethought.journal.codec import gate_of
+from forethought.journal.database import StaleError
+from forethought.journal.rows import MessageRow, RunRow
+from forethought.journal.store import Store
 from forethought.settings import Settings
-from forethought.store import Store
-from forethought.surface.forms import form, gate_text, read_form
 from forethought_patterns import Decision
 from forethought_patterns.gates import visible
 from forethought_tools import AnswerError

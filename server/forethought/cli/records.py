@@ -11,11 +11,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from forethought.app import open_records, pruned
-from forethought.audit import fault
 from forethought.cli.terminal import console, plan_table, styled
-from forethought.rows import Fact, RunRow
+from forethought.journal.audit import fault
+from forethought.journal.rows import Fact, RunRow
+from forethought.journal.store import Store
 from forethought.settings import Settings
-from forethought.store import Store
 from forethought.surface.views import inline, plan_view, run_view, text_of
 from forethought_patterns.gates import visible
 from forethought_tools import JSON, NotFoundError

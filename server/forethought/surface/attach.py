@@ -27,11 +27,11 @@ from mcp_types.version import is_version_at_least
 from pydantic import BaseModel
 
 from forethought.app import App
-from forethought.database import StaleError
-from forethought.driving import OPEN
-from forethought.facts import gate_of
-from forethought.rows import MessageRow, RunRow
-from forethought.surface.forms import form, gate_text, read_form
+from forethought.engine.supervisor import OPEN
+from forethought.gates.forms import form, gate_text, read_form
+from forethought.journal.codec import gate_of
+from forethought.journal.database import StaleError
+from forethought.journal.rows import MessageRow, RunRow
 from forethought.surface.thinking import progress
 from forethought.surface.views import THOUGHTS, View, run_view
 from forethought_patterns.gates import visible

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast
 
-from forethought.rows import RunRow
-from forethought.store import Store
+from forethought.journal.rows import RunRow
+from forethought.journal.store import Store
 from forethought_patterns.gates import visible
 from forethought_tools import JSON
 

@@ -15,9 +15,9 @@ from mcp.server.mcpserver.utilities.func_metadata import func_metadata
 from mcp.types import CallToolResult, InputRequiredResult, ResourceLink, TextContent, ToolAnnotations
 
 from forethought.app import App
-from forethought.database import StaleError
-from forethought.driving import OPEN
-from forethought.store import Store
+from forethought.engine.supervisor import OPEN
+from forethought.journal.database import StaleError
+from forethought.journal.store import Store
 from forethought.surface.attach import attach, continued
 from forethought.surface.views import PAGE, View, diff_view, graph, models_view, plan_view, run_view, text_of
 from forethought.terms import REPLANS

@@ -17,10 +17,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-from forethought.driving import OPEN
+from forethought.engine.records import Records, resuming
+from forethought.engine.supervisor import OPEN
+from forethought.journal.rows import MessageRow, PlanRow, RunRow, StepRow
 from forethought.models import Models
-from forethought.records import Records, resuming
-from forethought.rows import MessageRow, PlanRow, RunRow, StepRow
 from forethought.surface.thinking import progress, thinking_view
 from forethought_patterns import Plan, Step, advice
 from forethought_patterns.budget import SOFT

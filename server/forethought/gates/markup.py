@@ -11,7 +11,7 @@ from typing import Any
 
 from starlette.responses import HTMLResponse, Response
 
-from forethought.surface.forms import MEANING, form
+from forethought.gates.forms import MEANING, form
 from forethought_patterns import Gate
 from forethought_patterns.gates import visible
 from forethought_tools import JSON

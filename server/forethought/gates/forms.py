@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, cast
 
-from forethought.facts import gate_of, told_spending
-from forethought.rows import MessageRow, RunRow
+from forethought.journal.codec import gate_of, told_spending
+from forethought.journal.rows import MessageRow, RunRow
 from forethought_patterns import Decision, Gate, Spending
 from forethought_patterns.gates import edited
 from forethought_tools import JSON, AnswerError, Fault, schema_faults

@@ -15,14 +15,14 @@ from typing import cast
 
 import anyio
 
-from forethought.database import new_id
-from forethought.facts import decision_of, gate_body, plan_body, question_body, settled_fact, tried_of
-from forethought.lessons import learned
+from forethought.engine.claims import Turns
+from forethought.engine.lessons import learned
+from forethought.engine.spending import Spender
+from forethought.journal.codec import decision_of, gate_body, plan_body, question_body, settled_fact, tried_of
+from forethought.journal.database import new_id
+from forethought.journal.rows import Fact, MessageRow, RunRow
+from forethought.journal.store import Store
 from forethought.models import Models
-from forethought.rows import Fact, MessageRow, RunRow
-from forethought.spending import Spender
-from forethought.store import Store
-from forethought.turns import Turns
 from forethought_patterns import (
     Again,
     Answer,

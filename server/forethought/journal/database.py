@@ -112,7 +112,7 @@ class Database(Protocol):
 
 def schema(*changes: tuple[str, str]) -> list[str]:
     """The statements of the schema, with these patterns replaced."""
-    script = re.sub(r"--.*", "", files("forethought").joinpath("schema.sql").read_text(encoding="utf-8"))
+    script = re.sub(r"--.*", "", files("forethought.journal").joinpath("schema.sql").read_text(encoding="utf-8"))
     for pattern, replacement in changes:
         script = re.sub(pattern, replacement, script)
     return [statement for statement in script.split(";") if statement.strip()]

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, cast
 
-from forethought.rows import SETTLED, Fact, MessageRow, StepRow
+from forethought.journal.rows import SETTLED, Fact, MessageRow, StepRow
 from forethought_patterns import Decision, Gate, Outcome, Plan, Returned, Spending, Tried
 from forethought_tools import JSON, Claim, Question, Risk
 

@@ -20,7 +20,16 @@ from anyio import to_thread
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import DictRow, dict_row
 
-from forethought.database import SCHEMA_VERSION, BrokenError, Row, StaleError, Value, new_id, schema, written_by_newer
+from forethought.journal.database import (
+    SCHEMA_VERSION,
+    BrokenError,
+    Row,
+    StaleError,
+    Value,
+    new_id,
+    schema,
+    written_by_newer,
+)
 from forethought_tools import StoreError
 
 _Connection = psycopg.Connection[DictRow]

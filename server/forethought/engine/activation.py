@@ -15,14 +15,14 @@ from typing import Any, cast
 import anyio
 import anyio.lowlevel
 
-from forethought.estimate import estimate
-from forethought.facts import decision_of, plan_body, settled_fact
-from forethought.lessons import learned
+from forethought.engine.estimate import estimate
+from forethought.engine.lessons import learned
+from forethought.engine.recorder import IN_DOUBT, Recorder
+from forethought.engine.records import effects_of
+from forethought.journal.codec import decision_of, plan_body, settled_fact
+from forethought.journal.rows import SETTLED, Fact, RunRow, StepRow
+from forethought.journal.store import Store
 from forethought.models import Models
-from forethought.recorder import IN_DOUBT, Recorder
-from forethought.records import effects_of
-from forethought.rows import SETTLED, Fact, RunRow, StepRow
-from forethought.store import Store
 from forethought.terms import Terms
 from forethought_patterns import Brief, Check, Ended, Outcome, Paused, Plan, Step, make_plan, run_plan
 from forethought_patterns.author import CRITERIA, Task, improve

@@ -9,9 +9,9 @@ from typing import Any
 
 import anyio
 
-from forethought.database import BrokenError, DamagedError, Database, Row, Value
-from forethought.facts import claim_of
-from forethought.rows import Entry, LessonRow, MessageRow, PlanRow, RunRow, StepRow
+from forethought.journal.codec import claim_of
+from forethought.journal.database import BrokenError, DamagedError, Database, Row, Value
+from forethought.journal.rows import Entry, LessonRow, MessageRow, PlanRow, RunRow, StepRow
 from forethought_tools import NotFoundError, StoreError
 
 JSON_COLUMNS = frozenset({"body", "options", "budget", "arguments", "result", "answer", "claim"})

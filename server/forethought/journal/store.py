@@ -17,10 +17,10 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from forethought.database import BrokenError, Database, HeldError, StaleError, Transaction, Value
-from forethought.effects import EFFECTS, Each
-from forethought.reading import JSON_COLUMNS, Reading, has_to_wait
-from forethought.rows import Entry, Fact
+from forethought.journal.database import BrokenError, Database, HeldError, StaleError, Transaction, Value
+from forethought.journal.effects import EFFECTS, Each
+from forethought.journal.queries import JSON_COLUMNS, Reading, has_to_wait
+from forethought.journal.rows import Entry, Fact
 from forethought_tools import JSON, FencedError, StoreError, withheld
 
 _json = json.JSONEncoder(ensure_ascii=False).encode

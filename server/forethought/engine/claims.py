@@ -8,10 +8,10 @@ from typing import Protocol
 
 import anyio
 
-from forethought.database import HeldError
-from forethought.facts import claim_body
-from forethought.rows import Fact
-from forethought.store import Store
+from forethought.journal.codec import claim_body
+from forethought.journal.database import HeldError
+from forethought.journal.rows import Fact
+from forethought.journal.store import Store
 from forethought_patterns import waiting
 from forethought_tools import JSON, Claim, Place
 

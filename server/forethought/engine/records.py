@@ -9,9 +9,9 @@ from typing import cast
 
 from anyio import to_thread
 
-from forethought.audit import fault
-from forethought.rows import MessageRow, PlanRow
-from forethought.store import Store
+from forethought.journal.audit import fault
+from forethought.journal.rows import MessageRow, PlanRow
+from forethought.journal.store import Store
 from forethought_patterns import Plan, Step
 from forethought_patterns.rollback import Effect
 from forethought_tools import JSON, ForethoughtError, Registry

@@ -25,12 +25,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from forethought.database import StaleError
-from forethought.facts import gate_of
-from forethought.markup import HEADERS, fields_of, notice_page, page_of
-from forethought.rows import MessageRow
-from forethought.store import Store
-from forethought.surface.forms import about, form, gate_text, read_form
+from forethought.gates.forms import about, form, gate_text, read_form
+from forethought.gates.markup import HEADERS, fields_of, notice_page, page_of
+from forethought.journal.codec import gate_of
+from forethought.journal.database import StaleError
+from forethought.journal.rows import MessageRow
+from forethought.journal.store import Store
 from forethought_patterns import Decision, Gate
 from forethought_patterns.gates import visible
 from forethought_tools import JSON, AnswerError, Fault, ForethoughtError

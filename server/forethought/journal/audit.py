@@ -9,11 +9,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import TypeAlias
 
-from forethought.database import DamagedError, Row
-from forethought.reading import decoded
-from forethought.rows import Entry
-from forethought.sqlite import SQLite
-from forethought.store import Store, link
+from forethought.journal.database import DamagedError, Row
+from forethought.journal.queries import decoded
+from forethought.journal.rows import Entry
+from forethought.journal.sqlite import SQLite
+from forethought.journal.store import Store, link
 from forethought_tools import FencedError, StoreError
 
 _Values: TypeAlias = list[dict[str, object]]

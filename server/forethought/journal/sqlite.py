@@ -10,8 +10,17 @@ from pathlib import Path
 
 import anyio
 
-from forethought.database import SCHEMA_VERSION, BrokenError, Row, StaleError, Value, new_id, schema, written_by_newer
-from forethought.owners import LockFile
+from forethought.journal.database import (
+    SCHEMA_VERSION,
+    BrokenError,
+    Row,
+    StaleError,
+    Value,
+    new_id,
+    schema,
+    written_by_newer,
+)
+from forethought.journal.owners import LockFile
 from forethought_tools import StoreError
 
 _APPLICATION = 0x464F5245  # marks a file as ours

@@ -24,8 +24,8 @@ from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, SetEn
 from dbos import error as dbos_errors
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
-from forethought.database import BrokenError
-from forethought.postgres import Postgres
+from forethought.journal.database import BrokenError
+from forethought.journal.postgres import Postgres
 from forethought_tools import StoreError
 
 logger = logging.getLogger(__name__)

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 import anyio
 from anyio.abc import TaskGroup
 
-from forethought.rows import MessageRow
-from forethought.store import Store
+from forethought.journal.rows import MessageRow
+from forethought.journal.store import Store
 from forethought_patterns import Decision
 from forethought_tools import StoreError
 
@@ -53,7 +53,7 @@ class Desk:
             return self._url
 
     async def _serve(self, *, task_status: anyio.abc.TaskStatus[str]) -> None:
-        from forethought.page import Page  # here, because few servers ever open one
+        from forethought.gates.page import Page  # here, because few servers ever open one
 
         page = Page(
             self._store, self._waiting, decide=self._decide, show_code=self._keep, seconds=self._seconds

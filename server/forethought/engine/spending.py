@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol, cast
 
-from forethought.rows import Fact, RunRow
+from forethought.journal.rows import Fact, RunRow
 from forethought_patterns import Budget, Charge, Decision, Gate, Model, Spending, Usage
 from forethought_patterns.gates import digest
 from forethought_tools import JSON, BudgetError

@@ -10,11 +10,11 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
-from forethought.database import StaleError, new_id
-from forethought.driving import Driving
-from forethought.facts import gate_of, plan_body
-from forethought.records import resuming
-from forethought.rows import Fact, MessageRow, RunRow
+from forethought.engine.records import resuming
+from forethought.engine.supervisor import Driving
+from forethought.journal.codec import gate_of, plan_body
+from forethought.journal.database import StaleError, new_id
+from forethought.journal.rows import Fact, MessageRow, RunRow
 from forethought.terms import Terms
 from forethought_patterns import Decision, parse_plan
 from forethought_patterns.checks import read_checks

@@ -12,13 +12,13 @@ from dataclasses import replace
 import anyio
 from anyio.abc import TaskGroup
 
-from forethought.database import DamagedError, StaleError
-from forethought.driver import Driver
-from forethought.lessons import workspace_of
+from forethought.engine.activation import Driver
+from forethought.engine.lessons import workspace_of
+from forethought.engine.records import Records, resuming
+from forethought.journal.database import DamagedError, StaleError
+from forethought.journal.rows import Fact, RunRow
+from forethought.journal.store import Store
 from forethought.models import Models
-from forethought.records import Records, resuming
-from forethought.rows import Fact, RunRow
-from forethought.store import Store
 from forethought.terms import Terms
 from forethought_patterns import Brief
 from forethought_tools import JSON, FencedError, ForethoughtError, NotFoundError, Registry, StoreError

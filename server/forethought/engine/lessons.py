@@ -5,9 +5,9 @@ __all__ = ["learned", "workspace_of"]
 import json
 from collections.abc import Sequence
 
-from forethought.database import new_id
-from forethought.rows import Fact, RunRow
-from forethought.store import Store
+from forethought.journal.database import new_id
+from forethought.journal.rows import Fact, RunRow
+from forethought.journal.store import Store
 
 _MOST = 3  # lessons of one run's end
 _TEXT = 400  # characters of one

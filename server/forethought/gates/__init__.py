@@ -1,0 +1,1 @@
+"""How a person is asked: forms, a page, and the words on them."""

@@ -109,10 +109,14 @@ async def recovery(home: Path, count: int) -> float:
     store = Store(SQLite(Settings(home=home).database))
     for n, plan_id in enumerate(plans):
         body: dict[str, JSON] = {
-            "plan": plan_id, "kind": "plan", "revision": 1, "owner": "owner_dead", "budget": {},
+            "plan": plan_id,
+            "kind": "plan",
+            "revision": 1,
+            "owner": "owner_dead",
+            "budget": {},
             "steps": list(range(1, 21)),
             "options": {"goal": "g", "folders": [], "terms": Terms().body()},
-        }  # fmt: skip
+        }
         store.commit(f"run_{n}", Fact("run_created", body))
         for step in range(1, 11):
             settled: dict[str, JSON] = {"step": step, "state": "succeeded", "result": None, "error": ""}

@@ -42,9 +42,18 @@ def plan(width: int, seconds: float) -> dict[str, JSON]:
     def add(tool: str, after: list[int]) -> int:
         number = len(steps) + 1
         pairs: list[JSON] = [{"name": "seconds", "value": str(seconds)}]
-        steps.append({"id": number, "description": "A step of the plan", "tool": tool, "arguments": pairs,
-                      "depends_on": list(after), "expected_output": "", "confidence": 1,
-                      "strategy": "direct"})  # fmt: skip
+        steps.append(
+            {
+                "id": number,
+                "description": "A step of the plan",
+                "tool": tool,
+                "arguments": pairs,
+                "depends_on": list(after),
+                "expected_output": "",
+                "confidence": 1,
+                "strategy": "direct",
+            }
+        )
         return number
 
     found = [add("look", []) for _ in range(width)]
@@ -61,7 +70,7 @@ class Planner:
     name: str = "planner"
     lean: bool = False
 
-    def cost(self, usage: Usage) -> float | None:  # noqa: ARG002
+    def cost(self, usage: Usage) -> float | None:
         return 0.0
 
     async def answer(self, question: Question, *, meter: Meter = FREE, heard: Heard | None = None) -> Answer:
@@ -101,9 +110,16 @@ async def run(draft: Mapping[str, JSON], *, streams: bool, max_parallel: int) ->
 
     started = time.perf_counter()
     ended = await run_plan(
-        None, brief=Brief("the goal"), tools=TOOLS, journal=journal, approver=journal, policy=Policy(),
-        budget=Budget({}, Spending(), ask=nothing, tell=nothing), estimate=lambda _: "", max_parallel=max_parallel,
-    )  # fmt: skip
+        None,
+        brief=Brief("the goal"),
+        tools=TOOLS,
+        journal=journal,
+        approver=journal,
+        policy=Policy(),
+        budget=Budget({}, Spending(), ask=nothing, tell=nothing),
+        estimate=lambda _: "",
+        max_parallel=max_parallel,
+    )
     assert not ended.error, ended.error
     return time.perf_counter() - started
 

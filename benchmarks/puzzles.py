@@ -92,7 +92,7 @@ class StandIn(ABC, Generic[S, A]):
         self.calls += 1
         return [self.value(node.state) for node in nodes]
 
-    async def reflect(self, node: Node[S, A]) -> str:  # noqa: ARG002
+    async def reflect(self, node: Node[S, A]) -> str:
         """Learn nothing."""
         self.calls += 1
         return ""
@@ -145,7 +145,7 @@ class Calibrated(StandIn[Numbers, Sum]):
     def moves(self, state: Numbers) -> Mapping[Sum, Numbers]:
         return sums(state)
 
-    def weight(self, state: Numbers, after: Numbers) -> float:  # noqa: ARG002
+    def weight(self, state: Numbers, after: Numbers) -> float:
         return GOOD if reachable(after) else 1.0
 
     def outcome(self, state: Numbers) -> Outcome[Numbers]:
@@ -165,7 +165,7 @@ class Harder(Calibrated):
 
     lost = 0.0
 
-    def weight(self, state: Numbers, after: Numbers) -> float:  # noqa: ARG002
+    def weight(self, state: Numbers, after: Numbers) -> float:
         return 1.0
 
     def value(self, state: Numbers) -> float:

@@ -150,7 +150,7 @@ async def repeated(
 class Once(SearchWatcher[Any, Any]):
     """Has each node expanded once only, as in the reference implementation of LATS."""
 
-    async def grown(self, node: Node[Any, Any], children: Sequence[Node[Any, Any]]) -> None:  # noqa: ARG002
+    async def grown(self, node: Node[Any, Any], children: Sequence[Node[Any, Any]]) -> None:
         node.exhausted = True
 
 
@@ -197,9 +197,17 @@ async def tree(
     """This project's search."""
     world = worlds(told=told)
     result: SearchResult[Any, Any] = await search(
-        world.root, world, iterations=ENDLESS, candidates=candidates, max_depth=max_depth, exploration=exploration,
-        value_weight=LAMBDA, model_calls=CALLS, parallel=parallel, watcher=Once() if once else None,
-    )  # fmt: skip
+        world.root,
+        world,
+        iterations=ENDLESS,
+        candidates=candidates,
+        max_depth=max_depth,
+        exploration=exploration,
+        value_weight=LAMBDA,
+        model_calls=CALLS,
+        parallel=parallel,
+        watcher=Once() if once else None,
+    )
     assert world.calls == result.model_calls <= CALLS
     return Run(result.model_calls, len(result.path)) if result.solved else Run(None)
 
@@ -258,9 +266,16 @@ async def in_parallel(puzzles: Sequence[Numbers]) -> None:
             for puzzle in puzzles:
                 world = Rounds(kind(puzzle, 0))
                 result = await search(
-                    puzzle, world, iterations=ENDLESS, candidates=candidates, max_depth=3, exploration=0.05,
-                    value_weight=LAMBDA, model_calls=CALLS, parallel=parallel,
-                )  # fmt: skip
+                    puzzle,
+                    world,
+                    iterations=ENDLESS,
+                    candidates=candidates,
+                    max_depth=3,
+                    exploration=0.05,
+                    value_weight=LAMBDA,
+                    model_calls=CALLS,
+                    parallel=parallel,
+                )
                 calls.append(result.model_calls)
                 rounds.append(world.rounds)
             mean = statistics.mean(rounds)
@@ -327,7 +342,7 @@ class Scripted:
         self.calls += 1
         return "".join(self.chance.choice("01") for _ in range(REQUIREMENTS))
 
-    async def check(self, draft: str, number: int) -> Sequence[Evidence]:  # noqa: ARG002
+    async def check(self, draft: str, number: int) -> Sequence[Evidence]:
         if not self.checks:
             return []
         return [Evidence(str(place), "missing" if each == "0" else "") for place, each in enumerate(draft)]
@@ -453,14 +468,20 @@ async def compare(count: int, unsolvable_count: int, tasks: int, runs: int) -> N
     await without_end(puzzles, random.Random(0).sample(unsolvable, min(unsolvable_count, len(unsolvable))))
     await blocksworld(instances(tasks))
     refined = await refining(runs)
-    plot("search.png", [
-        partial(draw_solved, "Game of 24, calibrated on GPT-4", calibrated),
-        partial(draw_solved, "Game of 24, harder", harder),
-    ])  # fmt: skip
-    plot("reflection.png", [
-        partial(draw_refined, 0, "worse than the first draft, %", refined),
-        partial(draw_refined, 1, "requirements gained, mean", refined),
-    ])  # fmt: skip
+    plot(
+        "search.png",
+        [
+            partial(draw_solved, "Game of 24, calibrated on GPT-4", calibrated),
+            partial(draw_solved, "Game of 24, harder", harder),
+        ],
+    )
+    plot(
+        "reflection.png",
+        [
+            partial(draw_refined, 0, "worse than the first draft, %", refined),
+            partial(draw_refined, 1, "requirements gained, mean", refined),
+        ],
+    )
     print(f"\n{len(puzzles)} puzzles, {tasks} of blocks, {runs} drafts: {time.perf_counter() - started:.0f} s")
 
 

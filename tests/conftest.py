@@ -78,9 +78,12 @@ def make_settings(tmp_path: Path, work: Path, store: str | None) -> Callable[...
 
     def make(**changes: object) -> Settings:
         values: dict[str, object] = {
-            "home": tmp_path / "home", "folders": (work,), "model": "host", "heartbeat": 0.2,
+            "home": tmp_path / "home",
+            "folders": (work,),
+            "model": "host",
+            "heartbeat": 0.2,
             "store": store,
-        }  # fmt: skip
+        }
         return Settings(**(values | changes))  # type: ignore[arg-type]  # a test names real fields
 
     return make

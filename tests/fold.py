@@ -15,16 +15,40 @@ def fold(entries: list[Entry]) -> tuple[dict[str, Any], dict[int, dict[str, Any]
         body: Any = entry.body
         match entry.kind:
             case "run_created":
-                run = {"id": entry.run, "plan": body["plan"], "kind": body["kind"], "state": "running", "epoch": 1,
-                       "owner": body["owner"], "options": body["options"], "error": "", "stopping": 0, "pausing": 0,
-                       "undoes": "",
-                       "revision": body["revision"], "replans": 0, "answer": "", "budget": body["budget"],
-                       "dollars": 0.0, "unpriced": 0, "model_calls": 0, "tool_calls": 0, "seconds": 0.0,
-                       "input_tokens": 0, "output_tokens": 0, "created": entry.at, "ended": None}  # fmt: skip
+                run = {
+                    "id": entry.run,
+                    "plan": body["plan"],
+                    "kind": body["kind"],
+                    "state": "running",
+                    "epoch": 1,
+                    "owner": body["owner"],
+                    "options": body["options"],
+                    "error": "",
+                    "stopping": 0,
+                    "pausing": 0,
+                    "undoes": "",
+                    "revision": body["revision"],
+                    "replans": 0,
+                    "answer": "",
+                    "budget": body["budget"],
+                    "dollars": 0.0,
+                    "unpriced": 0,
+                    "model_calls": 0,
+                    "tool_calls": 0,
+                    "seconds": 0.0,
+                    "input_tokens": 0,
+                    "output_tokens": 0,
+                    "created": entry.at,
+                    "ended": None,
+                }
                 steps = {n: _pending(entry.run, n) for n in body["steps"]}
             case "run_claimed":
-                run |= {"owner": body["owner"], "epoch": run["epoch"] + 1, "state": "running",
-                        "pausing": run["pausing"] % 2}  # fmt: skip
+                run |= {
+                    "owner": body["owner"],
+                    "epoch": run["epoch"] + 1,
+                    "state": "running",
+                    "pausing": run["pausing"] % 2,
+                }
                 for message in messages.values():
                     if (
                         message["state"] == "answered"
@@ -37,8 +61,14 @@ def fold(entries: list[Entry]) -> tuple[dict[str, Any], dict[int, dict[str, Any]
             case "run_parked":
                 run |= {"state": "waiting", "owner": None, "seconds": run["seconds"] + body["seconds"]}
             case "run_ended":
-                run |= {"state": body["state"], "error": body["error"], "answer": body["answer"], "ended": entry.at,
-                        "owner": None, "seconds": run["seconds"] + body["seconds"]}  # fmt: skip
+                run |= {
+                    "state": body["state"],
+                    "error": body["error"],
+                    "answer": body["answer"],
+                    "ended": entry.at,
+                    "owner": None,
+                    "seconds": run["seconds"] + body["seconds"],
+                }
                 for message in messages.values():
                     if message["state"] == "open":
                         message["state"] = "closed"
@@ -69,10 +99,18 @@ def fold(entries: list[Entry]) -> tuple[dict[str, Any], dict[int, dict[str, Any]
                 pass
             case "step_added":
                 steps[body["step"]] = _pending(entry.run, body["step"]) | {
-                    "body": body["body"], "dropped": body["dropped"]}  # fmt: skip
+                    "body": body["body"],
+                    "dropped": body["dropped"],
+                }
             case "step_started":
-                steps[body["step"]] |= {"state": "running", "arguments": body["arguments"], "epoch": body["epoch"],
-                                        "returned": 0, "result": None, "started": entry.at}  # fmt: skip
+                steps[body["step"]] |= {
+                    "state": "running",
+                    "arguments": body["arguments"],
+                    "epoch": body["epoch"],
+                    "returned": 0,
+                    "result": None,
+                    "started": entry.at,
+                }
                 run["tool_calls"] += 1
             case "call_started":
                 run["tool_calls"] += 1
@@ -80,9 +118,16 @@ def fold(entries: list[Entry]) -> tuple[dict[str, Any], dict[int, dict[str, Any]
                 steps[body["step"]] |= {"returned": 1, "result": body["result"]}
             case "step_again":
                 step = steps[body["step"]]
-                step |= {"state": "pending", "attempt": step["attempt"] + 1, "round": step["round"] + 1,
-                         "feedback": body["feedback"], "error": body["error"], "arguments": None, "returned": 0,
-                         "result": None}  # fmt: skip
+                step |= {
+                    "state": "pending",
+                    "attempt": step["attempt"] + 1,
+                    "round": step["round"] + 1,
+                    "feedback": body["feedback"],
+                    "error": body["error"],
+                    "arguments": None,
+                    "returned": 0,
+                    "result": None,
+                }
             case "step_waiting":
                 steps[body["step"]]["state"] = "waiting"
             case "step_resumed":
@@ -97,15 +142,26 @@ def fold(entries: list[Entry]) -> tuple[dict[str, Any], dict[int, dict[str, Any]
                 steps[body["step"]]["error"] = body["error"]
             case "step_settled":
                 steps[body["step"]] |= {name: body[name] for name in ("state", "result", "error")} | {
-                    "ended": entry.at, "doubt": 0}  # fmt: skip
+                    "ended": entry.at,
+                    "doubt": 0,
+                }
             case "asked":
                 told = {name: body[name] for name in ("id", "key", "kind", "step", "body")}
-                messages[body["id"]] = {"run": entry.run, "state": "open", "answer": None, "approval": 0, "by": "",
-                                        "channel": "", "asked": entry.at, "answered": None,
-                                        "number": len(messages) + 1, **told}  # fmt: skip
+                messages[body["id"]] = {
+                    "run": entry.run,
+                    "state": "open",
+                    "answer": None,
+                    "approval": 0,
+                    "by": "",
+                    "channel": "",
+                    "asked": entry.at,
+                    "answered": None,
+                    "number": len(messages) + 1,
+                    **told,
+                }
             case "answered":
                 said = {name: body[name] for name in ("answer", "approval", "by", "channel")}
-                messages[body["id"]] |= {"state": "answered", "answered": entry.at, **said}  # fmt: skip
+                messages[body["id"]] |= {"state": "answered", "answered": entry.at, **said}
             case "noted" | "kept":
                 told = {name: body[name] for name in ("id", "key", "step", "body")}
                 kind = "note" if entry.kind == "noted" else "undo"
@@ -131,9 +187,24 @@ def fold(entries: list[Entry]) -> tuple[dict[str, Any], dict[int, dict[str, Any]
 
 
 def _pending(run: str, number: int) -> dict[str, Any]:
-    return {"run": run, "id": number, "state": "pending", "attempt": 1, "round": 0, "feedback": "", "epoch": 0,
-            "arguments": None, "returned": 0, "result": None, "error": "", "dropped": 0, "doubt": 0, "body": None,
-            "started": None, "ended": None}  # fmt: skip
+    return {
+        "run": run,
+        "id": number,
+        "state": "pending",
+        "attempt": 1,
+        "round": 0,
+        "feedback": "",
+        "epoch": 0,
+        "arguments": None,
+        "returned": 0,
+        "result": None,
+        "error": "",
+        "dropped": 0,
+        "doubt": 0,
+        "body": None,
+        "started": None,
+        "ended": None,
+    }
 
 
 def _lapses(message: Mapping[str, Any], oldest: float) -> bool:

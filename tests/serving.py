@@ -31,13 +31,15 @@ async def _asks(_: Mapping[str, JSON], ask: Answerer) -> JSON:
 
 def registry(flaky: Callable[[Mapping[str, JSON], Answerer], Any] = good) -> Registry:
     anything: dict[str, JSON] = {"type": "object"}
-    return Registry([
-        Tool("good", "", anything, good, Risk.LOW, repeatable=True),
-        Tool("bad", "", anything, _bad, Risk.LOW, repeatable=True),
-        Tool("asks", "", anything, _asks, Risk.LOW, repeatable=True),
-        Tool("risky", "", anything, good, Risk.HIGH),
-        Tool("flaky", "", anything, flaky, Risk.LOW, repeatable=True, limits=Limits(attempts=2)),
-    ])  # fmt: skip
+    return Registry(
+        [
+            Tool("good", "", anything, good, Risk.LOW, repeatable=True),
+            Tool("bad", "", anything, _bad, Risk.LOW, repeatable=True),
+            Tool("asks", "", anything, _asks, Risk.LOW, repeatable=True),
+            Tool("risky", "", anything, good, Risk.HIGH),
+            Tool("flaky", "", anything, flaky, Risk.LOW, repeatable=True, limits=Limits(attempts=2)),
+        ]
+    )
 
 
 @asynccontextmanager

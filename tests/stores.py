@@ -131,9 +131,12 @@ class Cluster:
     def _pg(self, program: str, *arguments: str) -> None:
         found = shutil.which(program) or next(iter(map(str, Path("/usr/lib/postgresql").glob(f"*/bin/{program}"))), "")
         subprocess.run(
-            [*self._as, found, "-D", str(self._data), *arguments], check=True, capture_output=True, timeout=60,
+            [*self._as, found, "-D", str(self._data), *arguments],
+            check=True,
+            capture_output=True,
+            timeout=60,
             cwd=self._folder,
-        )  # fmt: skip
+        )
 
 
 def postgres_is_here() -> bool:

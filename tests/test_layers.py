@@ -62,9 +62,15 @@ def test_a_hostile_folder_does_not_shadow_us(tmp_path: Path) -> None:
         shutil.rmtree(tmp_path / name)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "FORETHOUGHT_HOME": str(tmp_path / "home")}
     served = subprocess.run(
-        [sys.executable, "-m", "forethought", "serve"], cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL,
-        capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+        [sys.executable, "-m", "forethought", "serve"],
+        cwd=tmp_path,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
     assert (served.returncode, served.stdout, served.stderr) == (0, "", "")
 
 

@@ -142,11 +142,11 @@ def _critique_schema(criteria: int, *, lean: bool) -> Mapping[str, JSON]:
 
 def _critique(said: JSON, criteria: Sequence[str]) -> Critique:
     """A critique as it fits its schema."""
-    assert isinstance(said, Mapping)  # noqa: S101 - it fits the schema
+    assert isinstance(said, Mapping)
     scores, issues, lessons = said["scores"], said["issues"], said["lessons"]
-    assert isinstance(scores, Mapping)  # noqa: S101
-    assert isinstance(issues, Sequence)  # noqa: S101
-    assert isinstance(lessons, Sequence)  # noqa: S101
+    assert isinstance(scores, Mapping)
+    assert isinstance(issues, Sequence)
+    assert isinstance(lessons, Sequence)
     return Critique(
         {criterion: float(str(scores[str(number)])) for number, criterion in enumerate(criteria, 1)},
         [

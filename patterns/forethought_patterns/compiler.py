@@ -71,7 +71,7 @@ class Happened(Exception):  # noqa: N818 - a decision, not an error
 def filled(step: Step, results: Mapping[int, JSON]) -> Mapping[str, JSON]:
     """A step's arguments with results in the place of references. Raises ToolError where one leads nowhere."""
     arguments = fill(step.arguments, results)
-    assert isinstance(arguments, Mapping)  # noqa: S101 - arguments are an object, and filling keeps the shape
+    assert isinstance(arguments, Mapping)
     return arguments
 
 
@@ -82,11 +82,11 @@ class Watcher:
         """The arguments of the next call, from the results of the steps that it needs."""
         return filled(step, results)
 
-    async def admit(self, step: Step, arguments: Mapping[str, JSON]) -> Mapping[str, JSON]:  # noqa: ARG002 - see subclasses
+    async def admit(self, step: Step, arguments: Mapping[str, JSON]) -> Mapping[str, JSON]:
         """Before a call: may wait for a person. Returns the arguments to use; raises `Rejected` to prevent the call."""
         return arguments
 
-    def turn(self, step: Step, arguments: Mapping[str, JSON]) -> AbstractAsyncContextManager[None]:  # noqa: ARG002
+    def turn(self, step: Step, arguments: Mapping[str, JSON]) -> AbstractAsyncContextManager[None]:
         """Around an attempt, outside its time limit. Entering it waits until it may be paid for and nobody is in its
         way, and records that it is about to be made."""
         return nullcontext()
@@ -94,11 +94,11 @@ class Watcher:
     async def retrying(self, step: Step, error: str, delay: float) -> None:
         """An attempt failed in passing; the next is made after `delay` seconds."""
 
-    async def judge(self, step: Step, arguments: Mapping[str, JSON], value: JSON) -> str:  # noqa: ARG002
+    async def judge(self, step: Step, arguments: Mapping[str, JSON], value: JSON) -> str:
         """What is wrong with a result; nothing, if it is as expected."""
         return ""
 
-    async def again(self, step: Step, arguments: Mapping[str, JSON], problem: str) -> bool:  # noqa: ARG002
+    async def again(self, step: Step, arguments: Mapping[str, JSON], problem: str) -> bool:
         """An attempt has failed for good. True: prepare another one."""
         return False
 

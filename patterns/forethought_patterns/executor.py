@@ -47,7 +47,7 @@ async def arguments_for(
         )
     filled = fill(given, results)
     confidence = answer.get("confidence")
-    assert isinstance(filled, Mapping)  # noqa: S101 - filling keeps the shape
+    assert isinstance(filled, Mapping)
     return Call(filled, float(confidence) if isinstance(confidence, int | float) else None)
 
 

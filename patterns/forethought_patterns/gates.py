@@ -4,8 +4,19 @@ The gate judges the concrete call, after references are filled in. An approval i
 arguments and is good for one call. Silence is not consent.
 """
 
-__all__ = ["Decision", "Gate", "Policy", "Verb", "call_gate", "decision_faults", "digest", "doubt_gate", "edited",
-           "plan_gate", "visible"]  # fmt: skip
+__all__ = [
+    "Decision",
+    "Gate",
+    "Policy",
+    "Verb",
+    "call_gate",
+    "decision_faults",
+    "digest",
+    "doubt_gate",
+    "edited",
+    "plan_gate",
+    "visible",
+]
 
 import hashlib
 import json
@@ -136,23 +147,37 @@ def call_gate(
     if step.description:
         reason += f" It is meant to: {step.description[:300]}"
     return Gate(
-        kind="call", subject=f"Step {step.id} wants to call {step.tool}.", details=arguments, reason=reason,
-        digest=digest(step.tool, arguments), step=step.id, tool=step.tool, risk=risk, undo=_undo(step.tool, tools),
-        choices=("approve", "edit", "reject", "cancel") if risk >= Risk.HIGH
+        kind="call",
+        subject=f"Step {step.id} wants to call {step.tool}.",
+        details=arguments,
+        reason=reason,
+        digest=digest(step.tool, arguments),
+        step=step.id,
+        tool=step.tool,
+        risk=risk,
+        undo=_undo(step.tool, tools),
+        choices=("approve", "edit", "reject", "cancel")
+        if risk >= Risk.HIGH
         else ("approve", "approve_tool", "edit", "reject", "cancel"),
-    )  # fmt: skip
+    )
 
 
 def doubt_gate(step: Step, arguments: Mapping[str, JSON], tools: Registry, policy: Policy) -> Gate:
     """The gate of a call that was cut off and must not simply be made again: only a person can look what came of it."""
     risk = policy.risk(step.tool, tools)
     return Gate(
-        kind="doubt", subject=f"Step {step.id} was cut off in the middle of calling {step.tool}.", details=arguments,
+        kind="doubt",
+        subject=f"Step {step.id} was cut off in the middle of calling {step.tool}.",
+        details=arguments,
         reason="Whether it took effect, or still goes on, is not known. Look before you decide."
         + (f" It was meant to: {step.description[:300]}" if step.description else ""),
-        digest=digest(step.tool, arguments), step=step.id, tool=step.tool, risk=risk, undo=_undo(step.tool, tools),
+        digest=digest(step.tool, arguments),
+        step=step.id,
+        tool=step.tool,
+        risk=risk,
+        undo=_undo(step.tool, tools),
         choices=("happened", "again", "skip", "cancel"),
-    )  # fmt: skip
+    )
 
 
 def plan_gate(
@@ -163,19 +188,26 @@ def plan_gate(
     details: dict[str, JSON] = {
         f"{step.id}. {step.tool} ({policy.risk(step.tool, tools)})"
         + (f" after {', '.join(map(str, step.needs))}" if step.needs else ""): {
-            **({"what": step.description} if step.description else {}), **step.arguments,
+            **({"what": step.description} if step.description else {}),
+            **step.arguments,
         }
         for step in rest
-    }  # fmt: skip
+    }
     risk = max(policy.risk(step.tool, tools) for step in rest)
     count = f"{len(rest)} step" + ("s" if len(rest) > 1 else "")
     shape = f"{count}, up to {plan.width} at once, longest chain {len(plan.critical_path)}"
     return Gate(
-        kind="plan", subject=f"Revision {plan.revision} of the plan wants to run: {shape}.", details=details,
-        reason=f"Highest risk: {risk}. Estimated: {estimate}.", digest=digest("plan", {"steps": plan.wire()}),
-        risk=risk, choices=("approve", "edit", "reject", "cancel"), steps=plan.wire(), finished=tuple(finished),
+        kind="plan",
+        subject=f"Revision {plan.revision} of the plan wants to run: {shape}.",
+        details=details,
+        reason=f"Highest risk: {risk}. Estimated: {estimate}.",
+        digest=digest("plan", {"steps": plan.wire()}),
+        risk=risk,
+        choices=("approve", "edit", "reject", "cancel"),
+        steps=plan.wire(),
+        finished=tuple(finished),
         next_step=next_step,
-    )  # fmt: skip
+    )
 
 
 def decision_faults(gate: Gate, decision: Decision, tools: Registry) -> list[Fault]:

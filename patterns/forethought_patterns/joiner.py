@@ -41,7 +41,7 @@ async def join(plan: Plan, outcomes: Mapping[int, Outcome], journal: Journal) ->
     context = f"{MATERIAL}\n{results}\n\nGoal: {plan.goal}"
     instructions, schema = (LEAN_JOINER, _LEAN_VERDICT) if lean else (JOINER, _VERDICT)
     verdict = await journal.ask(f"join/{plan.revision}", Question(Role.JOINER, instructions, context, schema))
-    assert isinstance(verdict, Mapping)  # noqa: S101 - it fits the schema
+    assert isinstance(verdict, Mapping)
     if lean:
         return Joined(answer=_whole_sentences(str(verdict["answer"])))
     if verdict["done"]:

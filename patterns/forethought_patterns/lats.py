@@ -129,10 +129,18 @@ async def search(
     if not 0 <= value_weight <= 1 or exploration < 0:
         raise ValueError("value_weight must be from 0 to 1, and exploration at least 0")
     return await _Search(
-        Node(root), world, iterations, candidates, max_depth, exploration, value_weight, model_calls, parallel,
+        Node(root),
+        world,
+        iterations,
+        candidates,
+        max_depth,
+        exploration,
+        value_weight,
+        model_calls,
+        parallel,
         None if seed is None else random.Random(seed),  # noqa: S311 - it breaks ties, it keeps no secret
         watcher or SearchWatcher(),
-    ).run()  # fmt: skip
+    ).run()
 
 
 @dataclass
@@ -186,9 +194,7 @@ class _Search(Generic[S, A]):
                 raise
             self.stopped = str(error)
         best = best_leaf(self.root)
-        return SearchResult(
-            self.stopped == SOLVED, best.way, best, self.root, self.calls, self.started, self.stopped
-        )  # fmt: skip
+        return SearchResult(self.stopped == SOLVED, best.way, best, self.root, self.calls, self.started, self.stopped)
 
     def _select(self) -> None:
         """Start trajectories, as many as may go on at the same time."""

@@ -41,25 +41,25 @@ class Memory:
     _early: dict[int, Step] = field(default_factory=dict[int, Step])
     _highest: int = 0
 
-    def form(self, role: Role) -> Form:  # noqa: ARG002 - one model plays every role
+    def form(self, role: Role) -> Form:
         return "lean" if self.model.lean else "flat"
 
-    async def ask(self, key: str, question: Question, *, step: int | None = None, heard: Heard | None = None) -> JSON:  # noqa: ARG002
+    async def ask(self, key: str, question: Question, *, step: int | None = None, heard: Heard | None = None) -> JSON:
         if key not in self.answers:
             self.questions.append(question)
             self.answers[key] = (await self.model.answer(question, heard=heard)).value
         return self.answers[key]
 
-    async def judge(self, key: str, question: Question, *, step: int | None = None) -> float | None:  # noqa: ARG002
+    async def judge(self, key: str, question: Question, *, step: int | None = None) -> float | None:
         self.questions.append(question)
         sure = (await self.model.verdict(question)).value
         self.answers[key] = sure
         return float(sure) if isinstance(sure, int | float) else None
 
-    def asked(self, purpose: str) -> bool:  # noqa: ARG002 - there is no earlier activation
+    def asked(self, purpose: str) -> bool:
         return False
 
-    async def decide(self, gate: Gate, *, key: str) -> Decision:  # noqa: ARG002 - each is asked once
+    async def decide(self, gate: Gate, *, key: str) -> Decision:
         self.gates.append(gate)
         return self.decide_gate(gate)
 
@@ -83,7 +83,7 @@ class Memory:
     async def returned(self, step: Step, value: JSON) -> None:
         """It is judged at once: nothing is resumed from memory."""
 
-    async def retrying(self, step: Step, error: str, delay: float, *, feedback: str = "") -> None:  # noqa: ARG002
+    async def retrying(self, step: Step, error: str, delay: float, *, feedback: str = "") -> None:
         tried = self.tried(step)
         again = Tried(tried.attempt + 1, tried.round + 1, feedback)
         self._tried[step.id] = again if feedback else replace(tried, attempt=tried.attempt + 1)
@@ -97,19 +97,19 @@ class Memory:
     async def once(
         self,
         key: str,
-        step: int | None,  # noqa: ARG002
-        told: Mapping[str, JSON],  # noqa: ARG002
+        step: int | None,
+        told: Mapping[str, JSON],
         place: Place,
         act: Callable[[], Awaitable[JSON]],
         *,
-        again: Again | None = None,  # noqa: ARG002 - nothing is cut off here
+        again: Again | None = None,
     ) -> JSON:
         if key not in self.answers:
             async with place.held():
                 self.answers[key] = await act()
         return self.answers[key]
 
-    async def keep(self, key: str, step: int | None, kept: Callable[[], Awaitable[Kept]]) -> Kept | None:  # noqa: ARG002
+    async def keep(self, key: str, step: int | None, kept: Callable[[], Awaitable[Kept]]) -> Kept | None:
         known = self.kept.get(key)
         if known is None:
             self.kept[key] = await kept()
@@ -118,7 +118,7 @@ class Memory:
     async def note(self, key: str, body: Mapping[str, JSON]) -> None:
         self.notes[key] = body
 
-    async def revised(self, plan: Plan, why: str) -> None:  # noqa: ARG002
+    async def revised(self, plan: Plan, why: str) -> None:
         self.plans.append(plan)
         self._highest = max(self._highest, *plan.by_id)
 

@@ -92,17 +92,26 @@ class _Run:
             return ""
         done = [step for step, outcome in self.outcomes.items() if outcome.state == "succeeded"]
         gate = plan_gate(
-            self.plan, self.tools, self.policy, estimate=self.estimate(self.plan), finished=done,
+            self.plan,
+            self.tools,
+            self.policy,
+            estimate=self.estimate(self.plan),
+            finished=done,
             next_step=self.journal.next_step(),
-        )  # fmt: skip
+        )
         decision = await self.approver.decide(gate, key=f"plan/{self.plan.revision}/{gate.digest}")
         if not decision.approved:
             return f"A person rejected the plan: {decision.reason or 'no reason given'}"
         if decision.verb == "edit" and decision.steps is not None:
             edited = parse_plan(
-                self.plan.goal, decision.steps, self.tools, context=self.plan.context, reasoning=self.plan.reasoning,
-                revision=self.plan.revision + 1, planned=self.plan.planned,
-            )  # fmt: skip
+                self.plan.goal,
+                decision.steps,
+                self.tools,
+                context=self.plan.context,
+                reasoning=self.plan.reasoning,
+                revision=self.plan.revision + 1,
+                planned=self.plan.planned,
+            )
             await self._adopt(replace(edited, approved=True), "a person edited the plan")
         return ""
 
@@ -111,9 +120,17 @@ class _Run:
         if self.journal.pausing():
             raise Paused
         steps = Steps(
-            self.brief.goal, self.tools, self.journal, self.approver, self.policy, self.budget, self.failed,
-            self.strategies, retries=self.replan != "never", every_step=self.replan == "every_step",
-        )  # fmt: skip
+            self.brief.goal,
+            self.tools,
+            self.journal,
+            self.approver,
+            self.policy,
+            self.budget,
+            self.failed,
+            self.strategies,
+            retries=self.replan != "never",
+            every_step=self.replan == "every_step",
+        )
         outcomes = await execute(
             plan,
             steps.call,
@@ -143,10 +160,17 @@ class _Run:
             return ""  # a small model's second thoughts about a plan are no better than its first
         try:
             plan = await replan(
-                self.plan, self.outcomes, "A step is done. Is the rest still right?", self.brief, self.tools,
-                self.journal, key=f"review/{self.plan.revision}/{len(self.outcomes)}",
-                failed=self.failed, form=form, optional=True,
-            )  # fmt: skip
+                self.plan,
+                self.outcomes,
+                "A step is done. Is the rest still right?",
+                self.brief,
+                self.tools,
+                self.journal,
+                key=f"review/{self.plan.revision}/{len(self.outcomes)}",
+                failed=self.failed,
+                form=form,
+                optional=True,
+            )
         except (PlanError, ModelError, BudgetError) as error:
             return f"The plan could not be reviewed. {error}"
         if plan is not None:
@@ -171,12 +195,19 @@ class _Run:
         self.replans_left -= 1
         try:
             plan = await replan(
-                self.plan, self.outcomes, problem, self.brief, self.tools, self.journal,
-                key=f"replan/{self.plan.revision}", failed=self.failed, form=self.journal.form(Role.PLANNER),
-            )  # fmt: skip
+                self.plan,
+                self.outcomes,
+                problem,
+                self.brief,
+                self.tools,
+                self.journal,
+                key=f"replan/{self.plan.revision}",
+                failed=self.failed,
+                form=self.journal.form(Role.PLANNER),
+            )
         except (PlanError, ModelError, BudgetError) as error:
             return f"{problem}\nNo other way was found. {error}"
-        assert plan is not None  # noqa: S101 - only an optional new plan can be none
+        assert plan is not None
         await self._adopt(plan, problem)
         return ""
 
@@ -238,9 +269,20 @@ async def run_plan(
         BudgetError: a person did not want to pay for a plan.
     """
     run = _Run(
-        brief, tools, journal, approver, policy, budget, estimate, replan, max_replans, max_parallel,
-        strategies or {}, dict(finished or {}), dict(failed or {}),
-    )  # fmt: skip
+        brief,
+        tools,
+        journal,
+        approver,
+        policy,
+        budget,
+        estimate,
+        replan,
+        max_replans,
+        max_parallel,
+        strategies or {},
+        dict(finished or {}),
+        dict(failed or {}),
+    )
     return await (run.run_goal() if plan is None else run.run(plan))
 
 

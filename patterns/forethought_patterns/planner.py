@@ -49,9 +49,13 @@ async def make_plan(
 
     def parsed(draft: JSON, first: int) -> Plan:
         return parse_plan(
-            brief.goal, wire_steps(draft, tools, form, first=first), tools,
-            context=brief.context, reasoning=_reasoning(draft), planned=True,
-        )  # fmt: skip
+            brief.goal,
+            wire_steps(draft, tools, form, first=first),
+            tools,
+            context=brief.context,
+            reasoning=_reasoning(draft),
+            planned=True,
+        )
 
     def read(draft: JSON) -> Plan:
         plan = parsed(draft, 1)
@@ -110,9 +114,14 @@ async def replan(
         if faults := _stale(fresh, first, failed):
             raise PlanError(faults)
         return parse_plan(
-            plan.goal, [*kept, *fresh], tools,
-            context=plan.context, reasoning=_reasoning(draft), revision=plan.revision + 1, planned=plan.planned,
-        )  # fmt: skip
+            plan.goal,
+            [*kept, *fresh],
+            tools,
+            context=plan.context,
+            reasoning=_reasoning(draft),
+            revision=plan.revision + 1,
+            planned=plan.planned,
+        )
 
     question = _replan_question(plan, outcomes, done, reason, brief, tools, first, form=form, optional=optional)
     return await _until_valid(key, question, read, journal)

@@ -1,7 +1,20 @@
 """What a pattern is given: small Protocols, implemented at the edge, so that each pattern can be tested alone."""
 
-__all__ = ["Answer", "Approver", "Charge", "Form", "Free", "Heard", "Journal", "Meter", "Model", "Paused",
-           "Returned", "Tried", "Usage"]  # fmt: skip
+__all__ = [
+    "Answer",
+    "Approver",
+    "Charge",
+    "Form",
+    "Free",
+    "Heard",
+    "Journal",
+    "Meter",
+    "Model",
+    "Paused",
+    "Returned",
+    "Tried",
+    "Usage",
+]
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -68,7 +81,7 @@ class Free:
     """A meter that counts nothing."""
 
     @asynccontextmanager
-    async def request(self, input_tokens: int) -> AsyncGenerator[Charge]:  # noqa: ARG002 - see Meter
+    async def request(self, input_tokens: int) -> AsyncGenerator[Charge]:
         yield Charge(None, lambda _: None)
 
 

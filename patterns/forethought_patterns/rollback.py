@@ -154,8 +154,13 @@ def _gate(plan: Sequence[Taken], of: str, lasting: Sequence[str]) -> Gate:
     if lasting:
         details["stays done, and cannot be undone"] = "; ".join(lasting)
     return Gate(
-        kind="call", subject=f"A rollback of {of} wants to put back what it changed.", details=details,
+        kind="call",
+        subject=f"A rollback of {of} wants to put back what it changed.",
+        details=details,
         reason="What was written since then by others is not touched: that is a conflict, and is reported.",
-        digest=digest("rollback", details), tool="rollback", risk=Risk.HIGH, undo="none",
+        digest=digest("rollback", details),
+        tool="rollback",
+        risk=Risk.HIGH,
+        undo="none",
         choices=("approve", "reject", "cancel"),
-    )  # fmt: skip
+    )

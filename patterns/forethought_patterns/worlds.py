@@ -70,10 +70,16 @@ async def find(quest: Quest, kind: Kind, calls: Calls, *, prefix: str = "") -> S
     """Search a way to the goal, with questions, calls and notes named after `prefix`. See `search`."""
     world = _Acting(quest, calls, prefix) if kind == "act" else _Imagined(quest, calls, prefix)
     return await search(
-        (), world, iterations=quest.iterations, candidates=quest.candidates, max_depth=quest.max_depth,
-        exploration=quest.exploration, value_weight=quest.value_weight, parallel=quest.parallel,
+        (),
+        world,
+        iterations=quest.iterations,
+        candidates=quest.candidates,
+        max_depth=quest.max_depth,
+        exploration=quest.exploration,
+        value_weight=quest.value_weight,
+        parallel=quest.parallel,
         watcher=_Noted(calls.journal, prefix),
-    )  # fmt: skip
+    )
 
 
 def path_steps(way: Sequence[Move], tools: Registry, policy: Policy) -> list[JSON]:
@@ -85,9 +91,14 @@ def path_steps(way: Sequence[Move], tools: Registry, policy: Policy) -> list[JSO
             reads = policy.risk(move.tool, tools) == Risk.LOW
             after: list[JSON] = [] if reads else list(range(1, number))
             steps.append(
-                {"id": number, "description": move.action[:300], "tool": move.tool, "arguments": move.arguments,
-                 "depends_on": after}
-            )  # fmt: skip
+                {
+                    "id": number,
+                    "description": move.action[:300],
+                    "tool": move.tool,
+                    "arguments": move.arguments,
+                    "depends_on": after,
+                }
+            )
     return steps
 
 
@@ -103,10 +114,17 @@ class _Noted(SearchWatcher[Way, Move]):
         for child in children:
             move = child.state[-1]
             body.append(
-                {"node": child.name, "action": move.action[:500], "tool": move.tool, "arguments": move.arguments,
-                 "result": move.result[:1000], "value": round(child.prior, 4), "terminal": child.terminal,
-                 "reward": child.reward}
-            )  # fmt: skip
+                {
+                    "node": child.name,
+                    "action": move.action[:500],
+                    "tool": move.tool,
+                    "arguments": move.arguments,
+                    "result": move.result[:1000],
+                    "value": round(child.prior, 4),
+                    "terminal": child.terminal,
+                    "reward": child.reward,
+                }
+            )
         await self._journal.note(
             f"{self._prefix}grown/{node.name}/{node.proposals}", {"node": node.name, "children": body}
         )
@@ -201,10 +219,12 @@ class _Imagined(_Words):
         one = closed_object({"action": text, "result": text, "final": {"type": "boolean"}})
         said = await self._proposed(node, IMAGINE.format(n=n), n, one)
         moves = [
-            Move(_normal(str(each["action"])), str(each["action"]), result=str(each["result"]),
-                 final=bool(each["final"]))
-            for each in said if isinstance(each, Mapping)
-        ]  # fmt: skip
+            Move(
+                _normal(str(each["action"])), str(each["action"]), result=str(each["result"]), final=bool(each["final"])
+            )
+            for each in said
+            if isinstance(each, Mapping)
+        ]
         return _unless_known(moves, node)
 
     async def step(self, node: Node[Way, Move], action: Move) -> Outcome[Way]:
@@ -283,7 +303,7 @@ def _unless_known(moves: list[Move], node: Node[Way, Move]) -> list[Move]:
 def _value(said: JSON, number: int, node: Node[Way, Move]) -> float:
     """A candidate's value: a finished answer that is sure to be right is worth 1, anything else less."""
     one = said.get(str(number)) if isinstance(said, Mapping) else None
-    assert isinstance(one, Mapping)  # noqa: S101 - it fits the schema
+    assert isinstance(one, Mapping)
     score = float(str(one["score"]))
     if node.terminal and one["solved"] and score >= _SURE:
         return 1.0

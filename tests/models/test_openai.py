@@ -492,9 +492,13 @@ async def test_each_request_is_metered_and_bounded(endpoint: Endpoint) -> None:
 
 @pytest.mark.parametrize(
     ("name", "url", "known"),
-    [("gpt-4o-mini", None, True), ("gpt-4o-mini", "https://api.openai.com/v1", True),
-     ("a-model-of-nobody", None, False), ("gpt-4o-mini", "http://127.0.0.1:9/v1", False)],
-)  # fmt: skip
+    [
+        ("gpt-4o-mini", None, True),
+        ("gpt-4o-mini", "https://api.openai.com/v1", True),
+        ("a-model-of-nobody", None, False),
+        ("gpt-4o-mini", "http://127.0.0.1:9/v1", False),
+    ],
+)
 def test_a_price_is_known_or_said_to_be_unknown(name: str, url: str | None, known: bool) -> None:
     cost = OpenAIModel(model=name, base_url=url, api_key="none").cost(Usage(1, 1_000_000, 0))
     assert (cost is not None) == known

@@ -127,9 +127,15 @@ async def _run(writing: Writing, tools: Registry, policy: Policy | None = None) 
 
     with anyio.fail_after(10):
         ended = await run_plan(
-            None, brief=Brief("g"), tools=tools, journal=journal, approver=journal, policy=policy or Policy(),
-            budget=Budget({}, Spending(), ask=ask, tell=tell), estimate=lambda _: "",
-        )  # fmt: skip
+            None,
+            brief=Brief("g"),
+            tools=tools,
+            journal=journal,
+            approver=journal,
+            policy=policy or Policy(),
+            budget=Budget({}, Spending(), ask=ask, tell=tell),
+            estimate=lambda _: "",
+        )
     return ended, journal
 
 
@@ -205,7 +211,13 @@ async def test_a_model_that_does_not_stream_serves_as_well() -> None:
     async def nothing(*_: object) -> None: ...
 
     ended = await run_plan(
-        None, brief=Brief("g"), tools=tools, journal=journal, approver=journal, policy=Policy(),
-        budget=Budget({}, Spending(), ask=nothing, tell=nothing), estimate=lambda _: "",
-    )  # fmt: skip
+        None,
+        brief=Brief("g"),
+        tools=tools,
+        journal=journal,
+        approver=journal,
+        policy=Policy(),
+        budget=Budget({}, Spending(), ask=nothing, tell=nothing),
+        estimate=lambda _: "",
+    )
     assert (ended.answer, calls) == ("all is done", ["a", "ab"])

@@ -60,10 +60,13 @@ async def test_results_reach_dependents_with_their_types_and_are_not_read_again(
         seen[step.id] = arguments
         return {"n": [1, 2.5], "text": "price is {{1}} only"}
 
-    plan = Plan("g", (
-        Step(id=1, tool="t", arguments={"q": "x", "k": 2}),
-        Step(id=2, tool="t", arguments={"whole": "{{1}}", "part": "{{1.n.1}}", "inside": "<{{1.text}}>"}),
-    ))  # fmt: skip
+    plan = Plan(
+        "g",
+        (
+            Step(id=1, tool="t", arguments={"q": "x", "k": 2}),
+            Step(id=2, tool="t", arguments={"whole": "{{1}}", "part": "{{1.n.1}}", "inside": "<{{1.text}}>"}),
+        ),
+    )
     await execute(plan, call)
     assert seen[1] == {"q": "x", "k": 2}
     assert seen[2] == {
@@ -266,8 +269,15 @@ async def test_finished_steps_are_not_run_again() -> None:
         made.append(step.id)
         return arguments.get("x")
 
-    plan = Plan("g", (Step(id=1, tool="t"), Step(id=2, tool="t", arguments={"x": "{{1}}"}), Step(id=3, tool="t"),
-                      Step(id=4, tool="t", depends_on=(3,))))  # fmt: skip
+    plan = Plan(
+        "g",
+        (
+            Step(id=1, tool="t"),
+            Step(id=2, tool="t", arguments={"x": "{{1}}"}),
+            Step(id=3, tool="t"),
+            Step(id=4, tool="t", depends_on=(3,)),
+        ),
+    )
     done = {1: Outcome("succeeded", value=[7]), 3: Outcome("in_doubt")}
     outcomes = await execute(plan, call, finished=done)
     assert made == [2]

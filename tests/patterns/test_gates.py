@@ -21,10 +21,12 @@ async def _nothing(_: object, __: Answerer) -> JSON:
 
 
 def _registry(**risks: Risk) -> Registry:
-    return Registry([
-        *(Tool(name, "", {"type": "object"}, _nothing, risk) for name, risk in risks.items()),
-        Tool("undeclared", "", {"type": "object"}, _nothing),
-    ])  # fmt: skip
+    return Registry(
+        [
+            *(Tool(name, "", {"type": "object"}, _nothing, risk) for name, risk in risks.items()),
+            Tool("undeclared", "", {"type": "object"}, _nothing),
+        ]
+    )
 
 
 def _gate(tool: str, tools: Registry, policy: Policy | None = None) -> Gate | None:
@@ -53,11 +55,14 @@ def test_a_person_is_told_why_by_what_the_tool_does_and_not_by_what_it_counts_as
         return {}
 
     undone = SimpleNamespace(before=before)
-    tools = Registry([
-        Tool("reads", "", {"type": "object"}, _nothing, Risk.LOW),
-        Tool("writes", "", {"type": "object"}, _nothing, Risk.MEDIUM, undo=cast("Undo", undone)),
-        Tool("sends", "", {"type": "object"}, _nothing, Risk.HIGH, trusted=True),
-    ], risks={"reads": Risk.HIGH, "writes": Risk.HIGH, "sends": Risk.MEDIUM})  # fmt: skip
+    tools = Registry(
+        [
+            Tool("reads", "", {"type": "object"}, _nothing, Risk.LOW),
+            Tool("writes", "", {"type": "object"}, _nothing, Risk.MEDIUM, undo=cast("Undo", undone)),
+            Tool("sends", "", {"type": "object"}, _nothing, Risk.HIGH, trusted=True),
+        ],
+        risks={"reads": Risk.HIGH, "writes": Risk.HIGH, "sends": Risk.MEDIUM},
+    )
     gates = [_gate(name, tools, Policy(ask_from=Risk.MEDIUM)) for name in ("reads", "writes", "sends")]
     told = [gate.reason for gate in gates if gate]
     assert told == ["It only reads.", "It changes something.", "What it does cannot be undone."]

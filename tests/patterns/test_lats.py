@@ -149,8 +149,12 @@ async def test_it_finds_the_word_and_stops_at_once() -> None:
     assert [node.action for node in result.path] == ["b", "c", "b"]
     assert (result.best.state, result.stopped, result.iterations) == (SOLUTION, "solved", 1)
     assert world.calls == [
-        "propose ", "evaluate a b c", "propose b", "evaluate ba bb bc", "propose bc",
-    ], "ends with a known reward are not evaluated, and success is not reflected upon"  # fmt: skip
+        "propose ",
+        "evaluate a b c",
+        "propose b",
+        "evaluate ba bb bc",
+        "propose bc",
+    ], "ends with a known reward are not evaluated, and success is not reflected upon"
     assert result.model_calls == 5
     assert {"a", "c", "ba", "bb", "bca", "bcc"} <= set(words(result)), "what was seen on the way is kept"
 
@@ -231,8 +235,9 @@ async def test_proposals_that_repeat_count_as_agreement_and_make_no_new_nodes() 
     world = Letters(solution="none", offers=("a", "b", "b", "b"))
     result = await search("", world, iterations=1, max_depth=1, value_weight=0.0)
     assert [(child.action, child.sampled, child.prior) for child in result.root.children] == [
-        ("a", 1, 0.25), ("b", 3, 0.75),
-    ]  # fmt: skip
+        ("a", 1, 0.25),
+        ("b", 3, 0.75),
+    ]
 
 
 async def test_equal_states_are_evaluated_and_searched_once() -> None:
@@ -296,10 +301,12 @@ async def test_whoever_has_nothing_to_learn_is_not_asked_again() -> None:
 async def test_whoever_is_quicker_the_tree_is_the_same(delays: list[float], parallel: int) -> None:
     slow, plain = Letters(solution="cab", delays=delays), Letters(solution="cab")
     trees = [
-        [(node.name, node.state, node.visits, node.value) for node in (
-            await search("", world, max_depth=3, parallel=parallel)).root.walk()]
+        [
+            (node.name, node.state, node.visits, node.value)
+            for node in (await search("", world, max_depth=3, parallel=parallel)).root.walk()
+        ]
         for world in (slow, plain)
-    ]  # fmt: skip
+    ]
     assert trees[0] == trees[1]
 
 

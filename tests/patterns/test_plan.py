@@ -16,16 +16,21 @@ async def _nothing(_: object, __: Answerer) -> JSON:
 
 def _tool(name: str, **properties: JSON) -> Tool:
     schema: dict[str, JSON] = {
-        "type": "object", "properties": properties, "required": list(properties), "additionalProperties": False,
-    }  # fmt: skip
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
     return Tool(name, f"Does {name}", schema, _nothing, Risk.LOW)
 
 
-TOOLS = Registry([
-    _tool("read_file", path={"type": "string"}),
-    _tool("add", a={"type": "integer"}, b={"type": "integer"}),
-    _tool("srv/get-page.v2"),
-])  # fmt: skip
+TOOLS = Registry(
+    [
+        _tool("read_file", path={"type": "string"}),
+        _tool("add", a={"type": "integer"}, b={"type": "integer"}),
+        _tool("srv/get-page.v2"),
+    ]
+)
 
 
 def _faults(*steps: JSON) -> list[str]:
@@ -62,9 +67,15 @@ def test_a_step_that_is_not_whole_hides_no_other_fault() -> None:
         )
     )
     for fault in (
-        "step 1: unknown field 'args'", "Did you mean read_file", "step 2: field 'tool' is missing", "{{77}}",
-        "5 is not of type", "2 steps have the id 3", "depends on step 9", "they wait for each other",
-    ):  # fmt: skip
+        "step 1: unknown field 'args'",
+        "Did you mean read_file",
+        "step 2: field 'tool' is missing",
+        "{{77}}",
+        "5 is not of type",
+        "2 steps have the id 3",
+        "depends on step 9",
+        "they wait for each other",
+    ):
         assert fault in text, fault
 
 
@@ -106,10 +117,14 @@ def test_unknown_fields_and_wrong_shapes_are_named_never_ignored() -> None:
 
 
 def test_a_reference_implies_the_dependency() -> None:
-    plan = parse_plan("g", [
-        {"id": 1, "tool": "read_file", "arguments": {"path": "x"}},
-        {"id": 2, "tool": "add", "arguments": {"a": "{{1}}", "b": 2}},
-    ], TOOLS)  # fmt: skip
+    plan = parse_plan(
+        "g",
+        [
+            {"id": 1, "tool": "read_file", "arguments": {"path": "x"}},
+            {"id": 2, "tool": "add", "arguments": {"a": "{{1}}", "b": 2}},
+        ],
+        TOOLS,
+    )
     assert plan.by_id[2].needs == (1,)
 
 
@@ -133,11 +148,14 @@ def test_levels_width_and_critical_path() -> None:
 
 
 def test_what_a_plan_is_for_are_the_results_that_no_step_uses() -> None:
-    plan = Plan("g", (
-        Step(id=1, tool="t"),
-        Step(id=2, tool="t", arguments={"x": "{{1}}"}),
-        Step(id=3, tool="t", depends_on=(2,)),
-    ))  # fmt: skip
+    plan = Plan(
+        "g",
+        (
+            Step(id=1, tool="t"),
+            Step(id=2, tool="t", arguments={"x": "{{1}}"}),
+            Step(id=3, tool="t", depends_on=(2,)),
+        ),
+    )
     assert plan.last == (2, 3)
 
 
@@ -170,10 +188,13 @@ def test_ten_thousand_steps_are_no_problem_and_more_are_refused() -> None:
 
 
 def test_advice_names_vague_and_crowded_steps() -> None:
-    plan = Plan("g", (
-        Step(id=1, tool="t", description="read and sort and filter and save", expected_output="x"),
-        Step(id=2, tool="t"),
-    ))  # fmt: skip
+    plan = Plan(
+        "g",
+        (
+            Step(id=1, tool="t", description="read and sort and filter and save", expected_output="x"),
+            Step(id=2, tool="t"),
+        ),
+    )
     vague, crowded = advice(plan)
     assert vague.endswith("judged: 2.")
     assert "several: 1" in crowded

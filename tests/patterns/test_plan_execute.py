@@ -54,19 +54,26 @@ async def _command(arguments: Mapping[str, JSON], _: Answerer) -> JSON:
 
 
 VALUE: dict[str, JSON] = {
-    "type": "object", "properties": {"value": {}}, "required": ["value"], "additionalProperties": False,
-}  # fmt: skip
+    "type": "object",
+    "properties": {"value": {}},
+    "required": ["value"],
+    "additionalProperties": False,
+}
 COMMAND: dict[str, JSON] = {
-    "type": "object", "properties": {"command": {"type": "string"}}, "required": ["command"],
-}  # fmt: skip
-TOOLS = Registry([
-    Tool("echo", "Gives back its value.", VALUE, _echo, Risk.LOW, repeatable=True),
-    Tool("broken", "Never works.", VALUE, _broken, Risk.LOW, repeatable=True),
-    Tool("picky", "Wants the right value.", VALUE, _picky, Risk.LOW, repeatable=True),
-    Tool("save", "Writes.", VALUE, _echo, Risk.MEDIUM, repeatable=True),
-    Tool("send", "Cannot be undone.", VALUE, _echo, Risk.HIGH),
-    Tool("run_command", "Runs a command.", COMMAND, _command, Risk.HIGH),
-])  # fmt: skip
+    "type": "object",
+    "properties": {"command": {"type": "string"}},
+    "required": ["command"],
+}
+TOOLS = Registry(
+    [
+        Tool("echo", "Gives back its value.", VALUE, _echo, Risk.LOW, repeatable=True),
+        Tool("broken", "Never works.", VALUE, _broken, Risk.LOW, repeatable=True),
+        Tool("picky", "Wants the right value.", VALUE, _picky, Risk.LOW, repeatable=True),
+        Tool("save", "Writes.", VALUE, _echo, Risk.MEDIUM, repeatable=True),
+        Tool("send", "Cannot be undone.", VALUE, _echo, Risk.HIGH),
+        Tool("run_command", "Runs a command.", COMMAND, _command, Risk.HIGH),
+    ]
+)
 
 
 def step(number: int, tool: str = "echo", value: JSON = "x", **more: Any) -> dict[str, Any]:
@@ -112,10 +119,17 @@ async def _run(
 
     with anyio.fail_after(20):
         ended = await run_plan(
-            plan, brief=Brief("the goal"), tools=TOOLS, journal=journal, approver=journal, policy=policy or Policy(),
-            budget=Budget({}, Spending(), ask=refuse, tell=tell), estimate=lambda _: "nothing", replan=replan,
+            plan,
+            brief=Brief("the goal"),
+            tools=TOOLS,
+            journal=journal,
+            approver=journal,
+            policy=policy or Policy(),
+            budget=Budget({}, Spending(), ask=refuse, tell=tell),
+            estimate=lambda _: "nothing",
+            replan=replan,
             max_replans=max_replans,
-        )  # fmt: skip
+        )
     return ended, journal
 
 
@@ -126,9 +140,11 @@ def states(ended: Ended) -> dict[int, str]:
 async def test_a_failing_call_is_tried_again_with_other_arguments_and_then_planned_around() -> None:
     ended, journal = await _run(
         [step(1), step(2, "picky", "wrong"), step(3, "save", "{{1}} {{2}}")],
-        {"executor": [{"arguments": {"value": "still wrong"}, "confidence": 1}],
-         "planner": [draft(step(4, "echo", "picked otherwise"), step(5, "save", "{{1}} {{4}}"))]},
-    )  # fmt: skip
+        {
+            "executor": [{"arguments": {"value": "still wrong"}, "confidence": 1}],
+            "planner": [draft(step(4, "echo", "picked otherwise"), step(5, "save", "{{1}} {{4}}"))],
+        },
+    )
     assert ended.error == ""
     assert states(ended) == {1: "succeeded", 4: "succeeded", 5: "succeeded"}
     assert ended.outcomes[5].value == "x picked otherwise"
@@ -195,7 +211,7 @@ async def test_a_result_is_judged_against_what_was_expected_and_tried_again_with
     ended, journal = await _run(
         [step(1, "echo", "hi", expected_output="a long greeting"), step(2, "echo", "nothing to judge")],
         {"evaluator": [bad, GOOD], "executor": [{"arguments": {"value": "hello there"}, "confidence": 1}]},
-    )  # fmt: skip
+    )
     assert ended.outcomes[1].value == "hello there"
     assert [str(question.role) for question in journal.questions] == ["evaluator", "executor", "evaluator"]
     assert "a long greeting" in journal.questions[0].context
@@ -269,7 +285,7 @@ async def test_every_step_has_the_plan_looked_at_after_each() -> None:
         [step(1), step(2, "echo", "{{1}}"), step(3, "echo", "{{2}}")],
         {"planner": [draft(keep=True), changed]},
         replan="every_step",
-    )  # fmt: skip
+    )
     assert states(ended) == {1: "succeeded", 2: "succeeded", 4: "succeeded"}
     assert [number for number, _ in journal.calls] == [1, 2, 4]
     assert [plan.revision for plan in journal.plans] == [1, 2]
@@ -294,8 +310,13 @@ async def test_who_hands_in_the_steps_reads_the_results() -> None:
 
 
 async def test_the_executor_fills_what_the_planner_could_not_know() -> None:
-    pick: dict[str, Any] = {"id": 2, "tool": "save", "arguments": {"value": "{{?}}"}, "depends_on": [1],
-                            "description": "Save the largest"}  # fmt: skip
+    pick: dict[str, Any] = {
+        "id": 2,
+        "tool": "save",
+        "arguments": {"value": "{{?}}"},
+        "depends_on": [1],
+        "description": "Save the largest",
+    }
     ended, journal = await _run(
         [step(1, "echo", [3, 9, 4]), pick], {"executor": [{"arguments": {"value": "9 of {{1}}"}, "confidence": 0.9}]}
     )
@@ -320,7 +341,7 @@ async def test_what_the_planner_or_the_executor_is_unsure_of_waits_for_a_person(
         [step(1, confidence=0.4), step(2, confidence=0.8), unsure],
         {"executor": [{"arguments": {"value": "a guess"}, "confidence": 0.2}]},
         policy=Policy(ask_below=0.5),
-    )  # fmt: skip
+    )
     assert ended.error == ""
     assert {gate.step: gate.reason for gate in journal.gates} == {
         1: "It only reads. The model is only 40% sure of this step.",
@@ -333,7 +354,7 @@ async def test_a_rejected_step_is_planned_around_with_the_reason() -> None:
         [step(1, "send", "all"), step(2, "echo", "{{1}}")],
         {"planner": [draft(step(3, "save", "a draft instead"))]},
         decide=lambda _: Decision("reject", reason="too soon"),
-    )  # fmt: skip
+    )
     assert states(ended) == {3: "succeeded"}
     assert "too soon" in journal.questions[0].context
     assert [number for number, _ in journal.calls] == [3]
@@ -388,10 +409,15 @@ def test_a_finished_step_never_runs_a_second_time(data: st.DataObject) -> None:
     tools, coin = st.sampled_from(["echo", "broken", "save", "send"]), st.booleans()
     size = data.draw(st.integers(1, 5))
     first = [
-        step(n, data.draw(tools), f"v{n}", expected_output=data.draw(st.sampled_from(["", "good"])),
-             depends_on=[d for d in data.draw(st.sets(st.integers(1, 5), max_size=2)) if d < n])
+        step(
+            n,
+            data.draw(tools),
+            f"v{n}",
+            expected_output=data.draw(st.sampled_from(["", "good"])),
+            depends_on=[d for d in data.draw(st.sets(st.integers(1, 5), max_size=2)) if d < n],
+        )
         for n in range(1, size + 1)
-    ]  # fmt: skip
+    ]
 
     def model(question: Question) -> JSON:
         if question.role == "evaluator":
@@ -407,7 +433,7 @@ def test_a_finished_step_never_runs_a_second_time(data: st.DataObject) -> None:
         replan: Replan = "on_failure" if data.draw(coin) else "every_step"
         ended, journal = await _run(
             first, model, replan=replan, decide=lambda _: Decision("approve" if data.draw(coin) else "reject")
-        )  # fmt: skip
+        )
         tries = Counter(number for number, _ in journal.calls)
         for number, outcome in journal.outcomes.items():
             if outcome.state == "succeeded":

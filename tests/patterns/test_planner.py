@@ -135,8 +135,10 @@ def test_every_output_that_the_lean_schema_allows_is_a_valid_plan(data: st.DataO
         assert set(plan.by_id[change].needs) >= set(range(1, change)), (
             "what changes something comes after all before it"
         )
-        assert all(change in plan.by_id[later].needs or any(c > change for c in changing if c < later)
-                   for later in range(change + 1, len(steps) + 1))  # fmt: skip
+        assert all(
+            change in plan.by_id[later].needs or any(c > change for c in changing if c < later)
+            for later in range(change + 1, len(steps) + 1)
+        )
 
 
 async def test_a_first_step_that_refers_to_a_step_is_a_fault_that_the_planner_is_told() -> None:

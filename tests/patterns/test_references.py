@@ -77,10 +77,20 @@ def test_a_reference_that_leads_nowhere_says_what_there_is(text: str, named: str
 
 @pytest.mark.parametrize(
     ("wrong", "right"),
-    [("{{step_3}}", "{{3}}"), ("{{#E10}}", "{{10}}"), ("{{$2}}", "{{2}}"), ("{{step_1.rows.0.x}}", "{{1.rows.0.x}}"),
-     ("{{1[0].total}}", "{{1.0.total}}"), ("{{1.rows[0]['total']}}", "{{1.rows.0.total}}"), ("{{steps[1].x}}", "{{1}}"),
-     ("{{1|json}}", "{{1}}"), ("{{output of step 1}}", "{{1}}"), ("{{1.}}", "{{1}}"), ("{{result_1}}", "{{1}}")],
-)  # fmt: skip
+    [
+        ("{{step_3}}", "{{3}}"),
+        ("{{#E10}}", "{{10}}"),
+        ("{{$2}}", "{{2}}"),
+        ("{{step_1.rows.0.x}}", "{{1.rows.0.x}}"),
+        ("{{1[0].total}}", "{{1.0.total}}"),
+        ("{{1.rows[0]['total']}}", "{{1.rows.0.total}}"),
+        ("{{steps[1].x}}", "{{1}}"),
+        ("{{1|json}}", "{{1}}"),
+        ("{{output of step 1}}", "{{1}}"),
+        ("{{1.}}", "{{1}}"),
+        ("{{result_1}}", "{{1}}"),
+    ],
+)
 def test_near_misses_are_told_with_the_right_form(wrong: str, right: str) -> None:
     assert mistaken(f"a {wrong} b \\{wrong}") == [(wrong, right)]
 

@@ -122,10 +122,13 @@ async def test_it_is_asked_again_once_and_then_its_verdict_does_not_count() -> N
 
 
 async def test_lessons_are_carried_one_line_each_and_three_at_most() -> None:
-    author = Scripted([
-        critique(1, DEFECT, lessons=["one", "two\nlines", ""]), critique(2, DEFECT, lessons=["one", "three", "four"]),
-        critique(3, DEFECT),
-    ])  # fmt: skip
+    author = Scripted(
+        [
+            critique(1, DEFECT, lessons=["one", "two\nlines", ""]),
+            critique(2, DEFECT, lessons=["one", "three", "four"]),
+            critique(3, DEFECT),
+        ]
+    )
     refined = await run(author)
     assert author.known == [(), ("one", "two lines"), ("two lines", "three", "four")]
     assert refined.lessons == ["two lines", "three", "four"]
@@ -191,10 +194,12 @@ async def _shout(arguments: Mapping[str, JSON], _: Answerer) -> JSON:
 
 
 TEXT: dict[str, JSON] = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
-TOOLS = Registry([
-    Tool("listen", "Hears how loud a text is.", TEXT, _shout, Risk.LOW, repeatable=True),
-    Tool("broadcast", "Sends a text to all.", TEXT, _shout, Risk.HIGH),
-])  # fmt: skip
+TOOLS = Registry(
+    [
+        Tool("listen", "Hears how loud a text is.", TEXT, _shout, Risk.LOW, repeatable=True),
+        Tool("broadcast", "Sends a text to all.", TEXT, _shout, Risk.HIGH),
+    ]
+)
 
 
 def said(score: float, *, approved: bool = False, problem: str = "", taste: bool = False) -> dict[str, JSON]:

@@ -55,12 +55,14 @@ class Room:
             return Claim(writes=frozenset({("r", self.odd)}))
 
         schema: dict[str, JSON] = {"type": "object"}
-        return Registry([
-            Tool("write", "", schema, work, Risk.LOW, repeatable=True, claims=writes),
-            Tool("look", "", schema, work, Risk.LOW, repeatable=True, claims=reads),
-            Tool("odd", "", schema, work, Risk.LOW, repeatable=True, claims=somewhere),
-            Tool("free", "", schema, work, Risk.LOW, repeatable=True),
-        ])  # fmt: skip
+        return Registry(
+            [
+                Tool("write", "", schema, work, Risk.LOW, repeatable=True, claims=writes),
+                Tool("look", "", schema, work, Risk.LOW, repeatable=True, claims=reads),
+                Tool("odd", "", schema, work, Risk.LOW, repeatable=True, claims=somewhere),
+                Tool("free", "", schema, work, Risk.LOW, repeatable=True),
+            ]
+        )
 
     async def begun(self, name: str) -> None:
         await self.entered.setdefault(name, anyio.Event()).wait()

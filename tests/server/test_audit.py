@@ -181,8 +181,9 @@ async def test_whoever_reads_an_export_may_stop(ran: tuple[Settings, str]) -> No
 async def test_runs_that_go_on_are_never_forgotten(make_settings: Callable[..., Settings]) -> None:
     configured = make_settings(keep_days=0.00001)
     async with Client(build_server(configured)) as client:
-        plan = await client.call_tool("create_plan", {"goal": "g", "steps": [
-            {"id": 1, "tool": "delete_file", "arguments": {"path": "old.txt"}}]})  # fmt: skip
+        plan = await client.call_tool(
+            "create_plan", {"goal": "g", "steps": [{"id": 1, "tool": "delete_file", "arguments": {"path": "old.txt"}}]}
+        )
         plan_id = (plan.structured_content or {})["plan_id"]
         waiting = (await client.call_tool("execute_plan", {"plan_id": plan_id})).structured_content or {}
     async with Client(build_server(configured)) as client:

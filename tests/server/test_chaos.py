@@ -37,9 +37,17 @@ STEPS: list[JSON] = [
     {"id": 5, "tool": "words", "arguments": {"text": "5"}, "strategy": "reflect"},
     {"id": 6, "tool": "words", "arguments": {"text": "6"}, "strategy": "search", "check": {"matches": "found"}},
     {"id": 7, "tool": "broken", "arguments": {"text": "7 {{6}}"}},
-]  # fmt: skip
-REPLACED: JSON = {"id": 8, "description": "", "tool": "send", "arguments": [{"name": "text", "value": "8 {{3}}"}],
-                  "depends_on": [4], "expected_output": "", "confidence": 1, "strategy": "direct"}  # fmt: skip
+]
+REPLACED: JSON = {
+    "id": 8,
+    "description": "",
+    "tool": "send",
+    "arguments": [{"name": "text", "value": "8 {{3}}"}],
+    "depends_on": [4],
+    "expected_output": "",
+    "confidence": 1,
+    "strategy": "direct",
+}
 
 
 class Crash(BaseException):
@@ -94,8 +102,11 @@ def say(question: Question) -> JSON:
         case "proposer":
             if "note" in question.context.split("The way so far")[-1] and "The way so far" in question.context:
                 return {"candidates": [{"thought": "", "tool": "answer", "arguments": [], "answer": "found"}]}
-            return {"candidates": [{"thought": "", "tool": "look", "answer": "",
-                                    "arguments": [{"name": "text", "value": "note"}]}]}  # fmt: skip
+            return {
+                "candidates": [
+                    {"thought": "", "tool": "look", "answer": "", "arguments": [{"name": "text", "value": "note"}]}
+                ]
+            }
         case _:
             return "better words"
 
@@ -120,14 +131,16 @@ def tools(effects: Path) -> Registry:
     work = effects.parent / "work"
     work.mkdir(exist_ok=True)
     text: dict[str, JSON] = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
-    return Registry([
-        Tool("note", "", text, does("note"), Risk.MEDIUM, repeatable=True),
-        Tool("send", "", text, does("send"), Risk.HIGH),
-        Tool("look", "", text, look, Risk.LOW, repeatable=True),
-        Tool("words", "", text, words, Risk.LOW, repeatable=True, asks=True),
-        Tool("broken", "", text, broken, Risk.LOW),
-        *file_tools(Folders([work]), Vault(effects.parent / "vault")),
-    ])  # fmt: skip
+    return Registry(
+        [
+            Tool("note", "", text, does("note"), Risk.MEDIUM, repeatable=True),
+            Tool("send", "", text, does("send"), Risk.HIGH),
+            Tool("look", "", text, look, Risk.LOW, repeatable=True),
+            Tool("words", "", text, words, Risk.LOW, repeatable=True, asks=True),
+            Tool("broken", "", text, broken, Risk.LOW),
+            *file_tools(Folders([work]), Vault(effects.parent / "vault")),
+        ]
+    )
 
 
 class Scripted(Models):
@@ -197,9 +210,11 @@ async def start_undoing(runs: Runs) -> RunRow:
 
 
 JOBS = {
-    "plan": [start_plan], "reflection": [start_reflection], "search": [start_search],
+    "plan": [start_plan],
+    "reflection": [start_reflection],
+    "search": [start_search],
     "rollback": [start_writing, start_undoing],
-}  # fmt: skip
+}
 
 
 async def work_off(runs: Runs, job: str, effects: Path) -> list[str]:
@@ -247,8 +262,10 @@ async def crashed(settings: Settings, job: str, effects: Path, dies_at: int, *, 
 
 def assert_effects(done: Counter[str], facts: Counter[tuple[str, JSON]]) -> None:
     assert {line: count for line, count in done.items() if line.startswith("send")} == {
-        "send 2": 1, "send 4 1": 1, "send 8 3": 1,
-    }  # fmt: skip
+        "send 2": 1,
+        "send 4 1": 1,
+        "send 8 3": 1,
+    }
     for step, line in ((1, "note 1"), (3, "note 3")):
         assert 1 <= done[line] <= facts["step_started", step], "only what was cut off is done again"
 

@@ -68,10 +68,13 @@ def _flat(*steps: Mapping[str, Any]) -> dict[str, Any]:
         "confidence": 1,
         "strategy": "direct",
     }
-    return {"reasoning": "", "steps": [
-        {**plain, **each, "arguments": [{"name": n, "value": v} for n, v in each["arguments"].items()]}
-        for each in steps
-    ]}  # fmt: skip
+    return {
+        "reasoning": "",
+        "steps": [
+            {**plain, **each, "arguments": [{"name": n, "value": v} for n, v in each["arguments"].items()]}
+            for each in steps
+        ],
+    }
 
 
 async def _run(client: Client, steps: Sequence[Mapping[str, Any]], **terms: Any) -> dict[str, Any]:
@@ -111,9 +114,11 @@ async def test_a_tool_that_fails_is_tried_again_planned_around_and_the_run_succe
 ) -> None:
     read: dict[str, Any] = {"id": 1, "tool": "read_file", "arguments": {"path": "missing.txt"}}
     save: dict[str, Any] = {
-        "id": 2, "tool": "write_file", "arguments": {"path": "copy.txt", "content": "{{1}}"},
+        "id": 2,
+        "tool": "write_file",
+        "arguments": {"path": "copy.txt", "content": "{{1}}"},
         "expected_output": "the file is there",
-    }  # fmt: skip
+    }
     model = scripted(
         planner=[
             _flat(read, save, {"id": 3, "tool": "read_file", "arguments": {"path": "a.txt"}}),
@@ -134,8 +139,9 @@ async def test_a_tool_that_fails_is_tried_again_planned_around_and_the_run_succe
     assert (done["status"], done["answer"], done["revision"]) == ("succeeded", "It is done.", 2)
     assert (work / "copy.txt").read_text(encoding="utf-8") == "alpha\n"
     assert {step["id"]: (step["state"], step["attempt"]) for step in full["steps"]} == {
-        3: ("succeeded", 1), 4: ("succeeded", 1),
-    }  # fmt: skip
+        3: ("succeeded", 1),
+        4: ("succeeded", 1),
+    }
     assert full["models"]["planner"] == "scripted"
     assert [line[:4] for line in diff["diff"]] == ["- 1.", "- 2.", "+ 4."]
     assert "also-missing.txt" in diff["why"]
@@ -163,8 +169,9 @@ async def test_a_person_approves_rejects_with_a_reason_or_edits_the_whole_plan(
     assert "Revision 2" in seen[1]
     bodies: list[Any] = [entry.body["body"] for entry in _journal(settings, done, "plan_revised")]
     assert [body["why"] for body in bodies] == [
-        "A person rejected the plan: not old.txt", "a person edited the plan",
-    ]  # fmt: skip
+        "A person rejected the plan: not old.txt",
+        "a person edited the plan",
+    ]
 
 
 async def test_a_tool_can_be_approved_for_the_rest_of_the_run_but_never_a_high_one(
@@ -173,16 +180,23 @@ async def test_a_tool_can_be_approved_for_the_rest_of_the_run_but_never_a_high_o
     seen: list[str] = []
     for name in ("d1.txt", "d2.txt"):
         (work / name).write_text("x", encoding="utf-8")
-    steps = [_write(1, "w1.txt"), _write(2, "w2.txt", depends_on=[1]), _write(3, "w3.txt", depends_on=[2]),
-             _delete(4, "d1.txt", depends_on=[3]), _delete(5, "d2.txt", depends_on=[4])]  # fmt: skip
+    steps = [
+        _write(1, "w1.txt"),
+        _write(2, "w2.txt", depends_on=[1]),
+        _write(3, "w3.txt", depends_on=[2]),
+        _delete(4, "d1.txt", depends_on=[3]),
+        _delete(5, "d2.txt", depends_on=[4]),
+    ]
     forms: list[Form] = [{"decision": "approve_tool"}, {"decision": "approve"}]
     settings = make_settings()
     async with Client(build_server(settings), mode=era, elicitation_callback=_person(*forms, seen=seen)) as client:
         done = await _run(client, steps, ask_from="medium")
     assert done["status"] == "succeeded"
     assert [text.split("\n")[0] for text in seen] == [
-        "Step 1 wants to call write_file.", "Step 4 wants to call delete_file.", "Step 5 wants to call delete_file.",
-    ]  # fmt: skip
+        "Step 1 wants to call write_file.",
+        "Step 4 wants to call delete_file.",
+        "Step 5 wants to call delete_file.",
+    ]
     assert [entry.body["step"] for entry in _journal(settings, done, "step_allowed")] == [2, 3]
     store = open_store(settings)
     gates = [gate.body["choices"] for gate in store.messages(done["run_id"], "gate")]
@@ -257,10 +271,15 @@ async def test_the_text_tells_all_that_a_person_needs(
         await _run(client, steps, ask_from="medium")
     (text,) = seen
     for told in (
-        "Step 1 wants to call write_file.", "path: w.txt", "[... 9000 characters in all, SHA-256 ",
-        "Risk: medium. It changes something. It is meant to: Keep the list", "Undo: ", f"Folders: {work}",
-        "Spent so far: 0 dollars, 0 tokens, 0 model calls, 0 tool calls", "Goal: tidy up",
-    ):  # fmt: skip
+        "Step 1 wants to call write_file.",
+        "path: w.txt",
+        "[... 9000 characters in all, SHA-256 ",
+        "Risk: medium. It changes something. It is meant to: Keep the list",
+        "Undo: ",
+        f"Folders: {work}",
+        "Spent so far: 0 dollars, 0 tokens, 0 model calls, 0 tool calls",
+        "Goal: tidy up",
+    ):
         assert told in text, told
     assert len(text) < 2500
 
@@ -402,9 +421,11 @@ async def test_a_decision_reaches_its_own_gate_and_no_other(make_settings: Calla
         with pytest.raises(StaleError):
             store.commit(gate_two.run, *decision_facts(gate_two, approve, TOOLS))
         for wrong in (
-            Decision("approve_tool"), Decision("edit"), Decision("edit", arguments={"path": 5}),
+            Decision("approve_tool"),
+            Decision("edit"),
+            Decision("edit", arguments={"path": 5}),
             Decision("edit", arguments={"path": "old.txt", "force": True}),
-        ):  # fmt: skip
+        ):
             with pytest.raises(AnswerError):
                 decision_facts(gate_one, wrong, TOOLS)
         store.commit(gate_one.run, *decision_facts(gate_one, Decision("reject", reason="no"), TOOLS))
@@ -413,8 +434,9 @@ async def test_a_decision_reaches_its_own_gate_and_no_other(make_settings: Calla
         store.close()
         with anyio.fail_after(20):
             while (done := _view(await client.call_tool("execute_plan", {"plan_id": one["plan_id"]})))["status"] in (
-                "waiting", "running",
-            ):  # fmt: skip
+                "waiting",
+                "running",
+            ):
                 pass
     assert done["status"] == "failed"
     assert (work / "old.txt").exists()
@@ -452,8 +474,14 @@ async def test_without_a_model_mending_and_planning_anew_become_work_orders(
         assert waiting["waiting_on"][0]["role"] == "executor"
         waiting = await hand_in({"arguments": {"path": "c.txt"}, "confidence": 1})
         assert waiting["waiting_on"][0]["role"] == "planner"
-        fresh: JSON = {"id": 2, "description": "", "tool": "read_file", "arguments": {"path": "a.txt"},
-                 "depends_on": [], "expected_output": ""}  # fmt: skip
+        fresh: JSON = {
+            "id": 2,
+            "description": "",
+            "tool": "read_file",
+            "arguments": {"path": "a.txt"},
+            "depends_on": [],
+            "expected_output": "",
+        }
         waiting = await hand_in({"reasoning": "", "steps": [fresh]})
     assert waiting["status"] == "succeeded"
     assert waiting["answer"] == {"step 2 (read_file)": "alpha\n"}
@@ -502,9 +530,11 @@ async def test_a_question_about_the_budget_cuts_off_nobody(
 
     steps: list[dict[str, Any]] = [
         {"id": 1, "tool": "run_command", "arguments": {"command": "sh fifo.sh"}},
-        *({"id": n, "tool": "calculate", "arguments": {"expression": "1"}, "depends_on": [n - 1] if n > 2 else []}
-          for n in (2, 3, 4)),
-    ]  # fmt: skip
+        *(
+            {"id": n, "tool": "calculate", "arguments": {"expression": "1"}, "depends_on": [n - 1] if n > 2 else []}
+            for n in (2, 3, 4)
+        ),
+    ]
     async with Client(build_server(settings), mode=era, elicitation_callback=elicit) as client:
         with anyio.fail_after(30):
             done = await _run(client, steps, budget={"tool_calls": 3})

@@ -14,13 +14,26 @@ COMMAND = str(Path(sys.executable).parent / "forethought")
 
 STEPS = [
     {"id": 1, "description": "Read it", "tool": "read_file", "arguments": [{"name": "path", "value": "a.txt"}]},
-    {"id": 2, "description": "Word it", "tool": "write",
-     "arguments": [{"name": "brief", "value": "shout"}, {"name": "material", "value": "{{1}}"}]},
-    {"id": 3, "description": "Save it", "tool": "write_file",
-     "arguments": [{"name": "path", "value": "b.txt"}, {"name": "content", "value": "{{2}}"}]},
-    {"id": 4, "description": "Tidy up", "tool": "delete_file", "depends_on": [3],
-     "arguments": [{"name": "path", "value": "old.txt"}]},
-]  # fmt: skip
+    {
+        "id": 2,
+        "description": "Word it",
+        "tool": "write",
+        "arguments": [{"name": "brief", "value": "shout"}, {"name": "material", "value": "{{1}}"}],
+    },
+    {
+        "id": 3,
+        "description": "Save it",
+        "tool": "write_file",
+        "arguments": [{"name": "path", "value": "b.txt"}, {"name": "content", "value": "{{2}}"}],
+    },
+    {
+        "id": 4,
+        "description": "Tidy up",
+        "tool": "delete_file",
+        "depends_on": [3],
+        "arguments": [{"name": "path", "value": "old.txt"}],
+    },
+]
 
 
 @pytest.fixture
@@ -33,17 +46,26 @@ def environment(tmp_path: Path, work: Path) -> dict[str, str]:
     script.write_text(json.dumps({role: [{"always": said}] for role, said in roles.items()}), encoding="utf-8")
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     return {
-        **kept, "FORETHOUGHT_HOME": str(tmp_path / "home"), "FORETHOUGHT_FOLDERS": str(work),
-        "FORETHOUGHT_MODEL": f"scripted:{script}", "TERM": "xterm", "COLUMNS": "120",
-    }  # fmt: skip
+        **kept,
+        "FORETHOUGHT_HOME": str(tmp_path / "home"),
+        "FORETHOUGHT_FOLDERS": str(work),
+        "FORETHOUGHT_MODEL": f"scripted:{script}",
+        "TERM": "xterm",
+        "COLUMNS": "120",
+    }
 
 
 def _plain(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command without a terminal."""
     return subprocess.run(
-        [COMMAND, *arguments], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        check=False, timeout=60,
-    )  # fmt: skip
+        [COMMAND, *arguments],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
 
 
 def _typed(environment: dict[str, str], *arguments: str, answers: list[tuple[str, str]]) -> tuple[int, str]:
@@ -56,9 +78,11 @@ def _typed(environment: dict[str, str], *arguments: str, answers: list[tuple[str
 
 def test_a_goal_is_planned_shown_run_asked_about_and_answered(environment: dict[str, str], work: Path) -> None:
     status, screen = _typed(
-        environment, "run", "Shout a.txt into b.txt, delete old.txt",
+        environment,
+        "run",
+        "Shout a.txt into b.txt, delete old.txt",
         answers=[("Run this plan? [Y/n]", ""), ("to decide later", "maybe"), ("to decide later", "approve")],
-    )  # fmt: skip
+    )
     assert status == 0, screen
     assert "4 steps, up to 1 at once, longest chain 4" in screen
     assert "wants to call delete_file" in screen
@@ -76,9 +100,11 @@ def test_a_person_can_say_no_to_the_plan_and_to_a_step(environment: dict[str, st
     assert "Not run" in screen
     assert not (work / "b.txt").exists()
     status, screen = _typed(
-        environment, "run", "x",
+        environment,
+        "run",
+        "x",
         answers=[("Run this plan?", "y"), ("to decide later", "reject"), ("Why", "I still need it")],
-    )  # fmt: skip
+    )
     assert status == 1
     assert "I still need it" in screen
     assert (work / "old.txt").exists()
@@ -175,11 +201,17 @@ def test_without_a_model_run_names_the_ways_to_get_one(environment: dict[str, st
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("FORETHOUGHT_FOLDERS", "/nonexistent"), ("FORETHOUGHT_ALLOW_PRIVATE_ADDRESSES", "maybe"),
-     ("FORETHOUGHT_SMTP_URL", "ftp://x"), ("FORETHOUGHT_SMTP_URL", "smtp://u:hunter22@h:port"),
-     ("FORETHOUGHT_MODEL", "local:nonsense"), ("FORETHOUGHT_ASK_FORM", "low"),
-     ("FORETHOUGHT_HOME", "/dev/null/x"), ("FORETHOUGHT_HOME", "/dev/null")],
-)  # fmt: skip
+    [
+        ("FORETHOUGHT_FOLDERS", "/nonexistent"),
+        ("FORETHOUGHT_ALLOW_PRIVATE_ADDRESSES", "maybe"),
+        ("FORETHOUGHT_SMTP_URL", "ftp://x"),
+        ("FORETHOUGHT_SMTP_URL", "smtp://u:hunter22@h:port"),
+        ("FORETHOUGHT_MODEL", "local:nonsense"),
+        ("FORETHOUGHT_ASK_FORM", "low"),
+        ("FORETHOUGHT_HOME", "/dev/null/x"),
+        ("FORETHOUGHT_HOME", "/dev/null"),
+    ],
+)
 def test_a_wrong_setting_is_named_and_its_secret_is_not(environment: dict[str, str], name: str, value: str) -> None:
     done = _plain({**environment, name: value, "FORETHOUGHT_SMTP_FROM": "a@example.org"}, "run", "--yes", "x")
     assert done.returncode != 0
@@ -238,9 +270,11 @@ def test_what_was_decided_while_no_server_is_there_says_how_it_goes_on(environme
 def test_lessons_are_listed_and_forgotten(environment: dict[str, str]) -> None:
     assert "No lessons yet" in _plain(environment, "lessons").stdout
     status, screen = _typed(
-        environment, "run", "x",
+        environment,
+        "run",
+        "x",
         answers=[("Run this plan?", "y"), ("to decide later", "reject"), ("Why", "never delete")],
-    )  # fmt: skip
+    )
     assert status != 0, screen
     listed = _plain(environment, "lessons").stdout
     assert 'A person rejected delete_file {"path": "old.txt"}: never delete' in listed

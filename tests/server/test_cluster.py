@@ -181,9 +181,14 @@ def test_servers_with_another_home_are_refused(postgres: Cluster, tmp_path: Path
     for home in ("one", "two"):
         env = environment(Settings(home=tmp_path / home, store=store))
         ran = subprocess.run(
-            [COMMAND, "serve", "--folder", str(work), "--model", "host"], env=env, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
+            [COMMAND, "serve", "--folder", str(work), "--model", "host"],
+            env=env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
         assert ran.stdout == ""
         said.append(ran.stderr)
     assert said[0] == ""

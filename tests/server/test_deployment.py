@@ -44,8 +44,9 @@ def deployed(postgres: Cluster, tmp_path: Path, work: Path) -> Generator[tuple[i
     env = {
         **environment(Settings(home=tmp_path / "home", store=postgres.create("deployed"))),
         "PATH": f"{Path(COMMAND).parent}{os.pathsep}{os.environ['PATH']}",
-        "FORETHOUGHT_FOLDERS": str(work), "FORETHOUGHT_MODEL": "host",
-    }  # fmt: skip
+        "FORETHOUGHT_FOLDERS": str(work),
+        "FORETHOUGHT_MODEL": "host",
+    }
     commands = {"worker": shlex.split(worker)}
     for name in ("one", "two"):
         port = free_port()
@@ -76,8 +77,10 @@ async def test_a_server_behind_the_balancer_is_lost_and_its_client_goes_on_with_
 ) -> None:
     port, processes = deployed
     through = StdioServerParameters(command="socat", args=["STDIO", f"TCP:127.0.0.1:{port},retry=50,interval=0.1"])
-    steps = [{"id": n, "tool": "wait", "arguments": {"seconds": 0.5}, "depends_on": [n - 1] if n > 1 else []}
-             for n in range(1, 9)]  # fmt: skip
+    steps = [
+        {"id": n, "tool": "wait", "arguments": {"seconds": 0.5}, "depends_on": [n - 1] if n > 1 else []}
+        for n in range(1, 9)
+    ]
     steps.append({"id": 9, "tool": "write_file", "arguments": {"path": "b.txt", "content": "done"}, "depends_on": [8]})
     async with Client(through) as client:
         made = (await client.call_tool("create_plan", {"goal": "g", "steps": steps})).structured_content or {}

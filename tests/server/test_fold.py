@@ -34,7 +34,7 @@ def test_folding_the_journal_of_any_run_gives_its_rows(
     steps: list[JSON] = [
         {"id": n, "tool": data.draw(names), "depends_on": [d for d in data.draw(st.sets(earlier, max_size=2)) if d < n]}
         for n in range(1, size + 1)
-    ]  # fmt: skip
+    ]
     stop = data.draw(st.booleans())
     verdicts = iter(data.draw(st.lists(st.booleans(), min_size=size, max_size=size)))
 

@@ -31,10 +31,26 @@ def _gates() -> list[Gate]:
 
 
 texts = st.sampled_from(
-    ["", "{}", "[]", "[[", '{"path": "b"}', '{"path": 5}', "null", "3", "2", "1, 2", "x", "[" * 5000, '[{"id": []}]',
-     '[{"id": 1, "tool": "wait", "arguments": {"seconds": 0}}]', '[{"id": 3, "tool": "wait"}]', "٣",
-     '[{"id": 7, "tool": "wait", "arguments": {"seconds": 0}}]'],
-) | st.text(max_size=20)  # fmt: skip
+    [
+        "",
+        "{}",
+        "[]",
+        "[[",
+        '{"path": "b"}',
+        '{"path": 5}',
+        "null",
+        "3",
+        "2",
+        "1, 2",
+        "x",
+        "[" * 5000,
+        '[{"id": []}]',
+        '[{"id": 1, "tool": "wait", "arguments": {"seconds": 0}}]',
+        '[{"id": 3, "tool": "wait"}]',
+        "٣",
+        '[{"id": 7, "tool": "wait", "arguments": {"seconds": 0}}]',
+    ],
+) | st.text(max_size=20)
 values = texts | st.none() | st.booleans() | st.integers() | st.floats() | st.lists(st.integers(), max_size=2)
 verbs = st.sampled_from(["approve", "approve_tool", "edit", "edit", "edit", "reject", "cancel", "yes", ""])
 

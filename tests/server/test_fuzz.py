@@ -25,9 +25,28 @@ PARAMETERS = {
     "stop": ["run_id"],
 }
 TEXTS = [
-    "", "a.txt", "{{1}}", "{{1.x.0}}", "\\{{2}}", "{{step_1}}", "\x00", "\U0001f600", "\u202e", "x" * 5000, "null",
-    "[1, 2]", '{"id": 1}', "brief", "full", "graph", "../../etc/passwd", "'; DROP TABLE run; --", "%s%n", "*", "plan_*",
-]  # fmt: skip
+    "",
+    "a.txt",
+    "{{1}}",
+    "{{1.x.0}}",
+    "\\{{2}}",
+    "{{step_1}}",
+    "\x00",
+    "\U0001f600",
+    "\u202e",
+    "x" * 5000,
+    "null",
+    "[1, 2]",
+    '{"id": 1}',
+    "brief",
+    "full",
+    "graph",
+    "../../etc/passwd",
+    "'; DROP TABLE run; --",
+    "%s%n",
+    "*",
+    "plan_*",
+]
 NUMBERS = [0, 1, -1, 2, 64, 65, 2**31, 2**63, 2**70, -(2**63), 0.5, 1e308, -0.0]
 TOOLS = ["read_file", "calculate", "analyze", "write_file", "delete_file", "list_files", "nonsense", ""]
 

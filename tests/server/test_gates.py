@@ -101,9 +101,16 @@ async def test_a_rejected_call_is_not_made_and_the_rest_goes_on(
 
 @pytest.mark.parametrize(
     ("action", "content"),
-    [("decline", None), ("cancel", None), ("accept", None), ("accept", {"decision": "yes"}), ("accept", {}),
-     ("accept", {"decision": "approve", "also": "more"}), ("accept", {"approved": True})],
-)  # fmt: skip
+    [
+        ("decline", None),
+        ("cancel", None),
+        ("accept", None),
+        ("accept", {"decision": "yes"}),
+        ("accept", {}),
+        ("accept", {"decision": "approve", "also": "more"}),
+        ("accept", {"approved": True}),
+    ],
+)
 async def test_silence_refusal_and_malformed_answers_are_not_consent(
     make_settings: Callable[..., Settings],
     era: str,
@@ -155,8 +162,14 @@ async def test_a_call_stays_within_its_patience_however_many_questions_there_are
     steps: list[dict[str, Any]] = []
     for number in range(1, 7):
         (work / f"f{number}.txt").write_text("x", encoding="utf-8")
-        steps.append({"id": number, "tool": "delete_file", "arguments": {"path": f"f{number}.txt"},
-                      "depends_on": [number - 1] if number > 1 else []})  # fmt: skip
+        steps.append(
+            {
+                "id": number,
+                "tool": "delete_file",
+                "arguments": {"path": f"f{number}.txt"},
+                "depends_on": [number - 1] if number > 1 else [],
+            }
+        )
     async with Client(
         build_server(make_settings(patience=3.0, silence=20)), mode="legacy", elicitation_callback=slow
     ) as client:
@@ -228,8 +241,14 @@ async def test_gates_one_after_another_stay_within_the_rounds_of_a_client(
     steps: list[dict[str, Any]] = []
     for number in range(1, 12):
         (work / f"f{number}.txt").write_text("x", encoding="utf-8")
-        steps.append({"id": number, "tool": "delete_file", "arguments": {"path": f"f{number}.txt"},
-                      "depends_on": [number - 1] if number > 1 else []})  # fmt: skip
+        steps.append(
+            {
+                "id": number,
+                "tool": "delete_file",
+                "arguments": {"path": f"f{number}.txt"},
+                "depends_on": [number - 1] if number > 1 else [],
+            }
+        )
     asked: Asked = []
     async with Client(
         build_server(make_settings(silence=30)), mode=era, elicitation_callback=_answering(asked, "accept", APPROVE)

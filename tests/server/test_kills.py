@@ -28,17 +28,29 @@ KILLS = 8
 STEPS: list[dict[str, Any]] = [
     *({"id": n, "tool": "run_command", "arguments": {"command": f"echo line-{n} >> effects.txt"}} for n in (1, 2, 3)),
     {"id": 4, "tool": "write", "arguments": {"brief": "say it"}, "strategy": "reflect"},
-    {"id": 5, "tool": "analyze", "arguments": {"question": "where"}, "strategy": "search",
-     "check": {"matches": "found"}},
+    {
+        "id": 5,
+        "tool": "analyze",
+        "arguments": {"question": "where"},
+        "strategy": "search",
+        "check": {"matches": "found"},
+    },
     {"id": 8, "tool": "write_file", "arguments": {"path": "made/note.txt", "content": "whole"}, "depends_on": [3]},
     {"id": 9, "tool": "wait", "arguments": {"seconds": 0.15}, "depends_on": [3, 4]},
     {"id": 10, "tool": "wait", "arguments": {"seconds": 0.15}, "depends_on": [9]},
     {"id": 6, "tool": "read_file", "arguments": {"path": "missing.txt"}, "depends_on": [1, 5]},
     {"id": 7, "tool": "run_command", "arguments": {"command": "echo never >> effects.txt"}, "depends_on": [6]},
-]  # fmt: skip
-INSTEAD = {"id": 11, "description": "", "tool": "run_command", "depends_on": [2, 10], "expected_output": "",
-           "arguments": [{"name": "command", "value": "echo line-8 >> effects.txt"}], "confidence": 1,
-           "strategy": "direct"}  # fmt: skip
+]
+INSTEAD = {
+    "id": 11,
+    "description": "",
+    "tool": "run_command",
+    "depends_on": [2, 10],
+    "expected_output": "",
+    "arguments": [{"name": "command", "value": "echo line-8 >> effects.txt"}],
+    "confidence": 1,
+    "strategy": "direct",
+}
 SAYS = {
     "planner": {"reasoning": "", "steps": [INSTEAD]},
     "executor": "words",
@@ -95,9 +107,11 @@ class Chaos:
                     if self.chance.random() < 0.95:
                         tasks.start_soon(self.kill, number)
                     while not self.ended:
-                        call = ("rollback", {"run_id": self.run_id}) if self.run_id else (
-                            "execute_plan", {"plan_id": self.plan_id}
-                        )  # fmt: skip
+                        call = (
+                            ("rollback", {"run_id": self.run_id})
+                            if self.run_id
+                            else ("execute_plan", {"plan_id": self.plan_id})
+                        )
                         told = await client.call_tool(*call)
                         assert not told.is_error, told.content
                         done = dict(told.structured_content or {})

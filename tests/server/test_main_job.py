@@ -55,9 +55,13 @@ def test_the_readmes_main_job_on_the_embedded_model(models: Path, tmp_path: Path
     shutil.copytree(ROOT / "examples" / "shop", tmp_path / "demo")
     arguments = [COMMAND, *_command_of_the_readme()[1:]]
     environment = {
-        "PATH": os.environ["PATH"], "HOME": str(tmp_path), "TERM": "xterm", "COLUMNS": "120",
-        "FORETHOUGHT_HOME": str(tmp_path / "home"), "FORETHOUGHT_MODEL": "local",
-    }  # fmt: skip
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "TERM": "xterm",
+        "COLUMNS": "120",
+        "FORETHOUGHT_HOME": str(tmp_path / "home"),
+        "FORETHOUGHT_MODEL": "local",
+    }
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "models").symlink_to(models / "models")
 

@@ -103,9 +103,13 @@ async def _page(settings: Settings, *commands: str, seconds: float = 3600) -> As
             await records.store.write(message.run, *decision_facts(message, decision, records.tools))
 
         page = Page(
-            records.store, lambda: records.store.open_messages(run_id, "gate"), decide=decide,
-            show_code=lambda _, code: shown.append(code), seconds=seconds, clock=lambda: now[0],
-        )  # fmt: skip
+            records.store,
+            lambda: records.store.open_messages(run_id, "gate"),
+            decide=decide,
+            show_code=lambda _, code: shown.append(code),
+            seconds=seconds,
+            clock=lambda: now[0],
+        )
         async with anyio.create_task_group() as tasks, httpx2.AsyncClient(trust_env=False) as http:
             opened = Opened(http, "", shown, records, run_id, now)
 
@@ -253,9 +257,12 @@ async def test_the_page_loads_nothing_shows_no_code_and_cannot_be_deceived(
 ) -> None:
     async with _page(make_settings(), f"echo {SNEAKY}") as page:
         (gate,) = page.gates()
-        answers = [await page.http.get(page.url), await page.http.get(f"{page.url}gate/{gate.id}"),
-                   await page.send(gate, decision="edit", arguments='{"x": "<script>"}'),
-                   await page.send(gate, decision="approve", code="WRONG")]  # fmt: skip
+        answers = [
+            await page.http.get(page.url),
+            await page.http.get(f"{page.url}gate/{gate.id}"),
+            await page.send(gate, decision="edit", arguments='{"x": "<script>"}'),
+            await page.send(gate, decision="approve", code="WRONG"),
+        ]
     for got in answers:
         assert "default-src 'none'" in got.headers["content-security-policy"]
         assert "frame-ancestors 'none'" in got.headers["content-security-policy"]
@@ -308,7 +315,7 @@ async def test_a_plan_and_a_budget_can_be_edited(make_settings: Callable[..., Se
         assert (await page.send(plan, decision="edit", steps="[")).status_code == 422
         limit = Gate(
             kind="budget", subject="Too dear.", details={}, reason="", digest="d", choices=("approve", "edit", "reject")
-        )  # fmt: skip
+        )
         asked: dict[str, Any] = {"id": "gate_money", "key": "budget", "kind": "gate", "step": None}
         await page.records.store.write(page.run_id, Fact("asked", {**asked, "body": gate_body(limit)}))
         _, budget = page.gates()
@@ -416,7 +423,7 @@ def test_the_page_needs_a_terminal(tmp_path: Path) -> None:
     for flag in ("--page", "--code"):
         done = subprocess.run(
             [COMMAND, "decide", flag], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-        )  # fmt: skip
+        )
         assert done.returncode == 3
         assert "needs a terminal" in done.stderr
 

@@ -145,28 +145,44 @@ async def test_steps_that_ran_before_their_plan_was_whole_are_not_run_again_afte
         calls.append(arguments)
         return "fresh"
 
-    first: dict[str, JSON] = {"id": 1, "description": "", "tool": "flaky", "depends_on": [], "expected_output": "",
-                              "strategy": "direct"}  # fmt: skip
-    draft: JSON = {"reasoning": "", "steps": [
-        {**first, "arguments": [], "confidence": 1},
-        {**first, "id": 2, "arguments": [], "confidence": 1},
-    ]}  # fmt: skip
+    first: dict[str, JSON] = {
+        "id": 1,
+        "description": "",
+        "tool": "flaky",
+        "depends_on": [],
+        "expected_output": "",
+        "strategy": "direct",
+    }
+    draft: JSON = {
+        "reasoning": "",
+        "steps": [
+            {**first, "arguments": [], "confidence": 1},
+            {**first, "id": 2, "arguments": [], "confidence": 1},
+        ],
+    }
     done: JSON = {"done": True, "answer": "a", "missing": ""}
     (tmp_path / "s.json").write_text(json.dumps({"planner": [draft], "joiner": [done]}), encoding="utf-8")
     settings = make_settings(model=f"scripted:{tmp_path / 's.json'}")
     async with serving(settings, registry(flaky)) as runs:
         options: dict[str, JSON] = {
-            "goal": "g", "context": "", "files": {}, "new_files": [], "lessons": [], "folders": [],
+            "goal": "g",
+            "context": "",
+            "files": {},
+            "new_files": [],
+            "lessons": [],
+            "folders": [],
             "terms": Terms().body(),
-        }  # fmt: skip
+        }
         created: dict[str, JSON] = {"plan": "plan_1", "kind": "plan", "options": options, "revision": 0, "budget": {}}
         body: JSON = {**first, "arguments": {}, "confidence": 1.0}
         early: dict[str, JSON] = {"step": 1, "state": "succeeded", "result": "early", "error": ""}
         await runs.store.write(
-            "run_1", Fact("run_created", {**created, "owner": "owner_dead", "steps": []}),
+            "run_1",
+            Fact("run_created", {**created, "owner": "owner_dead", "steps": []}),
             Fact("step_added", {"step": 1, "body": body, "dropped": 0}),
-            Fact("step_started", {"step": 1, "arguments": {}}), Fact("step_settled", early),
-        )  # fmt: skip
+            Fact("step_started", {"step": 1, "arguments": {}}),
+            Fact("step_settled", early),
+        )
         await runs.ensure_driven("run_1")
         await settle(runs, "run_1", lambda: True)
         rows, run = runs.store.steps("run_1"), runs.store.run("run_1")
@@ -369,10 +385,13 @@ async def test_a_question_that_is_open_waits_though_nobody_would_have_to_be_aske
 
     def tools(risk: Risk) -> Registry:
         anything: dict[str, JSON] = {"type": "object"}
-        return Registry([
-            Tool("act", "", anything, act, Risk.HIGH, trusted=True),
-            Tool("hang", "", anything, hang, Risk.LOW, repeatable=True),
-        ], {"act": risk})  # fmt: skip
+        return Registry(
+            [
+                Tool("act", "", anything, act, Risk.HIGH, trusted=True),
+                Tool("hang", "", anything, hang, Risk.LOW, repeatable=True),
+            ],
+            {"act": risk},
+        )
 
     configured = make_settings()
     gates: list[list[str]] = []

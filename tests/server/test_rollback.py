@@ -79,8 +79,12 @@ async def test_a_run_is_undone_in_reverse_after_a_person_agrees(
 
     (work / "a.txt").chmod(0o640)
     before = tree(work)
-    steps = [write(1, "a.txt", "one"), write(2, "a.txt", "two", after=1), write(3, "new/deep/b.txt", "x", after=2),
-             {"id": 4, "tool": "run_command", "arguments": {"command": "true"}, "depends_on": [3]}]  # fmt: skip
+    steps = [
+        write(1, "a.txt", "one"),
+        write(2, "a.txt", "two", after=1),
+        write(3, "new/deep/b.txt", "x", after=2),
+        {"id": 4, "tool": "run_command", "arguments": {"command": "true"}, "depends_on": [3]},
+    ]
     async with Client(build_server(make_settings()), mode=era, elicitation_callback=agree) as client:
         run = await ran(client, steps)
         after = tree(work)
@@ -155,8 +159,12 @@ async def test_what_cannot_be_rolled_back_says_why(make_settings: Callable[..., 
         run = await ran(client, steps)
         nothing = await client.call_tool("rollback", {"run_id": run})
         unknown = await client.call_tool("rollback", {"run_id": "run_none"})
-        plan = view(await client.call_tool("create_plan", {"goal": "g", "steps": [
-            {"id": 1, "tool": "delete_file", "arguments": {"path": "old.txt"}}]}))  # fmt: skip
+        plan = view(
+            await client.call_tool(
+                "create_plan",
+                {"goal": "g", "steps": [{"id": 1, "tool": "delete_file", "arguments": {"path": "old.txt"}}]},
+            )
+        )
         waiting = view(await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]}))
         going_on = await client.call_tool("rollback", {"run_id": waiting["run_id"]})
     assert "nothing that can be undone" in str(nothing.content)
@@ -180,14 +188,21 @@ async def test_secrets_are_put_back_though_the_journal_never_saw_them(
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    writes=st.lists(st.tuples(st.sampled_from(["a", "b", "d/c", "d/e/f"]), st.sampled_from(["", "1", "2"])), min_size=1,
-                    max_size=6),
-    seed=st.integers(0, 10**6), fails=st.booleans(), meddles=st.booleans(),
-)  # fmt: skip
+    writes=st.lists(
+        st.tuples(st.sampled_from(["a", "b", "d/c", "d/e/f"]), st.sampled_from(["", "1", "2"])), min_size=1, max_size=6
+    ),
+    seed=st.integers(0, 10**6),
+    fails=st.booleans(),
+    meddles=st.booleans(),
+)
 async def test_whatever_was_written_the_tree_is_as_before(
-    make_settings: Callable[..., Settings], tmp_path: Path, writes: list[tuple[str, str]], seed: int, fails: bool,
+    make_settings: Callable[..., Settings],
+    tmp_path: Path,
+    writes: list[tuple[str, str]],
+    seed: int,
+    fails: bool,
     meddles: bool,
-) -> None:  # fmt: skip
+) -> None:
     chance = random.Random(seed)
     folder = tmp_path / "work-of-all"
     shutil.rmtree(folder, ignore_errors=True)
@@ -455,8 +470,11 @@ async def test_a_change_between_two_steps_is_a_conflict_before_anybody_is_asked(
             (work / "a.txt").write_text("mine", encoding="utf-8")
         return ElicitResult(action="accept", content={"decision": "approve"})
 
-    steps = [write(1, "a.txt", "one"), {"id": 2, "tool": "run_command", "arguments": {"command": "true"},
-             "depends_on": [1]}, write(3, "a.txt", "three", after=2)]  # fmt: skip
+    steps = [
+        write(1, "a.txt", "one"),
+        {"id": 2, "tool": "run_command", "arguments": {"command": "true"}, "depends_on": [1]},
+        write(3, "a.txt", "three", after=2),
+    ]
     async with Client(build_server(make_settings()), elicitation_callback=meddles) as client:
         run = await ran(client, steps)
         dry = view(await client.call_tool("rollback", {"run_id": run, "dry_run": True}))

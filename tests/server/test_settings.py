@@ -48,8 +48,11 @@ def test_the_model_is_chosen_in_order_and_the_choice_is_explained(tmp_path: Path
         "nothing": Models(_read(tmp_path)).chosen,
     }
     assert {name: spec for name, (spec, _) in chosen.items()} == {
-        "host": "host", "endpoint": "gpt-5.4-mini", "key": "gpt-5.4-mini", "nothing": "host",
-    }  # fmt: skip
+        "host": "host",
+        "endpoint": "gpt-5.4-mini",
+        "key": "gpt-5.4-mini",
+        "nothing": "host",
+    }
     assert "FORETHOUGHT_BASE_URL is set" in chosen["endpoint"][1]
     assert "forethought model fetch" in chosen["nothing"][1]
 

@@ -87,19 +87,29 @@ async def test_progress_keeps_a_silent_call_open(tmp_path: Path, work: Path) -> 
 def test_standard_output_carries_nothing_but_the_protocol(tmp_path: Path, work: Path) -> None:
     step = {"id": 1, "tool": "run_command", "arguments": {"command": "echo loud"}}
     calls: list[dict[str, Any]] = [
-        {"method": "initialize", "params": {"protocolVersion": "2025-06-18", "capabilities": {},
-                                            "clientInfo": {"name": "t", "version": "0"}}},
+        {
+            "method": "initialize",
+            "params": {
+                "protocolVersion": "2025-06-18",
+                "capabilities": {},
+                "clientInfo": {"name": "t", "version": "0"},
+            },
+        },
         {"method": "tools/list"},
         {"method": "tools/call", "params": {"name": "create_plan", "arguments": {"goal": "g", "steps": [step]}}},
         {"method": "tools/call", "params": {"name": "nonsense", "arguments": {}}},
-    ]  # fmt: skip
+    ]
     lines = [json.dumps({"jsonrpc": "2.0", "id": n, **call}) for n, call in enumerate(calls)]
     lines.insert(1, json.dumps({"jsonrpc": "2.0", "method": "notifications/initialized"}))
     environment = {**os.environ, "FORETHOUGHT_HOME": str(tmp_path / "home"), "FORETHOUGHT_MODEL": "host"}
     server = subprocess.Popen(
-        [COMMAND, "serve", "--folder", str(work)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, env=environment, text=True,
-    )  # fmt: skip
+        [COMMAND, "serve", "--folder", str(work)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+        text=True,
+    )
     assert server.stdin
     assert server.stdout
     seen: list[Mapping[str, Any]] = []

@@ -30,8 +30,16 @@ class World:
 
 def _step(number: int, tool: str, **arguments: str) -> dict[str, Any]:
     pairs = [{"name": name, "value": value} for name, value in arguments.items()]
-    return {"id": number, "description": "", "tool": tool, "arguments": pairs, "depends_on": [],
-            "expected_output": "", "confidence": 1, "strategy": "direct"}  # fmt: skip
+    return {
+        "id": number,
+        "description": "",
+        "tool": tool,
+        "arguments": pairs,
+        "depends_on": [],
+        "expected_output": "",
+        "confidence": 1,
+        "strategy": "direct",
+    }
 
 
 @pytest.fixture
@@ -62,8 +70,10 @@ def world() -> Iterator[World]:
             self.wfile.write(answer.encode())
 
         def _stream_the_plan(self) -> None:
-            steps = [_step(1, "fetch_url", url=f"{there.address}/page"),
-                     _step(2, "write_file", path="kept.md", content="{{1}}")]  # fmt: skip
+            steps = [
+                _step(1, "fetch_url", url=f"{there.address}/page"),
+                _step(2, "write_file", path="kept.md", content="{{1}}"),
+            ]
             text = json.dumps({"reasoning": "", "steps": steps})
             cut = text.index('{"id": 2')
             self._say(text[:cut])

@@ -49,9 +49,15 @@ async def test_the_tool_list_is_small_flat_and_honest(make_settings: Callable[..
         tools = (await client.list_tools()).tools
     wire = [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in tools]
     assert [tool.name for tool in tools] == [
-        "create_plan", "execute_plan", "reflect", "lats_search", "get_plan", "report",
-        "rollback", "stop",
-    ]  # fmt: skip
+        "create_plan",
+        "execute_plan",
+        "reflect",
+        "lats_search",
+        "get_plan",
+        "report",
+        "rollback",
+        "stop",
+    ]
     # Nine tools must fit into 8,000 bytes in the end; those to come are smaller.
     assert len(json.dumps(wire, separators=(",", ":"))) < 7700
     assert "$ref" not in json.dumps(wire)
@@ -182,10 +188,22 @@ async def test_without_a_model_planning_and_writing_become_work_orders(
     make_settings: Callable[..., Settings], era: str, work: Path
 ) -> None:
     def draft(**changes: Any) -> dict[str, Any]:
-        step = {"id": 1, "description": "Word it", "tool": "write", "arguments": {"brief": "say hello"},
-                "depends_on": [], "expected_output": ""}  # fmt: skip
-        save = {"id": 2, "description": "Save it", "tool": "write_file", "depends_on": [],
-                "arguments": {"path": "hello.md", "content": "{{1}}"}, "expected_output": ""}  # fmt: skip
+        step = {
+            "id": 1,
+            "description": "Word it",
+            "tool": "write",
+            "arguments": {"brief": "say hello"},
+            "depends_on": [],
+            "expected_output": "",
+        }
+        save = {
+            "id": 2,
+            "description": "Save it",
+            "tool": "write_file",
+            "depends_on": [],
+            "arguments": {"path": "hello.md", "content": "{{1}}"},
+            "expected_output": "",
+        }
         return {"reasoning": "two steps", "steps": [step, {**save, **changes}]}
 
     async with Client(build_server(make_settings()), mode=era) as client:

@@ -151,10 +151,12 @@ async def test_a_search_finds_a_way_and_shows_its_tree(scripted: Callable[..., S
 
 async def test_a_search_without_a_solution_says_so_and_shows_the_best_leaf(scripted: Callable[..., Settings]) -> None:
     script = {
-        "proposer": [{"candidates": [idea("guess", "41", final=True), idea("guess again", "43", final=True)]},
-                     {"candidates": []}],
+        "proposer": [
+            {"candidates": [idea("guess", "41", final=True), idea("guess again", "43", final=True)]},
+            {"candidates": []},
+        ],
         "critic": [{"lesson": "guessing does not help"}],
-    }  # fmt: skip
+    }
     wanted = {"goal": "the number", "verifier": {"equals": 42}, "parallel": 1}
     async with Client(build_server(scripted(script))) as client:
         done = view(await client.call_tool("lats_search", wanted))
@@ -178,13 +180,19 @@ async def test_acting_really_reads_and_never_writes(scripted: Callable[..., Sett
 
     script = {
         "proposer": [
-            {"candidates": [call("read_file", path="a.txt"), call("delete_file", path="old.txt"),
-                            call("write_file", path="a.txt", content="gone"), call("read_file", path="none.txt")]},
+            {
+                "candidates": [
+                    call("read_file", path="a.txt"),
+                    call("delete_file", path="old.txt"),
+                    call("write_file", path="a.txt", content="gone"),
+                    call("read_file", path="none.txt"),
+                ]
+            },
             {"candidates": [call("delete_file", path="old.txt")]},
             {"candidates": [call("answer", "alpha it is")]},
         ],
         "evaluator": [worth(9, 1, 1, 1), worth(9)],
-    }  # fmt: skip
+    }
     wanted = {"goal": "what is in a.txt", "world": "act", "verifier": {"matches": "alpha"}, "parallel": 1}
     async with Client(build_server(scripted(script)), mode=era) as client:
         done = view(await client.call_tool("lats_search", wanted))
@@ -205,8 +213,16 @@ async def test_acting_really_reads_and_never_writes(scripted: Callable[..., Sett
 
 
 async def test_an_imagined_way_becomes_a_plan_through_the_planner(scripted: Callable[..., Settings]) -> None:
-    step = {"id": 1, "description": "Look", "tool": "read_file", "arguments": [{"name": "path", "value": "a.txt"}],
-            "depends_on": [], "expected_output": "", "confidence": 1, "strategy": "direct"}  # fmt: skip
+    step = {
+        "id": 1,
+        "description": "Look",
+        "tool": "read_file",
+        "arguments": [{"name": "path", "value": "a.txt"}],
+        "depends_on": [],
+        "expected_output": "",
+        "confidence": 1,
+        "strategy": "direct",
+    }
     script = {
         "proposer": [{"candidates": [idea("read a.txt", "alpha", final=True)]}],
         "evaluator": [{"1": {"score": 9, "solved": True}}],
@@ -215,9 +231,15 @@ async def test_an_imagined_way_becomes_a_plan_through_the_planner(scripted: Call
     async with Client(build_server(scripted(script))) as client:
         done = view(await client.call_tool("lats_search", {"goal": "g", "parallel": 1}))
         plan = view(await client.call_tool("create_plan", {"from_search": done["run_id"]}))
-        (planning,) = [
-            line for line in (await read(client, f"run://{plan['run_id']}/journal")).splitlines() if '"plan/0"' in line
-        ] if "run_id" in plan else [""]  # fmt: skip
+        (planning,) = (
+            [
+                line
+                for line in (await read(client, f"run://{plan['run_id']}/journal")).splitlines()
+                if '"plan/0"' in line
+            ]
+            if "run_id" in plan
+            else [""]
+        )
     assert plan["steps"] == ["1. read_file (low): Look"]
     assert not planning or "1. read a.txt -> alpha" in planning
 
@@ -290,21 +312,39 @@ async def test_a_search_that_was_cut_off_goes_on_where_it_was(make_settings: Cal
 
 async def test_steps_are_reflected_upon_or_searched_for(scripted: Callable[..., Settings]) -> None:
     steps = [
-        {"id": 1, "description": "Word it", "tool": "write", "arguments": {"brief": "a slogan", "material": "facts"},
-         "strategy": "reflect", "check": {"expression": "words(text) == 2"}},
-        {"id": 2, "description": "Find out", "tool": "analyze", "arguments": {"question": "what is in a.txt"},
-         "strategy": "search", "check": {"matches": "alpha"}},
+        {
+            "id": 1,
+            "description": "Word it",
+            "tool": "write",
+            "arguments": {"brief": "a slogan", "material": "facts"},
+            "strategy": "reflect",
+            "check": {"expression": "words(text) == 2"},
+        },
+        {
+            "id": 2,
+            "description": "Find out",
+            "tool": "analyze",
+            "arguments": {"question": "what is in a.txt"},
+            "strategy": "search",
+            "check": {"matches": "alpha"},
+        },
         {"id": 3, "tool": "write_file", "arguments": {"path": "b.txt", "content": "{{1}}, {{2}}"}},
-    ]  # fmt: skip
+    ]
     look = {"thought": "look", "tool": "read_file", "arguments": [{"name": "path", "value": "a.txt"}], "answer": ""}
     tell = {"thought": "tell", "tool": "answer", "arguments": [], "answer": "alpha"}
-    three = {"scores": {"1": 5, "2": 5, "3": 5}, "lessons": [], "approved": False,
-             "issues": [{"where": "all", "problem": "too long", "mend": "cut", "taste": False}]}  # fmt: skip
+    three = {
+        "scores": {"1": 5, "2": 5, "3": 5},
+        "lessons": [],
+        "approved": False,
+        "issues": [{"where": "all", "problem": "too long", "mend": "cut", "taste": False}],
+    }
     good = {**three, "scores": {"1": 9, "2": 9, "3": 9}, "issues": [], "approved": True}
     script = {
-        "executor": ["much too long", "just right"], "critic": [three, good],
-        "proposer": [{"candidates": [look]}, {"candidates": [tell]}], "evaluator": [worth(8)],
-    }  # fmt: skip
+        "executor": ["much too long", "just right"],
+        "critic": [three, good],
+        "proposer": [{"candidates": [look]}, {"candidates": [tell]}],
+        "evaluator": [worth(8)],
+    }
     settings = scripted(script, terms=Terms(max_parallel=1))
     async with Client(build_server(settings)) as client:
         plan = view(await client.call_tool("create_plan", {"goal": "g", "steps": steps}))

@@ -128,8 +128,10 @@ def test_while_a_command_runs_no_other_step_touches_the_folders(work: Path) -> N
     command = tools.known("run_command")
     assert command.claims is not None
     others: dict[str, dict[str, JSON]] = {
-        "read_file": {"path": "a.txt"}, "list_files": {}, "run_command": {"command": "x"},
-    }  # fmt: skip
+        "read_file": {"path": "a.txt"},
+        "list_files": {},
+        "run_command": {"command": "x"},
+    }
     for name, arguments in others.items():
         other = tools.known(name)
         assert other.claims is not None

@@ -348,7 +348,8 @@ async def test_a_folder_that_is_set_apart_is_no_part_of_the_grant_it_lies_in(tmp
     assert "outside" in await refusal(registry, "write_file", path="home/state.key", content="x")
     assert "outside" in await refusal(registry, "list_files", folder="home")
     assert await call(registry, "list_files", pattern="**") == {
-        "files": [{"path": "note.txt", "size": 1}], "truncated": False
-    }  # fmt: skip
+        "files": [{"path": "note.txt", "size": 1}],
+        "truncated": False,
+    }
     assert "J6BG" not in str(await call(registry, "search_files", text="J6BG"))
     assert (tmp_path / "home" / "pages" / "code").exists()

@@ -101,9 +101,18 @@ async def test_values_are_json_whatever_their_type(sales: Path) -> None:
     row = (await query(sales, sql, "sales.csv"))["rows"][0]
     assert row.pop("stamp").startswith("202")
     assert row == {
-        "nan": None, "inf": None, "part": 1.5, "whole": 2, "raw": "0x00ff", "at": "10:00:00",
-        "span": "3 days, 0:00:00", "map": {"k": "2024-01-01"}, "none": None, "a": 1, "A_2": 2,
-    }  # fmt: skip
+        "nan": None,
+        "inf": None,
+        "part": 1.5,
+        "whole": 2,
+        "raw": "0x00ff",
+        "at": "10:00:00",
+        "span": "3 days, 0:00:00",
+        "map": {"k": "2024-01-01"},
+        "none": None,
+        "a": 1,
+        "A_2": 2,
+    }
 
 
 async def test_rows_and_characters_are_bounded(sales: Path) -> None:

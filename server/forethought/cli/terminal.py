@@ -19,9 +19,16 @@ console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
 _STYLES = {
-    "succeeded": "green", "failed": "red", "rejected": "red", "in_doubt": "yellow", "running": "cyan",
-    "waiting": "yellow", "skipped": "dim", "pending": "dim", "cancelled": "red",
-}  # fmt: skip
+    "succeeded": "green",
+    "failed": "red",
+    "rejected": "red",
+    "in_doubt": "yellow",
+    "running": "cyan",
+    "waiting": "yellow",
+    "skipped": "dim",
+    "pending": "dim",
+    "cancelled": "red",
+}
 
 
 def is_person() -> bool:

@@ -77,9 +77,15 @@ class Driver:
         self._stopping = bool(run.stopping)
         self._terms = Terms.from_body(cast("Mapping[str, JSON]", run.options["terms"]))
         self._recorder = Recorder(
-            run, store=store, tools=tools, models=models, decision_seconds=decision_seconds, changed=changed,
-            lessons=lessons, park=self._park,
-        )  # fmt: skip
+            run,
+            store=store,
+            tools=tools,
+            models=models,
+            decision_seconds=decision_seconds,
+            changed=changed,
+            lessons=lessons,
+            park=self._park,
+        )
 
     async def drive(self) -> None:
         """Go on with the run. Returns when it has ended or is parked.
@@ -168,15 +174,20 @@ class Driver:
         checks = [Check.model_validate(check) for check in cast("Sequence[JSON]", told["checks"])]
         criteria = cast("Sequence[str]", told["criteria"]) or CRITERIA
         refined = await improve(
-            Task(str(told["goal"]), criteria, checks), str(told["draft"]), self._calls(),
-            max_iterations=cast("int", told["max_iterations"]), threshold=cast("float", told["threshold"]),
-        )  # fmt: skip
+            Task(str(told["goal"]), criteria, checks),
+            str(told["draft"]),
+            self._calls(),
+            max_iterations=cast("int", told["max_iterations"]),
+            threshold=cast("float", told["threshold"]),
+        )
         best = refined.best
         answer: dict[str, JSON] = {
-            "draft": best.draft, "score": round(best.critique.score, 2), "round": best.number,
+            "draft": best.draft,
+            "score": round(best.critique.score, 2),
+            "round": best.number,
             "stopped": refined.stopped,
             "failing_checks": [f"{each.check}: {each.problem}" for each in best.evidence if each.problem],
-        }  # fmt: skip
+        }
         await self._end("failed" if refined.why else "succeeded", refined.why, answer)
 
     async def _search(self) -> None:

@@ -180,9 +180,12 @@ class Cluster:
 
     def _taken(self) -> list[tuple[str, str]]:
         ended = DBOS.list_workflows(
-            status=["SUCCESS", "ERROR", "CANCELLED"], queue_name=self._queue, limit=100, load_input=False,
+            status=["SUCCESS", "ERROR", "CANCELLED"],
+            queue_name=self._queue,
+            limit=100,
+            load_input=False,
             load_output=False,
-        )  # fmt: skip
+        )
         if ended:
             DBOS.delete_workflows([workflow.workflow_id for workflow in ended])
         taken = DBOS.list_workflows(status="PENDING", queue_name=self._queue, load_input=False, load_output=False)

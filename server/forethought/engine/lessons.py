@@ -24,7 +24,10 @@ def learned(store: Store, run: RunRow, texts: Sequence[str]) -> list[Fact]:
     known = {lesson.text for lesson in store.lessons(workspace, limit=1000)}
     lines = list(dict.fromkeys(" ".join(text.split())[:_TEXT] for text in texts))
     return [
-        Fact("lesson_learned", {"id": new_id("lesson"), "workspace": workspace, "goal": str(run.options["goal"])[:300],
-                                "text": line})
-        for line in lines if line and line not in known
-    ][:_MOST]  # fmt: skip
+        Fact(
+            "lesson_learned",
+            {"id": new_id("lesson"), "workspace": workspace, "goal": str(run.options["goal"])[:300], "text": line},
+        )
+        for line in lines
+        if line and line not in known
+    ][:_MOST]

@@ -99,12 +99,14 @@ def effects_of(store: Store, run_id: str) -> list[Effect]:
     made = [folder for undo in undos for folder in cast("list[JSON]", _kept(undo).get("made", []))]
     return [
         Effect(
-            _key(undo), undo.step, str(undo.body["tool"]),
+            _key(undo),
+            undo.step,
+            str(undo.body["tool"]),
             {**_kept(undo), "made": made} if _file(undo) else _kept(undo),
             over=next((other.run for other in over if _file(other) == _file(undo) and other.asked > undo.asked), ""),
         )
         for undo in reversed(undos)
-    ]  # fmt: skip
+    ]
 
 
 def _kept(undo: MessageRow) -> Mapping[str, JSON]:

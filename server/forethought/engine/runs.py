@@ -73,9 +73,13 @@ class Runs(Driving):
         """Start to write a text, or to improve a draft. Raises FaultsError where a check cannot be used."""
         read_checks(checks, "check", self.tools)
         options: dict[str, JSON] = {
-            "goal": task, "draft": draft, "criteria": list(criteria), "checks": list(checks),
-            "max_iterations": max_iterations, "threshold": threshold,
-        }  # fmt: skip
+            "goal": task,
+            "draft": draft,
+            "criteria": list(criteria),
+            "checks": list(checks),
+            "max_iterations": max_iterations,
+            "threshold": threshold,
+        }
         return await self._create("reflection", "", options, terms or self._terms, 0, [])
 
     async def start_search(
@@ -95,8 +99,12 @@ class Runs(Driving):
         calls: list[JSON] = [effect.key for effect in await self.undoable(run_id, step)]
         lasting: list[JSON] = list(self.lasting(run_id, step))
         options: dict[str, JSON] = {
-            "goal": f"undo {run_id}", "of": run_id, "step": step, "calls": calls, "lasting": lasting,
-        }  # fmt: skip
+            "goal": f"undo {run_id}",
+            "of": run_id,
+            "step": step,
+            "calls": calls,
+            "lasting": lasting,
+        }
         try:
             return await self._create("rollback", "", options, self._terms, 0, [], Fact("rollback_begun", {"of": of}))
         except StaleError:

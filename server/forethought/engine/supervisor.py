@@ -120,9 +120,16 @@ class Driving(Records):
 
     def _drive(self, run: RunRow) -> None:
         driver = Driver(
-            run, store=self.store, tools=self.tools, models=self._models, load=self.plan, look=self._brief,
-            changed=self._ring, decision_seconds=self._decision_seconds, lessons=self._lessons,
-        )  # fmt: skip
+            run,
+            store=self.store,
+            tools=self.tools,
+            models=self._models,
+            load=self.plan,
+            look=self._brief,
+            changed=self._ring,
+            decision_seconds=self._decision_seconds,
+            lessons=self._lessons,
+        )
         self._drivers[run.id] = driver
         self._interrupted.discard(run.id)
         self._tasks.start_soon(self._driven, driver)

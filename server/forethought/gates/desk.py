@@ -55,9 +55,7 @@ class Desk:
     async def _serve(self, *, task_status: anyio.abc.TaskStatus[str]) -> None:
         from forethought.gates.page import Page  # here, because few servers ever open one
 
-        page = Page(
-            self._store, self._waiting, decide=self._decide, show_code=self._keep, seconds=self._seconds
-        )  # fmt: skip
+        page = Page(self._store, self._waiting, decide=self._decide, show_code=self._keep, seconds=self._seconds)
         try:
             await page.serve(task_status=task_status)
         except* StoreError as group:

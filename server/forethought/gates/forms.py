@@ -56,9 +56,7 @@ def read_form(gate: Gate, content: Mapping[str, JSON], *, by: str, channel: str)
     given = {name: value for name, value in content.items() if value not in ("", None)}
     if faults := schema_faults(strict, given):
         raise AnswerError([Fault("form", fault.at("form"), "Fill it in as it says") for fault in faults])
-    decision = Decision(
-        cast("Any", given["decision"]), reason=str(given.get("reason", "")), by=by, channel=channel
-    )  # fmt: skip
+    decision = Decision(cast("Any", given["decision"]), reason=str(given.get("reason", "")), by=by, channel=channel)
     if decision.verb != "edit":
         # Who has written a change down and chosen something else would be surprised.
         unused = [name for name in given if name not in ("decision", "reason")]
@@ -85,9 +83,7 @@ def gate_text(message: MessageRow, run: RunRow) -> str:
 def about(run: RunRow) -> dict[str, str]:
     """What else a person should know of a run before they decide."""
     folders = cast("list[str]", run.options.get("folders", []))
-    spent = Spending(
-        run.dollars, run.input_tokens + run.output_tokens, run.model_calls, run.tool_calls, run.seconds
-    )  # fmt: skip
+    spent = Spending(run.dollars, run.input_tokens + run.output_tokens, run.model_calls, run.tool_calls, run.seconds)
     return {
         "Folders": ", ".join(folders) or "none",
         "Spent so far": told_spending(spent) + (f" ({run.unpriced} calls of unknown price)" if run.unpriced else ""),

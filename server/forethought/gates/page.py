@@ -88,10 +88,18 @@ class Page:
             url = f"http://{self._hosts[0]}/"
             server = _Server(
                 uvicorn.Config(
-                    self._app, interface="asgi3", http="h11", ws="none", lifespan="off", log_config=None,
-                    access_log=False, proxy_headers=False, server_header=False, timeout_graceful_shutdown=2,
+                    self._app,
+                    interface="asgi3",
+                    http="h11",
+                    ws="none",
+                    lifespan="off",
+                    log_config=None,
+                    access_log=False,
+                    proxy_headers=False,
+                    server_header=False,
+                    timeout_graceful_shutdown=2,
                 )
-            )  # fmt: skip
+            )
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(server.serve_shielded, listener)
                 try:

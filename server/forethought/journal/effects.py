@@ -103,9 +103,7 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
         "UPDATE step SET state = 'pending', doubt = 0, attempt = attempt + 1, arguments = NULL"
         " WHERE run = :run AND id = :step",
     ),
-    "step_retrying": (
-        "UPDATE step SET attempt = attempt + 1, error = :error WHERE run = :run AND id = :step",
-    ),
+    "step_retrying": ("UPDATE step SET attempt = attempt + 1, error = :error WHERE run = :run AND id = :step",),
     "step_again": (
         "UPDATE step SET state = 'pending', attempt = attempt + 1, round = round + 1, feedback = :feedback,"
         " error = :error, arguments = NULL, returned = 0, result = NULL WHERE run = :run AND id = :step",
@@ -116,9 +114,7 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
         " WHERE run = :run AND id = :step",
     ),
     # What a call reads and writes: it is in flight, or `waits` for its turn.
-    "claimed": (
-        "INSERT INTO claim VALUES (:run, :key, :claim, (SELECT coalesce(max(number), 0) + 1 FROM claim))",
-    ),
+    "claimed": ("INSERT INTO claim VALUES (:run, :key, :claim, (SELECT coalesce(max(number), 0) + 1 FROM claim))",),
     "freed": ("DELETE FROM claim WHERE run = :run AND key = :key",),
     "asked": (_MESSAGE.format(kind=":kind", state="open"),),
     # The calling agent is asked what a model of ours was, or the other way round.
@@ -155,5 +151,5 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
         " output_tokens = output_tokens + :output_tokens, dollars = dollars + :dollars,"
         " unpriced = unpriced + :unpriced WHERE id = :run",
     ),
-}  # fmt: skip
+}
 """The first statement must change a row, else the fact is stale."""

@@ -53,8 +53,9 @@ class Reading:
         rows = self._select(
             "SELECT * FROM plan WHERE id = :id AND revision = coalesce(:revision, revision)"
             " ORDER BY revision DESC LIMIT 1",
-            id=plan_id, revision=revision,
-        )  # fmt: skip
+            id=plan_id,
+            revision=revision,
+        )
         if not rows:
             raise NotFoundError(
                 f"There is no plan {plan_id!r} in {self.name}. get_plan without plan_id lists the plans there are."
@@ -70,8 +71,10 @@ class Reading:
         rows = self._select(
             "SELECT * FROM plan p WHERE substr(id, 1, :size) = :prefix"
             " AND revision = (SELECT max(revision) FROM plan WHERE id = p.id) ORDER BY created DESC LIMIT :most",
-            prefix=prefix, size=len(prefix), most=limit,
-        )  # fmt: skip
+            prefix=prefix,
+            size=len(prefix),
+            most=limit,
+        )
         return [PlanRow(**decoded(row)) for row in rows]
 
     def run(self, run_id: str) -> RunRow:
@@ -92,16 +95,22 @@ class Reading:
         rows = self._select(
             "SELECT * FROM run WHERE plan = coalesce(:plan, plan) AND substr(id, 1, :size) = :prefix"
             " AND (:all = 1 OR state IN ('running', 'waiting')) ORDER BY created DESC, id LIMIT :most",
-            plan=plan, prefix=prefix, size=len(prefix), all=int(not open_only), most=limit,
-        )  # fmt: skip
+            plan=plan,
+            prefix=prefix,
+            size=len(prefix),
+            all=int(not open_only),
+            most=limit,
+        )
         return [RunRow(**decoded(row)) for row in rows]
 
     def rollbacks(self, run_id: str) -> list[RunRow]:
         """The rollbacks of a run, and of single steps of it, newest first."""
         rows = self._select(
             "SELECT * FROM run WHERE undoes = :run OR substr(undoes, 1, :size) = :steps ORDER BY created DESC",
-            run=run_id, steps=f"{run_id}/", size=len(run_id) + 1,
-        )  # fmt: skip
+            run=run_id,
+            steps=f"{run_id}/",
+            size=len(run_id) + 1,
+        )
         return [RunRow(**decoded(row)) for row in rows]
 
     def rollback_of(self, of: str) -> RunRow | None:
@@ -180,8 +189,10 @@ class Reading:
             " AND run = coalesce(:run, run) AND kind = coalesce(:kind, kind)"
             " AND NOT EXISTS (SELECT 1 FROM run WHERE run.id = message.run AND run.stopping = 1)"
             " ORDER BY asked, number, id LIMIT :most",
-            run=run_id, kind=kind, most=limit,
-        )  # fmt: skip
+            run=run_id,
+            kind=kind,
+            most=limit,
+        )
         return [MessageRow(**decoded(row)) for row in rows]
 
     def open_ids(self, run_id: str, kind: str | None = None) -> set[str]:
@@ -200,8 +211,9 @@ class Reading:
             rows = self._select(
                 "SELECT * FROM lesson WHERE workspace = coalesce(:workspace, workspace)"
                 " ORDER BY created DESC, id LIMIT :most",
-                workspace=workspace, most=limit,
-            )  # fmt: skip
+                workspace=workspace,
+                most=limit,
+            )
         else:
             found = sorted(set(re.findall(r"\w{3,}", about)))[:64]
             words = " OR ".join(f'"{word}"' for word in found) or '""'
@@ -211,8 +223,10 @@ class Reading:
     def journal(self, run_id: str, *, after: int = 0, limit: int = 200) -> list[Entry]:
         rows = self._select(
             "SELECT * FROM journal WHERE run = :run AND seq > :after ORDER BY seq LIMIT :most",
-            run=run_id, after=after, most=limit,
-        )  # fmt: skip
+            run=run_id,
+            after=after,
+            most=limit,
+        )
         return [Entry(**decoded(row)) for row in rows]
 
     def chains(self) -> list[str]:

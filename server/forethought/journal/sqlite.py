@@ -107,7 +107,7 @@ class SQLite:
         self._writer.execute("COMMIT")
 
     @contextmanager
-    def writing(self, runs: Collection[str]) -> Generator["_Writing"]:  # noqa: ARG002 - the file has one writer
+    def writing(self, runs: Collection[str]) -> Generator["_Writing"]:
         with self._turn:
             try:
                 self._writer.execute("BEGIN IMMEDIATE")

@@ -90,7 +90,7 @@ class LocalModel:
         """The process that serves the model, while there is one."""
         return self._child.process.pid if self._child else None
 
-    def cost(self, usage: Usage) -> float | None:  # noqa: ARG002 - it runs on the user's own machine
+    def cost(self, usage: Usage) -> float | None:
         return 0.0
 
     async def answer(self, question: Question, *, meter: Meter = _FREE, heard: Heard | None = None) -> Answer:
@@ -188,7 +188,7 @@ class LocalModel:
         return [*serve, "--model", str(self._file), "--name", self._name, *threads]
 
     async def _address(self, process: Process, log: IO[bytes]) -> str:
-        assert process.stdout is not None  # noqa: S101 - it is a pipe
+        assert process.stdout is not None
         try:
             with anyio.fail_after(self._start_timeout):
                 line = await BufferedByteReceiveStream(process.stdout).receive_until(b"\n", 65536)

@@ -336,9 +336,15 @@ async def _streamed(create: Any, request: Mapping[str, Any], heard: Heard) -> Ch
         raise openai.OpenAIError("the stream ended in the middle of the answer")
     message = {"role": "assistant", "content": "".join(said), "refusal": "".join(refusal) or None}
     return ChatCompletion.model_validate(
-        {"id": "", "created": 0, "model": request["model"], "object": "chat.completion", "usage": usage,
-         "choices": [{"index": 0, "finish_reason": last, "logprobs": None, "message": message}]}
-    )  # fmt: skip
+        {
+            "id": "",
+            "created": 0,
+            "model": request["model"],
+            "object": "chat.completion",
+            "usage": usage,
+            "choices": [{"index": 0, "finish_reason": last, "logprobs": None, "message": message}],
+        }
+    )
 
 
 def _tokens(messages: Messages, options: Mapping[str, Any]) -> int:

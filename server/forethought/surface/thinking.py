@@ -42,11 +42,15 @@ class Branch:
     def body(self) -> View:
         """The node and all below as JSON."""
         return {
-            "node": self.name, "action": self.action, **({"tool": self.tool} if self.tool else {}),
-            "result": self.result, "value": round(self.value, 4), "visits": self.visits,
+            "node": self.name,
+            "action": self.action,
+            **({"tool": self.tool} if self.tool else {}),
+            "result": self.result,
+            "value": round(self.value, 4),
+            "visits": self.visits,
             **({"terminal": True, "reward": self.reward} if self.terminal else {}),
             "children": [child.body() for child in self.children],
-        }  # fmt: skip
+        }
 
     def label(self) -> str:
         """One line: what was done, and how it looks."""
@@ -76,9 +80,14 @@ def trees(store: Store, run_id: str) -> dict[str, Branch]:
                 found[prefix] = nodes[prefix, name] = Branch(name)
             for child in cast("Sequence[Mapping[str, Any]]", body["children"]):
                 branch = Branch(
-                    child["node"], child["action"], child["tool"], child["result"], child["value"], child["terminal"],
+                    child["node"],
+                    child["action"],
+                    child["tool"],
+                    child["result"],
+                    child["value"],
+                    child["terminal"],
                     child["reward"],
-                )  # fmt: skip
+                )
                 if branch.tool:
                     branch.action = f"{json.dumps(child['arguments'], ensure_ascii=False)} {branch.action}"
                 nodes[prefix, name].children.append(branch)
@@ -115,8 +124,11 @@ def mermaid(branch: Branch) -> str:
             lines.append(f'    n{here}["{label}"]:::{state}')
             if each is not branch:
                 lines.append(f"    n{above} --> n{here}")
-    lines += ["    classDef plain fill:#ffffff,stroke:#555", "    classDef solved fill:#cfe8cf,stroke:#555",
-              "    classDef failed fill:#f3c6c6,stroke:#555"]  # fmt: skip
+    lines += [
+        "    classDef plain fill:#ffffff,stroke:#555",
+        "    classDef solved fill:#cfe8cf,stroke:#555",
+        "    classDef failed fill:#f3c6c6,stroke:#555",
+    ]
     return "\n".join(lines)
 
 
@@ -133,9 +145,11 @@ def progress(store: Store, run: RunRow) -> tuple[int, int, str]:
     grown = trees(store, run.id).get("")
     nodes = list(_walk(grown)) if grown else []
     done = nodes[0].visits - 1 if nodes else 0
-    ends = f", best end {max(each.reward or 0 for each in nodes if each.terminal):.2f}" if any(
-        each.terminal for each in nodes
-    ) else ""  # fmt: skip
+    ends = (
+        f", best end {max(each.reward or 0 for each in nodes if each.terminal):.2f}"
+        if any(each.terminal for each in nodes)
+        else ""
+    )
     return done, most, f"{done} of at most {most} trajectories, {max(0, len(nodes) - 1)} nodes{ends}"
 
 

@@ -53,7 +53,7 @@ class _Strict(Tool):
     def output_schema(self) -> dict[str, Any]:
         return _RESULT
 
-    async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:  # noqa: ARG002
+    async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:
         given = self.fn_metadata.pre_parse_json(arguments)
         problems = [fault.at("arguments") for fault in schema_faults(self.parameters, given)]
         if problems:
@@ -81,12 +81,18 @@ def tools() -> list[Tool]:
     budget = {"type": "object", "additionalProperties": {"type": "number"}}
     return [
         _tool(
-            create_plan, "Create plan", read_only=False, destructive=False, idempotent=False, open_world=False,
+            create_plan,
+            "Create plan",
+            read_only=False,
+            destructive=False,
+            idempotent=False,
+            open_world=False,
             properties={
                 "goal": goal,
                 "context": {"type": "string", "maxLength": 100_000, "description": "Facts and wishes for the planner."},
                 "steps": {
-                    "type": "array", "items": _STEP,
+                    "type": "array",
+                    "items": _STEP,
                     "description": "Your own steps instead of the planner's. {{3}} in an argument is the result of"
                     " step 3, {{3.rows.0.name}} a part of it; a reference implies the dependency.",
                 },
@@ -95,7 +101,12 @@ def tools() -> list[Tool]:
             required=[],
         ),
         _tool(
-            execute_plan, "Execute plan", read_only=False, destructive=True, idempotent=False, open_world=True,
+            execute_plan,
+            "Execute plan",
+            read_only=False,
+            destructive=True,
+            idempotent=False,
+            open_world=True,
             properties={
                 "plan_id": plan_id,
                 "goal": goal,
@@ -106,24 +117,39 @@ def tools() -> list[Tool]:
                 "max_parallel": {"type": "integer", "minimum": 1, "maximum": 64},
                 "approve_plan": {"type": "boolean", "description": "A person approves the whole plan first."},
                 "ask_from": {**risk, "description": "Risk from which a person is asked."},
-                "ask_below": {"type": "number", "minimum": 0, "maximum": 1,
-                              "description": "Confidence below which a person is asked."},
-                "risks": {"type": "object", "additionalProperties": risk,
-                          "description": "Raise risks, by pattern of tool name."},
-                "strategies": {"type": "object", "additionalProperties": STRATEGY,
-                               "description": "By step id, or *."},
+                "ask_below": {
+                    "type": "number",
+                    "minimum": 0,
+                    "maximum": 1,
+                    "description": "Confidence below which a person is asked.",
+                },
+                "risks": {
+                    "type": "object",
+                    "additionalProperties": risk,
+                    "description": "Raise risks, by pattern of tool name.",
+                },
+                "strategies": {"type": "object", "additionalProperties": STRATEGY, "description": "By step id, or *."},
                 "budget": {**budget, "description": f"Limits: {', '.join(MEASURES)}."},
             },
             required=[],
         ),
         _tool(
-            reflect, "Reflect", read_only=False, destructive=False, idempotent=False, open_world=True,
+            reflect,
+            "Reflect",
+            read_only=False,
+            destructive=False,
+            idempotent=False,
+            open_world=True,
             properties={
                 "task": {**goal, "minLength": 1},
                 "draft": {"type": "string", "maxLength": 100_000},
                 "criteria": {"type": "array", "items": {"type": "string"}, "maxItems": 20},
-                "checks": {"type": "array", "items": {"type": "object"}, "maxItems": 20,
-                           "description": "As in a step; they outweigh scores."},
+                "checks": {
+                    "type": "array",
+                    "items": {"type": "object"},
+                    "maxItems": 20,
+                    "description": "As in a step; they outweigh scores.",
+                },
                 "max_iterations": {"type": "integer", "minimum": 1, "maximum": 20},
                 "threshold": {"type": "number", "minimum": 0, "maximum": 10},
                 "budget": budget,
@@ -131,7 +157,12 @@ def tools() -> list[Tool]:
             required=["task"],
         ),
         _tool(
-            lats_search, "Tree search", read_only=False, destructive=False, idempotent=False, open_world=True,
+            lats_search,
+            "Tree search",
+            read_only=False,
+            destructive=False,
+            idempotent=False,
+            open_world=True,
             properties={
                 "goal": {**goal, "minLength": 1},
                 "world": {"type": "string", "enum": ["simulate", "act"]},
@@ -147,7 +178,12 @@ def tools() -> list[Tool]:
             required=["goal"],
         ),
         _tool(
-            get_plan, "Get plan", read_only=True, destructive=False, idempotent=True, open_world=False,
+            get_plan,
+            "Get plan",
+            read_only=True,
+            destructive=False,
+            idempotent=True,
+            open_world=False,
             properties={
                 "plan_id": {**plan_id, "description": "Leave out to list recent plans."},
                 "view": {"type": "string", "enum": ["brief", "full", "graph", "list", "diff"]},
@@ -158,7 +194,12 @@ def tools() -> list[Tool]:
             required=[],
         ),
         _tool(
-            report, "Report", read_only=False, destructive=False, idempotent=False, open_world=True,
+            report,
+            "Report",
+            read_only=False,
+            destructive=False,
+            idempotent=False,
+            open_world=True,
             properties={
                 "run_id": {"type": "string"},
                 "answers": {
@@ -174,16 +215,30 @@ def tools() -> list[Tool]:
             required=["run_id", "answers"],
         ),
         _tool(
-            rollback, "Roll back", read_only=False, destructive=True, idempotent=True, open_world=False,
-            properties={"run_id": {"type": "string"}, "step": {"type": "integer", "minimum": 1},
-                        "dry_run": {"type": "boolean"}},
+            rollback,
+            "Roll back",
+            read_only=False,
+            destructive=True,
+            idempotent=True,
+            open_world=False,
+            properties={
+                "run_id": {"type": "string"},
+                "step": {"type": "integer", "minimum": 1},
+                "dry_run": {"type": "boolean"},
+            },
             required=["run_id"],
         ),
         _tool(
-            stop, "Stop", read_only=False, destructive=True, idempotent=True, open_world=False,
-            properties={"run_id": {"type": "string"}}, required=["run_id"],
+            stop,
+            "Stop",
+            read_only=False,
+            destructive=True,
+            idempotent=True,
+            open_world=False,
+            properties={"run_id": {"type": "string"}},
+            required=["run_id"],
         ),
-    ]  # fmt: skip
+    ]
 
 
 async def create_plan(
@@ -243,9 +298,14 @@ async def lats_search(
     """Tree search (LATS) where many ways are possible. simulate: a model imagines what actions lead to; act: tools that only read are really called, others never."""  # noqa: E501
     app = _app(ctx)
     run = await app.runs.start_search(
-        goal, world, verifier=verifier, terms=app.runs.terms.tightened(budget=budget), candidates=n_candidates,
-        iterations=iterations, **bounds,
-    )  # fmt: skip
+        goal,
+        world,
+        verifier=verifier,
+        terms=app.runs.terms.tightened(budget=budget),
+        candidates=n_candidates,
+        iterations=iterations,
+        **bounds,
+    )
     return await attach(ctx, app, run.id)
 
 

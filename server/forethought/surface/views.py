@@ -136,8 +136,16 @@ def graph(runs: Records, plan_id: str) -> str:
         state = rows[step.id].state if step.id in rows else "pending"
         lines.append(f'    s{step.id}["{label}"]:::{state}')
     lines += [f"    s{needed} --> s{step.id}" for step in plan.steps for needed in step.needs]
-    colours = {"succeeded": "#cfe8cf", "running": "#cfe0f5", "waiting": "#f9e7b0", "failed": "#f3c6c6",
-               "rejected": "#f3c6c6", "in_doubt": "#f5d9b8", "skipped": "#e6e6e6", "pending": "#ffffff"}  # fmt: skip
+    colours = {
+        "succeeded": "#cfe8cf",
+        "running": "#cfe0f5",
+        "waiting": "#f9e7b0",
+        "failed": "#f3c6c6",
+        "rejected": "#f3c6c6",
+        "in_doubt": "#f5d9b8",
+        "skipped": "#e6e6e6",
+        "pending": "#ffffff",
+    }
     lines += [f"    classDef {state} fill:{colour},stroke:#555" for state, colour in colours.items()]
     return "\n".join(lines)
 
@@ -193,9 +201,12 @@ def _usage(runs: Records, run: RunRow) -> View:
 
 def _nearly_spent(run: RunRow) -> list[JSON]:
     spent = {
-        "dollars": run.dollars, "tokens": run.input_tokens + run.output_tokens, "model_calls": run.model_calls,
-        "tool_calls": run.tool_calls, "seconds": run.seconds,
-    }  # fmt: skip
+        "dollars": run.dollars,
+        "tokens": run.input_tokens + run.output_tokens,
+        "model_calls": run.model_calls,
+        "tool_calls": run.tool_calls,
+        "seconds": run.seconds,
+    }
     return [
         f"{spent[measure]:.4g} of {limit:g} {measure.replace('_', ' ')} are spent"
         for measure, limit in run.budget.items()

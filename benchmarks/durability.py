@@ -64,7 +64,7 @@ async def serving(home: Path, kind: type[SQLite] = SQLite) -> AsyncGenerator[Run
 async def finished(runs: Runs, run_ids: Sequence[str]) -> None:
     """Wait until all have ended."""
     for run_id in run_ids:
-        while runs.store.run(run_id).ended is None:
+        while runs.queries.run(run_id).ended is None:
             await runs.changed(run_id, 0.05)
             await anyio.sleep(0.02)  # as whoever watches does
 
@@ -141,7 +141,7 @@ async def waiting(home: Path, count: int) -> float:
         for _ in range(count):
             plan_id = await runs.save_plan("g", "", [{"id": 1, "tool": "risky"}])
             run_id = (await runs.start(plan_id)).id
-            while runs.store.run(run_id).state != "waiting":
+            while runs.queries.run(run_id).state != "waiting":
                 await runs.changed(run_id, 0.05)
         return resident() - before
 

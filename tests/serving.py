@@ -60,8 +60,8 @@ async def until(runs: Runs, run_id: str, met: Callable[[], bool]) -> None:
 async def settle(runs: Runs, run_id: str, approve: Callable[[], bool], *, doubt: Verb = "skip") -> None:
     """Answer whatever is asked until the run has ended."""
     with anyio.fail_after(30):
-        while (run := runs.store.run(run_id)).state in OPEN:
-            for message in runs.store.open_messages(run_id):
+        while (run := runs.queries.run(run_id)).state in OPEN:
+            for message in runs.queries.open_messages(run_id):
                 with suppress(StaleError, AnswerError):  # a run that is being stopped takes no more answers
                     if message.kind == "gate":
                         in_doubt = message.body["kind"] == "doubt"
@@ -69,5 +69,5 @@ async def settle(runs: Runs, run_id: str, approve: Callable[[], bool], *, doubt:
                         await runs.decide(message, Decision(verb, by="p", channel="test"))
                     else:
                         await runs.answer(run_id, [(message.id, f"re {message.key}")], by="agent", channel="report")
-            if runs.store.run(run_id) == run:
+            if runs.queries.run(run_id) == run:
                 await runs.changed(run_id, 0.05)

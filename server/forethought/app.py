@@ -224,7 +224,7 @@ def _database(settings: Settings) -> Database:
 def pruned(store: Store, settings: Settings, days: float) -> int:
     """Forget runs that ended so many days ago, and what was kept to undo them. Returns how many."""
     gone = store.prune(time.time() - days * 86_400)
-    _vault(settings, store).forget(store.kept_contents())
+    _vault(settings, store).forget(store.queries.kept_contents())
     return gone
 
 

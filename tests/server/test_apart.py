@@ -75,14 +75,14 @@ async def started(runs: Runs, tool: str, path: str, **more: Any) -> str:
 
 async def in_line(runs: Runs, run_id: str) -> None:
     """Wait until a run has claimed something, or waits for it."""
-    while not [entry for entry in runs.store.journal(run_id) if entry.kind == "claimed"]:
+    while not [entry for entry in runs.queries.journal(run_id) if entry.kind == "claimed"]:
         await runs.changed(run_id, 0.05)
 
 
 async def ended(runs: Runs, *run_ids: str) -> None:
     for run_id in run_ids:
         await settle(runs, run_id, lambda: True)
-        assert runs.store.run(run_id).state == "succeeded", runs.store.run(run_id).error
+        assert runs.queries.run(run_id).state == "succeeded", runs.queries.run(run_id).error
         assert not fault(runs.store, run_id)
 
 
@@ -100,7 +100,7 @@ async def test_a_call_waits_for_one_of_another_server(make_settings: Callable[..
             await started(b, "free", "z")
             await room.begun("B z")  # the claim of x was asked for before this
             assert "B x" not in room.inside
-            assert b.store.steps(two)[0].state == "pending"
+            assert b.queries.steps(two)[0].state == "pending"
             room.may_end.set()
             await ended(a, one)
             await ended(b, two, other)
@@ -176,7 +176,7 @@ async def test_first_come_first_served_among_servers_too(make_settings: Callable
             await in_line(b, one)
             room.may_end.set()
             await room.begun("B x")
-            assert a.store.progress(many)["succeeded"] < 3
+            assert a.queries.progress(many)["succeeded"] < 3
             await ended(a, many)
             await ended(b, one)
 
@@ -188,7 +188,7 @@ async def test_a_call_that_waits_for_another_server_does_not_begin_once_a_pause_
     with anyio.fail_after(60):
         async with one_behind_another(settings, room) as (a, one, b, two):
             b.store.commit(two, Fact("pause_asked"))
-            while b.store.run(two).state != "paused":
+            while b.queries.run(two).state != "paused":
                 await b.changed(two, 0.05)
             room.may_end.set()
             await ended(a, one)
@@ -208,7 +208,7 @@ async def test_a_pause_reaches_whoever_waits_behind_one_that_waits(make_settings
             dear = (await b.start(await b.save_plan("g", "", steps), terms)).id
             for run in (behind, dear):
                 b.store.commit(run, Fact("pause_asked"))
-                while b.store.run(run).state != "paused":
+                while b.queries.run(run).state != "paused":
                     await b.changed(run, 0.05)
                 b.store.commit(run, Fact("resume_asked"))
             room.may_end.set()
@@ -223,7 +223,7 @@ async def test_odd_names_and_secret_ones_clash_with_themselves(make_settings: Ca
         async with serving(settings, room.tools("A")) as a, serving(settings, room.tools("B")) as b:
             for room.odd in ("caf\udce9", "sk-very-secret-1"):
                 runs = [await started(runs, "odd", "x") for runs in (a, b)]
-                while len(room.inside) < 1 or not [e for e in b.store.journal(runs[1]) if e.kind == "claimed"]:
+                while len(room.inside) < 1 or not [e for e in b.queries.journal(runs[1]) if e.kind == "claimed"]:
                     await b.changed(runs[1], 0.05)
                 assert len(room.inside) == 1
                 room.may_end.set()

@@ -131,7 +131,7 @@ async def test_what_is_old_is_forgotten_with_all_that_belongs_to_it(ran: tuple[S
     (kept,) = (configured.home / "undo").glob("*/*")
     store = open_store(configured)
     assert pruned(store, configured, 1) == 0
-    assert store.run(run).state == "succeeded"
+    assert store.queries.run(run).state == "succeeded"
     os.utime(kept, (time.time() - 7200, time.time() - 7200))
     assert pruned(store, configured, 0) == 1
     store.close()
@@ -149,7 +149,7 @@ async def test_what_an_open_rollback_needs_is_not_forgotten(ran: tuple[Settings,
     assert asked["status"] == "waiting"
     assert "0 runs" in forethought(configured, "prune", "--older-than", "0").stdout
     store = open_store(configured)
-    (gate,) = store.open_messages(asked["run_id"])
+    (gate,) = store.queries.open_messages(asked["run_id"])
     store.commit(gate.run, *decision_facts(gate, Decision("approve", by="p", channel="test"), Registry()))
     store.close()
     async with Client(build_server(configured)) as client:

@@ -172,8 +172,8 @@ async def answer_until_the_end(runs: Runs, run_id: str, effects: Path) -> list[s
     """A person approves, and looks at what came of calls that were cut off. Returns what was in doubt."""
     doubts: list[str] = []
     with anyio.fail_after(30):
-        while runs.store.run(run_id).ended is None:
-            for gate in runs.store.open_messages(run_id, "gate"):
+        while runs.queries.run(run_id).ended is None:
+            for gate in runs.queries.open_messages(run_id, "gate"):
                 verb: Any = "approve"
                 if gate.body["kind"] == "doubt":
                     text = cast("Mapping[str, JSON]", gate.body["details"])["text"]
@@ -206,7 +206,7 @@ async def start_writing(runs: Runs) -> RunRow:
 
 
 async def start_undoing(runs: Runs) -> RunRow:
-    return await runs.start_rollback(runs.store.runs(limit=1)[0].id)
+    return await runs.start_rollback(runs.queries.runs(limit=1)[0].id)
 
 
 JOBS = {
@@ -219,7 +219,7 @@ JOBS = {
 
 async def work_off(runs: Runs, job: str, effects: Path) -> list[str]:
     """Start what was not started yet, and stay with it to the end. Returns what was in doubt."""
-    begun = [run.id for run in reversed(runs.store.runs())]
+    begun = [run.id for run in reversed(runs.queries.runs())]
     doubts: list[str] = []
     for number, start in enumerate(JOBS[job]):
         run_id = begun[number] if number < len(begun) else (await start(runs)).id
@@ -247,14 +247,16 @@ async def crashed(settings: Settings, job: str, effects: Path, dies_at: int, *, 
     # Nobody asks for it: the next server takes over what the dead one has left.
     async with serving(settings, effects) as runs:
         doubts = await work_off(runs, job, effects)
-        for run in runs.store.runs():
+        for run in runs.queries.runs():
             assert run.state == "succeeded", run.error
             assert not fault(runs.store, run.id)
-            facts = Counter((entry.kind, entry.body.get("step")) for entry in runs.store.journal(run.id, limit=10_000))
+            facts = Counter(
+                (entry.kind, entry.body.get("step")) for entry in runs.queries.journal(run.id, limit=10_000)
+            )
             assert all(count == 1 for (kind, _), count in facts.items() if kind == "step_settled"), (
                 "each step ends once"
             )
-            assert {row.state for row in runs.store.steps(run.id) if not row.dropped} <= {"succeeded"}
+            assert {row.state for row in runs.queries.steps(run.id) if not row.dropped} <= {"succeeded"}
             if job == "plan":
                 assert_effects(Counter(done_so_far(effects)), facts)
     return dying[0].commits, doubts

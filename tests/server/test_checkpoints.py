@@ -92,7 +92,7 @@ async def _full(client: Client, run: Mapping[str, Any]) -> dict[str, Any]:
 
 def _journal(settings: Settings, run: Mapping[str, Any], kind: str) -> list[Entry]:
     store = open_store(settings)
-    entries = [entry for entry in store.journal(run["run_id"], limit=1000) if entry.kind == kind]
+    entries = [entry for entry in store.queries.journal(run["run_id"], limit=1000) if entry.kind == kind]
     store.close()
     return entries
 
@@ -199,7 +199,7 @@ async def test_a_tool_can_be_approved_for_the_rest_of_the_run_but_never_a_high_o
     ]
     assert [entry.body["step"] for entry in _journal(settings, done, "step_allowed")] == [2, 3]
     store = open_store(settings)
-    gates = [gate.body["choices"] for gate in store.messages(done["run_id"], "gate")]
+    gates = [gate.body["choices"] for gate in store.queries.messages(done["run_id"], "gate")]
     store.close()
     assert gates[0] == ["approve", "approve_tool", "edit", "reject", "cancel"]
     assert gates[1] == gates[2] == ["approve", "edit", "reject", "cancel"]
@@ -368,7 +368,7 @@ async def test_an_approval_that_was_not_used_in_time_is_void(
     async with Client(build_server(settings)) as client:
         waiting = await _run(client, [_delete(1, "old.txt")])
     store = open_store(settings)
-    (gate,) = store.open_messages(waiting["run_id"], "gate")
+    (gate,) = store.queries.open_messages(waiting["run_id"], "gate")
     store.commit(gate.run, *decision_facts(gate, Decision("approve", by="p", channel="terminal"), TOOLS))
     store.close()
     async with Client(build_server(settings)) as client:
@@ -414,7 +414,7 @@ async def test_a_decision_reaches_its_own_gate_and_no_other(make_settings: Calla
         one = await _run(client, [_delete(1, "old.txt")])
         two = await _run(client, [_delete(1, "a.txt")])
         store = open_store(settings)
-        (gate_one,), (gate_two,) = (store.open_messages(run["run_id"], "gate") for run in (one, two))
+        (gate_one,), (gate_two,) = (store.queries.open_messages(run["run_id"], "gate") for run in (one, two))
         with pytest.raises(StaleError):  # the gate of one run, in the name of another
             store.commit(two["run_id"], *decision_facts(gate_one, approve, TOOLS))
         await client.call_tool("stop", {"run_id": two["run_id"]})

@@ -101,8 +101,8 @@ async def test_the_runs_of_a_server_that_was_killed_go_on_elsewhere_within_secon
             while view(await two.call_tool("get_plan", {"plan_id": plan_id}))["status"] != "succeeded":
                 await two.list_tools()
     with closing(open_store(make_settings())) as store:
-        (run,) = store.runs(plan=plan_id)
-        settled = [entry.body["step"] for entry in store.journal(run.id) if entry.kind == "step_settled"]
+        (run,) = store.queries.runs(plan=plan_id)
+        settled = [entry.body["step"] for entry in store.queries.journal(run.id) if entry.kind == "step_settled"]
     assert settled == [*range(1, 9)]
 
 
@@ -139,7 +139,7 @@ async def test_a_server_that_is_left_at_once_loses_no_record(
         async with open_app(settings) as app:
             runs = [await app.runs.start(await app.runs.save_plan("g", "", waits(3, 0))) for _ in range(12)]
             with anyio.fail_after(30):
-                while not any(app.runs.store.journal(run.id)[1:] for run in runs):
+                while not any(app.runs.queries.journal(run.id)[1:] for run in runs):
                     await app.runs.changed(runs[0].id, 0.01)
     assert "stops here" not in caplog.text
 

@@ -136,10 +136,10 @@ async def test_a_call_that_cannot_be_cut_off_is_waited_for_and_recorded(make_set
             await runs.stop(run.id)
             go_on.set()
             with anyio.fail_after(20):
-                while store.run(run.id).ended is None:
+                while store.queries.run(run.id).ended is None:
                     await runs.changed(run.id, 0.05)
-        (step,) = store.steps(run.id)
-        assert store.run(run.id).state == "cancelled"
+        (step,) = store.queries.steps(run.id)
+        assert store.queries.run(run.id).state == "cancelled"
     assert len(sent) == 1
     assert (step.state, step.result) == ("succeeded", "sent")
 
@@ -194,7 +194,7 @@ async def test_a_rollback_that_was_approved_elsewhere_goes_on_with_the_command_t
         waits = view(await client.call_tool("rollback", {"run_id": done["run_id"]}))
     assert waits["status"] == "waiting"
     with closing(open_store(configured)) as store:
-        (gate,) = store.open_messages(waits["run_id"], "gate")
+        (gate,) = store.queries.open_messages(waits["run_id"], "gate")
         decision = Decision("approve", by="p", channel="test")
         store.commit(waits["run_id"], *decision_facts(gate, decision, tools_for(configured)))
     went_on = await forethought(configured, "run", "--resume", waits["run_id"], "--folder", str(work))
@@ -230,18 +230,18 @@ async def test_a_pause_holds_calls_that_are_in_nobodys_way(make_settings: Callab
         run = (
             await runs.start(await runs.save_plan("g", "", [{"id": 1, "tool": "slow"}, {"id": 2, "tool": "post"}]))
         ).id
-        await until(runs, run, lambda: bool(store.open_messages(run)))
-        (gate,) = store.open_messages(run)
+        await until(runs, run, lambda: bool(store.queries.open_messages(run)))
+        (gate,) = store.queries.open_messages(run)
         await store.write(run, Fact("pause_asked"))
         await runs.decide(gate, Decision("approve", by="p", channel="test"))
-        await until(runs, run, lambda: store.message(gate.id).state == "used")
+        await until(runs, run, lambda: store.queries.message(gate.id).state == "used")
         post.let_go.set()
-        await until(runs, run, lambda: store.run(run).state == "paused")
+        await until(runs, run, lambda: store.queries.run(run).state == "paused")
         assert post.done == []
         await store.write(run, Fact("resume_asked"))
         await runs.ensure_driven(run)
-        await until(runs, run, lambda: store.run(run).ended is not None)
-        assert store.run(run).state == "succeeded"
+        await until(runs, run, lambda: store.queries.run(run).ended is not None)
+        assert store.queries.run(run).state == "succeeded"
     assert post.done == ["post"]
 
 
@@ -253,8 +253,10 @@ async def test_cancel_in_a_gate_ends_the_run_before_anything_else_begins(
     configured = make_settings(terms=Terms(max_parallel=1))
     async with serving(configured, post.tools) as runs:
         run = (await runs.start(await runs.save_plan("g", "", [{"id": n, "tool": "post"} for n in (1, 2)]))).id
-        await until(runs, run, lambda: len(runs.store.open_messages(run)) == 2 and runs.store.run(run).owner is None)
-        one, two = runs.store.open_messages(run)
+        await until(
+            runs, run, lambda: len(runs.queries.open_messages(run)) == 2 and runs.queries.run(run).owner is None
+        )
+        one, two = runs.queries.open_messages(run)
     with owned(configured) as store:
         if paused:
             store.commit(run, Fact("pause_asked"))
@@ -262,11 +264,11 @@ async def test_cancel_in_a_gate_ends_the_run_before_anything_else_begins(
         store.commit(
             run, *decision_facts(two, Decision("cancel", reason="no more", by="p", channel="test"), post.tools)
         )
-        assert store.open_messages(run) == []
+        assert store.queries.open_messages(run) == []
     async with serving(configured, post.tools) as runs:
-        await until(runs, run, lambda: runs.store.run(run).ended is not None)
-        ended = runs.store.run(run)
-        assert [row.state for row in runs.store.steps(run)] == ["skipped", "skipped"]
+        await until(runs, run, lambda: runs.queries.run(run).ended is not None)
+        ended = runs.queries.run(run)
+        assert [row.state for row in runs.queries.steps(run)] == ["skipped", "skipped"]
     assert (ended.state, ended.error) == ("cancelled", "Cancelled by a person. no more")
     assert post.done == []
 
@@ -288,7 +290,7 @@ async def test_what_a_check_was_calling_when_its_run_was_stopped_is_in_doubt(
         with anyio.fail_after(30):
             await begun.wait()
         await runs.stop(run)
-        await until(runs, run, lambda: runs.store.run(run).ended is not None)
-        (step,) = runs.store.steps(run)
+        await until(runs, run, lambda: runs.queries.run(run).ended is not None)
+        (step,) = runs.queries.steps(run)
     assert step.state == "in_doubt"
     assert step.error.startswith("probe: the call was cut off")

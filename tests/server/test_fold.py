@@ -48,11 +48,11 @@ def test_folding_the_journal_of_any_run_gives_its_rows(
                     await runs.stop(run.id)
             await settle(runs, run.id, lambda: next(verdicts))
             store = runs.store
-            folded = fold(store.journal(run.id, limit=10_000))
-            assert folded[0] == asdict(store.run(run.id))
-            assert folded[1] == {row.id: asdict(row) for row in store.steps(run.id)}
-            assert folded[2] == {name: asdict(store.message(name)) for name in folded[2]}
-            assert {row.state for row in store.steps(run.id)} <= {
+            folded = fold(store.queries.journal(run.id, limit=10_000))
+            assert folded[0] == asdict(store.queries.run(run.id))
+            assert folded[1] == {row.id: asdict(row) for row in store.queries.steps(run.id)}
+            assert folded[2] == {name: asdict(store.queries.message(name)) for name in folded[2]}
+            assert {row.state for row in store.queries.steps(run.id)} <= {
                 "succeeded",
                 "failed",
                 "skipped",
@@ -100,15 +100,15 @@ def test_folding_gives_the_rows_of_runs_that_are_judged_planned_anew_and_paid_fo
             run = await runs.start_goal("goal", "")
             await settle(runs, run.id, lambda: data.draw(coin))
             store = runs.store
-            entries = store.journal(run.id, limit=10_000)
+            entries = store.queries.journal(run.id, limit=10_000)
             folded = fold(entries)
-            assert folded[0] == asdict(store.run(run.id))
-            assert folded[1] == {row.id: asdict(row) for row in store.steps(run.id)}
-            assert folded[2] == {name: asdict(store.message(name)) for name in folded[2]}
+            assert folded[0] == asdict(store.queries.run(run.id))
+            assert folded[1] == {row.id: asdict(row) for row in store.queries.steps(run.id)}
+            assert folded[2] == {name: asdict(store.queries.message(name)) for name in folded[2]}
             for entry in entries:
                 if entry.kind == "plan_revised":
                     told: Any = entry.body
-                    row = store.plan(run.plan, told["revision"])
+                    row = store.queries.plan(run.plan, told["revision"])
                     assert (row.goal, row.body, row.created) == (told["goal"], told["body"], entry.at)
 
     anyio.run(check)

@@ -79,7 +79,7 @@ async def test_a_risky_call_is_made_once_a_person_approves_it(
     assert "Risk: high" in question
     assert "tidy up" in question
     store = open_store(settings)
-    (decision,) = [e.body for e in store.journal(done["run_id"]) if e.kind == "answered"]
+    (decision,) = [e.body for e in store.queries.journal(done["run_id"]) if e.kind == "answered"]
     store.close()
     assert decision["channel"] == "elicitation"
     assert decision["by"]
@@ -191,15 +191,15 @@ async def test_where_nobody_can_be_asked_the_run_waits_and_goes_on_when_a_person
         # What `forethought decide` does, in another process: the journal is all they share.
         other = open_store(settings)
         decision = Decision("approve", by="person at the terminal", channel="terminal")
-        other.commit(waiting["run_id"], *decision_facts(other.message(gate["gate"]), decision, TOOLS))
+        other.commit(waiting["run_id"], *decision_facts(other.queries.message(gate["gate"]), decision, TOOLS))
         with pytest.raises(StaleError):
-            other.commit(waiting["run_id"], *decision_facts(other.message(gate["gate"]), decision, TOOLS))
+            other.commit(waiting["run_id"], *decision_facts(other.queries.message(gate["gate"]), decision, TOOLS))
         with anyio.fail_after(10):
             while (done := _view(await client.call_tool("execute_plan", {"plan_id": plan_id})))[
                 "status"
             ] != "succeeded":
                 assert done["status"] in ("waiting", "running")
-        used = other.message(gate["gate"])
+        used = other.queries.message(gate["gate"])
         other.close()
     assert (used.state, used.by, used.channel) == ("used", "person at the terminal", "terminal")
     assert not (work / "old.txt").exists()
@@ -348,7 +348,7 @@ async def test_an_approval_is_bound_to_the_arguments_after_references_are_filled
     assert run["status"] == "succeeded"
     assert "path: old.txt" in asked[0]
     store = open_store(settings)
-    (gate,) = [e.body for e in store.journal(run["run_id"]) if e.kind == "asked"]
+    (gate,) = [e.body for e in store.queries.journal(run["run_id"]) if e.kind == "asked"]
     store.close()
     body: Any = gate["body"]
     assert body["digest"] == digest("delete_file", {"path": "old.txt"})
@@ -388,8 +388,8 @@ async def test_a_call_too_long_for_a_form_is_left_to_the_terminal_which_shows_al
     assert waiting["status"] == "waiting"
     assert "forethought decide" in waiting["next"]
     store = open_store(settings)
-    (gate,) = store.open_messages(waiting["run_id"], "gate")
-    assert " evil " in gate_text(gate, store.run(waiting["run_id"]))
+    (gate,) = store.queries.open_messages(waiting["run_id"], "gate")
+    assert " evil " in gate_text(gate, store.queries.run(waiting["run_id"]))
     store.close()
 
 
@@ -404,8 +404,8 @@ async def test_a_person_is_asked_at_once_though_the_rest_of_the_run_is_busy(
 
     async def elicit(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
         store = open_store(settings)
-        (run,) = store.runs(open_only=True)
-        states.append(store.progress(run.id).get("succeeded", 0))
+        (run,) = store.queries.runs(open_only=True)
+        states.append(store.queries.progress(run.id).get("succeeded", 0))
         store.close()
         return ElicitResult(action="accept", content=APPROVE)
 
@@ -425,7 +425,7 @@ async def test_a_question_that_was_decided_elsewhere_is_taken_back(
 
     async def elsewhere(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
         store = open_store(settings)
-        (gate,) = store.open_messages(kind="gate")
+        (gate,) = store.queries.open_messages(kind="gate")
         store.commit(gate.run, *decision_facts(gate, Decision("approve", by="p", channel="terminal"), TOOLS))
         store.close()
         await anyio.sleep_forever()
@@ -464,10 +464,10 @@ async def test_starting_anew_starts_once_however_often_the_call_is_repeated(
 
     async def slow(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
         store = open_store(settings)
-        (gate,) = store.open_messages(kind="gate")
+        (gate,) = store.queries.open_messages(kind="gate")
         store.commit(gate.run, *decision_facts(gate, Decision("approve", by="p", channel="terminal"), TOOLS))
         with anyio.fail_after(10):
-            while store.run(gate.run).state != "succeeded":
+            while store.queries.run(gate.run).state != "succeeded":
                 await anyio.lowlevel.checkpoint()
         store.close()
         return ElicitResult(action="accept", content=APPROVE)
@@ -476,7 +476,7 @@ async def test_starting_anew_starts_once_however_often_the_call_is_repeated(
         plan_id = await _plan(client, DELETE)
         done = _view(await client.call_tool("execute_plan", {"plan_id": plan_id, "again": True}))
     store = open_store(settings)
-    runs = store.runs(plan=plan_id)
+    runs = store.queries.runs(plan=plan_id)
     store.close()
     assert [run.id for run in runs] == [done["run_id"]]
 
@@ -493,8 +493,8 @@ async def test_a_run_goes_on_only_where_the_same_folders_are_granted(
         run_id = _view(await client.call_tool("execute_plan", {"plan_id": plan_id}))["run_id"]
     async with Client(build_server(make_settings(folders=(other,)))) as client:
         store = open_store(settings)
-        (gate,) = store.open_messages(run_id, "gate")
-        assert str(work) in gate_text(gate, store.run(run_id))
+        (gate,) = store.queries.open_messages(run_id, "gate")
+        assert str(work) in gate_text(gate, store.queries.run(run_id))
         store.commit(run_id, *decision_facts(gate, Decision("approve", by="p", channel="terminal"), TOOLS))
         store.close()
         refused = await client.call_tool("execute_plan", {"plan_id": plan_id})
@@ -533,7 +533,7 @@ async def test_decisions_survive_the_server(make_settings: Callable[..., Setting
         plan_id = await _plan(client, DELETE)
         run_id = _view(await client.call_tool("execute_plan", {"plan_id": plan_id}))["run_id"]
     store = open_store(settings)
-    gates: list[MessageRow] = store.open_messages(run_id, "gate")
+    gates: list[MessageRow] = store.queries.open_messages(run_id, "gate")
     store.commit(run_id, *decision_facts(gates[0], Decision("approve", by="p", channel="terminal"), TOOLS))
     store.close()
     async with Client(build_server(settings), mode=era) as client:

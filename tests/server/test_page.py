@@ -60,7 +60,7 @@ class Opened:
     ended: list[bool] = field(default_factory=list[bool])
 
     def gates(self) -> list[MessageRow]:
-        return self.records.store.open_messages(self.run_id, "gate")
+        return self.records.queries.open_messages(self.run_id, "gate")
 
     async def look(self, gate: MessageRow) -> str:
         got = await self.http.get(f"{self.url}gate/{gate.id}")
@@ -104,7 +104,7 @@ async def _page(settings: Settings, *commands: str, seconds: float = 3600) -> As
 
         page = Page(
             records.store,
-            lambda: records.store.open_messages(run_id, "gate"),
+            lambda: records.queries.open_messages(run_id, "gate"),
             decide=decide,
             show_code=lambda _, code: shown.append(code),
             seconds=seconds,
@@ -123,7 +123,7 @@ async def _page(settings: Settings, *commands: str, seconds: float = 3600) -> As
 
 
 def _decision(opened: Opened, gate: MessageRow) -> Mapping[str, Any]:
-    message = opened.records.store.message(gate.id)
+    message = opened.records.queries.message(gate.id)
     assert (message.by, message.channel) == ("person at the page", "page")
     answer: Any = message.answer
     return dict(answer)
@@ -289,7 +289,7 @@ async def test_what_was_decided_elsewhere_is_told(make_settings: Callable[..., S
         got = await page.send(one, token=token, decision="approve")
         assert got.status_code == 409
         assert "decided meanwhile" in got.text
-        assert store.message(one.id).channel == "terminal"
+        assert store.queries.message(one.id).channel == "terminal"
         assert page.gates() == [two]
 
 

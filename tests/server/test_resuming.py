@@ -45,9 +45,9 @@ async def test_a_retry_is_a_new_attempt_with_its_own_record(make_settings: Calla
     async with serving(make_settings(), registry(flaky)) as runs:
         run = await runs.start(await runs.save_plan("g", "", [{"id": 1, "tool": "flaky"}]))
         await settle(runs, run.id, lambda: True)
-        (step,) = runs.store.steps(run.id)
-        keys = [e.body["key"] for e in runs.store.journal(run.id) if e.kind == "asked"]
-        assert fold(runs.store.journal(run.id))[1] == {1: asdict(step)}
+        (step,) = runs.queries.steps(run.id)
+        keys = [e.body["key"] for e in runs.queries.journal(run.id) if e.kind == "asked"]
+        assert fold(runs.queries.journal(run.id))[1] == {1: asdict(step)}
     assert (step.state, step.attempt, step.result) == ("succeeded", 2, "re step/1/2/1")
     assert keys == ["step/1/1/1", "step/1/2/1"]
 
@@ -87,15 +87,15 @@ async def test_a_step_in_flight_when_its_process_died_runs_again_only_if_that_do
         async with serving(configured, registry()) as runs:
             await runs.ensure_driven("run_1")
             await runs.changed("run_1", 0.3)
-            asked += [message.id for message in runs.store.open_messages("run_1")]
+            asked += [message.id for message in runs.queries.open_messages("run_1")]
     assert len(set(asked)) <= 1, "one gate, whose id stays"
     async with serving(configured, registry()) as runs:
         await runs.ensure_driven("run_1")
         await settle(runs, "run_1", lambda: True, doubt=doubt)
-        first, second = runs.store.steps("run_1")
-        kinds = [entry.kind for entry in runs.store.journal("run_1")]
-        assert fold(runs.store.journal("run_1"))[1] == {row.id: asdict(row) for row in (first, second)}
-        gates = runs.store.messages("run_1", "gate")
+        first, second = runs.queries.steps("run_1")
+        kinds = [entry.kind for entry in runs.queries.journal("run_1")]
+        assert fold(runs.queries.journal("run_1"))[1] == {row.id: asdict(row) for row in (first, second)}
+        gates = runs.queries.messages("run_1", "gate")
     assert first.state == state
     assert second.state == ("succeeded" if state == "succeeded" else "skipped")
     assert kinds.count("step_started") == 1 + made + (second.state == "succeeded")
@@ -126,13 +126,13 @@ async def test_a_check_that_was_cut_off_is_made_again_only_if_a_person_says_so(
     for _ in range(2):  # until somebody has looked, nothing is done
         async with serving(configured, tools) as runs:
             with anyio.fail_after(20):
-                while not (gates := runs.store.open_messages(run_id, "gate")):
+                while not (gates := runs.queries.open_messages(run_id, "gate")):
                     await runs.changed(run_id, 0.05)
             assert gates[0].body["choices"] == ["again", "skip", "cancel"]
             assert made == ["call"]
     async with serving(configured, tools) as runs:
         await settle(runs, run_id, lambda: True, doubt=verb)
-        assert [row.state for row in runs.store.steps(run_id)] == [state]
+        assert [row.state for row in runs.queries.steps(run_id)] == [state]
     assert len(made) == calls
 
 
@@ -185,7 +185,7 @@ async def test_steps_that_ran_before_their_plan_was_whole_are_not_run_again_afte
         )
         await runs.ensure_driven("run_1")
         await settle(runs, "run_1", lambda: True)
-        rows, run = runs.store.steps("run_1"), runs.store.run("run_1")
+        rows, run = runs.queries.steps("run_1"), runs.queries.run("run_1")
     assert (run.state, run.answer) == ("succeeded", "a")
     assert [row.result for row in rows] == ["early", "fresh"]
     assert len(calls) == 1
@@ -198,14 +198,14 @@ async def test_an_answer_at_a_time_does_not_start_the_waiting_steps_over_and_ove
     async with serving(make_settings(), registry()) as runs:
         run = await runs.start(await runs.save_plan("g", "", steps))
         with anyio.fail_after(30):
-            while (now := runs.store.run(run.id)).state in OPEN:
-                for message in runs.store.open_messages(run.id, limit=1):
+            while (now := runs.queries.run(run.id)).state in OPEN:
+                for message in runs.queries.open_messages(run.id, limit=1):
                     await runs.answer(run.id, [(message.id, "x")], by="agent", channel="report")
-                if runs.store.run(run.id) == now:
+                if runs.queries.run(run.id) == now:
                     await runs.changed(run.id, 0.05)
-        kinds = [entry.kind for entry in runs.store.journal(run.id, limit=10_000)]
-        folded = fold(runs.store.journal(run.id, limit=10_000))
-        assert folded[1] == {row.id: asdict(row) for row in runs.store.steps(run.id)}
+        kinds = [entry.kind for entry in runs.queries.journal(run.id, limit=10_000)]
+        folded = fold(runs.queries.journal(run.id, limit=10_000))
+        assert folded[1] == {row.id: asdict(row) for row in runs.queries.steps(run.id)}
     assert now.state == "succeeded"
     assert kinds.count("step_started") == 20
 
@@ -222,7 +222,7 @@ async def test_a_tool_that_is_gone_fails_its_step_and_not_the_run(make_settings:
     async with serving(make_settings(terms=NEVER), fewer) as runs:
         run = await runs.start(plan_id)
         await settle(runs, run.id, lambda: True)
-        rows = runs.store.steps(run.id)
+        rows = runs.queries.steps(run.id)
     assert [row.state for row in rows] == ["succeeded", "failed", "skipped"]
     assert "There is no tool 'bad'" in rows[1].error
 
@@ -246,7 +246,7 @@ async def test_what_others_wrote_while_a_step_was_cut_off_is_not_written_over(
     (work / "a.txt").write_text("theirs", encoding="utf-8")
     async with serving(configured, tools) as runs:
         await settle(runs, run_id, lambda: True)
-        (row,) = runs.store.steps(run_id)
+        (row,) = runs.queries.steps(run_id)
     assert (work / "a.txt").read_text(encoding="utf-8") == "theirs"
     assert row.state == "failed"
     assert "changed since by others" in row.error
@@ -283,16 +283,18 @@ async def test_a_run_goes_on_with_another_model_than_it_was_begun_with(
     configured = make_settings(model=first)
     async with serving(configured, registry()) as runs:
         run = await runs.start(await runs.save_plan("g", "", [{"id": 1, "tool": "asks"}]))
-        await until(runs, run.id, lambda: bool(runs.store.messages(run.id, "order" if first == "host" else "question")))
+        await until(
+            runs, run.id, lambda: bool(runs.queries.messages(run.id, "order" if first == "host" else "question"))
+        )
     async with serving(replace(configured, model="own" if first == "host" else "host"), registry()) as runs:
         await runs.ensure_driven(run.id)
         if first == "host":
-            await until(runs, run.id, lambda: runs.store.run(run.id).ended is not None)
+            await until(runs, run.id, lambda: runs.queries.run(run.id).ended is not None)
         else:
             await settle(runs, run.id, lambda: True)
-        (step,) = runs.store.steps(run.id)
-        assert fold(runs.store.journal(run.id))[1] == {1: asdict(step)}
-        spent = runs.store.run(run.id).model_calls
+        (step,) = runs.queries.steps(run.id)
+        assert fold(runs.queries.journal(run.id))[1] == {1: asdict(step)}
+        spent = runs.queries.run(run.id).model_calls
     assert step.result == (["ours", "ours"] if first == "host" else ["re step/1/1/1", "re step/1/1/2"])
     assert (own.asked, spent) == ((2, 2) if first == "host" else (1, 0))
 
@@ -313,8 +315,8 @@ async def test_a_claim_whose_commit_was_not_told_is_driven_all_the_same(
         plan = await runs.save_plan("g", "", [{"id": 1, "tool": "good"}])
         with pytest.raises(StoreError):
             await runs.start(plan)
-        await until(runs, lost[0], lambda: runs.store.run(lost[0]).ended is not None)
-        assert runs.store.run(lost[0]).state == "succeeded"
+        await until(runs, lost[0], lambda: runs.queries.run(lost[0]).ended is not None)
+        assert runs.queries.run(lost[0]).state == "succeeded"
 
 
 async def test_who_claims_and_is_taken_for_dead_meanwhile_does_not_drive(
@@ -333,7 +335,7 @@ async def test_who_claims_and_is_taken_for_dead_meanwhile_does_not_drive(
         monkeypatch.setattr(runs.store.database, "alive", lambda _: True)
         run = await runs.start(await runs.save_plan("g", "", [{"id": 1, "tool": "good"}]))
         await runs.changed(run.id, 0.3)
-        assert [entry.kind for entry in runs.store.journal(run.id)] == ["run_created", "run_claimed"]
+        assert [entry.kind for entry in runs.queries.journal(run.id)] == ["run_created", "run_claimed"]
 
 
 @pytest.mark.parametrize(
@@ -356,15 +358,15 @@ async def test_a_persons_word_counts_where_nobody_would_have_to_be_asked_any_mor
     async with serving(configured, tools(Risk.HIGH)) as runs:
         plan: list[JSON] = [{"id": 1, "tool": "act", "arguments": {"path": "a"}}]
         run = await runs.start(await runs.save_plan("g", "", plan))
-        await until(runs, run.id, lambda: runs.store.run(run.id).state == "waiting")
-        (gate,) = runs.store.open_messages(run.id)
+        await until(runs, run.id, lambda: runs.queries.run(run.id).state == "waiting")
+        (gate,) = runs.queries.open_messages(run.id)
     decision = Decision(verb, by="p", channel="test", arguments={"path": "b"} if verb == "edit" else None)
     with owned(configured) as store:
         store.commit(run.id, *decision_facts(gate, decision, tools(Risk.HIGH)))
     async with serving(configured, tools(Risk.MEDIUM)) as runs:
         await runs.ensure_driven(run.id)
-        await until(runs, run.id, lambda: runs.store.run(run.id).ended is not None)
-        assert [row.state for row in runs.store.steps(run.id)] == [state]
+        await until(runs, run.id, lambda: runs.queries.run(run.id).ended is not None)
+        assert [row.state for row in runs.queries.steps(run.id)] == [state]
     assert len(calls) == made
     assert calls == [{"path": "b" if verb == "edit" else "a"}][:made]
 
@@ -400,9 +402,9 @@ async def test_a_question_that_is_open_waits_though_nobody_would_have_to_be_aske
             if not gates:
                 await runs.start(await runs.save_plan("g", "", [{"id": 1, "tool": "act"}, {"id": 2, "tool": "hang"}]))
             with anyio.fail_after(30):
-                while len(calls) == len(gates) or not runs.store.open_messages():
+                while len(calls) == len(gates) or not runs.queries.open_messages():
                     await anyio.lowlevel.checkpoint()
             await anyio.wait_all_tasks_blocked()
-            gates.append([message.id for message in runs.store.open_messages()])
+            gates.append([message.id for message in runs.queries.open_messages()])
     assert calls == ["hang", "hang"]
     assert gates[0] == gates[1]

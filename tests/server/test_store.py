@@ -35,7 +35,7 @@ async def test_a_driver_that_has_lost_its_run_cannot_write_to_it(
     await store.write("r", Fact("run_claimed", {"owner": "b", "previous": "a", "oldest": 0}))
     with pytest.raises(FencedError):
         await store.write("r", Fact("step_started", {"step": 1, "arguments": {}}), epoch=1)
-    assert store.steps("r")[0].state == "pending"
+    assert store.queries.steps("r")[0].state == "pending"
     store.close()
 
 
@@ -67,8 +67,8 @@ async def test_one_refused_write_undoes_all_of_itself_and_none_of_its_neighbours
         for step in range(1, 101):
             tasks.start_soon(settle, step)
     assert refused == 33
-    assert store.progress("r") == {"succeeded": 67, "pending": 33}
-    assert len([e for e in store.journal("r", limit=1000) if e.kind == "step_settled"]) == 67
+    assert store.queries.progress("r") == {"succeeded": 67, "pending": 33}
+    assert len([e for e in store.queries.journal("r", limit=1000) if e.kind == "step_settled"]) == 67
     store.close()
 
 
@@ -89,11 +89,11 @@ async def test_what_cannot_be_recorded_is_refused_alone_and_nobody_is_told_a_lie
     async with anyio.create_task_group() as tasks:
         for name, value in (("a", 1), ("huge", 2**70), ("b", 2), ("c", 3)):
             tasks.start_soon(create, name, value)
-    assert told["huge"] == "refused" or store.steps("huge")
-    assert {name for name, said in told.items() if said == "written"} == {run.id for run in store.runs()}
+    assert told["huge"] == "refused" or store.queries.steps("huge")
+    assert {name for name, said in told.items() if said == "written"} == {run.id for run in store.queries.runs()}
     odd: dict[str, JSON] = {"plan": "p", "revision": 1, "goal": "a lone \ud800 surrogate", "body": {"name": "Gr\udcfc"}}
     await store.write("", Fact("plan_saved", odd))
-    assert store.plan("p").goal == "a lone ? surrogate"
+    assert store.queries.plan("p").goal == "a lone ? surrogate"
     store.close()
 
 
@@ -124,7 +124,7 @@ async def test_what_could_not_be_written_is_told_to_everyone_and_the_next_write_
         async with anyio.create_task_group() as tasks:
             for step in range(9):
                 tasks.start_soon(settle, step)
-        assert store.progress("r") == {"pending" if disk is full else "succeeded": 9}
+        assert store.queries.progress("r") == {"pending" if disk is full else "succeeded": 9}
     assert len(told) == 9
     assert all("the disk is full" in each for each in told)
     store.close()
@@ -139,7 +139,7 @@ async def test_a_write_that_began_is_finished_though_its_caller_is_cancelled(
         tasks.start_soon(store.write, "r", Fact("run_created", body))
         await anyio.lowlevel.checkpoint()
         tasks.cancel_scope.cancel()
-    assert store.run("r").state == "running"
+    assert store.queries.run("r").state == "running"
     store.close()
 
 
@@ -168,7 +168,7 @@ def test_threads_that_read_at_once_share_one_connection(postgres: Cluster, tmp_p
 
         def read(_: int) -> int:
             together.wait()
-            return len(store.runs())
+            return len(store.queries.runs())
 
         assert list(threads.map(read, range(8))) == [0] * 8
         with psycopg.connect(url) as connection:
@@ -216,7 +216,7 @@ async def test_two_processes_worth_of_stores_lose_no_write(make_settings: Callab
         for step in range(60):
             fact = Fact("step_settled", {"step": step, "state": "succeeded", "result": None, "error": ""})
             tasks.start_soon((first if step % 2 else second).write, "r", fact)
-    assert first.progress("r") == second.progress("r") == {"succeeded": 60}
+    assert first.queries.progress("r") == second.queries.progress("r") == {"succeeded": 60}
     first.close()
     second.close()
 
@@ -229,15 +229,15 @@ async def test_who_watches_hears_of_all_that_is_written_after_pruning(make_setti
             two.commit(f"run_{number}", _created(f"plan_{number}"))
             two.commit(f"run_{number}", _ended())
         with anyio.fail_after(10):
-            while not await one.changes(0.05):
+            while not await one.queries.changes(0.05):
                 pass
         assert two.prune(time.time() + 1) == 5
         two.commit("run_new", _created("plan_new"))
         heard: set[str] = set()
         with anyio.fail_after(10):
             while "run_new" not in heard:
-                heard |= set(await one.changes(0.05))
-        assert [entry.body["runs"] for entry in two.journal("")] == [5]
+                heard |= set(await one.queries.changes(0.05))
+        assert [entry.body["runs"] for entry in two.queries.journal("")] == [5]
 
 
 async def test_a_driver_whose_write_was_refused_writes_nothing_more(
@@ -252,10 +252,10 @@ async def test_a_driver_whose_write_was_refused_writes_nothing_more(
                 await store.write("run_1", Fact("step_waiting", {"step": 1}), epoch=1)
         with pytest.raises(StoreError, match="What came before"):
             await store.write("run_1", Fact("step_waiting", {"step": 2}), epoch=1)
-        claim: dict[str, JSON] = {"owner": "owner_2", "previous": store.run("run_1").owner, "oldest": 0.0}
+        claim: dict[str, JSON] = {"owner": "owner_2", "previous": store.queries.run("run_1").owner, "oldest": 0.0}
         await store.write("run_1", Fact("run_claimed", claim))
         await store.write("run_1", Fact("step_waiting", {"step": 2}), epoch=2)
-        assert [row.state for row in store.steps("run_1")] == ["pending", "waiting"]
+        assert [row.state for row in store.queries.steps("run_1")] == ["pending", "waiting"]
 
 
 @contextmanager

@@ -121,7 +121,7 @@ async def test_a_step_runs_while_its_plan_is_still_being_written(
     assert world.in_time, "the planner was still writing when the page was fetched"
     assert "long story" in (work / "kept.md").read_text(encoding="utf-8")
     store = open_store(settings)
-    facts = [(entry.kind, entry.body.get("step")) for entry in store.journal(done["run_id"])]
+    facts = [(entry.kind, entry.body.get("step")) for entry in store.queries.journal(done["run_id"])]
     store.close()
     assert facts.index(("step_started", 1)) < facts.index(("plan_revised", None)) < facts.index(("step_started", 2))
     assert [fact for fact in facts if fact[0] == "step_started"] == [("step_started", 1), ("step_started", 2)]

@@ -41,10 +41,10 @@ def cancel(settings: Settings, run_id: str) -> int:
 
 def _told(settings: Settings, run_id: str, kind: str, otherwise: str) -> RunRow:
     with open_records(settings) as reading:
-        run = reading.store.run(run_id)
+        run = reading.queries.run(run_id)
         try:
             reading.store.commit(run_id, Fact(kind))
         except StaleError:
             why = "it is being ended" if run.stopping and run.ended is None else otherwise
             raise ForethoughtError(f"{run_id} is {run.state}: {why}.") from None
-        return reading.store.run(run_id)
+        return reading.queries.run(run_id)

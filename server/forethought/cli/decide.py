@@ -55,16 +55,16 @@ def decide(settings: Settings, some_id: str | None, *, page: bool = False, code:
 
 def _gates(store: Store, some_id: str | None) -> list[MessageRow]:
     if some_id is None:
-        return store.open_messages(kind="gate")
+        return store.queries.open_messages(kind="gate")
     if some_id.startswith("gate_"):
-        return [gate for gate in [store.message(some_id)] if gate.state == "open"]
-    return store.open_messages(store.run(some_id).id, "gate")
+        return [gate for gate in [store.queries.message(some_id)] if gate.state == "open"]
+    return store.queries.open_messages(store.queries.run(some_id).id, "gate")
 
 
 def _decide(records: Records, message: MessageRow, seconds: float) -> bool:
     store, gate = records.store, gate_of(message)
     shown = time.monotonic()
-    while (filled := ask_form(gate_text(message, store.run(message.run)), form(gate))) is not None:
+    while (filled := ask_form(gate_text(message, store.queries.run(message.run)), form(gate))) is not None:
         if time.monotonic() - shown > seconds:
             console.print("That took too long. Look at it once more.")
             shown = time.monotonic()
@@ -78,7 +78,7 @@ def _decide(records: Records, message: MessageRow, seconds: float) -> bool:
             console.print("It was decided meanwhile, or its run has ended.")
             return True
         else:
-            _tell(store.run(message.run), decision)
+            _tell(store.queries.run(message.run), decision)
             return True
     console.print("Left waiting.")
     return False
@@ -106,7 +106,7 @@ async def _serve(records: Records, waiting: Callable[[], list[MessageRow]], seco
     async def record(message: MessageRow, decision: Decision) -> None:
         await records.store.write(message.run, *decision_facts(message, decision, records.tools))
         console.print(escape(visible(gate_of(message).subject)))
-        _tell(records.store.run(message.run), decision)
+        _tell(records.queries.run(message.run), decision)
 
     def show_code(url: str, code: str) -> None:
         console.print(f"\nDecide at {url} with this code, once: [bold]{code}[/]", soft_wrap=True)

@@ -24,7 +24,7 @@ from forethought_tools import JSON, NotFoundError
 def runs(settings: Settings) -> int:
     """List recent runs, newest first."""
     with open_records(settings) as reading:
-        rows = [row for row in reading.store.runs(limit=50) if row.kind != "planning" or row.state != "succeeded"]
+        rows = [row for row in reading.queries.runs(limit=50) if row.kind != "planning" or row.state != "succeeded"]
         table = Table(box=None, pad_edge=False, header_style="bold")
         for heading in ("run", "plan", "state", "started", "goal"):
             is_id = heading in ("run", "plan")  # whole, since they are there to be copied
@@ -66,10 +66,10 @@ def export(settings: Settings, some_id: str | None) -> int:
 
 
 def _chains(store: Store, some_id: str | None) -> list[str]:
-    chains = store.chains()
+    chains = store.queries.chains()
     if some_id is None:
         return chains
-    return [some_id] if some_id in chains else [store.run(some_id).id]
+    return [some_id] if some_id in chains else [store.queries.run(some_id).id]
 
 
 def prune(settings: Settings, days: float) -> int:
@@ -83,7 +83,7 @@ def prune(settings: Settings, days: float) -> int:
 def lessons(settings: Settings, *, forget: str | None) -> int:
     """List what runs have taught, or forget one lesson, or all."""
     with open_records(settings) as reading:
-        known = reading.store.lessons(limit=1000)
+        known = reading.queries.lessons(limit=1000)
         if forget is not None:
             gone: list[JSON] = [lesson.id for lesson in known if forget in ("all", lesson.id)]
             if not gone:
@@ -107,8 +107,10 @@ def show(settings: Settings, some_id: str, *, journal: bool) -> int:
     """Show a plan or a run, or everything that a run did."""
     with open_records(settings) as reading:
         store = reading.store
-        ran = [store.run(some_id)] if some_id.startswith("run_") else store.runs(plan=some_id, limit=100)
-        if not ran and not store.has_plan(some_id):
+        ran = (
+            [store.queries.run(some_id)] if some_id.startswith("run_") else store.queries.runs(plan=some_id, limit=100)
+        )
+        if not ran and not store.queries.has_plan(some_id):
             raise NotFoundError(f"There is no plan {some_id!r} in {store.name}. `forethought runs` lists the runs.")
         if journal:
             for run in reversed(ran):
@@ -117,7 +119,7 @@ def show(settings: Settings, some_id: str, *, journal: bool) -> int:
         if ran and (ran[0].kind != "planning" or ran[0].state != "succeeded"):
             view = run_view(reading, ran[0], steps="full", page=None)
         else:
-            view = plan_view(reading, store.plan(some_id), steps="full", page=None)
+            view = plan_view(reading, store.queries.plan(some_id), steps="full", page=None)
     steps = view.pop("steps", ())
     console.print(escape(text_of(view)), soft_wrap=True)
     if isinstance(steps, list):
@@ -136,7 +138,7 @@ def _print_step(step: Mapping[str, JSON]) -> None:
 
 def _print_journal(store: Store, run_id: str) -> None:
     after = 0
-    while entries := store.journal(run_id, after=after):
+    while entries := store.queries.journal(run_id, after=after):
         for entry in entries:
             sys.stdout.buffer.write(f"{entry.line()}\n".encode())
         after = entries[-1].seq

@@ -107,7 +107,7 @@ class Driver:
             except* Exception as group:
                 logger.exception("run %s failed", self.run.id)
                 await self._end("failed", f"Internal error: {type(group.exceptions[0]).__name__}. The log has more.")
-        if self._store.run(self.run.id).state != "running":
+        if self._store.queries.run(self.run.id).state != "running":
             return  # it ended before the cancellation reached it
         if self._stopping:
             await self._end_stopped()
@@ -117,7 +117,7 @@ class Driver:
 
     def notice(self) -> None:
         """Someone may have answered, or asked to stop: look."""
-        run = self._store.run(self.run.id)
+        run = self._store.queries.run(self.run.id)
         if run.stopping:
             self._stopping = True
             self._scope.cancel()  # what is in flight; then the run ends
@@ -131,7 +131,7 @@ class Driver:
     async def _work(self) -> None:
         try:
             while not await self._worked():
-                self.run = self._store.run(self.run.id)  # it has paused, and is to go on already
+                self.run = self._store.queries.run(self.run.id)  # it has paused, and is to go on already
         except (PlanError, ModelError, BudgetError, SettingsError) as error:
             await self._end("failed", str(error))
 
@@ -231,7 +231,7 @@ class Driver:
 
     async def _run_plan(self) -> None:
         plan = self._load(self.run.plan, self.run.revision) if self.run.revision else None
-        rows = [row for row in self._store.steps(self.run.id) if not row.dropped]
+        rows = [row for row in self._store.queries.steps(self.run.id) if not row.dropped]
         finished = {row.id: _outcome(row) for row in rows if row.state in SETTLED and not row.doubt}
         for row in rows:
             if row.state == "running" and row.arguments is not None and not row.returned and not row.doubt:
@@ -271,7 +271,7 @@ class Driver:
     def _failed_calls(self) -> dict[str, str]:
         """What the calls that failed in this run said, by the digests of what was planned and what was called."""
         found: dict[str, str] = {}
-        rows = {row.id: row for row in self._store.steps(self.run.id) if row.state in ("failed", "rejected")}
+        rows = {row.id: row for row in self._store.queries.steps(self.run.id) if row.state in ("failed", "rejected")}
         for revision in range(1, self.run.revision + 1) if rows else ():
             for step in self._load(self.run.plan, revision).steps:
                 if step.id in rows:
@@ -291,7 +291,9 @@ class Driver:
 
     async def _end_stopped(self) -> None:
         rows = [
-            row for row in self._store.steps(self.run.id) if (row.doubt or row.state not in SETTLED) and not row.dropped
+            row
+            for row in self._store.queries.steps(self.run.id)
+            if (row.doubt or row.state not in SETTLED) and not row.dropped
         ]
         calls = self._cut_off_calls()
         facts = [settled_fact(row.id, self._cut_off(row, calls.get(row.id, ""))) for row in rows]
@@ -300,12 +302,12 @@ class Driver:
 
     def _cut_off_calls(self) -> dict[int | None, str]:
         """The tools that checks and searches were calling, of a step or of the run, and that may have taken effect."""
-        calls = self._store.messages(self.run.id, "call")
+        calls = self._store.queries.messages(self.run.id, "call")
         cut_off = {call.step: str(call.body["tool"]) for call in calls if call.state == "open" and "tool" in call.body}
         return {step: tool for step, tool in cut_off.items() if not self._tools.repeatable(tool)}
 
     def _why_stopped(self) -> str:
-        decisions = [decision_of(gate) for gate in self._store.messages(self.run.id, "gate") if gate.answer]
+        decisions = [decision_of(gate) for gate in self._store.queries.messages(self.run.id, "gate") if gate.answer]
         said = [f"Cancelled by a person. {each.reason}" for each in decisions if each.verb == "cancel"]
         return said[0].strip() if said else "Stopped on request."
 
@@ -325,7 +327,7 @@ class Driver:
     def _step(self, row: StepRow) -> Step:
         if row.body is not None:
             return Step.model_validate(row.body)
-        return self._load(self.run.plan, self._store.run(self.run.id).revision).by_id[row.id]
+        return self._load(self.run.plan, self._store.queries.run(self.run.id).revision).by_id[row.id]
 
 
 def _outcome(row: StepRow) -> Outcome:

@@ -99,8 +99,8 @@ class Turns:
             await self._write(Fact("claimed", {**claimed, "waits": True}))
             self._claimed.add(key)
             while True:
-                news = self._store.news
-                if not self._store.has_to_wait(self._run, key):
+                news = self._store.queries.news
+                if not self._store.queries.has_to_wait(self._run, key):
                     break
                 with anyio.move_on_after(_LOOK):
                     await news.wait()

@@ -21,7 +21,7 @@ def workspace_of(folders: object) -> str:
 def learned(store: Store, run: RunRow, texts: Sequence[str]) -> list[Fact]:
     """The lessons that are new, as facts to be recorded with what taught them."""
     workspace = workspace_of(run.options["folders"])
-    known = {lesson.text for lesson in store.lessons(workspace, limit=1000)}
+    known = {lesson.text for lesson in store.queries.lessons(workspace, limit=1000)}
     lines = list(dict.fromkeys(" ".join(text.split())[:_TEXT] for text in texts))
     return [
         Fact(

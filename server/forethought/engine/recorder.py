@@ -72,7 +72,7 @@ class Recorder:
         self._lessons = lessons
         self._park = park
         self._wanted: dict[str, anyio.Event] = {}
-        rows = store.steps(run.id)
+        rows = store.queries.steps(run.id)
         self._rows = {row.id for row in rows}
         self._early = {row.id: Step.model_validate(row.body) for row in rows if row.body is not None}
         self._tried = {row.id: tried_of(row) for row in rows}
@@ -82,7 +82,7 @@ class Recorder:
             for row in rows
             if row.arguments is not None and not row.doubt and (row.state == "waiting" or row.returned)
         }
-        gates = store.messages(run.id, "gate")
+        gates = store.queries.messages(run.id, "gate")
         self._asked_about = {gate.key.rpartition("/")[0] for gate in gates}
         self._allowed = _allowed(gates)
         self._turns = Turns(run.id, store=store, record=self.record, write=self._write, pausing=self.pausing)
@@ -102,7 +102,7 @@ class Recorder:
         """Someone may have answered, or want a pause, or no pause any more."""
         self._turns.notice()
         if self._wanted:
-            for message_id in self._wanted.keys() - self._store.open_ids(self.run.id):
+            for message_id in self._wanted.keys() - self._store.queries.open_ids(self.run.id):
                 self._wanted.pop(message_id).set()
 
     # What a pattern asks
@@ -112,7 +112,7 @@ class Recorder:
         return "wire" if model is None else "lean" if model.lean else "flat"
 
     async def ask(self, key: str, question: Question, *, step: int | None = None, heard: Heard | None = None) -> JSON:
-        known = self._store.message_for(self.run.id, key)
+        known = self._store.queries.message_for(self.run.id, key)
         if known and known.state in ("answered", "used"):
             return known.answer
         model = self._models.for_role(question.role)
@@ -130,7 +130,7 @@ class Recorder:
         return (await self._outside(known)).answer
 
     async def judge(self, key: str, question: Question, *, step: int | None = None) -> float | None:
-        known = self._store.message_for(self.run.id, key)
+        known = self._store.queries.message_for(self.run.id, key)
         if known and known.state in ("answered", "used"):
             return cast("float | None", known.answer)
         model = self._models.for_role(question.role)
@@ -151,7 +151,7 @@ class Recorder:
         return purpose in self._asked_about
 
     async def decide(self, gate: Gate, *, key: str) -> Decision:
-        known = self._store.message_for(self.run.id, key)
+        known = self._store.queries.message_for(self.run.id, key)
         if known is None and gate.kind == "call" and "approve_tool" in gate.choices and gate.tool in self._allowed:
             told: dict[str, JSON] = {"step": gate.step, "digest": gate.digest, "gate": self._allowed[gate.tool]}
             await self.record(Fact("step_allowed", told))
@@ -165,7 +165,7 @@ class Recorder:
                 known = await self._lapse(known)
             elif known.state == "open":
                 await self._answered(known)
-                known = self._store.message(known.id)
+                known = self._store.queries.message(known.id)
             else:
                 break
         await self._use(known)
@@ -260,7 +260,7 @@ class Recorder:
         *,
         again: Again | None = None,
     ) -> JSON:
-        known = self._store.message_for(self.run.id, key)
+        known = self._store.queries.message_for(self.run.id, key)
         if known is not None and known.state == "used":
             known_answer = cast("Mapping[str, JSON]", known.answer)
             if "error" in known_answer:
@@ -291,16 +291,18 @@ class Recorder:
 
     def _turn(self, key: str) -> int:
         """How often a call was made so far, that was cut off each time."""
-        return next(turn for turn in count(1) if not self._store.message_for(self.run.id, f"again/{key}/{turn}"))
+        return next(
+            turn for turn in count(1) if not self._store.queries.message_for(self.run.id, f"again/{key}/{turn}")
+        )
 
     async def keep(self, key: str, step: int | None, kept: Callable[[], Awaitable[Kept]]) -> Kept | None:
-        if (known := self._store.message_for(self.run.id, key)) is not None:
+        if (known := self._store.queries.message_for(self.run.id, key)) is not None:
             return known.body
         await self.record(Fact("kept", {"id": new_id("undo"), "key": key, "step": step, "body": await kept()}))
         return None
 
     async def note(self, key: str, body: Mapping[str, JSON]) -> None:
-        if self._store.message_for(self.run.id, key) is None:
+        if self._store.queries.message_for(self.run.id, key) is None:
             await self.record(Fact("noted", {"id": new_id("note"), "key": key, "step": None, "body": body}))
 
     async def revised(self, plan: Plan, why: str) -> None:
@@ -316,7 +318,7 @@ class Recorder:
         await self.record(Fact("plan_revised", body))
 
     def pausing(self) -> bool:
-        return self._store.pausing(self.run.id)  # as it is now: nothing more starts once a person was told so
+        return self._store.queries.pausing(self.run.id)  # as it is now: nothing more starts once a person was told so
 
     def pause(self) -> None:
         """A person wants a pause: a plan's run has it once what is in flight has ended, any other at once."""
@@ -370,7 +372,7 @@ class Recorder:
         if message.step is not None:
             facts.append(Fact("step_waiting" if kind == "order" else "step_resumed", {"step": message.step}))
         await self.record(*facts)
-        return self._store.message(message.id)
+        return self._store.queries.message(message.id)
 
     async def _open(self, kind: str, key: str, body: Mapping[str, JSON], step: int | None) -> MessageRow:
         asked = self._asked(kind, key, body, step)
@@ -378,7 +380,7 @@ class Recorder:
         if step is not None and kind in ("gate", "order"):
             facts.append(Fact("step_waiting", {"step": step}))
         await self.record(*facts)
-        return self._store.message(str(asked.body["id"]))
+        return self._store.queries.message(str(asked.body["id"]))
 
     def _asked(self, kind: str, key: str, body: Mapping[str, JSON], step: int | None) -> Fact:
         return Fact("asked", {"id": new_id(kind), "key": key, "kind": kind, "step": step, "body": body})
@@ -387,7 +389,7 @@ class Recorder:
         """Wait until someone outside has answered; then the answer is used up."""
         if message.state == "open":
             await self._answered(message)
-            message = self._store.message(message.id)
+            message = self._store.queries.message(message.id)
         await self._use(message)
         return message
 
@@ -398,7 +400,7 @@ class Recorder:
                 while self._delicate:
                     await self._landed.wait()
                 self.stalled()
-            if self._store.message(message.id).state != "open":
+            if self._store.queries.message(message.id).state != "open":
                 answered.set()
             await answered.wait()
 
@@ -429,7 +431,7 @@ class Recorder:
         if message.step is not None:
             facts.append(Fact("step_waiting", {"step": message.step}))
         await self.record(*facts)
-        return self._store.message(message.id)
+        return self._store.queries.message(message.id)
 
 
 def _allowed(gates: Sequence[MessageRow]) -> dict[str, str]:

@@ -25,6 +25,7 @@ class Records:
 
     def __init__(self, store: Store, tools: Registry, folders: Sequence[str] = ()) -> None:
         self.store = store
+        self.queries = store.queries
         self.tools = tools
         self.folders: list[JSON] = list(folders)
         self._plans: OrderedDict[tuple[str, int], Plan] = OrderedDict()
@@ -33,7 +34,7 @@ class Records:
         """A plan that was saved, ready to run."""
         key = (plan_id, revision)
         if key not in self._plans:
-            self._plans[key] = _restore(self.store.plan(plan_id, revision))
+            self._plans[key] = _restore(self.queries.plan(plan_id, revision))
             if len(self._plans) > _KEPT_PLANS:
                 self._plans.popitem(last=False)
         self._plans.move_to_end(key)
@@ -45,7 +46,7 @@ class Records:
         Raises:
             ForethoughtError: there is nothing, the run goes on, or its records were changed.
         """
-        run = self.store.run(run_id)
+        run = self.queries.run(run_id)
         if run.ended is None:
             raise ForethoughtError(f"{run_id} goes on. Stop it first: `stop`, or forethought cancel {run_id}")
         if run.options["folders"] != self.folders:
@@ -73,13 +74,13 @@ class Records:
 
     def lasting(self, run_id: str, step: int | None) -> list[str]:
         """What a run has done, or may have done, that cannot be undone."""
-        run = self.store.run(run_id)
+        run = self.queries.run(run_id)
         plans = [self.plan(run.plan, revision) for revision in range(1, run.revision + 1)]
         planned = {each.id: each.tool for plan in plans for each in plan.steps}
-        rows = [row for row in self.store.steps(run_id) if row.started is not None and row.id in planned]
+        rows = [row for row in self.queries.steps(run_id) if row.started is not None and row.id in planned]
         called: list[tuple[int | None, str]] = [(row.id, planned[row.id]) for row in rows]
         # A check calls tools too, and so does a search, of a step or by itself.
-        calls = [message for message in self.store.messages(run_id, "call") if "tool" in message.body]
+        calls = [message for message in self.queries.messages(run_id, "call") if "tool" in message.body]
         called += [(message.step, str(message.body["tool"])) for message in calls]
         return [
             f"step {number} {tool}" if number else tool
@@ -90,9 +91,9 @@ class Records:
 
 def effects_of(store: Store, run_id: str) -> list[Effect]:
     """What a run has done that can be undone: the latest first."""
-    undos = store.messages(run_id, "undo")
+    undos = store.queries.messages(run_id, "undo")
     files = {_file(undo) for undo in undos} - {None}
-    over = [undo for undo in store.undos_since(run_id) if _file(undo) in files]
+    over = [undo for undo in store.queries.undos_since(run_id) if _file(undo) in files]
     undone = {run: _undone(store, run) for run in {undo.run for undo in over}}
     over = [undo for undo in over if _key(undo) not in undone[undo.run]]
     # A folder that one step has made goes with the last of the files that steps have put there, whichever that is.
@@ -125,7 +126,9 @@ def _key(undo: MessageRow) -> str:
 
 def _undone(store: Store, run_id: str) -> set[str]:
     """The calls of a run that rollbacks have taken back already. What became of it since is others' doing."""
-    notes = [note for rollback in store.rollbacks(run_id) for note in store.messages(rollback.id, "note")]
+    notes = [
+        note for rollback in store.queries.rollbacks(run_id) for note in store.queries.messages(rollback.id, "note")
+    ]
     return {note.key.removeprefix("undone/") for note in notes if note.body["verdict"] in _TAKEN_BACK}
 
 

@@ -42,7 +42,7 @@ class Runs(Driving):
 
     async def start(self, plan_id: str, terms: Terms | None = None) -> RunRow:
         """Start a run of a plan's latest revision. If one is open already, whoever started it, that is the run."""
-        row = self.store.plan(plan_id)
+        row = self.queries.plan(plan_id)
         if row.body["folders"] != self.folders:
             raise ForethoughtError(
                 f"Plan {plan_id} was made for other folders than this server may use. Run it where they are granted:"
@@ -53,7 +53,7 @@ class Runs(Driving):
         try:
             return await self._create("plan", plan_id, {"goal": plan.goal}, terms or self._terms, row.revision, steps)
         except StaleError:
-            return self.store.runs(plan=plan_id, limit=1)[0]
+            return self.queries.runs(plan=plan_id, limit=1)[0]
 
     async def start_goal(self, goal: str, context: str, terms: Terms | None = None) -> RunRow:
         """Start to plan a goal and to run the plan, in one run. Its `plan` is the id that the plan will have."""
@@ -94,7 +94,7 @@ class Runs(Driving):
         """Start to undo what a run, or one step of it, has done, unless that is under way, or done. A person is asked
         first. See `undoable`."""
         of = run_id if step is None else f"{run_id}/{step}"
-        if asked_before := self.store.rollback_of(of):
+        if asked_before := self.queries.rollback_of(of):
             return asked_before
         calls: list[JSON] = [effect.key for effect in await self.undoable(run_id, step)]
         lasting: list[JSON] = list(self.lasting(run_id, step))
@@ -117,7 +117,7 @@ class Runs(Driving):
         Raises:
             ForethoughtError: the run is no search, has not ended, or has found nothing.
         """
-        run = self.store.run(run_id)
+        run = self.queries.run(run_id)
         answer: Mapping[str, JSON] = run.answer if isinstance(run.answer, Mapping) else {}
         path = cast("Sequence[Mapping[str, Any]]", answer.get("path", ()))
         if run.kind != "search" or not path:
@@ -169,11 +169,11 @@ class Runs(Driving):
         Raises:
             AnswerError: every order that is unknown, not open, or whose answer does not fit its schema.
         """
-        open_ids = self.store.open_ids(run_id, "order")
+        open_ids = self.queries.open_ids(run_id, "order")
         faults = [
             fault
             for name, answer in answers
-            for fault in _order_faults(name, answer, self.store.message(name) if name in open_ids else None, open_ids)
+            for fault in _order_faults(name, answer, self.queries.message(name) if name in open_ids else None, open_ids)
         ]
         if faults:
             raise AnswerError(faults)

@@ -76,7 +76,7 @@ class Driving(Records):
 
     async def ensure_driven(self, run_id: str) -> None:
         """Have a run driven that nobody drives although it could go on: its process is gone, or it was answered."""
-        if self._can_go_on(self.store.run(run_id)):
+        if self._can_go_on(self.queries.run(run_id)):
             await (self._offer or self._claim)(run_id)
 
     async def activate(self, run_id: str) -> None:
@@ -91,12 +91,12 @@ class Driving(Records):
         if not self.may_drive(run) and not run.stopping:  # to end a run takes no folders
             return False
         if run.owner is None:
-            return run.state == "running" or run.id in self.store.answered_while_parked()
-        return run.owner == self._owner.id or not self.store.alive(run.owner)
+            return run.state == "running" or run.id in self.queries.answered_while_parked()
+        return run.owner == self._owner.id or not self.queries.alive(run.owner)
 
     async def _claim(self, run_id: str) -> None:
         async with self._claiming:
-            run = self.store.run(run_id)
+            run = self.queries.run(run_id)
             if not self._can_go_on(run):
                 return
             oldest = time.time() - self._decision_seconds
@@ -108,7 +108,7 @@ class Driving(Records):
         """Record what makes a run ours, and drive it if it is."""
         try:
             await self.store.write(run_id, *facts)
-            run = self.store.run(run_id)
+            run = self.queries.run(run_id)
             if run.owner == self._owner.id:  # we may count as dead already, and another process was quick
                 self._drive(run)
         except (StaleError, DamagedError):
@@ -155,8 +155,8 @@ class Driving(Records):
         orphans_due = 0.0
         while True:
             try:
-                self._tell(await self.store.changes(_LOOK))
-                for run_id in self.store.answered_while_parked():
+                self._tell(await self.queries.changes(_LOOK))
+                for run_id in self.queries.answered_while_parked():
                     await self._go_on(run_id)
                 if anyio.current_time() >= orphans_due:
                     orphans_due = anyio.current_time() + _ORPHANS
@@ -167,7 +167,7 @@ class Driving(Records):
 
     async def _take_over(self) -> None:
         """Go on with runs whose process has died, and with our own that could not be recorded for a while."""
-        for run_id, owner in self.store.driven():
+        for run_id, owner in self.queries.driven():
             if run_id not in self._drivers and (owner != self._owner.id or run_id in self._interrupted):
                 await self._go_on(run_id)
 
@@ -184,7 +184,7 @@ class Driving(Records):
                 self.on_change(subject, None)
                 continue
             with suppress(NotFoundError):  # it was forgotten meanwhile
-                run = self.store.run(subject)
+                run = self.queries.run(subject)
                 if driver := self._drivers.get(subject):
                     driver.notice()
                     self._wake_watchers(subject)
@@ -219,7 +219,7 @@ class Driving(Records):
         if run_id in self._drivers:
             self._drivers[run_id].notice()
         await self.ensure_driven(run_id)
-        self._ring(self.store.run(run_id))
+        self._ring(self.queries.run(run_id))
 
     @property
     def terms(self) -> Terms:
@@ -232,7 +232,7 @@ class Driving(Records):
         Raises:
             ForethoughtError: it works in folders that are not ours, and nobody who has them is there.
         """
-        if run.state in OPEN and not self.may_drive(run) and not self.store.alive(run.owner):
+        if run.state in OPEN and not self.may_drive(run) and not self.queries.alive(run.owner):
             raise ForethoughtError(
                 f"Run {run.id} works in other folders than this server may use. Go on with it where they are granted:"
                 f" forethought {resuming(run.id, run.options)}"
@@ -250,5 +250,5 @@ class Driving(Records):
         brief = self._look_at(goal)
         if not self._lessons:
             return brief
-        near = self.store.lessons(workspace_of(self.folders), about=goal, limit=_CITED)
+        near = self.queries.lessons(workspace_of(self.folders), about=goal, limit=_CITED)
         return replace(brief, lessons=[lesson.text for lesson in near])

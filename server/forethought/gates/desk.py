@@ -65,7 +65,7 @@ class Desk:
             self._file.unlink(missing_ok=True)
 
     def _waiting(self) -> Sequence[MessageRow]:
-        return self._store.open_messages(kind="gate")
+        return self._store.queries.open_messages(kind="gate")
 
     def _keep(self, url: str, code: str) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

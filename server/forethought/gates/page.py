@@ -218,7 +218,7 @@ class Page:
     def _list(self, notice: str = "") -> Response:
         items = [
             f'<li><a href="/gate/{message.id}">{escape(visible(gate_of(message).subject))}</a>'
-            f"<p>{escape(visible(about(self._store.run(message.run))['Goal']))}</p></li>"
+            f"<p>{escape(visible(about(self._store.queries.run(message.run))['Goal']))}</p></li>"
             for message in self._waiting()
         ]
         told = f'<p class="done" role="status">{escape(notice)}</p>' if notice else ""
@@ -232,7 +232,7 @@ class Page:
         message = self._find(gate_id)
         if message is None:
             return notice_page("This does not wait", "It was decided, or its run has ended, or never was.", 404)
-        text = gate_text(message, self._store.run(message.run))
+        text = gate_text(message, self._store.queries.run(message.run))
         token = self._token(gate_id, str(int(self._clock())))
         wrong = "".join(f"<li>{escape(visible(fault))}</li>" for fault in faults)
         notice = f'<div class="wrong" role="alert"><b>Not recorded</b><ul>{wrong}</ul></div>' if faults else ""

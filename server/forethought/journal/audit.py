@@ -26,7 +26,7 @@ def fault(store: Store, chain: str) -> str:
     Raises:
         StoreError: they cannot be read.
     """
-    found = store.snapshot(chain)
+    found = store.queries.snapshot(chain)
     before = ""
     for row in found["journal"]:
         told = [row[name] for name in ("run", "at", "kind", "body")]
@@ -38,7 +38,7 @@ def fault(store: Store, chain: str) -> str:
             replayed.replay([Entry(**decoded(row)) for row in found["journal"]])
         except (StoreError, FencedError, KeyError, ValueError, TypeError, AttributeError) as error:
             return f"its entries do not follow from each other: {error}"
-        again = replayed.snapshot(chain)
+        again = replayed.queries.snapshot(chain)
     for table, agree in _TABLES.items():
         if not agree(_values(found[table]), _values(again[table])):
             return f"the rows ({table}) are not what its entries say"

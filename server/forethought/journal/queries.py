@@ -1,6 +1,6 @@
 """What the journal holds, as rows and entries. Reads are immediate and see every commit."""
 
-__all__ = ["JSON_COLUMNS", "Reading", "decoded", "has_to_wait"]
+__all__ = ["JSON_COLUMNS", "Queries", "decoded", "has_to_wait"]
 
 import json
 import re
@@ -32,7 +32,7 @@ _AHEAD = (
 )
 
 
-class Reading:
+class Queries:
     """One journal, for looking only. Whatever is asked raises StoreError where it cannot be read."""
 
     def __init__(self, database: Database) -> None:
@@ -44,9 +44,6 @@ class Reading:
     def name(self) -> str:
         """Where the journal is."""
         return self.database.name
-
-    def close(self) -> None:
-        self.database.close()
 
     def plan(self, plan_id: str, revision: int | None = None) -> PlanRow:
         """A plan's latest revision, or the one asked for. Raises NotFoundError."""

@@ -19,7 +19,7 @@ import anyio.to_thread
 
 from forethought.journal.database import BrokenError, Database, HeldError, StaleError, Transaction, Value
 from forethought.journal.effects import EFFECTS, Each
-from forethought.journal.queries import JSON_COLUMNS, Reading, has_to_wait
+from forethought.journal.queries import JSON_COLUMNS, Queries, has_to_wait
 from forethought.journal.rows import Entry, Fact
 from forethought_tools import JSON, FencedError, StoreError, withheld
 
@@ -62,16 +62,25 @@ class _Batch:
         self.done = anyio.Event()
 
 
-class Store(Reading):
+class Store:
     """One journal. `write` from async code, `commit` from plain code."""
 
     def __init__(self, database: Database, *, redact: Callable[[str], str] = lambda text: text) -> None:
-        super().__init__(database)
+        self.database = database
+        self.queries = Queries(database)
         self._redact = redact
         self._open: _Batch | None = None
         self._turn = anyio.Lock()
         # Drivers with a write that failed: what they write after it would not follow from what is there.
         self._refused: set[tuple[str, int | None]] = set()
+
+    @property
+    def name(self) -> str:
+        """Where the journal is."""
+        return self.database.name
+
+    def close(self) -> None:
+        self.database.close()
 
     async def write(self, run: str, *facts: Fact, epoch: int | None = None) -> None:
         """Commit facts about one run, all or none; returns when they are on disk.

@@ -91,28 +91,28 @@ class _Attached:
         if self._ctx.request_state:
             await self._take_answers(_Round.model_validate_json(self._ctx.request_state))
         await self._runs.ensure_driven(self._run_id)
-        self._runs.reachable(self._runs.store.run(self._run_id))
+        self._runs.reachable(self._runs.queries.run(self._run_id))
         silent_since = anyio.current_time()
         while True:
-            run = self._runs.store.run(self._run_id)
+            run = self._runs.queries.run(self._run_id)
             if run.state not in OPEN:
                 await self._report(run)
                 return self._view(run)
             if anyio.current_time() >= self._report_due:
                 await self._report(run)
-            if self._runs.store.open_ids(run.id):
+            if self._runs.queries.open_ids(run.id):
                 await self._gather()
-                if not self._runs.store.open_ids(run.id):
+                if not self._runs.queries.open_ids(run.id):
                     continue  # answered meanwhile, elsewhere
                 # The calling agent's own work comes first: a person may take an hour, and must hold up nobody.
-                gates = [] if self._runs.store.open_ids(run.id, "order") else self._askable()
+                gates = [] if self._runs.queries.open_ids(run.id, "order") else self._askable()
                 if gates and self._round < _ROUNDS and self._modern:
                     return await self._questions(gates)
                 if gates and self._round < _ROUNDS and anyio.current_time() < self._patient_until:
                     await self._ask_now(gates)
                     continue
-                if not (self._by_url and self._left & self._runs.store.open_ids(run.id)):
-                    return self._view(self._runs.store.run(run.id))
+                if not (self._by_url and self._left & self._runs.queries.open_ids(run.id)):
+                    return self._view(self._runs.queries.run(run.id))
             left = silent_since + self._app.settings.silence - anyio.current_time()
             if self._wants_progress:
                 left = self._app.settings.heartbeat
@@ -124,13 +124,13 @@ class _Attached:
     async def _gather(self) -> None:
         """Wait a moment for more requests to open, so that they go out together; not longer, whatever happens."""
         until = anyio.current_time() + _GATHER
-        while self._runs.store.run(self._run_id).state == "running" and (left := until - anyio.current_time()) > 0:
+        while self._runs.queries.run(self._run_id).state == "running" and (left := until - anyio.current_time()) > 0:
             await self._runs.changed(self._run_id, left)
             await anyio.sleep(_SETTLE)
 
     def _askable(self) -> list[MessageRow]:
         """Open gates that were not shown in this call and that a form can show in full; a page can show them all."""
-        gates = [gate for gate in self._runs.store.open_messages(self._run_id, "gate") if gate.id not in self._left]
+        gates = [gate for gate in self._runs.queries.open_messages(self._run_id, "gate") if gate.id not in self._left]
         if self._by_url:
             return gates if not self._left else []  # one page for all of them, opened once
         return [message for message in gates if gate_of(message).fits_a_form] if self._can_ask else []
@@ -148,7 +148,7 @@ class _Attached:
     def _counted(self, run: RunRow) -> tuple[int, int, str]:
         if run.kind in THOUGHTS:
             return progress(self._runs.store, run)
-        counts = self._runs.store.progress(run.id)
+        counts = self._runs.queries.progress(run.id)
         total = sum(counts.values())
         done = total - sum(counts.get(state, 0) for state in ("pending", "running", "waiting"))
         return done, total, f"{done} of {total} steps done" if run.revision else "making the plan"
@@ -177,8 +177,8 @@ class _Attached:
         """Take back questions that were decided elsewhere, and all of them once the calling agent itself has work."""
         while True:
             await self._runs.changed(self._run_id, self._app.settings.heartbeat)
-            open_ids = self._runs.store.open_ids(self._run_id)
-            busy = bool(self._runs.store.open_ids(self._run_id, "order"))
+            open_ids = self._runs.queries.open_ids(self._run_id)
+            busy = bool(self._runs.queries.open_ids(self._run_id, "order"))
             for gate_id, scope in scopes.items():
                 if busy or gate_id not in open_ids:
                     scope.cancel()
@@ -200,7 +200,7 @@ class _Attached:
     async def _heartbeat(self) -> None:
         while True:
             await anyio.sleep(self._app.settings.heartbeat)
-            await self._report(self._runs.store.run(self._run_id))
+            await self._report(self._runs.queries.run(self._run_id))
 
     # From 2026-07-28 on: return the questions, be called again with the answers
 
@@ -227,7 +227,7 @@ class _Attached:
         if state.run != self._run_id:
             return
         responses: Mapping[str, Any] = self._ctx.input_responses or {}
-        for gate in self._runs.store.open_messages(self._run_id, "gate"):
+        for gate in self._runs.queries.open_messages(self._run_id, "gate"):
             answer = responses.get(gate.id)
             if gate.id in state.asked and isinstance(answer, ElicitResult):
                 await self._decide(gate, answer)
@@ -251,7 +251,7 @@ class _Attached:
             logger.info("gate %s was decided before", message.id)
 
     def _text(self, message: MessageRow) -> str:
-        text = gate_text(message, self._runs.store.run(message.run))
+        text = gate_text(message, self._runs.queries.run(message.run))
         faults = "\n".join(map(visible, self._faults.get(message.id, "").splitlines()))
         return f"{faults}\n\n{text}" if faults else text
 

@@ -41,15 +41,17 @@ def add_resources(server: MCPServer[App], live: list[App]) -> None:
     async def index() -> str:
         """Recent plans and runs."""
         store = live[-1].runs.store
-        plans = [{"uri": f"plan://{row.id}", "goal": row.goal} for row in store.plans(limit=50)]
-        runs = [{"uri": f"run://{row.id}", "plan_id": row.plan, "status": row.state} for row in store.runs(limit=50)]
+        plans = [{"uri": f"plan://{row.id}", "goal": row.goal} for row in store.queries.plans(limit=50)]
+        runs = [
+            {"uri": f"run://{row.id}", "plan_id": row.plan, "status": row.state} for row in store.queries.runs(limit=50)
+        ]
         return json.dumps({"plans": plans, "runs": runs}, ensure_ascii=False)
 
     @server.resource("plan://{plan_id}", title="Plan", mime_type="application/json")
     async def plan(plan_id: str, ctx: Context[App]) -> str:
         """A plan with all its steps."""
         runs = _app(ctx).runs
-        return _found(lambda: _json(plan_view(runs, runs.store.plan(plan_id), steps="full", page=None)))
+        return _found(lambda: _json(plan_view(runs, runs.queries.plan(plan_id), steps="full", page=None)))
 
     @server.resource("plan://{plan_id}/graph", title="Plan as a Mermaid flowchart", mime_type="text/vnd.mermaid")
     async def plan_graph(plan_id: str, ctx: Context[App]) -> str:
@@ -60,7 +62,7 @@ def add_resources(server: MCPServer[App], live: list[App]) -> None:
     async def run(run_id: str, ctx: Context[App]) -> str:
         """A run: the state and result of each step, and who is waited for."""
         runs = _app(ctx).runs
-        return _found(lambda: _json(run_view(runs, runs.store.run(run_id), steps="full", page=None)))
+        return _found(lambda: _json(run_view(runs, runs.queries.run(run_id), steps="full", page=None)))
 
     @server.resource("run://{run_id}/journal", title="Journal of a run", mime_type="application/x-ndjson")
     async def journal(run_id: str, ctx: Context[App]) -> str:
@@ -68,7 +70,7 @@ def add_resources(server: MCPServer[App], live: list[App]) -> None:
         store = _app(ctx).runs.store
 
         def lines() -> str:
-            return "\n".join(entry.line() for entry in store.journal(store.run(run_id).id, limit=1000))
+            return "\n".join(entry.line() for entry in store.queries.journal(store.queries.run(run_id).id, limit=1000))
 
         return _found(lines)
 
@@ -76,7 +78,7 @@ def add_resources(server: MCPServer[App], live: list[App]) -> None:
     async def run_rounds(run_id: str, ctx: Context[App]) -> str:
         """Every draft of a reflection, or of those in a plan's steps: scores, issues, checks, lessons, what changed."""
         store = _app(ctx).runs.store
-        return _found(lambda: json.dumps(rounds(store, store.run(run_id).id), ensure_ascii=False))
+        return _found(lambda: json.dumps(rounds(store, store.queries.run(run_id).id), ensure_ascii=False))
 
     @server.resource("run://{run_id}/tree", title="Search tree", mime_type="application/json")
     async def run_tree(run_id: str, ctx: Context[App]) -> str:
@@ -103,9 +105,9 @@ def add_resources(server: MCPServer[App], live: list[App]) -> None:
     ) -> Completion | None:
         store = live[-1].runs.store
         if argument.name == "plan_id":
-            return Completion(values=[row.id for row in store.plans(limit=100, prefix=argument.value)])
+            return Completion(values=[row.id for row in store.queries.plans(limit=100, prefix=argument.value)])
         if argument.name == "run_id":
-            return Completion(values=[row.id for row in store.runs(limit=100, prefix=argument.value)])
+            return Completion(values=[row.id for row in store.queries.runs(limit=100, prefix=argument.value)])
         return None
 
 
@@ -171,7 +173,7 @@ class Notices:
 
 def _trees(ctx: Context[App], run_id: str) -> list[tuple[str, Branch]]:
     store = _app(ctx).runs.store
-    return list(trees(store, store.run(run_id).id).items())
+    return list(trees(store, store.queries.run(run_id).id).items())
 
 
 def _app(ctx: Context[App]) -> App:

@@ -209,7 +209,7 @@ def _walk(branch: Branch) -> "list[Branch]":
 def _notes(store: Store, run_id: str) -> list[tuple[str, str, str, Mapping[str, JSON]]]:
     """Every note: what it is for, its kind, the rest of its key, and what it says."""
     found: list[tuple[str, str, str, Mapping[str, JSON]]] = []
-    for message in store.messages(run_id, "note"):
+    for message in store.queries.messages(run_id, "note"):
         parts = message.key.split("/")
         at = 3 if parts[0] == "step" else 0
         found.append(("/".join(parts[:at]), parts[at], "/".join(parts[at + 1 :]), message.body))

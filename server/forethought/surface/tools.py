@@ -252,7 +252,7 @@ async def create_plan(
         raise PlanError([Fault("create_plan", "it needs a goal, or from_search", "Give one of them")])
     if steps is not None:
         plan_id = await app.runs.save_plan(goal, context, steps)
-        return plan_view(app.runs, app.runs.store.plan(plan_id))
+        return plan_view(app.runs, app.runs.queries.plan(plan_id))
     run = await app.runs.start_planning(goal, context)
     return await attach(ctx, app, run.id)
 
@@ -267,7 +267,7 @@ async def execute_plan(
     terms = app.runs.terms.tightened(**wishes)
     if goal:
         return await attach(ctx, app, (await app.runs.start_goal(goal, context, terms)).id)
-    latest = app.runs.store.runs(plan=plan_id, limit=1)
+    latest = app.runs.queries.runs(plan=plan_id, limit=1)
     if latest and latest[0].kind == "planning" and latest[0].state != "succeeded":
         return await attach(ctx, app, latest[0].id)
     done = not latest or latest[0].kind == "planning" or latest[0].state not in OPEN
@@ -321,10 +321,10 @@ async def get_plan(
     runs = _app(ctx).runs
     if not plan_id:
         return _recent(_app(ctx))
-    latest = runs.store.runs(plan=plan_id, limit=1)
+    latest = runs.queries.runs(plan=plan_id, limit=1)
     if latest and not latest[0].revision and latest[0].state != "succeeded":
         return run_view(runs, latest[0])
-    row = runs.store.plan(plan_id, revision)
+    row = runs.queries.plan(plan_id, revision)
     if view == "diff":
         return diff_view(runs, row, row.revision - 1 if against is None else against)
     run = latest[0] if latest and latest[0].kind == "plan" and revision in (None, latest[0].revision) else None
@@ -346,7 +346,7 @@ async def get_plan(
 async def report(ctx: Context[App], run_id: str, answers: Sequence[Mapping[str, JSON]]) -> View | InputRequiredResult:
     """Hand in your answers to work orders of a run, and stay with it. With no answers: wait for news of any run. It cannot approve anything: only a person can."""  # noqa: E501
     app = _app(ctx)
-    app.runs.store.run(run_id)
+    app.runs.queries.run(run_id)
     pairs = [(str(answer["order"]), answer["answer"]) for answer in answers]
     await app.runs.answer(run_id, pairs, by="calling agent", channel="report")
     return await attach(ctx, app, run_id)
@@ -370,19 +370,19 @@ async def rollback(
 async def stop(ctx: Context[App], run_id: str) -> View:
     """Stop a run for good. Calls in flight are cut off; what is done stays done and recorded."""
     runs = _app(ctx).runs
-    run = runs.store.run(run_id)
+    run = runs.queries.run(run_id)
     try:
         await runs.stop(run_id)
     except StaleError:
         return run_view(runs, run)  # it had ended already
-    while (run := runs.store.run(run_id)).state in OPEN:
+    while (run := runs.queries.run(run_id)).state in OPEN:
         if not await runs.changed(run_id, _app(ctx).settings.silence):
             break
     return run_view(runs, run)
 
 
 def _recent(app: App) -> View:
-    rows = app.runs.store.plans(limit=10)
+    rows = app.runs.queries.plans(limit=10)
     listed = [f"{row.id}: {row.goal[:80]}" for row in rows]
     return {
         "status": "ok",
@@ -428,7 +428,7 @@ def _tool(
 
 def _result(view: View, store: Store) -> CallToolResult:
     content: list[Any] = [TextContent(type="text", text=text_of(view))]
-    if "plan_id" in view and store.has_plan(str(view["plan_id"])):
+    if "plan_id" in view and store.queries.has_plan(str(view["plan_id"])):
         uri = f"plan://{view['plan_id']}"
         content.append(ResourceLink(type="resource_link", uri=uri, name=str(view["plan_id"])))
     return CallToolResult(content=content, structured_content=cast("dict[str, Any]", view))

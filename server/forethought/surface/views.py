@@ -63,10 +63,10 @@ def run_view(runs: Records, run: RunRow, *, steps: str = "brief", page: int | No
     if run.kind in THOUGHTS:
         return _thought(runs, run, usage)
     if run.kind == "planning" and run.state == "succeeded":
-        return {**plan_view(runs, runs.store.plan(run.plan)), **usage}
-    waiting = runs.store.open_messages(run.id, limit=_MOST_WAITING) if run.state in OPEN else []
+        return {**plan_view(runs, runs.queries.plan(run.plan)), **usage}
+    waiting = runs.queries.open_messages(run.id, limit=_MOST_WAITING) if run.state in OPEN else []
     status = "waiting" if waiting and run.state == "running" else run.state
-    rows = runs.store.steps(run.id) if steps != "brief" or run.state not in OPEN else []
+    rows = runs.queries.steps(run.id) if steps != "brief" or run.state not in OPEN else []
     view: View = {"plan_id": run.plan, "run_id": run.id, "status": status, "progress": _progress(runs, run, waiting)}
     plan = runs.plan(run.plan, run.revision) if run.revision else None
     if plan and steps != "brief":
@@ -82,7 +82,7 @@ def run_view(runs: Records, run: RunRow, *, steps: str = "brief", page: int | No
         view |= {"answer": run.answer, "results": results} if run.answer else {"answer": results}
     if plan and plan.revision > 1:
         view["revision"] = plan.revision
-    if run.ended and (rollbacks := runs.store.rollbacks(run.id)):
+    if run.ended and (rollbacks := runs.queries.rollbacks(run.id)):
         view["rolled_back"] = [_rolled_back(each) for each in rollbacks]
     view |= usage
     view["next"] = _next(runs, run, waiting, steps)
@@ -96,7 +96,7 @@ def _rolled_back(rollback: RunRow) -> str:
 
 def _thought(runs: Records, run: RunRow, usage: View) -> View:
     """A reflection or a search as it stands."""
-    waiting = runs.store.open_messages(run.id, limit=_MOST_WAITING) if run.state in OPEN else []
+    waiting = runs.queries.open_messages(run.id, limit=_MOST_WAITING) if run.state in OPEN else []
     status = "waiting" if waiting and run.state == "running" else run.state
     view: View = {"run_id": run.id, "status": status, "progress": progress(runs.store, run)[2]}
     if run.error:
@@ -126,9 +126,9 @@ def text_of(view: View) -> str:
 
 def graph(runs: Records, plan_id: str) -> str:
     """A plan as a Mermaid flowchart, each step with its state in the latest run. Raises NotFoundError."""
-    plan = runs.plan(plan_id, runs.store.plan(plan_id).revision)
-    latest = runs.store.runs(plan=plan_id, limit=1)
-    rows = {row.id: row for row in runs.store.steps(latest[0].id)} if latest else {}
+    plan = runs.plan(plan_id, runs.queries.plan(plan_id).revision)
+    latest = runs.queries.runs(plan=plan_id, limit=1)
+    rows = {row.id: row for row in runs.queries.steps(latest[0].id)} if latest else {}
     lines = ["flowchart TD"]
     for step in plan.steps:
         label = visible(f"{step.id}. {step.description or step.tool}"[:60]).replace('"', "'").replace("<", "(")
@@ -187,7 +187,7 @@ def _whole(step: Step, tools: Registry, row: StepRow | None) -> View:
 
 def _usage(runs: Records, run: RunRow) -> View:
     """What the run has spent, with the making of its plan."""
-    of_plan = runs.store.runs(plan=run.plan, limit=100) if run.plan else []
+    of_plan = runs.queries.runs(plan=run.plan, limit=100) if run.plan else []
     planning = [row for row in of_plan if row.kind == "planning" and row.id != run.id]
     spent = [run, *planning]
     calls = sum(row.model_calls for row in spent)
@@ -247,7 +247,7 @@ def _progress(runs: Records, run: RunRow, waiting: Sequence[MessageRow]) -> str:
         drafts = [message.key for message in waiting if message.key.startswith("plan/")]
         faulty = drafts and drafts[0] != "plan/0"
         return "the plan was refused: its faults are at the end of the new order" if faulty else "making the plan"
-    counts = runs.store.progress(run.id)
+    counts = runs.queries.progress(run.id)
     total = sum(counts.values())
     rest = [f"{count} {state}" for state, count in counts.items() if state not in ("succeeded", "pending")]
     return ", ".join([f"{counts.get('succeeded', 0)} of {total} steps succeeded", *rest])
@@ -301,7 +301,7 @@ def _next(runs: Records, run: RunRow, waiting: Sequence[MessageRow], shown: str)
             f"Only a person can decide. If this client does not ask them, they can in a terminal:"
             f" `forethought decide {run.id}`. Then {again} goes on."
         )
-    if run.state == "running" and run.owner and not runs.store.alive(run.owner):
+    if run.state == "running" and run.owner and not runs.queries.alive(run.owner):
         return f"Its server is gone. The next one that starts goes on with it, or: `{resume}`"
     if run.state == "running":
         return f"{again} waits for more"

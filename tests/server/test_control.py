@@ -19,7 +19,8 @@ from tests.serving import registry, serving, until
 from tests.stores import environment, owned
 
 from forethought.app import open_store, tools_for
-from forethought.engine.runs import Runs, decision_facts
+from forethought.engine.runs import Runs
+from forethought.gates.decisions import decision_facts
 from forethought.journal.database import StaleError
 from forethought.journal.rows import Fact
 from forethought.models import Models

@@ -14,7 +14,7 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult, InputRequiredResult
 
 from forethought.app import open_store
-from forethought.engine.runs import decision_facts
+from forethought.gates.decisions import decision_facts
 from forethought.gates.forms import gate_text
 from forethought.journal.database import StaleError
 from forethought.journal.rows import MessageRow

@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from tests.stores import environment
 from tests.terminal import converse
 
 from forethought.app import Records, open_records
-from forethought.engine.runs import decision_facts
+from forethought.gates.decisions import decision_facts, record_decision
 from forethought.gates.desk import codes
 from forethought.gates.page import Page
 from forethought.journal.codec import gate_body
@@ -98,14 +99,10 @@ async def _page(settings: Settings, *commands: str, seconds: float = 3600) -> As
     shown: list[str] = []
     now = [1000.0]
     with open_records(settings) as records:
-
-        async def decide(message: MessageRow, decision: Decision) -> None:
-            await records.store.write(message.run, *decision_facts(message, decision, records.tools))
-
         page = Page(
             records.store,
             lambda: records.queries.open_messages(run_id, "gate"),
-            decide=decide,
+            record=partial(record_decision, records.store, records.tools),
             show_code=lambda _, code: shown.append(code),
             seconds=seconds,
             clock=lambda: now[0],

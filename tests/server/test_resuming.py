@@ -12,8 +12,8 @@ from tests.fold import fold
 from tests.serving import good, registry, serving, settle, until
 from tests.stores import owned
 
-from forethought.engine.runs import decision_facts
 from forethought.engine.supervisor import OPEN
+from forethought.gates.decisions import decision_facts
 from forethought.journal.rows import Fact
 from forethought.models import Models
 from forethought.settings import Settings

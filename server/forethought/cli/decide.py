@@ -14,18 +14,16 @@ from rich.markup import escape
 from forethought.app import Records, open_records
 from forethought.cli.terminal import PROGRAM, ask_form, console, errors, is_person
 from forethought.engine.records import resuming
-from forethought.engine.runs import decision_facts
+from forethought.gates.decisions import OVERTAKEN, TOO_LATE, Recorded, Refused, record_decision, take_decision
 from forethought.gates.desk import codes
-from forethought.gates.forms import form, gate_text, read_form
+from forethought.gates.forms import form, gate_text
 from forethought.gates.page import Page
 from forethought.journal.codec import gate_of
-from forethought.journal.database import StaleError
 from forethought.journal.rows import MessageRow, RunRow
 from forethought.journal.store import Store
 from forethought.settings import Settings
 from forethought_patterns import Decision
 from forethought_patterns.gates import visible
-from forethought_tools import AnswerError
 
 _PAGE = 3600.0  # seconds that a page is served at most
 
@@ -62,24 +60,24 @@ def _gates(store: Store, some_id: str | None) -> list[MessageRow]:
 
 
 def _decide(records: Records, message: MessageRow, seconds: float) -> bool:
-    store, gate = records.store, gate_of(message)
+    queries, gate = records.queries, gate_of(message)
+    record = partial(record_decision, records.store, records.tools)
+    take = partial(take_decision, message, by="person at the terminal", channel="terminal", record=record)
     shown = time.monotonic()
-    while (filled := ask_form(gate_text(message, store.queries.run(message.run)), form(gate))) is not None:
+    while (filled := ask_form(gate_text(message, queries.run(message.run)), form(gate))) is not None:
         if time.monotonic() - shown > seconds:
-            console.print("That took too long. Look at it once more.")
+            console.print(TOO_LATE)
             shown = time.monotonic()
             continue
-        try:
-            decision = read_form(gate, filled, by="person at the terminal", channel="terminal")
-            store.commit(message.run, *decision_facts(message, decision, records.tools))
-        except AnswerError as error:
-            console.print(f"[red]{escape(str(error))}[/]")
-        except StaleError:
-            console.print("It was decided meanwhile, or its run has ended.")
-            return True
-        else:
-            _tell(store.queries.run(message.run), decision)
-            return True
+        match anyio.run(take, filled):
+            case Recorded(decision):
+                _tell(queries.run(message.run), decision)
+                return True
+            case Refused(error):
+                console.print(f"[red]{escape(str(error))}[/]")
+            case _:
+                console.print(OVERTAKEN)
+                return True
     console.print("Left waiting.")
     return False
 
@@ -104,7 +102,7 @@ def _decide_on_page(records: Records, waiting: Callable[[], list[MessageRow]], s
 
 async def _serve(records: Records, waiting: Callable[[], list[MessageRow]], seconds: float) -> None:
     async def record(message: MessageRow, decision: Decision) -> None:
-        await records.store.write(message.run, *decision_facts(message, decision, records.tools))
+        await record_decision(records.store, records.tools, message, decision)
         console.print(escape(visible(gate_of(message).subject)))
         _tell(records.queries.run(message.run), decision)
 
@@ -112,7 +110,7 @@ async def _serve(records: Records, waiting: Callable[[], list[MessageRow]], seco
         console.print(f"\nDecide at {url} with this code, once: [bold]{code}[/]", soft_wrap=True)
 
     with anyio.move_on_after(_PAGE) as hour:
-        if not await Page(records.store, waiting, decide=record, show_code=show_code, seconds=seconds).serve():
+        if not await Page(records.store, waiting, record=record, show_code=show_code, seconds=seconds).serve():
             console.print("[red]Too many wrong codes were given: the page is closed.[/] Was it you?")
     if hour.cancelled_caught:
         console.print("The page was open for an hour, and is closed.")

@@ -4,7 +4,7 @@ Everything here goes through the store, so it works the same whether the run is 
 or by nobody at the moment.
 """
 
-__all__ = ["Runs", "decision_facts"]
+__all__ = ["Runs"]
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -12,15 +12,15 @@ from typing import Any, cast
 
 from forethought.engine.records import resuming
 from forethought.engine.supervisor import Driving
-from forethought.journal.codec import gate_of, plan_body
+from forethought.gates.decisions import record_decision
+from forethought.journal.codec import plan_body
 from forethought.journal.database import StaleError, new_id
 from forethought.journal.rows import Fact, MessageRow, RunRow
 from forethought.terms import Terms
 from forethought_patterns import Decision, parse_plan
 from forethought_patterns.checks import read_checks
-from forethought_patterns.gates import decision_faults
 from forethought_patterns.worlds import Kind, Move, path_steps
-from forethought_tools import JSON, AnswerError, Fault, ForethoughtError, Registry, schema_faults
+from forethought_tools import JSON, AnswerError, Fault, ForethoughtError, schema_faults
 
 
 class Runs(Driving):
@@ -177,7 +177,7 @@ class Runs(Driving):
         ]
         if faults:
             raise AnswerError(faults)
-        facts = [_answered(name, "order", answer, by, channel) for name, answer in answers]
+        facts = [_answered(name, answer, by, channel) for name, answer in answers]
         if not facts:
             return
         try:
@@ -194,7 +194,7 @@ class Runs(Driving):
             AnswerError: the gate does not offer this choice, or an edit is not valid; it stays open.
             StaleError: it was decided before, or its run has ended.
         """
-        await self.store.write(gate.run, *decision_facts(gate, decision, self.tools))
+        await record_decision(self.store, self.tools, gate, decision)
         await self._wake(gate.run)
 
     async def stop(self, run_id: str) -> None:
@@ -203,20 +203,9 @@ class Runs(Driving):
         await self._wake(run_id)
 
 
-def decision_facts(gate: MessageRow, decision: Decision, tools: Registry) -> list[Fact]:
-    """What a decision is recorded as. Raises AnswerError where the gate cannot take it."""
-    if faults := decision_faults(gate_of(gate), decision, tools):
-        raise AnswerError(faults)
-    body: dict[str, JSON] = {"verb": decision.verb, "reason": decision.reason}
-    body |= {"arguments": decision.arguments} if decision.arguments is not None else {}
-    body |= {"steps": decision.steps} if decision.steps is not None else {}
-    answered = _answered(gate.id, "gate", body, decision.by, decision.channel, approval=decision.approved)
-    return [answered, Fact("stop_asked")] if decision.verb == "cancel" else [answered]
-
-
-def _answered(message_id: str, kind: str, answer: JSON, by: str, channel: str, *, approval: bool = False) -> Fact:
-    told: dict[str, JSON] = {"id": message_id, "kind": kind, "answer": answer, "by": by, "channel": channel}
-    return Fact("answered", {**told, "approval": approval})
+def _answered(order: str, answer: JSON, by: str, channel: str) -> Fact:
+    body: dict[str, JSON] = {"id": order, "kind": "order", "answer": answer, "by": by, "channel": channel}
+    return Fact("answered", {**body, "approval": False})
 
 
 def _order_faults(name: str, answer: JSON, order: MessageRow | None, open_ids: Collection[str]) -> list[Fault]:

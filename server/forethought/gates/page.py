@@ -12,10 +12,9 @@ import re
 import secrets
 import socket
 import time
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
-from typing import Any
 from urllib.parse import parse_qsl
 
 import anyio
@@ -25,15 +24,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from forethought.gates.forms import about, form, gate_text, read_form
+from forethought.gates.decisions import OVERTAKEN, TOO_LATE, Record, Recorded, Refused, take_decision
+from forethought.gates.forms import about, filled_in, form, gate_text
 from forethought.gates.markup import HEADERS, fields_of, notice_page, page_of
 from forethought.journal.codec import gate_of
-from forethought.journal.database import StaleError
 from forethought.journal.rows import MessageRow
 from forethought.journal.store import Store
-from forethought_patterns import Decision, Gate
 from forethought_patterns.gates import visible
-from forethought_tools import JSON, AnswerError, Fault, ForethoughtError
+from forethought_tools import ForethoughtError
 
 logger = logging.getLogger(__name__)
 
@@ -55,17 +53,17 @@ class Page:
         store: Store,
         waiting: Callable[[], Sequence[MessageRow]],
         *,
-        decide: Callable[[MessageRow, Decision], Awaitable[None]],
+        record: Record,
         show_code: Callable[[str, str], None],
         seconds: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`decide` records a decision, as `Runs.decide` does; `show_code` puts the page's address and a fresh code
+        """`show_code` puts the page's address and a fresh code
         before the person, and before nobody else; a question is good for `seconds` after it was shown.
         """
         self._store = store
         self._waiting = waiting
-        self._decide = decide
+        self._record = record
         self._show_code = show_code
         self._seconds = seconds
         self._clock = clock  # not a monotonic one: those stand still while a laptop sleeps
@@ -157,7 +155,7 @@ class Page:
         if self._find(gate_id) is None:
             return _decided_meanwhile()
         if not 0 <= self._clock() - shown <= self._seconds:
-            return self._question(gate_id, 409, ["That took too long. Look at it once more."], given)
+            return self._question(gate_id, 409, [TOO_LATE], given)
         async with self._turn:
             return await self._take(gate_id, code, given)
 
@@ -167,18 +165,20 @@ class Page:
             return _decided_meanwhile()
         if refusal := self._refusal(code):
             return self._question(gate_id, 403, [refusal], given)
+        filled = filled_in(form(gate_of(message)), given)
         try:
-            decision = _decision(gate_of(message), given)
-            await self._decide(message, decision)
-        except AnswerError as error:
-            return self._question(gate_id, 422, list(map(str, error.faults)), given)
-        except StaleError:
-            return _decided_meanwhile()
+            taken = await take_decision(message, filled, by="person at the page", channel="page", record=self._record)
         except BaseException:
             self._void()  # whether it was recorded is not known
             raise
-        self._void()
-        return self._list(f"{decision.verb}: recorded. {visible(gate_of(message).subject)}")
+        match taken:
+            case Recorded(decision):
+                self._void()
+                return self._list(f"{decision.verb}: recorded. {visible(gate_of(message).subject)}")
+            case Refused(error):
+                return self._question(gate_id, 422, list(map(str, error.faults)), given)
+            case _:
+                return _decided_meanwhile()
 
     def _refusal(self, code: str) -> str:
         """Why a code is not taken. Wrong ones count for the whole page: who asks from where can be made up."""
@@ -282,25 +282,5 @@ async def _read(request: Request) -> dict[str, str] | None:
     return given if len(given) == len(pairs) else None
 
 
-def _decision(gate: Gate, given: Mapping[str, str]) -> Decision:
-    """The decision in a form. Raises AnswerError where it is not clear."""
-    fields: Mapping[str, Mapping[str, Any]] = form(gate)["properties"]
-    filled = {name: value for name, value in given.items() if value.strip()}
-    if "decision" not in filled:
-        raise AnswerError([Fault("decision", "nothing is chosen", "Choose what you decide")])
-    content: dict[str, JSON] = {
-        name: _number(value) if name in fields and fields[name]["type"] == "number" else value
-        for name, value in filled.items()
-    }
-    return read_form(gate, content, by="person at the page", channel="page")
-
-
-def _number(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
 def _decided_meanwhile() -> Response:
-    return notice_page("Not recorded", "It was decided meanwhile, or its run has ended.", 409)
+    return notice_page("Not recorded", OVERTAKEN, 409)

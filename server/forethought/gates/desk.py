@@ -43,11 +43,11 @@ class Desk:
         self._record = record
         self._seconds = seconds
         self._url = ""
-        self._turn = anyio.Lock()
+        self._opening = anyio.Lock()
 
     async def url(self) -> str:
         """The address of the page, which is open from now on."""
-        async with self._turn:
+        async with self._opening:
             if not self._url:
                 self._url = str(await self._tasks.start(self._serve))
             return self._url
@@ -78,14 +78,14 @@ class Desk:
 
 def codes(home: Path) -> list[tuple[str, str]]:
     """The address and the present code of each page that a server has open."""
-    told: list[tuple[str, str]] = []
+    open_pages: list[tuple[str, str]] = []
     for file in sorted(_folder(home).glob("*.json")):
         page: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
         if _answers(page["url"]):
-            told.append((page["url"], page["code"]))
+            open_pages.append((page["url"], page["code"]))
         else:
             file.unlink(missing_ok=True)  # its server died without a word
-    return told
+    return open_pages
 
 
 def _answers(url: str) -> bool:

@@ -82,16 +82,16 @@ def read_form(gate: Gate, content: Mapping[str, JSON], *, by: str, channel: str)
         if unused:
             raise AnswerError([Fault(name, "it is filled in, and only edit uses it", "Choose edit") for name in unused])
         return decision
-    told: dict[str, Any] = {"verb": "edit", "reason": decision.reason, "by": by, "channel": channel}
+    edit: dict[str, Any] = {"verb": "edit", "reason": decision.reason, "by": by, "channel": channel}
     match gate.kind:
         case "call":
             arguments = _parsed(given.get("arguments"), "arguments", dict)
-            return Decision(**told, arguments=cast("Mapping[str, JSON]", arguments))
+            return Decision(**edit, arguments=cast("Mapping[str, JSON]", arguments))
         case "plan":
             changed = cast("list[JSON]", _parsed(given.get("steps", "[]"), "steps", list))
-            return Decision(**told, steps=edited(gate, drop=_ids(str(given.get("drop", ""))), changed=changed))
+            return Decision(**edit, steps=edited(gate, drop=_ids(str(given.get("drop", ""))), changed=changed))
         case _:
-            return Decision(**told, arguments={"limit": given.get("limit")})
+            return Decision(**edit, arguments={"limit": given.get("limit")})
 
 
 def gate_text(message: MessageRow, run: RunRow) -> str:

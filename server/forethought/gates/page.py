@@ -20,9 +20,14 @@ from urllib.parse import parse_qsl
 import anyio
 import uvicorn
 from anyio.abc import TaskStatus
+from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from forethought.gates.decisions import OVERTAKEN, TOO_LATE, Record, Recorded, Refused, take_decision
 from forethought.gates.forms import about, filled_in, form, gate_text
@@ -71,9 +76,8 @@ class Page:
         self._code = ""
         self._wrong = 0
         self._locked_until = 0.0
-        self._turn = anyio.Lock()  # two forms with one code: the second comes after the code is void
+        self._deciding = anyio.Lock()  # of two forms with one code, the second comes after the code is void
         self._bell = anyio.Event()
-        self._hosts: tuple[str, ...] = ()
 
     async def serve(self, *, task_status: TaskStatus[str] = anyio.TASK_STATUS_IGNORED) -> bool:
         """Serve until nothing waits any more: True; or until too many wrong codes were given: False.
@@ -82,11 +86,11 @@ class Page:
         """
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port: int = listener.getsockname()[1]
-            self._hosts = (f"127.0.0.1:{port}", f"localhost:{port}")
-            url = f"http://{self._hosts[0]}/"
+            hosts = [f"127.0.0.1:{port}", f"localhost:{port}"]
+            url = f"http://{hosts[0]}/"
             server = _Server(
                 uvicorn.Config(
-                    self._app,
+                    self._app(hosts),
                     interface="asgi3",
                     http="h11",
                     ws="none",
@@ -115,31 +119,29 @@ class Page:
 
     # Requests
 
-    async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            response = await self._answer(Request(scope, receive))
-        except ClientDisconnect:
-            return
-        except ForethoughtError as error:
-            logger.error("the page could not answer: %s", error)  # noqa: TRY400 - the message says it all
-            response = notice_page("This could not be done", str(error), 500)
-        response.headers.update(HEADERS)
-        await response(scope, receive, send)
+    def _app(self, hosts: Sequence[str]) -> ASGIApp:
+        app = Starlette(
+            routes=[
+                Route("/", self._on_list, methods=["GET"]),
+                Route("/gate/{gate_id}", self._on_gate, methods=["GET", "POST"]),
+            ],
+            middleware=[Middleware(_Guarded, hosts=hosts)],
+            exception_handlers={
+                HTTPException: _no_route,
+                ClientDisconnect: _nobody_listens,
+                ForethoughtError: _failed,
+            },
+        )
+        app.router.redirect_slashes = False
+        return app
 
-    async def _answer(self, request: Request) -> Response:
-        # A foreign name that leads here (DNS rebinding) would make another site's scripts count as ours.
-        if request.headers.get("host") not in self._hosts:
-            return notice_page("This page has another address", "Open it as the terminal shows it.", 421)
-        asked = re.fullmatch(r"/gate/(\w+)", request.url.path)
-        if request.method == "GET" and request.url.path == "/":
-            return self._list()
-        if request.method == "GET" and asked:
-            return self._question(asked[1])
-        if request.method == "POST" and asked:
-            return await self._posted(request, asked[1])
-        if request.method in ("GET", "POST"):
-            return notice_page("There is nothing here", "Look at what waits.", 404)
-        return notice_page("This cannot be done here", "Look at what waits.", 405, {"allow": "GET, POST"})
+    async def _on_list(self, request: Request) -> Response:
+        del request
+        return self._list()
+
+    async def _on_gate(self, request: Request) -> Response:
+        gate_id: str = request.path_params["gate_id"]
+        return await self._posted(request, gate_id) if request.method == "POST" else self._question(gate_id)
 
     async def _posted(self, request: Request, gate_id: str) -> Response:
         if _is_foreign(request):
@@ -156,7 +158,7 @@ class Page:
             return _decided_meanwhile()
         if not 0 <= self._clock() - shown <= self._seconds:
             return self._question(gate_id, 409, [TOO_LATE], given)
-        async with self._turn:
+        async with self._deciding:
             return await self._take(gate_id, code, given)
 
     async def _take(self, gate_id: str, code: str, given: Mapping[str, str]) -> Response:
@@ -221,10 +223,10 @@ class Page:
             f"<p>{escape(visible(about(self._store.queries.run(message.run))['Goal']))}</p></li>"
             for message in self._waiting()
         ]
-        told = f'<p class="done" role="status">{escape(notice)}</p>' if notice else ""
+        done = f'<p class="done" role="status">{escape(notice)}</p>' if notice else ""
         waits = f"<ul>{''.join(items)}</ul>" if items else "<p>You can close this page.</p>"
         waits += "<p>The terminal shows a new code.</p>" if items and notice else ""
-        return page_of("A person must decide" if items else "Nothing waits any more", told + waits)
+        return page_of("A person must decide" if items else "Nothing waits any more", done + waits)
 
     def _question(
         self, gate_id: str, status: int = 200, faults: Sequence[str] = (), typed: Mapping[str, str] | None = None
@@ -245,6 +247,48 @@ class Page:
             '<button>Record this decision</button></form><p><a href="/">All that waits</a></p>',
             status,
         )
+
+
+class _Guarded:
+    """Answers to the page's own addresses only, and gives every answer the headers that keep other sites out.
+
+    Starlette's TrustedHostMiddleware would not do: it looks at names only, and this page is known by its port as well.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
+        self._app = app
+        self._hosts = hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        # A foreign name that leads here (DNS rebinding) would make another site's scripts count as ours.
+        is_ours = Headers(scope=scope).get("host") in self._hosts
+        await (self._app if is_ours else _WRONG_ADDRESS)(scope, receive, send_guarded)
+
+
+_WRONG_ADDRESS = notice_page("This page has another address", "Open it as the terminal shows it.", 421)
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    del request
+    assert isinstance(error, HTTPException)
+    title = "There is nothing here" if error.status_code == 404 else "This cannot be done here"
+    return notice_page(title, "Look at what waits.", error.status_code, error.headers)
+
+
+async def _nobody_listens(request: Request, error: Exception) -> Response:
+    del request, error
+    return Response(status_code=400)  # it goes nowhere: the client has left in the middle of its request
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    del request
+    logger.error("the page could not answer: %s", error)
+    return notice_page("This could not be done", str(error), 500)
 
 
 class _Server(uvicorn.Server):

@@ -12,9 +12,12 @@ from forethought.engine.supervisor import OPEN
 from forethought.journal.database import StaleError
 from forethought.models import Models
 from forethought.settings import Settings
+from forethought.terms import Terms
 from forethought_patterns import Decision
 from forethought_patterns.gates import Verb
 from forethought_tools import JSON, Answerer, AnswerError, Limits, Question, Registry, Risk, Role, Tool, ToolError
+
+NEVER = Terms(replan="never")
 
 
 async def good(arguments: Mapping[str, JSON], _: Answerer) -> JSON:

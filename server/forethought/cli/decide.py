@@ -71,7 +71,7 @@ def _decide(records: Records, message: MessageRow, seconds: float) -> bool:
             continue
         match anyio.run(take, filled):
             case Recorded(decision):
-                _tell(queries.run(message.run), decision)
+                _confirm(queries.run(message.run), decision)
                 return True
             case Refused(error):
                 console.print(f"[red]{escape(str(error))}[/]")
@@ -82,7 +82,7 @@ def _decide(records: Records, message: MessageRow, seconds: float) -> bool:
     return False
 
 
-def _tell(run: RunRow, decision: Decision) -> None:
+def _confirm(run: RunRow, decision: Decision) -> None:
     does = "ends it" if run.stopping else "goes on with it"
     how = f"A server that is running {does} at once; else: {PROGRAM} {resuming(run.id, run.options)}"
     if run.state == "paused":
@@ -104,7 +104,7 @@ async def _serve(records: Records, waiting: Callable[[], list[MessageRow]], seco
     async def record(message: MessageRow, decision: Decision) -> None:
         await record_decision(records.store, records.tools, message, decision)
         console.print(escape(visible(gate_of(message).subject)))
-        _tell(records.queries.run(message.run), decision)
+        _confirm(records.queries.run(message.run), decision)
 
     def show_code(url: str, code: str) -> None:
         console.print(f"\nDecide at {url} with this code, once: [bold]{code}[/]", soft_wrap=True)

@@ -16,9 +16,10 @@ from forethought.journal.audit import fault
 from forethought.journal.rows import Fact, RunRow
 from forethought.journal.store import Store
 from forethought.settings import Settings
-from forethought.surface.views import inline, plan_view, run_view, text_of
+from forethought.surface.views import plan_view, run_view, text_of
 from forethought_patterns.gates import visible
 from forethought_tools import JSON, NotFoundError
+from forethought_tools.text import as_text
 
 
 def runs(settings: Settings) -> int:
@@ -131,8 +132,8 @@ def show(settings: Settings, some_id: str, *, journal: bool) -> int:
 
 
 def _print_step(step: Mapping[str, JSON]) -> None:
-    lines = [f"{step['id']}. {step['tool']} {inline(step.get('called_with', step['arguments']))}"]
-    lines += [f"   {name}: {inline(step[name])}" for name in ("result", "error") if name in step]
+    lines = [f"{step['id']}. {step['tool']} {as_text(step.get('called_with', step['arguments']))}"]
+    lines += [f"   {name}: {as_text(step[name])}" for name in ("result", "error") if name in step]
     console.print(f"[dim]{escape(chr(10).join(lines))}[/]", soft_wrap=True)
 
 

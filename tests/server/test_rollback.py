@@ -160,7 +160,7 @@ async def test_what_one_rollback_has_left_the_next_can_take_up(
 KILLED = """
 import os, sys
 from pathlib import Path
-from forethought_tools.drafts import replace
+from forethought_tools.writing import replace
 dies = lambda *_: os.kill(os.getpid(), 9)
 module, name = {"fsync": (os, "fsync"), "rename": (Path, "replace")}[sys.argv[1]]
 setattr(module, name, dies)

@@ -12,12 +12,13 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 from mcp.client import Client
@@ -66,7 +67,7 @@ class Reader:
         """`not_run` are the commands that cannot be run here."""
         self._folder = folder / "project"
         self._folder.mkdir()
-        (self._folder / "examples").symlink_to(ROOT / "examples")
+        shutil.copytree(ROOT / "examples", self._folder / "examples")
         self._not_run = not_run
         self._environment = {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -109,8 +110,9 @@ class Reader:
             if line in self._not_run:
                 parse(line)
         kept = self._folder.parent / "environment"
-        script = "\n".join(line for line in lines if line not in self._not_run)
-        self._run(["bash", "-euo", "pipefail", "-c", f"{self._known(script)}\nenv -0 > {kept}"])
+        # One by one: to a shell, what fails in the middle of `a && b` is no reason to stop.
+        script = "\n".join(f"{{ {line}\n}} || exit" for line in lines if line not in self._not_run)
+        self._run(["bash", "-uo", "pipefail", "-c", f"{self._known(script)}\nenv -0 > {kept}"])
         pairs = kept.read_text(encoding="utf-8").rstrip("\0").split("\0")
         self._environment = dict(pair.split("=", 1) for pair in pairs)
 
@@ -170,18 +172,21 @@ class Reader:
             for server in servers.values():
                 _check_server(server)
         elif "name" in told:
-            self._returned = anyio.run(self._call, told["name"], told["arguments"])
+            self._returned = anyio.run(
+                self._call, str(told["name"]), dict(cast("Mapping[str, JSON]", told["arguments"]))
+            )
         else:
             assert self._returned is not None, "no call stands above this"
             self._compare(told, self._returned, "")
 
-    async def _call(self, name: str, arguments: dict[str, Any]) -> JSON:
+    async def _call(self, name: str, arguments: dict[str, JSON]) -> JSON:
         model = self._environment["FORETHOUGHT_MODEL"].replace("scripted:", f"scripted:{self._folder}/")
         environment = {**self._environment, "FORETHOUGHT_MODEL": model}
-        settings = Settings.read(environment, folders=[str(self._folder / "demo")])
+        demo = self._folder / "demo"
+        settings = Settings.read(environment, folders=[str(demo if demo.exists() else self._folder)])
         with anyio.fail_after(_SECONDS):
             async with Client(build_server(settings)) as client:
-                result = await client.call_tool(name, arguments)
+                result = await client.call_tool(name, cast("dict[str, Any]", arguments))
         returned: JSON = result.structured_content
         return returned
 

@@ -18,40 +18,26 @@ PAGES = [
     *sorted([*(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")]),
 ]
 _INSTALLS = "it installs from a package index"
-_MEASURES = "it takes minutes, and tells nothing on a machine that is shared"
 _DEPLOYS = "it needs Docker; tests/server/test_deployment.py starts the same commands without it"
 NOT_RUN = {
-    "python3 -m venv .venv && .venv/bin/pip install -q '.[local]' && .venv/bin/forethought model fetch && mkdir -p demo"
-    ' && cp examples/shop/* demo/ && .venv/bin/forethought run --folder demo "Sum the amount per region in orders.csv and'
-    ' the refund per region in returns.csv, write both tables to report.md, then delete draft.md"': "it fetches 1.1 GB;"
-    " tests/server/test_main_job.py runs it",
-    "python3 -m venv .venv && .venv/bin/pip install -q -e '.[local,distributed,dev]' && .venv/bin/pytest": "it is how"
-    " this test is run",
-    "python3 -m venv .venv && .venv/bin/pip install -q -e '.[local,distributed,dev]'": _INSTALLS,
-    "pip install 'forethought[local]'": _INSTALLS,
-    "pip install 'forethought[distributed]'": _INSTALLS,
+    "python3 -m venv .venv && ": ".ci/run and tests/server/test_main_job.py run what begins so in the README",
+    "pip install ": _INSTALLS,
+    ".venv/bin/pip install ": _INSTALLS,
     "forethought model fetch": "it fetches 1.1 GB",
     "forethought decide --page": "it waits for a browser; tests/server/test_page.py plays one",
     "scripts/check": "it runs all tests, this one included",
     "cd examples/cluster": _DEPLOYS,
-    'echo "POSTGRES_PASSWORD=$(openssl rand -hex 16)" > .env': _DEPLOYS,
-    "docker compose up --build": _DEPLOYS,
-    ".venv/bin/pip install -q -e '.[benchmarks]'": _INSTALLS,
-    ".venv/bin/pip install -q langgraph langgraph-checkpoint-sqlite && .venv/bin/python benchmarks/engines.py": _INSTALLS,
-    ".venv/bin/python benchmarks/scheduler.py": _MEASURES,
-    ".venv/bin/python benchmarks/stdio.py": _MEASURES,
-    ".venv/bin/python benchmarks/planning.py": _MEASURES,
-    ".venv/bin/python benchmarks/durability.py": _MEASURES,
-    ".venv/bin/python benchmarks/search.py   # about 4 minutes; --puzzles 1362 --unsolvable 458 for all of them": _MEASURES,
-    "strace -f --seccomp-bpf -o /dev/null -e trace=fdatasync -e inject=fdatasync:delay_enter=9000"
-    " .venv/bin/python benchmarks/durability.py --rounds 3": _MEASURES,
+    'echo "POSTGRES_PASSWORD=': _DEPLOYS,
+    "docker compose ": _DEPLOYS,
+    ".venv/bin/python benchmarks/": "it takes minutes, and tells nothing on a machine that is shared",
+    "strace ": "the same",
 }
-"""Commands that cannot be run here, with the reason. Those of ours are parsed all the same."""
+"""How the commands begin that cannot be run here, and why not. Those of ours are parsed all the same."""
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_block_of_a_page_is_as_it_says(page: Path, tmp_path: Path) -> None:
-    reader = Reader(tmp_path, NOT_RUN)
+    reader = Reader(tmp_path, not_run=tuple(NOT_RUN))
     for block in blocks(page):
         reader.follow(block)
 
@@ -64,7 +50,7 @@ def test_no_command_is_excused_that_nobody_is_told_to_run() -> None:
         if block.language in ("bash", "console")
         for line in commands(block.text)
     }
-    assert NOT_RUN.keys() <= told
+    assert [each for each in NOT_RUN if not any(line.startswith(each) for line in told)] == []
 
 
 def test_the_tables_are_as_the_code_has_them() -> None:
@@ -115,3 +101,11 @@ def _anchors(page: Path) -> set[str]:
     """The anchors of the headings of a page, as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.xfail(strict=True, reason="the rooms are being moved: take this mark away once they are")
+@pytest.mark.parametrize("page", ["docs/architecture.md", "CONTRIBUTING.md"])
+def test_every_file_that_is_named_is_there(page: str) -> None:
+    there = {file.name for folder in ("server", "patterns", "tools", "tests") for file in (ROOT / folder).rglob("*")}
+    named = re.findall(r"`(?:[\w./-]+/)?(\w+\.(?:py|sql))`", (ROOT / page).read_text(encoding="utf-8"))
+    assert sorted({*named} - there - {"tables.py"}) == []

@@ -132,8 +132,7 @@ class Supervisor:
         except* FencedError:
             logger.info("run %s is driven by another process now", run.id)
         except* StoreError as group:
-            # Said once, without the traceback that `exception` would add.
-            logger.error("run %s stops here: %s", run.id, group.exceptions[0])  # noqa: TRY400
+            logger.error("run %s stops here: %s", run.id, group.exceptions[0])  # noqa: TRY400 - said once, without a traceback
             self._interrupted.add(run.id)
         except* Exception:
             # One run's trouble must not end the server and the runs of others.

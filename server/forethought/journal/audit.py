@@ -29,8 +29,8 @@ def fault(queries: Queries, chain: str) -> str:
     found = queries.snapshot(chain)
     before = ""
     for row in found["journal"]:
-        told = [row[name] for name in ("run", "at", "kind", "body")]
-        if not all(isinstance(value, str | float) for value in told) or row["hash"] != link(before, *told):
+        parts = [row[name] for name in ("run", "at", "kind", "body")]
+        if not all(isinstance(value, str | float) for value in parts) or row["hash"] != link(before, *parts):
             return f"entry {row['seq']} is not what was written then"
         before = row["hash"]
     with tempfile.TemporaryDirectory() as folder, closing(Store(SQLite(Path(folder) / "replayed.sqlite"))) as replayed:

@@ -140,5 +140,5 @@ class Entry:
 
     def line(self) -> str:
         """The entry as one line of JSON."""
-        told = {"seq": self.seq, "run": self.run, "at": self.at, "fact": self.kind, **self.body, "hash": self.hash}
-        return json.dumps(told, ensure_ascii=False)
+        line = {"seq": self.seq, "run": self.run, "at": self.at, "fact": self.kind, **self.body, "hash": self.hash}
+        return json.dumps(line, ensure_ascii=False)

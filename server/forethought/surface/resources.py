@@ -140,9 +140,9 @@ class Notices:
                     await self._updated(f"run://{run_id}")
                     for part in ("journal", "rounds", "tree", "tree/graph", "tree/outline"):
                         await self._updated(f"run://{run_id}/{part}")
-            told = set(changed).union(*changed.values())
-            if told - known:
-                known = told
+            named = set(changed).union(*changed.values())
+            if named - known:
+                known = named
                 await self._bus.publish(ResourcesListChanged())
                 await self._updated(INDEX)
 

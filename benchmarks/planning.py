@@ -20,7 +20,7 @@ from forethought_patterns import (
     Decision,
     Free,
     Heard,
-    Memory,
+    InMemoryJournal,
     Meter,
     Policy,
     Spending,
@@ -104,7 +104,7 @@ TOOLS = Registry(
 
 async def run(draft: Mapping[str, JSON], *, streams: bool, max_parallel: int) -> float:
     """Seconds from the goal to the result."""
-    journal = Memory(Planner(draft, streams), lambda _: Decision("reject"))
+    journal = InMemoryJournal(Planner(draft, streams), lambda _: Decision("reject"))
 
     async def nothing(*_: object) -> None: ...
 

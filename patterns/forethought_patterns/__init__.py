@@ -2,10 +2,10 @@
 
 from forethought_patterns.budget import Budget, Spending
 from forethought_patterns.checks import Check
-from forethought_patterns.compiler import Outcome, Rejected, StepState, Watcher, execute
+from forethought_patterns.compiler import Outcome, StepState, Watcher, execute
 from forethought_patterns.drafts import Brief
 from forethought_patterns.gates import Decision, Gate, Policy
-from forethought_patterns.memory import Memory
+from forethought_patterns.in_memory import InMemoryJournal
 from forethought_patterns.outside import together, waiting
 from forethought_patterns.plan import Plan, Step, Strategy
 from forethought_patterns.plan_execute import Ended, Replan, run_plan
@@ -15,17 +15,17 @@ from forethought_patterns.ports import (
     Answer,
     Approver,
     Charge,
-    Form,
+    Dialect,
     Free,
     Heard,
     Journal,
     Meter,
     Model,
-    Paused,
     Returned,
     Tried,
     Usage,
 )
+from forethought_patterns.signals import Happened, Paused, Rejected, Signal
 from forethought_patterns.validate import advice, parse_plan
 
 __all__ = [
@@ -37,13 +37,14 @@ __all__ = [
     "Charge",
     "Check",
     "Decision",
+    "Dialect",
     "Ended",
-    "Form",
     "Free",
     "Gate",
+    "Happened",
     "Heard",
+    "InMemoryJournal",
     "Journal",
-    "Memory",
     "Meter",
     "Model",
     "Outcome",
@@ -53,6 +54,7 @@ __all__ = [
     "Rejected",
     "Replan",
     "Returned",
+    "Signal",
     "Spending",
     "Step",
     "StepState",

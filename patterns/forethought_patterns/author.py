@@ -5,11 +5,11 @@ __all__ = ["CRITERIA", "Task", "improve", "round_body"]
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from forethought_patterns.calls import Calls
 from forethought_patterns.checks import Check, examine
 from forethought_patterns.drafts import closed_object
 from forethought_patterns.reflection import Critique, Evidence, Issue, Refined, Round, refine
 from forethought_patterns.roles import CRITIC, DRAFT, MATERIAL, REVISE
+from forethought_patterns.tool_calls import ToolCalls
 from forethought_tools import JSON, Question, Role
 
 CRITERIA = ("It does what the task asks for", "It is correct", "It is clear")
@@ -32,7 +32,7 @@ class Task:
 async def improve(
     task: Task,
     draft: str,
-    calls: Calls,
+    calls: ToolCalls,
     *,
     max_iterations: int = 3,
     threshold: float = 8.0,
@@ -67,7 +67,7 @@ def round_body(judged: Round) -> dict[str, JSON]:
 @dataclass(frozen=True, slots=True)
 class _Author:
     task: Task
-    calls: Calls
+    calls: ToolCalls
     prefix: str
 
     async def write(self) -> str:
@@ -98,7 +98,7 @@ class _Author:
             f"Your last verdict on this draft contradicts itself: {doubt}. Judge it again." if doubt else "",
         ]
         key = f"critique/{len(past) + 1}" + ("/again" if doubt else "")
-        lean = self.calls.journal.form(Role.CRITIC) == "lean"
+        lean = self.calls.journal.dialect(Role.CRITIC) == "lean"
         schema = _critique_schema(len(self.task.criteria), lean=lean)
         said = await self._ask(key, Question(Role.CRITIC, CRITIC, _joined(parts), schema))
         return _critique(said, self.task.criteria)

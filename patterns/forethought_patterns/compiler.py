@@ -4,7 +4,7 @@ After LLMCompiler (Kim et al., arXiv 2312.04511, section 3.2, the task fetching 
 Nothing here knows of MCP, models or storage: `call` does the work of a step, a `Watcher` sees what happens.
 """
 
-__all__ = ["Add", "Grow", "Happened", "Outcome", "Rejected", "StepState", "Watcher", "execute", "filled"]
+__all__ = ["Add", "DoStep", "Grow", "Outcome", "StepState", "Watcher", "execute", "filled"]
 
 import heapq
 import math
@@ -20,6 +20,7 @@ from anyio.abc import TaskGroup
 from forethought_patterns.outside import current
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.references import fill
+from forethought_patterns.signals import Happened, Rejected
 from forethought_tools import (
     JSON,
     BudgetError,
@@ -36,7 +37,7 @@ from forethought_tools import (
 StepState: TypeAlias = Literal[
     "pending", "running", "waiting", "succeeded", "failed", "skipped", "rejected", "in_doubt"
 ]
-Call: TypeAlias = Callable[[Step, Mapping[str, JSON]], Awaitable[JSON]]
+DoStep: TypeAlias = Callable[[Step, Mapping[str, JSON]], Awaitable[JSON]]
 Add: TypeAlias = Callable[[Step], None]
 Grow: TypeAlias = Callable[[Add], Awaitable[Plan]]
 """Brings a plan that is still being written: adds the steps that may start at once, and returns the whole."""
@@ -54,18 +55,6 @@ class Outcome:
     value: JSON = None
     error: str = ""
     attempts: int = 0
-
-
-class Rejected(Exception):  # noqa: N818 - a decision, not an error
-    """A person does not want this call to be made."""
-
-
-class Happened(Exception):  # noqa: N818 - a decision, not an error
-    """A person says that this call has taken effect already, in an earlier activation."""
-
-    def __init__(self, value: JSON) -> None:
-        super().__init__("it has happened")
-        self.value = value
 
 
 def filled(step: Step, results: Mapping[int, JSON]) -> Mapping[str, JSON]:
@@ -123,7 +112,7 @@ class _Bounds(Protocol):
 
 async def execute(
     plan: Plan | Grow,
-    call: Call,
+    call: DoStep,
     *,
     max_parallel: int = 8,
     limits: _Bounds | None = None,
@@ -150,7 +139,7 @@ async def execute(
 
 
 class _Execution:
-    def __init__(self, call: Call, max_parallel: int, limits: _Bounds, watcher: Watcher) -> None:
+    def __init__(self, call: DoStep, max_parallel: int, limits: _Bounds, watcher: Watcher) -> None:
         self._call = call
         self._limits = limits
         self._watcher = watcher
@@ -330,7 +319,7 @@ class _Execution:
                         value = await self._call(step, arguments)
                 except TimeoutError:
                     problem, transient = f"{step.tool} did not finish within {limits.timeout:g} s.", True
-                except (Rejected, StoreError, FencedError):
+                except (StoreError, FencedError):
                     raise
                 except Exception as failure:  # a failing tool is data: it must not stop its siblings
                     problem, transient = _describe(step, failure), getattr(failure, "transient", False)

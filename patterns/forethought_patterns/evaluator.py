@@ -37,7 +37,7 @@ async def evaluate(
     if not step.expected_output.strip():
         return ""
     context = _context(step, arguments, value)
-    if journal.form(Role.EVALUATOR) == "lean":
+    if journal.dialect(Role.EVALUATOR) == "lean":
         sure = await journal.judge(key, Question(Role.EVALUATOR, MEETS, context, {"type": "boolean"}), step=step.id)
         if sure is None:
             return "nobody could judge whether it is as expected"

@@ -32,7 +32,7 @@ class Joined:
 
 async def join(plan: Plan, outcomes: Mapping[int, Outcome], journal: Journal) -> Joined:
     """Ask the joiner about a revision whose steps have all succeeded."""
-    lean = journal.form(Role.JOINER) == "lean"
+    lean = journal.dialect(Role.JOINER) == "lean"
     share = (_LEAN_ALL if lean else _ALL) // len(plan.steps)
     results = "\n".join(
         f"<result step={step.id} tool={step.tool}>\n{_cut(outcomes[step.id].value, share)}\n</result>"

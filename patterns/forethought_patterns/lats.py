@@ -8,7 +8,7 @@ the same answers a search is the same search, whoever was quicker.
 Nothing here knows of models or tools: a `World` proposes, acts, evaluates and reflects.
 """
 
-__all__ = ["Node", "Outcome", "SearchResult", "SearchWatcher", "World", "search"]
+__all__ = ["Node", "Observation", "SearchResult", "SearchWatcher", "World", "search"]
 
 import random
 from collections.abc import Awaitable, Callable, Sequence
@@ -29,7 +29,7 @@ _BARREN = 2  # times in a row that proposals may bring nothing new before a node
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome(Generic[S]):
+class Observation(Generic[S]):
     """What an action led to."""
 
     state: S
@@ -47,7 +47,7 @@ class World(Protocol[S, A]):
         what was proposed before, `node.lessons` what went wrong elsewhere."""
         ...
 
-    async def step(self, node: Node[S, A], action: A) -> Outcome[S]:
+    async def step(self, node: Node[S, A], action: A) -> Observation[S]:
         """Do it, or imagine it."""
         ...
 
@@ -212,14 +212,14 @@ class _Search(Generic[S, A]):
         said = await self._together([partial(self.world.propose, node, self.candidates) for node in asking])
         growths = [_Growth(node, self._fresh(node, actions)) for node, actions in zip(asking, said, strict=True)]
         tries = [partial(self.world.step, growth.node, action) for growth in growths for action, _ in growth.candidates]
-        outcomes = iter(await self._together(tries))
+        observations = iter(await self._together(tries))
         for growth in growths:
             for action, sampled in growth.candidates:
-                outcome = next(outcomes)
-                child = growth.node.grow(action, outcome.state, sampled)
-                child.terminal = outcome.terminal
-                if outcome.terminal:
-                    child.reward = None if outcome.reward is None else _share(outcome.reward)
+                observation = next(observations)
+                child = growth.node.grow(action, observation.state, sampled)
+                child.terminal = observation.terminal
+                if observation.terminal:
+                    child.reward = None if observation.reward is None else _share(observation.reward)
                 else:
                     child.repeats = self._repeats(child)
                 growth.children.append(child)

@@ -16,11 +16,12 @@ from forethought_patterns.compiler import Add, Grow, Outcome, execute
 from forethought_patterns.drafts import Brief
 from forethought_patterns.gates import Policy, plan_gate
 from forethought_patterns.joiner import Joined, join
-from forethought_patterns.pipeline import Override
 from forethought_patterns.plan import Plan
 from forethought_patterns.planner import make_plan, replan
-from forethought_patterns.ports import Approver, Journal, Paused
+from forethought_patterns.ports import Approver, Journal
+from forethought_patterns.signals import Paused
 from forethought_patterns.steps import Steps
+from forethought_patterns.strategies import Override
 from forethought_patterns.validate import parse_plan
 from forethought_tools import BudgetError, ModelError, PlanError, Registry, Role
 
@@ -80,9 +81,9 @@ class _Run:
 
     async def _planned(self, add: Add | None) -> Plan:
         """Have the goal planned. With `add`, steps that only read start while the plan is being written."""
-        form = self.journal.form(Role.PLANNER)
-        heard = Arrivals(self.tools, self.policy, form, add).heard if add else None
-        self.plan = await make_plan(self.brief, self.tools, self.journal, form=form, heard=heard)
+        dialect = self.journal.dialect(Role.PLANNER)
+        heard = Arrivals(self.tools, self.policy, dialect, add).heard if add else None
+        self.plan = await make_plan(self.brief, self.tools, self.journal, dialect=dialect, heard=heard)
         await self.journal.revised(self.plan, "")
         return self.plan
 
@@ -155,8 +156,8 @@ class _Run:
 
     async def _reviewed(self) -> str:
         """After a step, where each is followed by a look at the plan: the planner may write the rest anew."""
-        form = self.journal.form(Role.PLANNER)
-        if form == "lean" or self.replans_left <= 0:
+        dialect = self.journal.dialect(Role.PLANNER)
+        if dialect == "lean" or self.replans_left <= 0:
             return ""  # a small model's second thoughts about a plan are no better than its first
         try:
             plan = await replan(
@@ -168,7 +169,7 @@ class _Run:
                 self.journal,
                 key=f"review/{self.plan.revision}/{len(self.outcomes)}",
                 failed=self.failed,
-                form=form,
+                dialect=dialect,
                 optional=True,
             )
         except (PlanError, ModelError, BudgetError) as error:
@@ -203,7 +204,7 @@ class _Run:
                 self.journal,
                 key=f"replan/{self.plan.revision}",
                 failed=self.failed,
-                form=self.journal.form(Role.PLANNER),
+                dialect=self.journal.dialect(Role.PLANNER),
             )
         except (PlanError, ModelError, BudgetError) as error:
             return f"{problem}\nNo other way was found. {error}"

@@ -20,7 +20,7 @@ from forethought_patterns.drafts import (
 )
 from forethought_patterns.gates import digest
 from forethought_patterns.plan import Plan, Step
-from forethought_patterns.ports import Form, Heard, Journal
+from forethought_patterns.ports import Dialect, Heard, Journal
 from forethought_patterns.roles import DOUBT, LEAN_PLANNER, LEAN_REPLANNER, MATERIAL, PLANNER, REPAIR, REPLANNER
 from forethought_patterns.validate import parse_plan
 from forethought_tools import JSON, Fault, PlanError, Question, Registry, Risk, Role
@@ -36,7 +36,7 @@ async def make_plan(
     tools: Registry,
     journal: Journal,
     *,
-    form: Form,
+    dialect: Dialect,
     heard: Heard | None = None,
 ) -> Plan:
     """Ask for a plan until it is valid, at most three times.
@@ -50,7 +50,7 @@ async def make_plan(
     def parsed(draft: JSON, first: int) -> Plan:
         return parse_plan(
             brief.goal,
-            wire_steps(draft, tools, form, first=first),
+            wire_steps(draft, tools, dialect, first=first),
             tools,
             context=brief.context,
             reasoning=_reasoning(draft),
@@ -61,7 +61,7 @@ async def make_plan(
         plan = parsed(draft, 1)
         begun = journal.early()
         changed = [step for step in plan.steps if begun.get(step.id, step) != step]
-        if changed and form == "lean":
+        if changed and dialect == "lean":
             return parsed(draft, journal.next_step())  # too much to ask of a small model: these run anew
         if changed:
             mend = "Leave it as it is, or give the new step another id"
@@ -70,9 +70,9 @@ async def make_plan(
 
     def doubts(plan: Plan) -> list[Fault]:
         # Small models forget parts of the goal. A guess from its words is worth a repair, but no refusal.
-        return _forgotten(brief, plan, tools) if form == "lean" else []
+        return _forgotten(brief, plan, tools) if dialect == "lean" else []
 
-    return await _until_valid("plan", _question(brief, tools, form), read, journal, doubts=doubts, heard=heard)
+    return await _until_valid("plan", _question(brief, tools, dialect), read, journal, doubts=doubts, heard=heard)
 
 
 async def replan(
@@ -85,7 +85,7 @@ async def replan(
     *,
     key: str,
     failed: Mapping[str, str],
-    form: Form,
+    dialect: Dialect,
     optional: bool = False,
 ) -> Plan | None:
     """Ask for the rest of a plan anew: finished steps stay as they are, everything else goes.
@@ -108,7 +108,7 @@ async def replan(
         if optional and isinstance(draft, Mapping) and draft.get("keep") is True:
             return None
         kept = Plan(plan.goal, tuple(done)).wire() if done else []
-        fresh = [step for step in wire_steps(draft, tools, form, first=first) if not _repeats(step, done)]
+        fresh = [step for step in wire_steps(draft, tools, dialect, first=first) if not _repeats(step, done)]
         if not fresh and not optional:
             raise PlanError([Fault("plan", "it has no new step", "Give at least one step that goes another way")])
         if faults := _stale(fresh, first, failed):
@@ -123,7 +123,7 @@ async def replan(
             planned=plan.planned,
         )
 
-    question = _replan_question(plan, outcomes, done, reason, brief, tools, first, form=form, optional=optional)
+    question = _replan_question(plan, outcomes, done, reason, brief, tools, first, dialect=dialect, optional=optional)
     return await _until_valid(key, question, read, journal)
 
 
@@ -162,13 +162,13 @@ async def doubt(plan: Plan, journal: Journal) -> float | None:
     return await journal.judge("plan/doubt", Question(Role.CRITIC, DOUBT, context, {"type": "boolean"}))
 
 
-def _question(brief: Brief, tools: Registry, form: Form) -> Question:
-    if form == "lean":
+def _question(brief: Brief, tools: Registry, dialect: Dialect) -> Question:
+    if dialect == "lean":
         told = f"{_lean_files(brief)}\ngoal: {brief.goal}"
         instructions = f"{LEAN_PLANNER}\n\nTools\n{lean_tools(tools)}"
         return Question(Role.PLANNER, instructions, told, lean_schema(brief, tools))
     context = f"Tools:\n{listed_tools(tools)}\n\n{_material(brief)}Goal: {brief.goal}"
-    return Question(Role.PLANNER, PLANNER + _PAIRS[form], context, draft_schema(tools, form))
+    return Question(Role.PLANNER, PLANNER + _PAIRS[dialect], context, draft_schema(tools, dialect))
 
 
 def _replan_question(
@@ -180,24 +180,24 @@ def _replan_question(
     tools: Registry,
     first: int,
     *,
-    form: Form,
+    dialect: Dialect,
     optional: bool,
 ) -> Question:
     told = "\n".join(f"{_call(step)} -> {_shown(outcomes[step.id].value)}" for step in done) or "nothing"
     rest = [step for step in plan.steps if step not in done]
     bad = "\n".join(f"{_call(step)} {_fate(outcomes.get(step.id))}" for step in rest) or "nothing"
-    if form == "lean":
+    if dialect == "lean":
         instructions = f"{LEAN_PLANNER}\n\nTools\n{lean_tools(tools)}\n\n{LEAN_REPLANNER.format(first=first)}"
         context = f"{_lean_files(brief)}\ndone:\n{told}\nnot done:\n{bad}\nwhy: {reason}\ngoal: {plan.goal}"
         return Question(Role.PLANNER, instructions, context, lean_schema(Brief(brief.goal, files=brief.files), tools))
-    instructions = PLANNER + _PAIRS[form] + "\n\n" + REPLANNER.format(first=first)
+    instructions = PLANNER + _PAIRS[dialect] + "\n\n" + REPLANNER.format(first=first)
     instructions += "\n- Set keep to true if the steps that are not done are still right." if optional else ""
     more: dict[str, JSON] = {"keep": {"type": "boolean"}} if optional else {}
     context = (
         f"Tools:\n{listed_tools(tools)}\n\n{_material(brief)}{MATERIAL}\n<done>\n{told}\n</done>\n"
         f"<not-done>\n{bad}\n</not-done>\n<why>\n{reason}\n</why>\n\nGoal: {plan.goal}"
     )
-    return Question(Role.PLANNER, instructions, context, draft_schema(tools, form, **more))
+    return Question(Role.PLANNER, instructions, context, draft_schema(tools, dialect, **more))
 
 
 def _stale(steps: Sequence[JSON], first: int, failed: Mapping[str, str]) -> list[Fault]:
@@ -283,7 +283,7 @@ def _repair(question: Question, draft: JSON, faults: Sequence[Fault]) -> Questio
     return Question(question.role, question.instructions, context, question.schema)
 
 
-_PAIRS: Mapping[Form, str] = {
+_PAIRS: Mapping[Dialect, str] = {
     "wire": "",
     "flat": "\n- Give arguments as name/value pairs; a value that is not text as JSON.",
     "lean": "",

@@ -4,13 +4,12 @@ __all__ = [
     "Answer",
     "Approver",
     "Charge",
-    "Form",
+    "Dialect",
     "Free",
     "Heard",
     "Journal",
     "Meter",
     "Model",
-    "Paused",
     "Returned",
     "Tried",
     "Usage",
@@ -26,7 +25,7 @@ from forethought_patterns.gates import Decision, Gate
 from forethought_patterns.plan import Plan, Step
 from forethought_tools import JSON, Kept, Place, Question, Role
 
-Form: TypeAlias = Literal["wire", "flat", "lean"]
+Dialect: TypeAlias = Literal["wire", "flat", "lean"]
 """`wire` for a calling agent, `flat` for structured output of endpoints (strict mode allows no free-form objects),
 `lean` for small models (short, and tight enough that every output has the right shape by construction)."""
 
@@ -157,14 +156,10 @@ class Returned:
     value: JSON
 
 
-class Paused(Exception):  # noqa: N818 - a wish, not an error
-    """A person wants the run to pause, and nothing is in flight any more."""
-
-
 class Journal(Protocol):
     """Keeps each fact of a run before the run acts on it, and answers from its records what is already known."""
 
-    def form(self, role: Role) -> Form:
+    def dialect(self, role: Role) -> Dialect:
         """How whoever plays this role is best asked."""
         ...
 

@@ -8,14 +8,15 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 from forethought_patterns.budget import Budget
-from forethought_patterns.calls import Calls, keep
-from forethought_patterns.compiler import Happened, Outcome, Rejected, Watcher
+from forethought_patterns.compiler import Outcome, Watcher
 from forethought_patterns.evaluator import evaluate
 from forethought_patterns.executor import arguments_for
 from forethought_patterns.gates import Decision, Gate, Policy, call_gate, digest, doubt_gate
-from forethought_patterns.pipeline import Override, strategy_of, think
 from forethought_patterns.plan import Step
 from forethought_patterns.ports import Approver, Journal
+from forethought_patterns.signals import Happened, Rejected
+from forethought_patterns.strategies import Override, strategy_of, think
+from forethought_patterns.tool_calls import ToolCalls, keep
 from forethought_tools import JSON, Question, Registry, ToolError
 
 _ROUNDS = 1  # tries with what was wrong, before the plan has to change
@@ -151,8 +152,8 @@ class Steps(Watcher):
         self._confirmed[step.id] = gate.digest
         return arguments
 
-    def _calls_of(self, step: Step) -> Calls:
-        return Calls(self.tools, self.journal, self.approver, self.policy, step.id)
+    def _calls_of(self, step: Step) -> ToolCalls:
+        return ToolCalls(self.tools, self.journal, self.approver, self.policy, step.id)
 
     async def _decided(self, gate: Gate, key: str) -> Decision:
         decision = await self.approver.decide(gate, key=key)

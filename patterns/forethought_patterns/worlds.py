@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from forethought_patterns.calls import Calls
 from forethought_patterns.checks import Check, examine
 from forethought_patterns.drafts import closed_object, lean_arguments, lean_tools, listed_tools, wire_step
 from forethought_patterns.gates import Policy, digest
-from forethought_patterns.lats import Node, Outcome, SearchResult, SearchWatcher, search
-from forethought_patterns.ports import Form, Journal
+from forethought_patterns.lats import Node, Observation, SearchResult, SearchWatcher, search
+from forethought_patterns.ports import Dialect, Journal
 from forethought_patterns.roles import ACT, IMAGINE, LESSON, MATERIAL, PROMISE
+from forethought_patterns.tool_calls import ToolCalls
 from forethought_tools import JSON, Question, Registry, Risk, Role, ToolError
 
 Kind: TypeAlias = Literal["simulate", "act"]
@@ -66,7 +66,7 @@ class Quest:
     parallel: int = 2
 
 
-async def find(quest: Quest, kind: Kind, calls: Calls, *, prefix: str = "") -> SearchResult[Way, Move]:
+async def find(quest: Quest, kind: Kind, calls: ToolCalls, *, prefix: str = "") -> SearchResult[Way, Move]:
     """Search a way to the goal, with questions, calls and notes named after `prefix`. See `search`."""
     world = _Acting(quest, calls, prefix) if kind == "act" else _Imagined(quest, calls, prefix)
     return await search(
@@ -141,14 +141,14 @@ class _Words(ABC):
     """What both worlds share: a model values candidates, and learns from failures."""
 
     quest: Quest
-    calls: Calls
+    calls: ToolCalls
     prefix: str
 
     @abstractmethod
     async def propose(self, node: Node[Way, Move], n: int) -> Sequence[Move]: ...
 
     @abstractmethod
-    async def step(self, node: Node[Way, Move], action: Move) -> Outcome[Way]: ...
+    async def step(self, node: Node[Way, Move], action: Move) -> Observation[Way]: ...
 
     async def evaluate(self, nodes: Sequence[Node[Way, Move]]) -> Sequence[float]:
         listed = "\n".join(
@@ -170,7 +170,7 @@ class _Words(ABC):
         return " ".join(str(said["lesson"]).split()) if isinstance(said, Mapping) else ""
 
     def _lean(self) -> bool:
-        return self.calls.journal.form(Role.PROPOSER) == "lean"
+        return self.calls.journal.dialect(Role.PROPOSER) == "lean"
 
     async def _proposed(self, node: Node[Way, Move], instructions: str, n: int, one: Mapping[str, JSON]) -> list[JSON]:
         tried = "\n".join(f"- {str(child.state[-1])[:300]}" for child in node.children)
@@ -181,17 +181,17 @@ class _Words(ABC):
         candidates = said.get("candidates") if isinstance(said, Mapping) else None
         return list(candidates) if isinstance(candidates, Sequence) else []
 
-    async def _finished(self, way: Way, key: str) -> Outcome[Way]:
+    async def _finished(self, way: Way, key: str) -> Observation[Way]:
         """The end of a way: the verifier knows whether it is right; without one the evaluator says so."""
         if self.quest.verifier is None:
-            return Outcome(way, terminal=True)
+            return Observation(way, terminal=True)
 
         async def call(name: str, arguments: Mapping[str, JSON]) -> JSON:
             made = f"{self.prefix}verify/{key}"
             return await self.calls.make(name, arguments, key=made, why="check an answer that a search has found")
 
         problems = await examine(self.quest.verifier, way[-1].result, call)
-        return Outcome(way, terminal=True, reward=0.0 if problems else 1.0)
+        return Observation(way, terminal=True, reward=0.0 if problems else 1.0)
 
     def _told(self, node: Node[Way, Move], way: Way, more: str) -> str:
         done = "\n".join(f"{number}. {move}" for number, move in enumerate(way, 1))
@@ -227,10 +227,10 @@ class _Imagined(_Words):
         ]
         return _unless_known(moves, node)
 
-    async def step(self, node: Node[Way, Move], action: Move) -> Outcome[Way]:
+    async def step(self, node: Node[Way, Move], action: Move) -> Observation[Way]:
         way = (*node.state, action)
         if not action.final:
-            return Outcome(way)
+            return Observation(way)
         return await self._finished(way, digest("", {"way": [move.key for move in way]})[:16])
 
 
@@ -241,9 +241,9 @@ class _Acting(_Words):
     async def propose(self, node: Node[Way, Move], n: int) -> Sequence[Move]:
         # What asks a model brings no facts.
         tools = Registry(tool for tool in self.calls.tools if not tool.asks)
-        form = self.calls.journal.form(Role.PROPOSER)
-        listed = lean_tools(tools) if form == "lean" else listed_tools(tools)
-        said = await self._proposed(node, f"{ACT.format(n=n)}\n\nTools:\n{listed}", n, _action_schema(tools, form))
+        dialect = self.calls.journal.dialect(Role.PROPOSER)
+        listed = lean_tools(tools) if dialect == "lean" else listed_tools(tools)
+        said = await self._proposed(node, f"{ACT.format(n=n)}\n\nTools:\n{listed}", n, _action_schema(tools, dialect))
         return _unless_known([self._move(each) for each in said if isinstance(each, Mapping)], node)
 
     def _move(self, said: Mapping[str, JSON]) -> Move:
@@ -257,12 +257,12 @@ class _Acting(_Words):
         tool = str(said.get("tool"))
         return Move(digest(tool, arguments), thought, tool, arguments)
 
-    async def step(self, node: Node[Way, Move], action: Move) -> Outcome[Way]:
+    async def step(self, node: Node[Way, Move], action: Move) -> Observation[Way]:
         if action.final:
             return await self._finished((*node.state, action), digest(ANSWER, {"answer": action.result})[:16])
         result = await self._result(action)
         done = Move(action.key, action.action, action.tool, action.arguments, result[:_RESULT])
-        return Outcome((*node.state, done))
+        return Observation((*node.state, done))
 
     async def _result(self, action: Move) -> str:
         try:
@@ -277,9 +277,9 @@ class _Acting(_Words):
         return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _action_schema(tools: Registry, form: Form) -> Mapping[str, JSON]:
+def _action_schema(tools: Registry, dialect: Dialect) -> Mapping[str, JSON]:
     """One call of a tool, or the answer; for a small model so tight that each is one by construction."""
-    if form == "lean":
+    if dialect == "lean":
         calls = [closed_object({"tool": {"const": tool.name}, "arguments": lean_arguments(tool)}) for tool in tools]
         text: JSON = {"type": "string", "minLength": 1, "maxLength": _LEAN}
         return {"anyOf": [*calls, closed_object({"tool": {"const": ANSWER}, "answer": text})]}
@@ -288,7 +288,7 @@ def _action_schema(tools: Registry, form: Form) -> Mapping[str, JSON]:
         {
             "thought": {"type": "string", "maxLength": 300},
             "tool": {"type": "string", "enum": [*(tool.name for tool in tools), ANSWER]},
-            "arguments": {"type": "array", "items": pair} if form == "flat" else {"type": "object"},
+            "arguments": {"type": "array", "items": pair} if dialect == "flat" else {"type": "object"},
             "answer": {"type": "string", "maxLength": _RESULT},
         }
     )

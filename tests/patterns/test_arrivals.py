@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.patterns.test_plan_execute import DONE, TOOLS, draft, step
 
 from forethought.models.scripted import ScriptedModel
-from forethought_patterns import Brief, Budget, Decision, Ended, Memory, Policy, Spending, Step, run_plan
+from forethought_patterns import Brief, Budget, Decision, Ended, InMemoryJournal, Policy, Spending, Step, run_plan
 from forethought_patterns.arrivals import Arrivals
 from forethought_tools import JSON, Answerer, ForethoughtError, Question, Registry, Risk, Tool
 
@@ -117,8 +117,8 @@ def _registry(calls: list[str], writing: Writing, after: int) -> Registry:
     return Registry(Tool(name, "", schema, note, risk, repeatable=True) for name, risk in risks.items())
 
 
-async def _run(writing: Writing, tools: Registry, policy: Policy | None = None) -> tuple[Ended, Memory]:
-    journal = Memory(writing, lambda _: Decision("approve"))
+async def _run(writing: Writing, tools: Registry, policy: Policy | None = None) -> tuple[Ended, InMemoryJournal]:
+    journal = InMemoryJournal(writing, lambda _: Decision("approve"))
 
     async def ask(_: str, __: float, ___: Spending) -> float | None:
         return None
@@ -206,7 +206,7 @@ async def test_a_model_that_does_not_stream_serves_as_well() -> None:
     calls: list[str] = []
     writing = Writing(mark="")
     tools = _registry(calls, writing, after=1)
-    journal = Memory(model)
+    journal = InMemoryJournal(model)
 
     async def nothing(*_: object) -> None: ...
 

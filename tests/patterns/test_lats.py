@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forethought_patterns.lats import Node, Outcome, SearchResult, search
+from forethought_patterns.lats import Node, Observation, SearchResult, search
 from forethought_patterns.tree import backup, best_leaf, blend, close, mark, select, uct, widens
 from forethought_tools import BudgetError, ModelError
 
@@ -46,11 +46,11 @@ class Letters:
         self.under_way -= 1
         return self.offers
 
-    async def step(self, node: Tree, action: str) -> Outcome[Word]:
+    async def step(self, node: Tree, action: str) -> Observation[Word]:
         word = node.state + action
         if len(word) < self.length:
-            return Outcome(word)
-        return Outcome(word, terminal=True, reward=float(word == self.solution))
+            return Observation(word)
+        return Observation(word, terminal=True, reward=float(word == self.solution))
 
     async def evaluate(self, nodes: Sequence[Tree]) -> Sequence[float]:
         self.calls.append(f"evaluate {' '.join(node.state for node in nodes)}")
@@ -162,8 +162,8 @@ async def test_it_finds_the_word_and_stops_at_once() -> None:
 async def test_values_land_on_the_right_children_when_an_end_comes_first() -> None:
     world = Letters(solution="none", values={"b": 0.9, "c": 0.2})
 
-    async def step(node: Tree, action: str) -> Outcome[Word]:
-        return Outcome(node.state + action, terminal=action == "a", reward=0.0)
+    async def step(node: Tree, action: str) -> Observation[Word]:
+        return Observation(node.state + action, terminal=action == "a", reward=0.0)
 
     world.step = step  # type: ignore[method-assign]
     result = await search("", world, iterations=1, max_depth=1, value_weight=1.0)
@@ -243,9 +243,9 @@ async def test_proposals_that_repeat_count_as_agreement_and_make_no_new_nodes() 
 async def test_equal_states_are_evaluated_and_searched_once() -> None:
     @dataclass
     class Sums(Letters):
-        async def step(self, node: Tree, action: str) -> Outcome[Word]:
+        async def step(self, node: Tree, action: str) -> Observation[Word]:
             word = "".join(sorted(node.state + action))
-            return Outcome(word, terminal=len(word) == self.length, reward=0.0)
+            return Observation(word, terminal=len(word) == self.length, reward=0.0)
 
     world = Sums(solution="none")
     await search("", world, iterations=1000, max_depth=3)
@@ -260,9 +260,9 @@ async def test_states_that_cannot_be_hashed_are_all_different() -> None:
         async def propose(self, node: Node[list[int], int], n: int) -> Sequence[int]:
             return [1, 2]
 
-        async def step(self, node: Node[list[int], int], action: int) -> Outcome[list[int]]:
+        async def step(self, node: Node[list[int], int], action: int) -> Observation[list[int]]:
             state = [*node.state, action]
-            return Outcome(state, len(state) == 2, float(state == [2, 1]))
+            return Observation(state, len(state) == 2, float(state == [2, 1]))
 
         async def evaluate(self, nodes: Sequence[Node[list[int], int]]) -> Sequence[float]:
             return [0.5] * len(nodes)

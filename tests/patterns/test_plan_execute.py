@@ -16,7 +16,7 @@ from forethought_patterns import (
     Decision,
     Ended,
     Gate,
-    Memory,
+    InMemoryJournal,
     Plan,
     Policy,
     Replan,
@@ -104,9 +104,9 @@ async def _run(
     max_replans: int = 3,
     planned: bool = False,
     pieces: int = 0,
-) -> tuple[Ended, Memory]:
+) -> tuple[Ended, InMemoryJournal]:
     model = ScriptedModel(script, pieces=pieces)
-    journal = Memory(model, decide)
+    journal = InMemoryJournal(model, decide)
     plan: Plan | None = None
     if steps is not None:
         plan = parse_plan("the goal", [dict(each) for each in steps], TOOLS, planned=planned)
@@ -388,7 +388,7 @@ async def test_a_whole_plan_is_approved_rejected_with_a_reason_or_edited() -> No
 
 
 async def test_nothing_starts_before_a_plan_is_approved_where_that_is_asked_for() -> None:
-    async def check() -> Memory:
+    async def check() -> InMemoryJournal:
         _, journal = await _run(
             None,
             {"planner": [draft(step(1), step(2, "save"))] * 3, "joiner": [DONE]},
@@ -449,5 +449,5 @@ def test_a_finished_step_never_runs_a_second_time(data: st.DataObject) -> None:
     anyio.run(check)
 
 
-def _sent(journal: Memory) -> set[int]:
+def _sent(journal: InMemoryJournal) -> set[int]:
     return {each.id for plan in journal.plans for each in plan.steps if each.tool == "send"}

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forethought.models.scripted import ScriptedModel
-from forethought_patterns import Check, Decision, Gate, Memory, Policy
+from forethought_patterns import Check, Decision, Gate, InMemoryJournal, Policy
 from forethought_patterns.author import Task, improve
-from forethought_patterns.calls import Calls
 from forethought_patterns.reflection import Critique, Evidence, Issue, Refined, Round, contradiction, refine
+from forethought_patterns.tool_calls import ToolCalls
 from forethought_tools import JSON, Answerer, BudgetError, ModelError, Registry, Risk, Tool, ToolError
 
 pytestmark = pytest.mark.anyio
@@ -212,9 +212,9 @@ async def through_journal(
     *checks: Mapping[str, Any],
     draft: str = "",
     decide: Callable[[Gate], Decision] = lambda _: Decision("reject", reason="too loud"),
-) -> tuple[Refined, Memory]:
-    journal = Memory(ScriptedModel(script), decide)
-    calls = Calls(TOOLS, journal, journal, Policy())
+) -> tuple[Refined, InMemoryJournal]:
+    journal = InMemoryJournal(ScriptedModel(script), decide)
+    calls = ToolCalls(TOOLS, journal, journal, Policy())
     task = Task("shout", ["It is loud"], [Check.model_validate(check) for check in checks])
     return await improve(task, draft, calls), journal
 
@@ -279,7 +279,7 @@ async def test_prose_never_approves() -> None:
 async def test_a_question_that_was_answered_is_not_asked_again() -> None:
     script: dict[str, Sequence[JSON]] = {"critic": [said(9, approved=True)]}
     _, journal = await through_journal(script, draft="LOUD")
-    calls = Calls(TOOLS, journal, journal, Policy())
+    calls = ToolCalls(TOOLS, journal, journal, Policy())
     again = await improve(Task("shout", ["It is loud"]), "LOUD", calls)
     assert again.stopped == "approved"
     assert [question.role for question in journal.questions] == ["critic"]

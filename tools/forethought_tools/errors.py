@@ -13,6 +13,7 @@
     └── FencedError     another process has taken this run over; stop writing
 
 Each message says what is wrong and what to do next. Human decisions and "not yet" are not errors.
+They are signals, which `forethought_patterns.signals` holds, and no `except Exception` catches them.
 """
 
 __all__ = [

@@ -26,10 +26,10 @@ from forethought.models import Models
 from forethought.terms import Terms
 from forethought_patterns import Brief, Check, Ended, Outcome, Paused, Plan, Step, make_plan, run_plan
 from forethought_patterns.author import CRITERIA, Task, improve
-from forethought_patterns.calls import Calls
 from forethought_patterns.gates import digest
 from forethought_patterns.planner import doubt
 from forethought_patterns.rollback import roll_back
+from forethought_patterns.tool_calls import ToolCalls
 from forethought_patterns.worlds import Kind, Quest, find
 from forethought_tools import (
     JSON,
@@ -155,8 +155,8 @@ class Driver:
         return True
 
     async def _make_plan(self) -> None:
-        form = self._recorder.form(Role.PLANNER)
-        plan = await make_plan(self._brief(), self._tools, self._recorder, form=form)
+        dialect = self._recorder.dialect(Role.PLANNER)
+        plan = await make_plan(self._brief(), self._tools, self._recorder, dialect=dialect)
         confidence = await doubt(plan, self._recorder)
         folders = self.run.options["folders"]
         saved = Fact("plan_saved", plan_body(self.run.plan, plan, folders=folders, confidence=confidence))
@@ -226,8 +226,8 @@ class Driver:
         problem = "; ".join(f"{each.verdict}: {each.told}" for each in left)
         await self._end("failed" if left else "succeeded", problem, {"undone": [each.body() for each in taken]})
 
-    def _calls(self) -> Calls:
-        return Calls(self._tools, self._recorder, self._recorder, self._terms.policy)
+    def _calls(self) -> ToolCalls:
+        return ToolCalls(self._tools, self._recorder, self._recorder, self._terms.policy)
 
     async def _run_plan(self) -> None:
         plan = self._load(self.run.plan, self.run.revision) if self.run.revision else None

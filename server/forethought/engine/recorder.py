@@ -27,7 +27,7 @@ from forethought_patterns import (
     Again,
     Answer,
     Decision,
-    Form,
+    Dialect,
     Gate,
     Heard,
     Meter,
@@ -107,7 +107,7 @@ class Recorder:
 
     # What a pattern asks
 
-    def form(self, role: Role) -> Form:
+    def dialect(self, role: Role) -> Dialect:
         model = self._models.for_role(role)
         return "wire" if model is None else "lean" if model.lean else "flat"
 

@@ -13,7 +13,7 @@ from forethought.journal.audit import fault
 from forethought.journal.rows import MessageRow, PlanRow
 from forethought.journal.store import Store
 from forethought_patterns import Plan, Step
-from forethought_patterns.rollback import Effect
+from forethought_patterns.rollback import UndoableCall
 from forethought_tools import JSON, ForethoughtError, Registry
 
 _KEPT_PLANS = 8
@@ -40,7 +40,7 @@ class Records:
         self._plans.move_to_end(key)
         return self._plans[key]
 
-    async def undoable(self, run_id: str, step: int | None) -> list[Effect]:
+    async def undoable(self, run_id: str, step: int | None) -> list[UndoableCall]:
         """What a run, or one step of it, has done that can be undone: the latest first.
 
         Raises:
@@ -89,7 +89,7 @@ class Records:
         ]
 
 
-def effects_of(store: Store, run_id: str) -> list[Effect]:
+def effects_of(store: Store, run_id: str) -> list[UndoableCall]:
     """What a run has done that can be undone: the latest first."""
     undos = store.queries.messages(run_id, "undo")
     files = {_file(undo) for undo in undos} - {None}
@@ -99,7 +99,7 @@ def effects_of(store: Store, run_id: str) -> list[Effect]:
     # A folder that one step has made goes with the last of the files that steps have put there, whichever that is.
     made = [folder for undo in undos for folder in cast("list[JSON]", _kept(undo).get("made", []))]
     return [
-        Effect(
+        UndoableCall(
             _key(undo),
             undo.step,
             str(undo.body["tool"]),

@@ -1,6 +1,6 @@
 """A journal in memory, for patterns without a server: one model answers everything, a function decides gates."""
 
-__all__ = ["Memory"]
+__all__ = ["InMemoryJournal"]
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -10,7 +10,7 @@ from typing import TypeAlias
 from forethought_patterns.compiler import Outcome
 from forethought_patterns.gates import Decision, Gate
 from forethought_patterns.plan import Plan, Step
-from forethought_patterns.ports import Again, Form, Heard, Model, Tried
+from forethought_patterns.ports import Again, Dialect, Heard, Model, Tried
 from forethought_tools import JSON, Kept, Place, Question, Role
 
 Decide: TypeAlias = Callable[[Gate], Decision]
@@ -21,7 +21,7 @@ def _nobody(_: Gate) -> Decision:
 
 
 @dataclass
-class Memory:
+class InMemoryJournal:
     """A `Journal` and an `Approver`, whose fields hold what was recorded. Without `decide_gate` nobody approves."""
 
     model: Model
@@ -41,7 +41,7 @@ class Memory:
     _early: dict[int, Step] = field(default_factory=dict[int, Step])
     _highest: int = 0
 
-    def form(self, role: Role) -> Form:
+    def dialect(self, role: Role) -> Dialect:
         return "lean" if self.model.lean else "flat"
 
     async def ask(self, key: str, question: Question, *, step: int | None = None, heard: Heard | None = None) -> JSON:

@@ -1,6 +1,6 @@
 """Calls that are no step of a plan: of a check, or of a search. Each passes its gate, and is made once."""
 
-__all__ = ["Calls", "keep"]
+__all__ = ["ToolCalls", "keep"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -15,7 +15,7 @@ from forethought_tools import JSON, ForethoughtError, Kept, Question, Registry, 
 
 
 @dataclass
-class Calls:
+class ToolCalls:
     """Who makes them, for a step or for the run itself."""
 
     tools: Registry

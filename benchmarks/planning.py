@@ -22,7 +22,8 @@ from forethought_patterns import (
     Heard,
     InMemoryJournal,
     Meter,
-    Policy,
+    Ports,
+    Rules,
     Spending,
     Usage,
     run_plan,
@@ -111,14 +112,9 @@ async def run(draft: Mapping[str, JSON], *, streams: bool, max_parallel: int) ->
     started = time.perf_counter()
     ended = await run_plan(
         None,
-        brief=Brief("the goal"),
-        tools=TOOLS,
-        journal=journal,
-        approver=journal,
-        policy=Policy(),
-        budget=Budget({}, Spending(), ask=nothing, tell=nothing),
-        estimate=lambda _: "",
-        max_parallel=max_parallel,
+        Brief("the goal"),
+        ports=Ports(TOOLS, journal, journal, journal, Budget({}, Spending(), ask=nothing, tell=nothing)),
+        rules=Rules(max_parallel=max_parallel),
     )
     assert not ended.error, ended.error
     return time.perf_counter() - started

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
+from forethought_patterns import Slot
 from forethought_patterns.lats import Node, Observation
 
 S = TypeVar("S")
@@ -65,7 +66,7 @@ class StandIn(ABC, Generic[S, A]):
     def outcome(self, state: S) -> Observation[S]:
         """Whether it ends here, and how."""
 
-    async def propose(self, node: Node[S, A], n: int) -> list[A]:
+    async def propose(self, node: Node[S, A], n: int, slot: Slot | None = None) -> list[A]:
         """Draw up to `n` legal moves."""
         self.calls += 1
         asked = self._asked.get(node.state, 0)
@@ -83,16 +84,16 @@ class StandIn(ABC, Generic[S, A]):
                 drawn.append(left.pop(place))
         return drawn
 
-    async def step(self, node: Node[S, A], action: A) -> Observation[S]:
+    async def step(self, node: Node[S, A], action: A, slot: Slot | None = None) -> Observation[S]:
         """Move."""
         return self.outcome(self.moves(node.state)[action])
 
-    async def evaluate(self, nodes: Sequence[Node[S, A]]) -> list[float]:
+    async def evaluate(self, nodes: Sequence[Node[S, A]], slot: Slot | None = None) -> list[float]:
         """Value all siblings in one call."""
         self.calls += 1
         return [self.value(node.state) for node in nodes]
 
-    async def reflect(self, node: Node[S, A]) -> str:
+    async def reflect(self, node: Node[S, A], slot: Slot | None = None) -> str:
         """Learn nothing."""
         self.calls += 1
         return ""

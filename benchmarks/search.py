@@ -20,6 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from puzzles import Blocksworld, Calibrated, Harder, Instance, Numbers, StandIn, all_puzzles, instances, seeded
 
+from forethought_patterns import Problem, Slot
 from forethought_patterns.lats import Node, SearchResult, SearchWatcher, World, search
 from forethought_patterns.reflection import Critique, Evidence, Issue, Round, refine
 
@@ -168,20 +169,20 @@ class Rounds(Generic[S, A]):
         await anyio.lowlevel.checkpoint()
         self.under_way -= 1
 
-    async def propose(self, node: Node[S, A], n: int) -> Sequence[A]:
+    async def propose(self, node: Node[S, A], n: int, slot: Slot) -> Sequence[A]:
         await self._round()
-        return await self.world.propose(node, n)
+        return await self.world.propose(node, n, slot)
 
-    async def step(self, node: Node[S, A], action: A) -> Any:
-        return await self.world.step(node, action)
+    async def step(self, node: Node[S, A], action: A, slot: Slot) -> Any:
+        return await self.world.step(node, action, slot)
 
-    async def evaluate(self, nodes: Sequence[Node[S, A]]) -> Sequence[float]:
+    async def evaluate(self, nodes: Sequence[Node[S, A]], slot: Slot) -> Sequence[float]:
         await self._round()
-        return await self.world.evaluate(nodes)
+        return await self.world.evaluate(nodes, slot)
 
-    async def reflect(self, node: Node[S, A]) -> str:
+    async def reflect(self, node: Node[S, A], slot: Slot) -> str:
         await self._round()
-        return await self.world.reflect(node)
+        return await self.world.reflect(node, slot)
 
 
 async def tree(
@@ -345,7 +346,7 @@ class Scripted:
     async def check(self, draft: str, number: int) -> Sequence[Evidence]:
         if not self.checks:
             return []
-        return [Evidence(str(place), "missing" if each == "0" else "") for place, each in enumerate(draft)]
+        return [Evidence(str(place), Problem("missing") if each == "0" else None) for place, each in enumerate(draft)]
 
     async def critique(
         self,
@@ -353,7 +354,7 @@ class Scripted:
         evidence: Sequence[Evidence] = (),
         past: Sequence[Round] = (),
         lessons: Sequence[str] = (),
-        doubt: str = "",
+        doubt: Problem | None = None,
     ) -> Critique:
         del evidence, past, lessons, doubt
         self.calls += 1

@@ -11,6 +11,7 @@ from forethought_patterns.plan import Step
 from forethought_patterns.ports import Dialect, Journal, Tried
 from forethought_patterns.references import fill, find, unknown
 from forethought_patterns.roles import EXECUTOR, MATERIAL
+from forethought_patterns.slots import Slot
 from forethought_tools import JSON, Question, Registry, Role, ToolError
 
 _RESULT = 6000  # characters of each result that an executor is shown
@@ -25,7 +26,7 @@ class PreparedCall:
 
 
 async def arguments_for(
-    step: Step, results: Mapping[int, JSON], goal: str, tools: Registry, journal: Journal, tried: Tried
+    step: Step, results: Mapping[int, JSON], goal: str, tools: Registry, journal: Journal, tried: Tried, slot: Slot
 ) -> PreparedCall:
     """The arguments of a step's next call; the executor is asked where some are unknown, or the last call went wrong.
 
@@ -37,7 +38,7 @@ async def arguments_for(
     if asked:
         dialect = journal.dialect(Role.EXECUTOR)
         question = _question(step, results, goal, tools, tried, dialect)
-        said = await journal.ask(f"step/{step.id}/arguments/{tried.round}", question, step=step.id)
+        said = await journal.ask(f"step/{step.id}/arguments/{tried.round}", question, slot=slot)
         answer = said if isinstance(said, Mapping) else {}
     given = _given(answer, step, tried) if asked else step.arguments
     if strangers := {reference.step for reference in find(given)} - results.keys():

@@ -8,6 +8,8 @@ from typing import Literal, TypeAlias, cast
 
 from forethought_patterns.gates import Gate, digest
 from forethought_patterns.ports import Approver, Journal
+from forethought_patterns.problem import Problem
+from forethought_patterns.slots import Slot
 from forethought_tools import JSON, Claim, Kept, Registry, Risk, ToolError, Undo
 
 Verdict: TypeAlias = Literal["undone", "would be undone", "nothing to undo", "conflict", "failed"]
@@ -52,8 +54,8 @@ async def looked_at(calls: Sequence[UndoableCall], tools: Registry) -> list[Take
     put_back: dict[str, UndoableCall] = {}
     for call in calls:
         undo = _undo(call, tools)
-        if isinstance(undo, str):
-            found.append(Taken(call, "failed", undo))
+        if isinstance(undo, Problem):
+            found.append(Taken(call, "failed", undo.text))
             continue
         # What a later call of the same run has left is put back first: then the world is as the earlier has left it.
         told, later = undo.told(call.kept), put_back.get(call.place)
@@ -75,9 +77,10 @@ async def roll_back(
     journal: Journal,
     approver: Approver,
     *,
+    slot: Slot,
     of: str,
     lasting: Sequence[str],
-) -> list[Taken] | str:
+) -> list[Taken] | Problem:
     """Take calls back, the latest first. Returns what came of each, or why a person did not want it.
 
     Args:
@@ -85,35 +88,37 @@ async def roll_back(
         tools: Know how their calls are taken back.
         journal: Remembers what was taken back, so that a resumed rollback goes on.
         approver: A person has to agree first.
+        slot: Of the run that rolls back.
         of: What is rolled back, for the person.
         lasting: What the run has also done and cannot be undone, for the person.
     """
     if not calls:
-        return "What it takes to undo this was forgotten meanwhile."
+        return Problem("What it takes to undo this was forgotten meanwhile.")
 
     async def look() -> JSON:
         return [[taken.verdict, taken.told] for taken in await looked_at(calls, tools)]
 
-    shown = cast("Sequence[tuple[Verdict, str]]", await journal.once("shown", None, {}, tools.place_for(Claim()), look))
+    found = await journal.once("shown", {}, tools.place_for(Claim()), look, slot=slot)
+    shown = cast("Sequence[tuple[Verdict, str]]", found)
     seen = [Taken(call, verdict, told) for call, (verdict, told) in zip(calls, shown, strict=True)]
     if any(taken.verdict not in _LEFT for taken in seen):
         gate = _gate(seen, of, lasting)
-        decision = await approver.decide(gate, key=f"gate/rollback/{gate.digest}")
+        decision = await approver.decide(gate, key=f"gate/rollback/{gate.digest}", slot=slot)
         if not decision.approved:
-            return f"Rejected by a person: {decision.reason or 'no reason given'}"
+            return Problem(f"Rejected by a person: {decision.reason or 'no reason given'}")
     done: list[Taken] = []
     for call, before in zip(calls, seen, strict=True):
         # What the person was told will be left alone is left alone.
-        taken = before if before.verdict in _LEFT else await _taken(call, before, tools, journal)
+        taken = before if before.verdict in _LEFT else await _taken(call, before, tools, journal, slot)
         await journal.note(f"undone/{call.key}", taken.body())
         done.append(taken)
     return done
 
 
-async def _taken(call: UndoableCall, before: Taken, tools: Registry, journal: Journal) -> Taken:
+async def _taken(call: UndoableCall, before: Taken, tools: Registry, journal: Journal, slot: Slot) -> Taken:
     undo = _undo(call, tools)
-    if isinstance(undo, str):
-        return Taken(call, "failed", undo)
+    if isinstance(undo, Problem):
+        return Taken(call, "failed", undo.text)
 
     async def act() -> JSON:
         judged = await _judged(call, undo, "undone")
@@ -125,10 +130,8 @@ async def _taken(call: UndoableCall, before: Taken, tools: Registry, journal: Jo
 
     place = tools.place_for(undo.touches(call.kept))
     try:
-        verdict, told = cast(
-            "tuple[Verdict, str]",
-            await journal.once(f"undo/{call.key}", None, {"undo": undo.told(call.kept)}, place, act),
-        )
+        came = await journal.once(f"undo/{call.key}", {"undo": undo.told(call.kept)}, place, act, slot=slot)
+        verdict, told = cast("tuple[Verdict, str]", came)
     except ToolError as error:
         return Taken(call, "failed", str(error))
     return Taken(call, verdict, told)
@@ -147,9 +150,11 @@ async def _judged(call: UndoableCall, undo: Undo, done: Verdict) -> Taken:
     return Taken(call, "nothing to undo" if stands == "as before" else done, told)
 
 
-def _undo(call: UndoableCall, tools: Registry) -> Undo | str:
+def _undo(call: UndoableCall, tools: Registry) -> Undo | Problem:
     known = tools.get(call.tool)
-    return known.undo if known and known.undo else f"{call.tool} does not know here how its calls are undone"
+    if known is None or known.undo is None:
+        return Problem(f"{call.tool} does not know here how its calls are undone")
+    return known.undo
 
 
 def _gate(plan: Sequence[Taken], of: str, lasting: Sequence[str]) -> Gate:

@@ -13,7 +13,20 @@ from hypothesis import strategies as st
 from tests.patterns.test_plan_execute import DONE, TOOLS, draft, step
 
 from forethought.models.scripted import ScriptedModel
-from forethought_patterns import Brief, Budget, Decision, Ended, InMemoryJournal, Policy, Spending, Step, run_plan
+from forethought_patterns import (
+    Brief,
+    Budget,
+    Decision,
+    Ended,
+    InMemoryJournal,
+    Policy,
+    Ports,
+    Rules,
+    Slot,
+    Spending,
+    Step,
+    run_plan,
+)
 from forethought_patterns.arrivals import Arrivals
 from forethought_tools import JSON, Answerer, ForethoughtError, Question, Registry, Risk, Tool
 
@@ -120,7 +133,7 @@ def _registry(calls: list[str], writing: Writing, after: int) -> Registry:
 async def _run(writing: Writing, tools: Registry, policy: Policy | None = None) -> tuple[Ended, InMemoryJournal]:
     journal = InMemoryJournal(writing, lambda _: Decision("approve"))
 
-    async def ask(_: str, __: float, ___: Spending) -> float | None:
+    async def ask(_: str, __: float, ___: Spending, ____: Slot) -> float | None:
         return None
 
     async def tell(_: str, __: float, ___: float) -> None: ...
@@ -128,13 +141,9 @@ async def _run(writing: Writing, tools: Registry, policy: Policy | None = None) 
     with anyio.fail_after(10):
         ended = await run_plan(
             None,
-            brief=Brief("g"),
-            tools=tools,
-            journal=journal,
-            approver=journal,
-            policy=policy or Policy(),
-            budget=Budget({}, Spending(), ask=ask, tell=tell),
-            estimate=lambda _: "",
+            Brief("g"),
+            ports=Ports(tools, journal, journal, journal, Budget({}, Spending(), ask=ask, tell=tell)),
+            rules=Rules(policy or Policy()),
         )
     return ended, journal
 
@@ -212,12 +221,7 @@ async def test_a_model_that_does_not_stream_serves_as_well() -> None:
 
     ended = await run_plan(
         None,
-        brief=Brief("g"),
-        tools=tools,
-        journal=journal,
-        approver=journal,
-        policy=Policy(),
-        budget=Budget({}, Spending(), ask=nothing, tell=nothing),
-        estimate=lambda _: "",
+        Brief("g"),
+        ports=Ports(tools, journal, journal, journal, Budget({}, Spending(), ask=nothing, tell=nothing)),
     )
     assert (ended.answer, calls) == ("all is done", ["a", "ab"])

@@ -19,7 +19,10 @@ from forethought_patterns import (
     InMemoryJournal,
     Plan,
     Policy,
+    Ports,
     Replan,
+    Rules,
+    Slot,
     Spending,
     parse_plan,
     run_plan,
@@ -112,7 +115,7 @@ async def _run(
         plan = parse_plan("the goal", [dict(each) for each in steps], TOOLS, planned=planned)
         await journal.revised(plan, "")
 
-    async def refuse(_: str, __: float, ___: Spending) -> float | None:
+    async def refuse(_: str, __: float, ___: Spending, ____: Slot) -> float | None:
         return None
 
     async def tell(_: str, __: float, ___: float) -> None: ...
@@ -120,15 +123,9 @@ async def _run(
     with anyio.fail_after(20):
         ended = await run_plan(
             plan,
-            brief=Brief("the goal"),
-            tools=TOOLS,
-            journal=journal,
-            approver=journal,
-            policy=policy or Policy(),
-            budget=Budget({}, Spending(), ask=refuse, tell=tell),
-            estimate=lambda _: "nothing",
-            replan=replan,
-            max_replans=max_replans,
+            Brief("the goal"),
+            ports=Ports(TOOLS, journal, journal, journal, Budget({}, Spending(), ask=refuse, tell=tell)),
+            rules=Rules(policy or Policy(), replan, max_replans),
         )
     return ended, journal
 

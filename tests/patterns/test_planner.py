@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from forethought.models.scripted import ScriptedModel
-from forethought_patterns import Brief, Dialect, InMemoryJournal, Plan, make_plan
+from forethought_patterns import Brief, Dialect, InMemoryJournal, Plan, Slot, make_plan
 from forethought_patterns.planner import doubt
 from forethought_tools import JSON, PlanError, Registry
 from forethought_tools.builtin import builtin
@@ -39,8 +39,9 @@ READ = {"id": 1, "tool": "read_file", "arguments": {"path": "a.txt"}}
 async def _plan(
     *drafts: JSON, dialect: Dialect = "wire", files: Mapping[str, str] | None = None, new_files: tuple[str, ...] = ()
 ) -> tuple[Plan, InMemoryJournal]:
-    journal = InMemoryJournal(ScriptedModel({"planner": drafts}))
-    return await make_plan(Brief("g", files=files or {}, new_files=new_files), TOOLS, journal, dialect=dialect), journal
+    journal = InMemoryJournal(ScriptedModel({"planner": drafts}), spoken=dialect)
+    brief = Brief("g", files=files or {}, new_files=new_files)
+    return await make_plan(brief, TOOLS, journal, slot=Slot()), journal
 
 
 async def test_an_invalid_draft_goes_back_with_its_exact_faults() -> None:
@@ -125,7 +126,7 @@ def test_every_output_that_the_lean_schema_allows_is_a_valid_plan(data: st.DataO
     async def run() -> Plan:
         journal = InMemoryJournal(ScriptedModel({"planner": [{"always": draft}]}, lean=True))
         brief = Brief("Do a.txt to out.md", files={"a.txt": "x"}, new_files=["out.md"])
-        plan = await make_plan(brief, TOOLS, journal, dialect="lean")
+        plan = await make_plan(brief, TOOLS, journal, slot=Slot())
         Draft202012Validator.check_schema(dict(journal.questions[0].schema))
         return plan
 
@@ -152,8 +153,8 @@ async def test_a_first_step_that_refers_to_a_step_is_a_fault_that_the_planner_is
 
 async def test_the_lean_prompt_is_short_and_ends_with_the_goal() -> None:
     step: JSON = {"description": "d", "tool": "read_file", "arguments": {"path": "a.txt"}}
-    journal = InMemoryJournal(ScriptedModel({"planner": [{"steps": [step]}]}))
-    await make_plan(Brief("What is in a.txt?", files={"a.txt": "one\ntwo\n"}), TOOLS, journal, dialect="lean")
+    journal = InMemoryJournal(ScriptedModel({"planner": [{"steps": [step]}]}), spoken="lean")
+    await make_plan(Brief("What is in a.txt?", files={"a.txt": "one\ntwo\n"}), TOOLS, journal, slot=Slot())
     (question,) = journal.questions
     assert question.context.endswith("goal: What is in a.txt?")
     assert "a.txt: one | two" in question.context
@@ -162,4 +163,4 @@ async def test_the_lean_prompt_is_short_and_ends_with_the_goal() -> None:
 
 async def test_a_model_may_doubt_its_plan() -> None:
     plan, _ = await _plan(_wire(READ))
-    assert await doubt(plan, InMemoryJournal(ScriptedModel({"verdict": [0.2]}))) == 0.2
+    assert await doubt(plan, InMemoryJournal(ScriptedModel({"verdict": [0.2]})), slot=Slot()) == 0.2

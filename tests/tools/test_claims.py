@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forethought.models.scripted import ScriptedModel
-from forethought_patterns import Decision, InMemoryJournal
+from forethought_patterns import Decision, InMemoryJournal, Slot
 from forethought_patterns.rollback import UndoableCall, roll_back
 from forethought_tools import JSON, Answerer, Kept, Question, Registry, Risk, Stands, Tool
 from forethought_tools.builtin import builtin
@@ -166,7 +166,7 @@ async def test_a_call_is_taken_back_while_no_other_touches_what_it_wrote() -> No
     with anyio.fail_after(10):
         async with anyio.create_task_group() as tasks, tools.place_for(claim).held():
             effects = [UndoableCall("1", 1, "write", {})]
-            tasks.start_soon(partial(roll_back, effects, tools, memory, memory, of="a run", lasting=()))
+            tasks.start_soon(partial(roll_back, effects, tools, memory, memory, slot=Slot(), of="a run", lasting=()))
             await anyio.wait_all_tasks_blocked()
             log.append("left alone")
     assert log == ["left alone", "taken back"]

@@ -19,12 +19,27 @@ from forethought.engine.estimate import estimate
 from forethought.engine.lessons import learned
 from forethought.engine.recorder import IN_DOUBT, Recorder
 from forethought.engine.records import effects_of
+from forethought.engine.step_recorder import StepRecorder
 from forethought.journal.codec import decision_of, plan_body, settled_fact
 from forethought.journal.rows import SETTLED, Fact, RunRow, StepRow
 from forethought.journal.store import Store
 from forethought.models import Models
 from forethought.terms import Terms
-from forethought_patterns import Brief, Check, Ended, Outcome, Paused, Plan, Step, make_plan, run_plan
+from forethought_patterns import (
+    Brief,
+    Check,
+    Ended,
+    Outcome,
+    Paused,
+    Plan,
+    Ports,
+    Problem,
+    Resumed,
+    Rules,
+    Step,
+    make_plan,
+    run_plan,
+)
 from forethought_patterns.author import CRITERIA, Task, improve
 from forethought_patterns.gates import digest
 from forethought_patterns.planner import doubt
@@ -38,7 +53,6 @@ from forethought_tools import (
     ModelError,
     PlanError,
     Registry,
-    Role,
     SettingsError,
     StoreError,
 )
@@ -85,7 +99,9 @@ class Driver:
             changed=changed,
             lessons=lessons,
             park=self._park,
+            pauses_at_once=run.kind != "plan",
         )
+        self._steps = StepRecorder(self._recorder)
 
     async def drive(self) -> None:
         """Go on with the run. Returns when it has ended or is parked.
@@ -155,9 +171,9 @@ class Driver:
         return True
 
     async def _make_plan(self) -> None:
-        dialect = self._recorder.dialect(Role.PLANNER)
-        plan = await make_plan(self._brief(), self._tools, self._recorder, dialect=dialect)
-        confidence = await doubt(plan, self._recorder)
+        slot = self._recorder.slot
+        plan = await make_plan(self._brief(), self._tools, self._recorder, slot=slot)
+        confidence = await doubt(plan, self._recorder, slot=slot)
         folders = self.run.options["folders"]
         saved = Fact("plan_saved", plan_body(self.run.plan, plan, folders=folders, confidence=confidence))
         await self._recorder.record(saved, self._ended("succeeded", ""))
@@ -217,17 +233,23 @@ class Driver:
         effects = [each for each in effects_of(self._store, run) if each.key in calls]
         of = f"run {run}" + (f", step {step}," if step else "")
         taken = await roll_back(
-            effects, self._tools, self._recorder, self._recorder, of=of, lasting=cast("list[str]", told["lasting"])
+            effects,
+            self._tools,
+            self._recorder,
+            self._recorder,
+            slot=self._recorder.slot,
+            of=of,
+            lasting=cast("list[str]", told["lasting"]),
         )
-        if isinstance(taken, str):
-            await self._end("failed", taken)
+        if isinstance(taken, Problem):
+            await self._end("failed", taken.text)
             return
         left = [each for each in taken if each.verdict in ("conflict", "failed")]
         problem = "; ".join(f"{each.verdict}: {each.told}" for each in left)
         await self._end("failed" if left else "succeeded", problem, {"undone": [each.body() for each in taken]})
 
     def _calls(self) -> ToolCalls:
-        return ToolCalls(self._tools, self._recorder, self._recorder, self._terms.policy)
+        return ToolCalls(self._tools, self._recorder, self._recorder, self._terms.policy, self._recorder.slot)
 
     async def _run_plan(self) -> None:
         plan = self._load(self.run.plan, self.run.revision) if self.run.revision else None
@@ -237,23 +259,24 @@ class Driver:
             if row.state == "running" and row.arguments is not None and not row.returned and not row.doubt:
                 step = self._step(row)
                 if not self._tools.repeatable(step.tool):
-                    await self._recorder.in_doubt(step, cast("Mapping[str, JSON]", row.arguments))
+                    await self._steps.in_doubt(step, cast("Mapping[str, JSON]", row.arguments))
         terms = self._terms
         ended = await run_plan(
             plan,
-            brief=self._brief() if plan is None else self._look(plan.goal),
-            tools=self._tools,
-            journal=self._recorder,
-            approver=self._recorder,
-            policy=terms.policy,
-            budget=self._recorder.spender.budget,
-            estimate=lambda plan: estimate(plan, self._tools, self._models),
-            replan=terms.replan,
-            max_replans=terms.max_replans - self.run.replans,
-            max_parallel=terms.max_parallel,
-            strategies=terms.strategies,
-            finished=finished,
-            failed=self._failed_calls(),
+            self._brief() if plan is None else self._look(plan.goal),
+            ports=Ports(
+                self._tools,
+                journal=self._recorder,
+                steps=self._steps,
+                approver=self._recorder,
+                budget=self._recorder.spender.budget,
+                estimate=lambda plan: estimate(plan, self._tools, self._models),
+                slot=self._recorder.slot,
+            ),
+            rules=Rules(
+                terms.policy, terms.replan, terms.max_replans - self.run.replans, terms.max_parallel, terms.strategies
+            ),
+            resumed=Resumed(finished, self._failed_calls()),
         )
         await self._end_run(ended)
 

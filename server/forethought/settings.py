@@ -14,7 +14,6 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from platformdirs import user_data_path
 
 from forethought.terms import REPLANS, Terms, read_budget, read_risks
-from forethought_patterns import Policy
 from forethought_tools import Risk, Role, SettingsError
 from forethought_tools.mail import Mailbox
 
@@ -217,11 +216,9 @@ def _terms(env: Mapping[str, str]) -> Terms:
     return Terms(
         replan=_choice(env, "FORETHOUGHT_REPLAN", plain.replan, REPLANS),
         max_replans=int(_number(env, "FORETHOUGHT_MAX_REPLANS", plain.max_replans, least=0)),
-        policy=Policy(
-            ask_from=Risk[_choice(env, "FORETHOUGHT_ASK_FROM", "high", ("low", "medium", "high")).upper()],
-            ask_below=_number(env, "FORETHOUGHT_ASK_BELOW", 0, least=0, most=1),
-            approve_plan=_flag(env, "FORETHOUGHT_APPROVE_PLAN"),
-        ),
+        approve_plan=_flag(env, "FORETHOUGHT_APPROVE_PLAN"),
+        ask_from=Risk.named(_choice(env, "FORETHOUGHT_ASK_FROM", "high", ("low", "medium", "high"))),
+        ask_below=_number(env, "FORETHOUGHT_ASK_BELOW", 0, least=0, most=1),
         budget=read_budget(env.get("FORETHOUGHT_BUDGET", ""), "FORETHOUGHT_BUDGET"),
     )
 

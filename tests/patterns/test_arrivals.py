@@ -10,7 +10,7 @@ import anyio.lowlevel
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.patterns.test_plan_execute import DONE, TOOLS, draft, step
+from tests.patterns.executing import DONE, TOOLS, draft, step
 
 from forethought.models.scripted import ScriptedModel
 from forethought_patterns import (

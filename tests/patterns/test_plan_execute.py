@@ -1,141 +1,36 @@
 """A result is judged, a failure is tried again and then planned around, and what is finished is never done again."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from forethought.models.scripted import ScriptedModel
-from forethought_patterns import (
-    Brief,
-    Budget,
-    Decision,
-    Ended,
-    Gate,
-    InMemoryJournal,
-    Plan,
-    Policy,
-    Ports,
-    Replan,
-    Rules,
-    Slot,
-    Spending,
-    parse_plan,
-    run_plan,
+from tests.patterns.executing import (
+    DONE,
+    GOOD,
+    TOOLS,
+    draft,
+    execute,
+    states,
+    step,
 )
-from forethought_tools import JSON, Answerer, Question, Registry, Risk, Tool, ToolError
+
+from forethought_patterns import (
+    Decision,
+    InMemoryJournal,
+    Replan,
+    parse_plan,
+)
+from forethought_tools import JSON, Question
 
 pytestmark = pytest.mark.anyio
 
-Steps = Sequence[Mapping[str, Any]]
-GOOD: dict[str, JSON] = {"success": True, "issues": [], "suggestion": ""}
-DONE: dict[str, JSON] = {"done": True, "answer": "all is done", "missing": ""}
-
-
-async def _echo(arguments: Mapping[str, JSON], _: Answerer) -> JSON:
-    return arguments.get("value")
-
-
-async def _broken(_: Mapping[str, JSON], __: Answerer) -> JSON:
-    raise ToolError("it is broken")
-
-
-async def _picky(arguments: Mapping[str, JSON], _: Answerer) -> JSON:
-    if arguments.get("value") != "right":
-        raise ToolError("the value is wrong")
-    return "picked"
-
-
-async def _command(arguments: Mapping[str, JSON], _: Answerer) -> JSON:
-    if arguments["command"] != "true":
-        raise ToolError("The command failed with exit status 1.")
-    return {"exit_status": 0}
-
-
-VALUE: dict[str, JSON] = {
-    "type": "object",
-    "properties": {"value": {}},
-    "required": ["value"],
-    "additionalProperties": False,
-}
-COMMAND: dict[str, JSON] = {
-    "type": "object",
-    "properties": {"command": {"type": "string"}},
-    "required": ["command"],
-}
-TOOLS = Registry(
-    [
-        Tool("echo", "Gives back its value.", VALUE, _echo, Risk.LOW, repeatable=True),
-        Tool("broken", "Never works.", VALUE, _broken, Risk.LOW, repeatable=True),
-        Tool("picky", "Wants the right value.", VALUE, _picky, Risk.LOW, repeatable=True),
-        Tool("save", "Writes.", VALUE, _echo, Risk.MEDIUM, repeatable=True),
-        Tool("send", "Cannot be undone.", VALUE, _echo, Risk.HIGH),
-        Tool("run_command", "Runs a command.", COMMAND, _command, Risk.HIGH),
-    ]
-)
-
-
-def step(number: int, tool: str = "echo", value: JSON = "x", **more: Any) -> dict[str, Any]:
-    return {"id": number, "tool": tool, "arguments": {"value": value}, **more}
-
-
-def draft(*steps: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    """What a planner of an endpoint writes."""
-    plain = {"description": "", "depends_on": [], "expected_output": "", "confidence": 1, "strategy": "direct"}
-    flat: list[dict[str, Any]] = []
-    for each in steps:
-        pairs = [{"name": name, "value": str(value)} for name, value in each["arguments"].items()]
-        flat.append({**plain, **each, "arguments": pairs})
-    return {"reasoning": "", **more, "steps": flat}
-
-
-def approving(gate: Gate) -> Decision:
-    return Decision("approve", by="p", channel="test") if gate else Decision("reject")
-
-
-async def _run(
-    steps: Steps | None,
-    script: Mapping[str, Sequence[JSON]] | Callable[[Question], JSON],
-    *,
-    decide: Callable[[Gate], Decision] = approving,
-    policy: Policy | None = None,
-    replan: Replan = "on_failure",
-    max_replans: int = 3,
-    planned: bool = False,
-    pieces: int = 0,
-) -> tuple[Ended, InMemoryJournal]:
-    model = ScriptedModel(script, pieces=pieces)
-    journal = InMemoryJournal(model, decide)
-    plan: Plan | None = None
-    if steps is not None:
-        plan = parse_plan("the goal", [dict(each) for each in steps], TOOLS, planned=planned)
-        await journal.revised(plan, "")
-
-    async def refuse(_: str, __: float, ___: Spending, ____: Slot) -> float | None:
-        return None
-
-    async def tell(_: str, __: float, ___: float) -> None: ...
-
-    with anyio.fail_after(20):
-        ended = await run_plan(
-            plan,
-            Brief("the goal"),
-            ports=Ports(TOOLS, journal, journal, journal, Budget({}, Spending(), ask=refuse, tell=tell)),
-            rules=Rules(policy or Policy(), replan, max_replans),
-        )
-    return ended, journal
-
-
-def states(ended: Ended) -> dict[int, str]:
-    return {number: outcome.state for number, outcome in sorted(ended.outcomes.items())}
-
 
 async def test_a_failing_call_is_tried_again_with_other_arguments_and_then_planned_around() -> None:
-    ended, journal = await _run(
+    ended, journal = await execute(
         [step(1), step(2, "picky", "wrong"), step(3, "save", "{{1}} {{2}}")],
         {
             "executor": [{"arguments": {"value": "still wrong"}, "confidence": 1}],
@@ -154,7 +49,7 @@ async def test_a_failing_call_is_tried_again_with_other_arguments_and_then_plann
 
 
 async def test_feedback_can_be_enough() -> None:
-    ended, journal = await _run(
+    ended, journal = await execute(
         [step(1, "picky", "wrong")], {"executor": [{"arguments": {"value": "right"}, "confidence": 1}]}
     )
     assert states(ended) == {1: "succeeded"}
@@ -180,7 +75,7 @@ async def test_feedback_can_be_enough() -> None:
 )
 async def test_a_check_decides_without_a_model(check: Mapping[str, JSON], value: JSON, good: bool) -> None:
     steps = [step(1, "echo", value, check=check, expected_output="ignored where there is a check")]
-    ended, journal = await _run(steps, {}, replan="never")
+    ended, journal = await execute(steps, {}, replan="never")
     assert states(ended) == {1: "succeeded" if good else "failed"}
     assert journal.questions == []
     assert good or "result" in ended.error
@@ -192,20 +87,9 @@ async def test_a_check_that_cannot_be_used_is_a_fault_of_the_plan(check: Mapping
         parse_plan("g", [step(1, check=check)], TOOLS)
 
 
-async def test_the_command_of_a_check_is_a_call_with_its_own_gate() -> None:
-    steps = [step(1, check={"command": "true"})]
-    ended, journal = await _run(steps, {})
-    assert states(ended) == {1: "succeeded"}
-    assert [(gate.tool, gate.details) for gate in journal.gates] == [("run_command", {"command": "true"})]
-    refused, journal = await _run(steps, {}, replan="never", decide=lambda _: Decision("reject", reason="no"))
-    assert "Rejected by a person: no" in refused.error
-    failed, _ = await _run([step(1, check={"command": "false"})], {}, replan="never")
-    assert "exit status 1" in failed.error
-
-
 async def test_a_result_is_judged_against_what_was_expected_and_tried_again_with_the_verdict() -> None:
     bad: dict[str, JSON] = {"success": False, "issues": ["too short"], "suggestion": "Say more."}
-    ended, journal = await _run(
+    ended, journal = await execute(
         [step(1, "echo", "hi", expected_output="a long greeting"), step(2, "echo", "nothing to judge")],
         {"evaluator": [bad, GOOD], "executor": [{"arguments": {"value": "hello there"}, "confidence": 1}]},
     )
@@ -217,7 +101,7 @@ async def test_a_result_is_judged_against_what_was_expected_and_tried_again_with
 
 async def test_what_may_not_be_done_twice_is_not_tried_again_on_its_own() -> None:
     bad: dict[str, JSON] = {"success": False, "issues": ["bounced"], "suggestion": ""}
-    ended, journal = await _run(
+    ended, journal = await execute(
         [step(1, "send", "a letter", expected_output="delivered")],
         {"evaluator": [bad, GOOD], "planner": [draft(step(2, "send", "another letter", expected_output="delivered"))]},
     )
@@ -228,7 +112,7 @@ async def test_what_may_not_be_done_twice_is_not_tried_again_on_its_own() -> Non
 
 async def test_a_plan_that_brings_back_a_failed_call_is_refused_as_no_progress() -> None:
     again = draft(step(2, "broken", "x"))
-    ended, journal = await _run(
+    ended, journal = await execute(
         [step(1, "broken", "x")], {"executor": [{"arguments": {"value": "y"}, "confidence": 1}], "planner": [again] * 3}
     )
     assert "this very call has failed before" in ended.error
@@ -237,7 +121,7 @@ async def test_a_plan_that_brings_back_a_failed_call_is_refused_as_no_progress()
 
 
 async def test_a_failure_is_not_mended_by_leaving_it_out() -> None:
-    ended, _ = await _run(
+    ended, _ = await execute(
         [step(1), step(2, "broken")],
         {"executor": [{"arguments": {"value": "y"}, "confidence": 1}], "planner": [draft(), draft(step(1)), draft()]},
     )
@@ -247,7 +131,7 @@ async def test_a_failure_is_not_mended_by_leaving_it_out() -> None:
 
 async def test_a_call_that_failed_is_not_made_again_though_it_is_written_differently() -> None:
     broken: list[JSON] = [{"arguments": {"value": "z"}, "confidence": 1}] * 2
-    ended, journal = await _run(
+    ended, journal = await execute(
         [step(1, "echo", "y"), step(2, "broken", "y")],
         {"executor": broken, "planner": [draft(step(3, "broken", "{{1}}"))]},
         max_replans=1,
@@ -263,7 +147,7 @@ async def test_a_run_that_cannot_succeed_ends_failed_with_all_that_it_did() -> N
         first = int(question.instructions.split("with ids from ")[1].split("\n")[0])
         return draft(step(first, "broken", f"try {first}"))
 
-    ended, journal = await _run([step(1), step(2, "broken", "try 2")], hopeless, max_replans=2)
+    ended, journal = await execute([step(1), step(2, "broken", "try 2")], hopeless, max_replans=2)
     assert "The plan was changed as often as it may be." in ended.error
     assert ended.outcomes[1].value == "x"
     assert [plan.revision for plan in journal.plans] == [1, 2, 3]
@@ -271,14 +155,14 @@ async def test_a_run_that_cannot_succeed_ends_failed_with_all_that_it_did() -> N
 
 
 async def test_never_means_that_a_failure_stays_one() -> None:
-    ended, journal = await _run([step(1, "broken")], {}, replan="never")
+    ended, journal = await execute([step(1, "broken")], {}, replan="never")
     assert ended.error == "step 1 failed: it is broken"
     assert journal.questions == []
 
 
 async def test_every_step_has_the_plan_looked_at_after_each() -> None:
     changed = draft(step(4, "echo", "better"), keep=False)
-    ended, journal = await _run(
+    ended, journal = await execute(
         [step(1), step(2, "echo", "{{1}}"), step(3, "echo", "{{2}}")],
         {"planner": [draft(keep=True), changed]},
         replan="every_step",
@@ -290,11 +174,11 @@ async def test_every_step_has_the_plan_looked_at_after_each() -> None:
 
 async def test_the_joiner_answers_or_has_more_done_and_its_words_decide_nothing() -> None:
     replan_co: dict[str, JSON] = {"done": True, "answer": "Replan! NOT APPROVED, says The Replan Co.", "missing": ""}
-    ended, journal = await _run([step(1)], {"joiner": [replan_co]}, planned=True)
+    ended, journal = await execute([step(1)], {"joiner": [replan_co]}, planned=True)
     assert ended.answer == "Replan! NOT APPROVED, says The Replan Co."
     assert len(journal.plans) == 1
     missing: dict[str, JSON] = {"done": False, "answer": "Done, finished, APPROVED", "missing": "the second half"}
-    ended, journal = await _run(
+    ended, journal = await execute(
         [step(1)], {"joiner": [missing, DONE], "planner": [draft(step(2, "echo", "second"))]}, planned=True
     )
     assert (ended.answer, states(ended)) == ("all is done", {1: "succeeded", 2: "succeeded"})
@@ -302,7 +186,7 @@ async def test_the_joiner_answers_or_has_more_done_and_its_words_decide_nothing(
 
 
 async def test_who_hands_in_the_steps_reads_the_results() -> None:
-    ended, journal = await _run([step(1)], {})
+    ended, journal = await execute([step(1)], {})
     assert (ended.answer, ended.error, journal.questions) == ("", "", [])
 
 
@@ -314,14 +198,14 @@ async def test_the_executor_fills_what_the_planner_could_not_know() -> None:
         "depends_on": [1],
         "description": "Save the largest",
     }
-    ended, journal = await _run(
+    ended, journal = await execute(
         [step(1, "echo", [3, 9, 4]), pick], {"executor": [{"arguments": {"value": "9 of {{1}}"}, "confidence": 0.9}]}
     )
     assert ended.outcomes[2].value == "9 of [3, 9, 4]"
     (question,) = journal.questions
     assert "[3, 9, 4]" in question.context
     assert "Save the largest" in question.context
-    strange, _ = await _run(
+    strange, _ = await execute(
         [step(1), step(3), pick], {"executor": [{"arguments": {"value": "{{3}}"}, "confidence": 1}] * 2}, max_replans=0
     )
     assert "which step 2 does not depend on" in strange.error
@@ -330,73 +214,6 @@ async def test_the_executor_fills_what_the_planner_could_not_know() -> None:
 def test_a_blank_stands_alone() -> None:
     with pytest.raises(Exception, match="inside other text"):
         parse_plan("g", [step(1, "echo", "from {{?}} on")], TOOLS)
-
-
-async def test_what_the_planner_or_the_executor_is_unsure_of_waits_for_a_person() -> None:
-    unsure: dict[str, Any] = {"id": 3, "tool": "echo", "arguments": {"value": "{{?}}"}, "confidence": 0.9}
-    ended, journal = await _run(
-        [step(1, confidence=0.4), step(2, confidence=0.8), unsure],
-        {"executor": [{"arguments": {"value": "a guess"}, "confidence": 0.2}]},
-        policy=Policy(ask_below=0.5),
-    )
-    assert ended.error == ""
-    assert {gate.step: gate.reason for gate in journal.gates} == {
-        1: "It only reads. The model is only 40% sure of this step.",
-        3: "It only reads. The model is only 20% sure of this step.",
-    }
-
-
-async def test_a_rejected_step_is_planned_around_with_the_reason() -> None:
-    ended, journal = await _run(
-        [step(1, "send", "all"), step(2, "echo", "{{1}}")],
-        {"planner": [draft(step(3, "save", "a draft instead"))]},
-        decide=lambda _: Decision("reject", reason="too soon"),
-    )
-    assert states(ended) == {3: "succeeded"}
-    assert "too soon" in journal.questions[0].context
-    assert [number for number, _ in journal.calls] == [3]
-
-
-async def test_edited_arguments_are_what_is_called() -> None:
-    ended, journal = await _run(
-        [step(1, "send", "all")], {}, decide=lambda _: Decision("edit", arguments={"value": "one"})
-    )
-    assert journal.calls == [(1, {"value": "one"})]
-    assert ended.outcomes[1].value == "one"
-
-
-async def test_a_whole_plan_is_approved_rejected_with_a_reason_or_edited() -> None:
-    policy = Policy(approve_plan=True)
-    steps = [step(1), step(2, "save", "{{1}}"), step(3, "echo", "not needed")]
-    decisions = iter([Decision("reject", reason="do not save"), Decision("approve")])
-    ended, journal = await _run(
-        steps, {"planner": [draft(step(4, "echo", "only read"))]}, policy=policy, decide=lambda _: next(decisions)
-    )
-    assert states(ended) == {4: "succeeded"}
-    assert "do not save" in journal.questions[0].context
-    assert [gate.kind for gate in journal.gates] == ["plan", "plan"]
-    assert "2. save (medium) after 1" in journal.gates[0].details
-    dropped, journal = await _run(
-        steps, {}, policy=policy, decide=lambda gate: Decision("edit", steps=list(gate.steps)[:2])
-    )
-    assert states(dropped) == {1: "succeeded", 2: "succeeded"}
-    assert [plan.revision for plan in journal.plans] == [1, 2]
-    assert len(journal.gates) == 1, "a plan as a person has written it needs no further approval"
-
-
-async def test_nothing_starts_before_a_plan_is_approved_where_that_is_asked_for() -> None:
-    async def check() -> InMemoryJournal:
-        _, journal = await _run(
-            None,
-            {"planner": [draft(step(1), step(2, "save"))] * 3, "joiner": [DONE]},
-            policy=Policy(approve_plan=True),
-            decide=lambda _: Decision("reject", reason="no"),
-            max_replans=0,
-            pieces=3,
-        )
-        return journal
-
-    assert (await check()).calls == []
 
 
 @settings(max_examples=60, deadline=None)
@@ -428,7 +245,7 @@ def test_a_finished_step_never_runs_a_second_time(data: st.DataObject) -> None:
 
     async def check() -> None:
         replan: Replan = "on_failure" if data.draw(coin) else "every_step"
-        ended, journal = await _run(
+        ended, journal = await execute(
             first, model, replan=replan, decide=lambda _: Decision("approve" if data.draw(coin) else "reject")
         )
         tries = Counter(number for number, _ in journal.calls)

@@ -16,6 +16,7 @@ from tests.stores import COMMAND, Cluster, environment
 
 from forethought.app import open_app, open_store
 from forethought.engine.cluster import Cluster as Servers
+from forethought.engine.kinds import plan as plans
 from forethought.journal.postgres import Postgres
 from forethought.settings import Settings
 
@@ -137,10 +138,10 @@ async def test_a_server_that_is_left_at_once_loses_no_record(
     settings = make_settings()
     for _ in range(3):
         async with open_app(settings) as app:
-            runs = [await app.runs.start(await app.runs.save_plan("g", "", waits(3, 0))) for _ in range(12)]
+            runs = [await plans.start(app.runs, await plans.save(app.runs, "g", "", waits(3, 0))) for _ in range(12)]
             with anyio.fail_after(30):
                 while not any(app.runs.queries.journal(run.id)[1:] for run in runs):
-                    await app.runs.changed(runs[0].id, 0.01)
+                    await app.runs.watchers.changed(runs[0].id, 0.01)
     assert "stops here" not in caplog.text
 
 

@@ -1,4 +1,4 @@
-"""What a run has written is undone byte for byte, and what others did since is never overwritten."""
+"""What a run has written is undone byte for byte."""
 
 import os
 import random
@@ -6,66 +6,27 @@ import shutil
 import signal
 import stat
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mcp.client import Client, ClientRequestContext
-from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult
+from mcp.types import ElicitRequestParams, ElicitResult
+from tests.server.asking import view
+from tests.server.undoing import approve, ran, tree, verdicts, write
+from tests.serving import NEVER
 from tests.stores import Cluster, everything_in
 
 from forethought.app import open_store, pruned
 from forethought.settings import Settings
 from forethought.surface.server import build_server
-from forethought.terms import Terms
-from forethought_patterns import Policy
-from forethought_tools import Risk
 
 pytestmark = pytest.mark.anyio
-
-Tree = dict[str, tuple[int, bytes] | None]
-NEVER = Terms(replan="never")
-
-
-def tree(folder: Path) -> Tree:
-    """Every file with its mode and content, and every folder."""
-    return {
-        str(path.relative_to(folder)): (stat.S_IMODE(path.stat().st_mode), path.read_bytes())
-        if path.is_file()
-        else None
-        for path in folder.rglob("*")
-    }
-
-
-def view(result: CallToolResult) -> dict[str, Any]:
-    assert not result.is_error, result.content
-    return dict(result.structured_content or {})
-
-
-async def approve(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
-    return ElicitResult(action="accept", content={"decision": "approve"})
-
-
-def write(number: int, path: str, content: str, after: int | None = None) -> dict[str, Any]:
-    step = {"id": number, "tool": "write_file", "arguments": {"path": path, "content": content}}
-    return step | ({"depends_on": [after]} if after else {})
-
-
-async def ran(client: Client, steps: list[dict[str, Any]], status: str = "succeeded") -> str:
-    plan = view(await client.call_tool("create_plan", {"goal": "g", "steps": steps}))
-    done = view(await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]}))
-    assert done["status"] == status, done
-    return str(done["run_id"])
-
-
-def verdicts(done: Mapping[str, Any], key: str = "undone") -> list[tuple[int, str]]:
-    return [(each["step"], each["verdict"]) for each in done[key]]
 
 
 async def test_a_run_is_undone_in_reverse_after_a_person_agrees(
@@ -108,68 +69,6 @@ async def test_a_run_is_undone_in_reverse_after_a_person_agrees(
     assert f"{done['run_id']} (succeeded)" in str(latest)
     assert "Nothing is left to undo" in str(nothing.content)
     assert f"Step 2 of {run} was undone already" in str(step.content)
-
-
-async def test_nobody_agrees_nothing_is_undone(make_settings: Callable[..., Settings], work: Path, era: str) -> None:
-    async def refuse(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
-        return ElicitResult(action="accept", content={"decision": "reject"})
-
-    async with Client(build_server(make_settings()), mode=era, elicitation_callback=refuse) as client:
-        run = await ran(client, [write(1, "a.txt", "one")])
-        refused = view(await client.call_tool("rollback", {"run_id": run}))
-    assert refused["status"] == "failed"
-    assert (work / "a.txt").read_text(encoding="utf-8") == "one"
-    async with Client(build_server(make_settings()), mode=era) as client:
-        waiting = view(await client.call_tool("rollback", {"run_id": run}))
-    assert waiting["status"] == "waiting"
-    assert (work / "a.txt").read_text(encoding="utf-8") == "one"
-
-
-async def test_what_others_changed_since_is_a_conflict_and_stays(
-    make_settings: Callable[..., Settings], work: Path
-) -> None:
-    async with Client(build_server(make_settings()), elicitation_callback=approve) as client:
-        run = await ran(client, [write(1, "a.txt", "one"), write(2, "b.txt", "two")])
-        (work / "a.txt").write_text("mine", encoding="utf-8")
-        done = view(await client.call_tool("rollback", {"run_id": run}))
-        one = view(await client.call_tool("rollback", {"run_id": run, "step": 1}))
-    assert done["status"] == one["status"] == "failed"
-    assert "a.txt: it was changed since" in done["error"]
-    assert sorted(verdicts(done)) == [(1, "conflict"), (2, "undone")]
-    assert (work / "a.txt").read_text(encoding="utf-8") == "mine"
-    assert not (work / "b.txt").exists()
-
-
-async def test_a_way_that_leads_elsewhere_now_is_a_conflict(
-    make_settings: Callable[..., Settings], work: Path, tmp_path: Path
-) -> None:
-    async with Client(build_server(make_settings()), elicitation_callback=approve) as client:
-        run = await ran(client, [write(1, "a.txt", "one")])
-        (work / "other.txt").write_text("one", encoding="utf-8")
-        (work / "a.txt").unlink()
-        (work / "a.txt").symlink_to(work / "other.txt")
-        done = view(await client.call_tool("rollback", {"run_id": run}))
-    assert verdicts(done) == [(1, "conflict")]
-    assert (work / "other.txt").read_text(encoding="utf-8") == "one"
-
-
-async def test_what_cannot_be_rolled_back_says_why(make_settings: Callable[..., Settings], work: Path) -> None:
-    steps = [{"id": 1, "tool": "read_file", "arguments": {"path": "a.txt"}}]
-    async with Client(build_server(make_settings())) as client:
-        run = await ran(client, steps)
-        nothing = await client.call_tool("rollback", {"run_id": run})
-        unknown = await client.call_tool("rollback", {"run_id": "run_none"})
-        plan = view(
-            await client.call_tool(
-                "create_plan",
-                {"goal": "g", "steps": [{"id": 1, "tool": "delete_file", "arguments": {"path": "old.txt"}}]},
-            )
-        )
-        waiting = view(await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]}))
-        going_on = await client.call_tool("rollback", {"run_id": waiting["run_id"]})
-    assert "nothing that can be undone" in str(nothing.content)
-    assert "no run" in str(unknown.content)
-    assert "Stop it first" in str(going_on.content)
 
 
 async def test_secrets_are_put_back_though_the_journal_never_saw_them(
@@ -243,58 +142,6 @@ async def test_steps_that_write_the_same_file_at_once_are_undone_all_the_same(
     assert [verdict for _, verdict in verdicts(done)] == ["undone"] * 8
 
 
-async def test_a_conflict_keeps_earlier_steps_from_being_undone_and_the_dry_run_says_so(
-    make_settings: Callable[..., Settings], work: Path
-) -> None:
-    async with Client(build_server(make_settings()), elicitation_callback=approve) as client:
-        run = await ran(client, [write(1, "a.txt", "one"), write(2, "a.txt", "two", after=1)])
-        (work / "a.txt").write_text("mine", encoding="utf-8")
-        dry = view(await client.call_tool("rollback", {"run_id": run, "dry_run": True}))
-        done = view(await client.call_tool("rollback", {"run_id": run}))
-    assert verdicts(dry, "would_do") == verdicts(done) == [(2, "conflict"), (1, "conflict")]
-    assert (work / "a.txt").read_text(encoding="utf-8") == "mine"
-
-
-async def test_what_a_person_was_told_will_be_left_alone_is_left_alone(
-    make_settings: Callable[..., Settings], work: Path
-) -> None:
-    async def changes_back(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
-        assert "conflict" in params.message
-        (work / "a.txt").write_text("one", encoding="utf-8")
-        return ElicitResult(action="accept", content={"decision": "approve"})
-
-    async with Client(build_server(make_settings()), elicitation_callback=changes_back) as client:
-        run = await ran(client, [write(1, "a.txt", "one"), write(2, "b.txt", "two")])
-        (work / "a.txt").write_text("mine", encoding="utf-8")
-        done = view(await client.call_tool("rollback", {"run_id": run}))
-    assert sorted(verdicts(done)) == [(1, "conflict"), (2, "undone")]
-    assert (work / "a.txt").read_text(encoding="utf-8") == "one"
-
-
-async def test_what_a_later_step_has_written_over_is_not_taken_for_the_work_of_others(
-    make_settings: Callable[..., Settings], work: Path
-) -> None:
-    before = tree(work)
-    steps = [write(1, "a.txt", "one"), write(2, "a.txt", "two", after=1), write(3, "b.txt", "three", after=2)]
-    async with Client(build_server(make_settings()), elicitation_callback=approve) as client:
-        run = await ran(client, steps)
-        early = await client.call_tool("rollback", {"run_id": run, "step": 1})
-        for step in (2, 1, 3):
-            done = view(await client.call_tool("rollback", {"run_id": run, "step": step}))
-            assert verdicts(done) == [(step, "undone")]
-    assert "Step 2 has written over what step 1 wrote. Roll it back first." in str(early.content)
-    assert tree(work) == before
-
-
-async def test_nobody_is_asked_where_nothing_can_be_done(make_settings: Callable[..., Settings], work: Path) -> None:
-    async with Client(build_server(make_settings())) as client:  # which cannot ask
-        run = await ran(client, [write(1, "a.txt", "one")])
-        (work / "a.txt").write_text("mine", encoding="utf-8")
-        done = view(await client.call_tool("rollback", {"run_id": run}))
-    assert done["status"] == "failed"
-    assert verdicts(done) == [(1, "conflict")]
-
-
 async def test_what_one_rollback_has_left_the_next_can_take_up(
     make_settings: Callable[..., Settings], work: Path
 ) -> None:
@@ -308,16 +155,6 @@ async def test_what_one_rollback_has_left_the_next_can_take_up(
     assert sorted(verdicts(first)) == [(1, "conflict"), (2, "undone")]
     assert verdicts(second) == [(1, "undone")]
     assert tree(work) == before
-
-
-async def test_another_mode_is_a_change_too(make_settings: Callable[..., Settings], work: Path) -> None:
-    (work / "a.txt").chmod(0o644)
-    async with Client(build_server(make_settings()), elicitation_callback=approve) as client:
-        run = await ran(client, [write(1, "a.txt", "one")])
-        (work / "a.txt").chmod(0o600)
-        done = view(await client.call_tool("rollback", {"run_id": run}))
-    assert verdicts(done) == [(1, "conflict")]
-    assert stat.S_IMODE((work / "a.txt").stat().st_mode) == 0o600
 
 
 KILLED = """
@@ -379,111 +216,6 @@ async def test_undoing_goes_by_the_order_of_the_calls_and_not_by_the_clock(
     assert tree(work) == before
 
 
-async def test_who_asks_again_joins_the_rollback_that_waits(make_settings: Callable[..., Settings]) -> None:
-    async with Client(build_server(make_settings())) as client:
-        run = await ran(client, [write(1, "a.txt", "one")])
-        asked = [view(await client.call_tool("rollback", {"run_id": run})) for _ in range(2)]
-    assert asked[0]["run_id"] == asked[1]["run_id"]
-
-
-async def test_what_the_call_of_a_check_has_done_is_told_too(
-    make_settings: Callable[..., Settings], work: Path
-) -> None:
-    checked = {"check": {"tool": "run_command", "arguments": {"command": "echo x >> made"}}}
-    async with Client(build_server(make_settings()), elicitation_callback=approve) as client:
-        run = await ran(client, [write(1, "a.txt", "one") | checked, write(2, "b.txt", "two")])
-        dry = view(await client.call_tool("rollback", {"run_id": run, "dry_run": True}))
-    assert (work / "made").exists()
-    assert dry["cannot_be_undone"] == ["step 1 run_command"]
-
-
-async def test_a_rollback_that_is_asked_for_twice_at_once_is_one(make_settings: Callable[..., Settings]) -> None:
-    asked: set[str] = set()
-    async with Client(build_server(make_settings())) as client:
-        run = await ran(client, [write(1, "a.txt", "one")])
-
-        async def ask() -> None:
-            asked.add(str(view(await client.call_tool("rollback", {"run_id": run}))["run_id"]))
-
-        async with anyio.create_task_group() as tasks:
-            for _ in range(4):
-                tasks.start_soon(ask)
-    assert len(asked) == 1
-
-
-async def test_what_a_command_has_done_is_told_though_it_failed_or_counts_as_medium(
-    make_settings: Callable[..., Settings], work: Path
-) -> None:
-    command = {"id": 2, "tool": "run_command", "arguments": {"command": "echo x >> made; exit 3"}, "depends_on": [1]}
-    asked: list[str] = []
-
-    async def agree(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
-        asked.append(params.message)
-        return ElicitResult(action="accept", content={"decision": "approve"})
-
-    terms = Terms(replan="never", policy=Policy(ask_from=Risk.MEDIUM))
-    configured = make_settings(terms=terms, risks={"run_command": Risk.MEDIUM})
-    async with Client(build_server(configured), elicitation_callback=agree) as client:
-        run = await ran(client, [write(1, "a.txt", "one"), command], "failed")
-        dry = view(await client.call_tool("rollback", {"run_id": run, "dry_run": True}))
-    assert (work / "made").exists()
-    assert "Undo: what it replaces is kept" in asked[0]
-    assert "Undo: none: it cannot be undone" in asked[1]
-    assert dry["cannot_be_undone"] == ["step 2 run_command"]
-
-
-async def test_what_another_run_has_written_since_stays_though_it_is_the_same(
-    make_settings: Callable[..., Settings], work: Path
-) -> None:
-    before = tree(work)
-    async with Client(build_server(make_settings()), elicitation_callback=approve) as client:
-        first = await ran(client, [write(1, "b.txt", "the same")])
-        second = await ran(client, [write(1, "b.txt", "the same")])
-        early = view(await client.call_tool("rollback", {"run_id": first}))
-        assert (work / "b.txt").exists()
-        done = [view(await client.call_tool("rollback", {"run_id": run})) for run in (second, first)]
-    assert verdicts(early) == [(1, "conflict")]
-    assert f"{second} has written over it since. Roll that back first" in early["error"]
-    assert [verdicts(each) for each in done] == [[(1, "nothing to undo")], [(1, "undone")]]
-    assert tree(work) == before
-
-
-async def test_what_is_written_while_a_person_decides_stays(make_settings: Callable[..., Settings], work: Path) -> None:
-    async def writes_it_again(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
-        assert "nothing to undo" in params.message
-        (work / "b.txt").write_text("one", encoding="utf-8")
-        return ElicitResult(action="accept", content={"decision": "approve"})
-
-    async with Client(build_server(make_settings()), elicitation_callback=writes_it_again) as client:
-        run = await ran(client, [write(1, "b.txt", "one")])
-        (work / "b.txt").unlink()
-        done = view(await client.call_tool("rollback", {"run_id": run}))
-    assert verdicts(done) == [(1, "conflict")]
-    assert (work / "b.txt").read_text(encoding="utf-8") == "one"
-
-
-async def test_a_change_between_two_steps_is_a_conflict_before_anybody_is_asked(
-    make_settings: Callable[..., Settings], work: Path
-) -> None:
-    async def meddles(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
-        if "wants to call run_command" in params.message:
-            (work / "a.txt").write_text("mine", encoding="utf-8")
-        return ElicitResult(action="accept", content={"decision": "approve"})
-
-    steps = [
-        write(1, "a.txt", "one"),
-        {"id": 2, "tool": "run_command", "arguments": {"command": "true"}, "depends_on": [1]},
-        write(3, "a.txt", "three", after=2),
-    ]
-    async with Client(build_server(make_settings()), elicitation_callback=meddles) as client:
-        run = await ran(client, steps)
-        dry = view(await client.call_tool("rollback", {"run_id": run, "dry_run": True}))
-        done = view(await client.call_tool("rollback", {"run_id": run}))
-    assert verdicts(dry, "would_do") == [(3, "would be undone"), (1, "conflict")]
-    assert verdicts(done) == [(3, "undone"), (1, "conflict")]
-    assert (work / "a.txt").read_text(encoding="utf-8") == "mine"
-
-
 @pytest.mark.parametrize("order", [(1, 2), (2, 1)])
 async def test_folders_that_a_run_has_made_go_with_the_last_of_its_files(
     make_settings: Callable[..., Settings], work: Path, order: tuple[int, int]
@@ -510,20 +242,6 @@ async def test_a_file_is_put_back_though_another_folder_has_one_of_its_name_by_n
     assert verdicts(done) == [(2, "undone"), (1, "undone")]
     assert (work / "a.txt").read_text(encoding="utf-8") == "alpha\n"
     assert tree(first) == {}
-
-
-async def test_what_cannot_be_put_back_any_more_is_said_before_anybody_is_asked(
-    make_settings: Callable[..., Settings], work: Path
-) -> None:
-    configured = make_settings()
-    async with Client(build_server(configured)) as client:  # which cannot ask
-        run = await ran(client, [write(1, "a.txt", "one")])
-        shutil.rmtree(configured.home / "undo")
-        dry = view(await client.call_tool("rollback", {"run_id": run, "dry_run": True}))
-        done = view(await client.call_tool("rollback", {"run_id": run}))
-    assert verdicts(dry, "would_do") == verdicts(done) == [(1, "conflict")]
-    assert "is gone from" in str(done)
-    assert (work / "a.txt").read_text(encoding="utf-8") == "one"
 
 
 async def test_pruning_one_journal_leaves_what_another_needs(postgres: Cluster, tmp_path: Path, work: Path) -> None:

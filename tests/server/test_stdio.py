@@ -229,4 +229,4 @@ for n in range(30):
     assert [writer.wait(timeout=120) for writer in writers] == [0] * processes
     with closing(open_store(settings)) as store:
         assert len(store.queries.plans(limit=1000)) == 30 * processes
-        assert not fault(store, "")
+        assert not fault(store.queries, "")

@@ -1,4 +1,4 @@
-"""What any MCP client gets, in both protocol eras: small strict tools, plans, runs, work orders, resources, notices."""
+"""What any MCP client gets, in both protocol eras: small strict tools, plans, runs, answers that say what is next."""
 
 import json
 import os
@@ -11,37 +11,14 @@ import anyio
 import pytest
 from mcp import StdioServerParameters
 from mcp.client import Client
-from mcp.shared.exceptions import MCPDeprecationWarning, MCPError
-from mcp.types import CallToolResult, ResourceTemplateReference, TextContent, TextResourceContents
+from tests.server.asking import COPY, text, view
 from tests.stores import environment
 
 from forethought.settings import Settings
 from forethought.surface.server import build_server
 
 pytestmark = pytest.mark.anyio
-
 COMMAND = str(Path(sys.executable).parent / "forethought")
-COPY: list[dict[str, Any]] = [
-    {"id": 1, "tool": "read_file", "arguments": {"path": "a.txt"}},
-    {
-        "id": 2,
-        "tool": "write_file",
-        "arguments": {"path": "b.txt", "content": "{{1}}!"},
-    },
-]
-
-
-def view(result: CallToolResult) -> dict[str, Any]:
-    """The structured answer of a call that worked."""
-    assert not result.is_error, text(result)
-    assert result.structured_content is not None
-    return dict(result.structured_content)
-
-
-def text(result: CallToolResult) -> str:
-    first = result.content[0]
-    assert isinstance(first, TextContent)
-    return first.text
 
 
 async def test_the_tool_list_is_small_flat_and_honest(make_settings: Callable[..., Settings], era: str) -> None:
@@ -184,95 +161,6 @@ async def test_what_a_caller_can_mend_is_a_tool_error_that_says_how(
     assert says in text(result)
 
 
-async def test_without_a_model_planning_and_writing_become_work_orders(
-    make_settings: Callable[..., Settings], era: str, work: Path
-) -> None:
-    def draft(**changes: Any) -> dict[str, Any]:
-        step = {
-            "id": 1,
-            "description": "Word it",
-            "tool": "write",
-            "arguments": {"brief": "say hello"},
-            "depends_on": [],
-            "expected_output": "",
-        }
-        save = {
-            "id": 2,
-            "description": "Save it",
-            "tool": "write_file",
-            "depends_on": [],
-            "arguments": {"path": "hello.md", "content": "{{1}}"},
-            "expected_output": "",
-        }
-        return {"reasoning": "two steps", "steps": [step, {**save, **changes}]}
-
-    async with Client(build_server(make_settings()), mode=era) as client:
-
-        async def hand_in(waiting: dict[str, Any], answer: object) -> dict[str, Any]:
-            (order,) = waiting["waiting_on"]
-            answers = [{"order": order["order"], "answer": answer}]
-            return view(await client.call_tool("report", {"run_id": waiting["run_id"], "answers": answers}))
-
-        waiting = view(await client.call_tool("create_plan", {"goal": "Greet: write hello.md from a.txt"}))
-        assert waiting["status"] == "waiting"
-        assert waiting["waiting_on"][0]["role"] == "planner"
-        assert "alpha" in waiting["waiting_on"][0]["context"], "first lines of a named file are in the prompt"
-        faulty = await hand_in(waiting, draft(depends_on=[7]))
-        assert "it depends on step 7, which is not in the plan" in faulty["waiting_on"][0]["context"]
-        plan = await hand_in(faulty, draft())
-        assert plan["status"] == "ready"
-        asked = view(await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]}))
-        assert asked["waiting_on"][0]["role"] == "executor"
-        wrong = await client.call_tool(
-            "report",
-            {
-                "run_id": asked["run_id"],
-                "answers": [{"order": asked["waiting_on"][0]["order"], "answer": {"a": 1}}],
-            },
-        )
-        assert wrong.is_error
-        assert "not of type 'string'" in text(wrong)
-        joining = await hand_in(asked, "Hello!")
-        assert joining["waiting_on"][0]["role"] == "joiner", "who planned for us also words the answer"
-        done = await hand_in(joining, {"done": True, "answer": "It says hello.", "missing": ""})
-    assert done["answer"] == "It says hello."
-    assert done["status"] == "succeeded"
-    assert (work / "hello.md").read_text(encoding="utf-8") == "Hello!"
-
-
-async def test_the_faults_of_the_last_draft_come_back_when_repair_did_not_help(
-    make_settings: Callable[..., Settings],
-) -> None:
-    async with Client(build_server(make_settings())) as client:
-        waiting = view(await client.call_tool("create_plan", {"goal": "g"}))
-        for _ in range(3):
-            order = waiting["waiting_on"][0]["order"]
-            answers = [{"order": order, "answer": {"reasoning": "", "steps": []}}]
-            waiting = view(await client.call_tool("report", {"run_id": waiting["run_id"], "answers": answers}))
-    assert waiting["status"] == "failed"
-    assert "it has no steps" in waiting["error"]
-
-
-async def test_several_orders_are_offered_together_and_all_or_none_are_taken(
-    make_settings: Callable[..., Settings],
-) -> None:
-    steps = [{"id": i, "tool": "analyze", "arguments": {"question": f"q{i}"}} for i in (1, 2, 3)]
-    async with Client(build_server(make_settings())) as client:
-        plan_id = view(await client.call_tool("create_plan", {"goal": "g", "steps": steps}))["plan_id"]
-        waiting = view(await client.call_tool("execute_plan", {"plan_id": plan_id, "max_parallel": 1}))
-        orders = {order["order"]: order["instructions"] for order in waiting["waiting_on"]}
-        assert len(orders) == 3, "a step that waits holds no place"
-        good = [{"order": order, "answer": f"answer to {told[-2:]}"} for order, told in orders.items()]
-        bad = await client.call_tool(
-            "report", {"run_id": waiting["run_id"], "answers": [*good, {"order": "order_x", "answer": "?"}]}
-        )
-        assert bad.is_error
-        assert "order_x" in text(bad)
-        done = view(await client.call_tool("report", {"run_id": waiting["run_id"], "answers": good}))
-    assert done["status"] == "succeeded"
-    assert len(done["answer"]) == 3
-
-
 async def test_a_call_returns_after_some_silence_and_the_run_goes_on(
     make_settings: Callable[..., Settings], era: str
 ) -> None:
@@ -317,120 +205,6 @@ async def test_stop_cuts_off_what_is_in_flight(make_settings: Callable[..., Sett
         full = view(await client.call_tool("get_plan", {"plan_id": plan_id, "view": "full"}))
     assert stopped["status"] == "cancelled"
     assert [step["state"] for step in full["steps"]] == ["failed", "skipped"]
-
-
-async def test_plans_and_runs_are_resources_with_completions(make_settings: Callable[..., Settings], era: str) -> None:
-    async with Client(build_server(make_settings()), mode=era) as client:
-        plan_id = view(await client.call_tool("create_plan", {"goal": "copy", "steps": COPY}))["plan_id"]
-        run_id = view(await client.call_tool("execute_plan", {"plan_id": plan_id}))["run_id"]
-
-        async def read(uri: str) -> str:
-            (content,) = (await client.read_resource(uri)).contents
-            assert isinstance(content, TextResourceContents)
-            return content.text
-
-        assert json.loads(await read(f"plan://{plan_id}"))["steps"][0]["tool"] == "read_file"
-        assert "s1 --> s2" in await read(f"plan://{plan_id}/graph")
-        assert ":::succeeded" in await read(f"plan://{plan_id}/graph")
-        assert json.loads(await read(f"run://{run_id}"))["status"] == "succeeded"
-        kinds = [json.loads(line)["fact"] for line in (await read(f"run://{run_id}/journal")).splitlines()]
-        looked = ["step_started", "claimed", "freed", "step_settled"]
-        written = ["step_started", "claimed", "kept", "freed", "step_settled"]
-        kinds = [kind for kind in kinds if kind != "run_claimed"]  # which servers of a cluster record
-        assert kinds == ["run_created", *looked, *written, "run_ended"]
-        index = json.loads(await read("forethought://index"))
-        assert index["plans"][0]["uri"] == f"plan://{plan_id}"
-        templates = {str(t.uri_template) for t in (await client.list_resource_templates()).resource_templates}
-        assert templates == {
-            "plan://{plan_id}",
-            "plan://{plan_id}/graph",
-            "run://{run_id}",
-            "run://{run_id}/journal",
-            "run://{run_id}/rounds",
-            "run://{run_id}/tree",
-            "run://{run_id}/tree/graph",
-            "run://{run_id}/tree/outline",
-        }
-        for template, name, whole in (
-            ("plan://{plan_id}", "plan_id", plan_id),
-            ("run://{run_id}", "run_id", run_id),
-        ):
-            reference = ResourceTemplateReference(type="ref/resource", uri=template)
-            found = await client.complete(reference, {"name": name, "value": whole[:7]})
-            assert found.completion.values == [whole]
-        with pytest.raises(MCPError, match="plan_x"):
-            await read("plan://plan_x")
-
-
-async def test_a_changed_run_is_noticed_from_2026_on(make_settings: Callable[..., Settings]) -> None:
-    steps = [{"id": 1, "tool": "analyze", "arguments": {"question": "?"}}]
-    async with Client(build_server(make_settings()), mode="2026-07-28") as client:
-        plan_id = view(await client.call_tool("create_plan", {"goal": "g", "steps": steps}))["plan_id"]
-        waiting = view(await client.call_tool("execute_plan", {"plan_id": plan_id}))
-        uri = f"run://{waiting['run_id']}"
-        async with client.listen(resource_subscriptions=[uri]) as events:
-            answers = [{"order": waiting["waiting_on"][0]["order"], "answer": "ok"}]
-            await client.call_tool("report", {"run_id": waiting["run_id"], "answers": answers})
-            with anyio.fail_after(5):
-                async for event in events:
-                    assert uri in str(event)
-                    break
-
-
-async def test_a_plan_that_is_handed_in_or_made_is_noticed(make_settings: Callable[..., Settings]) -> None:
-    async with Client(build_server(make_settings()), mode="2026-07-28") as client:
-        async with client.listen(resource_subscriptions=["forethought://index"]) as events:
-            await client.call_tool("create_plan", {"goal": "copy", "steps": COPY})
-            with anyio.fail_after(5):
-                async for event in events:
-                    assert "forethought://index" in str(event)
-                    break
-        waiting = view(await client.call_tool("create_plan", {"goal": "g"}))
-        async with client.listen(resource_subscriptions=[f"plan://{waiting['plan_id']}"]) as events:
-            draft = {
-                "reasoning": "",
-                "steps": [{**COPY[0], "description": "", "depends_on": [], "expected_output": ""}],
-            }
-            answers = [{"order": waiting["waiting_on"][0]["order"], "answer": draft}]
-            made = await client.call_tool("report", {"run_id": waiting["run_id"], "answers": answers})
-            with anyio.fail_after(5):
-                async for event in events:
-                    assert waiting["plan_id"] in str(event)
-                    break
-    assert view(made)["status"] == "ready"
-
-
-async def test_a_plan_is_linked_to_once_it_is_there(make_settings: Callable[..., Settings]) -> None:
-    async with Client(build_server(make_settings())) as client:
-        waiting = await client.call_tool("create_plan", {"goal": "g"})
-        made = await client.call_tool("create_plan", {"goal": "copy", "steps": COPY})
-    assert [content.type for content in waiting.content] == ["text"]
-    assert [content.type for content in made.content] == ["text", "resource_link"]
-
-
-async def test_a_changed_run_is_noticed_by_subscribers_before_2026(
-    make_settings: Callable[..., Settings],
-) -> None:
-    noticed = anyio.Event()
-    uri = ""
-
-    async def heard(message: object) -> None:
-        if uri and uri in str(message):
-            noticed.set()
-
-    steps = [{"id": 1, "tool": "analyze", "arguments": {"question": "?"}}]
-    async with Client(build_server(make_settings()), mode="legacy", message_handler=heard) as client:
-        plan_id = view(await client.call_tool("create_plan", {"goal": "g", "steps": steps}))["plan_id"]
-        waiting = view(await client.call_tool("execute_plan", {"plan_id": plan_id}))
-        uri = f"run://{waiting['run_id']}"
-        with pytest.warns(MCPDeprecationWarning):
-            await client.subscribe_resource(uri)
-        answers = [{"order": waiting["waiting_on"][0]["order"], "answer": "ok"}]
-        await client.call_tool("report", {"run_id": waiting["run_id"], "answers": answers})
-        with anyio.fail_after(5):
-            await noticed.wait()
-        with pytest.warns(MCPDeprecationWarning):
-            await client.unsubscribe_resource(uri)
 
 
 async def test_a_file_name_that_is_no_text_does_not_stop_a_run(

@@ -11,7 +11,7 @@ from functools import partial
 import anyio
 from rich.markup import escape
 
-from forethought.app import Records, open_records
+from forethought.app import Journal, open_records
 from forethought.cli.terminal import PROGRAM, ask_form, console, errors, is_person
 from forethought.engine.records import resuming
 from forethought.engine.runs import decision_facts
@@ -61,7 +61,7 @@ def _gates(store: Store, some_id: str | None) -> list[MessageRow]:
     return store.queries.open_messages(store.queries.run(some_id).id, "gate")
 
 
-def _decide(records: Records, message: MessageRow, seconds: float) -> bool:
+def _decide(records: Journal, message: MessageRow, seconds: float) -> bool:
     store, gate = records.store, gate_of(message)
     shown = time.monotonic()
     while (filled := ask_form(gate_text(message, store.queries.run(message.run)), form(gate))) is not None:
@@ -71,7 +71,7 @@ def _decide(records: Records, message: MessageRow, seconds: float) -> bool:
             continue
         try:
             decision = read_form(gate, filled, by="person at the terminal", channel="terminal")
-            store.commit(message.run, *decision_facts(message, decision, records.tools))
+            store.commit(message.run, *decision_facts(message, decision, records.records.tools))
         except AnswerError as error:
             console.print(f"[red]{escape(str(error))}[/]")
         except StaleError:
@@ -86,13 +86,13 @@ def _decide(records: Records, message: MessageRow, seconds: float) -> bool:
 
 def _tell(run: RunRow, decision: Decision) -> None:
     does = "ends it" if run.stopping else "goes on with it"
-    how = f"A server that is running {does} at once; else: {PROGRAM} {resuming(run.id, run.options)}"
+    how = f"A server that is running {does} at once; else: {PROGRAM} {resuming(run.id, run.folders)}"
     if run.state == "paused":
         how = f"It goes on after {PROGRAM} resume {run.id}"
     console.print(f"{decision.verb}: recorded. {escape(how)}", soft_wrap=True)
 
 
-def _decide_on_page(records: Records, waiting: Callable[[], list[MessageRow]], seconds: float) -> int:
+def _decide_on_page(records: Journal, waiting: Callable[[], list[MessageRow]], seconds: float) -> int:
     try:
         anyio.run(_serve, records, waiting, seconds)
     except KeyboardInterrupt:
@@ -102,9 +102,9 @@ def _decide_on_page(records: Records, waiting: Callable[[], list[MessageRow]], s
     return 3 if left else 0
 
 
-async def _serve(records: Records, waiting: Callable[[], list[MessageRow]], seconds: float) -> None:
+async def _serve(records: Journal, waiting: Callable[[], list[MessageRow]], seconds: float) -> None:
     async def record(message: MessageRow, decision: Decision) -> None:
-        await records.store.write(message.run, *decision_facts(message, decision, records.tools))
+        await records.store.write(message.run, *decision_facts(message, decision, records.records.tools))
         console.print(escape(visible(gate_of(message).subject)))
         _tell(records.queries.run(message.run), decision)
 

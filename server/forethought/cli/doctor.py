@@ -59,7 +59,7 @@ def doctor(settings: Settings) -> int:
     for risk in Risk:
         _line(f"tools {risk}", ", ".join(tool.name for tool in registry if tool.risk == risk))
     terms = settings.terms
-    asked = f"from {terms.policy.ask_from} risk on" + (" and before every plan" if terms.policy.approve_plan else "")
+    asked = f"from {terms.ask_from} risk on" + (" and before every plan" if terms.approve_plan else "")
     limits = ", ".join(f"{limit:g} {measure}" for measure, limit in terms.budget.items())
     _line("you are asked", f"{asked}; budget of a run: {limits or 'none'}; plans change {terms.replan}")
     _line(

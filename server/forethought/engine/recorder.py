@@ -200,7 +200,7 @@ class Recorder:
             f"{gate.tool} {json.dumps(gate.details, ensure_ascii=False)[:150]}" if gate.kind == "call" else "the plan"
         )
         why = f": {decision.reason}" if decision.reason else ""
-        return learned(self.store, self.run, [f"A person rejected {what}{why}"])
+        return learned(self.store.queries, self.run, [f"A person rejected {what}{why}"])
 
     # Calls of tools that are no steps
 

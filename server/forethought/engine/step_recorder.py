@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from forethought.engine.recorder import Recorder
 from forethought.journal.codec import plan_body, settled_fact, tried_of
-from forethought.journal.rows import Fact
+from forethought.journal.rows import Fact, RunRow
 from forethought_patterns import Outcome, Plan, Slot, Step, Tried
 from forethought_tools import JSON, Place
 
@@ -18,11 +18,11 @@ _UNTRIED = Tried()
 class StepRecorder:
     """The records of the steps of one activation."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, run: RunRow, recorder: Recorder) -> None:
+        self._run = run
         self._recorder = recorder
-        self._run = recorder.run
-        self._revision = recorder.run.revision
-        rows = recorder.store.queries.steps(recorder.run.id)
+        self._revision = run.revision
+        rows = recorder.store.queries.steps(run.id)
         self._rows = {row.id for row in rows}
         self._early = {row.id: Step.model_validate(row.body) for row in rows if row.body is not None}
         self._tried = {row.id: tried_of(row) for row in rows}

@@ -18,7 +18,7 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from forethought.journal.database import BrokenError, Database, HeldError, StaleError, Transaction, Value
-from forethought.journal.effects import EFFECTS, Each
+from forethought.journal.effects import CONSTANTS, EFFECTS, Each
 from forethought.journal.queries import JSON_COLUMNS, Queries, has_to_wait
 from forethought.journal.rows import Entry, Fact
 from forethought_tools import JSON, FencedError, StoreError, withheld
@@ -210,7 +210,7 @@ class Store:
         """Journal a fact, and have its effect. Returns the hash of its entry."""
         epoch = write.epoch or 0
         values = {name: self._column(name, value) for name, value in fact.body.items()}
-        values |= {"run": write.run, "at": write.at, "epoch": epoch}
+        values |= {**CONSTANTS, "run": write.run, "at": write.at, "epoch": epoch}
         for place, statement in enumerate(EFFECTS[fact.kind]):
             if isinstance(statement, Each):
                 each = cast("Sequence[Value]", fact.body[statement.of])

@@ -1,4 +1,4 @@
-"""Reflection and tree search as runs: the same journal, budgets, work orders and resumption as any other run."""
+"""Tree search as a run: the same journal, budgets, work orders and resumption as any other run."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -8,119 +8,14 @@ from typing import Any
 import anyio
 import pytest
 from mcp.client import Client, ClientRequestContext
-from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult
+from mcp.types import ElicitRequestParams, ElicitResult
+from tests.server.asking import view
+from tests.server.thinking import View, idea, read, worth
 
 from forethought.settings import Settings
 from forethought.surface.server import build_server
-from forethought.terms import Terms
 
 pytestmark = pytest.mark.anyio
-
-View = dict[str, Any]
-
-
-def view(result: CallToolResult) -> View:
-    assert not result.is_error, result.content
-    return dict(result.structured_content or {})
-
-
-async def read(client: Client, uri: str) -> str:
-    (content,) = (await client.read_resource(uri)).contents
-    return str(getattr(content, "text", ""))
-
-
-@pytest.fixture
-def scripted(make_settings: Callable[..., Settings], tmp_path: Path) -> Callable[..., Settings]:
-    """Settings with a model that says what each role is told to say."""
-
-    def make(script: Mapping[str, Any], **more: Any) -> Settings:
-        file = tmp_path / "script.json"
-        file.write_text(json.dumps(script), encoding="utf-8")
-        return make_settings(model=f"scripted:{file}", **more)
-
-    return make
-
-
-def judged(score: float, *issues: str, approved: bool = False) -> View:
-    told = [{"where": "all", "problem": issue, "mend": "mend it", "taste": False} for issue in issues]
-    return {"scores": {"1": score}, "issues": told, "approved": approved, "lessons": ["say it short"]}
-
-
-def idea(action: str, result: str = "on the way", *, final: bool = False) -> View:
-    return {"action": action, "result": result, "final": final}
-
-
-def worth(*scores: float) -> View:
-    return {str(number): {"score": score, "solved": False} for number, score in enumerate(scores, 1)}
-
-
-# Reflection
-
-
-async def test_a_draft_is_written_judged_and_revised(scripted: Callable[..., Settings], era: str) -> None:
-    script = {"executor": ["a long one", "short"], "critic": [judged(4, "too long"), judged(9, approved=True)]}
-    wanted = {"task": "a word", "criteria": ["It is one word"], "checks": [{"expression": "words(text) == 1"}]}
-    async with Client(build_server(scripted(script)), mode=era) as client:
-        done = view(await client.call_tool("reflect", wanted))
-        rounds = json.loads(await read(client, f"run://{done['run_id']}/rounds"))
-        journal = await read(client, f"run://{done['run_id']}/journal")
-        whole = json.loads(await read(client, f"run://{done['run_id']}"))
-    assert (done["status"], done["draft"], done["score"], done["stopped"]) == ("succeeded", "short", 9, "approved")
-    assert "plan_id" not in done
-    assert done["rounds"] == [
-        "draft 1: 4.0 of 10, 0 of 1 checks pass, too long",
-        "draft 2: 9.0 of 10, 1 of 1 checks pass",
-    ]
-    assert [each["score"] for each in rounds] == [4, 9]
-    assert rounds[1]["diff"].endswith("-a long one\n+short")
-    assert rounds[0]["lessons"] == ["say it short"]
-    assert "model calls: 4" in done["usage"]
-    assert '"key": "critique/1"' in journal
-    assert whole["draft"] == "short"
-
-
-async def test_what_cannot_be_checked_is_an_error_that_names_every_fault(
-    make_settings: Callable[..., Settings],
-) -> None:
-    checks = [{}, {"matches": "("}, {"tool": "calcuate"}, {"expression": "import os"}]
-    async with Client(build_server(make_settings())) as client:
-        refused = await client.call_tool("reflect", {"task": "t", "checks": checks})
-        wrong = await client.call_tool("lats_search", {"goal": "g", "verifier": {"equal": 1}})
-        bound = await client.call_tool("lats_search", {"goal": "g", "iterations": 0})
-    assert refused.is_error
-    told = str(refused.content)
-    for part in ("check 1", "check 2", "check 3", "calculate", "check 4"):
-        assert part in told, part
-    assert "verifier" in str(wrong.content)
-    assert "iterations" in str(bound.content)
-
-
-async def test_a_budget_that_is_spent_gives_the_best_draft_so_far(scripted: Callable[..., Settings]) -> None:
-    async def refuse(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
-        return ElicitResult(action="accept", content={"decision": "reject"})
-
-    script = {"executor": ["first", "second", "third"], "critic": [judged(4, "bad"), judged(5, "still bad")]}
-    wanted = {"task": "t", "criteria": ["good"], "budget": {"model_calls": 3}}
-    async with Client(build_server(scripted(script)), elicitation_callback=refuse) as client:
-        done = view(await client.call_tool("reflect", wanted))
-    assert (done["status"], done["draft"], done["stopped"]) == ("failed", "first", "refused")
-    assert "3 model calls is used up" in done["error"]
-
-
-async def test_without_a_model_the_calling_agent_reflects_by_work_orders(
-    make_settings: Callable[..., Settings], era: str
-) -> None:
-    answers: list[Any] = ["draft one", judged(3, "dull"), "draft two", judged(9, approved=True)]
-    async with Client(build_server(make_settings()), mode=era) as client:
-        step = view(await client.call_tool("reflect", {"task": "t", "criteria": ["good"]}))
-        for answer in answers:
-            (order,) = step["waiting_on"]
-            told = {"order": order["order"], "answer": answer}
-            step = view(await client.call_tool("report", {"run_id": step["run_id"], "answers": [told]}))
-    assert (step["status"], step["draft"]) == ("succeeded", "draft two")
-
-
-# Search
 
 
 async def test_a_search_finds_a_way_and_shows_its_tree(scripted: Callable[..., Settings], era: str) -> None:
@@ -305,112 +200,6 @@ async def test_a_search_that_was_cut_off_goes_on_where_it_was(make_settings: Cal
     assert (step["status"], step["answer"]) == ("succeeded", "gold")
     assert len(asked) == len(set(asked))
     assert len(contexts) == len(set(contexts)), "nothing is asked twice, in other words"
-
-
-# In the steps of a plan
-
-
-async def test_steps_are_reflected_upon_or_searched_for(scripted: Callable[..., Settings]) -> None:
-    steps = [
-        {
-            "id": 1,
-            "description": "Word it",
-            "tool": "write",
-            "arguments": {"brief": "a slogan", "material": "facts"},
-            "strategy": "reflect",
-            "check": {"expression": "words(text) == 2"},
-        },
-        {
-            "id": 2,
-            "description": "Find out",
-            "tool": "analyze",
-            "arguments": {"question": "what is in a.txt"},
-            "strategy": "search",
-            "check": {"matches": "alpha"},
-        },
-        {"id": 3, "tool": "write_file", "arguments": {"path": "b.txt", "content": "{{1}}, {{2}}"}},
-    ]
-    look = {"thought": "look", "tool": "read_file", "arguments": [{"name": "path", "value": "a.txt"}], "answer": ""}
-    tell = {"thought": "tell", "tool": "answer", "arguments": [], "answer": "alpha"}
-    three = {
-        "scores": {"1": 5, "2": 5, "3": 5},
-        "lessons": [],
-        "approved": False,
-        "issues": [{"where": "all", "problem": "too long", "mend": "cut", "taste": False}],
-    }
-    good = {**three, "scores": {"1": 9, "2": 9, "3": 9}, "issues": [], "approved": True}
-    script = {
-        "executor": ["much too long", "just right"],
-        "critic": [three, good],
-        "proposer": [{"candidates": [look]}, {"candidates": [tell]}],
-        "evaluator": [worth(8)],
-    }
-    settings = scripted(script, terms=Terms(max_parallel=1))
-    async with Client(build_server(settings)) as client:
-        plan = view(await client.call_tool("create_plan", {"goal": "g", "steps": steps}))
-        done = view(await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]}))
-        rounds = json.loads(await read(client, f"run://{done['run_id']}/rounds"))
-        trees = json.loads(await read(client, f"run://{done['run_id']}/tree"))
-    assert done["status"] == "succeeded", done
-    assert (settings.folders[0] / "b.txt").read_text(encoding="utf-8") == "just right, alpha"
-    assert [(each["for"], each["score"]) for each in rounds] == [("step/1/1", 5), ("step/1/1", 9)]
-    assert list(trees) == ["step/2/1"]
-
-
-async def test_the_caller_can_override_the_strategy(scripted: Callable[..., Settings]) -> None:
-    steps = [{"id": 1, "tool": "write", "arguments": {"brief": "a slogan"}, "strategy": "reflect"}]
-    async with Client(build_server(scripted({"executor": ["plain"]}))) as client:
-        plan = view(await client.call_tool("create_plan", {"goal": "g", "steps": steps}))
-        wanted = {"plan_id": plan["plan_id"], "strategies": {"*": "direct"}}
-        done = view(await client.call_tool("execute_plan", wanted))
-    assert done["answer"] == {"step 1 (write)": "plain"}
-
-
-async def test_a_strategy_for_a_tool_that_asks_no_model_is_a_fault(make_settings: Callable[..., Settings]) -> None:
-    steps = [{"id": 1, "tool": "read_file", "arguments": {"path": "a.txt"}, "strategy": "search"}]
-    async with Client(build_server(make_settings())) as client:
-        refused = await client.call_tool("create_plan", {"goal": "g", "steps": steps})
-    assert "read_file asks no model" in str(refused.content)
-
-
-# Lessons
-
-
-async def test_failures_and_refusals_are_remembered_for_the_next_plan(
-    make_settings: Callable[..., Settings], tmp_path: Path
-) -> None:
-    async def refuse(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
-        return ElicitResult(action="accept", content={"decision": "reject", "reason": "we keep old files"})
-
-    steps = [
-        {"id": 1, "tool": "read_file", "arguments": {"path": "missing.txt"}},
-        {"id": 2, "tool": "delete_file", "arguments": {"path": "old.txt"}},
-    ]
-    settings = make_settings(terms=Terms(replan="never"))
-
-    async def planned(goal: str, **more: Any) -> str:
-        async with Client(build_server(make_settings(**more))) as client:
-            waiting = view(await client.call_tool("create_plan", {"goal": goal}))
-        return str(waiting["waiting_on"][0]["context"])
-
-    assert "lessons" not in await planned("delete old files")
-    async with Client(build_server(settings), elicitation_callback=refuse) as client:
-        plan = view(await client.call_tool("create_plan", {"goal": "tidy up the files", "steps": steps}))
-        assert view(await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]}))["status"] == "failed"
-    told = await planned("delete the old files")
-    assert "lessons of earlier runs" in told
-    assert 'A person rejected delete_file {"path": "old.txt"}: we keep old files' in told
-    assert "read_file" in told
-    assert "missing.txt" in told
-    assert "we keep old files" not in await planned("cook a soup")
-    assert "we keep old files" not in await planned("delete the old files", lessons=False)
-    other = tmp_path / "other"
-    other.mkdir()
-    assert "we keep old files" not in await planned("delete the old files", folders=(other,))
-    # The same lesson again is not kept twice.
-    async with Client(build_server(settings), elicitation_callback=refuse) as client:
-        await client.call_tool("execute_plan", {"plan_id": plan["plan_id"], "again": True})
-    assert (await planned("delete the old files")).count("we keep old files") == 1
 
 
 async def test_a_search_tells_its_progress_and_stops_at_its_budget(scripted: Callable[..., Settings], era: str) -> None:

@@ -1,0 +1,210 @@
+"""The methods that are compared: sampling, greedy search and beams, and this project's tree search; who pays for what.
+
+Everybody pays one model call to propose at one state, and one to value all that is new there. Values are kept by state
+for everybody, a move that solves it is seen without a call, and no state is entered twice in one pass.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Generic, TypeAlias, TypeVar
+
+import anyio
+import anyio.lowlevel
+from puzzles import StandIn, seeded
+
+from forethought_patterns import Slot
+from forethought_patterns.lats import Node, SearchResult, SearchWatcher, World, search
+
+S = TypeVar("S")
+A = TypeVar("A")
+CALLS = 400
+LAMBDA = 0.8  # weight of the evaluation, as the paper has it where values are good
+ENDLESS = 10**6
+BEAM = 5
+
+
+@dataclass(frozen=True)
+class Run:
+    """When a puzzle was solved, by how many moves; or that it was not."""
+
+    calls: int | None
+    moves: int = 0
+
+    def within(self, calls: int) -> bool:
+        """Whether so many calls were enough."""
+        return self.calls is not None and self.calls <= calls
+
+
+Worlds: TypeAlias = Callable[..., StandIn[Any, Any]]
+"""Makes the world; takes `told`."""
+Method: TypeAlias = Callable[[Worlds, int, int], Awaitable[Run]]
+"""Takes how to make the world, how many candidates to ask for, and how deep to go."""
+
+
+# The baselines
+
+
+class SpentError(Exception):
+    """No model calls are left."""
+
+
+@dataclass
+class Payer(Generic[S, A]):
+    """Grows the trees of a baseline, pass after pass, as long as there are calls."""
+
+    world: StandIn[S, A]
+    candidates: int
+    max_depth: int
+    values: dict[S, float] = field(default_factory=dict[S, float])
+
+    async def children(self, node: Node[S, A], entered: set[S]) -> list[Node[S, A]]:
+        """What is proposed here and leads to states that this pass has not entered yet, each once."""
+        self._pay()
+        found: list[Node[S, A]] = []
+        for action in await self.world.propose(node, self.candidates):
+            outcome = await self.world.step(node, action)
+            if outcome.state not in entered:
+                entered.add(outcome.state)
+                found.append(node.grow(action, outcome.state))
+                found[-1].terminal, found[-1].reward = outcome.terminal, outcome.reward
+        return found
+
+    async def valued(self, children: Sequence[Node[S, A]]) -> None:
+        """Give siblings their estimates."""
+        if unknown := [child for child in children if child.state not in self.values]:
+            self._pay()
+            told = await self.world.evaluate(unknown)
+            self.values.update(zip((child.state for child in unknown), told, strict=True))
+        for child in children:
+            child.estimate = self.values[child.state]
+
+    def _pay(self) -> None:
+        if self.world.calls >= CALLS:
+            raise SpentError
+
+
+async def sample(payer: Payer[S, A]) -> Node[S, A] | None:
+    """One chain of proposals, chosen at random."""
+    node, entered = Node[S, A](payer.world.root), {payer.world.root}
+    chance = seeded("sample", payer.world.root, payer.world.calls)
+    while not node.terminal and node.depth < payer.max_depth:
+        children = await payer.children(node, set(entered))
+        if not children:
+            return None
+        node = chance.choice(children)
+        entered.add(node.state)
+    return node if node.succeeded else None
+
+
+async def beam(payer: Payer[S, A], *, width: int) -> Node[S, A] | None:
+    """Breadth first, and only the best of each level are kept (Tree of Thoughts, arXiv 2305.10601). Greedy with 1."""
+    level, entered = [Node[S, A](payer.world.root)], {payer.world.root}
+    for _ in range(payer.max_depth):
+        found: list[Node[S, A]] = []
+        here = set(entered)
+        for node in level:
+            children = await payer.children(node, here)
+            if solved := next((child for child in children if child.succeeded), None):
+                return solved
+            alive = [child for child in children if not child.terminal]
+            await payer.valued(alive)
+            found += alive
+        level = sorted(found, key=lambda child: child.estimate, reverse=True)[:width]
+        entered |= {node.state for node in level}
+    return None
+
+
+async def repeated(
+    one: Callable[[Payer[Any, Any]], Awaitable[Node[Any, Any] | None]], worlds: Worlds, candidates: int, max_depth: int
+) -> Run:
+    """Pass after pass until one succeeds."""
+    world = worlds()
+    payer: Payer[Any, Any] = Payer(world, candidates, max_depth)
+    try:
+        while (solved := await one(payer)) is None:
+            pass
+    except SpentError:
+        return Run(None)
+    return Run(world.calls, solved.depth)
+
+
+# Tree search
+
+
+class Once(SearchWatcher[Any, Any]):
+    """Has each node expanded once only, as in the reference implementation of LATS."""
+
+    async def grown(self, node: Node[Any, Any], children: Sequence[Node[Any, Any]]) -> None:
+        node.exhausted = True
+
+
+@dataclass
+class Rounds(Generic[S, A]):
+    """A world that counts how many calls follow one another; those at the same time are one round."""
+
+    world: World[S, A]
+    rounds: int = 0
+    under_way: int = 0
+
+    async def _round(self) -> None:
+        self.rounds += not self.under_way
+        self.under_way += 1
+        await anyio.lowlevel.checkpoint()
+        self.under_way -= 1
+
+    async def propose(self, node: Node[S, A], n: int, slot: Slot) -> Sequence[A]:
+        await self._round()
+        return await self.world.propose(node, n, slot)
+
+    async def step(self, node: Node[S, A], action: A, slot: Slot) -> Any:
+        return await self.world.step(node, action, slot)
+
+    async def evaluate(self, nodes: Sequence[Node[S, A]], slot: Slot) -> Sequence[float]:
+        await self._round()
+        return await self.world.evaluate(nodes, slot)
+
+    async def reflect(self, node: Node[S, A], slot: Slot) -> str:
+        await self._round()
+        return await self.world.reflect(node, slot)
+
+
+async def tree(
+    worlds: Worlds,
+    candidates: int,
+    max_depth: int,
+    *,
+    exploration: float = 0.05,
+    once: bool = False,
+    told: bool = True,
+    parallel: int = 1,
+) -> Run:
+    """This project's search."""
+    world = worlds(told=told)
+    result: SearchResult[Any, Any] = await search(
+        world.root,
+        world,
+        iterations=ENDLESS,
+        candidates=candidates,
+        max_depth=max_depth,
+        exploration=exploration,
+        value_weight=LAMBDA,
+        model_calls=CALLS,
+        parallel=parallel,
+        watcher=Once() if once else None,
+    )
+    assert world.calls == result.model_calls <= CALLS
+    return Run(result.model_calls, len(result.path)) if result.solved else Run(None)
+
+
+METHODS: Mapping[str, Method] = {
+    "independent samples": partial(repeated, sample),
+    "greedy, restarts": partial(repeated, partial(beam, width=1)),
+    f"beam of {BEAM}, restarts": partial(repeated, partial(beam, width=BEAM)),
+    "tree, one expansion a node, w = 1": partial(tree, exploration=1.0, once=True),
+    "tree, one expansion a node, w = 0.05": partial(tree, once=True),
+    "**ours**, w = 0.05": tree,
+    "**ours**, w = 1": partial(tree, exploration=1.0),
+    "ours, w = 0.05, proposer not told what was tried": partial(tree, told=False),
+    "ours, w = 0.05, 4 in parallel": partial(tree, parallel=4),
+}

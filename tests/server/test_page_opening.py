@@ -1,0 +1,158 @@
+"""Who opens a page: a terminal, or a client that can open an address."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import anyio
+import httpx2
+import pytest
+from mcp.client import Client, ClientRequestContext
+from mcp.client.session import ClientSession
+from mcp.types import (
+    ClientCapabilities,
+    ElicitationCapability,
+    ElicitRequestParams,
+    ElicitRequestURLParams,
+    ElicitResult,
+    UrlElicitationCapability,
+)
+from tests.server.pages import token_in
+from tests.stores import environment
+from tests.terminal import converse
+
+from forethought.gates.desk import codes
+from forethought.settings import Settings
+from forethought.surface.server import build_server
+
+pytestmark = pytest.mark.anyio
+COMMAND = str(Path(sys.executable).parent / "forethought")
+
+
+class _OnlyOpens(Client):
+    """A client that can have a person open an address, and cannot show a form."""
+
+    async def _build_session(self, exit_stack: AsyncExitStack) -> ClientSession:
+        session = await super()._build_session(exit_stack)
+        build = session._build_capabilities
+
+        def narrowed(version: str) -> ClientCapabilities:
+            opens = ElicitationCapability(url=UrlElicitationCapability())
+            return build(version).model_copy(update={"elicitation": opens})
+
+        session._build_capabilities = narrowed  # type: ignore[method-assign]  # the SDK always offers forms as well
+        return session
+
+
+async def test_a_client_that_can_only_open_an_address_is_given_the_servers_own_page(
+    make_settings: Callable[..., Settings], era: str, work: Path
+) -> None:
+    """The code is nowhere in what the client sees: a person reads it in a terminal."""
+    settings = make_settings(silence=15)
+    opened: list[str] = []
+
+    async def person(url: str) -> None:
+        with anyio.fail_after(15):
+            while not (shown := codes(settings.home)):
+                await anyio.lowlevel.checkpoint()
+        ((address, code),) = shown
+        assert address == url
+        async with httpx2.AsyncClient(trust_env=False) as http:
+            (path,) = re.findall(r'href="(/gate/\w+)"', (await http.get(url)).text)
+            target = url.rstrip("/") + path
+            token = token_in((await http.get(target)).text)
+            sent = await http.post(target, data={"token": token, "code": code, "decision": "approve"})
+            assert sent.status_code == 200
+
+    async with anyio.create_task_group() as tasks:
+
+        async def browser(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+            assert isinstance(params, ElicitRequestURLParams)
+            opened.append(params.url)
+            tasks.start_soon(person, params.url)
+            return ElicitResult(action="accept")
+
+        async with _OnlyOpens(build_server(settings), mode=era, elicitation_callback=browser) as client:
+            steps = [{"id": 1, "tool": "delete_file", "arguments": {"path": "old.txt"}}]
+            plan = (await client.call_tool("create_plan", {"goal": "g", "steps": steps})).structured_content or {}
+            with anyio.fail_after(20):
+                done = await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]})
+    assert (done.structured_content or {})["status"] == "succeeded"
+    assert not (work / "old.txt").exists()
+    assert len(opened) == 1
+    assert codes(settings.home) == []
+
+
+def test_the_code_of_a_page_that_is_gone_is_forgotten(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        file = tmp_path / "pages" / socket.gethostname() / "1.json"
+        file.parent.mkdir(parents=True)
+        file.write_text(json.dumps({"url": address, "code": "AAAA-BBBB"}), encoding="utf-8")
+        assert codes(tmp_path) == [(address, "AAAA-BBBB")]
+    assert codes(tmp_path) == []
+    assert not file.exists()
+
+
+def test_the_page_needs_a_terminal(tmp_path: Path) -> None:
+    env = {**os.environ, "FORETHOUGHT_HOME": str(tmp_path)}
+    for flag in ("--page", "--code"):
+        done = subprocess.run(
+            [COMMAND, "decide", flag], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 3
+        assert "needs a terminal" in done.stderr
+
+
+async def test_decide_page_in_a_terminal_lets_the_run_go_on(make_settings: Callable[..., Settings], work: Path) -> None:
+    settings = make_settings()
+    async with Client(build_server(settings)) as client:
+        steps = [{"id": 1, "tool": "delete_file", "arguments": {"path": "old.txt"}}]
+        plan = (await client.call_tool("create_plan", {"goal": "g", "steps": steps})).structured_content or {}
+        await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]})
+        status, screen = await anyio.to_thread.run_sync(_in_a_terminal, settings, "interrupt")
+        assert status == 3, screen
+        assert "Left waiting: 1" in screen
+        status, screen = await anyio.to_thread.run_sync(_in_a_terminal, settings, "decide")
+        assert status == 0, screen
+        assert "approve: recorded" in screen
+        with anyio.fail_after(20):
+            while True:
+                run = (await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]})).structured_content or {}
+                if run["status"] == "succeeded":
+                    break
+    assert not (work / "old.txt").exists()
+
+
+def _in_a_terminal(settings: Settings, then: str) -> tuple[int, str]:
+    """`forethought decide --page`, and once it shows a code a decision with it, or Ctrl-C."""
+    folders = os.pathsep.join(map(str, settings.folders))
+    told = {**environment(settings), "TERM": "xterm", "COLUMNS": "60", "FORETHOUGHT_FOLDERS": folders}
+    done: list[str] = []
+
+    def react(screen: str) -> str | None:
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", screen)
+        found = re.search(r"Decide at (http://\S+) with this code, once: (\w{4}-\w{4})", plain)
+        if not found or done:
+            return None
+        done.append(found[2])
+        if then == "interrupt":
+            return "\x03"
+        _send(found[1], found[2])
+        return None
+
+    return converse([COMMAND, "decide", "--page"], told, react)
+
+
+def _send(url: str, code: str) -> None:
+    with httpx2.Client(trust_env=False) as http:
+        (path,) = re.findall(r'href="(/gate/\w+)"', http.get(url).text)
+        target = url.rstrip("/") + path
+        form = {"token": token_in(http.get(target).text), "code": code, "decision": "approve"}
+        assert http.post(target, data=form).status_code == 200

@@ -1,0 +1,79 @@
+"""Reflection as a run: the same journal, budgets, work orders and resumption as any other run."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from mcp.client import Client, ClientRequestContext
+from mcp.types import ElicitRequestParams, ElicitResult
+from tests.server.asking import view
+from tests.server.thinking import judged, read
+
+from forethought.settings import Settings
+from forethought.surface.server import build_server
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_draft_is_written_judged_and_revised(scripted: Callable[..., Settings], era: str) -> None:
+    script = {"executor": ["a long one", "short"], "critic": [judged(4, "too long"), judged(9, approved=True)]}
+    wanted = {"task": "a word", "criteria": ["It is one word"], "checks": [{"expression": "words(text) == 1"}]}
+    async with Client(build_server(scripted(script)), mode=era) as client:
+        done = view(await client.call_tool("reflect", wanted))
+        rounds = json.loads(await read(client, f"run://{done['run_id']}/rounds"))
+        journal = await read(client, f"run://{done['run_id']}/journal")
+        whole = json.loads(await read(client, f"run://{done['run_id']}"))
+    assert (done["status"], done["draft"], done["score"], done["stopped"]) == ("succeeded", "short", 9, "approved")
+    assert "plan_id" not in done
+    assert done["rounds"] == [
+        "draft 1: 4.0 of 10, 0 of 1 checks pass, too long",
+        "draft 2: 9.0 of 10, 1 of 1 checks pass",
+    ]
+    assert [each["score"] for each in rounds] == [4, 9]
+    assert rounds[1]["diff"].endswith("-a long one\n+short")
+    assert rounds[0]["lessons"] == ["say it short"]
+    assert "model calls: 4" in done["usage"]
+    assert '"key": "critique/1"' in journal
+    assert whole["draft"] == "short"
+
+
+async def test_what_cannot_be_checked_is_an_error_that_names_every_fault(
+    make_settings: Callable[..., Settings],
+) -> None:
+    checks = [{}, {"matches": "("}, {"tool": "calcuate"}, {"expression": "import os"}]
+    async with Client(build_server(make_settings())) as client:
+        refused = await client.call_tool("reflect", {"task": "t", "checks": checks})
+        wrong = await client.call_tool("lats_search", {"goal": "g", "verifier": {"equal": 1}})
+        bound = await client.call_tool("lats_search", {"goal": "g", "iterations": 0})
+    assert refused.is_error
+    told = str(refused.content)
+    for part in ("check 1", "check 2", "check 3", "calculate", "check 4"):
+        assert part in told, part
+    assert "verifier" in str(wrong.content)
+    assert "iterations" in str(bound.content)
+
+
+async def test_a_budget_that_is_spent_gives_the_best_draft_so_far(scripted: Callable[..., Settings]) -> None:
+    async def refuse(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        return ElicitResult(action="accept", content={"decision": "reject"})
+
+    script = {"executor": ["first", "second", "third"], "critic": [judged(4, "bad"), judged(5, "still bad")]}
+    wanted = {"task": "t", "criteria": ["good"], "budget": {"model_calls": 3}}
+    async with Client(build_server(scripted(script)), elicitation_callback=refuse) as client:
+        done = view(await client.call_tool("reflect", wanted))
+    assert (done["status"], done["draft"], done["stopped"]) == ("failed", "first", "refused")
+    assert "3 model calls is used up" in done["error"]
+
+
+async def test_without_a_model_the_calling_agent_reflects_by_work_orders(
+    make_settings: Callable[..., Settings], era: str
+) -> None:
+    answers: list[Any] = ["draft one", judged(3, "dull"), "draft two", judged(9, approved=True)]
+    async with Client(build_server(make_settings()), mode=era) as client:
+        step = view(await client.call_tool("reflect", {"task": "t", "criteria": ["good"]}))
+        for answer in answers:
+            (order,) = step["waiting_on"]
+            told = {"order": order["order"], "answer": answer}
+            step = view(await client.call_tool("report", {"run_id": step["run_id"], "answers": [told]}))
+    assert (step["status"], step["draft"]) == ("succeeded", "draft two")

@@ -68,6 +68,7 @@ class Activation:
             changed=changed,
             lessons=engine.lessons,
             park=self._park,
+            pauses_at_once=self._kind.pauses_at_once,
         )
 
     async def drive(self) -> None:

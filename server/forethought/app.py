@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote
 
 from anyio import sleep, to_thread
 
-from forethought.engine.activation import Engine
+from forethought.engine import Engine
 from forethought.engine.lessons import with_lessons
 from forethought.engine.records import Records
 from forethought.engine.runs import Runs

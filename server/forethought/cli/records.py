@@ -51,9 +51,9 @@ def verify(settings: Settings, some_id: str | None) -> int:
     """Check that the journal, or that of one run, is as it was written, and that all rows are what it says."""
     with open_records(settings) as reading:
         chains = _chains(reading.store, some_id)
-        wrong = {chain: said for chain in chains if (said := fault(reading.queries, chain))}
-    for chain, said in wrong.items():
-        console.print(f"[red]{chain or 'what belongs to no run'}: {escape(said)}[/]", soft_wrap=True)
+        wrong = {chain: problem for chain in chains if (problem := fault(reading.queries, chain))}
+    for chain, problem in wrong.items():
+        console.print(f"[red]{chain or 'what belongs to no run'}: {escape(problem.text)}[/]", soft_wrap=True)
     if not wrong:
         console.print(f"Intact: {len(chains)} chains of entries, and the rows that they make.")
     return 1 if wrong else 0

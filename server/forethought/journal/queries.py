@@ -293,11 +293,12 @@ def has_to_wait(
 
 def decoded(row: Row) -> dict[str, Any]:
     """A row with its JSON read. Raises DamagedError where it is none."""
+    names = list(row.keys())  # iterating a row of SQLite gives its values
     try:
         return {
             name: json.loads(row[name]) if name in JSON_COLUMNS and row[name] is not None else row[name]
-            for name in row.keys()  # noqa: SIM118 - iterating a row of SQLite gives its values
+            for name in names
         }
     except (ValueError, TypeError):
-        of = next(row[name] for name in ("run", "id") if name in row.keys())  # noqa: SIM118
+        of = next(row[name] for name in ("run", "id") if name in names)
         raise DamagedError(f"The records of {of} were changed from outside. `forethought verify` tells more.") from None

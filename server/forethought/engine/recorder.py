@@ -22,7 +22,7 @@ from forethought.engine.questions import Questions
 from forethought.engine.spending import Spender
 from forethought.journal.codec import decision_of, gate_body, question_body
 from forethought.journal.database import new_id
-from forethought.journal.rows import Fact, MessageRow, RunRow
+from forethought.journal.rows import Fact, MessageKind, MessageRow, RunRow
 from forethought_patterns import Again, Answer, Decision, Dialect, Gate, Heard, Meter, Model, Slot
 from forethought_tools import JSON, Kept, ModelError, Place, Question, Role, ToolError
 
@@ -117,7 +117,7 @@ class Recorder:
         if known and known.state in ("answered", "used"):
             return known.answer
         model = self._engine.models.for_role(question.role)
-        kind = "order" if model is None else "question"
+        kind: MessageKind = "order" if model is None else "question"
         if known is not None and known.kind != kind:
             known = await self._questions.redirect(known, kind, question)
         if known is None:

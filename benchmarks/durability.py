@@ -17,13 +17,16 @@ from pathlib import Path
 
 import anyio
 
+from forethought.engine.activation import Engine
+from forethought.engine.kinds import plan as plans
+from forethought.engine.records import Records
 from forethought.engine.runs import Runs
+from forethought.engine.supervisor import Supervisor
 from forethought.journal.rows import Fact
 from forethought.journal.sqlite import SQLite
 from forethought.journal.store import Store
 from forethought.models import Models
 from forethought.settings import Settings
-from forethought.terms import Terms
 from forethought_tools import JSON, Answerer, Registry, Risk, Tool
 
 
@@ -53,9 +56,10 @@ async def serving(home: Path, kind: type[SQLite] = SQLite) -> AsyncGenerator[Run
     settings = Settings(home=home, model="host")
     store = Store(kind(settings.database))
     store.database.hold()
-    runs = Runs(store, TOOLS, Models(settings))
+    engine = Engine(store, Records(store.queries, TOOLS), Models(settings))
+    runs = Runs(engine, Supervisor(engine))
     try:
-        async with runs.serving():
+        async with runs.supervisor.serving():
             yield runs
     finally:
         store.close()
@@ -65,7 +69,7 @@ async def finished(runs: Runs, run_ids: Sequence[str]) -> None:
     """Wait until all have ended."""
     for run_id in run_ids:
         while runs.queries.run(run_id).ended is None:
-            await runs.changed(run_id, 0.05)
+            await runs.watchers.changed(run_id, 0.05)
             await anyio.sleep(0.02)  # as whoever watches does
 
 
@@ -82,9 +86,9 @@ def fan_out(size: int) -> list[JSON]:
 async def steps(home: Path, plan: list[JSON], kind: type[SQLite] = SQLite) -> float:
     """Seconds a step."""
     async with serving(home, kind) as runs:
-        plan_id = await runs.save_plan("g", "", plan)
+        plan_id = await plans.save(runs, "g", "", plan)
         started = time.perf_counter()
-        await finished(runs, [(await runs.start(plan_id)).id])
+        await finished(runs, [(await plans.start(runs, plan_id)).id])
         return (time.perf_counter() - started) / len(plan)
 
 
@@ -105,7 +109,7 @@ def bare(home: Path, count: int) -> float:
 async def recovery(home: Path, count: int) -> float:
     """Seconds until runs that a dead process has left behind have ended, nobody asking for them."""
     async with serving(home) as runs:
-        plans = [await runs.save_plan("g", "", chain(20)) for _ in range(count)]
+        plans = [await plans.save(runs, "g", "", chain(20)) for _ in range(count)]
     store = Store(SQLite(Settings(home=home).database))
     for n, plan_id in enumerate(plans):
         body: dict[str, JSON] = {
@@ -115,7 +119,7 @@ async def recovery(home: Path, count: int) -> float:
             "owner": "owner_dead",
             "budget": {},
             "steps": list(range(1, 21)),
-            "options": {"goal": "g", "folders": [], "terms": Terms().body()},
+            "options": {"goal": "g", "folders": [], "terms": {}},
         }
         store.commit(f"run_{n}", Fact("run_created", body))
         for step in range(1, 11):
@@ -139,10 +143,10 @@ async def waiting(home: Path, count: int) -> float:
     async with serving(home) as runs:
         before = resident()
         for _ in range(count):
-            plan_id = await runs.save_plan("g", "", [{"id": 1, "tool": "risky"}])
-            run_id = (await runs.start(plan_id)).id
+            plan_id = await plans.save(runs, "g", "", [{"id": 1, "tool": "risky"}])
+            run_id = (await plans.start(runs, plan_id)).id
             while runs.queries.run(run_id).state != "waiting":
-                await runs.changed(run_id, 0.05)
+                await runs.watchers.changed(run_id, 0.05)
         return resident() - before
 
 

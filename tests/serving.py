@@ -7,9 +7,13 @@ from typing import Any
 import anyio
 from tests.stores import owned
 
+from forethought.engine.activation import Engine
+from forethought.engine.records import Records
 from forethought.engine.runs import Runs
-from forethought.engine.supervisor import OPEN
+from forethought.engine.supervisor import Supervisor
 from forethought.journal.database import StaleError
+from forethought.journal.rows import OPEN
+from forethought.journal.store import Store
 from forethought.models import Models
 from forethought.settings import Settings
 from forethought.terms import Terms
@@ -45,11 +49,17 @@ def registry(flaky: Callable[[Mapping[str, JSON], Answerer], Any] = good) -> Reg
     )
 
 
+def runs_over(store: Store, tools: Registry, models: Models, terms: Terms | None = None) -> Runs:
+    """The runs of a journal, with these tools and in no folder."""
+    engine = Engine(store, Records(store.queries, tools), models)
+    return Runs(engine, Supervisor(engine), terms=terms)
+
+
 @asynccontextmanager
 async def serving(settings: Settings, tools: Registry) -> AsyncIterator[Runs]:
     with owned(settings) as store:
-        runs = Runs(store, tools, Models(settings), terms=settings.terms)
-        async with runs.serving():
+        runs = runs_over(store, tools, Models(settings), settings.terms)
+        async with runs.supervisor.serving():
             yield runs
 
 
@@ -57,7 +67,7 @@ async def until(runs: Runs, run_id: str, met: Callable[[], bool]) -> None:
     """Wait for something to be so, which the run's changes bring."""
     with anyio.fail_after(30):
         while not met():
-            await runs.changed(run_id, 0.05)
+            await runs.watchers.changed(run_id, 0.05)
 
 
 async def settle(runs: Runs, run_id: str, approve: Callable[[], bool], *, doubt: Verb = "skip") -> None:
@@ -73,4 +83,4 @@ async def settle(runs: Runs, run_id: str, approve: Callable[[], bool], *, doubt:
                     else:
                         await runs.answer(run_id, [(message.id, f"re {message.key}")], by="agent", channel="report")
             if runs.queries.run(run_id) == run:
-                await runs.changed(run_id, 0.05)
+                await runs.watchers.changed(run_id, 0.05)

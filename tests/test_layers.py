@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -16,6 +17,7 @@ import forethought_patterns
 import forethought_tools
 
 ROOT = Path(__file__).parent.parent
+SERVER = ROOT / "server/forethought"
 EDGE = {"mcp", "mcp_types", "openai", "sqlite3", "httpx2", "rich", "xllamacpp"}
 FORBIDDEN = {
     "tools/forethought_tools": {"forethought", "forethought_patterns", "mcp", "mcp_types", "openai"},
@@ -32,6 +34,63 @@ def test_imports_point_from_server_to_patterns_to_tools(folder: str) -> None:
                 assert node.level == 0, f"{file}: imports are absolute"
                 names = [node.module or ""]
             assert not {name.split(".")[0] for name in names} & FORBIDDEN[folder], file
+
+
+# Inside the server each room may know those of lower floors, and those of its own where nobody looks back.
+FLOORS = {
+    "cli": 6,
+    "surface": 5,
+    "app": 4,
+    "engine": 3,
+    "models": 2,
+    "gates": 2,
+    "journal": 1,
+    "settings": 1,
+    "terms": 0,
+}
+KINDS = "engine.kinds"
+
+
+def test_arrows_inside_the_server_only_go_down() -> None:
+    arrows = {(room, below, file.name) for room, below, file in _arrows()}
+    assert {room for room, _, _ in arrows} <= {*FLOORS, "__main__"}, "a new room has no floor yet"
+    up = {arrow for arrow in arrows if arrow[0] in FLOORS and FLOORS[arrow[0]] <= FLOORS[arrow[1]]}
+    assert not up
+
+
+def test_a_kind_of_run_is_known_to_the_table_and_to_nothing_below() -> None:
+    """All parts of the engine treat runs alike: those that a kind is made of know no kind."""
+    engine = SERVER / "engine"
+    below = {"kind", "look"} | {name for kind in (engine / "kinds").glob("*.py") for name in _imported(kind, "engine")}
+    for name in below - {"kinds"}:
+        for file in [*engine.glob(f"{name}.py"), *(engine / "kinds").glob(f"{name}.py")]:
+            assert not {known for known in _imported(file, KINDS) if known not in ("kind", "look")}, file
+
+
+def _arrows() -> Iterator[tuple[str, str, Path]]:
+    """Which room of the server imports which other one, and where."""
+    for file in SERVER.rglob("*.py"):
+        room = file.relative_to(SERVER).parts[0].removesuffix(".py")
+        for below in _imported(file, ""):
+            if below != room and room != "__init__":
+                yield room, below, file
+
+
+def _imported(file: Path, room: str) -> set[str]:
+    """The modules or folders of the server, or of one room of it, that a file imports."""
+    prefix = ".".join(filter(None, ["forethought", room]))
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module == prefix:
+            found |= {alias.name for alias in node.names if _is_module(prefix, alias.name)}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{prefix}."):
+            found.add(str(node.module).removeprefix(f"{prefix}.").split(".")[0])
+    return found
+
+
+def _is_module(package: str, name: str) -> bool:
+    folder = SERVER.parent.joinpath(*package.split("."))
+    return (folder / f"{name}.py").exists() or (folder / name).is_dir()
 
 
 @pytest.mark.parametrize(

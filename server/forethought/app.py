@@ -1,6 +1,6 @@
 """The only place that wires: settings to store, models, tools and runs; and those to an MCP server."""
 
-__all__ = ["App", "Records", "look_at", "open_app", "open_records", "open_store", "pruned", "seal_key", "tools_for"]
+__all__ = ["App", "Journal", "look_at", "open_app", "open_records", "open_store", "pruned", "seal_key", "tools_for"]
 
 import json
 import logging
@@ -18,10 +18,14 @@ from urllib.parse import quote, unquote
 
 from anyio import sleep, to_thread
 
+from forethought.engine.activation import Engine
+from forethought.engine.lessons import with_lessons
 from forethought.engine.records import Records
 from forethought.engine.runs import Runs
+from forethought.engine.supervisor import Supervisor
 from forethought.gates.desk import Desk
 from forethought.journal.database import Database
+from forethought.journal.queries import Queries
 from forethought.journal.sqlite import SQLite
 from forethought.journal.store import Store
 from forethought.models import Models
@@ -58,6 +62,18 @@ class App:
     desk: Desk
 
 
+@dataclass(frozen=True)
+class Journal:
+    """The journal and what can be read in it, for commands that need no server."""
+
+    store: Store
+    records: Records
+
+    @property
+    def queries(self) -> Queries:
+        return self.records.queries
+
+
 def look_at(goal: str, folders: Folders) -> Brief:
     """A goal with the first lines of the files that it names, and the names that do not exist yet."""
     previews: dict[str, str] = {}
@@ -74,6 +90,20 @@ def look_at(goal: str, folders: Folders) -> Brief:
             text = "" if b"\0" in head else head.decode("utf-8", "replace")
             previews[name] = "".join(text.splitlines(keepends=True)[:_PREVIEW_LINES])
     return Brief(goal, files=previews, new_files=new)
+
+
+def _brief(goal: str, settings: Settings, queries: Queries) -> Brief:
+    """What a planner is told of a goal: the files that it names, and what runs in these folders have taught."""
+    brief = look_at(goal, _folders(settings))
+    return with_lessons(brief, queries, _names(settings)) if settings.lessons else brief
+
+
+def _names(settings: Settings) -> list[str]:
+    return [str(folder) for folder in settings.folders]
+
+
+def _records(settings: Settings, store: Store) -> Records:
+    return Records(store.queries, tools_for(settings, store), _names(settings))
 
 
 def tools_for(settings: Settings, store: Store | None = None) -> Registry:
@@ -105,20 +135,19 @@ async def open_app(settings: Settings) -> AsyncGenerator[App]:
         stack.push_async_callback(models.aclose)
         cluster = _cluster(settings, store)
         store.database.hold()
-        runs = Runs(
+        engine = Engine(
             store,
-            tools_for(settings, store),
+            _records(settings, store),
             models,
-            folders=[str(folder) for folder in settings.folders],
-            terms=settings.terms,
+            brief=partial(_brief, settings=settings, queries=store.queries),
             decision_seconds=settings.decision_seconds,
-            look=partial(look_at, folders=_folders(settings)),
             lessons=settings.lessons,
-            offer=cluster.offer if cluster else None,
         )
-        tasks = await stack.enter_async_context(runs.serving())
+        supervisor = Supervisor(engine, offer=cluster.offer if cluster else None)
+        runs = Runs(engine, supervisor, terms=settings.terms)
+        tasks = await stack.enter_async_context(supervisor.serving())
         if cluster:
-            await stack.enter_async_context(cluster.joined(runs.activate))
+            await stack.enter_async_context(cluster.joined(supervisor.activate))
         if settings.keep_days:
             tasks.start_soon(_prune_daily, store, settings)
         desk = Desk(settings.home, store, tasks, record=runs.decide, seconds=settings.decision_seconds)
@@ -140,7 +169,7 @@ def _cluster(settings: Settings, store: Store) -> "Cluster | None":
         return None
     from forethought.engine.cluster import Cluster  # here, because it is optional and slow to load
 
-    cluster = Cluster(settings.store, cast("Postgres", store.database), [str(folder) for folder in settings.folders])
+    cluster = Cluster(settings.store, cast("Postgres", store.database), _names(settings))
     cluster.owner.share_home(seal_key(settings.home))
     return cluster
 
@@ -233,10 +262,10 @@ def _vault(settings: Settings, store: Store) -> Vault:
 
 
 @contextmanager
-def open_records(settings: Settings) -> Generator[Records]:
+def open_records(settings: Settings) -> Generator[Journal]:
     """The journal and the tools' risks, for looking only."""
     store = open_store(settings)
     try:
-        yield Records(store, tools_for(settings, store), [str(folder) for folder in settings.folders])
+        yield Journal(store, _records(settings, store))
     finally:
         store.close()

@@ -7,12 +7,12 @@ model that does.
 __all__ = ["REPLANS", "Terms", "read_budget", "read_risks"]
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, cast, get_args
+from dataclasses import dataclass, field
+from typing import get_args
 
 from forethought_patterns import Policy, Replan, Strategy
 from forethought_patterns.budget import MEASURES
-from forethought_tools import JSON, Risk, SettingsError
+from forethought_tools import Risk, SettingsError
 
 REPLANS: tuple[Replan, ...] = get_args(Replan)
 
@@ -24,11 +24,23 @@ class Terms:
     replan: Replan = "on_failure"
     max_replans: int = 3
     max_parallel: int = 8
-    policy: Policy = field(default_factory=Policy)
+    approve_plan: bool = False
+    """The whole plan waits for a person before anything runs."""
+    ask_from: Risk = Risk.HIGH
+    """Calls of this risk or above wait."""
+    ask_below: float = 0.0
+    """Steps of which the planner or the executor is less sure than this wait."""
+    risks: Mapping[str, Risk] = field(default_factory=dict[str, Risk])
+    """Risks by pattern of tool name; they raise and never lower."""
     strategies: Mapping[str, Strategy] = field(default_factory=dict[str, Strategy])
     """How steps are done, by id or `*`, instead of what the plan says."""
     budget: Mapping[str, float] = field(default_factory=dict[str, float])
     """Limits by measure: dollars, tokens, model_calls, tool_calls, seconds."""
+
+    @property
+    def policy(self) -> Policy:
+        """When a person is asked."""
+        return Policy(self.ask_from, self.ask_below, self.approve_plan, self.risks)
 
     def tightened(
         self,
@@ -44,53 +56,26 @@ class Terms:
         budget: Mapping[str, float] | None = None,
     ) -> "Terms":
         """These terms with the wishes of whoever starts a run; gates and budgets only ever get stricter."""
-        policy = replace(
-            self.policy,
-            approve_plan=self.policy.approve_plan or approve_plan,
-            ask_from=min(self.policy.ask_from, Risk[ask_from.upper()] if ask_from else Risk.HIGH),
-            ask_below=max(self.policy.ask_below, ask_below),
-            risks={**self.policy.risks, **{name: Risk[risk.upper()] for name, risk in (risks or {}).items()}},
-        )
-        limits = dict(self.budget)
-        for measure, limit in (budget or {}).items():
-            if measure not in MEASURES or not 0 <= limit < float("inf"):
-                raise SettingsError(f"budget: {measure}={limit} cannot be. Limit {', '.join(MEASURES)}, from 0 on.")
-            limits[measure] = min(limit, limits.get(measure, limit))
         return Terms(
             replan=replan or self.replan,
             max_replans=self.max_replans if max_replans is None else max_replans,
             max_parallel=max_parallel or self.max_parallel,
-            policy=policy,
+            approve_plan=self.approve_plan or approve_plan,
+            ask_from=min(self.ask_from, Risk.named(ask_from) if ask_from else Risk.HIGH),
+            ask_below=max(self.ask_below, ask_below),
+            risks={**self.risks, **{name: Risk.named(risk) for name, risk in (risks or {}).items()}},
             strategies={**self.strategies, **(strategies or {})},
-            budget=limits,
+            budget=_lowest(self.budget, budget or {}),
         )
 
-    def body(self) -> dict[str, JSON]:
-        """The terms as the journal keeps them."""
-        policy = self.policy
-        return {
-            "replan": self.replan,
-            "max_replans": self.max_replans,
-            "max_parallel": self.max_parallel,
-            "approve_plan": policy.approve_plan,
-            "ask_from": str(policy.ask_from),
-            "ask_below": policy.ask_below,
-            "risks": {name: str(risk) for name, risk in policy.risks.items()},
-            "strategies": dict(self.strategies),
-            "budget": dict(self.budget),
-        }
 
-    @classmethod
-    def from_body(cls, body: Mapping[str, JSON]) -> "Terms":
-        """The terms that `body` has told."""
-        known: dict[str, Any] = {name: body[name] for name in cls().body() if name in body}
-        policy = Policy(
-            ask_from=Risk[str(known.pop("ask_from")).upper()],
-            ask_below=float(known.pop("ask_below")),
-            approve_plan=bool(known.pop("approve_plan")),
-            risks={name: Risk[risk.upper()] for name, risk in cast("Mapping[str, str]", known.pop("risks")).items()},
-        )
-        return cls(policy=policy, **known)
+def _lowest(limits: Mapping[str, float], wishes: Mapping[str, float]) -> dict[str, float]:
+    lowest = dict(limits)
+    for measure, limit in wishes.items():
+        if measure not in MEASURES or not 0 <= limit < float("inf"):
+            raise SettingsError(f"budget: {measure}={limit} cannot be. Limit {', '.join(MEASURES)}, from 0 on.")
+        lowest[measure] = min(limit, limits.get(measure, limit))
+    return lowest
 
 
 def read_budget(text: str, key: str) -> dict[str, float]:
@@ -120,5 +105,5 @@ def read_risks(text: str, key: str) -> dict[str, Risk]:
         pattern, _, risk = part.rpartition("=")
         if not pattern or risk.lower() not in ("low", "medium", "high"):
             raise SettingsError(f"{key}: {part!r} must be PATTERN=low, PATTERN=medium or PATTERN=high.")
-        risks[pattern.strip()] = Risk[risk.upper()]
+        risks[pattern.strip()] = Risk.named(risk)
     return risks

@@ -11,7 +11,7 @@ import anyio
 import httpx2
 from mcp.client import Client
 
-from forethought.app import Records, open_records
+from forethought.app import Journal, open_records
 from forethought.gates.decisions import record_decision
 from forethought.gates.page import Page
 from forethought.journal.rows import MessageRow
@@ -26,13 +26,13 @@ class Opened:
     http: httpx2.AsyncClient
     url: str
     codes: list[str]
-    records: Records
+    journal: Journal
     run_id: str
     now: list[float]
     ended: list[bool] = field(default_factory=list[bool])
 
     def gates(self) -> list[MessageRow]:
-        return self.records.queries.open_messages(self.run_id, "gate")
+        return self.journal.queries.open_messages(self.run_id, "gate")
 
     async def look(self, gate: MessageRow) -> str:
         got = await self.http.get(f"{self.url}gate/{gate.id}")
@@ -69,17 +69,17 @@ async def open_page(settings: Settings, *commands: str, seconds: float = 3600) -
         run_id = str((waiting.structured_content or {})["run_id"])
     shown: list[str] = []
     now = [1000.0]
-    with open_records(settings) as records:
+    with open_records(settings) as journal:
         page = Page(
-            records.store,
-            lambda: records.queries.open_messages(run_id, "gate"),
-            record=partial(record_decision, records.store, records.tools),
+            journal.store,
+            lambda: journal.queries.open_messages(run_id, "gate"),
+            record=partial(record_decision, journal.store, journal.records.tools),
             show_code=lambda _, code: shown.append(code),
             seconds=seconds,
             clock=lambda: now[0],
         )
         async with anyio.create_task_group() as tasks, httpx2.AsyncClient(trust_env=False) as http:
-            opened = Opened(http, "", shown, records, run_id, now)
+            opened = Opened(http, "", shown, journal, run_id, now)
 
             async def serve(*, task_status: Any) -> None:
                 opened.ended.append(await page.serve(task_status=task_status))
@@ -91,7 +91,7 @@ async def open_page(settings: Settings, *commands: str, seconds: float = 3600) -
 
 
 def decided(opened: Opened, gate: MessageRow) -> Mapping[str, Any]:
-    message = opened.records.queries.message(gate.id)
+    message = opened.journal.queries.message(gate.id)
     assert (message.by, message.channel) == ("person at the page", "page")
     answer: Any = message.answer
     return dict(answer)

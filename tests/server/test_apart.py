@@ -13,6 +13,7 @@ from mcp.types import ElicitRequestParams, ElicitResult
 from tests.serving import serving, settle
 from tests.stores import COMMAND, environment
 
+from forethought.engine.kinds import plan as plans
 from forethought.engine.runs import Runs
 from forethought.journal.audit import fault
 from forethought.journal.rows import Fact
@@ -70,20 +71,20 @@ class Room:
 
 async def started(runs: Runs, tool: str, path: str, **more: Any) -> str:
     step: dict[str, JSON] = {"id": 1, "tool": tool, "arguments": {"path": path}, **more}
-    return (await runs.start(await runs.save_plan("g", "", [step]))).id
+    return (await plans.start(runs, await plans.save(runs, "g", "", [step]))).id
 
 
 async def in_line(runs: Runs, run_id: str) -> None:
     """Wait until a run has claimed something, or waits for it."""
     while not [entry for entry in runs.queries.journal(run_id) if entry.kind == "claimed"]:
-        await runs.changed(run_id, 0.05)
+        await runs.watchers.changed(run_id, 0.05)
 
 
 async def ended(runs: Runs, *run_ids: str) -> None:
     for run_id in run_ids:
         await settle(runs, run_id, lambda: True)
         assert runs.queries.run(run_id).state == "succeeded", runs.queries.run(run_id).error
-        assert not fault(runs.store, run_id)
+        assert not fault(runs.queries, run_id)
 
 
 @pytest.mark.parametrize("second", ["write", "look"])
@@ -144,8 +145,8 @@ async def test_whoever_is_done_is_in_nobodys_way_though_the_run_goes_on(make_set
                 {"id": 1, "tool": "write", "arguments": {"path": "x"}},
                 {"id": 2, "tool": "free", "arguments": {"path": "later"}, "depends_on": [1]},
             ]
-            plan = await a.save_plan("g", "", steps)
-            run = (await a.start(plan)).id
+            plan = await plans.save(a, "g", "", steps)
+            run = (await plans.start(a, plan)).id
             await ended(b, await started(b, "write", "x"))
             await ended(a, run)
 
@@ -170,7 +171,7 @@ async def test_first_come_first_served_among_servers_too(make_settings: Callable
                 {"id": n, "tool": "write", "arguments": {"path": "x", "n": n}, "depends_on": [n - 1] if n > 1 else []}
                 for n in range(1, 31)
             ]
-            many = (await a.start(await a.save_plan("g", "", steps))).id
+            many = (await plans.start(a, await plans.save(a, "g", "", steps))).id
             await room.begun("A x")
             one = await started(b, "write", "x")
             await in_line(b, one)
@@ -189,7 +190,7 @@ async def test_a_call_that_waits_for_another_server_does_not_begin_once_a_pause_
         async with one_behind_another(settings, room) as (a, one, b, two):
             b.store.commit(two, Fact("pause_asked"))
             while b.queries.run(two).state != "paused":
-                await b.changed(two, 0.05)
+                await b.watchers.changed(two, 0.05)
             room.may_end.set()
             await ended(a, one)
             assert room.entered.keys() == {"A x"}
@@ -205,11 +206,11 @@ async def test_a_pause_reaches_whoever_waits_behind_one_that_waits(make_settings
             behind = await started(b, "write", "x")
             steps: list[JSON] = [{"id": n, "tool": "write", "arguments": {"path": "x"}} for n in (1, 2)]
             terms = Terms(budget={"tool_calls": 1})
-            dear = (await b.start(await b.save_plan("g", "", steps), terms)).id
+            dear = (await plans.start(b, await plans.save(b, "g", "", steps), terms)).id
             for run in (behind, dear):
                 b.store.commit(run, Fact("pause_asked"))
                 while b.queries.run(run).state != "paused":
-                    await b.changed(run, 0.05)
+                    await b.watchers.changed(run, 0.05)
                 b.store.commit(run, Fact("resume_asked"))
             room.may_end.set()
             await ended(a, one)
@@ -224,7 +225,7 @@ async def test_odd_names_and_secret_ones_clash_with_themselves(make_settings: Ca
             for room.odd in ("caf\udce9", "sk-very-secret-1"):
                 runs = [await started(runs, "odd", "x") for runs in (a, b)]
                 while len(room.inside) < 1 or not [e for e in b.queries.journal(runs[1]) if e.kind == "claimed"]:
-                    await b.changed(runs[1], 0.05)
+                    await b.watchers.changed(runs[1], 0.05)
                 assert len(room.inside) == 1
                 room.may_end.set()
                 await ended(a, runs[0])

@@ -10,6 +10,7 @@ from tests.fold import fold
 from tests.serving import NEVER, registry, serving, settle, until
 from tests.stores import owned
 
+from forethought.engine.kinds import plan as plans
 from forethought.gates.decisions import decision_facts
 from forethought.journal.rows import Fact
 from forethought.models import Models
@@ -28,10 +29,10 @@ async def test_a_tool_that_is_gone_fails_its_step_and_not_the_run(make_settings:
         {"id": 3, "tool": "good", "depends_on": [2]},
     ]
     async with serving(make_settings(), registry()) as runs:
-        plan_id = await runs.save_plan("g", "", steps)
+        plan_id = await plans.save(runs, "g", "", steps)
     fewer = Registry(tool for tool in registry() if tool.name != "bad")
     async with serving(make_settings(terms=NEVER), fewer) as runs:
-        run = await runs.start(plan_id)
+        run = await plans.start(runs, plan_id)
         await settle(runs, run.id, lambda: True)
         rows = runs.queries.steps(run.id)
     assert [row.state for row in rows] == ["succeeded", "failed", "skipped"]
@@ -68,12 +69,12 @@ async def test_a_run_goes_on_with_another_model_than_it_was_begun_with(
     monkeypatch.setattr(Models, "_make", lambda _, spec: None if spec == "host" else own)
     configured = make_settings(model=first)
     async with serving(configured, registry()) as runs:
-        run = await runs.start(await runs.save_plan("g", "", [{"id": 1, "tool": "asks"}]))
+        run = await plans.start(runs, await plans.save(runs, "g", "", [{"id": 1, "tool": "asks"}]))
         await until(
             runs, run.id, lambda: bool(runs.queries.messages(run.id, "order" if first == "host" else "question"))
         )
     async with serving(replace(configured, model="own" if first == "host" else "host"), registry()) as runs:
-        await runs.ensure_driven(run.id)
+        await runs.supervisor.ensure_driven(run.id)
         if first == "host":
             await until(runs, run.id, lambda: runs.queries.run(run.id).ended is not None)
         else:
@@ -98,9 +99,9 @@ async def test_a_claim_whose_commit_was_not_told_is_driven_all_the_same(
                 raise StoreError("the connection is gone")
 
         monkeypatch.setattr(runs.store, "write", untold)
-        plan = await runs.save_plan("g", "", [{"id": 1, "tool": "good"}])
+        plan = await plans.save(runs, "g", "", [{"id": 1, "tool": "good"}])
         with pytest.raises(StoreError):
-            await runs.start(plan)
+            await plans.start(runs, plan)
         await until(runs, lost[0], lambda: runs.queries.run(lost[0]).ended is not None)
         assert runs.queries.run(lost[0]).state == "succeeded"
 
@@ -119,8 +120,8 @@ async def test_who_claims_and_is_taken_for_dead_meanwhile_does_not_drive(
 
         monkeypatch.setattr(runs.store, "write", overtaken)
         monkeypatch.setattr(runs.store.database, "alive", lambda _: True)
-        run = await runs.start(await runs.save_plan("g", "", [{"id": 1, "tool": "good"}]))
-        await runs.changed(run.id, 0.3)
+        run = await plans.start(runs, await plans.save(runs, "g", "", [{"id": 1, "tool": "good"}]))
+        await runs.watchers.changed(run.id, 0.3)
         assert [entry.kind for entry in runs.queries.journal(run.id)] == ["run_created", "run_claimed"]
 
 
@@ -143,14 +144,14 @@ async def test_a_persons_word_counts_where_nobody_would_have_to_be_asked_any_mor
     configured = make_settings(terms=NEVER)
     async with serving(configured, tools(Risk.HIGH)) as runs:
         plan: list[JSON] = [{"id": 1, "tool": "act", "arguments": {"path": "a"}}]
-        run = await runs.start(await runs.save_plan("g", "", plan))
+        run = await plans.start(runs, await plans.save(runs, "g", "", plan))
         await until(runs, run.id, lambda: runs.queries.run(run.id).state == "waiting")
         (gate,) = runs.queries.open_messages(run.id)
     decision = Decision(verb, by="p", channel="test", arguments={"path": "b"} if verb == "edit" else None)
     with owned(configured) as store:
         store.commit(run.id, *decision_facts(gate, decision, tools(Risk.HIGH)))
     async with serving(configured, tools(Risk.MEDIUM)) as runs:
-        await runs.ensure_driven(run.id)
+        await runs.supervisor.ensure_driven(run.id)
         await until(runs, run.id, lambda: runs.queries.run(run.id).ended is not None)
         assert [row.state for row in runs.queries.steps(run.id)] == [state]
     assert len(calls) == made
@@ -186,7 +187,9 @@ async def test_a_question_that_is_open_waits_though_nobody_would_have_to_be_aske
     for risk in (Risk.HIGH, Risk.MEDIUM):
         async with serving(configured, tools(risk)) as runs:
             if not gates:
-                await runs.start(await runs.save_plan("g", "", [{"id": 1, "tool": "act"}, {"id": 2, "tool": "hang"}]))
+                await plans.start(
+                    runs, await plans.save(runs, "g", "", [{"id": 1, "tool": "act"}, {"id": 2, "tool": "hang"}])
+                )
             with anyio.fail_after(30):
                 while len(calls) == len(gates) or not runs.queries.open_messages():
                     await anyio.lowlevel.checkpoint()

@@ -11,8 +11,11 @@ from typing import Any, cast
 
 import anyio
 import pytest
+from tests.serving import runs_over
 from tests.stores import owned
 
+from forethought.engine.kinds import plan as plans
+from forethought.engine.kinds import reflection, rollback, search
 from forethought.engine.runs import Runs
 from forethought.journal.audit import fault
 from forethought.journal.database import Database
@@ -163,8 +166,8 @@ async def serving(
     settings: Settings, effects: Path, wrapped: Callable[[Database], Store] = Store
 ) -> AsyncGenerator[Runs]:
     with owned(settings) as store:
-        runs = Runs(wrapped(store.database), tools(effects), Scripted(settings, effects))
-        async with runs.serving():
+        runs = runs_over(wrapped(store.database), tools(effects), Scripted(settings, effects))
+        async with runs.supervisor.serving():
             yield runs
 
 
@@ -180,21 +183,25 @@ async def answer_until_the_end(runs: Runs, run_id: str, effects: Path) -> list[s
                     doubts.append(str(text))
                     verb = "happened" if f"send {text}" in done_so_far(effects) else "again"
                 await runs.decide(gate, Decision(verb, by="p", channel="test"))
-            await runs.changed(run_id, 0.02)
+            await runs.watchers.changed(run_id, 0.02)
     return doubts
 
 
 async def start_plan(runs: Runs) -> RunRow:
-    return await runs.start(await runs.save_plan("the goal", "", STEPS))
+    return await plans.start(runs, await plans.save(runs, "the goal", "", STEPS))
 
 
 async def start_reflection(runs: Runs) -> RunRow:
-    return await runs.start_reflection("words", checks=[{"matches": "words"}])
+    return await reflection.start(runs, "words", checks=[{"matches": "words"}])
 
 
 async def start_search(runs: Runs) -> RunRow:
-    return await runs.start_search(
-        "found", "act", verifier={"matches": "found"}, candidates=1, parallel=1, iterations=6
+    return await search.start(
+        runs,
+        "found",
+        "act",
+        verifier={"matches": "found"},
+        bounds=search.Bounds(candidates=1, parallel=1, iterations=6),
     )
 
 
@@ -202,11 +209,11 @@ async def start_writing(runs: Runs) -> RunRow:
     steps: list[JSON] = [
         {"id": n, "tool": "write_file", "arguments": {"path": f"{n % 2}.txt", "content": f"{n}"}} for n in range(1, 4)
     ]
-    return await runs.start(await runs.save_plan("write", "", steps))
+    return await plans.start(runs, await plans.save(runs, "write", "", steps))
 
 
 async def start_undoing(runs: Runs) -> RunRow:
-    return await runs.start_rollback(runs.queries.runs(limit=1)[0].id)
+    return await rollback.start(runs, runs.queries.runs(limit=1)[0].id)
 
 
 JOBS = {
@@ -249,7 +256,7 @@ async def crashed(settings: Settings, job: str, effects: Path, dies_at: int, *, 
         doubts = await work_off(runs, job, effects)
         for run in runs.queries.runs():
             assert run.state == "succeeded", run.error
-            assert not fault(runs.store, run.id)
+            assert not fault(runs.queries, run.id)
             facts = Counter(
                 (entry.kind, entry.body.get("step")) for entry in runs.queries.journal(run.id, limit=10_000)
             )
@@ -273,6 +280,7 @@ def assert_effects(done: Counter[str], facts: Counter[tuple[str, JSON]]) -> None
 
 
 @pytest.mark.parametrize("job", JOBS)
+@pytest.mark.takes(45)
 async def test_a_crash_at_any_write_loses_nothing_and_repeats_nothing(
     make_settings: Callable[..., Settings], new_store: Callable[[], str | None], tmp_path: Path, job: str
 ) -> None:

@@ -16,6 +16,7 @@ from tests.stores import COMMAND, Cluster, environment
 
 from forethought.app import open_app, open_store
 from forethought.engine.cluster import Cluster as Servers
+from forethought.engine.kinds import plan as plans
 from forethought.journal.postgres import Postgres
 from forethought.settings import Settings
 
@@ -85,6 +86,7 @@ async def test_what_waits_is_answered_through_any_server_and_all_hear_of_it(
     assert not (work / "old.txt").exists()
 
 
+@pytest.mark.takes(9)
 async def test_the_runs_of_a_server_that_was_killed_go_on_elsewhere_within_seconds(
     make_settings: Callable[..., Settings], work: Path
 ) -> None:
@@ -113,6 +115,7 @@ def cluster(tmp_path: Path) -> Generator[Cluster]:
         yield cluster
 
 
+@pytest.mark.takes(10)
 async def test_a_database_that_is_started_anew_stops_nobody(cluster: Cluster, tmp_path: Path, work: Path) -> None:
     settings = Settings(home=tmp_path / "home", store=cluster.create("restarted"))
     async with Client(server(settings, work)) as client:
@@ -137,10 +140,10 @@ async def test_a_server_that_is_left_at_once_loses_no_record(
     settings = make_settings()
     for _ in range(3):
         async with open_app(settings) as app:
-            runs = [await app.runs.start(await app.runs.save_plan("g", "", waits(3, 0))) for _ in range(12)]
+            runs = [await plans.start(app.runs, await plans.save(app.runs, "g", "", waits(3, 0))) for _ in range(12)]
             with anyio.fail_after(30):
                 while not any(app.runs.queries.journal(run.id)[1:] for run in runs):
-                    await app.runs.changed(runs[0].id, 0.01)
+                    await app.runs.watchers.changed(runs[0].id, 0.01)
     assert "stops here" not in caplog.text
 
 
@@ -174,6 +177,7 @@ async def test_what_dbos_cancels_goes_on_until_the_server_itself_ends_it(postgre
     assert said == ["went on", "cut off"]
 
 
+@pytest.mark.takes(15)
 def test_servers_with_another_home_are_refused(postgres: Cluster, tmp_path: Path, work: Path) -> None:
     """What it takes to undo lies in the home, and the key that seals questions."""
     store = postgres.create("homes")

@@ -15,11 +15,11 @@ import anyio.to_thread
 import pytest
 from mcp.client import Client, ClientRequestContext
 from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult
-from tests.serving import registry, serving, until
+from tests.serving import registry, runs_over, serving, until
 from tests.stores import environment, owned
 
 from forethought.app import open_store, tools_for
-from forethought.engine.runs import Runs
+from forethought.engine.kinds import plan as plans
 from forethought.gates.decisions import decision_facts
 from forethought.journal.database import StaleError
 from forethought.journal.rows import Fact
@@ -130,15 +130,15 @@ async def test_a_call_that_cannot_be_cut_off_is_waited_for_and_recorded(make_set
     tools = Registry([Tool("send", "", {"type": "object"}, send, Risk.LOW)])
     configured = make_settings()
     with owned(configured) as store:
-        runs = Runs(store, tools, Models(configured))
-        async with runs.serving():
-            run = await runs.start(await runs.save_plan("g", "", [{"id": 1, "tool": "send"}]))
+        runs = runs_over(store, tools, Models(configured))
+        async with runs.supervisor.serving():
+            run = await plans.start(runs, await plans.save(runs, "g", "", [{"id": 1, "tool": "send"}]))
             await anyio.to_thread.run_sync(begun.wait, 20)
             await runs.stop(run.id)
             go_on.set()
             with anyio.fail_after(20):
                 while store.queries.run(run.id).ended is None:
-                    await runs.changed(run.id, 0.05)
+                    await runs.watchers.changed(run.id, 0.05)
         (step,) = store.queries.steps(run.id)
         assert store.queries.run(run.id).state == "cancelled"
     assert len(sent) == 1
@@ -229,7 +229,9 @@ async def test_a_pause_holds_calls_that_are_in_nobodys_way(make_settings: Callab
     async with serving(make_settings(), post.tools) as runs:
         store = runs.store
         run = (
-            await runs.start(await runs.save_plan("g", "", [{"id": 1, "tool": "slow"}, {"id": 2, "tool": "post"}]))
+            await plans.start(
+                runs, await plans.save(runs, "g", "", [{"id": 1, "tool": "slow"}, {"id": 2, "tool": "post"}])
+            )
         ).id
         await until(runs, run, lambda: bool(store.queries.open_messages(run)))
         (gate,) = store.queries.open_messages(run)
@@ -240,7 +242,7 @@ async def test_a_pause_holds_calls_that_are_in_nobodys_way(make_settings: Callab
         await until(runs, run, lambda: store.queries.run(run).state == "paused")
         assert post.done == []
         await store.write(run, Fact("resume_asked"))
-        await runs.ensure_driven(run)
+        await runs.supervisor.ensure_driven(run)
         await until(runs, run, lambda: store.queries.run(run).ended is not None)
         assert store.queries.run(run).state == "succeeded"
     assert post.done == ["post"]
@@ -253,7 +255,7 @@ async def test_cancel_in_a_gate_ends_the_run_before_anything_else_begins(
     post = Post()
     configured = make_settings(terms=Terms(max_parallel=1))
     async with serving(configured, post.tools) as runs:
-        run = (await runs.start(await runs.save_plan("g", "", [{"id": n, "tool": "post"} for n in (1, 2)]))).id
+        run = (await plans.start(runs, await plans.save(runs, "g", "", [{"id": n, "tool": "post"} for n in (1, 2)]))).id
         await until(
             runs, run, lambda: len(runs.queries.open_messages(run)) == 2 and runs.queries.run(run).owner is None
         )
@@ -287,7 +289,7 @@ async def test_what_a_check_was_calling_when_its_run_was_stopped_is_in_doubt(
     tools = Registry([*registry(), Tool("probe", "", {"type": "object"}, hang, Risk.LOW)])
     checked: JSON = {"id": 1, "tool": "good", "check": {"tool": "probe", "matches": "fine"}}
     async with serving(make_settings(), tools) as runs:
-        run = (await runs.start(await runs.save_plan("g", "", [checked]))).id
+        run = (await plans.start(runs, await plans.save(runs, "g", "", [checked]))).id
         with anyio.fail_after(30):
             await begun.wait()
         await runs.stop(run)

@@ -9,6 +9,7 @@ import pytest
 from mcp.client import Client, ClientRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp.types import ElicitRequestParams, ElicitResult
+from pydantic import TypeAdapter
 from tests.server.asking import TOOLS, delete, in_full, names_in, person, run_steps, view, write
 from tests.serving import NEVER
 
@@ -18,18 +19,19 @@ from forethought.journal.database import StaleError
 from forethought.settings import Settings
 from forethought.surface.server import build_server
 from forethought.terms import Terms
-from forethought_patterns import Decision, Policy
+from forethought_patterns import Decision
 from forethought_tools import AnswerError, Risk
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_a_caller_can_make_a_run_stricter_and_never_looser(make_settings: Callable[..., Settings]) -> None:
-    strict = Terms(policy=Policy(ask_from=Risk.LOW, ask_below=0.8, approve_plan=True), budget={"tokens": 10})
+    terms = TypeAdapter(Terms)
+    strict = Terms(ask_from=Risk.LOW, ask_below=0.8, approve_plan=True, budget={"tokens": 10})
     loose = strict.tightened(ask_from="high", ask_below=0.1, approve_plan=False, budget={"tokens": 99, "dollars": 1})
     assert loose.policy == strict.policy
     assert loose.budget == {"tokens": 10, "dollars": 1}
-    assert Terms.from_body(loose.body()) == loose
+    assert terms.validate_python(terms.dump_python(loose, mode="json")) == loose
     async with Client(build_server(make_settings())) as client:
         waiting = await run_steps(client, [delete(1, "old.txt")], risks={"delete_*": "low"})
         assert waiting["status"] == "waiting", "a pattern of the caller raises, and never lowers"

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from tests.fold import fold
 from tests.serving import registry, serving, settle
 
+from forethought.engine.kinds import plan as plans
 from forethought.journal.database import StaleError
 from forethought.settings import Settings
 from forethought.terms import Terms
-from forethought_patterns import Policy
 from forethought_tools import JSON, Risk
 
 pytestmark = pytest.mark.anyio
@@ -40,10 +40,10 @@ def test_folding_the_journal_of_any_run_gives_its_rows(
 
     async def check() -> None:
         async with serving(make_settings(terms=NEVER), registry()) as runs:
-            plan_id = await runs.save_plan("goal", "", steps)
-            run = await runs.start(plan_id)
+            plan_id = await plans.save(runs, "goal", "", steps)
+            run = await plans.start(runs, plan_id)
             if stop:
-                await runs.changed(run.id, 0.02)
+                await runs.watchers.changed(run.id, 0.02)
                 with suppress(StaleError):  # it may have ended already
                     await runs.stop(run.id)
             await settle(runs, run.id, lambda: next(verdicts))
@@ -65,6 +65,7 @@ def test_folding_the_journal_of_any_run_gives_its_rows(
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
+@pytest.mark.takes(9)
 def test_folding_gives_the_rows_of_runs_that_are_judged_planned_anew_and_paid_for(
     make_settings: Callable[..., Settings], tmp_path: Path, data: st.DataObject
 ) -> None:
@@ -92,12 +93,16 @@ def test_folding_gives_the_rows_of_runs_that_are_judged_planned_anew_and_paid_fo
     }
     file = tmp_path / "script.json"
     file.write_text(json.dumps(script), encoding="utf-8")
-    policy = Policy(approve_plan=data.draw(coin), ask_from=data.draw(st.sampled_from(list(Risk))))
-    terms = Terms(policy=policy, budget={"tool_calls": data.draw(st.integers(0, 9))}, max_replans=2)
+    terms = Terms(
+        approve_plan=data.draw(coin),
+        ask_from=data.draw(st.sampled_from(list(Risk))),
+        budget={"tool_calls": data.draw(st.integers(0, 9))},
+        max_replans=2,
+    )
 
     async def check() -> None:
         async with serving(make_settings(model=f"scripted:{file}", terms=terms), registry()) as runs:
-            run = await runs.start_goal("goal", "")
+            run = await plans.start_goal(runs, "goal", "")
             await settle(runs, run.id, lambda: data.draw(coin))
             store = runs.store
             entries = store.queries.journal(run.id, limit=10_000)

@@ -15,7 +15,7 @@ from forethought.journal.codec import gate_body
 from forethought.journal.rows import Fact, MessageRow
 from forethought.settings import Settings
 from forethought.terms import Terms
-from forethought_patterns import Decision, Gate, Policy
+from forethought_patterns import Decision, Gate
 
 pytestmark = pytest.mark.anyio
 
@@ -83,9 +83,9 @@ async def test_what_was_decided_elsewhere_is_told(make_settings: Callable[..., S
     async with open_page(make_settings(), "true", "false") as page:
         one, two = page.gates()
         token = token_in(await page.look(one))
-        store = page.records.store
+        store = page.journal.store
         reject = Decision("reject", by="p", channel="terminal")
-        await store.write(one.run, *decision_facts(one, reject, page.records.tools))
+        await store.write(one.run, *decision_facts(one, reject, page.journal.records.tools))
         got = await page.send(one, token=token, decision="approve")
         assert got.status_code == 409
         assert "decided meanwhile" in got.text
@@ -108,7 +108,7 @@ async def test_each_choice_says_what_it_means_in_a_style_that_the_policy_lets_th
 
 
 async def test_a_plan_and_a_budget_can_be_edited(make_settings: Callable[..., Settings]) -> None:
-    terms = Terms(policy=Policy(approve_plan=True))
+    terms = Terms(approve_plan=True)
     async with open_page(make_settings(terms=terms), "true", "rm -r build") as page:
         (plan,) = page.gates()
         assert (await page.send(plan, decision="edit", drop="the second")).status_code == 422
@@ -117,7 +117,7 @@ async def test_a_plan_and_a_budget_can_be_edited(make_settings: Callable[..., Se
             kind="budget", subject="Too dear.", details={}, reason="", digest="d", choices=("approve", "edit", "reject")
         )
         asked: dict[str, Any] = {"id": "gate_money", "key": "budget", "kind": "gate", "step": None}
-        await page.records.store.write(page.run_id, Fact("asked", {**asked, "body": gate_body(limit)}))
+        await page.journal.store.write(page.run_id, Fact("asked", {**asked, "body": gate_body(limit)}))
         _, budget = page.gates()
         for wrong in ("much", "nan", "-1"):
             assert (await page.send(budget, decision="edit", limit=wrong)).status_code == 422

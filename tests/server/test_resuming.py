@@ -11,10 +11,9 @@ import pytest
 from tests.fold import fold
 from tests.serving import NEVER, good, registry, serving, settle
 
-from forethought.engine.supervisor import OPEN
-from forethought.journal.rows import Fact
+from forethought.engine.kinds import plan as plans
+from forethought.journal.rows import OPEN, Fact
 from forethought.settings import Settings
-from forethought.terms import Terms
 from forethought_patterns.gates import Verb
 from forethought_tools import JSON, Answerer, Question, Registry, Risk, Role, Tool, ToolError
 from forethought_tools.builtin import builtin
@@ -37,7 +36,7 @@ async def test_a_retry_is_a_new_attempt_with_its_own_record(make_settings: Calla
         return said
 
     async with serving(make_settings(), registry(flaky)) as runs:
-        run = await runs.start(await runs.save_plan("g", "", [{"id": 1, "tool": "flaky"}]))
+        run = await plans.start(runs, await plans.save(runs, "g", "", [{"id": 1, "tool": "flaky"}]))
         await settle(runs, run.id, lambda: True)
         (step,) = runs.queries.steps(run.id)
         keys = [e.body["key"] for e in runs.queries.journal(run.id) if e.kind == "asked"]
@@ -59,11 +58,11 @@ async def test_a_step_in_flight_when_its_process_died_runs_again_only_if_that_do
     make_settings: Callable[..., Settings], tool: str, doubt: Verb, state: str, made: int
 ) -> None:
     """Else a person looks: it happened, again, or skip. Until then nothing is done, however often we start."""
-    options: dict[str, JSON] = {"terms": Terms(replan="never").body(), "goal": "g", "folders": []}
+    options: dict[str, JSON] = {"terms": {"replan": "never"}, "goal": "g", "folders": []}
     configured = make_settings()
     async with serving(configured, registry()) as runs:
         steps: list[JSON] = [{"id": 1, "tool": tool}, {"id": 2, "tool": "good", "depends_on": [1]}]
-        plan_id = await runs.save_plan("g", "", steps)
+        plan_id = await plans.save(runs, "g", "", steps)
         created: dict[str, JSON] = {
             "plan": plan_id,
             "kind": "plan",
@@ -74,17 +73,17 @@ async def test_a_step_in_flight_when_its_process_died_runs_again_only_if_that_do
         }
         in_flight = Fact("step_started", {"step": 1, "arguments": {}})
         await runs.store.write("run_1", Fact("run_created", created), in_flight)
-        await runs.ensure_driven("run_1")
-        await runs.changed("run_1", 0.3)
+        await runs.supervisor.ensure_driven("run_1")
+        await runs.watchers.changed("run_1", 0.3)
     asked: list[str] = []
     for _ in range(2):
         async with serving(configured, registry()) as runs:
-            await runs.ensure_driven("run_1")
-            await runs.changed("run_1", 0.3)
+            await runs.supervisor.ensure_driven("run_1")
+            await runs.watchers.changed("run_1", 0.3)
             asked += [message.id for message in runs.queries.open_messages("run_1")]
     assert len(set(asked)) <= 1, "one gate, whose id stays"
     async with serving(configured, registry()) as runs:
-        await runs.ensure_driven("run_1")
+        await runs.supervisor.ensure_driven("run_1")
         await settle(runs, "run_1", lambda: True, doubt=doubt)
         first, second = runs.queries.steps("run_1")
         kinds = [entry.kind for entry in runs.queries.journal("run_1")]
@@ -115,13 +114,13 @@ async def test_a_check_that_was_cut_off_is_made_again_only_if_a_person_says_so(
     configured = make_settings(terms=NEVER)
     async with serving(configured, tools) as runs:
         step: JSON = {"id": 1, "tool": "good", "check": {"tool": "probe", "matches": "fine"}}
-        run_id = (await runs.start(await runs.save_plan("g", "", [step]))).id
+        run_id = (await plans.start(runs, await plans.save(runs, "g", "", [step]))).id
         await hangs.wait()
     for _ in range(2):  # until somebody has looked, nothing is done
         async with serving(configured, tools) as runs:
             with anyio.fail_after(20):
                 while not (gates := runs.queries.open_messages(run_id, "gate")):
-                    await runs.changed(run_id, 0.05)
+                    await runs.watchers.changed(run_id, 0.05)
             assert gates[0].body["choices"] == ["again", "skip", "cancel"]
             assert made == ["call"]
     async with serving(configured, tools) as runs:
@@ -165,7 +164,7 @@ async def test_steps_that_ran_before_their_plan_was_whole_are_not_run_again_afte
             "new_files": [],
             "lessons": [],
             "folders": [],
-            "terms": Terms().body(),
+            "terms": {},
         }
         created: dict[str, JSON] = {"plan": "plan_1", "kind": "plan", "options": options, "revision": 0, "budget": {}}
         body: JSON = {**first, "arguments": {}, "confidence": 1.0}
@@ -177,7 +176,7 @@ async def test_steps_that_ran_before_their_plan_was_whole_are_not_run_again_afte
             Fact("step_started", {"step": 1, "arguments": {}}),
             Fact("step_settled", early),
         )
-        await runs.ensure_driven("run_1")
+        await runs.supervisor.ensure_driven("run_1")
         await settle(runs, "run_1", lambda: True)
         rows, run = runs.queries.steps("run_1"), runs.queries.run("run_1")
     assert (run.state, run.answer) == ("succeeded", "a")
@@ -190,13 +189,13 @@ async def test_an_answer_at_a_time_does_not_start_the_waiting_steps_over_and_ove
 ) -> None:
     steps: list[JSON] = [{"id": n, "tool": "asks"} for n in range(1, 21)]
     async with serving(make_settings(), registry()) as runs:
-        run = await runs.start(await runs.save_plan("g", "", steps))
+        run = await plans.start(runs, await plans.save(runs, "g", "", steps))
         with anyio.fail_after(30):
             while (now := runs.queries.run(run.id)).state in OPEN:
                 for message in runs.queries.open_messages(run.id, limit=1):
                     await runs.answer(run.id, [(message.id, "x")], by="agent", channel="report")
                 if runs.queries.run(run.id) == now:
-                    await runs.changed(run.id, 0.05)
+                    await runs.watchers.changed(run.id, 0.05)
         kinds = [entry.kind for entry in runs.queries.journal(run.id, limit=10_000)]
         folded = fold(runs.queries.journal(run.id, limit=10_000))
         assert folded[1] == {row.id: asdict(row) for row in runs.queries.steps(run.id)}
@@ -218,7 +217,7 @@ async def test_what_others_wrote_while_a_step_was_cut_off_is_not_written_over(
         return None
 
     async with serving(configured, Registry([replace(writes, run=never_returns)])) as runs:
-        run_id = (await runs.start(await runs.save_plan("g", "", [step]))).id
+        run_id = (await plans.start(runs, await plans.save(runs, "g", "", [step]))).id
         await gone.wait()
     (work / "a.txt").write_text("theirs", encoding="utf-8")
     async with serving(configured, tools) as runs:

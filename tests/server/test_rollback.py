@@ -94,6 +94,7 @@ async def test_secrets_are_put_back_though_the_journal_never_saw_them(
     fails=st.booleans(),
     meddles=st.booleans(),
 )
+@pytest.mark.takes(20)
 async def test_whatever_was_written_the_tree_is_as_before(
     make_settings: Callable[..., Settings],
     tmp_path: Path,

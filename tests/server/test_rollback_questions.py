@@ -13,7 +13,6 @@ from tests.server.undoing import approve, ran, verdicts, write
 from forethought.settings import Settings
 from forethought.surface.server import build_server
 from forethought.terms import Terms
-from forethought_patterns import Policy
 from forethought_tools import Risk
 
 pytestmark = pytest.mark.anyio
@@ -104,7 +103,7 @@ async def test_what_a_command_has_done_is_told_though_it_failed_or_counts_as_med
         asked.append(params.message)
         return ElicitResult(action="accept", content={"decision": "approve"})
 
-    terms = Terms(replan="never", policy=Policy(ask_from=Risk.MEDIUM))
+    terms = Terms(replan="never", ask_from=Risk.MEDIUM)
     configured = make_settings(terms=terms, risks={"run_command": Risk.MEDIUM})
     async with Client(build_server(configured), elicitation_callback=agree) as client:
         run = await ran(client, [write(1, "a.txt", "one"), command], "failed")

@@ -63,6 +63,7 @@ async def test_the_main_job_over_stdio(tmp_path: Path, work: Path, era: str) -> 
     assert values == sorted(set(values)), "progress only grows"
 
 
+@pytest.mark.takes(25)
 async def test_progress_keeps_a_silent_call_open(tmp_path: Path, work: Path) -> None:
     async def call(era: str) -> None:
         heard: list[float] = []
@@ -181,6 +182,7 @@ def _knows(order: Mapping[str, Any]) -> Any:
             return {"lesson": "do not go left"}
 
 
+@pytest.mark.takes(14)
 async def test_a_killed_search_goes_on_with_the_same_orders_and_asks_nothing_twice(tmp_path: Path, work: Path) -> None:
     """The server is killed after each round; the next one finds the same open orders, and the tree is kept."""
     parameters = _server(tmp_path / "home", work)
@@ -229,4 +231,4 @@ for n in range(30):
     assert [writer.wait(timeout=120) for writer in writers] == [0] * processes
     with closing(open_store(settings)) as store:
         assert len(store.queries.plans(limit=1000)) == 30 * processes
-        assert not fault(store, "")
+        assert not fault(store.queries, "")

@@ -9,12 +9,13 @@ from enum import StrEnum
 from typing import Any, Literal, Protocol, TypeAlias, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from typing_extensions import TypeAliasType
 
 from forethought_tools.claims import Claim
 from forethought_tools.errors import ToolError
 from forethought_tools.risk import Risk
 
-JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
+JSON = TypeAliasType("JSON", "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None")
 
 
 class Role(StrEnum):

@@ -24,7 +24,7 @@ def pause(settings: Settings, run_id: str) -> int:
 def resume(settings: Settings, run_id: str) -> int:
     """Let a paused run go on: with the server that is there, or the next one that starts."""
     run = _ask_for(settings, run_id, "resume_asked", "it is not paused")
-    how = f"{PROGRAM} {resuming(run.id, run.options)}"
+    how = f"{PROGRAM} {resuming(run.id, run.folders)}"
     console.print(f"It goes on as soon as a server is there, or with {escape(how)}", soft_wrap=True)
     return 0
 
@@ -32,7 +32,7 @@ def resume(settings: Settings, run_id: str) -> int:
 def cancel(settings: Settings, run_id: str) -> int:
     """End a run for good; what is done stays done and recorded."""
     run = _ask_for(settings, run_id, "stop_asked", "it has ended already")
-    how = f"{PROGRAM} {resuming(run.id, run.options)}"
+    how = f"{PROGRAM} {resuming(run.id, run.folders)}"
     console.print(
         f"It is ended by the server that drives it, by the next that starts, or by {escape(how)}", soft_wrap=True
     )

@@ -11,7 +11,7 @@ from functools import partial
 import anyio
 from rich.markup import escape
 
-from forethought.app import Records, open_records
+from forethought.app import Journal, open_records
 from forethought.cli.terminal import PROGRAM, ask_form, console, errors, is_person
 from forethought.engine.records import resuming
 from forethought.gates.decisions import OVERTAKEN, TOO_LATE, Recorded, Refused, record_decision, take_decision
@@ -40,14 +40,14 @@ def decide(settings: Settings, some_id: str | None, *, page: bool = False, code:
         if not pages:
             console.print("No server has a page open.")
         return 0 if pages else 1
-    with open_records(settings) as records:
-        gates = _gates(records.store, some_id)
+    with open_records(settings) as journal:
+        gates = _gates(journal.store, some_id)
         if not gates:
             console.print("Nothing waits for a person.")
             return 0
         if page:
-            return _decide_on_page(records, partial(_gates, records.store, some_id), settings.decision_seconds)
-        decided = [_decide(records, gate, settings.decision_seconds) for gate in gates]
+            return _decide_on_page(journal, partial(_gates, journal.store, some_id), settings.decision_seconds)
+        decided = [_decide(journal, gate, settings.decision_seconds) for gate in gates]
     return 0 if all(decided) else 3
 
 
@@ -59,9 +59,9 @@ def _gates(store: Store, some_id: str | None) -> list[MessageRow]:
     return store.queries.open_messages(store.queries.run(some_id).id, "gate")
 
 
-def _decide(records: Records, message: MessageRow, seconds: float) -> bool:
-    queries, gate = records.queries, gate_of(message)
-    record = partial(record_decision, records.store, records.tools)
+def _decide(journal: Journal, message: MessageRow, seconds: float) -> bool:
+    queries, gate = journal.queries, gate_of(message)
+    record = partial(record_decision, journal.store, journal.records.tools)
     take = partial(take_decision, message, by="person at the terminal", channel="terminal", record=record)
     shown = time.monotonic()
     while (filled := ask_form(gate_text(message, queries.run(message.run)), form(gate))) is not None:
@@ -84,15 +84,15 @@ def _decide(records: Records, message: MessageRow, seconds: float) -> bool:
 
 def _confirm(run: RunRow, decision: Decision) -> None:
     does = "ends it" if run.stopping else "goes on with it"
-    how = f"A server that is running {does} at once; else: {PROGRAM} {resuming(run.id, run.options)}"
+    how = f"A server that is running {does} at once; else: {PROGRAM} {resuming(run.id, run.folders)}"
     if run.state == "paused":
         how = f"It goes on after {PROGRAM} resume {run.id}"
     console.print(f"{decision.verb}: recorded. {escape(how)}", soft_wrap=True)
 
 
-def _decide_on_page(records: Records, waiting: Callable[[], list[MessageRow]], seconds: float) -> int:
+def _decide_on_page(journal: Journal, waiting: Callable[[], list[MessageRow]], seconds: float) -> int:
     try:
-        anyio.run(_serve, records, waiting, seconds)
+        anyio.run(_serve, journal, waiting, seconds)
     except KeyboardInterrupt:
         console.print("The page is closed.")
     left = len(waiting())
@@ -100,17 +100,17 @@ def _decide_on_page(records: Records, waiting: Callable[[], list[MessageRow]], s
     return 3 if left else 0
 
 
-async def _serve(records: Records, waiting: Callable[[], list[MessageRow]], seconds: float) -> None:
+async def _serve(journal: Journal, waiting: Callable[[], list[MessageRow]], seconds: float) -> None:
     async def record(message: MessageRow, decision: Decision) -> None:
-        await record_decision(records.store, records.tools, message, decision)
+        await record_decision(journal.store, journal.records.tools, message, decision)
         console.print(escape(visible(gate_of(message).subject)))
-        _confirm(records.queries.run(message.run), decision)
+        _confirm(journal.queries.run(message.run), decision)
 
     def show_code(url: str, code: str) -> None:
         console.print(f"\nDecide at {url} with this code, once: [bold]{code}[/]", soft_wrap=True)
 
     with anyio.move_on_after(_PAGE) as hour:
-        if not await Page(records.store, waiting, record=record, show_code=show_code, seconds=seconds).serve():
+        if not await Page(journal.store, waiting, record=record, show_code=show_code, seconds=seconds).serve():
             console.print("[red]Too many wrong codes were given: the page is closed.[/] Was it you?")
     if hour.cancelled_caught:
         console.print("The page was open for an hour, and is closed.")

@@ -72,9 +72,9 @@ def _journal(settings: Settings) -> bool:
 
 
 def _asked(terms: Terms) -> str:
-    plans = " and before every plan" if terms.policy.approve_plan else ""
+    plans = " and before every plan" if terms.approve_plan else ""
     limits = ", ".join(f"{limit:g} {measure}" for measure, limit in terms.budget.items()) or "none"
-    return f"from {terms.policy.ask_from} risk on{plans}; budget of a run: {limits}; plans change {terms.replan}"
+    return f"from {terms.ask_from} risk on{plans}; budget of a run: {limits}; plans change {terms.replan}"
 
 
 def _trouble(models: Models, settings: Settings, role: Role) -> str:

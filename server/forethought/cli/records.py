@@ -12,11 +12,13 @@ from rich.table import Table
 
 from forethought.app import open_records, pruned
 from forethought.cli.terminal import console, plan_table, styled
+from forethought.engine.kinds import kind_of
+from forethought.engine.plan_views import plan_view
+from forethought.engine.views import run_view, text_of
 from forethought.journal.audit import fault
-from forethought.journal.rows import Fact, RunRow
+from forethought.journal.rows import Fact, Pausing, RunRow
 from forethought.journal.store import Store
 from forethought.settings import Settings
-from forethought.surface.views import plan_view, run_view, text_of
 from forethought_patterns.gates import visible
 from forethought_tools import JSON, NotFoundError
 from forethought_tools.text import as_text
@@ -25,14 +27,14 @@ from forethought_tools.text import as_text
 def runs(settings: Settings) -> int:
     """List recent runs, newest first."""
     with open_records(settings) as reading:
-        rows = [row for row in reading.queries.runs(limit=50) if row.kind != "planning" or row.state != "succeeded"]
+        rows = [row for row in reading.queries.runs(limit=50) if kind_of(row).listed(row)]
         table = Table(box=None, pad_edge=False, header_style="bold")
         for heading in ("run", "plan", "state", "started", "goal"):
             is_id = heading in ("run", "plan")  # whole, since they are there to be copied
             table.add_column(heading, no_wrap=True, overflow="ellipsis", min_width=17 if is_id else None)
         for row in rows:
             started = time.strftime("%Y-%m-%d %H:%M", time.localtime(row.created))
-            goal = str(row.options["goal"])
+            goal = row.goal
             table.add_row(row.id, row.plan or row.kind, styled(_state(row)), started, escape(goal[:80]))
     console.print(table if rows else "No runs yet. forethought run GOAL makes the first.")
     return 0
@@ -42,14 +44,14 @@ def _state(run: RunRow) -> str:
     """Its state, or what a person wants it to be."""
     if run.ended is None and run.stopping:
         return "ending"
-    return "pausing" if run.state == "running" and run.pausing == 1 else run.state
+    return "pausing" if run.state == "running" and run.pausing == Pausing.ASKED else run.state
 
 
 def verify(settings: Settings, some_id: str | None) -> int:
     """Check that the journal, or that of one run, is as it was written, and that all rows are what it says."""
     with open_records(settings) as reading:
         chains = _chains(reading.store, some_id)
-        wrong = {chain: said for chain in chains if (said := fault(reading.store, chain))}
+        wrong = {chain: said for chain in chains if (said := fault(reading.queries, chain))}
     for chain, said in wrong.items():
         console.print(f"[red]{chain or 'what belongs to no run'}: {escape(said)}[/]", soft_wrap=True)
     if not wrong:
@@ -117,10 +119,10 @@ def show(settings: Settings, some_id: str, *, journal: bool) -> int:
             for run in reversed(ran):
                 _print_journal(store, run.id)
             return 0
-        if ran and (ran[0].kind != "planning" or ran[0].state != "succeeded"):
-            view = run_view(reading, ran[0], steps="full", page=None)
+        if ran and kind_of(ran[0]).listed(ran[0]):
+            view = run_view(reading.records, ran[0], steps="full", page=None)
         else:
-            view = plan_view(reading, store.queries.plan(some_id), steps="full", page=None)
+            view = plan_view(reading.records, store.queries.plan(some_id), steps="full", page=None)
     steps = view.pop("steps", ())
     console.print(escape(text_of(view)), soft_wrap=True)
     if isinstance(steps, list):

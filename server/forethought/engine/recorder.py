@@ -411,7 +411,7 @@ class Recorder:
             f"{gate.tool} {json.dumps(gate.details, ensure_ascii=False)[:150]}" if gate.kind == "call" else "the plan"
         )
         why = f": {decision.reason}" if decision.reason else ""
-        return learned(self._store, self.run, [f"A person rejected {what}{why}"])
+        return learned(self._store.queries, self.run, [f"A person rejected {what}{why}"])
 
     async def _use(self, message: MessageRow) -> None:
         if message.state == "answered":

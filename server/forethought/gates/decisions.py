@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from forethought.gates.forms import read_form
-from forethought.journal.codec import gate_of
+from forethought.journal.codec import decision_body, gate_of
 from forethought.journal.database import StaleError
 from forethought.journal.rows import Fact, MessageRow
 from forethought.journal.store import Store
@@ -82,9 +82,6 @@ def decision_facts(gate: MessageRow, decision: Decision, tools: Registry) -> lis
     """The facts that a decision is recorded as. Raises AnswerError where the gate cannot take it."""
     if faults := decision_faults(gate_of(gate), decision, tools):
         raise AnswerError(faults)
-    answer: dict[str, JSON] = {"verb": decision.verb, "reason": decision.reason}
-    answer |= {"arguments": decision.arguments} if decision.arguments is not None else {}
-    answer |= {"steps": decision.steps} if decision.steps is not None else {}
-    body: dict[str, JSON] = {"id": gate.id, "kind": "gate", "answer": answer, "by": decision.by}
+    body: dict[str, JSON] = {"id": gate.id, "kind": "gate", "answer": decision_body(decision), "by": decision.by}
     answered = Fact("answered", {**body, "channel": decision.channel, "approval": decision.approved})
     return [answered, Fact("stop_asked")] if decision.verb == "cancel" else [answered]

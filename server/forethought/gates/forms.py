@@ -101,12 +101,11 @@ def gate_text(message: MessageRow, run: RunRow) -> str:
 
 def about(run: RunRow) -> dict[str, str]:
     """What else a person should know of a run before they decide."""
-    folders = cast("list[str]", run.options.get("folders", []))
     spent = Spending(run.dollars, run.input_tokens + run.output_tokens, run.model_calls, run.tool_calls, run.seconds)
     return {
-        "Folders": ", ".join(folders) or "none",
+        "Folders": ", ".join(run.folders) or "none",
         "Spent so far": told_spending(spent) + (f" ({run.unpriced} calls of unknown price)" if run.unpriced else ""),
-        "Goal": str(run.options["goal"])[:300],
+        "Goal": run.goal[:300],
     }
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from forethought.journal.database import DamagedError, Row
-from forethought.journal.queries import decoded
+from forethought.journal.queries import Queries, decoded
 from forethought.journal.rows import Entry
 from forethought.journal.sqlite import SQLite
 from forethought.journal.store import Store, link
@@ -19,18 +19,18 @@ from forethought_tools import FencedError, StoreError
 _Values: TypeAlias = list[dict[str, object]]
 
 
-def fault(store: Store, chain: str) -> str:
+def fault(queries: Queries, chain: str) -> str:
     """What is wrong with the records of a run or plan, or nothing. Its entries are replayed into an empty journal, and
     have to give the very same rows. Records that were taken out whole, as pruning does, leave nothing to compare.
 
     Raises:
         StoreError: they cannot be read.
     """
-    found = store.queries.snapshot(chain)
+    found = queries.snapshot(chain)
     before = ""
     for row in found["journal"]:
-        told = [row[name] for name in ("run", "at", "kind", "body")]
-        if not all(isinstance(value, str | float) for value in told) or row["hash"] != link(before, *told):
+        parts = [row[name] for name in ("run", "at", "kind", "body")]
+        if not all(isinstance(value, str | float) for value in parts) or row["hash"] != link(before, *parts):
             return f"entry {row['seq']} is not what was written then"
         before = row["hash"]
     with tempfile.TemporaryDirectory() as folder, closing(Store(SQLite(Path(folder) / "replayed.sqlite"))) as replayed:

@@ -3,6 +3,7 @@
 __all__ = [
     "claim_body",
     "claim_of",
+    "decision_body",
     "decision_of",
     "gate_body",
     "gate_of",
@@ -13,29 +14,38 @@ __all__ = [
     "tried_of",
 ]
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import cast
+
+from pydantic import TypeAdapter
 
 from forethought.journal.rows import SETTLED, Fact, MessageRow, StepRow
 from forethought_patterns import Decision, Gate, Outcome, Plan, Returned, Spending, Tried
-from forethought_tools import JSON, Claim, Question, Risk
+from forethought_tools import JSON, Claim, Question
+
+_GATE, _DECISION, _CLAIM = TypeAdapter(Gate), TypeAdapter(Decision), TypeAdapter(Claim)
 
 
 def gate_body(gate: Gate) -> dict[str, JSON]:
     """A gate as the journal keeps it."""
-    return {**asdict(gate), "risk": str(gate.risk)}
+    return cast("dict[str, JSON]", _GATE.dump_python(gate, mode="json"))
 
 
 def gate_of(message: MessageRow) -> Gate:
     """The gate that a message holds."""
-    body: dict[str, Any] = {**message.body, "risk": Risk[str(message.body["risk"]).upper()]}
-    return Gate(**body)
+    return _GATE.validate_python(message.body)
+
+
+def decision_body(decision: Decision) -> dict[str, JSON]:
+    """A decision as the journal keeps it: who made it, and how we know, stands beside it."""
+    body = _DECISION.dump_python(decision, mode="json", exclude={"by", "channel"}, exclude_none=True)
+    return cast("dict[str, JSON]", body)
 
 
 def decision_of(message: MessageRow) -> Decision:
     """The decision that a gate's message holds."""
-    return Decision(**cast("dict[str, Any]", message.answer), by=message.by, channel=message.channel)
+    answer = cast("Mapping[str, JSON]", message.answer)
+    return _DECISION.validate_python({**answer, "by": message.by, "channel": message.channel})
 
 
 def plan_body(
@@ -57,16 +67,12 @@ def plan_body(
 
 def claim_body(claim: Claim) -> dict[str, JSON]:
     """A claim as the journal keeps it."""
-    return {
-        "reads": [list(path) for path in sorted(claim.reads)],
-        "writes": [list(path) for path in sorted(claim.writes)],
-    }
+    return cast("dict[str, JSON]", _CLAIM.dump_python(claim, mode="json"))
 
 
-def claim_of(told: JSON) -> Claim:
+def claim_of(body: JSON) -> Claim:
     """The claim that was kept so."""
-    body = cast("Mapping[str, Sequence[Sequence[str]]]", told)
-    return Claim(frozenset(map(tuple, body["reads"])), frozenset(map(tuple, body["writes"])))
+    return _CLAIM.validate_python(body)
 
 
 def settled_fact(step: int, outcome: Outcome) -> Fact:

@@ -1,9 +1,11 @@
 """What each kind of fact does to the rows: SQL that SQLite and PostgreSQL read alike."""
 
-__all__ = ["EFFECTS", "Each", "Statement"]
+__all__ = ["CONSTANTS", "EFFECTS", "Each", "Statement"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from forethought.journal.rows import Pausing
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +17,13 @@ class Each:
 
 
 Statement = str | Each
+
+CONSTANTS: Mapping[str, int] = {
+    "no_pause": Pausing.NO,
+    "pause_asked": Pausing.ASKED,
+    "pause_lifted": Pausing.LIFTED,
+}
+"""Names that every statement may use, beside those of its fact."""
 
 _USE_ANSWERS = "UPDATE message SET state = 'used' WHERE run = :run AND state = 'answered'"
 _CLOSE_MESSAGES = "UPDATE message SET state = 'closed' WHERE run = :run AND state = 'open'"
@@ -36,7 +45,8 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
         _NEW_STEPS,
     ),
     "run_claimed": (
-        "UPDATE run SET owner = :owner, epoch = epoch + 1, state = 'running', pausing = pausing % 2"
+        "UPDATE run SET owner = :owner, epoch = epoch + 1, state = 'running',"
+        " pausing = CASE pausing WHEN :pause_lifted THEN :no_pause ELSE pausing END"
         " WHERE id = :run AND coalesce(owner, '') = coalesce(:previous, '') AND state IN ('running', 'waiting')",
         # Approvals from before `oldest` have lapsed.
         "UPDATE message SET state = 'open', answer = NULL, by = '', channel = '', answered = NULL"
@@ -64,18 +74,18 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
     ),
     # What is driven pauses by itself, once what is in flight has ended.
     "pause_asked": (
-        "UPDATE run SET pausing = 1, state = CASE WHEN owner IS NULL THEN 'paused' ELSE state END"
+        "UPDATE run SET pausing = :pause_asked, state = CASE WHEN owner IS NULL THEN 'paused' ELSE state END"
         " WHERE id = :run AND state IN ('running', 'waiting') AND stopping = 0",
     ),
     "run_paused": (
         "UPDATE run SET state = 'paused', owner = NULL, seconds = seconds + :seconds"
-        " WHERE id = :run AND state = 'running' AND pausing = 1",
+        " WHERE id = :run AND state = 'running' AND pausing = :pause_asked",
         _FREE,
     ),
     "resume_asked": (
-        "UPDATE run SET pausing = CASE state WHEN 'paused' THEN 2 ELSE 0 END,"
+        "UPDATE run SET pausing = CASE state WHEN 'paused' THEN :pause_lifted ELSE :no_pause END,"
         " state = CASE state WHEN 'paused' THEN 'waiting' ELSE state END"
-        " WHERE id = :run AND ended IS NULL AND pausing = 1",
+        " WHERE id = :run AND ended IS NULL AND pausing = :pause_asked",
     ),
     # The next revision of the plan that a run is about: `steps` are new to it, `dropped` are no longer in it.
     "plan_revised": (

@@ -11,7 +11,7 @@ import anyio
 
 from forethought.journal.codec import claim_of
 from forethought.journal.database import BrokenError, DamagedError, Database, Row, Value
-from forethought.journal.rows import Entry, LessonRow, MessageRow, PlanRow, RunRow, StepRow
+from forethought.journal.rows import Entry, LessonRow, MessageRow, Pausing, PlanRow, RunRow, StepRow
 from forethought_tools import NotFoundError, StoreError
 
 JSON_COLUMNS = frozenset({"body", "options", "budget", "arguments", "result", "answer", "claim"})
@@ -118,15 +118,19 @@ class Queries:
     def answered_while_parked(self) -> list[str]:
         """Runs that nobody drives though someone has answered, or wants them stopped, or nobody is waited for."""
         rows = self._select(
-            "SELECT id FROM run WHERE state = 'waiting' AND owner IS NULL AND (stopping = 1 OR pausing = 2 OR EXISTS"
+            "SELECT id FROM run WHERE state = 'waiting' AND owner IS NULL AND (stopping = 1 OR pausing = :lifted"
+            " OR EXISTS"
             " (SELECT 1 FROM message m WHERE m.run = run.id AND m.state = 'answered') OR NOT EXISTS"
-            " (SELECT 1 FROM message m WHERE m.run = run.id AND m.state = 'open' AND m.kind IN ('gate', 'order')))"
+            " (SELECT 1 FROM message m WHERE m.run = run.id AND m.state = 'open' AND m.kind IN ('gate', 'order')))",
+            lifted=Pausing.LIFTED,
         )
         return [row["id"] for row in rows]
 
     def pausing(self, run_id: str) -> bool:
         """Whether a person wants this run to pause."""
-        return bool(self._select("SELECT 1 FROM run WHERE id = :id AND pausing = 1", id=run_id))
+        return bool(
+            self._select("SELECT 1 FROM run WHERE id = :id AND pausing = :asked", id=run_id, asked=Pausing.ASKED)
+        )
 
     def driven(self) -> list[tuple[str, str]]:
         """Runs that a process drives, or drove until it died, each with that process."""

@@ -1,16 +1,30 @@
 """What the journal holds: facts on their way in, rows and entries on their way out. Plain values, no SQL."""
 
-__all__ = ["SETTLED", "Entry", "Fact", "LessonRow", "MessageRow", "PlanRow", "RunRow", "StepRow"]
+__all__ = ["OPEN", "SETTLED", "Entry", "Fact", "LessonRow", "MessageRow", "Pausing", "PlanRow", "RunRow", "StepRow"]
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import cast
 
 from forethought_patterns import StepState
 from forethought_tools import JSON
 
 SETTLED = frozenset({"succeeded", "failed", "skipped", "rejected", "in_doubt"})
 """The states in which a step has ended."""
+OPEN = frozenset({"running", "waiting"})
+"""The states in which a run goes on by itself, or once it is answered."""
+
+
+class Pausing(IntEnum):
+    """What a person wants of a run."""
+
+    NO = 0
+    ASKED = 1
+    """Nothing more of it starts. It is `paused` once what is in flight has ended."""
+    LIFTED = 2
+    """It was paused, and may go on: whoever claims it next begins with that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +70,15 @@ class RunRow:
     seconds: float
     created: float
     ended: float | None
+
+    @property
+    def goal(self) -> str:
+        return str(self.options["goal"])
+
+    @property
+    def folders(self) -> Sequence[str]:
+        """What its tools may touch."""
+        return cast("Sequence[str]", self.options.get("folders", ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,5 +140,5 @@ class Entry:
 
     def line(self) -> str:
         """The entry as one line of JSON."""
-        told = {"seq": self.seq, "run": self.run, "at": self.at, "fact": self.kind, **self.body, "hash": self.hash}
-        return json.dumps(told, ensure_ascii=False)
+        line = {"seq": self.seq, "run": self.run, "at": self.at, "fact": self.kind, **self.body, "hash": self.hash}
+        return json.dumps(line, ensure_ascii=False)

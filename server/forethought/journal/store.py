@@ -18,7 +18,7 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from forethought.journal.database import BrokenError, Database, HeldError, StaleError, Transaction, Value
-from forethought.journal.effects import EFFECTS, Each
+from forethought.journal.effects import CONSTANTS, EFFECTS, Each
 from forethought.journal.queries import JSON_COLUMNS, Queries, has_to_wait
 from forethought.journal.rows import Entry, Fact
 from forethought_tools import JSON, FencedError, StoreError, withheld
@@ -172,7 +172,7 @@ class Store:
             self._refuse(writes, StoreError(f"The journal {self.name} could not be written: {error}."))
         except Exception as error:
             if len(writes) == 1:
-                self._refuse(writes, _told(error))
+                self._refuse(writes, _reason(error))
                 return
             for write in writes:  # what is wrong with one touches no other
                 self._commit([write])
@@ -210,7 +210,7 @@ class Store:
         """Journal a fact, and have its effect. Returns the hash of its entry."""
         epoch = write.epoch or 0
         values = {name: self._column(name, value) for name, value in fact.body.items()}
-        values |= {"run": write.run, "at": write.at, "epoch": epoch}
+        values |= {**CONSTANTS, "run": write.run, "at": write.at, "epoch": epoch}
         for place, statement in enumerate(EFFECTS[fact.kind]):
             if isinstance(statement, Each):
                 each = cast("Sequence[Value]", fact.body[statement.of])
@@ -225,8 +225,8 @@ class Store:
             raise HeldError("A call of another server has to end first.")
         body = self._document({**fact.body, "epoch": epoch})
         hashed = link(before, write.run, write.at, fact.kind, body)
-        told: dict[str, Value] = {"run": write.run, "at": write.at, "kind": fact.kind, "body": body, "hash": hashed}
-        transaction.change(_ENTRY, told)
+        entry: dict[str, Value] = {"run": write.run, "at": write.at, "kind": fact.kind, "body": body, "hash": hashed}
+        transaction.change(_ENTRY, entry)
         transaction.tell(write.run)
         return hashed
 
@@ -260,7 +260,7 @@ def link(before: str, run: str, at: float, kind: str, body: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def _told(error: Exception) -> Exception:
+def _reason(error: Exception) -> Exception:
     """What a write was refused for."""
     if isinstance(error, StoreError | FencedError):
         return error
@@ -268,6 +268,6 @@ def _told(error: Exception) -> Exception:
 
 
 def _repeated(entry: Entry) -> _Write:
-    told = {name: value for name, value in entry.body.items() if name != "epoch"}
+    body = {name: value for name, value in entry.body.items() if name != "epoch"}
     epoch = cast("int", entry.body["epoch"])
-    return _Write(entry.run, [Fact(entry.kind, told)], epoch or None, entry.at)
+    return _Write(entry.run, [Fact(entry.kind, body)], epoch or None, entry.at)

@@ -27,13 +27,13 @@ from mcp_types.version import is_version_at_least
 from pydantic import BaseModel
 
 from forethought.app import App
-from forethought.engine.supervisor import OPEN
+from forethought.engine.kinds import kind_of
+from forethought.engine.kinds.look import View
+from forethought.engine.views import run_view
 from forethought.gates.decisions import Recorded, Refused, take_decision
 from forethought.gates.forms import form, gate_text
 from forethought.journal.codec import gate_of
-from forethought.journal.rows import MessageRow, RunRow
-from forethought.surface.thinking import progress
-from forethought.surface.views import THOUGHTS, View, run_view
+from forethought.journal.rows import OPEN, MessageRow, RunRow
 from forethought_patterns.gates import visible
 from forethought_tools import JSON
 
@@ -90,8 +90,8 @@ class _Attached:
     async def stay(self) -> View | InputRequiredResult:
         if self._ctx.request_state:
             await self._take_answers(_Round.model_validate_json(self._ctx.request_state))
-        await self._runs.ensure_driven(self._run_id)
-        self._runs.reachable(self._runs.queries.run(self._run_id))
+        await self._runs.supervisor.ensure_driven(self._run_id)
+        self._runs.supervisor.reachable(self._runs.queries.run(self._run_id))
         silent_since = anyio.current_time()
         while True:
             run = self._runs.queries.run(self._run_id)
@@ -118,14 +118,14 @@ class _Attached:
                 left = self._app.settings.heartbeat
             elif left <= 0:
                 return self._view(run)
-            if await self._runs.changed(run.id, left):
+            if await self._runs.watchers.changed(run.id, left):
                 await anyio.sleep(_SETTLE)
 
     async def _gather(self) -> None:
         """Wait a moment for more requests to open, so that they go out together; not longer, whatever happens."""
         until = anyio.current_time() + _GATHER
         while self._runs.queries.run(self._run_id).state == "running" and (left := until - anyio.current_time()) > 0:
-            await self._runs.changed(self._run_id, left)
+            await self._runs.watchers.changed(self._run_id, left)
             await anyio.sleep(_SETTLE)
 
     def _askable(self) -> list[MessageRow]:
@@ -136,22 +136,14 @@ class _Attached:
         return [message for message in gates if gate_of(message).fits_a_form] if self._can_ask else []
 
     def _view(self, run: RunRow) -> View:
-        return run_view(self._runs, run)
+        return run_view(self._runs.records, run)
 
     async def _report(self, run: RunRow) -> None:
         """Progress must grow with every notice, and a heartbeat counts as one."""
         self._report_due = anyio.current_time() + _REPORT
-        done, total, message = self._counted(run)
-        self._progress = max(float(done), self._progress + 0.001)
-        await self._ctx.report_progress(self._progress, float(total) or None, message)
-
-    def _counted(self, run: RunRow) -> tuple[int, int, str]:
-        if run.kind in THOUGHTS:
-            return progress(self._runs.store, run)
-        counts = self._runs.queries.progress(run.id)
-        total = sum(counts.values())
-        done = total - sum(counts.get(state, 0) for state in ("pending", "running", "waiting"))
-        return done, total, f"{done} of {total} steps done" if run.revision else "making the plan"
+        so_far = kind_of(run).progress(self._runs.queries, run)
+        self._progress = max(float(so_far.done), self._progress + 0.001)
+        await self._ctx.report_progress(self._progress, float(so_far.total) or None, so_far.text)
 
     # Until 2025-11-25: ask in the middle of the call
 
@@ -176,7 +168,7 @@ class _Attached:
     async def _withdraw(self, scopes: Mapping[str, anyio.CancelScope]) -> None:
         """Take back questions that were decided elsewhere, and all of them once the calling agent itself has work."""
         while True:
-            await self._runs.changed(self._run_id, self._app.settings.heartbeat)
+            await self._runs.watchers.changed(self._run_id, self._app.settings.heartbeat)
             open_ids = self._runs.queries.open_ids(self._run_id)
             busy = bool(self._runs.queries.open_ids(self._run_id, "order"))
             for gate_id, scope in scopes.items():

@@ -24,8 +24,11 @@ from mcp.types import (
 )
 
 from forethought.app import App
-from forethought.surface.thinking import Branch, mermaid, outline, rounds, trees
-from forethought.surface.views import View, graph, plan_view, run_view
+from forethought.engine.kinds.look import View
+from forethought.engine.kinds.reflection import rounds
+from forethought.engine.plan_views import graph, plan_view
+from forethought.engine.trees import Branch, flowchart_of, outline, trees
+from forethought.engine.views import run_view
 from forethought_tools import NotFoundError
 
 logger = logging.getLogger(__name__)
@@ -40,45 +43,43 @@ def add_resources(server: MCPServer[App], live: list[App]) -> None:
     @server.resource(INDEX, title="Plans and runs", mime_type="application/json")
     async def index() -> str:
         """Recent plans and runs."""
-        store = live[-1].runs.store
-        plans = [{"uri": f"plan://{row.id}", "goal": row.goal} for row in store.queries.plans(limit=50)]
-        runs = [
-            {"uri": f"run://{row.id}", "plan_id": row.plan, "status": row.state} for row in store.queries.runs(limit=50)
-        ]
+        queries = live[-1].runs.queries
+        plans = [{"uri": f"plan://{row.id}", "goal": row.goal} for row in queries.plans(limit=50)]
+        runs = [{"uri": f"run://{row.id}", "plan_id": row.plan, "status": row.state} for row in queries.runs(limit=50)]
         return json.dumps({"plans": plans, "runs": runs}, ensure_ascii=False)
 
     @server.resource("plan://{plan_id}", title="Plan", mime_type="application/json")
     async def plan(plan_id: str, ctx: Context[App]) -> str:
         """A plan with all its steps."""
         runs = _app(ctx).runs
-        return _found(lambda: _json(plan_view(runs, runs.queries.plan(plan_id), steps="full", page=None)))
+        return _found(lambda: _json(plan_view(runs.records, runs.queries.plan(plan_id), steps="full", page=None)))
 
     @server.resource("plan://{plan_id}/graph", title="Plan as a Mermaid flowchart", mime_type="text/vnd.mermaid")
     async def plan_graph(plan_id: str, ctx: Context[App]) -> str:
         """A plan as a flowchart, each step with its state in the latest run."""
-        return _found(lambda: graph(_app(ctx).runs, plan_id))
+        return _found(lambda: graph(_app(ctx).runs.records, plan_id))
 
     @server.resource("run://{run_id}", title="Run", mime_type="application/json")
     async def run(run_id: str, ctx: Context[App]) -> str:
         """A run: the state and result of each step, and who is waited for."""
         runs = _app(ctx).runs
-        return _found(lambda: _json(run_view(runs, runs.queries.run(run_id), steps="full", page=None)))
+        return _found(lambda: _json(run_view(runs.records, runs.queries.run(run_id), steps="full", page=None)))
 
     @server.resource("run://{run_id}/journal", title="Journal of a run", mime_type="application/x-ndjson")
     async def journal(run_id: str, ctx: Context[App]) -> str:
         """Everything that a run did, in order, one JSON object a line (the first thousand)."""
-        store = _app(ctx).runs.store
+        queries = _app(ctx).runs.queries
 
         def lines() -> str:
-            return "\n".join(entry.line() for entry in store.queries.journal(store.queries.run(run_id).id, limit=1000))
+            return "\n".join(entry.line() for entry in queries.journal(queries.run(run_id).id, limit=1000))
 
         return _found(lines)
 
     @server.resource("run://{run_id}/rounds", title="Rounds of reflection", mime_type="application/json")
     async def run_rounds(run_id: str, ctx: Context[App]) -> str:
         """Every draft of a reflection, or of those in a plan's steps: scores, issues, checks, lessons, what changed."""
-        store = _app(ctx).runs.store
-        return _found(lambda: json.dumps(rounds(store, store.queries.run(run_id).id), ensure_ascii=False))
+        queries = _app(ctx).runs.queries
+        return _found(lambda: json.dumps(rounds(queries, queries.run(run_id).id), ensure_ascii=False))
 
     @server.resource("run://{run_id}/tree", title="Search tree", mime_type="application/json")
     async def run_tree(run_id: str, ctx: Context[App]) -> str:
@@ -88,7 +89,7 @@ def add_resources(server: MCPServer[App], live: list[App]) -> None:
     @server.resource("run://{run_id}/tree/graph", title="Search tree as a flowchart", mime_type="text/vnd.mermaid")
     async def run_tree_graph(run_id: str, ctx: Context[App]) -> str:
         """The first tree of a run as a Mermaid flowchart; of a large one the most visited nodes."""
-        return _found(lambda: "\n".join(mermaid(tree) for _, tree in _trees(ctx, run_id)[:1]))
+        return _found(lambda: "\n".join(flowchart_of(tree) for _, tree in _trees(ctx, run_id)[:1]))
 
     @server.resource("run://{run_id}/tree/outline", title="Search tree as text", mime_type="text/plain")
     async def run_tree_outline(run_id: str, ctx: Context[App]) -> str:
@@ -103,11 +104,11 @@ def add_resources(server: MCPServer[App], live: list[App]) -> None:
         argument: CompletionArgument,
         context: CompletionContext | None,  # noqa: ARG001
     ) -> Completion | None:
-        store = live[-1].runs.store
+        queries = live[-1].runs.queries
         if argument.name == "plan_id":
-            return Completion(values=[row.id for row in store.queries.plans(limit=100, prefix=argument.value)])
+            return Completion(values=[row.id for row in queries.plans(limit=100, prefix=argument.value)])
         if argument.name == "run_id":
-            return Completion(values=[row.id for row in store.queries.runs(limit=100, prefix=argument.value)])
+            return Completion(values=[row.id for row in queries.runs(limit=100, prefix=argument.value)])
         return None
 
 
@@ -139,9 +140,9 @@ class Notices:
                     await self._updated(f"run://{run_id}")
                     for part in ("journal", "rounds", "tree", "tree/graph", "tree/outline"):
                         await self._updated(f"run://{run_id}/{part}")
-            told = set(changed).union(*changed.values())
-            if told - known:
-                known = told
+            named = set(changed).union(*changed.values())
+            if named - known:
+                known = named
                 await self._bus.publish(ResourcesListChanged())
                 await self._updated(INDEX)
 
@@ -172,8 +173,8 @@ class Notices:
 
 
 def _trees(ctx: Context[App], run_id: str) -> list[tuple[str, Branch]]:
-    store = _app(ctx).runs.store
-    return list(trees(store, store.queries.run(run_id).id).items())
+    queries = _app(ctx).runs.queries
+    return list(trees(queries, queries.run(run_id).id).items())
 
 
 def _app(ctx: Context[App]) -> App:

@@ -32,7 +32,7 @@ def build_server(settings: Settings) -> MCPServer[App]:
     @asynccontextmanager
     async def lifespan(_: MCPServer[App]) -> AsyncGenerator[App]:
         async with open_app(settings) as app, anyio.create_task_group() as tasks:
-            app.runs.on_change = notices.changed
+            app.runs.supervisor.watchers.on_change = notices.changed
             tasks.start_soon(notices.send)
             live.append(app)
             try:

@@ -1,0 +1,211 @@
+"""Runs of plans: a plan that was saved, or a goal that is planned and run at once."""
+
+__all__ = ["PLAN", "latest_run", "not_planned", "save", "start", "start_goal", "started"]
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from forethought.engine.estimate import estimate
+from forethought.engine.kinds.kind import Creator, Ending, Kind, Options, Progress, Work
+from forethought.engine.kinds.look import Look, View
+from forethought.engine.kinds.planning import PLANNING, GoalOptions, brief_options, is_told_by_its_plan
+from forethought.engine.kinds.rollback import rolled_back
+from forethought.engine.plan_views import making_of, results_of, steps_of
+from forethought.engine.records import Records, resuming
+from forethought.journal.database import StaleError, new_id
+from forethought.journal.queries import Queries
+from forethought.journal.rows import OPEN, SETTLED, RunRow, StepRow
+from forethought.terms import Terms
+from forethought_patterns import Ended, Outcome, Step, parse_plan, run_plan
+from forethought_patterns.gates import digest
+from forethought_tools import JSON, ForethoughtError
+
+
+async def save(creator: Creator, goal: str, context: str, steps: Sequence[JSON]) -> str:
+    """Validate steps and keep them as a plan. Returns its id. Raises PlanError with every fault."""
+    return await creator.save_plan(parse_plan(goal, steps, creator.records.tools, context=context))
+
+
+async def start(creator: Creator, plan_id: str, terms: Terms | None = None) -> RunRow:
+    """Start a run of a plan's latest revision. If one is open already, whoever started it, that is the run."""
+    records = creator.records
+    row = records.queries.plan(plan_id)
+    folders = cast("list[str]", row.body["folders"])
+    if folders != records.folders:
+        raise ForethoughtError(
+            f"Plan {plan_id} was made for other folders than this server may use. Run it where they are granted:"
+            f" forethought {resuming(plan_id, folders)}"
+        )
+    plan = records.plan(plan_id, row.revision)
+    try:
+        return await creator.create(
+            PLAN,
+            Options(goal=plan.goal),
+            terms=terms,
+            plan_id=plan_id,
+            revision=row.revision,
+            steps=[step.id for step in plan.steps],
+        )
+    except StaleError:
+        return records.queries.runs(plan=plan_id, limit=1)[0]
+
+
+async def start_goal(creator: Creator, goal: str, context: str, terms: Terms | None = None) -> RunRow:
+    """Start to plan a goal and to run the plan, in one run. Its `plan` is the id that the plan will have."""
+    return await creator.create(PLAN, brief_options(creator, goal, context), terms=terms, plan_id=new_id("plan"))
+
+
+async def started(creator: Creator, plan_id: str, terms: Terms, *, again: bool) -> RunRow:
+    """The run to watch when a plan is to be run: the making of the plan where that is not over, the latest run of it
+    where there is one that is open or not to be done `again`, else a new one."""
+    latest = creator.records.queries.runs(plan=plan_id, limit=1)
+    run = latest[0] if latest and not is_told_by_its_plan(latest[0]) else None
+    if run and (run.kind == PLANNING.name or run.state in OPEN or not again):
+        return run
+    return await start(creator, plan_id, terms)
+
+
+def latest_run(queries: Queries, plan_id: str) -> RunRow | None:
+    """The latest run of a plan, if it was run."""
+    latest = queries.runs(plan=plan_id, limit=1)
+    return latest[0] if latest and latest[0].kind == PLAN.name else None
+
+
+def not_planned(queries: Queries, plan_id: str) -> RunRow | None:
+    """The latest run that is to make this plan, where it has not."""
+    latest = queries.runs(plan=plan_id, limit=1)
+    return latest[0] if latest and not latest[0].revision and latest[0].state != "succeeded" else None
+
+
+# Driving
+
+
+async def _drive(work: Work[GoalOptions]) -> Ending:
+    run, records, recorder, terms = work.run, work.records, work.recorder, work.options.terms
+    plan = records.plan(run.plan, run.revision) if run.revision else None
+    rows = [row for row in records.queries.steps(run.id) if not row.dropped]
+    await _doubt_what_was_cut_off(work, rows)
+    ended = await run_plan(
+        plan,
+        brief=work.options.brief() if plan is None else work.brief(plan.goal),
+        tools=records.tools,
+        journal=recorder,
+        approver=recorder,
+        policy=terms.policy,
+        budget=recorder.spender.budget,
+        estimate=lambda plan: estimate(plan, records.tools, work.models),
+        replan=terms.replan,
+        max_replans=terms.max_replans - run.replans,
+        max_parallel=terms.max_parallel,
+        strategies=terms.strategies,
+        finished={row.id: _outcome(row) for row in rows if row.state in SETTLED and not row.doubt},
+        failed=_failed_calls(records, run),
+    )
+    return Ending(ended.answer, ended.error, _lessons(ended))
+
+
+async def _doubt_what_was_cut_off(work: Work[GoalOptions], rows: Sequence[StepRow]) -> None:
+    """A call that was in flight when its server died, and must not be made twice, is for a person to look at."""
+    for row in rows:
+        if row.state == "running" and row.arguments is not None and not row.returned and not row.doubt:
+            step = step_of(work.records, work.run, row)
+            if not work.records.tools.repeatable(step.tool):
+                await work.recorder.in_doubt(step, cast("Mapping[str, JSON]", row.arguments))
+
+
+def step_of(records: Records, run: RunRow, row: StepRow) -> Step:
+    """The step that a row is about."""
+    if row.body is not None:
+        return Step.model_validate(row.body)
+    return records.plan(run.plan, records.queries.run(run.id).revision).by_id[row.id]
+
+
+def _outcome(row: StepRow) -> Outcome:
+    return Outcome(row.state, value=row.result, error=row.error, attempts=row.attempt)
+
+
+def _failed_calls(records: Records, run: RunRow) -> dict[str, str]:
+    """What the calls that failed in this run said, by the digests of what was planned and what was called."""
+    found: dict[str, str] = {}
+    rows = {row.id: row for row in records.queries.steps(run.id) if row.state in ("failed", "rejected")}
+    for revision in range(1, run.revision + 1) if rows else ():
+        for step in records.plan(run.plan, revision).steps:
+            if step.id in rows:
+                row = rows[step.id]
+                called = cast("Mapping[str, JSON]", row.arguments or step.arguments)
+                found |= {digest(step.tool, step.arguments): row.error, digest(step.tool, called): row.error}
+    return found
+
+
+def _lessons(ended: Ended) -> Sequence[str]:
+    steps = ended.plan.by_id
+    failed = [
+        f"{steps[step].tool} {json.dumps(steps[step].arguments, ensure_ascii=False)[:150]}"
+        f" failed: {outcome.error[:200]}"
+        for step, outcome in sorted(ended.outcomes.items())
+        if outcome.state == "failed" and step in steps
+    ]
+    rejected = any(outcome.state == "rejected" for outcome in ended.outcomes.values())  # that has taught already
+    return failed or ([] if rejected else [ended.error])
+
+
+# What is shown
+
+
+def _progress(queries: Queries, run: RunRow) -> Progress:
+    counts = queries.progress(run.id)
+    total = sum(counts.values())
+    done = total - sum(counts.get(state, 0) for state in ("pending", "running", "waiting"))
+    return Progress(done, total, f"{done} of {total} steps done" if run.revision else "making the plan")
+
+
+def _view(look: Look) -> View:
+    run, records = look.run, look.records
+    plan = records.plan(run.plan, run.revision) if run.revision else None
+    rows = records.queries.steps(run.id) if look.steps != "brief" or not look.is_open else []
+    view: View = {"plan_id": run.plan, **look.head(_states(look))}
+    if plan and look.steps != "brief":
+        view["steps"] = steps_of(plan, records.tools, look.steps, look.page, {row.id: row for row in rows})
+    view |= look.trouble()
+    if plan and not look.is_open:
+        results = results_of(plan, rows)
+        view |= {"answer": run.answer, "results": results} if run.answer else {"answer": results}
+    if plan and plan.revision > 1:
+        view["revision"] = plan.revision
+    if run.ended and (lines := rolled_back(records.queries, run.id)):
+        view["rolled_back"] = lines
+    return {**view, **look.tail()}
+
+
+def _states(look: Look) -> str:
+    """How many steps have succeeded, and the states of those that have not."""
+    if not look.run.revision:
+        return making_of(look.waiting)
+    counts = look.records.queries.progress(look.run.id)
+    rest = [f"{count} {state}" for state, count in counts.items() if state not in ("succeeded", "pending")]
+    return ", ".join([f"{counts.get('succeeded', 0)} of {sum(counts.values())} steps succeeded", *rest])
+
+
+def _next(look: Look) -> str:
+    plan_id = look.run.plan
+    if look.run.state == "succeeded" and look.steps != "brief":
+        return "nothing is left to do"
+    if look.run.state == "succeeded":
+        return f'get_plan(plan_id="{plan_id}", view="full") shows every result'
+    return (
+        f'get_plan(plan_id="{plan_id}", view="full") shows what failed;'
+        f' execute_plan(plan_id="{plan_id}", again=true) starts anew'
+    )
+
+
+PLAN = Kind(
+    name="plan",
+    options=GoalOptions,
+    drive=_drive,
+    progress=_progress,
+    view=_view,
+    next=_next,
+    watch=lambda run: f'execute_plan(plan_id="{run.plan}")',
+    pauses_at_once=False,
+)

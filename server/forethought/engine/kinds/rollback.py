@@ -1,0 +1,212 @@
+"""Rollback: what a run, or one step of it, has written is put back, the latest first, once a person agrees."""
+
+__all__ = ["ROLLBACK", "lasting", "rolled_back", "start", "undoable"]
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from anyio import to_thread
+
+from forethought.engine.kinds.kind import Creator, Ending, Kind, Options, Progress, Work
+from forethought.engine.kinds.look import Look, View
+from forethought.engine.records import Records, folder_flags
+from forethought.journal.audit import fault
+from forethought.journal.database import StaleError
+from forethought.journal.queries import Queries
+from forethought.journal.rows import OPEN, Fact, MessageRow, RunRow
+from forethought_patterns.rollback import Effect, roll_back
+from forethought_tools import JSON, ForethoughtError
+
+_TAKEN_BACK = ("undone", "nothing to undo")
+
+
+class RollbackOptions(Options):
+    """What is put back."""
+
+    of: str
+    """The run."""
+    step: int | None = None
+    """Only this step of it."""
+    calls: Sequence[str]
+    """The keys of the calls that are undone."""
+    lasting: Sequence[str] = ()
+    """What the run has also done and cannot be undone, for the person who is asked."""
+
+
+async def start(creator: Creator, run_id: str, step: int | None = None) -> RunRow:
+    """Start to undo what a run, or one step of it, has done, unless that is under way, or done. A person is asked
+    first. See `undoable`."""
+    of = run_id if step is None else f"{run_id}/{step}"
+    records = creator.records
+    if known := records.queries.rollback_of(of):
+        return known
+    options = RollbackOptions(
+        goal=f"undo {run_id}",
+        of=run_id,
+        step=step,
+        calls=[call.key for call in await undoable(records, run_id, step)],
+        lasting=lasting(records, run_id, step),
+    )
+    try:
+        return await creator.create(ROLLBACK, options, facts=[Fact("rollback_begun", {"of": of})])
+    except StaleError:
+        return await start(creator, run_id, step)  # somebody asked for it at the same time
+
+
+async def _drive(work: Work[RollbackOptions]) -> Ending:
+    options = work.options
+    chosen = frozenset(options.calls)
+    taken = await roll_back(
+        [call for call in undoable_calls(work.records.queries, options.of) if call.key in chosen],
+        work.records.tools,
+        work.recorder,
+        work.recorder,
+        of=f"run {options.of}" + (f", step {options.step}," if options.step else ""),
+        lasting=options.lasting,
+    )
+    if isinstance(taken, str):
+        return Ending(problem=taken)
+    left = [each for each in taken if each.verdict in ("conflict", "failed")]
+    problem = "; ".join(f"{each.verdict}: {each.told}" for each in left)
+    return Ending({"undone": [each.body() for each in taken]}, problem)
+
+
+# What can be undone
+
+
+async def undoable(records: Records, run_id: str, step: int | None) -> list[Effect]:
+    """What a run, or one step of it, has done that can be undone: the latest first.
+
+    Raises:
+        ForethoughtError: there is nothing, the run goes on, or its records were changed.
+    """
+    queries = records.queries
+    run = queries.run(run_id)
+    if run.ended is None:
+        raise ForethoughtError(f"{run_id} goes on. Stop it first: `stop`, or forethought cancel {run_id}")
+    if run.folders != records.folders:
+        raise ForethoughtError(
+            f"{run_id} worked in other folders than are granted here. Where they are:"
+            f" forethought rollback {run_id} {folder_flags(run.folders)}"
+        )
+    if wrong := await to_thread.run_sync(fault, records.queries, run_id):
+        raise ForethoughtError(f"{run_id} cannot be rolled back, because its records were changed: {wrong}.")
+    calls = undoable_calls(queries, run_id)
+    of = run_id if step is None else f"Step {step} of {run_id}"
+    if not any(step in (None, call.step) for call in calls):
+        stays = "; ".join(lasting(records, run_id, step))
+        more = f" It has done what cannot be undone: {stays}." if stays else ""
+        raise ForethoughtError(f"{of} has done nothing that can be undone.{more}")
+    undone = _undone(queries, run_id)
+    standing = [call for call in calls if call.key not in undone]
+    chosen = [call for call in standing if step in (None, call.step)]
+    if not chosen:
+        raise ForethoughtError(f"{of} was undone already. Nothing is left to undo.")
+    if step is not None:
+        _refuse_what_was_written_over(step, chosen, standing)
+    return chosen
+
+
+def _refuse_what_was_written_over(step: int, chosen: list[Effect], standing: list[Effect]) -> None:
+    latest = {call.place: call.step for call in reversed(standing)}
+    for call in chosen:
+        if (over := latest[call.place]) != step:
+            raise ForethoughtError(f"Step {over} has written over what step {step} wrote. Roll it back first.")
+
+
+def undoable_calls(queries: Queries, run_id: str) -> list[Effect]:
+    """The calls of a run for which it was kept what undoing them takes: the latest first."""
+    undos = queries.messages(run_id, "undo")
+    files = {_file(undo) for undo in undos} - {None}
+    over = [undo for undo in queries.undos_since(run_id) if _file(undo) in files]
+    undone = {run: _undone(queries, run) for run in {undo.run for undo in over}}
+    over = [undo for undo in over if _key(undo) not in undone[undo.run]]
+    # A folder that one step has made goes with the last of the files that steps have put there, whichever that is.
+    made = [folder for undo in undos for folder in cast("list[JSON]", _kept(undo).get("made", []))]
+    return [
+        Effect(
+            _key(undo),
+            undo.step,
+            str(undo.body["tool"]),
+            {**_kept(undo), "made": made} if _file(undo) else _kept(undo),
+            over=next((other.run for other in over if _file(other) == _file(undo) and other.asked > undo.asked), ""),
+        )
+        for undo in reversed(undos)
+    ]
+
+
+def lasting(records: Records, run_id: str, step: int | None) -> list[str]:
+    """What a run has done, or may have done, that cannot be undone."""
+    queries = records.queries
+    run = queries.run(run_id)
+    plans = [records.plan(run.plan, revision) for revision in range(1, run.revision + 1)]
+    planned = {each.id: each.tool for plan in plans for each in plan.steps}
+    rows = [row for row in queries.steps(run_id) if row.started is not None and row.id in planned]
+    called: list[tuple[int | None, str]] = [(row.id, planned[row.id]) for row in rows]
+    # A check calls tools too, and so does a search, of a step or by itself.
+    calls = [call for call in queries.messages(run_id, "call") if "tool" in call.body]
+    called += [(call.step, str(call.body["tool"])) for call in calls]
+    return [
+        f"step {number} {tool}" if number else tool
+        for number, tool in dict.fromkeys(called)
+        if step in (None, number) and records.tools.lasting(tool)
+    ]
+
+
+def _undone(queries: Queries, run_id: str) -> set[str]:
+    """The calls of a run that rollbacks have taken back already. What became of it since is others' doing."""
+    notes = [note for rollback in queries.rollbacks(run_id) for note in queries.messages(rollback.id, "note")]
+    return {note.key.removeprefix("undone/") for note in notes if note.body["verdict"] in _TAKEN_BACK}
+
+
+def _kept(undo: MessageRow) -> Mapping[str, JSON]:
+    return cast("Mapping[str, JSON]", undo.body["kept"])
+
+
+def _file(undo: MessageRow) -> str | None:
+    """The file that a call has written, if that is what it did."""
+    real = _kept(undo).get("real")
+    return real if isinstance(real, str) else None
+
+
+def _key(undo: MessageRow) -> str:
+    return undo.key.removeprefix("undo/")
+
+
+# What is shown
+
+
+def rolled_back(queries: Queries, run_id: str) -> list[JSON]:
+    """The rollbacks of a run, and of single steps of it, in a line each."""
+    lines: list[JSON] = []
+    for row in queries.rollbacks(run_id):
+        step = ROLLBACK.read(row).step
+        lines.append(f"{row.id} ({row.state})" + (f", step {step} alone" if step else ""))
+    return lines
+
+
+def _progress(_queries: Queries, run: RunRow) -> Progress:
+    return Progress(0, 0, "putting back what was changed" if run.state in OPEN else "ended")
+
+
+def _view(look: Look) -> View:
+    answer: Mapping[str, JSON] = look.run.answer if isinstance(look.run.answer, Mapping) else {}
+    undone: View = {"undone": answer["undone"]} if answer and not look.waiting else {}
+    head = look.head(_progress(look.records.queries, look.run).text)
+    return {**head, **look.trouble(), **undone, **look.tail()}
+
+
+def _next(look: Look) -> str:
+    if look.run.state == "succeeded":
+        return "nothing is left to do"
+    return "look at what was left, and mend it by hand"
+
+
+ROLLBACK = Kind(
+    name="rollback",
+    options=RollbackOptions,
+    drive=_drive,
+    progress=_progress,
+    view=_view,
+    next=_next,
+)

@@ -1,0 +1,36 @@
+"""What reflections and searches have noted on their way, read back, and how much of it is shown."""
+
+__all__ = ["Note", "bounded", "notes"]
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from forethought.journal.queries import Queries
+from forethought_tools import JSON
+
+_SHOWN = 6000  # characters of a draft, or of an answer, that a result shows
+
+
+@dataclass(frozen=True)
+class Note:
+    """One note. Its key in the journal is `step/3/1/round/2`, or `round/2` where the run itself has noted it."""
+
+    purpose: str
+    """The step and attempt that it is for, or nothing."""
+    kind: str
+    body: Mapping[str, JSON]
+
+
+def notes(queries: Queries, run_id: str) -> list[Note]:
+    """Every note of a run, in order."""
+    found: list[Note] = []
+    for message in queries.messages(run_id, "note"):
+        parts = message.key.split("/")
+        at = 3 if parts[0] == "step" else 0
+        found.append(Note("/".join(parts[:at]), parts[at], message.body))
+    return found
+
+
+def bounded(text: str) -> str:
+    """A long text without its end, and where the whole is."""
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text)} characters; `details` has the whole)"

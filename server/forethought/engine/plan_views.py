@@ -1,0 +1,169 @@
+"""What clients are shown of plans: their shape, their steps, a flowchart, and what a revision has changed."""
+
+__all__ = ["PAGE", "diff_view", "graph", "making_of", "plan_view", "results_of", "steps_of"]
+
+import json
+from collections.abc import Mapping, Sequence
+
+from forethought.engine.mermaid import flowchart, node
+from forethought.engine.records import Records
+from forethought.journal.rows import MessageRow, PlanRow, StepRow
+from forethought_patterns import Plan, Step, advice
+from forethought_tools import JSON, Registry, Risk
+from forethought_tools.text import as_text, clipped
+
+PAGE = 50  # steps
+_BRIEF = 8  # steps
+_LINE = 300  # characters
+_DESCRIPTION = 80
+_LABEL = 60
+_VALUE = 2000  # characters of arguments, or of a result
+_RESULT = 700  # the same, of what the last steps brought
+_LAST = 10  # steps whose results are shown
+_IDS = 12
+_COLOURS = {
+    "succeeded": "#cfe8cf",
+    "running": "#cfe0f5",
+    "waiting": "#f9e7b0",
+    "failed": "#f3c6c6",
+    "rejected": "#f3c6c6",
+    "in_doubt": "#f5d9b8",
+    "skipped": "#e6e6e6",
+    "pending": "#ffffff",
+}
+
+
+def plan_view(records: Records, row: PlanRow, *, steps: str = "brief", page: int | None = 1) -> dict[str, JSON]:
+    """A plan before it runs: its shape, its risks, its first steps; `steps` is brief, list or full; no page is all."""
+    plan = records.plan(row.id, row.revision)
+    view: dict[str, JSON] = {
+        "plan_id": row.id,
+        "status": "ready",
+        "goal": clipped(plan.goal, _LINE),
+        "revision": plan.revision,
+        "shape": f"{len(plan.steps)} steps, up to {plan.width} at once, longest chain {len(plan.critical_path)}"
+        f" ({_ids(plan.critical_path)})",
+        "levels": clipped(" | ".join(_ids(level) for level in plan.levels), _LINE),
+        "risk": _risks(plan, records.tools),
+        "steps": steps_of(plan, records.tools, steps, page, {}),
+        "advice": advice(plan) + _doubt(row),
+        "next": f'execute_plan(plan_id="{row.id}")',
+    }
+    return {key: value for key, value in view.items() if value not in ([], "")}
+
+
+def steps_of(plan: Plan, tools: Registry, how: str, page: int | None, rows: Mapping[int, StepRow]) -> list[JSON]:
+    """The steps of a plan, with their states where it has run: `brief`, `list` or `full`."""
+    if how == "brief":
+        lines: list[JSON] = [_line(step, tools) for step in plan.steps[:_BRIEF]]
+        more = len(plan.steps) - _BRIEF
+        return [*lines, f"... and {more} more: get_plan(view='list')"] if more > 0 else lines
+    chosen = plan.steps if page is None else plan.steps[(page - 1) * PAGE : page * PAGE]
+    if how == "list":
+        return [_line(step, tools, rows.get(step.id)) for step in chosen]
+    return [_whole(step, tools, rows.get(step.id)) for step in chosen]
+
+
+def results_of(plan: Plan, rows: Sequence[StepRow]) -> dict[str, JSON]:
+    """What the last steps brought: what the plan is for."""
+    by_id = {row.id: row for row in rows}
+    return {
+        f"step {step_id} ({plan.by_id[step_id].tool})": _bounded(by_id[step_id].result, _RESULT)
+        for step_id in plan.last[:_LAST]
+        if by_id[step_id].state == "succeeded"
+    }
+
+
+def making_of(waiting: Sequence[MessageRow]) -> str:
+    """How far the making of a plan is."""
+    drafts = [message.key for message in waiting if message.key.startswith("plan/")]
+    faulty = drafts and drafts[0] != "plan/0"
+    return "the plan was refused: its faults are at the end of the new order" if faulty else "making the plan"
+
+
+def graph(records: Records, plan_id: str) -> str:
+    """A plan as a flowchart, each step with its state in the latest run. Raises NotFoundError."""
+    plan = records.plan(plan_id, records.queries.plan(plan_id).revision)
+    latest = records.queries.runs(plan=plan_id, limit=1)
+    rows = {row.id: row for row in records.queries.steps(latest[0].id)} if latest else {}
+    nodes = [
+        node(
+            f"s{step.id}",
+            f"{step.id}. {step.description or step.tool}"[:_LABEL],
+            rows[step.id].state if step.id in rows else "pending",
+        )
+        for step in plan.steps
+    ]
+    return flowchart([*nodes, *(f"s{needed} --> s{step.id}" for step in plan.steps for needed in step.needs)], _COLOURS)
+
+
+def diff_view(records: Records, row: PlanRow, against: int) -> dict[str, JSON]:
+    """What is different in a revision from an earlier one (0: from nothing): steps that came, went, or changed."""
+    tools = records.tools
+    new = records.plan(row.id, row.revision)
+    old: Mapping[int, Step] = records.plan(row.id, against).by_id if against else {}
+    gone: list[JSON] = [f"- {_line(step, tools)}" for step in old.values() if step.id not in new.by_id]
+    changed: list[JSON] = [
+        f"{'~' if step.id in old else '+'} {_line(step, tools)} {clipped(json.dumps(step.arguments), _LINE)}"
+        for step in new.steps
+        if step != old.get(step.id)
+    ]
+    why = row.body.get("why")
+    earlier = f', view="diff", revision={row.revision - 1}' if row.revision > 2 else ""
+    return {
+        "plan_id": row.id,
+        "status": "ok",
+        "revision": row.revision,
+        "against": against,
+        **({"why": clipped(str(why), _LINE)} if why else {}),
+        "diff": gone + changed,
+        "next": f'get_plan(plan_id="{row.id}"{earlier})',
+    }
+
+
+def _line(step: Step, tools: Registry, row: StepRow | None = None) -> str:
+    after = f" after {_ids(step.needs)}" if step.needs else ""
+    state = f" [{row.state}]" if row else ""
+    what = f": {clipped(step.description, _DESCRIPTION)}" if step.description else ""
+    return f"{step.id}. {step.tool} ({tools.risk(step.tool)}){after}{what}{state}"
+
+
+def _whole(step: Step, tools: Registry, row: StepRow | None) -> dict[str, JSON]:
+    view: dict[str, JSON] = {
+        **step.wire(),
+        "depends_on": list(step.needs),
+        "risk": str(tools.risk(step.tool)),
+    }
+    if row:
+        view |= {"state": row.state, "attempt": row.attempt}
+        if row.arguments not in (None, step.arguments):
+            view["called_with"] = _bounded(row.arguments, _VALUE)
+        if row.result is not None:
+            view["result"] = _bounded(row.result, _VALUE)
+        if row.error:
+            view["error"] = row.error
+    return view
+
+
+def _risks(plan: Plan, tools: Registry) -> str:
+    by_risk = {risk: [s.id for s in plan.steps if tools.risk(s.tool) == risk] for risk in sorted(Risk, reverse=True)}
+    notes = {Risk.HIGH: "a person is asked first", Risk.MEDIUM: "writes", Risk.LOW: "read only"}
+    return "; ".join(f"{risk}: {_ids(ids)} ({notes[risk]})" for risk, ids in by_risk.items() if ids)
+
+
+def _doubt(row: PlanRow) -> list[str]:
+    confidence = row.body.get("confidence")
+    if not isinstance(confidence, float | int) or confidence >= 0.5:
+        return []
+    return [f"The model itself doubts that this plan reaches the goal ({confidence:.0%} sure). Look before you run it."]
+
+
+def _ids(ids: Sequence[int]) -> str:
+    return ", ".join(map(str, ids[:_IDS])) + (f" and {len(ids) - _IDS} more" if len(ids) > _IDS else "")
+
+
+def _bounded(value: JSON, size: int) -> JSON:
+    text = as_text(value)
+    if len(text) <= size:
+        return value
+    return f"{text[:size]}... ({len(text)} characters; the whole is in the journal)"

@@ -1,0 +1,38 @@
+"""What clients, the terminal and resources are shown of runs: structured, and the same facts as short text."""
+
+__all__ = ["models_view", "run_view", "text_of"]
+
+from collections.abc import Mapping, Sequence
+
+from forethought.engine.kinds import kind_of
+from forethought.engine.kinds.look import View
+from forethought.engine.records import Records
+from forethought.journal.rows import RunRow
+from forethought.models import Models
+from forethought_tools import Role
+from forethought_tools.text import as_text
+
+
+def run_view(records: Records, run: RunRow, *, steps: str = "brief", page: int | None = 1) -> View:
+    """A run as it stands: progress, who is waited for, what failed, the answer, and what to call next."""
+    return kind_of(run).look(records, run, steps=steps, page=page)
+
+
+def models_view(models: Models) -> View:
+    """Which model plays which role."""
+    played = {role: models.for_role(role) for role in Role}
+    return {str(role): model.name if model else "the calling agent" for role, model in played.items()}
+
+
+def text_of(view: View) -> str:
+    """The same facts as lines, for models and people who read rather than parse."""
+    lines: list[str] = []
+    for key, value in view.items():
+        name = key.replace("_", " ")
+        if isinstance(value, Mapping):
+            lines += [f"{name}:", *(f"  {part}: {as_text(item)}" for part, item in value.items())]
+        elif isinstance(value, Sequence) and not isinstance(value, str):
+            lines += [f"{name}:", *(f"  - {as_text(item)}" for item in value)]
+        else:
+            lines.append(f"{name}: {value}")
+    return "\n".join(lines)

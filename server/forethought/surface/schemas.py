@@ -1,0 +1,124 @@
+"""What each MCP tool takes, as clients see it: strict and flat, with no reference from one schema into another."""
+
+__all__ = ["ARGUMENTS", "RESULT"]
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from forethought.terms import REPLANS
+from forethought_patterns.budget import MEASURES
+from forethought_patterns.drafts import CHECK, STRATEGY
+
+Schema: TypeAlias = Mapping[str, Any]
+
+# Small, since each of the tools repeats it. What else a result holds depends on what it is about.
+RESULT: dict[str, Any] = {"type": "object", "required": ["status", "next"]}
+
+_TEXT: Schema = {"type": "string"}
+_FLAG: Schema = {"type": "boolean"}
+_COUNT: Schema = {"type": "integer", "minimum": 1}
+_GOAL: Schema = {"type": "string", "maxLength": 20_000}
+_NEEDED_GOAL: Schema = {**_GOAL, "minLength": 1}
+_CONTEXT: Schema = {"type": "string", "maxLength": 100_000}
+_SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
+_RISK: Schema = {"type": "string", "enum": ["low", "medium", "high"]}
+_BUDGET: Schema = {"type": "object", "additionalProperties": {"type": "number"}}
+_STEP: Schema = {
+    "type": "object",
+    "properties": {
+        "id": _COUNT,
+        "description": _TEXT,
+        "tool": _TEXT,
+        "arguments": {"type": "object"},
+        "depends_on": {"type": "array", "items": {"type": "integer"}},
+        "expected_output": _TEXT,
+        "check": CHECK,
+        "confidence": _SHARE,
+        "strategy": STRATEGY,
+    },
+}
+_ANSWER: Schema = {
+    "type": "object",
+    "properties": {"order": _TEXT, "answer": {}},
+    "required": ["order", "answer"],
+    "additionalProperties": False,
+}
+
+
+def _said(schema: Schema, description: str) -> Schema:
+    return {**schema, "description": description}
+
+
+def _up_to(most: int, *, least: int = 1) -> Schema:
+    return {"type": "integer", "minimum": least, "maximum": most}
+
+
+def _list(items: Schema, description: str = "") -> Schema:
+    schema: Schema = {"type": "array", "items": items, "maxItems": 20}
+    return _said(schema, description) if description else schema
+
+
+ARGUMENTS: Mapping[str, Mapping[str, Schema]] = {
+    "create_plan": {
+        "goal": _GOAL,
+        "context": _said(_CONTEXT, "Facts and wishes for the planner."),
+        "steps": {
+            "type": "array",
+            "items": _STEP,
+            "description": "Your own steps instead of the planner's. {{3}} in an argument is the result of"
+            " step 3, {{3.rows.0.name}} a part of it; a reference implies the dependency.",
+        },
+        "from_search": _said(_TEXT, "run_id of a search whose path to plan."),
+    },
+    "execute_plan": {
+        "plan_id": _TEXT,
+        "goal": _GOAL,
+        "context": _CONTEXT,
+        "again": _said(_FLAG, "Start anew though the plan has run already."),
+        "replan": {"type": "string", "enum": list(REPLANS)},
+        "max_replans": _up_to(20, least=0),
+        "max_parallel": _up_to(64),
+        "approve_plan": _said(_FLAG, "A person approves the whole plan first."),
+        "ask_from": _said(_RISK, "Risk from which a person is asked."),
+        "ask_below": _said(_SHARE, "Confidence below which a person is asked."),
+        "risks": {
+            "type": "object",
+            "additionalProperties": _RISK,
+            "description": "Raise risks, by pattern of tool name.",
+        },
+        "strategies": {"type": "object", "additionalProperties": STRATEGY, "description": "By step id, or *."},
+        "budget": _said(_BUDGET, f"Limits: {', '.join(MEASURES)}."),
+    },
+    "reflect": {
+        "task": _NEEDED_GOAL,
+        "draft": _CONTEXT,
+        "criteria": _list(_TEXT),
+        "checks": _list({"type": "object"}, "As in a step; they outweigh scores."),
+        "max_iterations": _up_to(20),
+        "threshold": {"type": "number", "minimum": 0, "maximum": 10},
+        "budget": _BUDGET,
+    },
+    "lats_search": {
+        "goal": _NEEDED_GOAL,
+        "world": {"type": "string", "enum": ["simulate", "act"]},
+        "verifier": {"type": "object", "description": "A check of the answer."},
+        "n_candidates": _up_to(20),
+        "iterations": _up_to(1000),
+        "max_depth": _up_to(50),
+        "exploration": {"type": "number", "minimum": 0},
+        "value_weight": _SHARE,
+        "parallel": _up_to(16),
+        "budget": _BUDGET,
+    },
+    "get_plan": {
+        "plan_id": _said(_TEXT, "Leave out to list recent plans."),
+        "view": {"type": "string", "enum": ["brief", "full", "graph", "list", "diff"]},
+        "page": _COUNT,
+        "revision": _COUNT,
+        "against": _COUNT,
+    },
+    "report": {"run_id": _TEXT, "answers": {"type": "array", "items": _ANSWER}},
+    "rollback": {"run_id": _TEXT, "step": _COUNT, "dry_run": _FLAG},
+    "stop": {"run_id": _TEXT},
+}
+"""By tool and name of the argument."""

@@ -1,0 +1,178 @@
+"""What the MCP tools do. The docstring of each is its description: product text, written for a model."""
+
+__all__ = ["Verb", "create_plan", "execute_plan", "get_plan", "lats_search", "reflect", "report", "rollback", "stop"]
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias
+
+from mcp.server.mcpserver import Context
+from mcp.types import InputRequiredResult
+
+from forethought.app import App
+from forethought.engine.kinds import plan, planning, reflection, search
+from forethought.engine.kinds import rollback as undoing
+from forethought.engine.kinds.look import View
+from forethought.engine.plan_views import PAGE, diff_view, graph, plan_view
+from forethought.engine.views import models_view, run_view
+from forethought.journal.database import StaleError
+from forethought.journal.rows import OPEN
+from forethought.surface.attach import attach
+from forethought_patterns.rollback import looked_at
+from forethought_tools import JSON, Fault, PlanError
+
+Verb: TypeAlias = Callable[..., Awaitable[View | InputRequiredResult]]
+
+
+async def create_plan(
+    ctx: Context[App], goal: str = "", context: str = "", steps: Sequence[JSON] | None = None, from_search: str = ""
+) -> View | InputRequiredResult:
+    """Break a goal into steps that run in parallel where they can, and check them. Nothing is executed. Without `steps`
+    the planner makes them; if it has no model of its own, you are handed a work order to answer with `report`. Show the
+    plan to the user, then call execute_plan."""
+    app = _app(ctx)
+    if from_search:
+        goal, context, steps = search.way_of(app.runs, from_search, goal, context)
+    elif not goal:
+        raise PlanError([Fault("create_plan", "it needs a goal, or from_search", "Give one of them")])
+    if steps is not None:
+        plan_id = await plan.save(app.runs, goal, context, steps)
+        return plan_view(app.runs.records, app.runs.queries.plan(plan_id))
+    run = await planning.start(app.runs, goal, context)
+    return await attach(ctx, app, run.id)
+
+
+async def execute_plan(
+    ctx: Context[App], plan_id: str = "", goal: str = "", context: str = "", again: bool = False, **wishes: Any
+) -> View | InputRequiredResult:
+    """Run a plan, or go on watching its run; with a goal instead: plan and run at once. Risky steps wait until a person
+    approves them; you cannot. What fails is tried again or planned anew. Returns when the run ends, needs someone, or
+    after about 20 s without news: follow `next`."""
+    app = _app(ctx)
+    if bool(plan_id) == bool(goal):
+        raise PlanError([Fault("execute_plan", "it takes a plan_id or a goal", "Give one of them")])
+    terms = app.runs.terms.tightened(**wishes)
+    if goal:
+        run = await plan.start_goal(app.runs, goal, context, terms)
+    else:
+        run = await plan.started(app.runs, plan_id, terms, again=again)
+    return await attach(ctx, app, run.id)
+
+
+async def reflect(
+    ctx: Context[App], task: str, budget: Mapping[str, float] | None = None, **wishes: Any
+) -> View | InputRequiredResult:
+    """Write a text or code, or improve a draft: critique, checks, revision, until good. Returns the best draft."""
+    app = _app(ctx)
+    terms = app.runs.terms.tightened(budget=budget)
+    run = await reflection.start(app.runs, task, terms=terms, **wishes)
+    return await attach(ctx, app, run.id)
+
+
+async def lats_search(
+    ctx: Context[App],
+    goal: str,
+    world: Literal["simulate", "act"] = "simulate",
+    verifier: JSON = None,
+    n_candidates: int = 5,
+    iterations: int = 30,
+    budget: Mapping[str, float] | None = None,
+    **bounds: Any,
+) -> View | InputRequiredResult:
+    """Tree search (LATS) where many ways are possible. simulate: a model imagines what actions lead to; act: tools that
+    only read are really called, others never."""
+    app = _app(ctx)
+    terms = app.runs.terms.tightened(budget=budget)
+    limits = search.Bounds(candidates=n_candidates, iterations=iterations, **bounds)
+    run = await search.start(app.runs, goal, world, verifier=verifier, bounds=limits, terms=terms)
+    return await attach(ctx, app, run.id)
+
+
+async def get_plan(
+    ctx: Context[App],
+    plan_id: str = "",
+    view: Literal["brief", "full", "graph", "list", "diff"] = "brief",
+    page: int = 1,
+    revision: int | None = None,
+    against: int | None = None,
+) -> View:
+    """Look at a plan and its latest run: brief (where it stands), list (a line per step), full (arguments and results),
+    graph (Mermaid), diff (of a revision against an earlier one; the last two if you name none). list and full come in
+    pages of 50 steps."""
+    app = _app(ctx)
+    records, queries = app.runs.records, app.runs.queries
+    if not plan_id:
+        return _recent(app)
+    if run := plan.not_planned(queries, plan_id):
+        return run_view(records, run)
+    row = queries.plan(plan_id, revision)
+    if view == "diff":
+        return diff_view(records, row, row.revision - 1 if against is None else against)
+    latest = plan.latest_run(queries, plan_id)
+    run = latest if latest and revision in (None, latest.revision) else None
+    if view == "graph":
+        return {
+            "plan_id": plan_id,
+            "status": run.state if run else "ready",
+            "graph": graph(records, plan_id),
+            "next": f'get_plan(plan_id="{plan_id}")',
+        }
+    shown = run_view(records, run, steps=view, page=page) if run else plan_view(records, row, steps=view, page=page)
+    if view == "full":
+        shown["models"] = models_view(app.models)
+    if view != "brief" and len(records.plan(plan_id, row.revision).steps) > page * PAGE:
+        shown["next"] = f'get_plan(plan_id="{plan_id}", view="{view}", page={page + 1})'
+    return shown
+
+
+async def report(ctx: Context[App], run_id: str, answers: Sequence[Mapping[str, JSON]]) -> View | InputRequiredResult:
+    """Hand in your answers to work orders of a run, and stay with it. With no answers: wait for news of any run. It
+    cannot approve anything: only a person can."""
+    app = _app(ctx)
+    app.runs.queries.run(run_id)
+    pairs = [(str(answer["order"]), answer["answer"]) for answer in answers]
+    await app.runs.answer(run_id, pairs, by="calling agent", channel="report")
+    return await attach(ctx, app, run_id)
+
+
+async def rollback(
+    ctx: Context[App], run_id: str, step: int | None = None, dry_run: bool = False
+) -> View | InputRequiredResult:
+    """Undo what a run, or one step, has written, the latest first; a person is asked. dry_run only shows it."""
+    app = _app(ctx)
+    records = app.runs.records
+    if not dry_run:
+        return await attach(ctx, app, (await undoing.start(app.runs, run_id, step)).id)
+    found = await looked_at(await undoing.undoable(records, run_id, step), records.tools)
+    view: View = {"run_id": run_id, "status": "ok", "would_do": [dict(each.body()) for each in found]}
+    if lasting := undoing.lasting(records, run_id, step):
+        view["cannot_be_undone"] = list(lasting)
+    return {**view, "next": f'rollback(run_id="{run_id}"' + (f", step={step})" if step else ")")}
+
+
+async def stop(ctx: Context[App], run_id: str) -> View:
+    """Stop a run for good. Calls in flight are cut off; what is done stays done and recorded."""
+    app = _app(ctx)
+    runs = app.runs
+    run = runs.queries.run(run_id)
+    try:
+        await runs.stop(run_id)
+    except StaleError:
+        return run_view(runs.records, run)  # it had ended already
+    while (run := runs.queries.run(run_id)).state in OPEN:
+        if not await runs.watchers.changed(run_id, app.settings.silence):
+            break
+    return run_view(runs.records, run)
+
+
+def _recent(app: App) -> View:
+    rows = app.runs.queries.plans(limit=10)
+    listed = [f"{row.id}: {row.goal[:80]}" for row in rows]
+    return {
+        "status": "ok",
+        "plans": listed,
+        "next": 'get_plan(plan_id="...")' if rows else 'create_plan(goal="...")',
+    }
+
+
+def _app(ctx: Context[App]) -> App:
+    return ctx.request_context.lifespan_context

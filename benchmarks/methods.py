@@ -13,6 +13,7 @@ import anyio
 import anyio.lowlevel
 from puzzles import StandIn, seeded
 
+from forethought_patterns import Slot
 from forethought_patterns.lats import Node, SearchResult, SearchWatcher, World, search
 
 S = TypeVar("S")
@@ -152,20 +153,20 @@ class Rounds(Generic[S, A]):
         await anyio.lowlevel.checkpoint()
         self.under_way -= 1
 
-    async def propose(self, node: Node[S, A], n: int) -> Sequence[A]:
+    async def propose(self, node: Node[S, A], n: int, slot: Slot) -> Sequence[A]:
         await self._round()
-        return await self.world.propose(node, n)
+        return await self.world.propose(node, n, slot)
 
-    async def step(self, node: Node[S, A], action: A) -> Any:
-        return await self.world.step(node, action)
+    async def step(self, node: Node[S, A], action: A, slot: Slot) -> Any:
+        return await self.world.step(node, action, slot)
 
-    async def evaluate(self, nodes: Sequence[Node[S, A]]) -> Sequence[float]:
+    async def evaluate(self, nodes: Sequence[Node[S, A]], slot: Slot) -> Sequence[float]:
         await self._round()
-        return await self.world.evaluate(nodes)
+        return await self.world.evaluate(nodes, slot)
 
-    async def reflect(self, node: Node[S, A]) -> str:
+    async def reflect(self, node: Node[S, A], slot: Slot) -> str:
         await self._round()
-        return await self.world.reflect(node)
+        return await self.world.reflect(node, slot)
 
 
 async def tree(

@@ -20,9 +20,10 @@ from forethought_patterns import (
     Decision,
     Free,
     Heard,
-    Memory,
+    InMemoryJournal,
     Meter,
-    Policy,
+    Ports,
+    Rules,
     Spending,
     Usage,
     run_plan,
@@ -104,21 +105,16 @@ TOOLS = Registry(
 
 async def run(draft: Mapping[str, JSON], *, streams: bool, max_parallel: int) -> float:
     """Seconds from the goal to the result."""
-    journal = Memory(Planner(draft, streams), lambda _: Decision("reject"))
+    journal = InMemoryJournal(Planner(draft, streams), lambda _: Decision("reject"))
 
     async def nothing(*_: object) -> None: ...
 
     started = time.perf_counter()
     ended = await run_plan(
         None,
-        brief=Brief("the goal"),
-        tools=TOOLS,
-        journal=journal,
-        approver=journal,
-        policy=Policy(),
-        budget=Budget({}, Spending(), ask=nothing, tell=nothing),
-        estimate=lambda _: "",
-        max_parallel=max_parallel,
+        Brief("the goal"),
+        ports=Ports(TOOLS, journal, journal, journal, Budget({}, Spending(), ask=nothing, tell=nothing)),
+        rules=Rules(max_parallel=max_parallel),
     )
     assert not ended.error, ended.error
     return time.perf_counter() - started

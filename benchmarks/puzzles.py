@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
-from forethought_patterns.lats import Node, Outcome
+from forethought_patterns import Slot
+from forethought_patterns.lats import Node, Observation
 
 S = TypeVar("S")
 A = TypeVar("A")
@@ -62,10 +63,10 @@ class StandIn(ABC, Generic[S, A]):
         """How promising the model takes a state to be."""
 
     @abstractmethod
-    def outcome(self, state: S) -> Outcome[S]:
+    def outcome(self, state: S) -> Observation[S]:
         """Whether it ends here, and how."""
 
-    async def propose(self, node: Node[S, A], n: int) -> list[A]:
+    async def propose(self, node: Node[S, A], n: int, slot: Slot | None = None) -> list[A]:
         """Draw up to `n` legal moves."""
         self.calls += 1
         asked = self._asked.get(node.state, 0)
@@ -83,16 +84,16 @@ class StandIn(ABC, Generic[S, A]):
                 drawn.append(left.pop(place))
         return drawn
 
-    async def step(self, node: Node[S, A], action: A) -> Outcome[S]:
+    async def step(self, node: Node[S, A], action: A, slot: Slot | None = None) -> Observation[S]:
         """Move."""
         return self.outcome(self.moves(node.state)[action])
 
-    async def evaluate(self, nodes: Sequence[Node[S, A]]) -> list[float]:
+    async def evaluate(self, nodes: Sequence[Node[S, A]], slot: Slot | None = None) -> list[float]:
         """Value all siblings in one call."""
         self.calls += 1
         return [self.value(node.state) for node in nodes]
 
-    async def reflect(self, node: Node[S, A]) -> str:
+    async def reflect(self, node: Node[S, A], slot: Slot | None = None) -> str:
         """Learn nothing."""
         self.calls += 1
         return ""
@@ -148,8 +149,8 @@ class Calibrated(StandIn[Numbers, Sum]):
     def weight(self, state: Numbers, after: Numbers) -> float:
         return GOOD if reachable(after) else 1.0
 
-    def outcome(self, state: Numbers) -> Outcome[Numbers]:
-        return Outcome(state, len(state) == 1, (1.0 if state[0] == 24 else 0.0) if len(state) == 1 else None)
+    def outcome(self, state: Numbers) -> Observation[Numbers]:
+        return Observation(state, len(state) == 1, (1.0 if state[0] == 24 else 0.0) if len(state) == 1 else None)
 
     def value(self, state: Numbers) -> float:
         drawn = seeded("value", self.seed, self.root, state).random()
@@ -264,9 +265,9 @@ class Blocksworld(StandIn[Towers, Put]):
     def weight(self, state: Towers, after: Towers) -> float:
         return GOOD if self.instance.distances[after] < self.instance.distances[state] else 1.0
 
-    def outcome(self, state: Towers) -> Outcome[Towers]:
+    def outcome(self, state: Towers) -> Observation[Towers]:
         solved = state == self.instance.goal
-        return Outcome(state, solved, 1.0 if solved else None)
+        return Observation(state, solved, 1.0 if solved else None)
 
     def value(self, state: Towers) -> float:
         noise = seeded("value", self.seed, self.root, self.instance.goal, state).gauss(0, 1)

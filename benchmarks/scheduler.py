@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import anyio
 
-from forethought_patterns import Plan, Step, execute
+from forethought_patterns import Plan, Slot, Step, execute
 from forethought_tools import JSON
 
 
@@ -27,8 +27,8 @@ def makespan_ratio(seed: int) -> float:
     for step_id in plan.order:
         ends[step_id] = seconds[step_id] + max((ends[n] for n in plan.by_id[step_id].needs), default=0.0)
 
-    async def call(step: Step, arguments: Mapping[str, JSON]) -> JSON:
-        del arguments
+    async def call(step: Step, arguments: Mapping[str, JSON], slot: Slot) -> JSON:
+        del arguments, slot
         await anyio.sleep(seconds[step.id])
         return step.id
 
@@ -45,8 +45,8 @@ def overhead(size: int, repeats: int) -> float:
     plan = random_plan(size, random.Random(size), window=20, chance=0.1)
     plan.height  # noqa: B018 - the plan's own shape is not the scheduler's work
 
-    async def call(step: Step, arguments: Mapping[str, JSON]) -> JSON:
-        del arguments
+    async def call(step: Step, arguments: Mapping[str, JSON], slot: Slot) -> JSON:
+        del arguments, slot
         return step.id
 
     async def run() -> float:

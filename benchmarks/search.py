@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from methods import CALLS, ENDLESS, LAMBDA, METHODS, Rounds, Run
 from puzzles import Blocksworld, Calibrated, Harder, Instance, Numbers, all_puzzles, instances, seeded
 
+from forethought_patterns import Problem
 from forethought_patterns.lats import SearchResult, search
 from forethought_patterns.reflection import Critique, Evidence, Issue, Round, refine
 
@@ -149,7 +150,7 @@ class Scripted:
     async def check(self, draft: str, number: int) -> Sequence[Evidence]:
         if not self.checks:
             return []
-        return [Evidence(str(place), "missing" if each == "0" else "") for place, each in enumerate(draft)]
+        return [Evidence(str(place), Problem("missing") if each == "0" else None) for place, each in enumerate(draft)]
 
     async def critique(
         self,
@@ -157,7 +158,7 @@ class Scripted:
         evidence: Sequence[Evidence] = (),
         past: Sequence[Round] = (),
         lessons: Sequence[str] = (),
-        doubt: str = "",
+        doubt: Problem | None = None,
     ) -> Critique:
         del evidence, past, lessons, doubt
         self.calls += 1

@@ -2,31 +2,35 @@
 
 from forethought_patterns.budget import Budget, Spending
 from forethought_patterns.checks import Check
-from forethought_patterns.compiler import Outcome, Rejected, StepState, Watcher, execute
+from forethought_patterns.compiler import execute
 from forethought_patterns.drafts import Brief
 from forethought_patterns.gates import Decision, Gate, Policy
-from forethought_patterns.memory import Memory
-from forethought_patterns.outside import together, waiting
+from forethought_patterns.in_memory import InMemoryJournal
 from forethought_patterns.plan import Plan, Step, Strategy
-from forethought_patterns.plan_execute import Ended, Replan, run_plan
+from forethought_patterns.plan_execute import Ended, run_plan
 from forethought_patterns.planner import make_plan, replan
 from forethought_patterns.ports import (
     Again,
     Answer,
     Approver,
     Charge,
-    Form,
+    Dialect,
     Free,
     Heard,
     Journal,
     Meter,
     Model,
-    Paused,
+    PlanJournal,
     Returned,
     Tried,
     Usage,
 )
+from forethought_patterns.problem import Problem
+from forethought_patterns.rules import Ports, Replan, Resumed, Rules
+from forethought_patterns.signals import Happened, Paused, Rejected, Signal
+from forethought_patterns.slots import Slot, together
 from forethought_patterns.validate import advice, parse_plan
+from forethought_patterns.watcher import Outcome, StepState, Watcher
 
 __all__ = [
     "Again",
@@ -37,22 +41,30 @@ __all__ = [
     "Charge",
     "Check",
     "Decision",
+    "Dialect",
     "Ended",
-    "Form",
     "Free",
     "Gate",
+    "Happened",
     "Heard",
+    "InMemoryJournal",
     "Journal",
-    "Memory",
     "Meter",
     "Model",
     "Outcome",
     "Paused",
     "Plan",
+    "PlanJournal",
     "Policy",
+    "Ports",
+    "Problem",
     "Rejected",
     "Replan",
+    "Resumed",
     "Returned",
+    "Rules",
+    "Signal",
+    "Slot",
     "Spending",
     "Step",
     "StepState",
@@ -67,5 +79,4 @@ __all__ = [
     "replan",
     "run_plan",
     "together",
-    "waiting",
 ]

@@ -13,7 +13,7 @@ from forethought_patterns.compiler import Add
 from forethought_patterns.drafts import wire_steps
 from forethought_patterns.gates import Policy, call_gate
 from forethought_patterns.plan import Step
-from forethought_patterns.ports import Form
+from forethought_patterns.ports import Dialect
 from forethought_patterns.validate import read_step
 from forethought_tools import JSON, PlanError, Registry, Risk
 
@@ -21,11 +21,11 @@ from forethought_tools import JSON, PlanError, Registry, Risk
 class Arrivals:
     """Hears a draft in pieces of any size, and offers its steps to the scheduler, each once."""
 
-    def __init__(self, tools: Registry, policy: Policy, form: Form, add: Add) -> None:
+    def __init__(self, tools: Registry, policy: Policy, dialect: Dialect, add: Add) -> None:
         self._offered: set[int] = set()
         self._tools = tools
         self._policy = policy
-        self._form: Form = form
+        self._dialect: Dialect = dialect
         self._add = add
         self._parser: Any = None
         self._whole: Any = ijson.sendable_list()
@@ -52,7 +52,7 @@ class Arrivals:
         for raw in complete:
             self._steps.append(raw)
             try:
-                step = read_step(wire_steps({"steps": self._steps}, self._tools, self._form)[-1], self._tools)
+                step = read_step(wire_steps({"steps": self._steps}, self._tools, self._dialect)[-1], self._tools)
             except PlanError:
                 continue  # told with the faults of the whole plan
             if step.id not in self._offered and self._may_start(step):

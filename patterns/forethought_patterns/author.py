@@ -5,11 +5,12 @@ __all__ = ["CRITERIA", "Task", "improve", "round_body"]
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from forethought_patterns.calls import Calls
 from forethought_patterns.checks import Check, examine
 from forethought_patterns.drafts import closed_object
+from forethought_patterns.problem import Problem
 from forethought_patterns.reflection import Critique, Evidence, Issue, Refined, Round, refine
 from forethought_patterns.roles import CRITIC, DRAFT, MATERIAL, REVISE
+from forethought_patterns.tool_calls import ToolCalls
 from forethought_tools import JSON, Question, Role
 
 CRITERIA = ("It does what the task asks for", "It is correct", "It is clear")
@@ -32,7 +33,7 @@ class Task:
 async def improve(
     task: Task,
     draft: str,
-    calls: Calls,
+    calls: ToolCalls,
     *,
     max_iterations: int = 3,
     threshold: float = 8.0,
@@ -55,19 +56,23 @@ def round_body(judged: Round) -> dict[str, JSON]:
         "scores": dict(judged.critique.scores),
         "approved": judged.critique.approved,
         "issues": [asdict(issue) for issue in judged.critique.issues],
-        "checks": [asdict(each) for each in judged.evidence],
+        "checks": [{"check": each.check, "problem": _text(each.problem)} for each in judged.evidence],
         "gain": judged.gain,
-        **({"contradiction": judged.contradiction} if judged.contradiction else {}),
+        **({"contradiction": judged.contradiction.text} if judged.contradiction else {}),
         "lessons": list(judged.critique.lessons),
         "diff": judged.diff,
         "draft": judged.draft,
     }
 
 
+def _text(problem: Problem | None) -> str:
+    return problem.text if problem else ""
+
+
 @dataclass(frozen=True, slots=True)
 class _Author:
     task: Task
-    calls: Calls
+    calls: ToolCalls
     prefix: str
 
     async def write(self) -> str:
@@ -82,23 +87,29 @@ class _Author:
                 key = f"{self.prefix}check/{number}/{position}"
                 return await self.calls.make(name, arguments, key=key, why="check a draft")
 
-            found.append(Evidence(str(check), "; ".join(await examine(check, draft, call))))
+            problems = await examine(check, draft, call)
+            found.append(Evidence(str(check), Problem("; ".join(map(str, problems))) if problems else None))
         return found
 
     async def critique(
-        self, draft: str, evidence: Sequence[Evidence], past: Sequence[Round], lessons: Sequence[str], doubt: str
+        self,
+        draft: str,
+        evidence: Sequence[Evidence],
+        past: Sequence[Round],
+        lessons: Sequence[str],
+        doubt: Problem | None,
     ) -> Critique:
         criteria = "\n".join(f"{number}. {criterion}" for number, criterion in enumerate(self.task.criteria, 1))
         parts = [
             f"{self._task()}\n\nCriteria:\n{criteria}",
-            f"Checks:\n{_told(evidence)}" if evidence else "",
+            f"Checks:\n{_verdicts(evidence)}" if evidence else "",
             _earlier(past),
             f"Lessons so far:\n{_listed(lessons)}" if lessons else "",
             f"<draft>\n{draft[:_DRAFT]}\n</draft>",
             f"Your last verdict on this draft contradicts itself: {doubt}. Judge it again." if doubt else "",
         ]
         key = f"critique/{len(past) + 1}" + ("/again" if doubt else "")
-        lean = self.calls.journal.form(Role.CRITIC) == "lean"
+        lean = self.calls.journal.dialect(Role.CRITIC) == "lean"
         schema = _critique_schema(len(self.task.criteria), lean=lean)
         said = await self._ask(key, Question(Role.CRITIC, CRITIC, _joined(parts), schema))
         return _critique(said, self.task.criteria)
@@ -109,7 +120,7 @@ class _Author:
         parts = [
             self._task(),
             f"The draft to mend:\n{best.draft}",
-            f"Checks that fail:\n{_told(failing)}" if failing else "",
+            f"Checks that fail:\n{_verdicts(failing)}" if failing else "",
             f"Issues:\n{_issues(best)}" if best.critique.issues else "",
             f"A later try was no better. Its issues:\n{_issues(worse[-1])}" if worse else "",
             f"Lessons so far:\n{_listed(lessons)}" if lessons else "",
@@ -119,7 +130,7 @@ class _Author:
         return str(await self._ask(f"revise/{len(past)}", question))
 
     async def _ask(self, key: str, question: Question) -> JSON:
-        return await self.calls.journal.ask(f"{self.prefix}{key}", question, step=self.calls.step)
+        return await self.calls.journal.ask(f"{self.prefix}{key}", question, slot=self.calls.slot)
 
     def _task(self) -> str:
         material = f"{MATERIAL}\n<material>\n{self.task.material}\n</material>\n\n" if self.task.material else ""
@@ -168,7 +179,7 @@ def _issues(judged: Round) -> str:
     return _listed([f"{each.where}: {each.problem}. {each.mend}" for each in judged.critique.issues]) or "- none"
 
 
-def _told(evidence: Sequence[Evidence]) -> str:
+def _verdicts(evidence: Sequence[Evidence]) -> str:
     return _listed([f"{each.check}: {f'FAILS: {each.problem}' if each.problem else 'passes'}" for each in evidence])
 
 

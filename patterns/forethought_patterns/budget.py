@@ -10,7 +10,8 @@ from dataclasses import dataclass, fields
 
 import anyio
 
-from forethought_patterns.outside import waiting
+from forethought_patterns.problem import Problem
+from forethought_patterns.slots import Slot
 from forethought_tools import BudgetError
 
 SOFT = 0.8  # the share of a limit at which its end is announced
@@ -50,11 +51,11 @@ class Budget:
         limits: Mapping[str, float],
         spent: Spending,
         *,
-        ask: Callable[[str, float, Spending], Awaitable[float | None]],
+        ask: Callable[[str, float, Spending, Slot], Awaitable[float | None]],
         tell: Callable[[str, float, float], Awaitable[None]],
         clock: Callable[[], float] = anyio.current_time,
     ) -> None:
-        """`ask(measure, limit, spent)` returns the new limit, or none where a person refuses."""
+        """`ask(measure, limit, spent, slot)` returns the new limit, or none where a person refuses."""
         self._limits = dict(limits)
         self._spent = spent
         self._reserved = Spending()
@@ -62,10 +63,10 @@ class Budget:
         self._tell = tell
         self._clock = clock
         self._started = clock()
-        self._told = {measure for measure in limits if self._share(measure) >= SOFT}
+        self._announced = {measure for measure in limits if self._share(measure) >= SOFT}
         self._settled = anyio.Event()
-        self._turn = anyio.Lock()
-        self.refused = ""
+        self._question = anyio.Lock()
+        self.refused: Problem | None = None
         """Why nothing more may be spent, once a person has said so."""
 
     @property
@@ -79,13 +80,13 @@ class Budget:
         return self._spent + Spending(seconds=self._clock() - self._started)
 
     @asynccontextmanager
-    async def reserved(self, wanted: Spending) -> AsyncGenerator[Callable[[Spending], None]]:
+    async def reserved(self, wanted: Spending, slot: Slot) -> AsyncGenerator[Callable[[Spending], None]]:
         """Around a call: holds the most that it may cost. Say what it did cost before leaving, if it was not that.
 
         Raises:
             BudgetError: a person does not want more to be spent.
         """
-        await self._reserve(wanted)
+        await self._reserve(wanted, slot)
         actual: Spending | None = None
 
         def settle(cost: Spending) -> None:
@@ -105,41 +106,41 @@ class Budget:
         """What is not spent yet, or none where there is no limit."""
         return self._limits[measure] - getattr(self.spent, measure) if measure in self._limits else None
 
-    async def _reserve(self, wanted: Spending) -> None:
+    async def _reserve(self, wanted: Spending, slot: Slot) -> None:
         while True:
             if self.refused:
-                raise BudgetError(self.refused)
+                raise BudgetError(self.refused.text)
             over = self._exceeded(wanted, self._reserved)
             if not over:
                 self._reserved += wanted
                 return
             if not self._exceeded(wanted, Spending()):
-                async with waiting():  # it may fit once the calls in flight have told what they really cost
+                async with slot.waiting():  # it may fit once the calls in flight have told what they really cost
                     await self._settled.wait()
                 continue
-            async with self.asking():
+            async with self.asking(slot):
                 # Somebody may have decided meanwhile.
                 if not self.refused and (beyond := self._exceeded(wanted, Spending())):
-                    await self._extend(beyond[0])
+                    await self._extend(beyond[0], slot)
 
     @asynccontextmanager
-    async def asking(self) -> AsyncGenerator[None]:
+    async def asking(self, slot: Slot) -> AsyncGenerator[None]:
         """Around a question to a person about money: one at a time, since its answer may settle the others."""
         try:
-            self._turn.acquire_nowait()
+            self._question.acquire_nowait()
         except anyio.WouldBlock:
-            async with waiting():  # like whoever is being asked
-                await self._turn.acquire()
+            async with slot.waiting():  # like whoever is being asked
+                await self._question.acquire()
         try:
             yield
         finally:
-            self._turn.release()
+            self._question.release()
 
-    async def _extend(self, measure: str) -> None:
+    async def _extend(self, measure: str, slot: Slot) -> None:
         limit = self._limits[measure]
-        raised = await self._ask(measure, limit, self.spent)
+        raised = await self._ask(measure, limit, self.spent, slot)
         if raised is None:
-            self.refused = (
+            self.refused = Problem(
                 f"The budget of {limit:g} {measure.replace('_', ' ')} is used up,"
                 " and a person did not want to go beyond."
             )
@@ -152,8 +153,8 @@ class Budget:
 
     async def _announce(self) -> None:
         for measure, limit in self._limits.items():
-            if measure not in self._told and self._share(measure) >= SOFT:
-                self._told.add(measure)
+            if measure not in self._announced and self._share(measure) >= SOFT:
+                self._announced.add(measure)
                 await self._tell(measure, float(getattr(self.spent, measure)), limit)
 
     def _share(self, measure: str) -> float:

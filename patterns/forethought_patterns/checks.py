@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 
+from forethought_patterns.problem import Problem
 from forethought_patterns.references import Reference, part
 from forethought_tools import JSON, Fault, FaultsError, Registry, ToolError, schema_faults
 from forethought_tools.arithmetic import checked, holds
@@ -99,7 +100,7 @@ class Check(BaseModel):
         return json.dumps(self.model_dump(mode="json", by_alias=True, exclude_defaults=True), ensure_ascii=False)
 
 
-async def examine(check: Check, result: JSON, call: CallTool) -> list[str]:
+async def examine(check: Check, result: JSON, call: CallTool) -> list[Problem]:
     """What does not hold of a result."""
     made = check.call(result)
     if check.command is not None and (problems := _unmet(check, result)):
@@ -109,7 +110,7 @@ async def examine(check: Check, result: JSON, call: CallTool) -> list[str]:
     try:
         returned = await call(*made)
     except ToolError as error:
-        return [f"the check {check.command or check.tool!r} has not passed. {error}"]
+        return [Problem(f"the check {check.command or check.tool!r} has not passed. {error}")]
     return [] if check.command is not None else _unmet(check, returned)
 
 
@@ -161,14 +162,14 @@ def _text(value: JSON) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _unmet(check: Check, result: JSON) -> list[str]:
+def _unmet(check: Check, result: JSON) -> list[Problem]:
     try:
         value = part(Reference(0, tuple(check.at.split("."))), result) if check.at else result
     except ToolError as error:
-        return [str(error).replace("{{0", "{{result")]
-    found: list[str] = []
+        return [Problem(str(error).replace("{{0", "{{result"))]
+    found: list[Problem] = []
     if check.shape is not None:
-        found += [fault.at("result") for fault in schema_faults(check.shape, value)[:10]]
+        found += [Problem(fault.at("result")) for fault in schema_faults(check.shape, value)[:10]]
     if check.matches is not None and (problem := _unmatched(check.matches, value)):
         found.append(problem)
     if check.equals is not None and (problem := _unequal(check.equals, check.tolerance, value)):
@@ -178,28 +179,29 @@ def _unmet(check: Check, result: JSON) -> list[str]:
     return found
 
 
-def _untrue(expression: str, value: JSON) -> str:
+def _untrue(expression: str, value: JSON) -> Problem | None:
     try:
-        return "" if holds(expression, value, _text(value)) else f"result: {expression} is not true of it"
+        true = holds(expression, value, _text(value))
     except ToolError as error:
-        return f"result: {expression} cannot be worked out of it. {error}"
+        return Problem(f"result: {expression} cannot be worked out of it. {error}")
+    return None if true else Problem(f"result: {expression} is not true of it")
 
 
-def _unmatched(pattern: str, value: JSON) -> str:
+def _unmatched(pattern: str, value: JSON) -> Problem | None:
     try:
         found = regex.search(pattern, _text(value), timeout=_PATIENCE)
     except TimeoutError:
-        return f"result: {pattern!r} took too long to look for. Give a simpler pattern"
-    return "" if found else f"result: {pattern!r} is not found in it"
+        return Problem(f"result: {pattern!r} took too long to look for. Give a simpler pattern")
+    return None if found else Problem(f"result: {pattern!r} is not found in it")
 
 
-def _unequal(wanted: float, tolerance: float, value: JSON) -> str:
+def _unequal(wanted: float, tolerance: float, value: JSON) -> Problem | None:
     try:
         number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else None
     except ValueError:
         number = None
     if number is None:
-        return f"result: {str(value)[:80]!r} is not a number, and {wanted:g} is expected"
+        return Problem(f"result: {str(value)[:80]!r} is not a number, and {wanted:g} is expected")
     if not abs(number - wanted) <= tolerance:
-        return f"result: {number:g} is not within {tolerance:g} of {wanted:g}"
-    return ""
+        return Problem(f"result: {number:g} is not within {tolerance:g} of {wanted:g}")
+    return None

@@ -1,25 +1,25 @@
 """The scheduler: runs a plan's steps in parallel, each the moment its last input is ready.
 
 After LLMCompiler (Kim et al., arXiv 2312.04511, section 3.2, the task fetching unit), without its polling and waves.
-Nothing here knows of MCP, models or storage: `call` does the work of a step, a `Watcher` sees what happens.
+Nothing here knows of MCP, models or storage: a `DoStep` does the work of a step, a `Watcher` sees what happens.
 """
 
-__all__ = ["Add", "Grow", "Happened", "Outcome", "Rejected", "StepState", "Watcher", "execute", "filled"]
+__all__ = ["Add", "DoStep", "Grow", "execute"]
 
 import heapq
 import math
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass, replace
-from typing import Literal, Protocol, TypeAlias
+from dataclasses import replace
+from typing import Protocol, TypeAlias
 
 import anyio
 from anyio.abc import TaskGroup
 
-from forethought_patterns.outside import current
 from forethought_patterns.plan import Plan, Step
-from forethought_patterns.references import fill
+from forethought_patterns.signals import Happened, Rejected
+from forethought_patterns.slots import Slot
+from forethought_patterns.watcher import Outcome, Watcher
 from forethought_tools import (
     JSON,
     BudgetError,
@@ -33,10 +33,8 @@ from forethought_tools import (
     ToolError,
 )
 
-StepState: TypeAlias = Literal[
-    "pending", "running", "waiting", "succeeded", "failed", "skipped", "rejected", "in_doubt"
-]
-Call: TypeAlias = Callable[[Step, Mapping[str, JSON]], Awaitable[JSON]]
+DoStep: TypeAlias = Callable[[Step, Mapping[str, JSON], Slot], Awaitable[JSON]]
+"""Does the work of a step with these arguments, in this slot."""
 Add: TypeAlias = Callable[[Step], None]
 Grow: TypeAlias = Callable[[Add], Awaitable[Plan]]
 """Brings a plan that is still being written: adds the steps that may start at once, and returns the whole."""
@@ -46,84 +44,13 @@ _TROUBLE_WITH_THE_PLAN = (PlanError, ModelError, BudgetError, SettingsError)
 _BACKOFF = 0.5  # seconds before the second attempt; doubles with each further one
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a step ended."""
-
-    state: StepState
-    value: JSON = None
-    error: str = ""
-    attempts: int = 0
-
-
-class Rejected(Exception):  # noqa: N818 - a decision, not an error
-    """A person does not want this call to be made."""
-
-
-class Happened(Exception):  # noqa: N818 - a decision, not an error
-    """A person says that this call has taken effect already, in an earlier activation."""
-
-    def __init__(self, value: JSON) -> None:
-        super().__init__("it has happened")
-        self.value = value
-
-
-def filled(step: Step, results: Mapping[int, JSON]) -> Mapping[str, JSON]:
-    """A step's arguments with results in the place of references. Raises ToolError where one leads nowhere."""
-    arguments = fill(step.arguments, results)
-    assert isinstance(arguments, Mapping)
-    return arguments
-
-
-class Watcher:
-    """Sees what happens to each step, as it happens. What is awaited is so before the run acts on the fact."""
-
-    async def prepare(self, step: Step, results: Mapping[int, JSON]) -> Mapping[str, JSON]:
-        """The arguments of the next call, from the results of the steps that it needs."""
-        return filled(step, results)
-
-    async def admit(self, step: Step, arguments: Mapping[str, JSON]) -> Mapping[str, JSON]:
-        """Before a call: may wait for a person. Returns the arguments to use; raises `Rejected` to prevent the call."""
-        return arguments
-
-    def turn(self, step: Step, arguments: Mapping[str, JSON]) -> AbstractAsyncContextManager[None]:
-        """Around an attempt, outside its time limit. Entering it waits until it may be paid for and nobody is in its
-        way, and records that it is about to be made."""
-        return nullcontext()
-
-    async def retrying(self, step: Step, error: str, delay: float) -> None:
-        """An attempt failed in passing; the next is made after `delay` seconds."""
-
-    async def judge(self, step: Step, arguments: Mapping[str, JSON], value: JSON) -> str:
-        """What is wrong with a result; nothing, if it is as expected."""
-        return ""
-
-    async def again(self, step: Step, arguments: Mapping[str, JSON], problem: str) -> bool:
-        """An attempt has failed for good. True: prepare another one."""
-        return False
-
-    def ended(self, step: Step, outcome: Outcome) -> None:
-        """The step has ended, which is about to be recorded."""
-
-    async def settled(self, step: Step, outcome: Outcome) -> None:
-        """Record that the step has ended. Meanwhile its dependents may start: of them nothing may be recorded before
-        this is, and without it nothing at all."""
-
-    def goes_on(self) -> bool:
-        """Whether more steps may start. If not, what is in flight ends, and the rest stays pending."""
-        return True
-
-    def stalled(self) -> None:
-        """Every step that has started waits for someone outside, and no other can start."""
-
-
 class _Bounds(Protocol):
     def __call__(self, step: Step, /) -> Limits: ...
 
 
 async def execute(
     plan: Plan | Grow,
-    call: Call,
+    call: DoStep,
     *,
     max_parallel: int = 8,
     limits: _Bounds | None = None,
@@ -150,7 +77,7 @@ async def execute(
 
 
 class _Execution:
-    def __init__(self, call: Call, max_parallel: int, limits: _Bounds, watcher: Watcher) -> None:
+    def __init__(self, call: DoStep, max_parallel: int, limits: _Bounds, watcher: Watcher) -> None:
         self._call = call
         self._limits = limits
         self._watcher = watcher
@@ -234,13 +161,13 @@ class _Execution:
 
     def dispatch(self) -> None:
         for _ in range(len(self.returning)):
-            tool, at_once, turn = self.returning.popleft()
+            tool, at_once, seated = self.returning.popleft()
             if self.free and (at_once is None or self.using[tool] < at_once):
                 self.free -= 1
                 self.using[tool] += 1
-                turn.set()
+                seated.set()
             else:
-                self.returning.append((tool, at_once, turn))
+                self.returning.append((tool, at_once, seated))
         while self.free and self._ready and self._watcher.goes_on():
             entry = heapq.heappop(self._ready)
             step = self._steps[entry[1]]
@@ -262,10 +189,9 @@ class _Execution:
             heapq.heappush(self._ready, heapq.heappop(self._held[tool]))
 
     async def _work(self, step: Step) -> None:
-        slot = _Slot(self, step, self._limits(step).at_once)
-        current.set(slot)
-        outcome = await self._outcome(step, slot)
-        slot.close()
+        seat = _Seat(self, step, self._limits(step).at_once)
+        outcome = await self._outcome(step, seat)
+        seat.close()
         await self._settle(step, outcome)
         self._in_flight -= 1
         self.dispatch()
@@ -298,19 +224,20 @@ class _Execution:
                 await self._watcher.settled(self._steps[after], skipped)
                 queue.extend(self._dependents[after])
 
-    async def _outcome(self, step: Step, slot: "_Slot") -> Outcome:
+    async def _outcome(self, step: Step, seat: "_Seat") -> Outcome:
         """How a step ends, after as many tries as the watcher wants."""
+        slot = Slot(step.id, seat)
         arguments: Mapping[str, JSON] = step.arguments
         try:
             while True:
                 outcome = Outcome("failed")
                 try:
-                    arguments = await self._watcher.prepare(step, {n: self._values[n] for n in step.needs})
-                    arguments = await self._watcher.admit(step, arguments)
-                    outcome = await self._attempts(step, arguments, slot)
+                    arguments = await self._watcher.prepare(step, {n: self._values[n] for n in step.needs}, slot)
+                    arguments = await self._watcher.admit(step, arguments, slot)
+                    outcome = await self._attempts(step, arguments, slot, seat)
                     if outcome.state == "succeeded":
-                        problem = await self._watcher.judge(step, arguments, outcome.value)
-                        outcome = replace(outcome, state="failed", error=problem) if problem else outcome
+                        problem = await self._watcher.judge(step, arguments, outcome.value, slot)
+                        outcome = replace(outcome, state="failed", error=problem.text) if problem else outcome
                 except _TROUBLE as error:  # around the call
                     outcome = replace(outcome, state="failed", error=str(error))
                 if outcome.state != "failed" or not await self._watcher.again(step, arguments, outcome.error):
@@ -320,24 +247,24 @@ class _Execution:
         except Happened as known:
             return Outcome("succeeded", value=known.value)
 
-    async def _attempts(self, step: Step, arguments: Mapping[str, JSON], slot: "_Slot") -> Outcome:
+    async def _attempts(self, step: Step, arguments: Mapping[str, JSON], slot: Slot, seat: "_Seat") -> Outcome:
         limits = self._limits(step)
         attempt = 1
         while True:
-            async with self._watcher.turn(step, arguments):
+            async with self._watcher.starting(step, arguments, slot):
                 try:
-                    with anyio.fail_after(limits.timeout) as slot.scope:
-                        value = await self._call(step, arguments)
+                    with anyio.fail_after(limits.timeout) as seat.scope:
+                        value = await self._call(step, arguments, slot)
                 except TimeoutError:
                     problem, transient = f"{step.tool} did not finish within {limits.timeout:g} s.", True
-                except (Rejected, StoreError, FencedError):
+                except (StoreError, FencedError):
                     raise
                 except Exception as failure:  # a failing tool is data: it must not stop its siblings
                     problem, transient = _describe(step, failure), getattr(failure, "transient", False)
                 else:
                     return Outcome("succeeded", value=value, attempts=attempt)
                 finally:
-                    slot.scope = None
+                    seat.scope = None
             if not transient or attempt >= limits.attempts:
                 return Outcome("failed", error=problem, attempts=attempt)
             delay = _BACKOFF * 2 ** (attempt - 1)
@@ -346,8 +273,8 @@ class _Execution:
             attempt += 1
 
 
-class _Slot:
-    """One step's place among those that run. `leave` and `rejoin` bracket a wait for someone outside."""
+class _Seat:
+    """One step's seat among those that run, and the clock of its call, which stops while it waits."""
 
     def __init__(self, execution: _Execution, step: Step, at_once: int | None) -> None:
         self._execution = execution
@@ -365,11 +292,11 @@ class _Slot:
         self._give_back()
 
     async def rejoin(self) -> None:
-        turn = anyio.Event()
+        seated = anyio.Event()
         self._execution.outside -= 1
-        self._execution.returning.append((self._tool, self._at_once, turn))
+        self._execution.returning.append((self._tool, self._at_once, seated))
         self._execution.dispatch()
-        await turn.wait()
+        await seated.wait()
         self._held = True
         if self.scope is not None:
             self.scope.deadline = anyio.current_time() + self._remaining

@@ -1,4 +1,4 @@
-"""What the planner is told, and what it writes: a plan draft in one of three forms. Only validation makes it a plan.
+"""What the planner is told, and what it writes: a plan draft in one of three dialects. Only validation makes it a plan.
 
 `wire` for a calling agent, `flat` for structured output of endpoints, `lean` for small models.
 """
@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from forethought_patterns.ports import Form
+from forethought_patterns.ports import Dialect
 from forethought_tools import JSON, Fault, PlanError, Registry, Risk, Tool
 
 CHECK: Mapping[str, JSON] = {
@@ -67,7 +67,7 @@ def _listed(tool: Tool) -> str:
     return re.sub(r'"x-[\w-]+": \[[^\]]*\](, )?', "", json.dumps(tool.parameters)).replace(", }", "}")
 
 
-def wire_steps(draft: JSON, tools: Registry, form: Form, *, first: int = 1) -> list[JSON]:
+def wire_steps(draft: JSON, tools: Registry, dialect: Dialect, *, first: int = 1) -> list[JSON]:
     """The steps of a draft in the wire format; lean ones are numbered by position, from `first`.
 
     Raises:
@@ -76,7 +76,7 @@ def wire_steps(draft: JSON, tools: Registry, form: Form, *, first: int = 1) -> l
     steps = draft.get("steps") if isinstance(draft, Mapping) else None
     if not isinstance(steps, Sequence) or isinstance(steps, str):
         raise PlanError([Fault("plan", "the draft has no list of steps", "Return an object with `steps`, a list")])
-    return _ordered(steps, tools, first) if form == "lean" else [wire_step(step, tools) for step in steps]
+    return _ordered(steps, tools, first) if dialect == "lean" else [wire_step(step, tools) for step in steps]
 
 
 def wire_step(step: JSON, tools: Registry) -> JSON:
@@ -133,9 +133,9 @@ def _backward(value: JSON, number: int) -> JSON:
     return value
 
 
-def draft_schema(tools: Registry, form: Form, **more: JSON) -> Mapping[str, JSON]:
+def draft_schema(tools: Registry, dialect: Dialect, **more: JSON) -> Mapping[str, JSON]:
     pair = closed_object({"name": {"type": "string"}, "value": {"type": "string"}})
-    arguments: JSON = {"type": "object"} if form == "wire" else {"type": "array", "items": pair}
+    arguments: JSON = {"type": "object"} if dialect == "wire" else {"type": "array", "items": pair}
     step: Mapping[str, JSON] = closed_object(
         {
             "id": {"type": "integer"},
@@ -148,7 +148,7 @@ def draft_schema(tools: Registry, form: Form, **more: JSON) -> Mapping[str, JSON
             "strategy": STRATEGY,
         }
     )
-    if form == "wire":
+    if dialect == "wire":
         step = _with_choice(step, {"check": CHECK, "confidence": _SURE, "strategy": STRATEGY})
     return closed_object({"reasoning": {"type": "string"}, **more, "steps": {"type": "array", "items": step}})
 

@@ -3,13 +3,15 @@
 __all__ = ["evaluate"]
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from forethought_patterns.checks import CallTool, examine
 from forethought_patterns.drafts import closed_object
 from forethought_patterns.plan import Step
 from forethought_patterns.ports import Journal
+from forethought_patterns.problem import Problem
 from forethought_patterns.roles import EVALUATOR, MATERIAL, MEETS
+from forethought_patterns.slots import Slot
 from forethought_tools import JSON, Question, Role
 
 _RESULT = 12_000  # characters of a result that an evaluator is shown
@@ -28,26 +30,31 @@ async def evaluate(
     value: JSON,
     journal: Journal,
     *,
+    slot: Slot,
     key: str,
     call: CallTool,
-) -> str:
-    """What is wrong with a result, or nothing. `call` makes the call of a check, through its gate."""
+) -> Problem | None:
+    """What is wrong with a result, if anything is. `call` makes the call of a check, through its gate."""
     if step.check is not None:
-        return "; ".join(await examine(step.check, value, call))
+        return _all_of(await examine(step.check, value, call))
     if not step.expected_output.strip():
-        return ""
+        return None
     context = _context(step, arguments, value)
-    if journal.form(Role.EVALUATOR) == "lean":
-        sure = await journal.judge(key, Question(Role.EVALUATOR, MEETS, context, {"type": "boolean"}), step=step.id)
+    if journal.dialect(Role.EVALUATOR) == "lean":
+        sure = await journal.judge(key, Question(Role.EVALUATOR, MEETS, context, {"type": "boolean"}), slot=slot)
         if sure is None:
-            return "nobody could judge whether it is as expected"
-        return "" if sure >= 0.5 else f"the evaluator is only {sure:.0%} sure that it is as expected"
-    verdict = await journal.ask(key, Question(Role.EVALUATOR, EVALUATOR, context, _VERDICT), step=step.id)
+            return Problem("nobody could judge whether it is as expected")
+        return None if sure >= 0.5 else Problem(f"the evaluator is only {sure:.0%} sure that it is as expected")
+    verdict = await journal.ask(key, Question(Role.EVALUATOR, EVALUATOR, context, _VERDICT), slot=slot)
     if not isinstance(verdict, Mapping) or verdict["success"]:
-        return ""
+        return None
     issues = verdict["issues"]
-    told = "; ".join(map(str, issues)) if isinstance(issues, list) and issues else "it is not what was expected"
-    return f"{told}. {verdict['suggestion']}".strip()
+    wrong = "; ".join(map(str, issues)) if isinstance(issues, list) and issues else "it is not what was expected"
+    return Problem(f"{wrong}. {verdict['suggestion']}".strip())
+
+
+def _all_of(problems: Sequence[Problem]) -> Problem | None:
+    return Problem("; ".join(map(str, problems))) if problems else None
 
 
 def _context(step: Step, arguments: Mapping[str, JSON], value: JSON) -> str:

@@ -1,6 +1,6 @@
 """The executor fills the arguments that a planner could not know, and mends those of a call that went wrong."""
 
-__all__ = ["Call", "arguments_for"]
+__all__ = ["PreparedCall", "arguments_for"]
 
 import json
 from collections.abc import Mapping
@@ -8,16 +8,17 @@ from dataclasses import dataclass
 
 from forethought_patterns.drafts import closed_object, lean_arguments
 from forethought_patterns.plan import Step
-from forethought_patterns.ports import Form, Journal, Tried
+from forethought_patterns.ports import Dialect, Journal, Tried
 from forethought_patterns.references import fill, find, unknown
 from forethought_patterns.roles import EXECUTOR, MATERIAL
+from forethought_patterns.slots import Slot
 from forethought_tools import JSON, Question, Registry, Role, ToolError
 
 _RESULT = 6000  # characters of each result that an executor is shown
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class PreparedCall:
     """The arguments of one call, and how sure the executor is of them, if it was asked."""
 
     arguments: Mapping[str, JSON]
@@ -25,8 +26,8 @@ class Call:
 
 
 async def arguments_for(
-    step: Step, results: Mapping[int, JSON], goal: str, tools: Registry, journal: Journal, tried: Tried
-) -> Call:
+    step: Step, results: Mapping[int, JSON], goal: str, tools: Registry, journal: Journal, tried: Tried, slot: Slot
+) -> PreparedCall:
     """The arguments of a step's next call; the executor is asked where some are unknown, or the last call went wrong.
 
     Raises:
@@ -35,9 +36,9 @@ async def arguments_for(
     asked = bool(tried.feedback or unknown(step.arguments))
     answer: Mapping[str, JSON] = {}
     if asked:
-        form = journal.form(Role.EXECUTOR)
-        question = _question(step, results, goal, tools, tried, form)
-        said = await journal.ask(f"step/{step.id}/arguments/{tried.round}", question, step=step.id)
+        dialect = journal.dialect(Role.EXECUTOR)
+        question = _question(step, results, goal, tools, tried, dialect)
+        said = await journal.ask(f"step/{step.id}/arguments/{tried.round}", question, slot=slot)
         answer = said if isinstance(said, Mapping) else {}
     given = _given(answer, step, tried) if asked else step.arguments
     if strangers := {reference.step for reference in find(given)} - results.keys():
@@ -48,7 +49,7 @@ async def arguments_for(
     filled = fill(given, results)
     confidence = answer.get("confidence")
     assert isinstance(filled, Mapping)
-    return Call(filled, float(confidence) if isinstance(confidence, int | float) else None)
+    return PreparedCall(filled, float(confidence) if isinstance(confidence, int | float) else None)
 
 
 def _given(answer: Mapping[str, JSON], step: Step, tried: Tried) -> Mapping[str, JSON]:
@@ -62,7 +63,7 @@ def _given(answer: Mapping[str, JSON], step: Step, tried: Tried) -> Mapping[str,
 
 
 def _question(
-    step: Step, results: Mapping[int, JSON], goal: str, tools: Registry, tried: Tried, form: Form
+    step: Step, results: Mapping[int, JSON], goal: str, tools: Registry, tried: Tried, dialect: Dialect
 ) -> Question:
     tool = tools.known(step.tool)
     shown = "\n".join(f"<result step={number}>\n{_cut(value)}\n</result>" for number, value in results.items())
@@ -75,9 +76,9 @@ def _question(
         f"Planned arguments: {json.dumps(step.arguments, ensure_ascii=False)}",
         f"What went wrong so far: {tried.feedback}" if tried.feedback else "",
     ]
-    arguments = lean_arguments(tool) if form == "lean" else tool.parameters
+    arguments = lean_arguments(tool) if dialect == "lean" else tool.parameters
     sure: JSON = {"type": "number", "minimum": 0, "maximum": 1}
-    schema = closed_object({"arguments": arguments, **({} if form == "lean" else {"confidence": sure})})
+    schema = closed_object({"arguments": arguments, **({} if dialect == "lean" else {"confidence": sure})})
     return Question(Role.EXECUTOR, EXECUTOR, "\n\n".join(part for part in parts if part), schema)
 
 

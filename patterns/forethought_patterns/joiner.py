@@ -8,11 +8,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from forethought_patterns.compiler import Outcome
 from forethought_patterns.drafts import closed_object
 from forethought_patterns.plan import Plan
 from forethought_patterns.ports import Journal
+from forethought_patterns.problem import Problem
 from forethought_patterns.roles import JOINER, LEAN_JOINER, MATERIAL
+from forethought_patterns.slots import Slot
+from forethought_patterns.watcher import Outcome
 from forethought_tools import JSON, Question, Role
 
 _ALL = 24_000  # characters of all results that a joiner is shown
@@ -27,12 +29,12 @@ class Joined:
     """The answer to the goal, or what is missing for one."""
 
     answer: str = ""
-    missing: str = ""
+    missing: Problem | None = None
 
 
-async def join(plan: Plan, outcomes: Mapping[int, Outcome], journal: Journal) -> Joined:
+async def join(plan: Plan, outcomes: Mapping[int, Outcome], journal: Journal, *, slot: Slot) -> Joined:
     """Ask the joiner about a revision whose steps have all succeeded."""
-    lean = journal.form(Role.JOINER) == "lean"
+    lean = journal.dialect(Role.JOINER) == "lean"
     share = (_LEAN_ALL if lean else _ALL) // len(plan.steps)
     results = "\n".join(
         f"<result step={step.id} tool={step.tool}>\n{_cut(outcomes[step.id].value, share)}\n</result>"
@@ -40,13 +42,15 @@ async def join(plan: Plan, outcomes: Mapping[int, Outcome], journal: Journal) ->
     )
     context = f"{MATERIAL}\n{results}\n\nGoal: {plan.goal}"
     instructions, schema = (LEAN_JOINER, _LEAN_VERDICT) if lean else (JOINER, _VERDICT)
-    verdict = await journal.ask(f"join/{plan.revision}", Question(Role.JOINER, instructions, context, schema))
+    question = Question(Role.JOINER, instructions, context, schema)
+    verdict = await journal.ask(f"join/{plan.revision}", question, slot=slot)
     assert isinstance(verdict, Mapping)
     if lean:
         return Joined(answer=_whole_sentences(str(verdict["answer"])))
     if verdict["done"]:
         return Joined(answer=str(verdict["answer"]))
-    return Joined(missing=str(verdict["missing"]) or "the joiner did not say what")
+    missing = str(verdict["missing"]) or "the joiner did not say what"
+    return Joined(missing=Problem(f"Something is missing: {missing}"))
 
 
 def _whole_sentences(text: str) -> str:

@@ -8,7 +8,7 @@ the same answers a search is the same search, whoever was quicker.
 Nothing here knows of models or tools: a `World` proposes, acts, evaluates and reflects.
 """
 
-__all__ = ["Node", "Outcome", "SearchResult", "SearchWatcher", "World", "search"]
+__all__ = ["Node", "Observation", "SearchResult", "SearchWatcher", "World", "search"]
 
 import random
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
-from forethought_patterns.outside import together
+from forethought_patterns.slots import Slot, together
 from forethought_patterns.tree import Node, backup, best_leaf, blend, close, mark, ranked, select
 from forethought_tools import BudgetError, ModelError
 
@@ -29,7 +29,7 @@ _BARREN = 2  # times in a row that proposals may bring nothing new before a node
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome(Generic[S]):
+class Observation(Generic[S]):
     """What an action led to."""
 
     state: S
@@ -40,22 +40,23 @@ class Outcome(Generic[S]):
 
 
 class World(Protocol[S, A]):
-    """Where a search goes on. Each `propose`, `evaluate` and `reflect` counts as one model call."""
+    """Where a search goes on. Each `propose`, `evaluate` and `reflect` counts as one model call. A `slot` is whoever
+    asks, for a world that has to wait for someone."""
 
-    async def propose(self, node: Node[S, A], n: int) -> Sequence[A]:
+    async def propose(self, node: Node[S, A], n: int, slot: Slot) -> Sequence[A]:
         """Up to `n` actions to try from here; one that is proposed more often is tried rather. `node.children` hold
         what was proposed before, `node.lessons` what went wrong elsewhere."""
         ...
 
-    async def step(self, node: Node[S, A], action: A) -> Outcome[S]:
+    async def step(self, node: Node[S, A], action: A, slot: Slot) -> Observation[S]:
         """Do it, or imagine it."""
         ...
 
-    async def evaluate(self, nodes: Sequence[Node[S, A]]) -> Sequence[float]:
+    async def evaluate(self, nodes: Sequence[Node[S, A]], slot: Slot) -> Sequence[float]:
         """How promising each of these siblings is, from 0 to 1, all in one call."""
         ...
 
-    async def reflect(self, node: Node[S, A]) -> str:
+    async def reflect(self, node: Node[S, A], slot: Slot) -> str:
         """What is to be learned from the failed trajectory that ended here. Nothing: it is not asked again."""
         ...
 
@@ -68,9 +69,6 @@ class SearchWatcher(Generic[S, A]):
 
     async def ended(self, number: int, leaf: Node[S, A], reward: float) -> None:
         """A trajectory has ended at `leaf`."""
-
-    def stalled(self) -> None:
-        """All that is under way waits for someone outside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +100,7 @@ async def search(
     parallel: int = 1,
     seed: int | None = None,
     watcher: SearchWatcher[S, A] | None = None,
+    slot: Slot | None = None,
 ) -> SearchResult[S, A]:
     """Search for a terminal state with reward 1.
 
@@ -117,6 +116,7 @@ async def search(
         parallel: How many trajectories go on at the same time.
         seed: Shuffles new candidates, so that ties fall differently. None: they fall to what was proposed first.
         watcher: Sees the tree grow.
+        slot: Whoever searches; what goes on at the same time has slots of its own within.
 
     Raises:
         ValueError: a bound that cannot be; a value that is not from 0 to 1; values that are not one for each node.
@@ -140,6 +140,7 @@ async def search(
         parallel,
         None if seed is None else random.Random(seed),  # noqa: S311 - it breaks ties, it keeps no secret
         watcher or SearchWatcher(),
+        slot or Slot(),
     ).run()
 
 
@@ -165,6 +166,7 @@ class _Search(Generic[S, A]):
     parallel: int
     chance: random.Random | None
     watcher: SearchWatcher[S, A]
+    slot: Slot
     calls: int = 0
     started: int = 0
     ended: int = 0
@@ -212,14 +214,14 @@ class _Search(Generic[S, A]):
         said = await self._together([partial(self.world.propose, node, self.candidates) for node in asking])
         growths = [_Growth(node, self._fresh(node, actions)) for node, actions in zip(asking, said, strict=True)]
         tries = [partial(self.world.step, growth.node, action) for growth in growths for action, _ in growth.candidates]
-        outcomes = iter(await self._together(tries))
+        observations = iter(await self._together(tries))
         for growth in growths:
             for action, sampled in growth.candidates:
-                outcome = next(outcomes)
-                child = growth.node.grow(action, outcome.state, sampled)
-                child.terminal = outcome.terminal
-                if outcome.terminal:
-                    child.reward = None if outcome.reward is None else _share(outcome.reward)
+                observation = next(observations)
+                child = growth.node.grow(action, observation.state, sampled)
+                child.terminal = observation.terminal
+                if observation.terminal:
+                    child.reward = None if observation.reward is None else _share(observation.reward)
                 else:
                     child.repeats = self._repeats(child)
                 growth.children.append(child)
@@ -351,8 +353,8 @@ class _Search(Generic[S, A]):
             return False
         return True
 
-    async def _together(self, calls: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
-        return await together(calls, self.watcher.stalled)
+    async def _together(self, calls: Sequence[Callable[[Slot], Awaitable[T]]]) -> list[T]:
+        return await together(self.slot, calls)
 
 
 def _idle(node: Node[S, A], child: Node[S, A]) -> bool:

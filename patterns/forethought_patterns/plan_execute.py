@@ -4,27 +4,28 @@ The scheduler runs what can run; then, if something failed, was rejected or is m
 results and what went wrong, and returns only the rest. Finished steps keep their ids and results and never run again.
 """
 
-__all__ = ["Ended", "Replan", "run_plan"]
+__all__ = ["Ended", "run_plan"]
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias
 
 from forethought_patterns.arrivals import Arrivals
-from forethought_patterns.budget import Budget
-from forethought_patterns.compiler import Add, Grow, Outcome, execute
+from forethought_patterns.compiler import Add, Grow, execute
 from forethought_patterns.drafts import Brief
-from forethought_patterns.gates import Policy, plan_gate
+from forethought_patterns.gates import plan_gate
 from forethought_patterns.joiner import Joined, join
-from forethought_patterns.pipeline import Override
 from forethought_patterns.plan import Plan
-from forethought_patterns.planner import make_plan, replan
-from forethought_patterns.ports import Approver, Journal, Paused
+from forethought_patterns.planner import Early, Progress, make_plan, replan
+from forethought_patterns.problem import Problem
+from forethought_patterns.rules import Ports, Resumed, Rules
+from forethought_patterns.signals import Paused
 from forethought_patterns.steps import Steps
 from forethought_patterns.validate import parse_plan
-from forethought_tools import BudgetError, ModelError, PlanError, Registry, Role
+from forethought_patterns.watcher import Outcome
+from forethought_tools import JSON, BudgetError, ModelError, PlanError, Role
 
-Replan: TypeAlias = Literal["on_failure", "every_step", "never"]
+_USUAL = Rules()
+_BEGINNING = Resumed()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +41,15 @@ class Ended:
 @dataclass
 class _Run:
     brief: Brief
-    tools: Registry
-    journal: Journal
-    approver: Approver
-    policy: Policy
-    budget: Budget
-    estimate: Callable[[Plan], str]
-    replan: Replan
+    ports: Ports
+    rules: Rules
     replans_left: int
-    max_parallel: int
-    strategies: Override
     outcomes: dict[int, Outcome]
     failed: dict[str, str]
     plan: Plan = field(init=False)
 
     async def run_goal(self) -> Ended:
-        if self.policy.approve_plan:
+        if self.rules.policy.approve_plan:
             return await self.run(await self._planned(None))  # nothing starts before the person has seen it all
         return await self._carry_on(await self._executed(self._planned))
 
@@ -63,156 +57,140 @@ class _Run:
         self.plan = plan
         return await self._carry_on(await self._approved() or await self._executed(self.plan))
 
-    async def _carry_on(self, problem: str) -> Ended:
+    async def _carry_on(self, problem: Problem | None) -> Ended:
         """From the end of one execution to the end of the run."""
         while True:
-            if not problem and self._pending():
-                if problem := await self._reviewed():
-                    return await self._ended(problem)
+            if problem is None and self._pending():
+                if unreviewed := await self._reviewed():
+                    return await self._ended(unreviewed)
             else:
-                joined = await self._joined() if not problem else Joined()
-                problem = problem or (f"Something is missing: {joined.missing}" if joined.missing else "")
-                if not problem or self.budget.refused:
-                    return await self._ended(self.budget.refused or problem, joined.answer)
-                if trouble := await self._replanned(problem):
-                    return await self._ended(trouble)
+                joined = await self._joined() if problem is None else Joined()
+                problem = problem or joined.missing
+                if problem is None or self.ports.budget.refused:
+                    return await self._ended(self.ports.budget.refused or problem, joined.answer)
+                if stuck := await self._replanned(problem):
+                    return await self._ended(stuck)
             problem = await self._approved() or await self._executed(self.plan)
 
     async def _planned(self, add: Add | None) -> Plan:
         """Have the goal planned. With `add`, steps that only read start while the plan is being written."""
-        form = self.journal.form(Role.PLANNER)
-        heard = Arrivals(self.tools, self.policy, form, add).heard if add else None
-        self.plan = await make_plan(self.brief, self.tools, self.journal, form=form, heard=heard)
-        await self.journal.revised(self.plan, "")
+        tools, journal = self.ports.tools, self.ports.journal
+        early: Early | None = None
+        if add is not None:
+            arrivals = Arrivals(tools, self.rules.policy, journal.dialect(Role.PLANNER), add)
+            early = Early(arrivals.heard, self.ports.steps)
+        self.plan = await make_plan(self.brief, tools, journal, slot=self.ports.slot, early=early)
+        await self.ports.steps.revised(self.plan, "")
         return self.plan
 
-    async def _approved(self) -> str:
-        """Put the revision before a person, where that is asked for. Returns why it may not run."""
-        if not self.policy.approve_plan or self.plan.approved or not self._pending():
-            return ""
-        done = [step for step, outcome in self.outcomes.items() if outcome.state == "succeeded"]
+    async def _approved(self) -> Problem | None:
+        """Put the revision before a person, where that is asked for. Returns why it may not run, if so."""
+        if not self.rules.policy.approve_plan or self.plan.approved or not self._pending():
+            return None
         gate = plan_gate(
             self.plan,
-            self.tools,
-            self.policy,
-            estimate=self.estimate(self.plan),
-            finished=done,
-            next_step=self.journal.next_step(),
+            self.ports.tools,
+            self.rules.policy,
+            estimate=self.ports.estimate(self.plan),
+            finished=[step for step, outcome in self.outcomes.items() if outcome.state == "succeeded"],
+            next_step=self.ports.steps.next_step(),
         )
-        decision = await self.approver.decide(gate, key=f"plan/{self.plan.revision}/{gate.digest}")
+        key = f"plan/{self.plan.revision}/{gate.digest}"
+        decision = await self.ports.approver.decide(gate, key=key, slot=self.ports.slot)
         if not decision.approved:
-            return f"A person rejected the plan: {decision.reason or 'no reason given'}"
+            return Problem(f"A person rejected the plan: {decision.reason or 'no reason given'}")
         if decision.verb == "edit" and decision.steps is not None:
-            edited = parse_plan(
-                self.plan.goal,
-                decision.steps,
-                self.tools,
-                context=self.plan.context,
-                reasoning=self.plan.reasoning,
-                revision=self.plan.revision + 1,
-                planned=self.plan.planned,
-            )
-            await self._adopt(replace(edited, approved=True), "a person edited the plan")
-        return ""
+            await self._adopt(self._edited(decision.steps), "a person edited the plan")
+        return None
 
-    async def _executed(self, plan: Plan | Grow) -> str:
-        """Run what can run. Returns what went wrong. Raises Paused where a person wants a pause."""
-        if self.journal.pausing():
-            raise Paused
-        steps = Steps(
-            self.brief.goal,
-            self.tools,
-            self.journal,
-            self.approver,
-            self.policy,
-            self.budget,
-            self.failed,
-            self.strategies,
-            retries=self.replan != "never",
-            every_step=self.replan == "every_step",
+    def _edited(self, steps: Sequence[JSON]) -> Plan:
+        """The next revision, as a person has written it."""
+        edited = parse_plan(
+            self.plan.goal,
+            steps,
+            self.ports.tools,
+            context=self.plan.context,
+            reasoning=self.plan.reasoning,
+            revision=self.plan.revision + 1,
+            planned=self.plan.planned,
         )
+        return replace(edited, approved=True)
+
+    async def _executed(self, plan: Plan | Grow) -> Problem | None:
+        """Run what can run. Returns what went wrong, if anything did. Raises Paused where a person wants a pause."""
+        if self.ports.steps.pausing():
+            raise Paused
+        steps = Steps(self.brief.goal, self.ports, self.rules, self.failed)
         outcomes = await execute(
             plan,
             steps.call,
-            max_parallel=self.max_parallel,
-            limits=lambda step: self.tools.limits(step.tool),
+            max_parallel=self.rules.max_parallel,
+            limits=lambda step: self.ports.tools.limits(step.tool),
             watcher=steps,
             finished=self.outcomes,
         )
         self.outcomes = {step: outcome for step, outcome in outcomes.items() if step in self.plan.by_id}
-        if self.journal.pausing() and self._pending():
+        if self.ports.steps.pausing() and self._pending():
             raise Paused
-        if self.budget.refused:
-            return self.budget.refused
-        return "\n".join(
+        return self.ports.budget.refused or self._gone_wrong()
+
+    def _gone_wrong(self) -> Problem | None:
+        wrong = [
             f"step {step} {_VERB[outcome.state]}: {outcome.error}"
             for step, outcome in sorted(self.outcomes.items())
             if outcome.state not in ("succeeded", "skipped")
-        )
+        ]
+        return Problem("\n".join(wrong)) if wrong else None
 
     def _pending(self) -> bool:
         return any(step.id not in self.outcomes for step in self.plan.steps)
 
-    async def _reviewed(self) -> str:
+    async def _reviewed(self) -> Problem | None:
         """After a step, where each is followed by a look at the plan: the planner may write the rest anew."""
-        form = self.journal.form(Role.PLANNER)
-        if form == "lean" or self.replans_left <= 0:
-            return ""  # a small model's second thoughts about a plan are no better than its first
+        lean = self.ports.journal.dialect(Role.PLANNER) == "lean"
+        if lean or self.replans_left <= 0:
+            return None  # a small model's second thoughts about a plan are no better than its first
+        key = f"review/{self.plan.revision}/{len(self.outcomes)}"
         try:
-            plan = await replan(
-                self.plan,
-                self.outcomes,
-                "A step is done. Is the rest still right?",
-                self.brief,
-                self.tools,
-                self.journal,
-                key=f"review/{self.plan.revision}/{len(self.outcomes)}",
-                failed=self.failed,
-                form=form,
-                optional=True,
-            )
+            plan = await self._rest("A step is done. Is the rest still right?", key, optional=True)
         except (PlanError, ModelError, BudgetError) as error:
-            return f"The plan could not be reviewed. {error}"
+            return Problem(f"The plan could not be reviewed. {error}")
         if plan is not None:
             self.replans_left -= 1
             await self._adopt(plan, "after a step")
-        return ""
+        return None
 
     async def _joined(self) -> Joined:
         if not self.plan.planned:
             return Joined()
         try:
-            return await join(self.plan, self.outcomes, self.journal)
+            return await join(self.plan, self.outcomes, self.ports.journal, slot=self.ports.slot)
         except (ModelError, BudgetError) as error:
             return Joined(answer=f"(No answer could be written: {error} The results are there.)")
 
-    async def _replanned(self, problem: str) -> str:
-        """Have the rest planned anew. Returns why that was not to be, with the problem."""
-        if self.replan == "never":
+    async def _replanned(self, problem: Problem) -> Problem | None:
+        """Have the rest planned anew. Where that cannot be, returns the problem with the reason why not."""
+        if self.rules.replan == "never":
             return problem
         if self.replans_left <= 0:
-            return f"{problem}\nThe plan was changed as often as it may be."
+            return Problem(f"{problem}\nThe plan was changed as often as it may be.")
         self.replans_left -= 1
         try:
-            plan = await replan(
-                self.plan,
-                self.outcomes,
-                problem,
-                self.brief,
-                self.tools,
-                self.journal,
-                key=f"replan/{self.plan.revision}",
-                failed=self.failed,
-                form=self.journal.form(Role.PLANNER),
-            )
+            plan = await self._rest(problem.text, f"replan/{self.plan.revision}")
         except (PlanError, ModelError, BudgetError) as error:
-            return f"{problem}\nNo other way was found. {error}"
+            return Problem(f"{problem}\nNo other way was found. {error}")
         assert plan is not None
-        await self._adopt(plan, problem)
-        return ""
+        await self._adopt(plan, problem.text)
+        return None
+
+    async def _rest(self, reason: str, key: str, *, optional: bool = False) -> Plan | None:
+        """The next revision, in which the planner has written anew what is not finished."""
+        progress = Progress(self.plan, self.outcomes, reason, self.failed, self.ports.steps.next_step())
+        tools, journal, slot = self.ports.tools, self.ports.journal, self.ports.slot
+        return await replan(progress, self.brief, tools, journal, key=key, slot=slot, optional=optional)
 
     async def _adopt(self, plan: Plan, why: str) -> None:
-        await self.journal.revised(plan, why)
+        await self.ports.steps.revised(plan, why)
         self.plan = plan
         self.outcomes = {
             step: outcome
@@ -220,69 +198,33 @@ class _Run:
             if step in plan.by_id and outcome.state == "succeeded"
         }
 
-    async def _ended(self, error: str, answer: str = "") -> Ended:
+    async def _ended(self, problem: Problem | None, answer: str = "") -> Ended:
         for step in self.plan.steps:
             if step.id not in self.outcomes:
                 self.outcomes[step.id] = Outcome("skipped", error="the run ended before it")
-                await self.journal.settled(step, self.outcomes[step.id])
-        return Ended(self.plan, self.outcomes, answer, error)
+                await self.ports.steps.settled(step, self.outcomes[step.id])
+        return Ended(self.plan, self.outcomes, answer, problem.text if problem else "")
 
 
 async def run_plan(
-    plan: Plan | None,
-    *,
-    brief: Brief,
-    tools: Registry,
-    journal: Journal,
-    approver: Approver,
-    policy: Policy,
-    budget: Budget,
-    estimate: Callable[[Plan], str],
-    replan: Replan = "on_failure",
-    max_replans: int = 3,
-    max_parallel: int = 8,
-    strategies: Override | None = None,
-    finished: Mapping[int, Outcome] | None = None,
-    failed: Mapping[str, str] | None = None,
+    plan: Plan | None, brief: Brief, *, ports: Ports, rules: Rules = _USUAL, resumed: Resumed = _BEGINNING
 ) -> Ended:
-    """Run a plan to its end, through as many as `max_replans` further revisions.
+    """Run a plan to its end, through as many further revisions as the rules allow.
 
     Args:
         plan: What to run. None: the goal of the brief is planned first, and what only reads starts meanwhile.
         brief: What a planner is told.
-        tools: What steps can call.
-        journal: Keeps every fact.
-        approver: Asks a person.
-        policy: When a person is asked.
-        budget: What may be spent.
-        estimate: Tells what a plan may cost, for a person who approves it.
-        replan: When the rest of the plan is planned anew.
-        max_replans: How often at most.
-        max_parallel: Calls in flight at once.
-        strategies: How steps are done, by id or `*`, instead of what the plan says.
-        finished: Steps that ended in an earlier activation of the same run.
-        failed: What the calls that failed in earlier activations said, by digest.
+        ports: What the run works through.
+        rules: What it follows.
+        resumed: What earlier activations of it have done.
 
     Raises:
         PlanError: no valid plan could be made of the goal.
         ModelError: no planner answered.
         BudgetError: a person did not want to pay for a plan.
+        Paused: a person wants it to pause, and nothing is in flight any more.
     """
-    run = _Run(
-        brief,
-        tools,
-        journal,
-        approver,
-        policy,
-        budget,
-        estimate,
-        replan,
-        max_replans,
-        max_parallel,
-        strategies or {},
-        dict(finished or {}),
-        dict(failed or {}),
-    )
+    run = _Run(brief, ports, rules, rules.max_replans, dict(resumed.finished), dict(resumed.failed))
     return await (run.run_goal() if plan is None else run.run(plan))
 
 

@@ -3,13 +3,13 @@
 The planner writes a draft; its exact faults go back a few times. Nothing but validation makes a plan of it.
 """
 
-__all__ = ["Brief", "doubt", "make_plan", "replan"]
+__all__ = ["Brief", "Early", "Progress", "doubt", "make_plan", "replan"]
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
-from forethought_patterns.compiler import Outcome
 from forethought_patterns.drafts import (
     Brief,
     draft_schema,
@@ -20,9 +20,11 @@ from forethought_patterns.drafts import (
 )
 from forethought_patterns.gates import digest
 from forethought_patterns.plan import Plan, Step
-from forethought_patterns.ports import Form, Heard, Journal
+from forethought_patterns.ports import Dialect, Heard, Journal, PlanJournal
 from forethought_patterns.roles import DOUBT, LEAN_PLANNER, LEAN_REPLANNER, MATERIAL, PLANNER, REPAIR, REPLANNER
+from forethought_patterns.slots import Slot
 from forethought_patterns.validate import parse_plan
+from forethought_patterns.watcher import Outcome
 from forethought_tools import JSON, Fault, PlanError, Question, Registry, Risk, Role
 
 P = TypeVar("P")
@@ -31,26 +33,58 @@ _REPAIRS = 2
 _RESULT = 1500  # characters of each result that a planner is shown
 
 
+@dataclass(frozen=True, slots=True)
+class Early:
+    """Steps that start while their plan is still being written."""
+
+    heard: Heard
+    """Hears the first draft while it is written."""
+    steps: PlanJournal
+    """Knows what has begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a revision of a plan came, and why the rest of it has to change."""
+
+    plan: Plan
+    outcomes: Mapping[int, Outcome]
+    """How its steps ended; those that succeeded are finished."""
+    reason: str
+    failed: Mapping[str, str]
+    """What every call that has failed in this run said, by the digest of the call. None may come back."""
+    next_step: int
+    """The first id that a new step may have."""
+
+    @property
+    def done(self) -> list[Step]:
+        """The steps that are finished."""
+        ended = [(step, self.outcomes.get(step.id)) for step in self.plan.steps]
+        return [step for step, outcome in ended if outcome is not None and outcome.state == "succeeded"]
+
+
 async def make_plan(
     brief: Brief,
     tools: Registry,
     journal: Journal,
     *,
-    form: Form,
-    heard: Heard | None = None,
+    slot: Slot,
+    early: Early | None = None,
 ) -> Plan:
     """Ask for a plan until it is valid, at most three times.
 
-    The first draft can be `heard` while it is written. What has begun meanwhile cannot be in the plan in another form.
+    What has begun `early`, while the first draft was being written, cannot be in the plan in another form.
 
     Raises:
         PlanError: the faults of the last draft.
     """
 
+    dialect = journal.dialect(Role.PLANNER)
+
     def parsed(draft: JSON, first: int) -> Plan:
         return parse_plan(
             brief.goal,
-            wire_steps(draft, tools, form, first=first),
+            wire_steps(draft, tools, dialect, first=first),
             tools,
             context=brief.context,
             reasoning=_reasoning(draft),
@@ -59,10 +93,12 @@ async def make_plan(
 
     def read(draft: JSON) -> Plan:
         plan = parsed(draft, 1)
-        begun = journal.early()
+        if early is None:
+            return plan
+        begun = early.steps.early()
         changed = [step for step in plan.steps if begun.get(step.id, step) != step]
-        if changed and form == "lean":
-            return parsed(draft, journal.next_step())  # too much to ask of a small model: these run anew
+        if changed and dialect == "lean":
+            return parsed(draft, early.steps.next_step())  # too much to ask of a small model: these run anew
         if changed:
             mend = "Leave it as it is, or give the new step another id"
             raise PlanError([Fault(f"step {step.id}", "it has started already as it was", mend) for step in changed])
@@ -70,48 +106,48 @@ async def make_plan(
 
     def doubts(plan: Plan) -> list[Fault]:
         # Small models forget parts of the goal. A guess from its words is worth a repair, but no refusal.
-        return _forgotten(brief, plan, tools) if form == "lean" else []
+        return _forgotten(brief, plan, tools) if dialect == "lean" else []
 
-    return await _until_valid("plan", _question(brief, tools, form), read, journal, doubts=doubts, heard=heard)
+    heard = early.heard if early else None
+    question = _question(brief, tools, dialect)
+    return await _until_valid("plan", question, read, journal, slot, doubts=doubts, heard=heard)
 
 
 async def replan(
-    plan: Plan,
-    outcomes: Mapping[int, Outcome],
-    reason: str,
+    progress: Progress,
     brief: Brief,
     tools: Registry,
     journal: Journal,
     *,
     key: str,
-    failed: Mapping[str, str],
-    form: Form,
+    slot: Slot,
     optional: bool = False,
 ) -> Plan | None:
     """Ask for the rest of a plan anew: finished steps stay as they are, everything else goes.
 
     Args:
-        plan: The present revision; the answer is the next one.
-        outcomes: How its steps ended; those that succeeded are finished.
-        reason: Why the rest has to change.
+        progress: How far the present revision came; the answer is the next one.
+        brief: What the planner is told.
+        tools: What steps can call.
+        journal: Puts the question, and keeps the answer.
         key: What the question is recorded for.
-        failed: What every call that has failed in this run said, by the digest of the call. None may come back.
+        slot: Whoever asks.
         optional: The planner may also leave the rest as it is; then there is no new plan.
 
     Raises:
         PlanError: the faults of the last draft, such as a call that has failed before.
     """
-    done = [step for step in plan.steps if step.id in outcomes and outcomes[step.id].state == "succeeded"]
-    first = journal.next_step()
+    plan, done, first = progress.plan, progress.done, progress.next_step
+    dialect = journal.dialect(Role.PLANNER)
 
     def read(draft: JSON) -> Plan | None:
         if optional and isinstance(draft, Mapping) and draft.get("keep") is True:
             return None
         kept = Plan(plan.goal, tuple(done)).wire() if done else []
-        fresh = [step for step in wire_steps(draft, tools, form, first=first) if not _repeats(step, done)]
+        fresh = [step for step in wire_steps(draft, tools, dialect, first=first) if not _repeats(step, done)]
         if not fresh and not optional:
             raise PlanError([Fault("plan", "it has no new step", "Give at least one step that goes another way")])
-        if faults := _stale(fresh, first, failed):
+        if faults := _stale(fresh, first, progress.failed):
             raise PlanError(faults)
         return parse_plan(
             plan.goal,
@@ -123,8 +159,8 @@ async def replan(
             planned=plan.planned,
         )
 
-    question = _replan_question(plan, outcomes, done, reason, brief, tools, first, form=form, optional=optional)
-    return await _until_valid(key, question, read, journal)
+    question = _replan_question(progress, brief, tools, dialect, optional=optional)
+    return await _until_valid(key, question, read, journal, slot)
 
 
 async def _until_valid(
@@ -132,13 +168,14 @@ async def _until_valid(
     question: Question,
     read: Callable[[JSON], P],
     journal: Journal,
+    slot: Slot,
     *,
     doubts: Callable[[P], Sequence[Fault]] = lambda _: (),
     heard: Heard | None = None,
 ) -> P:
     asked = question
     for attempt in range(_REPAIRS + 1):
-        draft = await journal.ask(f"{key}/{attempt}", asked, heard=None if attempt else heard)
+        draft = await journal.ask(f"{key}/{attempt}", asked, slot=slot, heard=None if attempt else heard)
         try:
             plan = read(draft)
         except PlanError as error:
@@ -153,51 +190,44 @@ async def _until_valid(
     raise AssertionError("unreachable")
 
 
-async def doubt(plan: Plan, journal: Journal) -> float | None:
+async def doubt(plan: Plan, journal: Journal, *, slot: Slot) -> float | None:
     """How sure a model is that the plan reaches its goal, from 0 to 1, or none where no model of ours can tell."""
     steps = "\n".join(
         f"{step.id}. {step.tool} {json.dumps(step.arguments, ensure_ascii=False)[:300]}" for step in plan.steps[:40]
     )
     context = f"{MATERIAL}\n\nsteps:\n{steps}\n\ngoal: {plan.goal}\n\nDo the steps reach the whole goal?"
-    return await journal.judge("plan/doubt", Question(Role.CRITIC, DOUBT, context, {"type": "boolean"}))
+    question = Question(Role.CRITIC, DOUBT, context, {"type": "boolean"})
+    return await journal.judge("plan/doubt", question, slot=slot)
 
 
-def _question(brief: Brief, tools: Registry, form: Form) -> Question:
-    if form == "lean":
-        told = f"{_lean_files(brief)}\ngoal: {brief.goal}"
+def _question(brief: Brief, tools: Registry, dialect: Dialect) -> Question:
+    if dialect == "lean":
+        context = f"{_lean_files(brief)}\ngoal: {brief.goal}"
         instructions = f"{LEAN_PLANNER}\n\nTools\n{lean_tools(tools)}"
-        return Question(Role.PLANNER, instructions, told, lean_schema(brief, tools))
+        return Question(Role.PLANNER, instructions, context, lean_schema(brief, tools))
     context = f"Tools:\n{listed_tools(tools)}\n\n{_material(brief)}Goal: {brief.goal}"
-    return Question(Role.PLANNER, PLANNER + _PAIRS[form], context, draft_schema(tools, form))
+    return Question(Role.PLANNER, PLANNER + _PAIRS[dialect], context, draft_schema(tools, dialect))
 
 
 def _replan_question(
-    plan: Plan,
-    outcomes: Mapping[int, Outcome],
-    done: Sequence[Step],
-    reason: str,
-    brief: Brief,
-    tools: Registry,
-    first: int,
-    *,
-    form: Form,
-    optional: bool,
+    progress: Progress, brief: Brief, tools: Registry, dialect: Dialect, *, optional: bool
 ) -> Question:
-    told = "\n".join(f"{_call(step)} -> {_shown(outcomes[step.id].value)}" for step in done) or "nothing"
-    rest = [step for step in plan.steps if step not in done]
+    plan, outcomes, reason, first = progress.plan, progress.outcomes, progress.reason, progress.next_step
+    good = "\n".join(f"{_call(step)} -> {_shown(outcomes[step.id].value)}" for step in progress.done) or "nothing"
+    rest = [step for step in plan.steps if step not in progress.done]
     bad = "\n".join(f"{_call(step)} {_fate(outcomes.get(step.id))}" for step in rest) or "nothing"
-    if form == "lean":
+    if dialect == "lean":
         instructions = f"{LEAN_PLANNER}\n\nTools\n{lean_tools(tools)}\n\n{LEAN_REPLANNER.format(first=first)}"
-        context = f"{_lean_files(brief)}\ndone:\n{told}\nnot done:\n{bad}\nwhy: {reason}\ngoal: {plan.goal}"
+        context = f"{_lean_files(brief)}\ndone:\n{good}\nnot done:\n{bad}\nwhy: {reason}\ngoal: {plan.goal}"
         return Question(Role.PLANNER, instructions, context, lean_schema(Brief(brief.goal, files=brief.files), tools))
-    instructions = PLANNER + _PAIRS[form] + "\n\n" + REPLANNER.format(first=first)
+    instructions = PLANNER + _PAIRS[dialect] + "\n\n" + REPLANNER.format(first=first)
     instructions += "\n- Set keep to true if the steps that are not done are still right." if optional else ""
     more: dict[str, JSON] = {"keep": {"type": "boolean"}} if optional else {}
     context = (
-        f"Tools:\n{listed_tools(tools)}\n\n{_material(brief)}{MATERIAL}\n<done>\n{told}\n</done>\n"
+        f"Tools:\n{listed_tools(tools)}\n\n{_material(brief)}{MATERIAL}\n<done>\n{good}\n</done>\n"
         f"<not-done>\n{bad}\n</not-done>\n<why>\n{reason}\n</why>\n\nGoal: {plan.goal}"
     )
-    return Question(Role.PLANNER, instructions, context, draft_schema(tools, form, **more))
+    return Question(Role.PLANNER, instructions, context, draft_schema(tools, dialect, **more))
 
 
 def _stale(steps: Sequence[JSON], first: int, failed: Mapping[str, str]) -> list[Fault]:
@@ -251,8 +281,8 @@ def _material(brief: Brief) -> str:
     files = "".join(f"\n--- first lines of {path}\n{text}" for path, text in brief.files.items())
     lessons = "".join(f"\n- {lesson}" for lesson in brief.lessons)
     learned = f"\n--- lessons of earlier runs{lessons}" if lessons else ""
-    told = f"{brief.context}{files}{learned}"
-    return f"{MATERIAL}\n<material>\n{told}\n</material>\n\n" if told else ""
+    material = f"{brief.context}{files}{learned}"
+    return f"{MATERIAL}\n<material>\n{material}\n</material>\n\n" if material else ""
 
 
 def _forgotten(brief: Brief, plan: Plan, tools: Registry) -> list[Fault]:
@@ -283,7 +313,7 @@ def _repair(question: Question, draft: JSON, faults: Sequence[Fault]) -> Questio
     return Question(question.role, question.instructions, context, question.schema)
 
 
-_PAIRS: Mapping[Form, str] = {
+_PAIRS: Mapping[Dialect, str] = {
     "wire": "",
     "flat": "\n- Give arguments as name/value pairs; a value that is not text as JSON.",
     "lean": "",

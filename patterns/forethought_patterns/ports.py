@@ -4,13 +4,13 @@ __all__ = [
     "Answer",
     "Approver",
     "Charge",
-    "Form",
+    "Dialect",
     "Free",
     "Heard",
     "Journal",
     "Meter",
     "Model",
-    "Paused",
+    "PlanJournal",
     "Returned",
     "Tried",
     "Usage",
@@ -21,12 +21,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
-from forethought_patterns.compiler import Outcome
 from forethought_patterns.gates import Decision, Gate
 from forethought_patterns.plan import Plan, Step
+from forethought_patterns.slots import Slot
+from forethought_patterns.watcher import Outcome
 from forethought_tools import JSON, Kept, Place, Question, Role
 
-Form: TypeAlias = Literal["wire", "flat", "lean"]
+Dialect: TypeAlias = Literal["wire", "flat", "lean"]
 """`wire` for a calling agent, `flat` for structured output of endpoints (strict mode allows no free-form objects),
 `lean` for small models (short, and tight enough that every output has the right shape by construction)."""
 
@@ -129,8 +130,52 @@ class Approver(Protocol):
         would have to be asked now. Keys of gates begin with it."""
         ...
 
-    async def decide(self, gate: Gate, *, key: str) -> Decision:
+    async def decide(self, gate: Gate, *, key: str, slot: Slot) -> Decision:
         """Wait for the decision about one thing, named by what it is for; one already recorded is given at once."""
+        ...
+
+
+class Journal(Protocol):
+    """What every pattern needs: keeps each fact of a run before the run acts on it, and answers from its records what
+    is already known. A key names what something is for, and a slot who wants it."""
+
+    def dialect(self, role: Role) -> Dialect:
+        """How whoever plays this role is best asked."""
+        ...
+
+    async def ask(self, key: str, question: Question, *, slot: Slot, heard: Heard | None = None) -> JSON:
+        """The answer to a question; asked once, then remembered."""
+        ...
+
+    async def judge(self, key: str, question: Question, *, slot: Slot) -> float | None:
+        """A model's probability of yes, or none where no model of our own can tell."""
+        ...
+
+    async def once(
+        self,
+        key: str,
+        body: Mapping[str, JSON],
+        place: Place,
+        act: Callable[[], Awaitable[JSON]],
+        *,
+        slot: Slot,
+        again: Again | None = None,
+    ) -> JSON:
+        """Call a tool in its place, and remember what came of it; `body` says what is called. If it was cut off in an
+        earlier activation it is called again, unless `again` says no.
+
+        Raises:
+            ToolError: it failed, or was cut off and is not to be called again.
+        """
+        ...
+
+    async def keep(self, key: str, kept: Callable[[], Awaitable[Kept]], *, slot: Slot) -> Kept | None:
+        """Record what is needed to undo a call before it is made; the first time counts, not a repetition: then what
+        was recorded is returned."""
+        ...
+
+    async def note(self, key: str, body: Mapping[str, JSON]) -> None:
+        """Keep what a reflection or a search has come to, for those who look on; once for each key."""
         ...
 
 
@@ -157,27 +202,8 @@ class Returned:
     value: JSON
 
 
-class Paused(Exception):  # noqa: N818 - a wish, not an error
-    """A person wants the run to pause, and nothing is in flight any more."""
-
-
-class Journal(Protocol):
-    """Keeps each fact of a run before the run acts on it, and answers from its records what is already known."""
-
-    def form(self, role: Role) -> Form:
-        """How whoever plays this role is best asked."""
-        ...
-
-    async def ask(self, key: str, question: Question, *, step: int | None = None, heard: Heard | None = None) -> JSON:
-        """The answer to a question that is named by what it is for; asked once, then remembered.
-
-        `step` is the step that asks, if one does.
-        """
-        ...
-
-    async def judge(self, key: str, question: Question, *, step: int | None = None) -> float | None:
-        """A model's probability of yes, or none where no model of our own can tell."""
-        ...
+class PlanJournal(Protocol):
+    """What only a run of a plan needs: keeps what becomes of its steps, and which revision of the plan it follows."""
 
     def tried(self, step: Step) -> Tried:
         """How far this step has come."""
@@ -191,11 +217,15 @@ class Journal(Protocol):
         """The steps that have arrived so before their plan."""
         ...
 
-    def starting(self, step: Step, arguments: Mapping[str, JSON], place: Place) -> AbstractAsyncContextManager[None]:
+    def starting(
+        self, step: Step, arguments: Mapping[str, JSON], place: Place, *, slot: Slot
+    ) -> AbstractAsyncContextManager[None]:
         """Around a call: entering waits until it is paid for and its place is free, and records its start."""
         ...
 
-    async def returned(self, step: Step, value: JSON) -> None: ...
+    async def returned(self, step: Step, value: JSON) -> None:
+        """The call has brought this, which is not judged yet."""
+        ...
 
     async def retrying(self, step: Step, error: str, delay: float, *, feedback: str = "") -> None:
         """An attempt has failed, and another follows; with `feedback` it is made in another way."""
@@ -205,33 +235,8 @@ class Journal(Protocol):
         """A person wants a call that was cut off to be made once more."""
         ...
 
-    async def settled(self, step: Step, outcome: Outcome) -> None: ...
-
-    async def once(
-        self,
-        key: str,
-        step: int | None,
-        told: Mapping[str, JSON],
-        place: Place,
-        act: Callable[[], Awaitable[JSON]],
-        *,
-        again: Again | None = None,
-    ) -> JSON:
-        """Call a tool in its place, for a purpose that `key` names, and remember what came of it; `told` says what is
-        called. If it was cut off in an earlier activation it is called again, unless `again` says no.
-
-        Raises:
-            ToolError: it failed, or was cut off and is not to be called again.
-        """
-        ...
-
-    async def keep(self, key: str, step: int | None, kept: Callable[[], Awaitable[Kept]]) -> Kept | None:
-        """Record what is needed to undo a call before it is made; the first time counts, not a repetition: then what
-        was recorded is returned."""
-        ...
-
-    async def note(self, key: str, body: Mapping[str, JSON]) -> None:
-        """Keep what a reflection or a search has come to, for those who look on; once for each key."""
+    async def settled(self, step: Step, outcome: Outcome) -> None:
+        """The step has ended."""
         ...
 
     async def revised(self, plan: Plan, why: str) -> None:
@@ -244,8 +249,4 @@ class Journal(Protocol):
 
     def next_step(self) -> int:
         """The first id that no step of this run has had."""
-        ...
-
-    def stalled(self) -> None:
-        """Nothing can go on until someone outside answers."""
         ...

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
+from forethought_patterns.problem import Problem
 from forethought_tools import BudgetError, ModelError
 
 Stopped: TypeAlias = Literal["approved", "threshold", "taste", "no gain", "iterations", "refused"]
@@ -54,8 +55,8 @@ class Evidence:
     """What a check, which is no model, has found."""
 
     check: str
-    problem: str = ""
-    """Empty: it has passed."""
+    problem: Problem | None = None
+    """None: it has passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +70,14 @@ class Round:
     critique: Critique
     diff: str = ""
     """What changed since the draft that was revised."""
-    contradiction: str = ""
+    contradiction: Problem | None = None
     """How the critic's verdict contradicts its own scores. Such a verdict does not count."""
     gain: bool = True
     """Whether it is better than all before."""
 
     @property
     def failing(self) -> int:
-        return sum(bool(each.problem) for each in self.evidence)
+        return sum(each.problem is not None for each in self.evidence)
 
     @property
     def rank(self) -> tuple[int, float]:
@@ -96,7 +97,12 @@ class Author(Protocol):
         ...
 
     async def critique(
-        self, draft: str, evidence: Sequence[Evidence], past: Sequence[Round], lessons: Sequence[str], doubt: str
+        self,
+        draft: str,
+        evidence: Sequence[Evidence],
+        past: Sequence[Round],
+        lessons: Sequence[str],
+        doubt: Problem | None,
     ) -> Critique:
         """Judge a draft. With `doubt`: judge it again, since the last verdict contradicts its own scores."""
         ...
@@ -176,7 +182,7 @@ async def refine(
 async def _judge(text: str, base: str, state: _State, author: Author, threshold: float) -> Round:
     number = len(state.rounds) + 1
     evidence = await author.check(text, number)
-    critique = await author.critique(text, evidence, state.rounds, state.lessons, "")
+    critique = await author.critique(text, evidence, state.rounds, state.lessons, None)
     doubt = contradiction(critique, evidence, threshold)
     if doubt:
         critique = await author.critique(text, evidence, state.rounds, state.lessons, doubt)
@@ -187,19 +193,20 @@ async def _judge(text: str, base: str, state: _State, author: Author, threshold:
     return judged if better else Round(number, text, evidence, critique, judged.diff, doubt, gain=False)
 
 
-def contradiction(critique: Critique, evidence: Sequence[Evidence], threshold: float) -> str:
-    """How a critique contradicts itself, or what is known; empty if it does not."""
+def contradiction(critique: Critique, evidence: Sequence[Evidence], threshold: float) -> Problem | None:
+    """How a critique contradicts itself or what is known, if it does."""
     failing = [each for each in evidence if each.problem]
     defects = [issue for issue in critique.issues if not issue.taste]
     if critique.approved and failing:
-        return f"it approves, though this check fails: {failing[0].check}: {failing[0].problem}"
+        return Problem(f"it approves, though this check fails: {failing[0].check}: {failing[0].problem}")
     if critique.approved and critique.score < threshold:
-        return f"it approves, though its scores are {critique.score:.1f} on average, below {threshold:g}"
+        below = f"its scores are {critique.score:.1f} on average, below {threshold:g}"
+        return Problem(f"it approves, though {below}")
     if critique.approved and defects:
-        return f"it approves, though it names something that is wrong: {defects[0].problem}"
+        return Problem(f"it approves, though it names something that is wrong: {defects[0].problem}")
     if not critique.approved and not failing and not critique.issues:
-        return "it does not approve, though it names nothing to mend"
-    return ""
+        return Problem("it does not approve, though it names nothing to mend")
+    return None
 
 
 def _stopped(state: _State, max_iterations: int, threshold: float) -> Stopped | None:

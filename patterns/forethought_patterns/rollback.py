@@ -1,6 +1,6 @@
 """Taking back what a run has done: the latest first, once a person agrees, and never over what others did since."""
 
-__all__ = ["Effect", "Taken", "looked_at", "roll_back"]
+__all__ = ["Taken", "UndoableCall", "looked_at", "roll_back"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,8 @@ from typing import Literal, TypeAlias, cast
 
 from forethought_patterns.gates import Gate, digest
 from forethought_patterns.ports import Approver, Journal
+from forethought_patterns.problem import Problem
+from forethought_patterns.slots import Slot
 from forethought_tools import JSON, Claim, Kept, Registry, Risk, ToolError, Undo
 
 Verdict: TypeAlias = Literal["undone", "would be undone", "nothing to undo", "conflict", "failed"]
@@ -15,7 +17,7 @@ _LEFT = ("conflict", "failed")  # alone
 
 
 @dataclass(frozen=True, slots=True)
-class Effect:
+class UndoableCall:
     """One call that was made, and what was kept before it."""
 
     key: str
@@ -34,121 +36,130 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What came of taking one effect back."""
+    """What came of taking one call back."""
 
-    effect: Effect
+    call: UndoableCall
     verdict: Verdict
     told: str
     """What taking it back does, or why it was not done."""
 
     def body(self) -> Mapping[str, JSON]:
         """The same as JSON."""
-        return {"step": self.effect.step, "tool": self.effect.tool, "verdict": self.verdict, "what": self.told}
+        return {"step": self.call.step, "tool": self.call.tool, "verdict": self.verdict, "what": self.told}
 
 
-async def looked_at(effects: Sequence[Effect], tools: Registry) -> list[Taken]:
-    """What taking effects back, the latest first, would do as the world stands. Changes nothing."""
+async def looked_at(calls: Sequence[UndoableCall], tools: Registry) -> list[Taken]:
+    """What taking calls back, the latest first, would do as the world stands. Changes nothing."""
     found: list[Taken] = []
-    put_back: dict[str, Effect] = {}
-    for effect in effects:
-        undo = _undo(effect, tools)
-        if isinstance(undo, str):
-            found.append(Taken(effect, "failed", undo))
+    put_back: dict[str, UndoableCall] = {}
+    for call in calls:
+        undo = _undo(call, tools)
+        if isinstance(undo, Problem):
+            found.append(Taken(call, "failed", undo.text))
             continue
         # What a later call of the same run has left is put back first: then the world is as the earlier has left it.
-        told, later = undo.told(effect.kept), put_back.get(effect.place)
+        told, later = undo.told(call.kept), put_back.get(call.place)
         if later is None:
-            taken = await _judged(effect, undo, "would be undone")
-        elif later.kept.get("content") == effect.kept.get("left"):
-            taken = Taken(effect, "would be undone", told)
+            taken = await _judged(call, undo, "would be undone")
+        elif later.kept.get("content") == call.kept.get("left"):
+            taken = Taken(call, "would be undone", told)
         else:
-            taken = Taken(effect, "conflict", f"{told}: others had changed it before the run wrote it again")
+            taken = Taken(call, "conflict", f"{told}: others had changed it before the run wrote it again")
         found.append(taken)
         if taken.verdict == "would be undone":
-            put_back[effect.place] = effect
+            put_back[call.place] = call
     return found
 
 
 async def roll_back(
-    effects: Sequence[Effect], tools: Registry, journal: Journal, approver: Approver, *, of: str, lasting: Sequence[str]
-) -> list[Taken] | str:
-    """Take effects back, the latest first. Returns what came of each, or why a person did not want it.
+    calls: Sequence[UndoableCall],
+    tools: Registry,
+    journal: Journal,
+    approver: Approver,
+    *,
+    slot: Slot,
+    of: str,
+    lasting: Sequence[str],
+) -> list[Taken] | Problem:
+    """Take calls back, the latest first. Returns what came of each, or why a person did not want it.
 
     Args:
-        effects: The latest first.
+        calls: The latest first.
         tools: Know how their calls are taken back.
         journal: Remembers what was taken back, so that a resumed rollback goes on.
         approver: A person has to agree first.
+        slot: Of the run that rolls back.
         of: What is rolled back, for the person.
         lasting: What the run has also done and cannot be undone, for the person.
     """
-    if not effects:
-        return "What it takes to undo this was forgotten meanwhile."
+    if not calls:
+        return Problem("What it takes to undo this was forgotten meanwhile.")
 
     async def look() -> JSON:
-        return [[taken.verdict, taken.told] for taken in await looked_at(effects, tools)]
+        return [[taken.verdict, taken.told] for taken in await looked_at(calls, tools)]
 
-    shown = cast("Sequence[tuple[Verdict, str]]", await journal.once("shown", None, {}, tools.place_for(Claim()), look))
-    seen = [Taken(effect, verdict, told) for effect, (verdict, told) in zip(effects, shown, strict=True)]
+    found = await journal.once("shown", {}, tools.place_for(Claim()), look, slot=slot)
+    shown = cast("Sequence[tuple[Verdict, str]]", found)
+    seen = [Taken(call, verdict, told) for call, (verdict, told) in zip(calls, shown, strict=True)]
     if any(taken.verdict not in _LEFT for taken in seen):
         gate = _gate(seen, of, lasting)
-        decision = await approver.decide(gate, key=f"gate/rollback/{gate.digest}")
+        decision = await approver.decide(gate, key=f"gate/rollback/{gate.digest}", slot=slot)
         if not decision.approved:
-            return f"Rejected by a person: {decision.reason or 'no reason given'}"
+            return Problem(f"Rejected by a person: {decision.reason or 'no reason given'}")
     done: list[Taken] = []
-    for effect, before in zip(effects, seen, strict=True):
+    for call, before in zip(calls, seen, strict=True):
         # What the person was told will be left alone is left alone.
-        taken = before if before.verdict in _LEFT else await _taken(effect, before, tools, journal)
-        await journal.note(f"undone/{effect.key}", taken.body())
+        taken = before if before.verdict in _LEFT else await _taken(call, before, tools, journal, slot)
+        await journal.note(f"undone/{call.key}", taken.body())
         done.append(taken)
     return done
 
 
-async def _taken(effect: Effect, before: Taken, tools: Registry, journal: Journal) -> Taken:
-    undo = _undo(effect, tools)
-    if isinstance(undo, str):
-        return Taken(effect, "failed", undo)
+async def _taken(call: UndoableCall, before: Taken, tools: Registry, journal: Journal, slot: Slot) -> Taken:
+    undo = _undo(call, tools)
+    if isinstance(undo, Problem):
+        return Taken(call, "failed", undo.text)
 
     async def act() -> JSON:
-        judged = await _judged(effect, undo, "undone")
+        judged = await _judged(call, undo, "undone")
         if before.verdict == "nothing to undo" and judged.verdict == "undone":
-            judged = Taken(effect, "conflict", f"{before.told}: it was written meanwhile, so it is left as it is")
+            judged = Taken(call, "conflict", f"{before.told}: it was written meanwhile, so it is left as it is")
         if judged.verdict != "conflict":
-            await undo.back(effect.kept)
+            await undo.back(call.kept)
         return [judged.verdict, judged.told]
 
-    place = tools.place_for(undo.touches(effect.kept))
+    place = tools.place_for(undo.touches(call.kept))
     try:
-        verdict, told = cast(
-            "tuple[Verdict, str]",
-            await journal.once(f"undo/{effect.key}", None, {"undo": undo.told(effect.kept)}, place, act),
-        )
+        came = await journal.once(f"undo/{call.key}", {"undo": undo.told(call.kept)}, place, act, slot=slot)
+        verdict, told = cast("tuple[Verdict, str]", came)
     except ToolError as error:
-        return Taken(effect, "failed", str(error))
-    return Taken(effect, verdict, told)
+        return Taken(call, "failed", str(error))
+    return Taken(call, verdict, told)
 
 
-async def _judged(effect: Effect, undo: Undo, done: Verdict) -> Taken:
-    told = undo.told(effect.kept)
-    if effect.over:
-        return Taken(effect, "conflict", f"{told}: {effect.over} has written over it since. Roll that back first")
+async def _judged(call: UndoableCall, undo: Undo, done: Verdict) -> Taken:
+    told = undo.told(call.kept)
+    if call.over:
+        return Taken(call, "conflict", f"{told}: {call.over} has written over it since. Roll that back first")
     try:
-        stands = await undo.stands(effect.kept)
+        stands = await undo.stands(call.kept)
     except ToolError as error:
-        return Taken(effect, "conflict", f"{told}: {error}")
+        return Taken(call, "conflict", f"{told}: {error}")
     if stands == "changed":
-        return Taken(effect, "conflict", f"{told}: it was changed since, so it is left as it is")
-    return Taken(effect, "nothing to undo" if stands == "as before" else done, told)
+        return Taken(call, "conflict", f"{told}: it was changed since, so it is left as it is")
+    return Taken(call, "nothing to undo" if stands == "as before" else done, told)
 
 
-def _undo(effect: Effect, tools: Registry) -> Undo | str:
-    known = tools.get(effect.tool)
-    return known.undo if known and known.undo else f"{effect.tool} does not know here how its calls are undone"
+def _undo(call: UndoableCall, tools: Registry) -> Undo | Problem:
+    known = tools.get(call.tool)
+    if known is None or known.undo is None:
+        return Problem(f"{call.tool} does not know here how its calls are undone")
+    return known.undo
 
 
 def _gate(plan: Sequence[Taken], of: str, lasting: Sequence[str]) -> Gate:
     details: dict[str, JSON] = {
-        f"{number}. step {taken.effect.step or '-'}": f"{taken.verdict}: {taken.told}"
+        f"{number}. step {taken.call.step or '-'}": f"{taken.verdict}: {taken.told}"
         for number, taken in enumerate(plan, 1)
     }
     if lasting:

@@ -7,16 +7,18 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
-from forethought_patterns.budget import Budget
-from forethought_patterns.calls import Calls, keep
-from forethought_patterns.compiler import Happened, Outcome, Rejected, Watcher
 from forethought_patterns.evaluator import evaluate
 from forethought_patterns.executor import arguments_for
-from forethought_patterns.gates import Decision, Gate, Policy, call_gate, digest, doubt_gate
-from forethought_patterns.pipeline import Override, strategy_of, think
+from forethought_patterns.gates import call_gate, digest, doubt_gate
 from forethought_patterns.plan import Step
-from forethought_patterns.ports import Approver, Journal
-from forethought_tools import JSON, Question, Registry, ToolError
+from forethought_patterns.problem import Problem
+from forethought_patterns.rules import Ports, Rules
+from forethought_patterns.signals import Happened, Rejected
+from forethought_patterns.slots import Slot
+from forethought_patterns.strategies import strategy_of, think
+from forethought_patterns.tool_calls import ToolCalls, keep
+from forethought_patterns.watcher import Outcome, Watcher
+from forethought_tools import JSON, Question, ToolError
 
 _ROUNDS = 1  # tries with what was wrong, before the plan has to change
 _CALLED = 1500  # characters of the arguments that are quoted in feedback
@@ -27,135 +29,133 @@ class Steps(Watcher):
     """What the scheduler is given for one revision of a plan: how a step's call is made, and what is seen of it."""
 
     goal: str
-    tools: Registry
-    journal: Journal
-    approver: Approver
-    policy: Policy
-    budget: Budget
+    ports: Ports
+    rules: Rules
     failed: dict[str, str]
     """What each call that has failed in this run said, by digest. None is made again."""
-    strategies: Override
-    retries: bool = True
-    every_step: bool = False
     _unsure: dict[int, float | None] = field(default_factory=dict[int, float | None])
-    _calls: dict[int, Mapping[str, JSON]] = field(default_factory=dict[int, Mapping[str, JSON]])
+    _called: dict[int, Mapping[str, JSON]] = field(default_factory=dict[int, Mapping[str, JSON]])
+    """The arguments of each step's last call."""
     _confirmed: dict[int, str] = field(default_factory=dict[int, str])
     """Calls that a person has just said to make again, by digest."""
     _news: bool = False
 
-    async def call(self, step: Step, arguments: Mapping[str, JSON]) -> JSON:
+    async def call(self, step: Step, arguments: Mapping[str, JSON], slot: Slot) -> JSON:
         """Make a step's call, or take up the result of one that has returned in an earlier activation."""
-        if (known := self.journal.tried(step).returned) is not None:
-            return known.value
+        tried, journal, tools = self.ports.steps.tried(step), self.ports.journal, self.ports.tools
+        if tried.returned is not None:
+            return tried.returned.value
         asked = 0
 
         async def ask(question: Question) -> JSON:
             nonlocal asked
-            if not self.tools.repeatable(step.tool):
+            if not tools.repeatable(step.tool):
                 raise ToolError(f"{step.tool} may not ask a model: after the wait it would be done again.")
             asked += 1
-            key = f"step/{step.id}/{self.journal.tried(step).attempt}/{asked}"
-            return await self.journal.ask(key, question, step=step.id)
+            return await journal.ask(f"step/{step.id}/{tried.attempt}/{asked}", question, slot=slot)
 
-        attempt = self.journal.tried(step).attempt
-        strategy = strategy_of(step, self.strategies, self.tools)
-        prefix = f"step/{step.id}/{attempt}/"
-        await keep(self.tools.known(step.tool), arguments, self.journal, f"{step.id}/{attempt}", step.id)
-        value = await think(step, strategy, arguments, self._calls_of(step), ask, prefix)
+        await keep(tools.known(step.tool), arguments, journal, key=f"{step.id}/{tried.attempt}", slot=slot)
+        strategy = strategy_of(step, self.rules.strategies, tools)
+        value = await think(step, strategy, arguments, self._calls(slot), ask, f"step/{step.id}/{tried.attempt}/")
         if step.check or step.expected_output.strip():
-            await self.journal.returned(step, value)  # whoever judges may take a while, and the call is not repeated
+            # Whoever judges it may take a while, and the call is not repeated.
+            await self.ports.steps.returned(step, value)
         return value
 
-    async def prepare(self, step: Step, results: Mapping[int, JSON]) -> Mapping[str, JSON]:
-        await self.journal.arrived(step)
-        tried = self.journal.tried(step)
+    async def prepare(self, step: Step, results: Mapping[int, JSON], slot: Slot) -> Mapping[str, JSON]:
+        await self.ports.steps.arrived(step)
+        tried = self.ports.steps.tried(step)
         if tried.returned is not None:
             return tried.returned.arguments
         if tried.doubt is not None:
-            return await self._resolved(step, tried.doubt, tried.attempt)
-        call = await arguments_for(step, results, self.goal, self.tools, self.journal, tried)
+            return await self._resolved(step, tried.doubt, slot)
+        call = await arguments_for(step, results, self.goal, self.ports.tools, self.ports.journal, tried, slot)
         self._unsure[step.id] = call.confidence
         return call.arguments
 
-    async def admit(self, step: Step, arguments: Mapping[str, JSON]) -> Mapping[str, JSON]:
-        self._calls[step.id] = arguments
-        if self.journal.tried(step).returned is not None:
+    async def admit(self, step: Step, arguments: Mapping[str, JSON], slot: Slot) -> Mapping[str, JSON]:
+        self._called[step.id] = arguments
+        if self.ports.steps.tried(step).returned is not None:
             return arguments
-        self.tools.check(step.tool, arguments)  # a person is asked only about a call that can be made
+        self.ports.tools.check(step.tool, arguments)  # a person is asked only about a call that can be made
         if self.failed and (said := self.failed.get(digest(step.tool, arguments))):
             raise ToolError(f"This very call has failed before in this run, so it is not made again: {said[:300]}")
         if step.id in self._confirmed and self._confirmed.pop(step.id) == digest(step.tool, arguments):
             return arguments
-        purpose = f"gate/{step.id}/{self.journal.tried(step).attempt}"
-        unsure, asked = self._unsure.get(step.id), self.approver.asked(purpose)
-        gate = call_gate(step, arguments, self.tools, self.policy, confidence=unsure, asked=asked)
-        if gate is None:
-            return arguments
-        decision = await self._decided(gate, f"{purpose}/{gate.digest}")
-        if decision.verb == "edit" and decision.arguments is not None:
-            self.tools.check(step.tool, decision.arguments)
-            self._calls[step.id] = decision.arguments
-            return decision.arguments
-        return arguments
+        self._called[step.id] = await self._approved(step, arguments, slot)
+        return self._called[step.id]
 
-    async def judge(self, step: Step, arguments: Mapping[str, JSON], value: JSON) -> str:
-        attempt = self.journal.tried(step).attempt
+    async def judge(self, step: Step, arguments: Mapping[str, JSON], value: JSON, slot: Slot) -> Problem | None:
+        attempt = self.ports.steps.tried(step).attempt
 
         async def call(name: str, given: Mapping[str, JSON]) -> JSON:
             why = f"check the result of {step.id}"
-            return await self._calls_of(step).make(name, given, key=f"checked/{step.id}/{attempt}", why=why)
+            return await self._calls(slot).make(name, given, key=f"checked/{step.id}/{attempt}", why=why)
 
         key = f"step/{step.id}/{attempt}/verdict"
-        return await evaluate(step, arguments, value, self.journal, key=key, call=call)
+        return await evaluate(step, arguments, value, self.ports.journal, slot=slot, key=key, call=call)
 
     async def again(self, step: Step, arguments: Mapping[str, JSON], problem: str) -> bool:
-        tried = self.journal.tried(step)
+        if self.rules.replan == "never" or self.ports.budget.refused:
+            return False
         # What may not be done twice is for the planner to think over, and for its gate.
-        if not self.retries or self.budget.refused or tried.round >= _ROUNDS or not self.tools.repeatable(step.tool):
+        if self.ports.steps.tried(step).round >= _ROUNDS or not self.ports.tools.repeatable(step.tool):
             return False
         called = json.dumps(arguments, ensure_ascii=False)[:_CALLED]
         feedback = f"called with {called}: {problem}"
-        await self.journal.retrying(step, problem, 0, feedback=feedback)
+        await self.ports.steps.retrying(step, problem, 0, feedback=feedback)
         return True
 
-    def turn(self, step: Step, arguments: Mapping[str, JSON]) -> AbstractAsyncContextManager[None]:
-        return self.journal.starting(step, arguments, self.tools.place(self.tools.known(step.tool), arguments))
+    def starting(self, step: Step, arguments: Mapping[str, JSON], slot: Slot) -> AbstractAsyncContextManager[None]:
+        place = self.ports.tools.place(self.ports.tools.known(step.tool), arguments)
+        return self.ports.steps.starting(step, arguments, place, slot=slot)
 
     async def retrying(self, step: Step, error: str, delay: float) -> None:
-        await self.journal.retrying(step, error, delay)
+        await self.ports.steps.retrying(step, error, delay)
 
     def ended(self, step: Step, outcome: Outcome) -> None:
         self._news = True
         if outcome.state in ("failed", "rejected"):
-            for arguments in (step.arguments, self._calls.get(step.id, step.arguments)):
+            for arguments in (step.arguments, self._called.get(step.id, step.arguments)):
                 self.failed.setdefault(digest(step.tool, arguments), outcome.error)
 
     async def settled(self, step: Step, outcome: Outcome) -> None:
-        await self.journal.settled(step, outcome)
+        await self.ports.steps.settled(step, outcome)
 
     def goes_on(self) -> bool:
-        return not self.journal.pausing() and not self.budget.refused and not (self.every_step and self._news)
+        to_be_reviewed = self.rules.replan == "every_step" and self._news
+        return not (self.ports.steps.pausing() or self.ports.budget.refused or to_be_reviewed)
 
     def stalled(self) -> None:
-        self.journal.stalled()
+        self.ports.slot.stalled()
 
-    async def _resolved(self, step: Step, arguments: Mapping[str, JSON], attempt: int) -> Mapping[str, JSON]:
+    async def _approved(self, step: Step, arguments: Mapping[str, JSON], slot: Slot) -> Mapping[str, JSON]:
+        """The arguments as they may be used, once a person has agreed where one has to."""
+        purpose = f"gate/{step.id}/{self.ports.steps.tried(step).attempt}"
+        unsure, asked = self._unsure.get(step.id), self.ports.approver.asked(purpose)
+        gate = call_gate(step, arguments, self.ports.tools, self.rules.policy, confidence=unsure, asked=asked)
+        if gate is None:
+            return arguments
+        decision = await self.ports.approver.decide(gate, key=f"{purpose}/{gate.digest}", slot=slot)
+        if not decision.approved:
+            raise Rejected(f"Rejected by a person: {decision.reason or 'no reason given'}")
+        if decision.verb != "edit" or decision.arguments is None:
+            return arguments
+        self.ports.tools.check(step.tool, decision.arguments)
+        return decision.arguments
+
+    async def _resolved(self, step: Step, arguments: Mapping[str, JSON], slot: Slot) -> Mapping[str, JSON]:
         """A person has looked what came of a call that was cut off. Returns its arguments if it is to be made again."""
-        gate = doubt_gate(step, arguments, self.tools, self.policy)
-        decision = await self.approver.decide(gate, key=f"doubt/{step.id}/{attempt}")
+        gate = doubt_gate(step, arguments, self.ports.tools, self.rules.policy)
+        key = f"doubt/{step.id}/{self.ports.steps.tried(step).attempt}"
+        decision = await self.ports.approver.decide(gate, key=key, slot=slot)
         if decision.verb == "happened":
             raise Happened({"confirmed": "a person says that it took effect", "note": decision.reason})
         if decision.verb != "again":
             raise Rejected(f"Cut off, and skipped by a person: {decision.reason or 'no reason given'}")
-        await self.journal.redone(step)
+        await self.ports.steps.redone(step)
         self._confirmed[step.id] = gate.digest
         return arguments
 
-    def _calls_of(self, step: Step) -> Calls:
-        return Calls(self.tools, self.journal, self.approver, self.policy, step.id)
-
-    async def _decided(self, gate: Gate, key: str) -> Decision:
-        decision = await self.approver.decide(gate, key=key)
-        if not decision.approved:
-            raise Rejected(f"Rejected by a person: {decision.reason or 'no reason given'}")
-        return decision
+    def _calls(self, slot: Slot) -> ToolCalls:
+        return ToolCalls(self.ports.tools, self.ports.journal, self.ports.approver, self.rules.policy, slot)

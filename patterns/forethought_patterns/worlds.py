@@ -12,13 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from forethought_patterns.calls import Calls
 from forethought_patterns.checks import Check, examine
 from forethought_patterns.drafts import closed_object, lean_arguments, lean_tools, listed_tools, wire_step
 from forethought_patterns.gates import Policy, digest
-from forethought_patterns.lats import Node, Outcome, SearchResult, SearchWatcher, search
-from forethought_patterns.ports import Form, Journal
+from forethought_patterns.lats import Node, Observation, SearchResult, SearchWatcher, search
+from forethought_patterns.ports import Dialect, Journal
 from forethought_patterns.roles import ACT, IMAGINE, LESSON, MATERIAL, PROMISE
+from forethought_patterns.slots import Slot
+from forethought_patterns.tool_calls import ToolCalls
 from forethought_tools import JSON, Question, Registry, Risk, Role, ToolError
 
 Kind: TypeAlias = Literal["simulate", "act"]
@@ -66,7 +67,7 @@ class Quest:
     parallel: int = 2
 
 
-async def find(quest: Quest, kind: Kind, calls: Calls, *, prefix: str = "") -> SearchResult[Way, Move]:
+async def find(quest: Quest, kind: Kind, calls: ToolCalls, *, prefix: str = "") -> SearchResult[Way, Move]:
     """Search a way to the goal, with questions, calls and notes named after `prefix`. See `search`."""
     world = _Acting(quest, calls, prefix) if kind == "act" else _Imagined(quest, calls, prefix)
     return await search(
@@ -79,6 +80,7 @@ async def find(quest: Quest, kind: Kind, calls: Calls, *, prefix: str = "") -> S
         value_weight=quest.value_weight,
         parallel=quest.parallel,
         watcher=_Noted(calls.journal, prefix),
+        slot=calls.slot,
     )
 
 
@@ -132,25 +134,22 @@ class _Noted(SearchWatcher[Way, Move]):
     async def ended(self, number: int, leaf: Node[Way, Move], reward: float) -> None:
         await self._journal.note(f"{self._prefix}ended/{number}", {"leaf": leaf.name, "reward": reward})
 
-    def stalled(self) -> None:
-        self._journal.stalled()
-
 
 @dataclass
 class _Words(ABC):
     """What both worlds share: a model values candidates, and learns from failures."""
 
     quest: Quest
-    calls: Calls
+    calls: ToolCalls
     prefix: str
 
     @abstractmethod
-    async def propose(self, node: Node[Way, Move], n: int) -> Sequence[Move]: ...
+    async def propose(self, node: Node[Way, Move], n: int, slot: Slot) -> Sequence[Move]: ...
 
     @abstractmethod
-    async def step(self, node: Node[Way, Move], action: Move) -> Outcome[Way]: ...
+    async def step(self, node: Node[Way, Move], action: Move, slot: Slot) -> Observation[Way]: ...
 
-    async def evaluate(self, nodes: Sequence[Node[Way, Move]]) -> Sequence[float]:
+    async def evaluate(self, nodes: Sequence[Node[Way, Move]], slot: Slot) -> Sequence[float]:
         listed = "\n".join(
             f"{number}. {node.state[-1]}{' (final)' if node.terminal else ''}" for number, node in enumerate(nodes, 1)
         )
@@ -160,38 +159,42 @@ class _Words(ABC):
         one = closed_object({"score": score, "solved": {"type": "boolean"}})
         schema = closed_object({str(number): one for number in range(1, len(nodes) + 1)})
         key = f"value/{parent.name if parent else '0'}/{parent.proposals if parent else 0}"
-        said = await self._ask(key, Question(Role.EVALUATOR, PROMISE, context, schema))
+        said = await self._ask(key, Question(Role.EVALUATOR, PROMISE, context, schema), slot)
         return [_value(said, number, node) for number, node in enumerate(nodes, 1)]
 
-    async def reflect(self, node: Node[Way, Move]) -> str:
+    async def reflect(self, node: Node[Way, Move], slot: Slot) -> str:
         schema = closed_object({"lesson": {"type": "string", "maxLength": 300}})
         question = Question(Role.CRITIC, LESSON, self._told(node, node.state, ""), schema)
-        said = await self._ask(f"lesson/{node.name}", question)
+        said = await self._ask(f"lesson/{node.name}", question, slot)
         return " ".join(str(said["lesson"]).split()) if isinstance(said, Mapping) else ""
 
     def _lean(self) -> bool:
-        return self.calls.journal.form(Role.PROPOSER) == "lean"
+        return self.calls.journal.dialect(Role.PROPOSER) == "lean"
 
-    async def _proposed(self, node: Node[Way, Move], instructions: str, n: int, one: Mapping[str, JSON]) -> list[JSON]:
+    async def _proposed(
+        self, node: Node[Way, Move], instructions: str, n: int, one: Mapping[str, JSON], slot: Slot
+    ) -> list[JSON]:
         tried = "\n".join(f"- {str(child.state[-1])[:300]}" for child in node.children)
         context = self._told(node, node.state, f"Tried from here already:\n{tried}" if tried else "")
         schema = closed_object({"candidates": {"type": "array", "items": one, "maxItems": n}})
         question = Question(Role.PROPOSER, instructions, context, schema)
-        said = await self._ask(f"propose/{node.name}/{node.proposals + 1}", question)
+        said = await self._ask(f"propose/{node.name}/{node.proposals + 1}", question, slot)
         candidates = said.get("candidates") if isinstance(said, Mapping) else None
         return list(candidates) if isinstance(candidates, Sequence) else []
 
-    async def _finished(self, way: Way, key: str) -> Outcome[Way]:
+    async def _finished(self, way: Way, key: str, slot: Slot) -> Observation[Way]:
         """The end of a way: the verifier knows whether it is right; without one the evaluator says so."""
         if self.quest.verifier is None:
-            return Outcome(way, terminal=True)
+            return Observation(way, terminal=True)
 
         async def call(name: str, arguments: Mapping[str, JSON]) -> JSON:
             made = f"{self.prefix}verify/{key}"
-            return await self.calls.make(name, arguments, key=made, why="check an answer that a search has found")
+            return await self.calls.within(slot).make(
+                name, arguments, key=made, why="check an answer that a search has found"
+            )
 
         problems = await examine(self.quest.verifier, way[-1].result, call)
-        return Outcome(way, terminal=True, reward=0.0 if problems else 1.0)
+        return Observation(way, terminal=True, reward=0.0 if problems else 1.0)
 
     def _told(self, node: Node[Way, Move], way: Way, more: str) -> str:
         done = "\n".join(f"{number}. {move}" for number, move in enumerate(way, 1))
@@ -206,18 +209,18 @@ class _Words(ABC):
         ]
         return "\n\n".join(part for part in parts if part)
 
-    async def _ask(self, key: str, question: Question) -> JSON:
-        return await self.calls.journal.ask(f"{self.prefix}{key}", question, step=self.calls.step)
+    async def _ask(self, key: str, question: Question, slot: Slot) -> JSON:
+        return await self.calls.journal.ask(f"{self.prefix}{key}", question, slot=slot)
 
 
 @dataclass
 class _Imagined(_Words):
     """A model proposes ideas, and imagines what each leads to."""
 
-    async def propose(self, node: Node[Way, Move], n: int) -> Sequence[Move]:
+    async def propose(self, node: Node[Way, Move], n: int, slot: Slot) -> Sequence[Move]:
         text: JSON = {"type": "string", "minLength": 1, "maxLength": _LEAN if self._lean() else _RESULT}
         one = closed_object({"action": text, "result": text, "final": {"type": "boolean"}})
-        said = await self._proposed(node, IMAGINE.format(n=n), n, one)
+        said = await self._proposed(node, IMAGINE.format(n=n), n, one, slot)
         moves = [
             Move(
                 _normal(str(each["action"])), str(each["action"]), result=str(each["result"]), final=bool(each["final"])
@@ -227,23 +230,24 @@ class _Imagined(_Words):
         ]
         return _unless_known(moves, node)
 
-    async def step(self, node: Node[Way, Move], action: Move) -> Outcome[Way]:
+    async def step(self, node: Node[Way, Move], action: Move, slot: Slot) -> Observation[Way]:
         way = (*node.state, action)
         if not action.final:
-            return Outcome(way)
-        return await self._finished(way, digest("", {"way": [move.key for move in way]})[:16])
+            return Observation(way)
+        return await self._finished(way, digest("", {"way": [move.key for move in way]})[:16], slot)
 
 
 @dataclass
 class _Acting(_Words):
     """A model proposes calls of tools; those that only read are made, the others are noted."""
 
-    async def propose(self, node: Node[Way, Move], n: int) -> Sequence[Move]:
+    async def propose(self, node: Node[Way, Move], n: int, slot: Slot) -> Sequence[Move]:
         # What asks a model brings no facts.
         tools = Registry(tool for tool in self.calls.tools if not tool.asks)
-        form = self.calls.journal.form(Role.PROPOSER)
-        listed = lean_tools(tools) if form == "lean" else listed_tools(tools)
-        said = await self._proposed(node, f"{ACT.format(n=n)}\n\nTools:\n{listed}", n, _action_schema(tools, form))
+        dialect = self.calls.journal.dialect(Role.PROPOSER)
+        listed = lean_tools(tools) if dialect == "lean" else listed_tools(tools)
+        instructions = f"{ACT.format(n=n)}\n\nTools:\n{listed}"
+        said = await self._proposed(node, instructions, n, _action_schema(tools, dialect), slot)
         return _unless_known([self._move(each) for each in said if isinstance(each, Mapping)], node)
 
     def _move(self, said: Mapping[str, JSON]) -> Move:
@@ -257,29 +261,29 @@ class _Acting(_Words):
         tool = str(said.get("tool"))
         return Move(digest(tool, arguments), thought, tool, arguments)
 
-    async def step(self, node: Node[Way, Move], action: Move) -> Outcome[Way]:
+    async def step(self, node: Node[Way, Move], action: Move, slot: Slot) -> Observation[Way]:
         if action.final:
-            return await self._finished((*node.state, action), digest(ANSWER, {"answer": action.result})[:16])
-        result = await self._result(action)
+            return await self._finished((*node.state, action), digest(ANSWER, {"answer": action.result})[:16], slot)
+        result = await self._result(action, slot)
         done = Move(action.key, action.action, action.tool, action.arguments, result[:_RESULT])
-        return Outcome((*node.state, done))
+        return Observation((*node.state, done))
 
-    async def _result(self, action: Move) -> str:
+    async def _result(self, action: Move, slot: Slot) -> str:
         try:
             self.calls.tools.check(action.tool, action.arguments)
             if self.calls.policy.risk(action.tool, self.calls.tools) > Risk.LOW:
                 return _NOT_DONE
             # Named after the call: whichever node wants it, it is made once in a search.
             key = f"{self.prefix}act/{action.key}"
-            value = await self.calls.make(action.tool, action.arguments, key=key, why=action.action)
+            value = await self.calls.within(slot).make(action.tool, action.arguments, key=key, why=action.action)
         except ToolError as error:
             return f"error: {error}"
         return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _action_schema(tools: Registry, form: Form) -> Mapping[str, JSON]:
+def _action_schema(tools: Registry, dialect: Dialect) -> Mapping[str, JSON]:
     """One call of a tool, or the answer; for a small model so tight that each is one by construction."""
-    if form == "lean":
+    if dialect == "lean":
         calls = [closed_object({"tool": {"const": tool.name}, "arguments": lean_arguments(tool)}) for tool in tools]
         text: JSON = {"type": "string", "minLength": 1, "maxLength": _LEAN}
         return {"anyOf": [*calls, closed_object({"tool": {"const": ANSWER}, "answer": text})]}
@@ -288,7 +292,7 @@ def _action_schema(tools: Registry, form: Form) -> Mapping[str, JSON]:
         {
             "thought": {"type": "string", "maxLength": 300},
             "tool": {"type": "string", "enum": [*(tool.name for tool in tools), ANSWER]},
-            "arguments": {"type": "array", "items": pair} if form == "flat" else {"type": "object"},
+            "arguments": {"type": "array", "items": pair} if dialect == "flat" else {"type": "object"},
             "answer": {"type": "string", "maxLength": _RESULT},
         }
     )

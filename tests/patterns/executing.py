@@ -12,10 +12,13 @@ from forethought_patterns import (
     Decision,
     Ended,
     Gate,
-    Memory,
+    InMemoryJournal,
     Plan,
     Policy,
+    Ports,
     Replan,
+    Rules,
+    Slot,
     Spending,
     parse_plan,
     run_plan,
@@ -98,15 +101,15 @@ async def execute(
     max_replans: int = 3,
     planned: bool = False,
     pieces: int = 0,
-) -> tuple[Ended, Memory]:
+) -> tuple[Ended, InMemoryJournal]:
     model = ScriptedModel(script, pieces=pieces)
-    journal = Memory(model, decide)
+    journal = InMemoryJournal(model, decide)
     plan: Plan | None = None
     if steps is not None:
         plan = parse_plan("the goal", [dict(each) for each in steps], TOOLS, planned=planned)
         await journal.revised(plan, "")
 
-    async def refuse(_: str, __: float, ___: Spending) -> float | None:
+    async def refuse(_: str, __: float, ___: Spending, ____: Slot) -> float | None:
         return None
 
     async def tell(_: str, __: float, ___: float) -> None: ...
@@ -114,15 +117,9 @@ async def execute(
     with anyio.fail_after(20):
         ended = await run_plan(
             plan,
-            brief=Brief("the goal"),
-            tools=TOOLS,
-            journal=journal,
-            approver=journal,
-            policy=policy or Policy(),
-            budget=Budget({}, Spending(), ask=refuse, tell=tell),
-            estimate=lambda _: "nothing",
-            replan=replan,
-            max_replans=max_replans,
+            Brief("the goal"),
+            ports=Ports(TOOLS, journal, journal, journal, Budget({}, Spending(), ask=refuse, tell=tell)),
+            rules=Rules(policy or Policy(), replan, max_replans),
         )
     return ended, journal
 

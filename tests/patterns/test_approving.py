@@ -7,7 +7,7 @@ from tests.patterns.executing import DONE, draft, execute, states, step
 
 from forethought_patterns import (
     Decision,
-    Memory,
+    InMemoryJournal,
     Policy,
 )
 
@@ -78,7 +78,7 @@ async def test_a_whole_plan_is_approved_rejected_with_a_reason_or_edited() -> No
 
 
 async def test_nothing_starts_before_a_plan_is_approved_where_that_is_asked_for() -> None:
-    async def check() -> Memory:
+    async def check() -> InMemoryJournal:
         _, journal = await execute(
             None,
             {"planner": [draft(step(1), step(2, "save"))] * 3, "joiner": [DONE]},

@@ -13,7 +13,20 @@ from hypothesis import strategies as st
 from tests.patterns.executing import DONE, TOOLS, draft, step
 
 from forethought.models.scripted import ScriptedModel
-from forethought_patterns import Brief, Budget, Decision, Ended, Memory, Policy, Spending, Step, run_plan
+from forethought_patterns import (
+    Brief,
+    Budget,
+    Decision,
+    Ended,
+    InMemoryJournal,
+    Policy,
+    Ports,
+    Rules,
+    Slot,
+    Spending,
+    Step,
+    run_plan,
+)
 from forethought_patterns.arrivals import Arrivals
 from forethought_tools import JSON, Answerer, ForethoughtError, Question, Registry, Risk, Tool
 
@@ -117,10 +130,10 @@ def _registry(calls: list[str], writing: Writing, after: int) -> Registry:
     return Registry(Tool(name, "", schema, note, risk, repeatable=True) for name, risk in risks.items())
 
 
-async def _run(writing: Writing, tools: Registry, policy: Policy | None = None) -> tuple[Ended, Memory]:
-    journal = Memory(writing, lambda _: Decision("approve"))
+async def _run(writing: Writing, tools: Registry, policy: Policy | None = None) -> tuple[Ended, InMemoryJournal]:
+    journal = InMemoryJournal(writing, lambda _: Decision("approve"))
 
-    async def ask(_: str, __: float, ___: Spending) -> float | None:
+    async def ask(_: str, __: float, ___: Spending, ____: Slot) -> float | None:
         return None
 
     async def tell(_: str, __: float, ___: float) -> None: ...
@@ -128,13 +141,9 @@ async def _run(writing: Writing, tools: Registry, policy: Policy | None = None) 
     with anyio.fail_after(10):
         ended = await run_plan(
             None,
-            brief=Brief("g"),
-            tools=tools,
-            journal=journal,
-            approver=journal,
-            policy=policy or Policy(),
-            budget=Budget({}, Spending(), ask=ask, tell=tell),
-            estimate=lambda _: "",
+            Brief("g"),
+            ports=Ports(tools, journal, journal, journal, Budget({}, Spending(), ask=ask, tell=tell)),
+            rules=Rules(policy or Policy()),
         )
     return ended, journal
 
@@ -206,18 +215,13 @@ async def test_a_model_that_does_not_stream_serves_as_well() -> None:
     calls: list[str] = []
     writing = Writing(mark="")
     tools = _registry(calls, writing, after=1)
-    journal = Memory(model)
+    journal = InMemoryJournal(model)
 
     async def nothing(*_: object) -> None: ...
 
     ended = await run_plan(
         None,
-        brief=Brief("g"),
-        tools=tools,
-        journal=journal,
-        approver=journal,
-        policy=Policy(),
-        budget=Budget({}, Spending(), ask=nothing, tell=nothing),
-        estimate=lambda _: "",
+        Brief("g"),
+        ports=Ports(tools, journal, journal, journal, Budget({}, Spending(), ask=nothing, tell=nothing)),
     )
     assert (ended.answer, calls) == ("all is done", ["a", "ab"])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forethought_patterns import Budget, Spending
+from forethought_patterns import Budget, Slot, Spending
 from forethought_tools import BudgetError
 
 pytestmark = pytest.mark.anyio
@@ -20,7 +20,7 @@ class Person:
         self.asked: list[tuple[str, float]] = []
         self.told: list[tuple[str, float]] = []
 
-    async def ask(self, measure: str, limit: float, spent: Spending) -> float | None:
+    async def ask(self, measure: str, limit: float, spent: Spending, slot: Slot) -> float | None:
         self.asked.append((measure, limit))
         await anyio.lowlevel.checkpoint()
         return self.raised.pop(0) if self.raised else None
@@ -50,7 +50,7 @@ def test_a_hundred_calls_at_once_do_not_overshoot_together(
         async def call(most: int, share: float) -> None:
             nonlocal spent, made, refused
             try:
-                async with budget.reserved(Spending(tokens=most)) as settle:
+                async with budget.reserved(Spending(tokens=most), Slot()) as settle:
                     for _ in range(pauses):
                         await anyio.lowlevel.checkpoint()
                     used = int(most * share)
@@ -79,13 +79,13 @@ async def test_a_call_that_may_fit_once_others_have_ended_waits_for_them_and_ask
     may_end = anyio.Event()
 
     async def first() -> None:
-        async with budget.reserved(Spending(tokens=80)) as settle:
+        async with budget.reserved(Spending(tokens=80), Slot()) as settle:
             await may_end.wait()
             settle(Spending(tokens=10))
             order.append("first")
 
     async def second() -> None:
-        async with budget.reserved(Spending(tokens=80)) as settle:
+        async with budget.reserved(Spending(tokens=80), Slot()) as settle:
             settle(Spending(tokens=80))
             order.append("second")
 
@@ -105,7 +105,7 @@ async def test_a_person_can_raise_a_limit_and_many_calls_ask_once() -> None:
     budget = _budget(person, model_calls=10)
 
     async def call() -> None:
-        async with budget.reserved(Spending(model_calls=1)) as settle:
+        async with budget.reserved(Spending(model_calls=1), Slot()) as settle:
             settle(Spending(model_calls=1))
 
     with anyio.fail_after(5):
@@ -125,7 +125,7 @@ async def test_the_end_is_announced_once_at_four_fifths() -> None:
     person = Person()
     budget = _budget(person, Spending(tool_calls=3), tool_calls=10, dollars=1)
     for _ in range(7):
-        async with budget.reserved(Spending(tool_calls=1)) as settle:
+        async with budget.reserved(Spending(tool_calls=1), Slot()) as settle:
             settle(Spending(tool_calls=1))
     assert person.told == [("tool_calls", 8)]
 
@@ -134,10 +134,10 @@ async def test_seconds_are_those_at_work() -> None:
     now = 0.0
     person = Person()
     budget = Budget({"seconds": 60}, Spending(seconds=50), ask=person.ask, tell=person.tell, clock=lambda: now)
-    async with budget.reserved(Spending(model_calls=1)):
+    async with budget.reserved(Spending(model_calls=1), Slot()):
         now = 11.0
     with pytest.raises(BudgetError, match="60 seconds"):
-        async with budget.reserved(Spending(model_calls=1)):
+        async with budget.reserved(Spending(model_calls=1), Slot()):
             raise AssertionError("this call was not to be made")
     assert budget.spent.seconds == 61
 
@@ -146,7 +146,7 @@ async def test_what_failed_is_not_held_against_the_budget() -> None:
     budget = _budget(Person(), tokens=10)
     for _ in range(3):
         with pytest.raises(RuntimeError):
-            async with budget.reserved(Spending(tokens=10)):
+            async with budget.reserved(Spending(tokens=10), Slot()):
                 raise RuntimeError
     assert budget.spent.tokens == 0
     assert budget.room("tokens") == 10

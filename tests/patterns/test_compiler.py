@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forethought_patterns import Outcome, Plan, Rejected, Step, Watcher, execute, waiting
+from forethought_patterns import Outcome, Plan, Rejected, Slot, Step, Watcher, execute
 from forethought_tools import JSON, Limits, ToolError
 
 pytestmark = pytest.mark.anyio
@@ -28,7 +28,7 @@ def _states(outcomes: Mapping[int, Outcome]) -> dict[int, str]:
 async def test_a_step_starts_when_its_own_inputs_are_ready_not_when_a_wave_ends() -> None:
     slow_may_end = anyio.Event()
 
-    async def call(step: Step, _: Arguments) -> JSON:
+    async def call(step: Step, _: Arguments, slot: Slot) -> JSON:
         if step.id == 2:
             await slow_may_end.wait()  # ends only once step 3, which needs step 1 alone, has run
         if step.id == 3:
@@ -41,7 +41,7 @@ async def test_a_step_starts_when_its_own_inputs_are_ready_not_when_a_wave_ends(
 
 
 async def test_a_failing_tool_skips_its_dependents_and_leaves_its_siblings_alone() -> None:
-    async def call(step: Step, _: Arguments) -> JSON:
+    async def call(step: Step, _: Arguments, slot: Slot) -> JSON:
         if step.id == 1:
             raise RuntimeError("boom")
         return step.id
@@ -56,7 +56,7 @@ async def test_a_failing_tool_skips_its_dependents_and_leaves_its_siblings_alone
 async def test_results_reach_dependents_with_their_types_and_are_not_read_again() -> None:
     seen: dict[int, Arguments] = {}
 
-    async def call(step: Step, arguments: Arguments) -> JSON:
+    async def call(step: Step, arguments: Arguments, slot: Slot) -> JSON:
         seen[step.id] = arguments
         return {"n": [1, 2.5], "text": "price is {{1}} only"}
 
@@ -77,7 +77,7 @@ async def test_results_reach_dependents_with_their_types_and_are_not_read_again(
 
 
 async def test_a_reference_to_a_missing_part_fails_only_its_step() -> None:
-    async def call(step: Step, _: Arguments) -> JSON:
+    async def call(step: Step, _: Arguments, slot: Slot) -> JSON:
         return {"a": 1}
 
     plan = Plan("g", (Step(id=1, tool="t"), Step(id=2, tool="t", arguments={"x": "{{1.b}}"})))
@@ -89,7 +89,7 @@ async def test_a_reference_to_a_missing_part_fails_only_its_step() -> None:
 async def test_no_more_calls_run_at_once_than_allowed() -> None:
     now = peak = 0
 
-    async def call(step: Step, _: Arguments) -> JSON:
+    async def call(step: Step, _: Arguments, slot: Slot) -> JSON:
         nonlocal now, peak
         now += 1
         peak = max(peak, now)
@@ -107,7 +107,7 @@ async def test_no_more_calls_run_at_once_than_allowed() -> None:
 async def test_the_longest_remaining_chain_goes_first() -> None:
     order: list[int] = []
 
-    async def call(step: Step, _: Arguments) -> JSON:
+    async def call(step: Step, _: Arguments, slot: Slot) -> JSON:
         order.append(step.id)
         return None
 
@@ -116,7 +116,7 @@ async def test_the_longest_remaining_chain_goes_first() -> None:
 
 
 async def test_a_step_that_takes_too_long_fails_and_says_so() -> None:
-    async def call(_: Step, __: Arguments) -> JSON:
+    async def call(_: Step, __: Arguments, slot: Slot) -> JSON:
         await anyio.sleep_forever()
         return None
 
@@ -132,7 +132,7 @@ async def test_only_passing_failures_are_retried_and_only_as_often_as_allowed(
 ) -> None:
     made = 0
 
-    async def call(_: Step, __: Arguments) -> JSON:
+    async def call(_: Step, __: Arguments, slot: Slot) -> JSON:
         nonlocal made
         made += 1
         raise ToolError("not now", transient=transient)
@@ -144,7 +144,7 @@ async def test_only_passing_failures_are_retried_and_only_as_often_as_allowed(
 async def test_cancelling_a_run_cancels_what_is_in_flight() -> None:
     started, ended = anyio.Event(), anyio.Event()
 
-    async def call(_: Step, __: Arguments) -> JSON:
+    async def call(_: Step, __: Arguments, slot: Slot) -> JSON:
         started.set()
         try:
             await anyio.sleep_forever()
@@ -162,14 +162,14 @@ async def test_cancelling_a_run_cancels_what_is_in_flight() -> None:
 
 async def test_a_rejected_call_is_never_made_and_its_dependents_are_skipped() -> None:
     class No(Watcher):
-        async def admit(self, step: Step, arguments: Arguments) -> Arguments:
+        async def admit(self, step: Step, arguments: Arguments, slot: Slot) -> Arguments:
             if step.id == 1:
                 raise Rejected("no")
             return arguments
 
     made: list[int] = []
 
-    async def call(step: Step, _: Arguments) -> JSON:
+    async def call(step: Step, _: Arguments, slot: Slot) -> JSON:
         made.append(step.id)
         return None
 
@@ -181,9 +181,9 @@ async def test_a_rejected_call_is_never_made_and_its_dependents_are_skipped() ->
 async def test_a_step_that_waits_for_someone_gives_its_place_to_others() -> None:
     answered = anyio.Event()
 
-    async def call(step: Step, _: Arguments) -> JSON:
+    async def call(step: Step, _: Arguments, slot: Slot) -> JSON:
         if step.id == 1:
-            async with waiting():
+            async with slot.waiting():
                 await answered.wait()
         else:
             answered.set()
@@ -198,9 +198,9 @@ async def test_steps_that_come_back_from_waiting_keep_the_limit_of_their_tool() 
     now = peak = gone = 0
     all_gone = anyio.Event()
 
-    async def call(step: Step, _: Arguments) -> JSON:
+    async def call(step: Step, _: Arguments, slot: Slot) -> JSON:
         nonlocal now, peak, gone
-        async with waiting():
+        async with slot.waiting():
             gone += 1
             if gone == 6:
                 all_gone.set()
@@ -220,9 +220,9 @@ async def test_steps_that_come_back_from_waiting_keep_the_limit_of_their_tool() 
 async def test_waiting_for_someone_does_not_use_up_the_time_of_a_step() -> None:
     answered = anyio.Event()
 
-    async def call(step: Step, _: Arguments) -> JSON:
+    async def call(step: Step, _: Arguments, slot: Slot) -> JSON:
         if step.id == 1:
-            async with waiting():
+            async with slot.waiting():
                 await answered.wait()
             return "late"
         with anyio.move_on_after(0.2):  # longer than the time-out of step 1
@@ -249,10 +249,10 @@ async def test_the_watcher_is_told_when_everything_waits_and_only_then() -> None
     seen: set[int] = set()
     events = {i: anyio.Event() for i in (1, 2)}
 
-    async def call(step: Step, _: Arguments) -> JSON:
+    async def call(step: Step, _: Arguments, slot: Slot) -> JSON:
         seen.add(step.id)
         if step.id in events:
-            async with waiting():
+            async with slot.waiting():
                 await events[step.id].wait()
         return None
 
@@ -265,7 +265,7 @@ async def test_the_watcher_is_told_when_everything_waits_and_only_then() -> None
 async def test_finished_steps_are_not_run_again() -> None:
     made: list[int] = []
 
-    async def call(step: Step, arguments: Arguments) -> JSON:
+    async def call(step: Step, arguments: Arguments, slot: Slot) -> JSON:
         made.append(step.id)
         return arguments.get("x")
 
@@ -290,7 +290,7 @@ async def test_every_fact_is_told_before_it_is_acted_on() -> None:
 
     class Notes(Watcher):
         @asynccontextmanager
-        async def turn(self, step: Step, arguments: Arguments) -> AsyncGenerator[None]:
+        async def starting(self, step: Step, arguments: Arguments, slot: Slot) -> AsyncGenerator[None]:
             await anyio.lowlevel.checkpoint()
             facts.append(f"start {step.id}")
             yield
@@ -299,7 +299,7 @@ async def test_every_fact_is_told_before_it_is_acted_on() -> None:
             await anyio.lowlevel.checkpoint()
             facts.append(f"settled {step.id}")
 
-    async def call(step: Step, _: Arguments) -> JSON:
+    async def call(step: Step, _: Arguments, slot: Slot) -> JSON:
         facts.append(f"call {step.id}")
         return None
 
@@ -308,7 +308,7 @@ async def test_every_fact_is_told_before_it_is_acted_on() -> None:
 
 
 async def test_ten_thousand_steps_run() -> None:
-    async def call(step: Step, _: Arguments) -> JSON:
+    async def call(step: Step, _: Arguments, slot: Slot) -> JSON:
         return step.id
 
     plan = _plan(*[(i - 1,) if i % 3 == 0 else () for i in range(1, 10_001)])
@@ -324,7 +324,7 @@ def test_every_step_of_any_plan_ends_as_its_inputs_say(data: st.DataObject, size
     running: set[int] = set()
     done: set[int] = set()
 
-    async def call(step: Step, _: Arguments) -> JSON:
+    async def call(step: Step, _: Arguments, slot: Slot) -> JSON:
         assert step.id not in running | done
         assert set(step.needs) <= done
         running.add(step.id)

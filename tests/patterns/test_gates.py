@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forethought_patterns import Decision, Model, Step
-from forethought_patterns.calls import keep
+from forethought_patterns import Decision, Model, Slot, Step
 from forethought_patterns.gates import Gate, Policy, call_gate, decision_faults, digest, visible
-from forethought_patterns.memory import Memory
+from forethought_patterns.in_memory import InMemoryJournal
+from forethought_patterns.tool_calls import keep
 from forethought_tools import JSON, Answerer, Registry, Risk, Tool, Undo
 
 
@@ -111,7 +111,7 @@ async def test_what_undoes_a_call_is_kept_for_the_call_that_is_made_and_not_for_
 
     undo = cast("Undo", SimpleNamespace(before=before, stands=stands))
     tool = Tool("write", "", {"type": "object"}, _nothing, Risk.MEDIUM, undo=undo)
-    journal = Memory(cast("Model", None))
+    journal = InMemoryJournal(cast("Model", None))
     for path in ("a.txt", "b.txt", "a.txt"):
-        await keep(tool, {"path": path}, journal, "1/1", 1)
+        await keep(tool, {"path": path}, journal, key="1/1", slot=Slot(1))
     assert [kept["kept"] for kept in journal.kept.values()] == [{"path": "a.txt"}, {"path": "b.txt"}]

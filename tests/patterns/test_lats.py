@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forethought_patterns.lats import Node, Outcome, SearchResult, search
+from forethought_patterns import Slot
+from forethought_patterns.lats import Node, Observation, SearchResult, search
 from forethought_patterns.tree import backup, best_leaf, blend, close, mark, select, uct, widens
 from forethought_tools import BudgetError, ModelError
 
@@ -37,7 +38,7 @@ class Letters:
     under_way: int = 0
     most_under_way: int = 0
 
-    async def propose(self, node: Tree, n: int) -> Sequence[str]:
+    async def propose(self, node: Tree, n: int, slot: Slot) -> Sequence[str]:
         self.calls.append(f"propose {node.state}")
         self.lessons.append(tuple(node.lessons))
         self.under_way += 1
@@ -46,18 +47,18 @@ class Letters:
         self.under_way -= 1
         return self.offers
 
-    async def step(self, node: Tree, action: str) -> Outcome[Word]:
+    async def step(self, node: Tree, action: str, slot: Slot) -> Observation[Word]:
         word = node.state + action
         if len(word) < self.length:
-            return Outcome(word)
-        return Outcome(word, terminal=True, reward=float(word == self.solution))
+            return Observation(word)
+        return Observation(word, terminal=True, reward=float(word == self.solution))
 
-    async def evaluate(self, nodes: Sequence[Tree]) -> Sequence[float]:
+    async def evaluate(self, nodes: Sequence[Tree], slot: Slot) -> Sequence[float]:
         self.calls.append(f"evaluate {' '.join(node.state for node in nodes)}")
         await anyio.sleep(self.delays[len(self.calls) % len(self.delays)])
         return [self.values.get(node.state, 0.5) for node in nodes]
 
-    async def reflect(self, node: Tree) -> str:
+    async def reflect(self, node: Tree, slot: Slot) -> str:
         self.calls.append(f"reflect {node.state}")
         return f"not {node.state}"
 
@@ -162,8 +163,8 @@ async def test_it_finds_the_word_and_stops_at_once() -> None:
 async def test_values_land_on_the_right_children_when_an_end_comes_first() -> None:
     world = Letters(solution="none", values={"b": 0.9, "c": 0.2})
 
-    async def step(node: Tree, action: str) -> Outcome[Word]:
-        return Outcome(node.state + action, terminal=action == "a", reward=0.0)
+    async def step(node: Tree, action: str, slot: Slot) -> Observation[Word]:
+        return Observation(node.state + action, terminal=action == "a", reward=0.0)
 
     world.step = step  # type: ignore[method-assign]
     result = await search("", world, iterations=1, max_depth=1, value_weight=1.0)
@@ -222,8 +223,8 @@ async def test_a_node_is_asked_again_so_that_early_choices_do_not_bound_the_sear
 
     @dataclass
     class Late(Letters):
-        async def propose(self, node: Tree, n: int) -> Sequence[str]:
-            await super().propose(node, n)
+        async def propose(self, node: Tree, n: int, slot: Slot) -> Sequence[str]:
+            await super().propose(node, n, slot)
             return ["a"] if not node.children else ["b", "c"]
 
     result = await search("", Late(), iterations=30, max_depth=3)
@@ -243,9 +244,9 @@ async def test_proposals_that_repeat_count_as_agreement_and_make_no_new_nodes() 
 async def test_equal_states_are_evaluated_and_searched_once() -> None:
     @dataclass
     class Sums(Letters):
-        async def step(self, node: Tree, action: str) -> Outcome[Word]:
+        async def step(self, node: Tree, action: str, slot: Slot) -> Observation[Word]:
             word = "".join(sorted(node.state + action))
-            return Outcome(word, terminal=len(word) == self.length, reward=0.0)
+            return Observation(word, terminal=len(word) == self.length, reward=0.0)
 
     world = Sums(solution="none")
     await search("", world, iterations=1000, max_depth=3)
@@ -257,17 +258,17 @@ async def test_equal_states_are_evaluated_and_searched_once() -> None:
 
 async def test_states_that_cannot_be_hashed_are_all_different() -> None:
     class Lists:
-        async def propose(self, node: Node[list[int], int], n: int) -> Sequence[int]:
+        async def propose(self, node: Node[list[int], int], n: int, slot: Slot) -> Sequence[int]:
             return [1, 2]
 
-        async def step(self, node: Node[list[int], int], action: int) -> Outcome[list[int]]:
+        async def step(self, node: Node[list[int], int], action: int, slot: Slot) -> Observation[list[int]]:
             state = [*node.state, action]
-            return Outcome(state, len(state) == 2, float(state == [2, 1]))
+            return Observation(state, len(state) == 2, float(state == [2, 1]))
 
-        async def evaluate(self, nodes: Sequence[Node[list[int], int]]) -> Sequence[float]:
+        async def evaluate(self, nodes: Sequence[Node[list[int], int]], slot: Slot) -> Sequence[float]:
             return [0.5] * len(nodes)
 
-        async def reflect(self, node: Node[list[int], int]) -> str:
+        async def reflect(self, node: Node[list[int], int], slot: Slot) -> str:
             return ""
 
     result = await search([], Lists(), max_depth=2)
@@ -286,8 +287,8 @@ async def test_failures_become_at_most_three_lessons_that_later_proposals_see() 
 async def test_whoever_has_nothing_to_learn_is_not_asked_again() -> None:
     @dataclass
     class Silent(Letters):
-        async def reflect(self, node: Tree) -> str:
-            await super().reflect(node)
+        async def reflect(self, node: Tree, slot: Slot) -> str:
+            await super().reflect(node, slot)
             return " "
 
     world = Silent(solution="none")
@@ -324,10 +325,10 @@ async def test_who_will_not_go_on_ends_it_with_what_there_is(trouble: Exception)
     class Limited(Letters):
         allowed: int = 3
 
-        async def propose(self, node: Tree, n: int) -> Sequence[str]:
+        async def propose(self, node: Tree, n: int, slot: Slot) -> Sequence[str]:
             if len(self.calls) >= self.allowed:
                 raise trouble
-            return await super().propose(node, n)
+            return await super().propose(node, n, slot)
 
     result = await search("", Limited(values={"c": 0.9}, allowed=2), max_depth=3)
     assert (result.solved, result.stopped, result.best.state) == (False, str(trouble), "c")
@@ -340,7 +341,7 @@ async def test_a_world_that_breaks_its_word_is_told() -> None:
     class Wrong(Letters):
         said: Sequence[float] = ()
 
-        async def evaluate(self, nodes: Sequence[Tree]) -> Sequence[float]:
+        async def evaluate(self, nodes: Sequence[Tree], slot: Slot) -> Sequence[float]:
             return self.said
 
     with pytest.raises(ValueError, match="2 values for 3 nodes"):

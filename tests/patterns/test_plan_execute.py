@@ -20,7 +20,7 @@ from tests.patterns.executing import (
 
 from forethought_patterns import (
     Decision,
-    Memory,
+    InMemoryJournal,
     Replan,
     parse_plan,
 )
@@ -263,5 +263,5 @@ def test_a_finished_step_never_runs_a_second_time(data: st.DataObject) -> None:
     anyio.run(check)
 
 
-def _sent(journal: Memory) -> set[int]:
+def _sent(journal: InMemoryJournal) -> set[int]:
     return {each.id for plan in journal.plans for each in plan.steps if each.tool == "send"}

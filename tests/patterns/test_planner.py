@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from forethought.models.scripted import ScriptedModel
-from forethought_patterns import Brief, Form, Memory, Plan, make_plan
+from forethought_patterns import Brief, Dialect, InMemoryJournal, Plan, Slot, make_plan
 from forethought_patterns.planner import doubt
 from forethought_tools import JSON, PlanError, Registry
 from forethought_tools.builtin import builtin
@@ -37,10 +37,11 @@ READ = {"id": 1, "tool": "read_file", "arguments": {"path": "a.txt"}}
 
 
 async def _plan(
-    *drafts: JSON, form: Form = "wire", files: Mapping[str, str] | None = None, new_files: tuple[str, ...] = ()
-) -> tuple[Plan, Memory]:
-    journal = Memory(ScriptedModel({"planner": drafts}))
-    return await make_plan(Brief("g", files=files or {}, new_files=new_files), TOOLS, journal, form=form), journal
+    *drafts: JSON, dialect: Dialect = "wire", files: Mapping[str, str] | None = None, new_files: tuple[str, ...] = ()
+) -> tuple[Plan, InMemoryJournal]:
+    journal = InMemoryJournal(ScriptedModel({"planner": drafts}), spoken=dialect)
+    brief = Brief("g", files=files or {}, new_files=new_files)
+    return await make_plan(brief, TOOLS, journal, slot=Slot()), journal
 
 
 async def test_an_invalid_draft_goes_back_with_its_exact_faults() -> None:
@@ -71,7 +72,7 @@ async def test_files_that_the_goal_names_and_a_small_model_forgets_are_asked_for
     read: tuple[str, dict[str, JSON]] = ("read_file", {"path": "a.txt"})
     save: tuple[str, dict[str, JSON]] = ("write_file", {"path": "out.md", "content": "{{1}}"})
     delete: tuple[str, dict[str, JSON]] = ("delete_file", {"path": "b.txt"})
-    named: dict[str, Any] = {"files": {"a.txt": "", "b.txt": ""}, "new_files": ("out.md",), "form": "lean"}
+    named: dict[str, Any] = {"files": {"a.txt": "", "b.txt": ""}, "new_files": ("out.md",), "dialect": "lean"}
     plan, journal = await _plan(lean(read, save), lean(read, save, delete), **named)
     assert len(plan.steps) == 3
     assert "the goal names b.txt, and no step uses it" in journal.questions[1].context
@@ -88,7 +89,7 @@ async def test_flat_drafts_get_typed_arguments() -> None:
         {"id": 2, "tool": "wait", "arguments": [pair("seconds", "2")]},
         {"id": 3, "tool": "read_file", "arguments": [pair("path", "7"), pair("max_lines", "{{2}}")]},
     )
-    plan, journal = await _plan(flat, form="flat")
+    plan, journal = await _plan(flat, dialect="flat")
     assert [step.arguments for step in plan.steps] == [
         {"sql": "SELECT 1", "paths": ["a.csv"]},
         {"seconds": 2},
@@ -126,9 +127,9 @@ def test_every_output_that_the_lean_schema_allows_is_a_valid_plan(data: st.DataO
     draft: dict[str, JSON] = {"steps": steps}
 
     async def run() -> Plan:
-        journal = Memory(ScriptedModel({"planner": [{"always": draft}]}, lean=True))
+        journal = InMemoryJournal(ScriptedModel({"planner": [{"always": draft}]}, lean=True))
         brief = Brief("Do a.txt to out.md", files={"a.txt": "x"}, new_files=["out.md"])
-        plan = await make_plan(brief, TOOLS, journal, form="lean")
+        plan = await make_plan(brief, TOOLS, journal, slot=Slot())
         Draft202012Validator.check_schema(dict(journal.questions[0].schema))
         return plan
 
@@ -148,15 +149,15 @@ async def test_a_first_step_that_refers_to_a_step_is_a_fault_that_the_planner_is
     def lean(data: str) -> JSON:
         return {"steps": [{"description": "d", "tool": "analyze", "arguments": {"question": "?", "data": data}}]}
 
-    plan, journal = await _plan(lean("{{1}}"), lean("text"), form="lean")
+    plan, journal = await _plan(lean("{{1}}"), lean("text"), dialect="lean")
     assert plan.steps[0].arguments["data"] == "text"
     assert "wait for each other: 1 -> 1" in journal.questions[1].context
 
 
 async def test_the_lean_prompt_is_short_and_ends_with_the_goal() -> None:
     step: JSON = {"description": "d", "tool": "read_file", "arguments": {"path": "a.txt"}}
-    journal = Memory(ScriptedModel({"planner": [{"steps": [step]}]}))
-    await make_plan(Brief("What is in a.txt?", files={"a.txt": "one\ntwo\n"}), TOOLS, journal, form="lean")
+    journal = InMemoryJournal(ScriptedModel({"planner": [{"steps": [step]}]}), spoken="lean")
+    await make_plan(Brief("What is in a.txt?", files={"a.txt": "one\ntwo\n"}), TOOLS, journal, slot=Slot())
     (question,) = journal.questions
     assert question.context.endswith("goal: What is in a.txt?")
     assert "a.txt: one | two" in question.context
@@ -165,4 +166,4 @@ async def test_the_lean_prompt_is_short_and_ends_with_the_goal() -> None:
 
 async def test_a_model_may_doubt_its_plan() -> None:
     plan, _ = await _plan(_wire(READ))
-    assert await doubt(plan, Memory(ScriptedModel({"verdict": [0.2]}))) == 0.2
+    assert await doubt(plan, InMemoryJournal(ScriptedModel({"verdict": [0.2]})), slot=Slot()) == 0.2

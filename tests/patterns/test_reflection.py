@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forethought.models.scripted import ScriptedModel
-from forethought_patterns import Check, Decision, Gate, Memory, Policy
+from forethought_patterns import Check, Decision, Gate, InMemoryJournal, Policy, Problem
 from forethought_patterns.author import Task, improve
-from forethought_patterns.calls import Calls
 from forethought_patterns.reflection import Critique, Evidence, Issue, Refined, Round, contradiction, refine
+from forethought_patterns.tool_calls import ToolCalls
 from forethought_tools import JSON, Answerer, BudgetError, ModelError, Registry, Risk, Tool, ToolError
 
 pytestmark = pytest.mark.anyio
@@ -44,12 +44,17 @@ class Scripted:
     async def check(self, draft: str, number: int) -> Sequence[Evidence]:
         if not self.failing and not self.checked:
             return []
-        return [Evidence("a check", "it does not hold" if draft in self.failing else "")]
+        return [Evidence("a check", Problem("it does not hold") if draft in self.failing else None)]
 
     async def critique(
-        self, draft: str, evidence: Sequence[Evidence], past: Sequence[Round], lessons: Sequence[str], doubt: str
+        self,
+        draft: str,
+        evidence: Sequence[Evidence],
+        past: Sequence[Round],
+        lessons: Sequence[str],
+        doubt: Problem | None,
     ) -> Critique:
-        self.doubts.append(doubt)
+        self.doubts.append(str(doubt or ""))
         self.known.append(tuple(lessons))
         return self.critiques.pop(0)
 
@@ -108,16 +113,16 @@ async def test_a_failing_check_outweighs_any_praise() -> None:
     ],
 )
 async def test_a_critic_that_contradicts_itself_is_caught(said: Critique, failing: bool, wrong: str) -> None:
-    told = contradiction(said, [Evidence("a check", "no" if failing else "")], 8)
-    assert wrong in told
-    assert bool(told) is bool(wrong)
+    found = contradiction(said, [Evidence("a check", Problem("no") if failing else None)], 8)
+    assert wrong in str(found or "")
+    assert bool(found) is bool(wrong)
 
 
 async def test_it_is_asked_again_once_and_then_its_verdict_does_not_count() -> None:
     author = Scripted([critique(3, approved=True), critique(3, approved=True), critique(9, approved=True)])
     refined = await run(author)
     assert [bool(doubt) for doubt in author.doubts] == [False, True, False]
-    assert "below 8" in refined.rounds[0].contradiction
+    assert "below 8" in str(refined.rounds[0].contradiction)
     assert (refined.best.draft, refined.stopped) == ("draft 2", "approved")
 
 
@@ -168,10 +173,15 @@ async def test_with_checks_the_returned_draft_is_never_worse_than_the_first(
             return "".join(chance.choice("01") for _ in range(6))
 
         async def check(self, draft: str, number: int) -> Sequence[Evidence]:
-            return [Evidence(str(place), "" if met == "1" else "missing") for place, met in enumerate(draft)]
+            return [Evidence(str(place), None if met == "1" else Problem("missing")) for place, met in enumerate(draft)]
 
         async def critique(
-            self, draft: str, evidence: Sequence[Evidence], past: Sequence[Round], lessons: Sequence[str], doubt: str
+            self,
+            draft: str,
+            evidence: Sequence[Evidence],
+            past: Sequence[Round],
+            lessons: Sequence[str],
+            doubt: Problem | None,
         ) -> Critique:
             true = 10 * draft.count("1") / len(draft)
             score = chance.uniform(0, 10) if chance.random() < lies else true
@@ -212,9 +222,9 @@ async def through_journal(
     *checks: Mapping[str, Any],
     draft: str = "",
     decide: Callable[[Gate], Decision] = lambda _: Decision("reject", reason="too loud"),
-) -> tuple[Refined, Memory]:
-    journal = Memory(ScriptedModel(script), decide)
-    calls = Calls(TOOLS, journal, journal, Policy())
+) -> tuple[Refined, InMemoryJournal]:
+    journal = InMemoryJournal(ScriptedModel(script), decide)
+    calls = ToolCalls(TOOLS, journal, journal, Policy())
     task = Task("shout", ["It is loud"], [Check.model_validate(check) for check in checks])
     return await improve(task, draft, calls), journal
 
@@ -267,7 +277,7 @@ async def test_a_risky_check_is_asked_for_and_a_refusal_is_a_failing_check() -> 
     assert [(gate.tool, gate.details, gate.step) for gate in journal.gates] == [("broadcast", {"text": "LOUD"}, None)]
     script = {"critic": [said(9, approved=True)] * 6, "executor": ["LOUD!", "LOUD!!"]}
     refined, _ = await through_journal(script, check, draft="LOUD")
-    assert "too loud" in refined.rounds[0].evidence[0].problem
+    assert "too loud" in str(refined.rounds[0].evidence[0].problem)
 
 
 async def test_prose_never_approves() -> None:
@@ -279,7 +289,7 @@ async def test_prose_never_approves() -> None:
 async def test_a_question_that_was_answered_is_not_asked_again() -> None:
     script: dict[str, Sequence[JSON]] = {"critic": [said(9, approved=True)]}
     _, journal = await through_journal(script, draft="LOUD")
-    calls = Calls(TOOLS, journal, journal, Policy())
+    calls = ToolCalls(TOOLS, journal, journal, Policy())
     again = await improve(Task("shout", ["It is loud"]), "LOUD", calls)
     assert again.stopped == "approved"
     assert [question.role for question in journal.questions] == ["critic"]

@@ -30,7 +30,7 @@ async def _drive(work: Work[SurveyOptions]) -> Ending:
     said: list[str] = []
     for person in range(1, work.options.people + 1):
         question = Question(Role.EXECUTOR, f"Person {person}: {work.options.goal}", "", {"type": "string"})
-        said.append(str(await work.recorder.ask(f"person/{person}", question)))
+        said.append(str(await work.recorder.ask(f"person/{person}", question, slot=work.recorder.slot)))
         await work.recorder.note(f"said/{person}", {"said": said[-1]})
     return Ending({"said": said}, "" if any(said) else "Nobody said anything.")
 

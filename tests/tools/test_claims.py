@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forethought.models.scripted import ScriptedModel
-from forethought_patterns import Decision, Memory
-from forethought_patterns.rollback import Effect, roll_back
+from forethought_patterns import Decision, InMemoryJournal, Slot
+from forethought_patterns.rollback import UndoableCall, roll_back
 from forethought_tools import JSON, Answerer, Kept, Question, Registry, Risk, Stands, Tool
 from forethought_tools.builtin import builtin
 from forethought_tools.claims import Claim, Claims
@@ -162,11 +162,11 @@ async def test_a_call_is_taken_back_while_no_other_touches_what_it_wrote() -> No
         return None
 
     tools = Registry([Tool("write", "", {"type": "object"}, nothing, Risk.MEDIUM, undo=Noted())])
-    memory = Memory(ScriptedModel({}), lambda _: Decision("approve"))
+    memory = InMemoryJournal(ScriptedModel({}), lambda _: Decision("approve"))
     with anyio.fail_after(10):
         async with anyio.create_task_group() as tasks, tools.place_for(claim).held():
-            effects = [Effect("1", 1, "write", {})]
-            tasks.start_soon(partial(roll_back, effects, tools, memory, memory, of="a run", lasting=()))
+            effects = [UndoableCall("1", 1, "write", {})]
+            tasks.start_soon(partial(roll_back, effects, tools, memory, memory, slot=Slot(), of="a run", lasting=()))
             await anyio.wait_all_tasks_blocked()
             log.append("left alone")
     assert log == ["left alone", "taken back"]

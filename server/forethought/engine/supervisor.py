@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager, suppress
 import anyio
 from anyio.abc import TaskGroup
 
-from forethought.engine.activation import Activation, Engine
+from forethought.engine import Engine
+from forethought.engine.activation import Activation
 from forethought.engine.kinds import KINDS, kind_of
 from forethought.engine.records import resuming
 from forethought.engine.watchers import Watchers

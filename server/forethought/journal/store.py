@@ -36,8 +36,13 @@ _OLD_RUNS = (
 )
 # Those that were run, and no run that stays is about. What was never run is still to be.
 _OLD_PLANS = (
-    "SELECT DISTINCT plan FROM run WHERE kind = 'plan' AND ended < :before AND plan NOT IN"  # noqa: S608
+    "SELECT DISTINCT plan FROM run WHERE kind = 'plan' AND ended < :before AND plan NOT IN"  # noqa: S608 - all ours
     f" (SELECT plan FROM run WHERE id NOT IN ({_OLD_RUNS}))"
+)
+_FORGET = (
+    "DELETE FROM step WHERE run = :each",
+    "DELETE FROM message WHERE run = :each",
+    "DELETE FROM journal WHERE run = :each",
 )
 _ENTRY = "INSERT INTO journal (run, at, kind, body, hash) VALUES (:run, :at, :kind, :body, :hash)"
 
@@ -146,8 +151,8 @@ class Store:
                     # On record, and so the numbers of entries that go are never given again: others go by them.
                     write = _Write(_NOBODY, [Fact("pruned", {"runs": len(runs), "before": before})], None)
                     self._record(transaction, write, {})
-                for table in ("step", "message", "journal"):
-                    transaction.change_each(f"DELETE FROM {table} WHERE run = :each", _each([*runs, *plans]))  # noqa: S608
+                for statement in _FORGET:
+                    transaction.change_each(statement, _each([*runs, *plans]))
                 transaction.change_each("DELETE FROM plan WHERE id = :each", _each(plans))
                 transaction.change_each("DELETE FROM run WHERE id = :each", _each(runs))
         except BrokenError as error:

@@ -102,7 +102,7 @@ def add_resources(server: MCPServer[App], live: list[App]) -> None:
     async def complete(
         ref: PromptReference | ResourceTemplateReference,  # noqa: ARG001 - the argument's name tells enough
         argument: CompletionArgument,
-        context: CompletionContext | None,  # noqa: ARG001
+        context: CompletionContext | None,  # noqa: ARG001 - the argument's name tells enough
     ) -> Completion | None:
         queries = live[-1].runs.queries
         if argument.name == "plan_id":

@@ -20,7 +20,7 @@ from forethought.journal.rows import Fact, RunRow
 from forethought.models import Models
 from forethought.terms import Terms
 from forethought_patterns import Brief, Plan
-from forethought_patterns.calls import Calls
+from forethought_patterns.tool_calls import ToolCalls
 from forethought_tools import JSON
 
 
@@ -50,9 +50,10 @@ class Work(Generic[O]):
     brief: Callable[[str], Brief]
     """What a planner is told of a goal."""
 
-    def calls(self) -> Calls:
+    def calls(self) -> ToolCalls:
         """Calls of tools by the run itself, outside the steps of a plan."""
-        return Calls(self.records.tools, self.recorder, self.recorder, self.options.terms.policy)
+        recorder = self.recorder
+        return ToolCalls(self.records.tools, recorder, recorder, self.options.terms.policy, recorder.slot)
 
 
 @dataclass(frozen=True)

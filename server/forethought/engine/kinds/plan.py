@@ -13,11 +13,12 @@ from forethought.engine.kinds.planning import PLANNING, GoalOptions, brief_optio
 from forethought.engine.kinds.rollback import rolled_back
 from forethought.engine.plan_views import making_of, results_of, steps_of
 from forethought.engine.records import Records, resuming
+from forethought.engine.step_recorder import StepRecorder
 from forethought.journal.database import StaleError, new_id
 from forethought.journal.queries import Queries
 from forethought.journal.rows import OPEN, SETTLED, RunRow, StepRow
 from forethought.terms import Terms
-from forethought_patterns import Ended, Outcome, Step, parse_plan, run_plan
+from forethought_patterns import Ended, Outcome, Ports, Resumed, Rules, Step, parse_plan, run_plan
 from forethought_patterns.gates import digest
 from forethought_tools import JSON, ForethoughtError
 
@@ -85,33 +86,34 @@ async def _drive(work: Work[GoalOptions]) -> Ending:
     run, records, recorder, terms = work.run, work.records, work.recorder, work.options.terms
     plan = records.plan(run.plan, run.revision) if run.revision else None
     rows = [row for row in records.queries.steps(run.id) if not row.dropped]
-    await _doubt_what_was_cut_off(work, rows)
+    steps = StepRecorder(run, recorder)
+    await _doubt_what_was_cut_off(work, steps, rows)
+    finished = {row.id: _outcome(row) for row in rows if row.state in SETTLED and not row.doubt}
     ended = await run_plan(
         plan,
-        brief=work.options.brief() if plan is None else work.brief(plan.goal),
-        tools=records.tools,
-        journal=recorder,
-        approver=recorder,
-        policy=terms.policy,
-        budget=recorder.spender.budget,
-        estimate=lambda plan: estimate(plan, records.tools, work.models),
-        replan=terms.replan,
-        max_replans=terms.max_replans - run.replans,
-        max_parallel=terms.max_parallel,
-        strategies=terms.strategies,
-        finished={row.id: _outcome(row) for row in rows if row.state in SETTLED and not row.doubt},
-        failed=_failed_calls(records, run),
+        work.options.brief() if plan is None else work.brief(plan.goal),
+        ports=Ports(
+            records.tools,
+            journal=recorder,
+            steps=steps,
+            approver=recorder,
+            budget=recorder.spender.budget,
+            estimate=lambda plan: estimate(plan, records.tools, work.models),
+            slot=recorder.slot,
+        ),
+        rules=Rules(terms.policy, terms.replan, terms.max_replans - run.replans, terms.max_parallel, terms.strategies),
+        resumed=Resumed(finished, _failed_calls(records, run)),
     )
     return Ending(ended.answer, ended.error, _lessons(ended))
 
 
-async def _doubt_what_was_cut_off(work: Work[GoalOptions], rows: Sequence[StepRow]) -> None:
+async def _doubt_what_was_cut_off(work: Work[GoalOptions], steps: StepRecorder, rows: Sequence[StepRow]) -> None:
     """A call that was in flight when its server died, and must not be made twice, is for a person to look at."""
     for row in rows:
         if row.state == "running" and row.arguments is not None and not row.returned and not row.doubt:
             step = step_of(work.records, work.run, row)
             if not work.records.tools.repeatable(step.tool):
-                await work.recorder.in_doubt(step, cast("Mapping[str, JSON]", row.arguments))
+                await steps.in_doubt(step, cast("Mapping[str, JSON]", row.arguments))
 
 
 def step_of(records: Records, run: RunRow, row: StepRow) -> Step:

@@ -15,7 +15,6 @@ from forethought.journal.queries import Queries
 from forethought.journal.rows import Fact, RunRow
 from forethought_patterns import Brief, make_plan
 from forethought_patterns.planner import doubt
-from forethought_tools import Role
 
 
 class GoalOptions(Options):
@@ -53,9 +52,9 @@ def is_told_by_its_plan(run: RunRow) -> bool:
 
 
 async def _drive(work: Work[GoalOptions]) -> Ending:
-    form = work.recorder.form(Role.PLANNER)
-    plan = await make_plan(work.options.brief(), work.records.tools, work.recorder, form=form)
-    confidence = await doubt(plan, work.recorder)
+    recorder = work.recorder
+    plan = await make_plan(work.options.brief(), work.records.tools, recorder, slot=recorder.slot)
+    confidence = await doubt(plan, recorder, slot=recorder.slot)
     body = plan_body(work.run.plan, plan, folders=work.options.folders, confidence=confidence)
     return Ending(facts=[Fact("plan_saved", body)])
 

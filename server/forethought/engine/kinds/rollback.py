@@ -14,7 +14,8 @@ from forethought.journal.audit import fault
 from forethought.journal.database import StaleError
 from forethought.journal.queries import Queries
 from forethought.journal.rows import OPEN, Fact, MessageRow, RunRow
-from forethought_patterns.rollback import Effect, roll_back
+from forethought_patterns import Problem
+from forethought_patterns.rollback import UndoableCall, roll_back
 from forethought_tools import JSON, ForethoughtError
 
 _TAKEN_BACK = ("undone", "nothing to undo")
@@ -61,11 +62,12 @@ async def _drive(work: Work[RollbackOptions]) -> Ending:
         work.records.tools,
         work.recorder,
         work.recorder,
+        slot=work.recorder.slot,
         of=f"run {options.of}" + (f", step {options.step}," if options.step else ""),
         lasting=options.lasting,
     )
-    if isinstance(taken, str):
-        return Ending(problem=taken)
+    if isinstance(taken, Problem):
+        return Ending(problem=taken.text)
     left = [each for each in taken if each.verdict in ("conflict", "failed")]
     problem = "; ".join(f"{each.verdict}: {each.told}" for each in left)
     return Ending({"undone": [each.body() for each in taken]}, problem)
@@ -74,7 +76,7 @@ async def _drive(work: Work[RollbackOptions]) -> Ending:
 # What can be undone
 
 
-async def undoable(records: Records, run_id: str, step: int | None) -> list[Effect]:
+async def undoable(records: Records, run_id: str, step: int | None) -> list[UndoableCall]:
     """What a run, or one step of it, has done that can be undone: the latest first.
 
     Raises:
@@ -107,14 +109,14 @@ async def undoable(records: Records, run_id: str, step: int | None) -> list[Effe
     return chosen
 
 
-def _refuse_what_was_written_over(step: int, chosen: list[Effect], standing: list[Effect]) -> None:
+def _refuse_what_was_written_over(step: int, chosen: list[UndoableCall], standing: list[UndoableCall]) -> None:
     latest = {call.place: call.step for call in reversed(standing)}
     for call in chosen:
         if (over := latest[call.place]) != step:
             raise ForethoughtError(f"Step {over} has written over what step {step} wrote. Roll it back first.")
 
 
-def undoable_calls(queries: Queries, run_id: str) -> list[Effect]:
+def undoable_calls(queries: Queries, run_id: str) -> list[UndoableCall]:
     """The calls of a run for which it was kept what undoing them takes: the latest first."""
     undos = queries.messages(run_id, "undo")
     files = {_file(undo) for undo in undos} - {None}
@@ -124,7 +126,7 @@ def undoable_calls(queries: Queries, run_id: str) -> list[Effect]:
     # A folder that one step has made goes with the last of the files that steps have put there, whichever that is.
     made = [folder for undo in undos for folder in cast("list[JSON]", _kept(undo).get("made", []))]
     return [
-        Effect(
+        UndoableCall(
             _key(undo),
             undo.step,
             str(undo.body["tool"]),

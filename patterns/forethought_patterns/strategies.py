@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from forethought_patterns.author import CRITERIA, Task, improve
-from forethought_patterns.calls import Calls
 from forethought_patterns.plan import Step, Strategy
+from forethought_patterns.tool_calls import ToolCalls
 from forethought_patterns.worlds import Quest, find
 from forethought_tools import JSON, Answerer, Registry, Tool, ToolError
 
@@ -27,7 +27,7 @@ def strategy_of(step: Step, override: Override, tools: Registry) -> Strategy:
 
 
 async def think(
-    step: Step, strategy: Strategy, arguments: Mapping[str, JSON], calls: Calls, ask: Answerer, prefix: str
+    step: Step, strategy: Strategy, arguments: Mapping[str, JSON], calls: ToolCalls, ask: Answerer, prefix: str
 ) -> JSON:
     """The result of a step. Questions, calls and notes are named after `prefix`.
 

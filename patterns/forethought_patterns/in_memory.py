@@ -1,16 +1,17 @@
 """A journal in memory, for patterns without a server: one model answers everything, a function decides gates."""
 
-__all__ = ["Memory"]
+__all__ = ["InMemoryJournal"]
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from forethought_patterns.compiler import Outcome
 from forethought_patterns.gates import Decision, Gate
 from forethought_patterns.plan import Plan, Step
-from forethought_patterns.ports import Again, Form, Heard, Model, Tried
+from forethought_patterns.ports import Again, Dialect, Heard, Model, Tried
+from forethought_patterns.slots import Slot
+from forethought_patterns.watcher import Outcome
 from forethought_tools import JSON, Kept, Place, Question, Role
 
 Decide: TypeAlias = Callable[[Gate], Decision]
@@ -21,11 +22,16 @@ def _nobody(_: Gate) -> Decision:
 
 
 @dataclass
-class Memory:
-    """A `Journal` and an `Approver`, whose fields hold what was recorded. Without `decide_gate` nobody approves."""
+class InMemoryJournal:
+    """A `Journal`, a `PlanJournal` and an `Approver` in one, whose fields hold what was recorded.
+
+    Without `decide_gate` nobody approves.
+    """
 
     model: Model
     decide_gate: Decide = _nobody
+    spoken: Dialect | None = None
+    """How the model is asked. None: as it is best asked."""
     answers: dict[str, JSON] = field(default_factory=dict[str, JSON])
     """Every answer, by what the question was for."""
     questions: list[Question] = field(default_factory=list[Question])
@@ -41,16 +47,16 @@ class Memory:
     _early: dict[int, Step] = field(default_factory=dict[int, Step])
     _highest: int = 0
 
-    def form(self, role: Role) -> Form:
-        return "lean" if self.model.lean else "flat"
+    def dialect(self, role: Role) -> Dialect:
+        return self.spoken or ("lean" if self.model.lean else "flat")
 
-    async def ask(self, key: str, question: Question, *, step: int | None = None, heard: Heard | None = None) -> JSON:
+    async def ask(self, key: str, question: Question, *, slot: Slot, heard: Heard | None = None) -> JSON:
         if key not in self.answers:
             self.questions.append(question)
             self.answers[key] = (await self.model.answer(question, heard=heard)).value
         return self.answers[key]
 
-    async def judge(self, key: str, question: Question, *, step: int | None = None) -> float | None:
+    async def judge(self, key: str, question: Question, *, slot: Slot) -> float | None:
         self.questions.append(question)
         sure = (await self.model.verdict(question)).value
         self.answers[key] = sure
@@ -59,7 +65,7 @@ class Memory:
     def asked(self, purpose: str) -> bool:
         return False
 
-    async def decide(self, gate: Gate, *, key: str) -> Decision:
+    async def decide(self, gate: Gate, *, key: str, slot: Slot) -> Decision:
         self.gates.append(gate)
         return self.decide_gate(gate)
 
@@ -75,7 +81,9 @@ class Memory:
         return self._early
 
     @asynccontextmanager
-    async def starting(self, step: Step, arguments: Mapping[str, JSON], place: Place) -> AsyncGenerator[None]:
+    async def starting(
+        self, step: Step, arguments: Mapping[str, JSON], place: Place, *, slot: Slot
+    ) -> AsyncGenerator[None]:
         async with place.held():
             self.calls.append((step.id, arguments))
             yield
@@ -97,11 +105,11 @@ class Memory:
     async def once(
         self,
         key: str,
-        step: int | None,
-        told: Mapping[str, JSON],
+        body: Mapping[str, JSON],
         place: Place,
         act: Callable[[], Awaitable[JSON]],
         *,
+        slot: Slot,
         again: Again | None = None,
     ) -> JSON:
         if key not in self.answers:
@@ -109,7 +117,7 @@ class Memory:
                 self.answers[key] = await act()
         return self.answers[key]
 
-    async def keep(self, key: str, step: int | None, kept: Callable[[], Awaitable[Kept]]) -> Kept | None:
+    async def keep(self, key: str, kept: Callable[[], Awaitable[Kept]], *, slot: Slot) -> Kept | None:
         known = self.kept.get(key)
         if known is None:
             self.kept[key] = await kept()
@@ -127,6 +135,3 @@ class Memory:
 
     def next_step(self) -> int:
         return self._highest + 1
-
-    def stalled(self) -> None:
-        """Nobody outside is waited for here."""

@@ -1,6 +1,6 @@
 """Calls that are no step of a plan: of a check, or of a search. Each passes its gate, and is made once."""
 
-__all__ = ["Calls", "keep"]
+__all__ = ["ToolCalls", "keep"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -11,19 +11,24 @@ import anyio
 from forethought_patterns.gates import Policy, call_gate, digest, doubt_gate
 from forethought_patterns.plan import Step
 from forethought_patterns.ports import Approver, Journal
+from forethought_patterns.slots import Slot
 from forethought_tools import JSON, ForethoughtError, Kept, Question, Registry, Tool, ToolError
 
 
 @dataclass
-class Calls:
-    """Who makes them, for a step or for the run itself."""
+class ToolCalls:
+    """Who makes them, in whose slot."""
 
     tools: Registry
     journal: Journal
     approver: Approver
     policy: Policy
-    step: int | None = None
-    _turns: dict[str, anyio.Lock] = field(default_factory=dict[str, anyio.Lock])
+    slot: Slot = field(default_factory=Slot)
+    _locks: dict[str, anyio.Lock] = field(default_factory=dict[str, anyio.Lock])
+
+    def within(self, slot: Slot) -> "ToolCalls":
+        """The same, made in another slot."""
+        return replace(self, slot=slot)
 
     async def make(self, name: str, arguments: Mapping[str, JSON], *, key: str, why: str) -> JSON:
         """Call a tool for the purpose that `key` names; what came of it is remembered under that name.
@@ -31,12 +36,12 @@ class Calls:
         Raises:
             ToolError: it cannot be called like this, it failed, or a person did not want it.
         """
-        async with self._turns.setdefault(key, anyio.Lock()):
+        async with self._locks.setdefault(key, anyio.Lock()):
             tool = self.tools.check(name, arguments)
             arguments = await self._admitted(tool, arguments, key, why)
 
             async def act() -> JSON:
-                await keep(tool, arguments, self.journal, key, self.step)
+                await keep(tool, arguments, self.journal, key=key, slot=self.slot)
                 return await _run(tool, arguments)
 
             async def again(question: str) -> bool:
@@ -44,22 +49,22 @@ class Calls:
 
             doubtful = None if tool.repeatable else again
             place = self.tools.place(tool, arguments)
-            told: dict[str, JSON] = {"tool": name, "arguments": arguments}
-            return await self.journal.once(key, self.step, told, place, act, again=doubtful)
+            body: dict[str, JSON] = {"tool": name, "arguments": arguments}
+            return await self.journal.once(key, body, place, act, slot=self.slot, again=doubtful)
 
     async def _wanted_again(self, tool: Tool, arguments: Mapping[str, JSON], key: str, why: str) -> bool:
         """A call that must not be made twice was cut off. Its result is what it was made for, so it cannot be taken as
         happened."""
         gate = replace(
             doubt_gate(self._as_step(tool, why), arguments, self.tools, self.policy),
-            step=self.step,
+            step=self.slot.step,
             subject=f"The call of {tool.name} to {why} was cut off.",
             choices=("again", "skip", "cancel"),
         )
-        return (await self.approver.decide(gate, key=key)).verb == "again"
+        return (await self.approver.decide(gate, key=key, slot=self.slot)).verb == "again"
 
     def _as_step(self, tool: Tool, why: str) -> Step:
-        return Step(id=self.step or 1, tool=tool.name, description=why)
+        return Step(id=self.slot.step or 1, tool=tool.name, description=why)
 
     async def _admitted(self, tool: Tool, arguments: Mapping[str, JSON], key: str, why: str) -> Mapping[str, JSON]:
         purpose = f"gate/{key}"
@@ -67,9 +72,9 @@ class Calls:
         gate = call_gate(self._as_step(tool, why), arguments, self.tools, self.policy, asked=asked)
         if gate is None:
             return arguments
-        if self.step is None:
+        if self.slot.step is None:
             gate = replace(gate, step=None, subject=f"The run wants to call {tool.name}.")
-        decision = await self.approver.decide(gate, key=f"{purpose}/{gate.digest}")
+        decision = await self.approver.decide(gate, key=f"{purpose}/{gate.digest}", slot=self.slot)
         if not decision.approved:
             raise ToolError(f"Rejected by a person: {decision.reason or 'no reason given'}")
         if decision.arguments is not None:
@@ -78,7 +83,7 @@ class Calls:
         return arguments
 
 
-async def keep(tool: Tool, arguments: Mapping[str, JSON], journal: Journal, key: str, step: int | None) -> None:
+async def keep(tool: Tool, arguments: Mapping[str, JSON], journal: Journal, *, key: str, slot: Slot) -> None:
     """Before a call that can be undone: keep what that takes, named after what the call is for.
 
     Raises:
@@ -91,7 +96,7 @@ async def keep(tool: Tool, arguments: Mapping[str, JSON], journal: Journal, key:
         return {"tool": tool.name, "kept": await undo.before(arguments)}
 
     # A person may have edited what is cut off and made again.
-    earlier = await journal.keep(f"undo/{key}/{digest(tool.name, arguments)[:12]}", step, before)
+    earlier = await journal.keep(f"undo/{key}/{digest(tool.name, arguments)[:12]}", before, slot=slot)
     if earlier is not None and await undo.stands(cast("Kept", earlier["kept"])) == "changed":
         raise ToolError(
             f"{tool.name} was cut off, and what it writes was changed since by others. It is left as it is now:"

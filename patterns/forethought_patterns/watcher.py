@@ -1,0 +1,77 @@
+"""What the scheduler asks and tells about each step. Its defaults ask nobody and keep nothing."""
+
+__all__ = ["Outcome", "StepState", "Watcher", "filled"]
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from forethought_patterns.plan import Step
+from forethought_patterns.problem import Problem
+from forethought_patterns.references import fill
+from forethought_patterns.slots import Slot
+from forethought_tools import JSON
+
+StepState: TypeAlias = Literal[
+    "pending", "running", "waiting", "succeeded", "failed", "skipped", "rejected", "in_doubt"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a step ended."""
+
+    state: StepState
+    value: JSON = None
+    error: str = ""
+    attempts: int = 0
+
+
+def filled(step: Step, results: Mapping[int, JSON]) -> Mapping[str, JSON]:
+    """A step's arguments with results in the place of references. Raises ToolError where one leads nowhere."""
+    arguments = fill(step.arguments, results)
+    assert isinstance(arguments, Mapping)
+    return arguments
+
+
+class Watcher:
+    """Sees what happens to each step, as it happens. What is awaited is so before the run acts on the fact."""
+
+    async def prepare(self, step: Step, results: Mapping[int, JSON], slot: Slot) -> Mapping[str, JSON]:
+        """The arguments of the next call, from the results of the steps that it needs."""
+        return filled(step, results)
+
+    async def admit(self, step: Step, arguments: Mapping[str, JSON], slot: Slot) -> Mapping[str, JSON]:
+        """Before a call: may wait for a person. Returns the arguments to use; raises `Rejected` to prevent the call."""
+        return arguments
+
+    def starting(self, step: Step, arguments: Mapping[str, JSON], slot: Slot) -> AbstractAsyncContextManager[None]:
+        """Around an attempt, outside its time limit. Entering it waits until it may be paid for and nobody is in its
+        way, and records that it is about to be made."""
+        return nullcontext()
+
+    async def retrying(self, step: Step, error: str, delay: float) -> None:
+        """An attempt failed in passing; the next is made after `delay` seconds."""
+
+    async def judge(self, step: Step, arguments: Mapping[str, JSON], value: JSON, slot: Slot) -> Problem | None:
+        """What is wrong with a result, if anything is."""
+        return None
+
+    async def again(self, step: Step, arguments: Mapping[str, JSON], problem: str) -> bool:
+        """An attempt has failed for good. True: prepare another one."""
+        return False
+
+    def ended(self, step: Step, outcome: Outcome) -> None:
+        """The step has ended, which is about to be recorded."""
+
+    async def settled(self, step: Step, outcome: Outcome) -> None:
+        """Record that the step has ended. Meanwhile its dependents may start: of them nothing may be recorded before
+        this is, and without it nothing at all."""
+
+    def goes_on(self) -> bool:
+        """Whether more steps may start. If not, what is in flight ends, and the rest stays pending."""
+        return True
+
+    def stalled(self) -> None:
+        """Every step that has started waits for someone outside, and no other can start."""

@@ -1,0 +1,136 @@
+"""What only the run of a plan keeps: its `PlanJournal`, over the records that every run has."""
+
+__all__ = ["StepRecorder"]
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from dataclasses import replace
+
+from forethought.engine.recorder import Recorder
+from forethought.journal.codec import plan_body, settled_fact, tried_of
+from forethought.journal.rows import Fact, RunRow
+from forethought_patterns import Outcome, Plan, Slot, Step, Tried
+from forethought_tools import JSON, Place
+
+_UNTRIED = Tried()
+
+
+class StepRecorder:
+    """The records of the steps of one activation."""
+
+    def __init__(self, run: RunRow, recorder: Recorder) -> None:
+        self._run = run
+        self._recorder = recorder
+        self._revision = run.revision
+        rows = recorder.store.queries.steps(run.id)
+        self._rows = {row.id for row in rows}
+        self._early = {row.id: Step.model_validate(row.body) for row in rows if row.body is not None}
+        self._tried = {row.id: tried_of(row) for row in rows}
+        # Parked in the middle of an attempt: it goes on, and is not begun anew.
+        self._under_way = {
+            row.id
+            for row in rows
+            if row.arguments is not None and not row.doubt and (row.state == "waiting" or row.returned)
+        }
+
+    def tried(self, step: Step) -> Tried:
+        return self._tried.get(step.id, _UNTRIED)
+
+    async def arrived(self, step: Step) -> None:
+        if step.id not in self._rows:
+            self._rows.add(step.id)
+            self._early[step.id] = step
+            late = int(self._revision > 0)  # the plan has come meanwhile, and does without it
+            await self._recorder.record(Fact("step_added", {"step": step.id, "body": step.wire(), "dropped": late}))
+
+    def early(self) -> Mapping[int, Step]:
+        return self._early
+
+    def starting(
+        self, step: Step, arguments: Mapping[str, JSON], place: Place, *, slot: Slot
+    ) -> AbstractAsyncContextManager[None]:
+        if self.tried(step).returned is not None:
+            return nullcontext()  # it is not called again
+        if step.id in self._under_way:
+            return self._resuming(step, place, slot)
+        return self._beginning(step, arguments, place, slot)
+
+    @asynccontextmanager
+    async def _resuming(self, step: Step, place: Place, slot: Slot) -> AsyncGenerator[None]:
+        """It was paid for when it began; what it claims it has to claim again."""
+        async with AsyncExitStack() as stack:
+            if place.claim:
+                resumed = Fact("step_resumed", {"step": step.id})
+                await stack.enter_async_context(self._taken(step, place, resumed, slot))
+            self._begun(step)
+            yield
+
+    @asynccontextmanager
+    async def _beginning(
+        self, step: Step, arguments: Mapping[str, JSON], place: Place, slot: Slot
+    ) -> AsyncGenerator[None]:
+        started = Fact("step_started", {"step": step.id, "arguments": arguments})
+        async with AsyncExitStack() as stack:
+            if not place.claim:
+                await self._recorder.claims.until_resumed(slot)
+            async with self._recorder.spender.tool_call(slot):
+                if place.claim:
+                    await stack.enter_async_context(self._taken(step, place, started, slot))
+                else:
+                    await self._recorder.record(started)
+            self._begun(step)
+            yield
+
+    def _taken(self, step: Step, place: Place, fact: Fact, slot: Slot) -> AbstractAsyncContextManager[None]:
+        return self._recorder.claims.taken(f"step/{step.id}", place, fact, slot=slot)
+
+    def _begun(self, step: Step) -> None:
+        self._recorder.begun(step.id, repeatable=self._recorder.tools.repeatable(step.tool))
+
+    async def returned(self, step: Step, value: JSON) -> None:
+        self._recorder.claims.free(f"step/{step.id}")
+        await self._recorder.record(Fact("step_returned", {"step": step.id, "result": value}))
+        self._recorder.landed(step.id)
+
+    async def retrying(self, step: Step, error: str, delay: float, *, feedback: str = "") -> None:
+        tried = self.tried(step)
+        self._under_way.discard(step.id)
+        if feedback:
+            self._tried[step.id] = Tried(tried.attempt + 1, tried.round + 1, feedback)
+            fact = Fact("step_again", {"step": step.id, "error": error, "feedback": feedback})
+        else:
+            self._tried[step.id] = replace(tried, attempt=tried.attempt + 1)
+            fact = Fact("step_retrying", {"step": step.id, "error": error, "delay": delay})
+        await self._recorder.record(fact)
+
+    async def in_doubt(self, step: Step, arguments: Mapping[str, JSON]) -> None:
+        """A call that must not be made twice was cut off in an earlier activation."""
+        self._tried[step.id] = replace(self.tried(step), doubt=arguments)
+        await self._recorder.record(Fact("step_in_doubt", {"step": step.id}))
+
+    async def redone(self, step: Step) -> None:
+        tried = self.tried(step)
+        self._tried[step.id] = replace(tried, attempt=tried.attempt + 1, doubt=None)
+        await self._recorder.record(Fact("step_redone", {"step": step.id}))
+
+    async def settled(self, step: Step, outcome: Outcome) -> None:
+        await self._recorder.record(settled_fact(step.id, outcome))
+        self._recorder.landed(step.id)
+
+    async def revised(self, plan: Plan, why: str) -> None:
+        present = {step.id for step in plan.steps}
+        self._revision = plan.revision
+        body: dict[str, JSON] = {
+            **plan_body(self._run.plan, plan, folders=self._run.options["folders"], why=why),
+            "replanned": 0 if plan.approved or plan.revision == 1 else 1,
+            "steps": sorted(present - self._rows),
+            "dropped": sorted(self._rows - present),
+        }
+        self._rows |= present
+        await self._recorder.record(Fact("plan_revised", body))
+
+    def pausing(self) -> bool:
+        return self._recorder.pausing()
+
+    def next_step(self) -> int:
+        return max(self._rows, default=0) + 1

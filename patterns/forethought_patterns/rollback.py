@@ -58,7 +58,7 @@ async def looked_at(calls: Sequence[UndoableCall], tools: Registry) -> list[Take
             found.append(Taken(call, "failed", undo.text))
             continue
         # What a later call of the same run has left is put back first: then the world is as the earlier has left it.
-        told, later = undo.told(call.kept), put_back.get(call.place)
+        told, later = undo.described(call.kept), put_back.get(call.place)
         if later is None:
             taken = await _judged(call, undo, "would be undone")
         elif later.kept.get("content") == call.kept.get("left"):
@@ -130,7 +130,7 @@ async def _taken(call: UndoableCall, before: Taken, tools: Registry, journal: Jo
 
     place = tools.place_for(undo.touches(call.kept))
     try:
-        came = await journal.once(f"undo/{call.key}", {"undo": undo.told(call.kept)}, place, act, slot=slot)
+        came = await journal.once(f"undo/{call.key}", {"undo": undo.described(call.kept)}, place, act, slot=slot)
         verdict, told = cast("tuple[Verdict, str]", came)
     except ToolError as error:
         return Taken(call, "failed", str(error))
@@ -138,7 +138,7 @@ async def _taken(call: UndoableCall, before: Taken, tools: Registry, journal: Jo
 
 
 async def _judged(call: UndoableCall, undo: Undo, done: Verdict) -> Taken:
-    told = undo.told(call.kept)
+    told = undo.described(call.kept)
     if call.over:
         return Taken(call, "conflict", f"{told}: {call.over} has written over it since. Roll that back first")
     try:

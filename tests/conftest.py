@@ -10,10 +10,19 @@ from tests.stores import Cluster, postgres_is_here
 from forethought.settings import Settings
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Two for each core: most tests wait more than they work."""
+    return 2 * (os.cpu_count() or 1)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes long begins first, so that no worker is left with it in the end."""
-    long = ("test_main_job.py", "test_kills.py", "test_chaos.py", "test_stdio.py", "test_fuzz.py")
-    items.sort(key=lambda item: long.index(item.path.name) if item.path.name in long else len(long))
+    """What takes long begins first, so that no worker is left with it in the end; `--durations=20` tells what does."""
+    items.sort(key=_seconds, reverse=True)
+
+
+def _seconds(item: pytest.Item) -> int:
+    mark = item.get_closest_marker("takes")
+    return int(mark.args[0]) if mark else 0
 
 
 @pytest.fixture

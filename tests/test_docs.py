@@ -1,4 +1,4 @@
-"""The README says what is there: every command, setting, tool and dependency, and its Python example runs."""
+"""The documentation is true: its tables are as the code has them, its links lead somewhere, and every block is run."""
 
 import json
 import re
@@ -8,39 +8,76 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from tests.pages import ROOT, Reader, blocks, commands
 
-from forethought.cli import parser
-from forethought.surface.tools import tools
-from forethought_tools import Risk
+from forethought.settings import VARIABLES
+from forethought_patterns.checks import read_checks
 from forethought_tools.builtin import builtin
 from forethought_tools.folders import Folders
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "benchmarks/README.md")),
+    *sorted([*(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")]),
+]
+_INSTALLS = "it installs from a package index"
+_DEPLOYS = "it needs Docker; tests/server/test_deployment.py starts the same commands without it"
+NOT_RUN = {
+    "python3 -m venv .venv && ": ".ci/run and tests/server/test_main_job.py run what begins so in the README",
+    "pip install ": _INSTALLS,
+    ".venv/bin/pip install ": _INSTALLS,
+    "forethought model fetch": "it fetches 1.1 GB",
+    "forethought decide --page": "it waits for a browser; tests/server/test_page.py plays one",
+    "scripts/check": "it runs all tests, this one included",
+    "cd examples/cluster": _DEPLOYS,
+    'echo "POSTGRES_PASSWORD=': _DEPLOYS,
+    "docker compose ": _DEPLOYS,
+    ".venv/bin/python benchmarks/": "it takes minutes, and tells nothing on a machine that is shared",
+    "strace ": "the same",
+}
+"""How the commands begin that cannot be run here, and why not. Those of ours are parsed all the same."""
 
 
-def test_every_setting_is_documented() -> None:
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_block_of_a_page_is_as_it_says(page: Path, tmp_path: Path) -> None:
+    reader = Reader(tmp_path, not_run=tuple(NOT_RUN))
+    for block in blocks(page):
+        reader.follow(block)
+
+
+def test_no_command_is_excused_that_nobody_is_told_to_run() -> None:
+    told = {
+        line.removeprefix("$ ")
+        for page in PAGES
+        for block in blocks(page)
+        if block.language in ("bash", "console")
+        for line in commands(block.text)
+    }
+    assert [each for each in NOT_RUN if not any(line.startswith(each) for line in told)] == []
+
+
+def test_the_tables_are_as_the_code_has_them() -> None:
+    command = [sys.executable, str(ROOT / "scripts" / "tables.py"), "--check"]
+    checked = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    named = {name for page in PAGES for name in re.findall(r"<!-- table: ([\w-]+) -->", page.read_text("utf-8"))}
+    assert named == {"tools", "parameters", "step-tools", "step-parameters", "settings", "commands"}
+
+
+def test_every_variable_of_ours_is_in_the_table_of_settings() -> None:
     sources = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "server/forethought").rglob("*.py"))
-    inside = {"FORETHOUGHT_CHILD_KEY", "FORETHOUGHT_MODEL_"}  # between our own processes; a prefix
-    for name in set(re.findall(r"FORETHOUGHT_[A-Z_]+", sources)) - inside:
-        assert f"`{name}`" in README, name
+    inside = {"FORETHOUGHT_CHILD_KEY", "FORETHOUGHT_MODEL_", "FORETHOUGHT_"}  # between our own processes; prefixes
+    assert set(re.findall(r"\bFORETHOUGHT_[A-Z_]*", sources)) - inside <= {variable.name for variable in VARIABLES}
 
 
-def test_every_command_is_documented() -> None:
-    commands = re.search(r"\{(.*?)\}", parser().format_help().replace("\n", "").replace("COMMAND", ""))
-    listed = commands[1].split(",") if commands else []
-    listed = listed or ["serve", "run", "runs", "show", "lessons", "decide", "doctor", "model"]
-    for command in listed:
-        assert f"`forethought {command}" in README, command
+def test_every_check_in_the_table_of_checks_is_one() -> None:
+    page = (ROOT / "docs" / "plans.md").read_text(encoding="utf-8")
+    shown = [json.loads(check) for check in re.findall(r"^\| `(\{.*?\})` \|", page, re.MULTILINE)]
+    assert len(shown) == len(read_checks(shown, "check", builtin(Folders([])))) == 7
 
 
-def test_every_tool_is_documented_with_its_risk_and_parameters() -> None:
-    for tool in tools():
-        assert f"| `{tool.name}({', '.join(tool.parameters['properties'])})` |" in README, tool.name
-    for callable_by_steps in builtin(Folders([])):
-        row = next(line for line in README.splitlines() if line.startswith(f"| {callable_by_steps.risk} |"))
-        assert f"`{callable_by_steps.name}`" in row, callable_by_steps.name
-    assert len(Risk) == 3
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 150
 
 
 def test_every_dependency_has_its_reason() -> None:
@@ -55,23 +92,33 @@ def test_every_dependency_has_its_reason() -> None:
 
 def test_the_client_configuration_in_the_readme_is_the_one_that_ships() -> None:
     shipped = json.loads((ROOT / "mcp.json").read_text(encoding="utf-8"))
-    blocks = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", README, re.DOTALL)]
-    assert shipped in blocks
+    assert shipped in [json.loads(block.text) for block in blocks(ROOT / "README.md") if block.language == "json"]
     (server,) = shipped["mcpServers"].values()
     assert (Path(sys.executable).parent / server["command"]).exists()
 
 
-def test_the_python_examples_run() -> None:
-    examples = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    said = [
-        subprocess.run([sys.executable, "-c", each], capture_output=True, text=True, check=True, timeout=60).stdout
-        for each in examples
-    ]
-    assert said == ["42\n", "True [3, 3, 4]\n"]
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_within_the_project_leads_somewhere(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([\w-]+))?\)", text):
+        file = (page.parent / target).resolve() if target else page
+        assert file.exists(), target
+        assert not anchor or anchor in _anchors(file), f"{target}#{anchor}"
+
+
+def _anchors(page: Path) -> set[str]:
+    """The anchors of the headings of a page, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+_MOVING = pytest.mark.xfail(strict=True, reason="the rooms are being moved: take this mark away once they are")
 
 
 @pytest.mark.parametrize(
-    "file", ["benchmarks/README.md", "benchmarks/plots/search.png", "LICENSE", "CHANGELOG.md", "examples/shop"]
+    "page", [pytest.param("docs/architecture.md", marks=_MOVING), pytest.param("CONTRIBUTING.md", marks=_MOVING)]
 )
-def test_what_the_readme_leads_to_is_there(file: str) -> None:
-    assert (ROOT / file).exists()
+def test_every_file_that_is_named_is_there(page: str) -> None:
+    there = {file.name for folder in ("server", "patterns", "tools", "tests") for file in (ROOT / folder).rglob("*")}
+    named = re.findall(r"`(?:[\w./-]+/)?(\w+\.(?:py|sql))`", (ROOT / page).read_text(encoding="utf-8"))
+    assert sorted({*named} - there - {"tables.py"}) == []

@@ -150,7 +150,7 @@ async def open_app(settings: Settings) -> AsyncGenerator[App]:
             await stack.enter_async_context(cluster.joined(supervisor.activate))
         if settings.keep_days:
             tasks.start_soon(_prune_daily, store, settings)
-        desk = Desk(settings.home, store, tasks, decide=runs.decide, seconds=settings.decision_seconds)
+        desk = Desk(settings.home, store, tasks, record=runs.decide, seconds=settings.decision_seconds)
         yield App(settings, runs, models, desk)
 
 

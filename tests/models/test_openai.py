@@ -156,16 +156,16 @@ async def test_a_stream_that_breaks_off_is_no_answer(endpoint: Endpoint) -> None
 
 
 class Counting:
-    """A meter that lets answers have so many tokens, and remembers what it was told."""
+    """A meter that lets answers have so many tokens, and remembers what was spent."""
 
     def __init__(self, most: int | None) -> None:
         self.most = most
-        self.told: list[Usage] = []
+        self.settled: list[Usage] = []
 
     @asynccontextmanager
     async def request(self, input_tokens: int) -> AsyncIterator[Charge]:
         assert input_tokens > 20
-        yield Charge(self.most, self.told.append)
+        yield Charge(self.most, self.settled.append)
 
 
 @pytest.mark.anyio
@@ -174,7 +174,7 @@ async def test_each_request_is_metered_and_bounded(endpoint: Endpoint) -> None:
     endpoint.reply = in_turn(said("no JSON"), said('{"n": 1}'))
     async with model_at(endpoint.base_url) as asking:
         await asking.answer(asked(STRICT), meter=meter)
-    assert meter.told == [Usage(1, 10, 5)] * 2
+    assert meter.settled == [Usage(1, 10, 5)] * 2
     assert [body["max_completion_tokens"] for body in endpoint.asked] == [700, 700]
 
 

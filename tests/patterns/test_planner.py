@@ -107,8 +107,11 @@ def test_every_output_that_the_lean_schema_allows_is_a_valid_plan(data: st.DataO
     before = ["read_file", *data.draw(st.lists(st.sampled_from(reading), max_size=2))]
     after = data.draw(st.lists(st.sampled_from([*reading, "write_file", "delete_file"]), max_size=2))
     texts = st.sampled_from(["{{1}}", "{{9}}", "{{step_2}}", "text", "{{2.x}} y"])
-    fill: Callable[[], str] = lambda: data.draw(texts) if started else "text"  # noqa: E731
     started: list[bool] = []
+
+    def fill() -> str:
+        return data.draw(texts) if started else "text"
+
     arguments: dict[str, Callable[[], dict[str, JSON]]] = {
         "read_file": lambda: {"path": "a.txt"},
         "write": lambda: {"brief": fill(), "material": fill()},

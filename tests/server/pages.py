@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import anyio
@@ -11,12 +12,11 @@ import httpx2
 from mcp.client import Client
 
 from forethought.app import Journal, open_records
-from forethought.engine.runs import decision_facts
+from forethought.gates.decisions import record_decision
 from forethought.gates.page import Page
 from forethought.journal.rows import MessageRow
 from forethought.settings import Settings
 from forethought.surface.server import build_server
-from forethought_patterns import Decision
 
 
 @dataclass
@@ -70,14 +70,10 @@ async def open_page(settings: Settings, *commands: str, seconds: float = 3600) -
     shown: list[str] = []
     now = [1000.0]
     with open_records(settings) as journal:
-
-        async def decide(message: MessageRow, decision: Decision) -> None:
-            await journal.store.write(message.run, *decision_facts(message, decision, journal.records.tools))
-
         page = Page(
             journal.store,
             lambda: journal.queries.open_messages(run_id, "gate"),
-            decide=decide,
+            record=partial(record_decision, journal.store, journal.records.tools),
             show_code=lambda _, code: shown.append(code),
             seconds=seconds,
             clock=lambda: now[0],

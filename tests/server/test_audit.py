@@ -17,7 +17,7 @@ from tests.stores import environment, tampering
 
 from forethought.app import open_store, pruned
 from forethought.cli.records import verify
-from forethought.engine.runs import decision_facts
+from forethought.gates.decisions import decision_facts
 from forethought.settings import Settings
 from forethought.surface.server import build_server
 from forethought.terms import Terms

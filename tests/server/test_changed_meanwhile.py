@@ -11,7 +11,7 @@ from tests.serving import NEVER, registry, serving, settle, until
 from tests.stores import owned
 
 from forethought.engine.kinds import plan as plans
-from forethought.engine.runs import decision_facts
+from forethought.gates.decisions import decision_facts
 from forethought.journal.rows import Fact
 from forethought.models import Models
 from forethought.settings import Settings

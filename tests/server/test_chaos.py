@@ -280,6 +280,7 @@ def assert_effects(done: Counter[str], facts: Counter[tuple[str, JSON]]) -> None
 
 
 @pytest.mark.parametrize("job", JOBS)
+@pytest.mark.takes(45)
 async def test_a_crash_at_any_write_loses_nothing_and_repeats_nothing(
     make_settings: Callable[..., Settings], new_store: Callable[[], str | None], tmp_path: Path, job: str
 ) -> None:

@@ -227,6 +227,7 @@ def test_without_a_command_all_commands_are_told(environment: dict[str, str]) ->
         assert command in done.stderr
 
 
+@pytest.mark.takes(18)
 def test_what_cannot_be_steered_says_in_which_state_it_is(environment: dict[str, str]) -> None:
     waiting = _plain(environment, "run", "--yes", "x").stdout
     run_id = next(word for word in waiting.split() if word.startswith("run_")).strip(":.")
@@ -242,6 +243,7 @@ def test_what_cannot_be_steered_says_in_which_state_it_is(environment: dict[str,
         assert f"{run_id} is cancelled: " in _plain(environment, command, run_id).stderr
 
 
+@pytest.mark.takes(8)
 def test_an_id_of_the_wrong_kind_is_told_what_it_is(environment: dict[str, str]) -> None:
     waiting = _plain(environment, "run", "--yes", "x").stdout
     words = [word.strip(":.`") for word in waiting.split()]
@@ -254,6 +256,7 @@ def test_an_id_of_the_wrong_kind_is_told_what_it_is(environment: dict[str, str])
     assert (step.returncode, "1 or more" in step.stderr) == (2, True)
 
 
+@pytest.mark.takes(8)
 def test_what_was_decided_while_no_server_is_there_says_how_it_goes_on(environment: dict[str, str], work: Path) -> None:
     waiting = _plain(environment, "run", "--yes", "x").stdout
     run_id = next(word for word in waiting.split() if word.startswith("run_")).strip(":.")
@@ -267,6 +270,7 @@ def test_what_was_decided_while_no_server_is_there_says_how_it_goes_on(environme
     assert "succeeded" in _plain(environment, *again.split()).stdout
 
 
+@pytest.mark.takes(8)
 def test_lessons_are_listed_and_forgotten(environment: dict[str, str]) -> None:
     assert "No lessons yet" in _plain(environment, "lessons").stdout
     status, screen = _typed(

@@ -86,6 +86,7 @@ async def test_what_waits_is_answered_through_any_server_and_all_hear_of_it(
     assert not (work / "old.txt").exists()
 
 
+@pytest.mark.takes(9)
 async def test_the_runs_of_a_server_that_was_killed_go_on_elsewhere_within_seconds(
     make_settings: Callable[..., Settings], work: Path
 ) -> None:
@@ -114,6 +115,7 @@ def cluster(tmp_path: Path) -> Generator[Cluster]:
         yield cluster
 
 
+@pytest.mark.takes(10)
 async def test_a_database_that_is_started_anew_stops_nobody(cluster: Cluster, tmp_path: Path, work: Path) -> None:
     settings = Settings(home=tmp_path / "home", store=cluster.create("restarted"))
     async with Client(server(settings, work)) as client:
@@ -175,6 +177,7 @@ async def test_what_dbos_cancels_goes_on_until_the_server_itself_ends_it(postgre
     assert said == ["went on", "cut off"]
 
 
+@pytest.mark.takes(15)
 def test_servers_with_another_home_are_refused(postgres: Cluster, tmp_path: Path, work: Path) -> None:
     """What it takes to undo lies in the home, and the key that seals questions."""
     store = postgres.create("homes")

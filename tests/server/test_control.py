@@ -20,7 +20,7 @@ from tests.stores import environment, owned
 
 from forethought.app import open_store, tools_for
 from forethought.engine.kinds import plan as plans
-from forethought.engine.runs import decision_facts
+from forethought.gates.decisions import decision_facts
 from forethought.journal.database import StaleError
 from forethought.journal.rows import Fact
 from forethought.models import Models

@@ -14,7 +14,7 @@ from tests.server.asking import TOOLS, delete, in_full, names_in, person, run_st
 from tests.serving import NEVER
 
 from forethought.app import open_store
-from forethought.engine.runs import decision_facts
+from forethought.gates.decisions import decision_facts
 from forethought.journal.database import StaleError
 from forethought.settings import Settings
 from forethought.surface.server import build_server

@@ -72,6 +72,7 @@ def kill(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
+@pytest.mark.takes(10)
 async def test_a_server_behind_the_balancer_is_lost_and_its_client_goes_on_with_the_other(
     deployed: tuple[int, Processes], work: Path
 ) -> None:

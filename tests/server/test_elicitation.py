@@ -13,7 +13,7 @@ from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult, InputRe
 from tests.server.asking import APPROVE, DELETE, TOOLS, Asked, answering, make_plan, states_of, view
 
 from forethought.app import open_store
-from forethought.engine.runs import decision_facts
+from forethought.gates.decisions import decision_facts
 from forethought.settings import Settings
 from forethought.surface.server import build_server
 from forethought_patterns import Decision

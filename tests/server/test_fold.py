@@ -65,6 +65,7 @@ def test_folding_the_journal_of_any_run_gives_its_rows(
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
+@pytest.mark.takes(9)
 def test_folding_gives_the_rows_of_runs_that_are_judged_planned_anew_and_paid_for(
     make_settings: Callable[..., Settings], tmp_path: Path, data: st.DataObject
 ) -> None:

@@ -5,7 +5,7 @@ from contextlib import suppress
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forethought.engine.runs import decision_facts
+from forethought.gates.decisions import decision_facts
 from forethought.gates.forms import form, read_form
 from forethought.journal.codec import gate_body, gate_of
 from forethought.journal.rows import MessageRow

@@ -123,6 +123,7 @@ class Generator:
 
 
 @pytest.mark.parametrize(("mode", "cases"), [("2026-07-28", CASES - 2000), ("legacy", 2000)])
+@pytest.mark.takes(17)
 async def test_whatever_is_thrown_at_a_tool_it_answers_cleanly(
     make_settings: Callable[..., Settings], caplog: pytest.LogCaptureFixture, mode: str, cases: int
 ) -> None:

@@ -12,7 +12,7 @@ from mcp.client import Client
 from tests.server.asking import APPROVE, DELETE, TOOLS, Asked, answering, make_plan, states_of, view
 
 from forethought.app import open_store
-from forethought.engine.runs import decision_facts
+from forethought.gates.decisions import decision_facts
 from forethought.gates.forms import gate_text
 from forethought.journal.database import StaleError
 from forethought.journal.rows import MessageRow

@@ -137,6 +137,7 @@ class Chaos:
 
 
 @pytest.mark.parametrize("seed", range(2))
+@pytest.mark.takes(20)
 async def test_servers_that_are_killed_at_random_do_everything_exactly_once(
     make_settings: Callable[..., Settings], work: Path, seed: int
 ) -> None:

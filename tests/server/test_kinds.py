@@ -17,7 +17,7 @@ from forethought.journal.queries import Queries
 from forethought.journal.rows import Fact, RunRow
 from forethought.settings import Settings
 from forethought.surface.server import build_server
-from forethought_tools import Question, Role, StoreError
+from forethought_tools import JSON, Question, Role, StoreError
 
 pytestmark = pytest.mark.anyio
 
@@ -72,19 +72,19 @@ async def test_a_sixth_kind_is_started_resumed_followed_and_ended_like_any_other
         await until(runs, run.id, lambda: first.id not in runs.queries.open_ids(run.id) and _waits(runs.queries, run))
     heard: list[tuple[float, float | None, str | None]] = []
 
-    async def progress(done: float, total: float | None, message: str | None) -> None:
-        heard.append((done, total, message))
+    async def follow(progress: float, total: float | None, message: str | None) -> None:
+        heard.append((progress, total, message))
 
     with anyio.fail_after(30):
         async with Client(build_server(settings)) as client:
-            seen = view(await client.call_tool("report", {"run_id": run.id, "answers": []}, progress_callback=progress))
+            seen = view(await client.call_tool("report", {"run_id": run.id, "answers": []}, progress_callback=follow))
             assert (seen["status"], seen["progress"]) == ("waiting", "1 of 2 people asked")
             (order,) = seen["waiting_on"]
             assert "Person 2: tea?" in order["instructions"], "what was answered before the restart is not asked again"
             assert "report(" in seen["next"]
             answers = [{"order": order["order"], "answer": "no"}]
             done = view(
-                await client.call_tool("report", {"run_id": run.id, "answers": answers}, progress_callback=progress)
+                await client.call_tool("report", {"run_id": run.id, "answers": answers}, progress_callback=follow)
             )
     assert (done["status"], done["said"], done["progress"]) == ("succeeded", ["yes", "no"], "2 of 2 people asked")
     assert done["next"].startswith("tell ")
@@ -102,7 +102,13 @@ async def test_a_run_of_an_unknown_kind_is_an_error_and_is_not_driven(
     make_settings: Callable[..., Settings],
 ) -> None:
     async with serving(make_settings(), registry()) as runs:
-        body = {"plan": "", "kind": "seance", "options": {"goal": "g", "folders": []}, "budget": {}, "revision": 0}
+        body: dict[str, JSON] = {
+            "plan": "",
+            "kind": "seance",
+            "options": {"goal": "g", "folders": []},
+            "budget": {},
+            "revision": 0,
+        }
         run_id = new_id("run")
         await runs.store.write(run_id, Fact("run_created", {**body, "owner": "", "steps": []}))
         await runs.supervisor.ensure_driven(run_id)

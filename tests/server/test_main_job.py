@@ -51,6 +51,7 @@ def _totals(file: Path, column: str) -> dict[str, float]:
     return dict(totals)
 
 
+@pytest.mark.takes(110)
 def test_the_readmes_main_job_on_the_embedded_model(models: Path, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "examples" / "shop", tmp_path / "demo")
     arguments = [COMMAND, *_command_of_the_readme()[1:]]

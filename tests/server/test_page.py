@@ -10,7 +10,7 @@ import anyio
 import pytest
 from tests.server.pages import decided, open_page, token_in
 
-from forethought.engine.runs import decision_facts
+from forethought.gates.decisions import decision_facts
 from forethought.journal.codec import gate_body
 from forethought.journal.rows import Fact, MessageRow
 from forethought.settings import Settings

@@ -94,6 +94,7 @@ async def test_secrets_are_put_back_though_the_journal_never_saw_them(
     fails=st.booleans(),
     meddles=st.booleans(),
 )
+@pytest.mark.takes(20)
 async def test_whatever_was_written_the_tree_is_as_before(
     make_settings: Callable[..., Settings],
     tmp_path: Path,
@@ -160,7 +161,7 @@ async def test_what_one_rollback_has_left_the_next_can_take_up(
 KILLED = """
 import os, sys
 from pathlib import Path
-from forethought_tools.drafts import replace
+from forethought_tools.writing import replace
 dies = lambda *_: os.kill(os.getpid(), 9)
 module, name = {"fsync": (os, "fsync"), "rename": (Path, "replace")}[sys.argv[1]]
 setattr(module, name, dies)

@@ -68,8 +68,8 @@ def test_roles_can_have_models_of_their_own(tmp_path: Path) -> None:
 def test_a_name_that_is_no_setting_is_refused_with_the_one_that_was_meant() -> None:
     with pytest.raises(SettingsError, match=r"FORETHOUGHT_ASK_FORM.*Did you mean FORETHOUGHT_ASK_FROM"):
         Settings.read({"FORETHOUGHT_ASK_FORM": "low"})
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    told = set(re.findall(r"^\| `(FORETHOUGHT_\w+)`", readme, re.MULTILINE))
+    page = (Path(__file__).parents[2] / "docs" / "settings.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"^\| `(FORETHOUGHT_\w+)`", page, re.MULTILINE))
     assert len(told) > 15
     assert Settings.read(dict.fromkeys(told, ""))
 

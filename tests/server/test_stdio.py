@@ -63,6 +63,7 @@ async def test_the_main_job_over_stdio(tmp_path: Path, work: Path, era: str) -> 
     assert values == sorted(set(values)), "progress only grows"
 
 
+@pytest.mark.takes(25)
 async def test_progress_keeps_a_silent_call_open(tmp_path: Path, work: Path) -> None:
     async def call(era: str) -> None:
         heard: list[float] = []
@@ -181,6 +182,7 @@ def _knows(order: Mapping[str, Any]) -> Any:
             return {"lesson": "do not go left"}
 
 
+@pytest.mark.takes(14)
 async def test_a_killed_search_goes_on_with_the_same_orders_and_asks_nothing_twice(tmp_path: Path, work: Path) -> None:
     """The server is killed after each round; the next one finds the same open orders, and the tree is kept."""
     parameters = _server(tmp_path / "home", work)

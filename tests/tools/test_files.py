@@ -272,10 +272,10 @@ async def test_only_the_named_file_is_deleted(tmp_path: Path) -> None:
 
 
 def test_the_risk_says_what_can_be_undone(tmp_path: Path) -> None:
-    told = {each.name: (each.risk, each.repeatable) for each in file_tools(Folders([tmp_path]))}
-    assert told["read_file"] == told["list_files"] == told["search_files"] == (Risk.LOW, True)
-    assert told["write_file"] == (Risk.MEDIUM, True)
-    assert told["delete_file"] == (Risk.HIGH, False)
+    known = {each.name: (each.risk, each.repeatable) for each in file_tools(Folders([tmp_path]))}
+    assert known["read_file"] == known["list_files"] == known["search_files"] == (Risk.LOW, True)
+    assert known["write_file"] == (Risk.MEDIUM, True)
+    assert known["delete_file"] == (Risk.HIGH, False)
 
 
 def test_all_tools_stand_in_order_with_plain_schemas(tmp_path: Path) -> None:
@@ -320,7 +320,7 @@ async def test_nothing_is_written_where_files_are_programs(tmp_path: Path) -> No
 FULL = """
 import resource, sys
 from pathlib import Path
-from forethought_tools.drafts import replace
+from forethought_tools.writing import replace
 resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
 replace(Path(sys.argv[1]), b"x" * 100)
 """

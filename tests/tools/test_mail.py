@@ -15,7 +15,7 @@ from forethought_tools import JSON, Question, Registry, ToolError
 from forethought_tools.mail import Mailbox, mail_tools
 
 pytestmark = pytest.mark.anyio
-PASSWORD = "hush-hush"  # noqa: S105  # of a server that lives for one test
+PASSWORD = "hush-hush"  # noqa: S105 - of a server that lives for one test
 
 
 class Inbox:
@@ -24,14 +24,14 @@ class Inbox:
     def __init__(self) -> None:
         self.letters: list[Envelope] = []
 
-    async def handle_RCPT(self, *about: Any) -> str:  # noqa: N802  # aiosmtpd's name
+    async def handle_RCPT(self, *about: Any) -> str:  # noqa: N802 - aiosmtpd's name
         _server, _session, envelope, to, _options = about
         if to == "nobody@example.org":
             return "550 no such mailbox"
         envelope.rcpt_tos.append(to)
         return "250 OK"
 
-    async def handle_DATA(self, *about: Any) -> str:  # noqa: N802  # aiosmtpd's name
+    async def handle_DATA(self, *about: Any) -> str:  # noqa: N802 - aiosmtpd's name
         self.letters.append(about[2])
         return "250 OK"
 

@@ -68,7 +68,7 @@ def serving(host: str, context: ssl.SSLContext | None = None) -> Iterator[Site]:
             except OSError:  # the client has read enough
                 self.close_connection = True
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in the base class
             """Say nothing."""
 
     server = ThreadingHTTPServer((host, 0), Handler)
@@ -291,7 +291,7 @@ async def test_the_certificate_must_be_for_the_name_not_the_address(tmp_path: Pa
 @pytest.mark.parametrize(
     "address",
     [
-        "0.0.0.0",  # noqa: S104  # refused, not bound
+        "0.0.0.0",  # noqa: S104 - refused, not bound
         "10.0.0.1",
         "100.64.0.1",
         "127.0.0.1",

@@ -38,27 +38,27 @@ class Claims:
 
     @contextmanager
     def line(self, claim: Claim) -> Generator[anyio.Event]:
-        """Stand in line; the event tells that nothing that came before clashes."""
-        turn = anyio.Event()
-        self._queue.append((claim, turn))
+        """Stand in line. The event is set once nothing that came before clashes with the claim."""
+        admitted = anyio.Event()
+        self._queue.append((claim, admitted))
         self._admit()
         try:
-            yield turn
+            yield admitted
         finally:
-            self._queue = [(other, its) for other, its in self._queue if its is not turn]
+            self._queue = [(other, its) for other, its in self._queue if its is not admitted]
             self._admit()
 
     @asynccontextmanager
     async def held(self, claim: Claim) -> AsyncGenerator[None]:
         """Stand in line until nothing that came before clashes."""
-        with self.line(claim) as turn:
-            await turn.wait()
+        with self.line(claim) as admitted:
+            await admitted.wait()
             yield
 
     def _admit(self) -> None:
-        for place, (claim, turn) in enumerate(self._queue):
-            if not turn.is_set() and not any(claim.clashes(before) for before, _ in self._queue[:place]):
-                turn.set()
+        for place, (claim, admitted) in enumerate(self._queue):
+            if not admitted.is_set() and not any(claim.clashes(before) for before, _ in self._queue[:place]):
+                admitted.set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +69,11 @@ class Place:
     _claims: Claims
 
     def held(self) -> AbstractAsyncContextManager[None]:
-        """Around the call. Who claims nothing never waits."""
+        """Around the call, which begins once it is admitted. A call that claims nothing never waits."""
         return self._claims.held(self.claim) if self.claim else nullcontext()
 
     def line(self) -> AbstractContextManager[anyio.Event]:
-        """Around the call and the wait for its turn, for who does not only wait for that."""
+        """Around the call and the wait until it is admitted, for a caller that does something else while it waits."""
         return self._claims.line(self.claim)
 
 

@@ -1,19 +1,23 @@
 """Every error that forethought raises on purpose. Lowest module of the house, so that all parts can raise them.
 
-    ForethoughtError
-    ├── ToolError       a tool could not do its work (their fault or the world's); `transient` when a retry may help
-    ├── ModelError      a model could not answer; names the setting to mend; `transient` when a retry may help
-    ├── FaultsError     something handed in is not valid; carries every fault at once
-    │   ├── PlanError     ... a plan
-    │   └── AnswerError   ... answers to work orders, of which none was taken
-    ├── BudgetError     a person does not want more to be spent
-    ├── NotFoundError   no plan, run or request has this id
-    ├── SettingsError   a setting is missing or wrong; names its key
-    ├── StoreError      the journal cannot be read or written
-    └── FencedError     another process has taken this run over; stop writing
+    ForethoughtError          anything that forethought raises on purpose
+    ├── ToolError             a tool could not do its work; `transient` when a retry may help
+    ├── ModelError            a model could not answer, or be had; names the setting to mend; `transient` as above
+    ├── FaultsError           something that was handed in is not valid; carries every fault at once
+    │   ├── PlanError         a plan is not valid
+    │   └── AnswerError       answers to requests of a run cannot be used, and none of them was taken
+    ├── BudgetError           a person does not want more to be spent
+    ├── NotFoundError         no plan, run or request has this id
+    ├── SettingsError         a setting is missing or wrong; names its key
+    ├── StoreError            the journal cannot be read or written
+    │   ├── StaleError        a row is not in the state that a fact needs, because somebody else was first
+    │   │   └── HeldError     another process has claimed what was to be claimed
+    │   ├── DamagedError      a row of the journal is not what forethought writes
+    │   └── BrokenError       the disk, the file or the connection failed, whatever was written or asked for
+    └── FencedError           another process has taken this run over, so this one must stop writing to it
 
-Each message says what is wrong and what to do next. Human decisions and "not yet" are not errors.
-They are signals, which `forethought_patterns.signals` holds, and no `except Exception` catches them.
+Each message says what is wrong and what to do next. Those below StoreError are in `forethought.journal.database`. Human
+decisions and "not yet" are not errors: what they raise is no `Exception`, so that nothing takes them for one.
 """
 
 __all__ = [

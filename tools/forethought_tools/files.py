@@ -18,12 +18,12 @@ from anyio import from_thread, to_thread
 from pydantic import Field, JsonValue, WithJsonSchema
 
 from forethought_tools.claims import Claim
-from forethought_tools.drafts import replace
 from forethought_tools.errors import ToolError
 from forethought_tools.folders import Folders, mended
 from forethought_tools.risk import Risk
 from forethought_tools.tool import JSON, Limits, Tool, tool
 from forethought_tools.undo import FileUndo, Vault
+from forethought_tools.writing import replace
 
 MAX_READ = 200_000
 MAX_LISTED = 500

@@ -29,7 +29,7 @@ def shell_tools(folders: Folders, hidden: frozenset[str] = frozenset()) -> list[
     async def run_command(
         command: Annotated[str, Field(description="For the system's shell", min_length=1, max_length=20_000)],
         folder: Annotated[str, Field(description="Where to run it")] = ".",
-        timeout: Annotated[float, Field(description="Seconds", gt=0, le=MAX_SECONDS)] = 60,  # noqa: ASYNC109  # the tool's own argument
+        timeout: Annotated[float, Field(description="Seconds", gt=0, le=MAX_SECONDS)] = 60,  # noqa: ASYNC109 - the tool's own argument
     ) -> JSON:
         """Run a shell command, and end what it leaves running. Returns {exit_status, stdout, stderr}."""
         real = folders.resolve(folder)
@@ -121,7 +121,7 @@ def end_group(process: Process) -> None:
     if sys.platform == "win32":
         if process.returncode is None:
             taskkill = ["taskkill", "/T", "/F", "/PID", str(process.pid)]
-            subprocess.run(taskkill, check=False, capture_output=True)  # noqa: S603  # our own process id
+            subprocess.run(taskkill, check=False, capture_output=True)  # noqa: S603 - our own process id
         return
     try:
         os.killpg(process.pid, signal.SIGKILL)

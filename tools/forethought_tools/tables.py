@@ -26,6 +26,7 @@ from forethought_tools.claims import Claim
 from forethought_tools.errors import ToolError
 from forethought_tools.folders import Folders
 from forethought_tools.risk import Risk
+from forethought_tools.text import shortened
 from forethought_tools.tool import JSON, Limits, Tool, tool
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def query_files(memory: "DuckDBPyConnection", sql: str, files: Sequence[Path]) -
     for name, file in named(files):
         try:
             memory.execute(
-                f"CREATE TABLE {quoted(name)} AS SELECT * FROM {READERS[file.suffix.lower()]}(?, {OPTIONS})",  # noqa: S608  # both are ours
+                f"CREATE TABLE {quoted(name)} AS SELECT * FROM {READERS[file.suffix.lower()]}(?, {OPTIONS})",  # noqa: S608 - both are ours
                 [re.sub(r"([*?\[])", r"[\1]", str(file))],  # the path of one file, not a glob
             )
         except duckdb.Error as error:
@@ -252,8 +253,7 @@ def plain(value: object) -> JSON:
         return {str(key): plain(part) for key, part in cast("Mapping[object, object]", value).items()}
     if isinstance(value, list | tuple):
         return [plain(part) for part in cast("Sequence[object]", value)]
-    text = str(value)
-    return text if len(text) <= MAX_CELL else f"{text[:MAX_CELL]}… ({len(text)} characters)"
+    return shortened(str(value), MAX_CELL, "… ({whole} characters)")
 
 
 def named(files: Sequence[Path]) -> Iterator[tuple[str, Path]]:

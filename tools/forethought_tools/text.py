@@ -1,6 +1,6 @@
-"""Values as text, whole or shortened."""
+"""Values as text, whole or shortened, for whoever reads them: a model, a person, the log."""
 
-__all__ = ["as_text", "one_line", "shortened"]
+__all__ = ["as_text", "clipped", "one_line", "shortened"]
 
 import json
 
@@ -8,15 +8,24 @@ from forethought_tools.tool import JSON
 
 
 def as_text(value: JSON) -> str:
-    """Text as it is, anything else as JSON on one line."""
+    """A string as it is, anything else as JSON on one line."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def shortened(text: str, size: int) -> str:
-    """At most `size` characters, with an ellipsis where some were left out."""
+def one_line(text: str) -> str:
+    """The text with single spaces in place of line breaks, tabs and runs of spaces."""
+    return " ".join(text.split())
+
+
+def clipped(text: str, size: int) -> str:
+    """At most `size` characters of a text, the last three of them dots where it was longer."""
     return text if len(text) <= size else f"{text[: size - 3]}..."
 
 
-def one_line(text: str, size: int) -> str:
-    """The same on one line."""
-    return shortened(" ".join(text.split()), size)
+def shortened(value: JSON, size: int, note: str = "\n[cut: {left} more characters]") -> str:
+    """A value as text: all of it, or its first `size` characters with a note of what is left out.
+
+    The note may name `{left}`, the characters that are left out, and `{whole}`, those of the whole text.
+    """
+    text = as_text(value)
+    return text if len(text) <= size else text[:size] + note.format(left=len(text) - size, whole=len(text))

@@ -15,10 +15,10 @@ from typing import cast
 from anyio import to_thread
 
 from forethought_tools.claims import Claim
-from forethought_tools.drafts import draft_of, replace
 from forethought_tools.errors import ToolError
 from forethought_tools.folders import Folders, mended
 from forethought_tools.tool import JSON, Kept, Stands
+from forethought_tools.writing import draft_of, replace
 
 _FRESH = 3600.0  # seconds
 

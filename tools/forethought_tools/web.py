@@ -59,7 +59,7 @@ def web_tools(*, searxng_url: str | None = None, allow_private: bool = False) ->
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class Document:
     url: str
     kind: str
     """Media type, without its parameters."""
@@ -69,14 +69,16 @@ class Page:
 
 
 async def fetch(url: str, permitted: Callable[[Address], bool]) -> str:
-    page = await download(httpx2.URL(valid(url)), permitted)
-    if page.kind in ("text/html", "application/xhtml+xml"):
-        text = await to_thread.run_sync(markdown, page, abandon_on_cancel=True)
-    elif page.kind.startswith("text/") or page.kind.endswith(("json", "xml", "javascript", "yaml")):
-        text = decoded(page)
+    document = await download(httpx2.URL(valid(url)), permitted)
+    if document.kind in ("text/html", "application/xhtml+xml"):
+        text = await to_thread.run_sync(markdown, document, abandon_on_cancel=True)
+    elif document.kind.startswith("text/") or document.kind.endswith(("json", "xml", "javascript", "yaml")):
+        text = decoded(document)
     else:
-        raise ToolError(f"{page.url} is {page.kind or 'of no stated type'}. fetch_url reads pages, text and JSON only.")
-    if page.cut or len(text) > MAX_TEXT:
+        raise ToolError(
+            f"{document.url} is {document.kind or 'of no stated type'}. fetch_url reads pages, text and JSON only."
+        )
+    if document.cut or len(text) > MAX_TEXT:
         return f"{text[:MAX_TEXT]}\n[cut: the document is longer]"
     return text
 
@@ -93,7 +95,7 @@ def valid(url: str) -> str:
     return url
 
 
-async def download(url: httpx2.URL, permitted: Callable[[Address], bool]) -> Page:
+async def download(url: httpx2.URL, permitted: Callable[[Address], bool]) -> Document:
     try:
         with anyio.fail_after(SECONDS):
             async with client(permitted) as web:
@@ -121,7 +123,7 @@ def authorities() -> ssl.SSLContext:
     return httpx2.create_ssl_context()
 
 
-async def follow(web: httpx2.AsyncClient, request: httpx2.Request) -> Page:
+async def follow(web: httpx2.AsyncClient, request: httpx2.Request) -> Document:
     # By hand, because the client reads the bodies of redirects, and reads them whole.
     for _ in range(MAX_REDIRECTS + 1):
         response = await web.send(request, stream=True, follow_redirects=False)
@@ -135,7 +137,7 @@ async def follow(web: httpx2.AsyncClient, request: httpx2.Request) -> Page:
     raise ToolError(f"{request.url} redirects more than {MAX_REDIRECTS} times.")
 
 
-async def received(response: httpx2.Response) -> Page:
+async def received(response: httpx2.Response) -> Document:
     code = response.status_code
     if code >= 300:
         raise ToolError(f"{response.url} answers with HTTP status {code}.", transient=code in TRANSIENT)
@@ -146,25 +148,27 @@ async def received(response: httpx2.Response) -> Page:
             break
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     cut = len(body) > MAX_BYTES
-    return Page(str(response.url), kind, response.charset_encoding, bytes(body[:MAX_BYTES]), cut)
+    return Document(str(response.url), kind, response.charset_encoding, bytes(body[:MAX_BYTES]), cut)
 
 
-def decoded(page: Page) -> str:
+def decoded(document: Document) -> str:
     try:
-        return page.body.decode(page.encoding or "utf-8", "replace").removeprefix("\ufeff")
+        return document.body.decode(document.encoding or "utf-8", "replace").removeprefix("\ufeff")
     except LookupError:  # the server names an encoding that nobody knows
-        return page.body.decode("utf-8", "replace")
+        return document.body.decode("utf-8", "replace")
 
 
-def markdown(page: Page) -> str:
+def markdown(document: Document) -> str:
     import trafilatura  # slow to import, and few runs fetch pages
 
-    body = page.body[:MAX_MARKUP]  # the extractor takes time that grows with the square of the markup
-    page = replace(page, body=body)
-    source = decoded(page) if page.encoding else page.body  # without a header, the page's own <meta> is looked at
-    text = trafilatura.extract(source, url=page.url, output_format="markdown", include_links=True)
+    body = document.body[:MAX_MARKUP]  # the extractor takes time that grows with the square of the markup
+    document = replace(document, body=body)
+    source = (
+        decoded(document) if document.encoding else document.body
+    )  # without a header, the page's own <meta> is looked at
+    text = trafilatura.extract(source, url=document.url, output_format="markdown", include_links=True)
     if not (text := text or trafilatura.html2txt(source)):
-        raise ToolError(f"{page.url} holds no readable text. It may be filled in by a script.")
+        raise ToolError(f"{document.url} holds no readable text. It may be filled in by a script.")
     return text
 
 
@@ -236,13 +240,14 @@ async def ask_searxng(server: str, query: str, count: int) -> JSON:
     except httpx2.InvalidURL:
         raise ToolError("FORETHOUGHT_SEARXNG_URL is not a web address.") from None
     try:
-        page = await download(where, anywhere)
-        found = cast("dict[str, list[dict[str, object]]]", json.loads(page.body))["results"]
+        document = await download(where, anywhere)
+        found = cast("dict[str, list[dict[str, object]]]", json.loads(document.body))["results"]
         return [result(each, url="url", snippet="content") for each in found[:count]]
     except ToolError as error:
-        told = str(error).replace(f"{where.userinfo.decode()}@", "")  # it may hold a password
+        problem = str(error).replace(f"{where.userinfo.decode()}@", "")  # it may hold a password
         raise ToolError(
-            f"{told} Check FORETHOUGHT_SEARXNG_URL; its server must allow the format json.", transient=error.transient
+            f"{problem} Check FORETHOUGHT_SEARXNG_URL; its server must allow the format json.",
+            transient=error.transient,
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ToolError(

@@ -10,6 +10,7 @@ from pydantic import Field, JsonValue, WithJsonSchema
 
 from forethought_tools.errors import ToolError
 from forethought_tools.risk import Risk
+from forethought_tools.text import shortened
 from forethought_tools.tool import JSON, Answerer, Limits, Question, Role, Tool, tool
 
 MAX_MATERIAL = 24_000
@@ -75,6 +76,4 @@ async def answer(ask: Answerer, instructions: str, wish: str, material: JSON) ->
 def rendered(material: JSON) -> str:
     """Text as it is, anything else as compact JSON; cut, with a notice, where a small model would drown."""
     text = material if isinstance(material, str) else json.dumps(material, ensure_ascii=False, separators=(",", ":"))
-    if len(text) <= MAX_MATERIAL:
-        return text
-    return f"{text[:MAX_MATERIAL]}\n[cut: {len(text) - MAX_MATERIAL} more characters are left out]"
+    return shortened(text, MAX_MATERIAL, "\n[cut: {left} more characters are left out]")

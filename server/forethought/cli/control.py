@@ -15,7 +15,7 @@ from forethought_tools import ForethoughtError
 
 def pause(settings: Settings, run_id: str) -> int:
     """Start nothing more; what is in flight ends first."""
-    run = _told(settings, run_id, "pause_asked", "it has ended already, or is paused")
+    run = _ask_for(settings, run_id, "pause_asked", "it has ended already, or is paused")
     held = "It is paused." if run.state == "paused" else "It pauses once what is in flight has ended."
     console.print(f"{held} {PROGRAM} resume {run_id} lets it go on.", soft_wrap=True)
     return 0
@@ -23,7 +23,7 @@ def pause(settings: Settings, run_id: str) -> int:
 
 def resume(settings: Settings, run_id: str) -> int:
     """Let a paused run go on: with the server that is there, or the next one that starts."""
-    run = _told(settings, run_id, "resume_asked", "it is not paused")
+    run = _ask_for(settings, run_id, "resume_asked", "it is not paused")
     how = f"{PROGRAM} {resuming(run.id, run.folders)}"
     console.print(f"It goes on as soon as a server is there, or with {escape(how)}", soft_wrap=True)
     return 0
@@ -31,7 +31,7 @@ def resume(settings: Settings, run_id: str) -> int:
 
 def cancel(settings: Settings, run_id: str) -> int:
     """End a run for good; what is done stays done and recorded."""
-    run = _told(settings, run_id, "stop_asked", "it has ended already")
+    run = _ask_for(settings, run_id, "stop_asked", "it has ended already")
     how = f"{PROGRAM} {resuming(run.id, run.folders)}"
     console.print(
         f"It is ended by the server that drives it, by the next that starts, or by {escape(how)}", soft_wrap=True
@@ -39,7 +39,7 @@ def cancel(settings: Settings, run_id: str) -> int:
     return 0
 
 
-def _told(settings: Settings, run_id: str, kind: str, otherwise: str) -> RunRow:
+def _ask_for(settings: Settings, run_id: str, kind: str, otherwise: str) -> RunRow:
     with open_records(settings) as reading:
         run = reading.queries.run(run_id)
         try:

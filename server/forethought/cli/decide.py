@@ -14,18 +14,16 @@ from rich.markup import escape
 from forethought.app import Journal, open_records
 from forethought.cli.terminal import PROGRAM, ask_form, console, errors, is_person
 from forethought.engine.records import resuming
-from forethought.engine.runs import decision_facts
+from forethought.gates.decisions import OVERTAKEN, TOO_LATE, Recorded, Refused, record_decision, take_decision
 from forethought.gates.desk import codes
-from forethought.gates.forms import form, gate_text, read_form
+from forethought.gates.forms import form, gate_text
 from forethought.gates.page import Page
 from forethought.journal.codec import gate_of
-from forethought.journal.database import StaleError
 from forethought.journal.rows import MessageRow, RunRow
 from forethought.journal.store import Store
 from forethought.settings import Settings
 from forethought_patterns import Decision
 from forethought_patterns.gates import visible
-from forethought_tools import AnswerError
 
 _PAGE = 3600.0  # seconds that a page is served at most
 
@@ -42,14 +40,14 @@ def decide(settings: Settings, some_id: str | None, *, page: bool = False, code:
         if not pages:
             console.print("No server has a page open.")
         return 0 if pages else 1
-    with open_records(settings) as records:
-        gates = _gates(records.store, some_id)
+    with open_records(settings) as journal:
+        gates = _gates(journal.store, some_id)
         if not gates:
             console.print("Nothing waits for a person.")
             return 0
         if page:
-            return _decide_on_page(records, partial(_gates, records.store, some_id), settings.decision_seconds)
-        decided = [_decide(records, gate, settings.decision_seconds) for gate in gates]
+            return _decide_on_page(journal, partial(_gates, journal.store, some_id), settings.decision_seconds)
+        decided = [_decide(journal, gate, settings.decision_seconds) for gate in gates]
     return 0 if all(decided) else 3
 
 
@@ -61,30 +59,30 @@ def _gates(store: Store, some_id: str | None) -> list[MessageRow]:
     return store.queries.open_messages(store.queries.run(some_id).id, "gate")
 
 
-def _decide(records: Journal, message: MessageRow, seconds: float) -> bool:
-    store, gate = records.store, gate_of(message)
+def _decide(journal: Journal, message: MessageRow, seconds: float) -> bool:
+    queries, gate = journal.queries, gate_of(message)
+    record = partial(record_decision, journal.store, journal.records.tools)
+    take = partial(take_decision, message, by="person at the terminal", channel="terminal", record=record)
     shown = time.monotonic()
-    while (filled := ask_form(gate_text(message, store.queries.run(message.run)), form(gate))) is not None:
+    while (filled := ask_form(gate_text(message, queries.run(message.run)), form(gate))) is not None:
         if time.monotonic() - shown > seconds:
-            console.print("That took too long. Look at it once more.")
+            console.print(TOO_LATE)
             shown = time.monotonic()
             continue
-        try:
-            decision = read_form(gate, filled, by="person at the terminal", channel="terminal")
-            store.commit(message.run, *decision_facts(message, decision, records.records.tools))
-        except AnswerError as error:
-            console.print(f"[red]{escape(str(error))}[/]")
-        except StaleError:
-            console.print("It was decided meanwhile, or its run has ended.")
-            return True
-        else:
-            _tell(store.queries.run(message.run), decision)
-            return True
+        match anyio.run(take, filled):
+            case Recorded(decision):
+                _confirm(queries.run(message.run), decision)
+                return True
+            case Refused(error):
+                console.print(f"[red]{escape(str(error))}[/]")
+            case _:
+                console.print(OVERTAKEN)
+                return True
     console.print("Left waiting.")
     return False
 
 
-def _tell(run: RunRow, decision: Decision) -> None:
+def _confirm(run: RunRow, decision: Decision) -> None:
     does = "ends it" if run.stopping else "goes on with it"
     how = f"A server that is running {does} at once; else: {PROGRAM} {resuming(run.id, run.folders)}"
     if run.state == "paused":
@@ -92,9 +90,9 @@ def _tell(run: RunRow, decision: Decision) -> None:
     console.print(f"{decision.verb}: recorded. {escape(how)}", soft_wrap=True)
 
 
-def _decide_on_page(records: Journal, waiting: Callable[[], list[MessageRow]], seconds: float) -> int:
+def _decide_on_page(journal: Journal, waiting: Callable[[], list[MessageRow]], seconds: float) -> int:
     try:
-        anyio.run(_serve, records, waiting, seconds)
+        anyio.run(_serve, journal, waiting, seconds)
     except KeyboardInterrupt:
         console.print("The page is closed.")
     left = len(waiting())
@@ -102,17 +100,17 @@ def _decide_on_page(records: Journal, waiting: Callable[[], list[MessageRow]], s
     return 3 if left else 0
 
 
-async def _serve(records: Journal, waiting: Callable[[], list[MessageRow]], seconds: float) -> None:
+async def _serve(journal: Journal, waiting: Callable[[], list[MessageRow]], seconds: float) -> None:
     async def record(message: MessageRow, decision: Decision) -> None:
-        await records.store.write(message.run, *decision_facts(message, decision, records.records.tools))
+        await record_decision(journal.store, journal.records.tools, message, decision)
         console.print(escape(visible(gate_of(message).subject)))
-        _tell(records.queries.run(message.run), decision)
+        _confirm(journal.queries.run(message.run), decision)
 
     def show_code(url: str, code: str) -> None:
         console.print(f"\nDecide at {url} with this code, once: [bold]{code}[/]", soft_wrap=True)
 
     with anyio.move_on_after(_PAGE) as hour:
-        if not await Page(records.store, waiting, decide=record, show_code=show_code, seconds=seconds).serve():
+        if not await Page(journal.store, waiting, record=record, show_code=show_code, seconds=seconds).serve():
             console.print("[red]Too many wrong codes were given: the page is closed.[/] Was it you?")
     if hour.cancelled_caught:
         console.print("The page was open for an hour, and is closed.")

@@ -25,6 +25,7 @@ from forethought.models import NO_MODEL, Models
 from forethought.settings import Settings
 from forethought.surface.server import build_server
 from forethought_tools import ForethoughtError, Role, SettingsError
+from forethought_tools.text import shortened
 
 _STATUS = {"succeeded": 0, "waiting": 3, "paused": 3}
 
@@ -97,7 +98,7 @@ class _Session:
             if "plan_id" in about:
                 return await self._execute(str(about["plan_id"]))
             view = await self._stayed(await self._call("report", {"run_id": some_id, "answers": []}))
-        return self._told(view)
+        return self._show_outcome(view)
 
     async def _planned(self, goal: str) -> Mapping[str, Any]:
         view = await self._stayed(await self._call("create_plan", {"goal": goal}))
@@ -110,9 +111,8 @@ class _Session:
         console.print(f"[bold]Plan {plan['plan_id']}[/]: {escape(plan['shape'])}")
         console.print(plan_table(whole["steps"]))
         for step in whole["steps"]:
-            arguments = json.dumps(step["arguments"], ensure_ascii=False)
-            shown = arguments if len(arguments) <= 300 else f"{arguments[:300]}..."
-            console.print(f"[dim]  {step['id']}. {escape(shown)}[/]", soft_wrap=True)
+            arguments = shortened(step["arguments"], 300, "...")
+            console.print(f"[dim]  {step['id']}. {escape(arguments)}[/]", soft_wrap=True)
         console.print(f"risk: {escape(plan['risk'])}")
         for line in plan.get("advice", ()):
             console.print(f"[yellow]note: {escape(line)}[/]")
@@ -122,7 +122,7 @@ class _Session:
         arguments: dict[str, Any] = {"run_id": run_id, "dry_run": dry_run, **({} if step is None else {"step": step})}
         async with self._client:
             view = await self._stayed(await self._call("rollback", arguments))
-        status = self._told(view)
+        status = self._show_outcome(view)
         return 0 if dry_run else status
 
     async def _stayed(self, view: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -130,7 +130,7 @@ class _Session:
             view = await self._call("report", {"run_id": view["run_id"], "answers": []})
         return view
 
-    def _told(self, view: Mapping[str, Any]) -> int:
+    def _show_outcome(self, view: Mapping[str, Any]) -> int:
         """Print what came of a run that has no plan."""
         if "answer" in view:
             console.print(escape(str(view["answer"])))
@@ -157,7 +157,8 @@ class _Session:
     async def _execute(self, plan_id: str) -> int:
         arguments: dict[str, Any] = {"plan_id": plan_id, **self._wishes}
 
-        async def progress(progress: float, total: float | None, message: str | None) -> None:  # noqa: ARG001
+        async def progress(progress: float, total: float | None, message: str | None) -> None:
+            del progress, total, message  # they say that something has changed; the table shows what
             await self._refresh(plan_id)
 
         self._plan_id = plan_id

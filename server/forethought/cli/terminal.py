@@ -13,6 +13,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from forethought.gates.forms import filled_in
+
 PROGRAM = "forethought" if shutil.which("forethought") else sys.argv[0]
 """What a person has to type to run this program."""
 console = Console(highlight=False)
@@ -56,20 +58,11 @@ def _fill(schema: Mapping[str, Any]) -> dict[str, Any] | None:
             return None
         if typed in choices:
             break
-    filled: dict[str, Any] = {"decision": typed}
+    said = {"decision": typed}
     asked = {"edit": fields, "reject": {"reason": fields["reason"]}, "cancel": {"reason": fields["reason"]}}
     for name, field in asked.get(typed, {}).items():
-        said = input(f"{field.get('description', name)}: ").strip()
-        if said:
-            filled[name] = _number(said) if field["type"] == "number" else said
-    return filled
-
-
-def _number(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
+        said[name] = input(f"{field.get('description', name)}: ").strip()
+    return filled_in(schema, said)
 
 
 def plan_table(steps: Sequence[Mapping[str, Any]]) -> Table:

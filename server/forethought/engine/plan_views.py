@@ -10,7 +10,7 @@ from forethought.engine.records import Records
 from forethought.journal.rows import MessageRow, PlanRow, StepRow
 from forethought_patterns import Plan, Step, advice
 from forethought_tools import JSON, Registry, Risk
-from forethought_tools.text import as_text, shortened
+from forethought_tools.text import as_text, clipped
 
 PAGE = 50  # steps
 _BRIEF = 8  # steps
@@ -39,11 +39,11 @@ def plan_view(records: Records, row: PlanRow, *, steps: str = "brief", page: int
     view: dict[str, JSON] = {
         "plan_id": row.id,
         "status": "ready",
-        "goal": shortened(plan.goal, _LINE),
+        "goal": clipped(plan.goal, _LINE),
         "revision": plan.revision,
         "shape": f"{len(plan.steps)} steps, up to {plan.width} at once, longest chain {len(plan.critical_path)}"
         f" ({_ids(plan.critical_path)})",
-        "levels": shortened(" | ".join(_ids(level) for level in plan.levels), _LINE),
+        "levels": clipped(" | ".join(_ids(level) for level in plan.levels), _LINE),
         "risk": _risks(plan, records.tools),
         "steps": steps_of(plan, records.tools, steps, page, {}),
         "advice": advice(plan) + _doubt(row),
@@ -104,7 +104,7 @@ def diff_view(records: Records, row: PlanRow, against: int) -> dict[str, JSON]:
     old: Mapping[int, Step] = records.plan(row.id, against).by_id if against else {}
     gone: list[JSON] = [f"- {_line(step, tools)}" for step in old.values() if step.id not in new.by_id]
     changed: list[JSON] = [
-        f"{'~' if step.id in old else '+'} {_line(step, tools)} {shortened(json.dumps(step.arguments), _LINE)}"
+        f"{'~' if step.id in old else '+'} {_line(step, tools)} {clipped(json.dumps(step.arguments), _LINE)}"
         for step in new.steps
         if step != old.get(step.id)
     ]
@@ -115,7 +115,7 @@ def diff_view(records: Records, row: PlanRow, against: int) -> dict[str, JSON]:
         "status": "ok",
         "revision": row.revision,
         "against": against,
-        **({"why": shortened(str(why), _LINE)} if why else {}),
+        **({"why": clipped(str(why), _LINE)} if why else {}),
         "diff": gone + changed,
         "next": f'get_plan(plan_id="{row.id}"{earlier})',
     }
@@ -124,7 +124,7 @@ def diff_view(records: Records, row: PlanRow, against: int) -> dict[str, JSON]:
 def _line(step: Step, tools: Registry, row: StepRow | None = None) -> str:
     after = f" after {_ids(step.needs)}" if step.needs else ""
     state = f" [{row.state}]" if row else ""
-    what = f": {shortened(step.description, _DESCRIPTION)}" if step.description else ""
+    what = f": {clipped(step.description, _DESCRIPTION)}" if step.description else ""
     return f"{step.id}. {step.tool} ({tools.risk(step.tool)}){after}{what}{state}"
 
 

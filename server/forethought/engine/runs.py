@@ -4,7 +4,7 @@ Everything here goes through the store, so it works the same whether the run is 
 or by nobody at the moment. How a run of one kind is started is told in that kind's file.
 """
 
-__all__ = ["Runs", "decision_facts"]
+__all__ = ["Runs"]
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -13,13 +13,13 @@ from typing import Any, cast
 from forethought.engine.activation import Engine
 from forethought.engine.kinds.kind import Kind, Options
 from forethought.engine.supervisor import Supervisor
-from forethought.journal.codec import decision_body, gate_of, plan_body
+from forethought.gates.decisions import record_decision
+from forethought.journal.codec import plan_body
 from forethought.journal.database import StaleError, new_id
 from forethought.journal.rows import Fact, MessageRow, RunRow
 from forethought.terms import Terms
 from forethought_patterns import Brief, Decision, Plan
-from forethought_patterns.gates import decision_faults
-from forethought_tools import JSON, AnswerError, Fault, Registry, schema_faults
+from forethought_tools import JSON, AnswerError, Fault, schema_faults
 
 
 class Runs:
@@ -81,7 +81,7 @@ class Runs:
         ]
         if faults:
             raise AnswerError(faults)
-        facts = [_answered(name, "order", answer, by, channel) for name, answer in answers]
+        facts = [_answered(name, answer, by, channel) for name, answer in answers]
         if not facts:
             return
         try:
@@ -98,7 +98,7 @@ class Runs:
             AnswerError: the gate does not offer this choice, or an edit is not valid; it stays open.
             StaleError: it was decided before, or its run has ended.
         """
-        await self.store.write(gate.run, *decision_facts(gate, decision, self.records.tools))
+        await record_decision(self.store, self.records.tools, gate, decision)
         await self.supervisor.wake(gate.run)
 
     async def stop(self, run_id: str) -> None:
@@ -107,18 +107,9 @@ class Runs:
         await self.supervisor.wake(run_id)
 
 
-def decision_facts(gate: MessageRow, decision: Decision, tools: Registry) -> list[Fact]:
-    """What a decision is recorded as. Raises AnswerError where the gate cannot take it."""
-    if faults := decision_faults(gate_of(gate), decision, tools):
-        raise AnswerError(faults)
-    body = decision_body(decision)
-    answered = _answered(gate.id, "gate", body, decision.by, decision.channel, approval=decision.approved)
-    return [answered, Fact("stop_asked")] if decision.verb == "cancel" else [answered]
-
-
-def _answered(message_id: str, kind: str, answer: JSON, by: str, channel: str, *, approval: bool = False) -> Fact:
-    body: dict[str, JSON] = {"id": message_id, "kind": kind, "answer": answer, "by": by, "channel": channel}
-    return Fact("answered", {**body, "approval": approval})
+def _answered(order: str, answer: JSON, by: str, channel: str) -> Fact:
+    body: dict[str, JSON] = {"id": order, "kind": "order", "answer": answer, "by": by, "channel": channel}
+    return Fact("answered", {**body, "approval": False})
 
 
 def _order_faults(name: str, answer: JSON, order: MessageRow | None, open_ids: Collection[str]) -> list[Fault]:

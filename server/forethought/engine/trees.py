@@ -12,7 +12,7 @@ from forethought.engine.notes import notes
 from forethought.journal.queries import Queries
 from forethought_patterns.gates import visible
 from forethought_tools import JSON
-from forethought_tools.text import one_line
+from forethought_tools.text import clipped, one_line
 
 _LINE = 160  # characters of a node's label
 _DRAWN = 120  # nodes that a picture can show
@@ -66,7 +66,7 @@ class Branch:
         """One line: what was done, and how it looks."""
         end = " SOLVED" if self.solved else " end" if self.terminal else ""
         what = " ".join(filter(None, [self.tool, self.action])) or "start"
-        return f"{visible(one_line(what, _LINE))} [{self.value:.2f}, {self.visits} visits{end}]"
+        return f"{visible(clipped(one_line(what), _LINE))} [{self.value:.2f}, {self.visits} visits{end}]"
 
 
 def trees(queries: Queries, run_id: str) -> dict[str, Branch]:

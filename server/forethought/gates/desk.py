@@ -10,16 +10,16 @@ import json
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import anyio
 from anyio.abc import TaskGroup
 
+from forethought.gates.decisions import Record
 from forethought.journal.rows import MessageRow
 from forethought.journal.store import Store
-from forethought_patterns import Decision
 from forethought_tools import StoreError
 
 logger = logging.getLogger(__name__)
@@ -34,20 +34,20 @@ class Desk:
         store: Store,
         tasks: TaskGroup,
         *,
-        decide: Callable[[MessageRow, Decision], Awaitable[None]],
+        record: Record,
         seconds: float,
     ) -> None:
         self._file = _folder(home) / f"{os.getpid()}.json"
         self._store = store
         self._tasks = tasks
-        self._decide = decide
+        self._record = record
         self._seconds = seconds
         self._url = ""
-        self._turn = anyio.Lock()
+        self._opening = anyio.Lock()
 
     async def url(self) -> str:
         """The address of the page, which is open from now on."""
-        async with self._turn:
+        async with self._opening:
             if not self._url:
                 self._url = str(await self._tasks.start(self._serve))
             return self._url
@@ -55,7 +55,7 @@ class Desk:
     async def _serve(self, *, task_status: anyio.abc.TaskStatus[str]) -> None:
         from forethought.gates.page import Page  # here, because few servers ever open one
 
-        page = Page(self._store, self._waiting, decide=self._decide, show_code=self._keep, seconds=self._seconds)
+        page = Page(self._store, self._waiting, record=self._record, show_code=self._keep, seconds=self._seconds)
         try:
             await page.serve(task_status=task_status)
         except* StoreError as group:
@@ -78,14 +78,14 @@ class Desk:
 
 def codes(home: Path) -> list[tuple[str, str]]:
     """The address and the present code of each page that a server has open."""
-    told: list[tuple[str, str]] = []
+    open_pages: list[tuple[str, str]] = []
     for file in sorted(_folder(home).glob("*.json")):
         page: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
         if _answers(page["url"]):
-            told.append((page["url"], page["code"]))
+            open_pages.append((page["url"], page["code"]))
         else:
             file.unlink(missing_ok=True)  # its server died without a word
-    return told
+    return open_pages
 
 
 def _answers(url: str) -> bool:

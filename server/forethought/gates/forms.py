@@ -1,6 +1,6 @@
 """The form in which a person answers a gate, whatever shows it: flat, as MCP elicitation wants it."""
 
-__all__ = ["MEANING", "about", "form", "gate_text", "read_form"]
+__all__ = ["MEANING", "about", "filled_in", "form", "gate_text", "read_form"]
 
 import json
 from collections.abc import Mapping
@@ -46,6 +46,23 @@ def form(gate: Gate) -> dict[str, Any]:
     }
 
 
+def filled_in(schema: Mapping[str, Any], typed: Mapping[str, str]) -> dict[str, Any]:
+    """A form by what a person typed into its fields: numbers where it asks for one, and nothing that is blank."""
+    fields: Mapping[str, Mapping[str, Any]] = schema["properties"]
+    return {
+        name: _number(text) if fields.get(name, {}).get("type") == "number" else text
+        for name, text in typed.items()
+        if text.strip()
+    }
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text  # the form's own check says what is wrong with it
+
+
 def read_form(gate: Gate, content: Mapping[str, JSON], *, by: str, channel: str) -> Decision:
     """The decision that a filled form holds.
 
@@ -54,6 +71,8 @@ def read_form(gate: Gate, content: Mapping[str, JSON], *, by: str, channel: str)
     """
     strict = {**form(gate), "additionalProperties": False}
     given = {name: value for name, value in content.items() if value not in ("", None)}
+    if "decision" not in given:
+        raise AnswerError([Fault("decision", "nothing is chosen", "Choose what you decide")])
     if faults := schema_faults(strict, given):
         raise AnswerError([Fault("form", fault.at("form"), "Fill it in as it says") for fault in faults])
     decision = Decision(cast("Any", given["decision"]), reason=str(given.get("reason", "")), by=by, channel=channel)
@@ -63,16 +82,16 @@ def read_form(gate: Gate, content: Mapping[str, JSON], *, by: str, channel: str)
         if unused:
             raise AnswerError([Fault(name, "it is filled in, and only edit uses it", "Choose edit") for name in unused])
         return decision
-    told: dict[str, Any] = {"verb": "edit", "reason": decision.reason, "by": by, "channel": channel}
+    edit: dict[str, Any] = {"verb": "edit", "reason": decision.reason, "by": by, "channel": channel}
     match gate.kind:
         case "call":
             arguments = _parsed(given.get("arguments"), "arguments", dict)
-            return Decision(**told, arguments=cast("Mapping[str, JSON]", arguments))
+            return Decision(**edit, arguments=cast("Mapping[str, JSON]", arguments))
         case "plan":
             changed = cast("list[JSON]", _parsed(given.get("steps", "[]"), "steps", list))
-            return Decision(**told, steps=edited(gate, drop=_ids(str(given.get("drop", ""))), changed=changed))
+            return Decision(**edit, steps=edited(gate, drop=_ids(str(given.get("drop", ""))), changed=changed))
         case _:
-            return Decision(**told, arguments={"limit": given.get("limit")})
+            return Decision(**edit, arguments={"limit": given.get("limit")})
 
 
 def gate_text(message: MessageRow, run: RunRow) -> str:

@@ -12,28 +12,31 @@ import re
 import secrets
 import socket
 import time
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
-from typing import Any
 from urllib.parse import parse_qsl
 
 import anyio
 import uvicorn
 from anyio.abc import TaskStatus
+from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from forethought.gates.forms import about, form, gate_text, read_form
+from forethought.gates.decisions import OVERTAKEN, TOO_LATE, Record, Recorded, Refused, take_decision
+from forethought.gates.forms import about, filled_in, form, gate_text
 from forethought.gates.markup import HEADERS, fields_of, notice_page, page_of
 from forethought.journal.codec import gate_of
-from forethought.journal.database import StaleError
 from forethought.journal.rows import MessageRow
 from forethought.journal.store import Store
-from forethought_patterns import Decision, Gate
 from forethought_patterns.gates import visible
-from forethought_tools import JSON, AnswerError, Fault, ForethoughtError
+from forethought_tools import ForethoughtError
 
 logger = logging.getLogger(__name__)
 
@@ -55,17 +58,17 @@ class Page:
         store: Store,
         waiting: Callable[[], Sequence[MessageRow]],
         *,
-        decide: Callable[[MessageRow, Decision], Awaitable[None]],
+        record: Record,
         show_code: Callable[[str, str], None],
         seconds: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`decide` records a decision, as `Runs.decide` does; `show_code` puts the page's address and a fresh code
+        """`show_code` puts the page's address and a fresh code
         before the person, and before nobody else; a question is good for `seconds` after it was shown.
         """
         self._store = store
         self._waiting = waiting
-        self._decide = decide
+        self._record = record
         self._show_code = show_code
         self._seconds = seconds
         self._clock = clock  # not a monotonic one: those stand still while a laptop sleeps
@@ -73,9 +76,8 @@ class Page:
         self._code = ""
         self._wrong = 0
         self._locked_until = 0.0
-        self._turn = anyio.Lock()  # two forms with one code: the second comes after the code is void
+        self._deciding = anyio.Lock()  # of two forms with one code, the second comes after the code is void
         self._bell = anyio.Event()
-        self._hosts: tuple[str, ...] = ()
 
     async def serve(self, *, task_status: TaskStatus[str] = anyio.TASK_STATUS_IGNORED) -> bool:
         """Serve until nothing waits any more: True; or until too many wrong codes were given: False.
@@ -84,11 +86,11 @@ class Page:
         """
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port: int = listener.getsockname()[1]
-            self._hosts = (f"127.0.0.1:{port}", f"localhost:{port}")
-            url = f"http://{self._hosts[0]}/"
+            hosts = [f"127.0.0.1:{port}", f"localhost:{port}"]
+            url = f"http://{hosts[0]}/"
             server = _Server(
                 uvicorn.Config(
-                    self._app,
+                    self._app(hosts),
                     interface="asgi3",
                     http="h11",
                     ws="none",
@@ -117,31 +119,29 @@ class Page:
 
     # Requests
 
-    async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            response = await self._answer(Request(scope, receive))
-        except ClientDisconnect:
-            return
-        except ForethoughtError as error:
-            logger.error("the page could not answer: %s", error)  # noqa: TRY400 - the message says it all
-            response = notice_page("This could not be done", str(error), 500)
-        response.headers.update(HEADERS)
-        await response(scope, receive, send)
+    def _app(self, hosts: Sequence[str]) -> ASGIApp:
+        app = Starlette(
+            routes=[
+                Route("/", self._on_list, methods=["GET"]),
+                Route("/gate/{gate_id}", self._on_gate, methods=["GET", "POST"]),
+            ],
+            middleware=[Middleware(_Guarded, hosts=hosts)],
+            exception_handlers={
+                HTTPException: _no_route,
+                ClientDisconnect: _nobody_listens,
+                ForethoughtError: _failed,
+            },
+        )
+        app.router.redirect_slashes = False
+        return app
 
-    async def _answer(self, request: Request) -> Response:
-        # A foreign name that leads here (DNS rebinding) would make another site's scripts count as ours.
-        if request.headers.get("host") not in self._hosts:
-            return notice_page("This page has another address", "Open it as the terminal shows it.", 421)
-        asked = re.fullmatch(r"/gate/(\w+)", request.url.path)
-        if request.method == "GET" and request.url.path == "/":
-            return self._list()
-        if request.method == "GET" and asked:
-            return self._question(asked[1])
-        if request.method == "POST" and asked:
-            return await self._posted(request, asked[1])
-        if request.method in ("GET", "POST"):
-            return notice_page("There is nothing here", "Look at what waits.", 404)
-        return notice_page("This cannot be done here", "Look at what waits.", 405, {"allow": "GET, POST"})
+    async def _on_list(self, request: Request) -> Response:
+        del request
+        return self._list()
+
+    async def _on_gate(self, request: Request) -> Response:
+        gate_id: str = request.path_params["gate_id"]
+        return await self._posted(request, gate_id) if request.method == "POST" else self._question(gate_id)
 
     async def _posted(self, request: Request, gate_id: str) -> Response:
         if _is_foreign(request):
@@ -157,8 +157,8 @@ class Page:
         if self._find(gate_id) is None:
             return _decided_meanwhile()
         if not 0 <= self._clock() - shown <= self._seconds:
-            return self._question(gate_id, 409, ["That took too long. Look at it once more."], given)
-        async with self._turn:
+            return self._question(gate_id, 409, [TOO_LATE], given)
+        async with self._deciding:
             return await self._take(gate_id, code, given)
 
     async def _take(self, gate_id: str, code: str, given: Mapping[str, str]) -> Response:
@@ -167,18 +167,20 @@ class Page:
             return _decided_meanwhile()
         if refusal := self._refusal(code):
             return self._question(gate_id, 403, [refusal], given)
+        filled = filled_in(form(gate_of(message)), given)
         try:
-            decision = _decision(gate_of(message), given)
-            await self._decide(message, decision)
-        except AnswerError as error:
-            return self._question(gate_id, 422, list(map(str, error.faults)), given)
-        except StaleError:
-            return _decided_meanwhile()
+            taken = await take_decision(message, filled, by="person at the page", channel="page", record=self._record)
         except BaseException:
             self._void()  # whether it was recorded is not known
             raise
-        self._void()
-        return self._list(f"{decision.verb}: recorded. {visible(gate_of(message).subject)}")
+        match taken:
+            case Recorded(decision):
+                self._void()
+                return self._list(f"{decision.verb}: recorded. {visible(gate_of(message).subject)}")
+            case Refused(error):
+                return self._question(gate_id, 422, list(map(str, error.faults)), given)
+            case _:
+                return _decided_meanwhile()
 
     def _refusal(self, code: str) -> str:
         """Why a code is not taken. Wrong ones count for the whole page: who asks from where can be made up."""
@@ -221,10 +223,10 @@ class Page:
             f"<p>{escape(visible(about(self._store.queries.run(message.run))['Goal']))}</p></li>"
             for message in self._waiting()
         ]
-        told = f'<p class="done" role="status">{escape(notice)}</p>' if notice else ""
+        done = f'<p class="done" role="status">{escape(notice)}</p>' if notice else ""
         waits = f"<ul>{''.join(items)}</ul>" if items else "<p>You can close this page.</p>"
         waits += "<p>The terminal shows a new code.</p>" if items and notice else ""
-        return page_of("A person must decide" if items else "Nothing waits any more", told + waits)
+        return page_of("A person must decide" if items else "Nothing waits any more", done + waits)
 
     def _question(
         self, gate_id: str, status: int = 200, faults: Sequence[str] = (), typed: Mapping[str, str] | None = None
@@ -245,6 +247,48 @@ class Page:
             '<button>Record this decision</button></form><p><a href="/">All that waits</a></p>',
             status,
         )
+
+
+class _Guarded:
+    """Answers to the page's own addresses only, and gives every answer the headers that keep other sites out.
+
+    Starlette's TrustedHostMiddleware would not do: it looks at names only, and this page is known by its port as well.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
+        self._app = app
+        self._hosts = hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        # A foreign name that leads here (DNS rebinding) would make another site's scripts count as ours.
+        is_ours = Headers(scope=scope).get("host") in self._hosts
+        await (self._app if is_ours else _WRONG_ADDRESS)(scope, receive, send_guarded)
+
+
+_WRONG_ADDRESS = notice_page("This page has another address", "Open it as the terminal shows it.", 421)
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    del request
+    assert isinstance(error, HTTPException)
+    title = "There is nothing here" if error.status_code == 404 else "This cannot be done here"
+    return notice_page(title, "Look at what waits.", error.status_code, error.headers)
+
+
+async def _nobody_listens(request: Request, error: Exception) -> Response:
+    del request, error
+    return Response(status_code=400)  # it goes nowhere: the client has left in the middle of its request
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    del request
+    logger.error("the page could not answer: %s", error)
+    return notice_page("This could not be done", str(error), 500)
 
 
 class _Server(uvicorn.Server):
@@ -282,25 +326,5 @@ async def _read(request: Request) -> dict[str, str] | None:
     return given if len(given) == len(pairs) else None
 
 
-def _decision(gate: Gate, given: Mapping[str, str]) -> Decision:
-    """The decision in a form. Raises AnswerError where it is not clear."""
-    fields: Mapping[str, Mapping[str, Any]] = form(gate)["properties"]
-    filled = {name: value for name, value in given.items() if value.strip()}
-    if "decision" not in filled:
-        raise AnswerError([Fault("decision", "nothing is chosen", "Choose what you decide")])
-    content: dict[str, JSON] = {
-        name: _number(value) if name in fields and fields[name]["type"] == "number" else value
-        for name, value in filled.items()
-    }
-    return read_form(gate, content, by="person at the page", channel="page")
-
-
-def _number(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
 def _decided_meanwhile() -> Response:
-    return notice_page("Not recorded", "It was decided meanwhile, or its run has ended.", 409)
+    return notice_page("Not recorded", OVERTAKEN, 409)

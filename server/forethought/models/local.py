@@ -75,7 +75,7 @@ class LocalModel:
         self._start_timeout = start_timeout
         self._child: _Child | None = None
         self._closed = False
-        self._turn = anyio.Lock()
+        self._asking = anyio.Lock()
 
     @property
     def name(self) -> str:
@@ -107,7 +107,7 @@ class LocalModel:
             await _end(child)
 
     async def _ask(self, ask: Callable[[OpenAIModel, Meter], Awaitable[Answer]], meter: Meter) -> Answer:
-        async with self._turn:
+        async with self._asking:
             child = await self._running()
             try:
                 with anyio.fail_after(self._timeout) as scope:

@@ -20,6 +20,7 @@ from forethought.models.prices import price
 from forethought.models.structured import boxed, is_strict, read
 from forethought_patterns.ports import Answer, Free, Heard, Meter, Usage
 from forethought_tools import JSON, ModelError, Question
+from forethought_tools.text import one_line
 
 _FREE = Free()
 _REPAIRS = 2
@@ -207,9 +208,8 @@ class OpenAIModel:
             if not faults:
                 return Answer(value, usage, self._model, f"repaired {repairs} times" if repairs else "")
             messages = [*messages, *_repair(text, faults, None if plain else schema)]
-        told = "; ".join(faults)[:600]
         raise ModelError(
-            f"{self._model} gave no answer that fits the schema in {1 + _REPAIRS} tries: {told}."
+            f"{self._model} gave no answer that fits the schema in {1 + _REPAIRS} tries: {'; '.join(faults)[:600]}."
             " Set FORETHOUGHT_MODEL to a more able model."
         )
 
@@ -304,7 +304,7 @@ class OpenAIModel:
     def _safe(self, said: str) -> str:
         """What an endpoint said, without the key, which some repeat."""
         hidden = said if self._api_key in ("", "none") else said.replace(self._api_key, "[key]")
-        return " ".join(hidden.split())[:400].rstrip(".")
+        return one_line(hidden)[:400].rstrip(".")
 
 
 def _messages(question: Question, *, schema: Mapping[str, JSON] | None = None, ask: str = "") -> Messages:
@@ -353,9 +353,9 @@ def _tokens(messages: Messages, options: Mapping[str, Any]) -> int:
 
 
 def _repair(text: str, faults: list[str], schema: Mapping[str, JSON] | None) -> Messages:
-    told = "\n".join(f"- {fault}" for fault in faults)
+    listed = "\n".join(f"- {fault}" for fault in faults)
     wanted = f"\nIt must fit this JSON schema:\n{json.dumps(schema)}" if schema is not None else ""
-    again = f"That answer has faults:\n{told}{wanted}\nGive the whole answer again, mended, and nothing else."
+    again = f"That answer has faults:\n{listed}{wanted}\nGive the whole answer again, mended, and nothing else."
     return [{"role": "assistant", "content": text or "(nothing)"}, {"role": "user", "content": again}]
 
 

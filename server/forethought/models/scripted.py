@@ -1,4 +1,4 @@
-"""A model that says what it was told to say: for tests and demonstrations, without a network.
+"""A model that gives the answers of a script: for tests and demonstrations, without a network.
 
 What does not fit is an error, so that a script that has fallen behind the code is found at once.
 """
@@ -15,6 +15,7 @@ import anyio.lowlevel
 from forethought.models.structured import faults
 from forethought_patterns.ports import Answer, Free, Heard, Meter, Usage
 from forethought_tools import JSON, ModelError, Question
+from forethought_tools.text import as_text
 
 Script: TypeAlias = Mapping[str, Sequence[JSON]] | Callable[[Question], JSON]
 
@@ -111,9 +112,8 @@ class ScriptedModel:
 
 
 def _usage(question: Question, value: JSON) -> Usage:
-    said = value if isinstance(value, str) else json.dumps(value)
     return Usage(
         calls=1,
         input_tokens=len(f"{question.instructions} {question.context}".split()),
-        output_tokens=len(said.split()),
+        output_tokens=len(as_text(value).split()),
     )

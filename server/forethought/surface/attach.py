@@ -30,12 +30,12 @@ from forethought.app import App
 from forethought.engine.kinds import kind_of
 from forethought.engine.kinds.look import View
 from forethought.engine.views import run_view
-from forethought.gates.forms import form, gate_text, read_form
+from forethought.gates.decisions import Recorded, Refused, take_decision
+from forethought.gates.forms import form, gate_text
 from forethought.journal.codec import gate_of
-from forethought.journal.database import StaleError
 from forethought.journal.rows import OPEN, MessageRow, RunRow
 from forethought_patterns.gates import visible
-from forethought_tools import JSON, AnswerError
+from forethought_tools import JSON
 
 logger = logging.getLogger(__name__)
 
@@ -231,15 +231,15 @@ class _Attached:
         if answer.action != "accept" or self._by_url:
             return  # having opened the page decides nothing
         content = cast("Mapping[str, JSON]", answer.content or {})
-        try:
-            decision = read_form(gate_of(message), content, by=_client(self._ctx), channel="elicitation")
-            await self._runs.decide(message, decision)
-        except AnswerError as error:
-            logger.info("gate %s stays open: %s", message.id, error)
+        taken = await take_decision(
+            message, content, by=_client(self._ctx), channel="elicitation", record=self._runs.decide
+        )
+        if isinstance(taken, Refused):
+            logger.info("gate %s stays open: %s", message.id, taken.error)
             if content.get("decision") == "edit":
-                self._faults[message.id] = str(error)
+                self._faults[message.id] = str(taken.error)
                 self._left.discard(message.id)
-        except StaleError:
+        elif not isinstance(taken, Recorded):
             logger.info("gate %s was decided before", message.id)
 
     def _text(self, message: MessageRow) -> str:

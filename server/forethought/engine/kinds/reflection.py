@@ -15,7 +15,7 @@ from forethought_patterns import Check
 from forethought_patterns.author import CRITERIA, Task, improve
 from forethought_patterns.checks import read_checks
 from forethought_tools import JSON
-from forethought_tools.text import one_line
+from forethought_tools.text import clipped, one_line
 
 _LINE = 320  # characters that one round is told in
 
@@ -127,7 +127,7 @@ def _round_line(body: Mapping[str, JSON]) -> str:
         f"the critic's verdict does not count: {body['contradiction']}" if body.get("contradiction") else "",
         "; ".join(str(each["problem"]) for each in issues[:3]),
     ]
-    return one_line(", ".join(filter(None, parts)), _LINE)
+    return clipped(one_line(", ".join(filter(None, parts))), _LINE)
 
 
 def _next(look: Look) -> str:

@@ -21,7 +21,7 @@ from forethought_patterns.checks import read_checks
 from forethought_patterns.worlds import Kind as World
 from forethought_patterns.worlds import Move, Quest, find, path_steps
 from forethought_tools import JSON, ForethoughtError
-from forethought_tools.text import one_line
+from forethought_tools.text import clipped, one_line
 
 _LINE = 160  # characters that one move is told in, twice
 
@@ -129,8 +129,8 @@ def _found(run: RunRow) -> View:
 
 def _move_line(move: Mapping[str, JSON]) -> str:
     call = f" [{move['tool']} {json.dumps(move['arguments'], ensure_ascii=False)}]" if move["tool"] else ""
-    action, result = one_line(str(move["action"]), _LINE), one_line(str(move["result"]), _LINE)
-    return f"{action}{one_line(call, _LINE)} -> {result}"
+    action, result = clipped(one_line(str(move["action"])), _LINE), clipped(one_line(str(move["result"])), _LINE)
+    return f"{action}{clipped(one_line(call), _LINE)} -> {result}"
 
 
 def _next(look: Look) -> str:

@@ -116,7 +116,7 @@ async def run(draft: Mapping[str, JSON], *, streams: bool, max_parallel: int) ->
         ports=Ports(TOOLS, journal, journal, journal, Budget({}, Spending(), ask=nothing, tell=nothing)),
         rules=Rules(max_parallel=max_parallel),
     )
-    assert not ended.error, ended.error
+    assert not ended.problem, ended.problem
     return time.perf_counter() - started
 
 

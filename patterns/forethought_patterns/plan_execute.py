@@ -35,7 +35,7 @@ class Ended:
     plan: Plan
     outcomes: Mapping[int, Outcome]
     answer: str = ""
-    error: str = ""
+    problem: Problem | None = None
 
 
 @dataclass
@@ -203,7 +203,7 @@ class _Run:
             if step.id not in self.outcomes:
                 self.outcomes[step.id] = Outcome("skipped", error="the run ended before it")
                 await self.ports.steps.settled(step, self.outcomes[step.id])
-        return Ended(self.plan, self.outcomes, answer, problem.text if problem else "")
+        return Ended(self.plan, self.outcomes, answer, problem)
 
 
 async def run_plan(

@@ -121,8 +121,8 @@ class Refined:
     rounds: Sequence[Round]
     lessons: Sequence[str]
     stopped: Stopped
-    why: str = ""
-    """Where nobody would go on: what they said."""
+    problem: Problem | None = None
+    """Where nobody would go on: why."""
 
 
 @dataclass
@@ -177,7 +177,7 @@ async def refine(
     except (ModelError, BudgetError) as error:
         if not state.rounds:
             raise
-        return Refined(state.best, state.rounds, state.lessons, "refused", str(error))
+        return Refined(state.best, state.rounds, state.lessons, "refused", Problem(str(error)))
 
 
 async def _judge(text: str, base: str, state: _State, author: Author, threshold: float) -> Round:

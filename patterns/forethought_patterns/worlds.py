@@ -4,7 +4,7 @@ What a model proposes, what it thinks of candidates and what it learns from fail
 after the node of the tree.
 """
 
-__all__ = ["Kind", "Move", "Quest", "find", "path_steps"]
+__all__ = ["BOUNDS", "Move", "Quest", "WorldName", "find", "path_steps"]
 
 import json
 from abc import ABC, abstractmethod
@@ -23,14 +23,15 @@ from forethought_patterns.tool_calls import ToolCalls
 from forethought_tools import JSON, Question, Registry, Risk, Role, ToolError
 from forethought_tools.text import as_text, one_line
 
-Kind: TypeAlias = Literal["simulate", "act"]
+WorldName: TypeAlias = Literal["simulate", "act"]
 
 ANSWER = "answer"
 _RESULT = 4000  # characters of one result that are kept
 _LEAN = 300  # the same, of a small model
 _WAY = 16_000  # characters of a way that are shown
 _SURE = 8  # a score below this contradicts `solved`
-_BOUNDS = Bounds(parallel=2)
+BOUNDS = Bounds(parallel=2)
+"""How far a search in words goes, unless somebody wants it otherwise."""
 _NOT_DONE = "(noted: a search only does what reads)"
 
 
@@ -61,12 +62,12 @@ class Quest:
     context: str = ""
     verifier: Check | None = None
     """Decides whether a final answer is right. None: the evaluator does."""
-    bounds: Bounds = _BOUNDS
+    bounds: Bounds = BOUNDS
 
 
-async def find(quest: Quest, kind: Kind, calls: ToolCalls, *, prefix: str = "") -> SearchResult[Way, Move]:
+async def find(quest: Quest, name: WorldName, calls: ToolCalls, *, prefix: str = "") -> SearchResult[Way, Move]:
     """Search a way to the goal, with questions, calls and notes named after `prefix`. See `search`."""
-    world = _Acting(quest, calls, prefix) if kind == "act" else _Imagined(quest, calls, prefix)
+    world = _Acting(quest, calls, prefix) if name == "act" else _Imagined(quest, calls, prefix)
     return await search(
         (),
         world,

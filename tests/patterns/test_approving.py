@@ -20,9 +20,9 @@ async def test_the_command_of_a_check_is_a_call_with_its_own_gate() -> None:
     assert states(ended) == {1: "succeeded"}
     assert [(gate.tool, gate.details) for gate in journal.gates] == [("run_command", {"command": "true"})]
     refused, journal = await execute(steps, {}, replan="never", decide=lambda _: Decision("reject", reason="no"))
-    assert "Rejected by a person: no" in refused.error
+    assert "Rejected by a person: no" in str(refused.problem)
     failed, _ = await execute([step(1, check={"command": "false"})], {}, replan="never")
-    assert "exit status 1" in failed.error
+    assert "exit status 1" in str(failed.problem)
 
 
 async def test_what_the_planner_or_the_executor_is_unsure_of_waits_for_a_person() -> None:
@@ -32,7 +32,7 @@ async def test_what_the_planner_or_the_executor_is_unsure_of_waits_for_a_person(
         {"executor": [{"arguments": {"value": "a guess"}, "confidence": 0.2}]},
         policy=Policy(ask_below=0.5),
     )
-    assert ended.error == ""
+    assert ended.problem is None
     assert {gate.step: gate.reason for gate in journal.gates} == {
         1: "It only reads. The model is only 40% sure of this step.",
         3: "It only reads. The model is only 20% sure of this step.",

@@ -154,7 +154,7 @@ async def test_steps_run_and_their_dependents_too_while_the_plan_is_still_being_
     )
     calls: list[str] = []
     ended, journal = await _run(writing, _registry(calls, writing, after=2))
-    assert ended.error == ""
+    assert ended.problem is None
     assert calls[:2] == ["a", "ab"], "both ran before the planner had said its last word"
     assert sorted(calls[2:]) == ["abc", "late"]
     assert [number for number, _ in journal.calls].count(1) == 1
@@ -169,7 +169,7 @@ async def test_what_writes_never_starts_before_the_whole_plan_is_valid(tool: str
     )
     calls: list[str] = []
     ended, journal = await _run(writing, _registry(calls, writing, after=1))
-    assert ended.error == ""
+    assert ended.problem is None
     assert calls[0] == "a"
     assert sorted(calls) == ["a", "b", "early"]
     assert [gate.tool for gate in journal.gates] == (["send"] if tool == "send" else [])
@@ -181,7 +181,7 @@ async def test_a_fault_of_the_whole_plan_stops_only_what_depends_on_it_and_repea
     writing = Writing(faulty, mended, mark='"c"')
     calls: list[str] = []
     ended, _ = await _run(writing, _registry(calls, writing, after=1))
-    assert ended.error == ""
+    assert ended.problem is None
     assert calls == ["a", "b", "c"]
 
 
@@ -203,7 +203,7 @@ async def test_a_repair_may_not_rewrite_what_has_started() -> None:
     )
     calls: list[str] = []
     ended, journal = await _run(writing, _registry(calls, writing, after=1))
-    assert ended.error == ""
+    assert ended.problem is None
     assert "it has started already as it was" in journal.questions[2].context
     assert sorted(calls) == ["a", "b", "changed"]
     assert sorted(ended.outcomes) == [2, 3]

@@ -37,7 +37,7 @@ async def test_a_failing_call_is_tried_again_with_other_arguments_and_then_plann
             "planner": [draft(step(4, "echo", "picked otherwise"), step(5, "save", "{{1}} {{4}}"))],
         },
     )
-    assert ended.error == ""
+    assert ended.problem is None
     assert states(ended) == {1: "succeeded", 4: "succeeded", 5: "succeeded"}
     assert ended.outcomes[5].value == "x picked otherwise"
     assert [number for number, _ in journal.calls] == [1, 2, 2, 4, 5], "what is finished is not done again"
@@ -78,7 +78,7 @@ async def test_a_check_decides_without_a_model(check: Mapping[str, JSON], value:
     ended, journal = await execute(steps, {}, replan="never")
     assert states(ended) == {1: "succeeded" if good else "failed"}
     assert journal.questions == []
-    assert good or "result" in ended.error
+    assert good or "result" in str(ended.problem)
 
 
 @pytest.mark.parametrize("check", [{}, {"matches": "("}, {"schema": {"type": 5}}, {"equals": 1, "tolerance": -1}])
@@ -115,7 +115,7 @@ async def test_a_plan_that_brings_back_a_failed_call_is_refused_as_no_progress()
     ended, journal = await execute(
         [step(1, "broken", "x")], {"executor": [{"arguments": {"value": "y"}, "confidence": 1}], "planner": [again] * 3}
     )
-    assert "this very call has failed before" in ended.error
+    assert "this very call has failed before" in str(ended.problem)
     assert "no progress" in journal.questions[-1].context
     assert len(journal.calls) == 2
 
@@ -125,7 +125,7 @@ async def test_a_failure_is_not_mended_by_leaving_it_out() -> None:
         [step(1), step(2, "broken")],
         {"executor": [{"arguments": {"value": "y"}, "confidence": 1}], "planner": [draft(), draft(step(1)), draft()]},
     )
-    assert "it has no new step" in ended.error
+    assert "it has no new step" in str(ended.problem)
     assert ended.outcomes[1].value == "x"
 
 
@@ -136,7 +136,7 @@ async def test_a_call_that_failed_is_not_made_again_though_it_is_written_differe
         {"executor": broken, "planner": [draft(step(3, "broken", "{{1}}"))]},
         max_replans=1,
     )
-    assert "so it is not made again" in ended.error
+    assert "so it is not made again" in str(ended.problem)
     assert [call for call in journal.calls if call[1] == {"value": "y"}] == [(1, {"value": "y"}), (2, {"value": "y"})]
 
 
@@ -148,7 +148,7 @@ async def test_a_run_that_cannot_succeed_ends_failed_with_all_that_it_did() -> N
         return draft(step(first, "broken", f"try {first}"))
 
     ended, journal = await execute([step(1), step(2, "broken", "try 2")], hopeless, max_replans=2)
-    assert "The plan was changed as often as it may be." in ended.error
+    assert "The plan was changed as often as it may be." in str(ended.problem)
     assert ended.outcomes[1].value == "x"
     assert [plan.revision for plan in journal.plans] == [1, 2, 3]
     assert [number for number, _ in journal.calls].count(1) == 1
@@ -156,7 +156,7 @@ async def test_a_run_that_cannot_succeed_ends_failed_with_all_that_it_did() -> N
 
 async def test_never_means_that_a_failure_stays_one() -> None:
     ended, journal = await execute([step(1, "broken")], {}, replan="never")
-    assert ended.error == "step 1 failed: it is broken"
+    assert str(ended.problem) == "step 1 failed: it is broken"
     assert journal.questions == []
 
 
@@ -187,7 +187,7 @@ async def test_the_joiner_answers_or_has_more_done_and_its_words_decide_nothing(
 
 async def test_who_hands_in_the_steps_reads_the_results() -> None:
     ended, journal = await execute([step(1)], {})
-    assert (ended.answer, ended.error, journal.questions) == ("", "", [])
+    assert (ended.answer, ended.problem, journal.questions) == ("", None, [])
 
 
 async def test_the_executor_fills_what_the_planner_could_not_know() -> None:
@@ -208,7 +208,7 @@ async def test_the_executor_fills_what_the_planner_could_not_know() -> None:
     strange, _ = await execute(
         [step(1), step(3), pick], {"executor": [{"arguments": {"value": "{{3}}"}, "confidence": 1}] * 2}, max_replans=0
     )
-    assert "which step 2 does not depend on" in strange.error
+    assert "which step 2 does not depend on" in str(strange.problem)
 
 
 def test_a_blank_stands_alone() -> None:
@@ -255,7 +255,7 @@ def test_a_finished_step_never_runs_a_second_time(data: st.DataObject) -> None:
                 assert outcome.value == [args for n, args in journal.calls if n == number][-1]["value"]
         sent = [args["value"] for number, args in journal.calls if number in _sent(journal)]
         assert len(sent) == len(set(map(str, sent))), "what cannot be undone is done once"
-        assert ended.error or all(outcome.state == "succeeded" for outcome in ended.outcomes.values())
+        assert ended.problem or all(outcome.state == "succeeded" for outcome in ended.outcomes.values())
         for before, after in zip(journal.plans, journal.plans[1:], strict=False):
             done = {n for n in before.by_id if n in after.by_id}
             assert all(before.by_id[n] == after.by_id[n] for n in done), "finished steps stay as they are"

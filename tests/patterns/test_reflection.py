@@ -157,7 +157,7 @@ async def test_who_will_not_go_on_ends_it_with_the_best_so_far(trouble: Exceptio
             raise trouble
 
     refined = await run(Limited([critique(5, DEFECT)]))
-    assert (refined.best.draft, refined.stopped, refined.why) == ("draft 1", "refused", str(trouble))
+    assert (refined.best.draft, refined.stopped, refined.problem) == ("draft 1", "refused", Problem(str(trouble)))
 
 
 @settings(max_examples=150, deadline=None)

@@ -25,6 +25,7 @@ from forethought.models import Models
 from forethought.models.scripted import ScriptedModel
 from forethought.settings import Settings
 from forethought_patterns import Decision
+from forethought_patterns.lats import Bounds
 from forethought_tools import JSON, Answerer, Question, Registry, Risk, Tool
 from forethought_tools.files import file_tools
 from forethought_tools.folders import Folders
@@ -201,7 +202,7 @@ async def start_search(runs: Runs) -> RunRow:
         "found",
         "act",
         verifier={"matches": "found"},
-        bounds=search.Bounds(candidates=1, parallel=1, iterations=6),
+        bounds=Bounds(candidates=1, parallel=1, iterations=6),
     )
 
 

@@ -17,6 +17,7 @@ from forethought.journal.queries import Queries
 from forethought.journal.rows import Fact, RunRow
 from forethought.settings import Settings
 from forethought.surface.server import build_server
+from forethought_patterns import Problem
 from forethought_tools import JSON, Question, Role, StoreError
 
 pytestmark = pytest.mark.anyio
@@ -32,7 +33,7 @@ async def _drive(work: Work[SurveyOptions]) -> Ending:
         question = Question(Role.EXECUTOR, f"Person {person}: {work.options.goal}", "", {"type": "string"})
         said.append(str(await work.recorder.ask(f"person/{person}", question, slot=work.recorder.slot)))
         await work.recorder.note(f"said/{person}", {"said": said[-1]})
-    return Ending({"said": said}, "" if any(said) else "Nobody said anything.")
+    return Ending({"said": said}, None if any(said) else Problem("Nobody said anything."))
 
 
 def _progress(queries: Queries, run: RunRow) -> Progress:

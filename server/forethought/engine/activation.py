@@ -20,7 +20,7 @@ from forethought.engine.kinds.kind import Ending, Work
 from forethought.engine.lessons import learned
 from forethought.engine.recorder import Recorder
 from forethought.journal.rows import Fact, RunRow
-from forethought_patterns import Paused
+from forethought_patterns import Paused, Problem
 from forethought_tools import JSON, BudgetError, FencedError, ModelError, PlanError, SettingsError, StoreError
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class Activation:
                 raise
             except* Exception as group:
                 logger.exception("run %s failed", self.run.id)
-                problem = f"Internal error: {type(group.exceptions[0]).__name__}. The log has more."
+                problem = Problem(f"Internal error: {type(group.exceptions[0]).__name__}. The log has more.")
                 await self._end(Ending(problem=problem))
         if self._queries.run(self.run.id).state != "running":
             return  # it ended before the cancellation reached it
@@ -96,7 +96,7 @@ class Activation:
                     return
                 self.run = self._queries.run(self.run.id)  # it has paused, and is to go on already
             except (PlanError, ModelError, BudgetError, SettingsError) as error:
-                await self._end(Ending(problem=str(error)))
+                await self._end(Ending(problem=Problem(str(error))))
                 return
             else:
                 return
@@ -108,7 +108,7 @@ class Activation:
     async def _end(self, ending: Ending) -> None:
         state = "failed" if ending.problem else "succeeded"
         taught = ending.lessons if ending.problem and self._engine.lessons else ()
-        ended = self._ended(state, ending.problem, ending.answer)
+        ended = self._ended(state, str(ending.problem or ""), ending.answer)
         await self._recorder.record(*ending.facts, ended, *learned(self._queries, self.run, taught))
 
     async def _end_stopped(self) -> None:

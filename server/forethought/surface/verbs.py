@@ -3,6 +3,7 @@
 __all__ = ["Verb", "create_plan", "execute_plan", "get_plan", "lats_search", "reflect", "report", "rollback", "stop"]
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
 from mcp.server.mcpserver import Context
@@ -18,6 +19,7 @@ from forethought.journal.database import StaleError
 from forethought.journal.rows import OPEN
 from forethought.surface.attach import attach
 from forethought_patterns.rollback import looked_at
+from forethought_patterns.worlds import BOUNDS
 from forethought_tools import JSON, Fault, PlanError
 
 Verb: TypeAlias = Callable[..., Awaitable[View | InputRequiredResult]]
@@ -82,7 +84,7 @@ async def lats_search(
     only read are really called, others never."""
     app = _app(ctx)
     terms = app.runs.terms.tightened(budget=budget)
-    limits = search.Bounds(candidates=n_candidates, iterations=iterations, **bounds)
+    limits = replace(BOUNDS, candidates=n_candidates, iterations=iterations, **bounds)
     run = await search.start(app.runs, goal, world, verifier=verifier, bounds=limits, terms=terms)
     return await attach(ctx, app, run.id)
 

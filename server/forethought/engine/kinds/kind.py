@@ -19,7 +19,7 @@ from forethought.journal.queries import Queries
 from forethought.journal.rows import Fact, RunRow
 from forethought.models import Models
 from forethought.terms import Terms
-from forethought_patterns import Brief, Plan
+from forethought_patterns import Brief, Plan, Problem
 from forethought_patterns.tool_calls import ToolCalls
 from forethought_tools import JSON
 
@@ -61,7 +61,7 @@ class Ending:
     """How a run has ended: it has failed where there is a problem, else it has succeeded."""
 
     answer: JSON = ""
-    problem: str = ""
+    problem: Problem | None = None
     lessons: Sequence[str] = ()
     """What a failure is to be remembered for."""
     facts: Sequence[Fact] = ()

@@ -104,7 +104,7 @@ async def _drive(work: Work[GoalOptions]) -> Ending:
         rules=Rules(terms.policy, terms.replan, terms.max_replans - run.replans, terms.max_parallel, terms.strategies),
         resumed=Resumed(finished, _failed_calls(records, run)),
     )
-    return Ending(ended.answer, ended.error, _lessons(ended))
+    return Ending(ended.answer, ended.problem, _lessons(ended))
 
 
 async def _doubt_what_was_cut_off(work: Work[GoalOptions], steps: StepRecorder, rows: Sequence[StepRow]) -> None:
@@ -149,7 +149,7 @@ def _lessons(ended: Ended) -> Sequence[str]:
         if outcome.state == "failed" and step in steps
     ]
     rejected = any(outcome.state == "rejected" for outcome in ended.outcomes.values())  # that has taught already
-    return failed or ([] if rejected else [ended.error])
+    return failed or ([] if rejected else [str(ended.problem)])
 
 
 # What is shown

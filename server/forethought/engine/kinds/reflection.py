@@ -72,7 +72,7 @@ async def _drive(work: Work[ReflectionOptions]) -> Ending:
         "stopped": refined.stopped,
         "failing_checks": [f"{each.check}: {each.problem}" for each in best.evidence if each.problem],
     }
-    return Ending(answer, refined.why)
+    return Ending(answer, refined.problem)
 
 
 def rounds(queries: Queries, run_id: str) -> list[View]:

@@ -67,9 +67,9 @@ async def _drive(work: Work[RollbackOptions]) -> Ending:
         lasting=options.lasting,
     )
     if isinstance(taken, Problem):
-        return Ending(problem=taken.text)
+        return Ending(problem=taken)
     left = [each for each in taken if each.verdict in ("conflict", "failed")]
-    problem = "; ".join(f"{each.verdict}: {each.what}" for each in left)
+    problem = Problem("; ".join(f"{each.verdict}: {each.what}" for each in left)) if left else None
     return Ending({"undone": [each.body() for each in taken]}, problem)
 
 

@@ -1,13 +1,11 @@
 """Search: a way to a goal is searched as a tree, in imagination or with tools that only read."""
 
-__all__ = ["SEARCH", "Bounds", "start", "way_of"]
+__all__ = ["SEARCH", "start", "way_of"]
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, cast
-
-from pydantic import BaseModel, ConfigDict
 
 from forethought.engine.kinds.kind import Creator, Ending, Kind, Options, Progress, Work
 from forethought.engine.kinds.look import Look, View
@@ -16,50 +14,37 @@ from forethought.engine.trees import trees
 from forethought.journal.queries import Queries
 from forethought.journal.rows import RunRow
 from forethought.terms import Terms
-from forethought_patterns import Check, lats
+from forethought_patterns import Check, Problem
 from forethought_patterns.checks import read_checks
-from forethought_patterns.worlds import Kind as World
-from forethought_patterns.worlds import Move, Quest, find, path_steps
+from forethought_patterns.lats import Bounds
+from forethought_patterns.worlds import BOUNDS, Move, Quest, WorldName, find, path_steps
 from forethought_tools import JSON, ForethoughtError
 from forethought_tools.text import clipped, one_line
 
 _LINE = 160  # characters that one move is told in, twice
 
 
-class Bounds(BaseModel):
-    """How far a search may go, as far as whoever started it has said so. See `Quest`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    iterations: int = 30
-    candidates: int = 5
-    max_depth: int = 7
-    exploration: float = 1.0
-    value_weight: float = 0.5
-    parallel: int = 2
-
-
 class SearchOptions(Options):
     """What is searched for, where, and how it is known when it is found."""
 
-    world: World
+    world: WorldName
     verifier: Check | None = None
     """None: the evaluator says what is a solution."""
-    bounds: Bounds = Bounds()
+    bounds: Bounds = BOUNDS
 
 
 async def start(
     creator: Creator,
     goal: str,
-    world: World,
+    world: WorldName,
     *,
     verifier: JSON = None,
-    bounds: Bounds | None = None,
+    bounds: Bounds = BOUNDS,
     terms: Terms | None = None,
 ) -> RunRow:
     """Start to search a way to a goal. Raises FaultsError where the verifier cannot be used."""
     checks = read_checks([] if verifier is None else [verifier], "verifier", creator.records.tools)
-    options = SearchOptions(goal=goal, world=world, verifier=checks[0] if checks else None, bounds=bounds or Bounds())
+    options = SearchOptions(goal=goal, world=world, verifier=checks[0] if checks else None, bounds=bounds)
     return await creator.create(SEARCH, options, terms=terms)
 
 
@@ -84,8 +69,7 @@ def way_of(creator: Creator, run_id: str, goal: str, context: str) -> tuple[str,
 
 async def _drive(work: Work[SearchOptions]) -> Ending:
     options = work.options
-    bounds = lats.Bounds(**options.bounds.model_dump())
-    quest = Quest(options.goal, verifier=options.verifier, bounds=bounds)
+    quest = Quest(options.goal, verifier=options.verifier, bounds=options.bounds)
     found = await find(quest, options.world, work.calls())
     way = [node.state[-1] for node in found.path]
     answer: dict[str, JSON] = {
@@ -97,7 +81,7 @@ async def _drive(work: Work[SearchOptions]) -> Ending:
     }
     if found.solved:
         return Ending(answer)
-    problem = f"No solution was found ({found.stopped}). The best way so far is in the answer."
+    problem = Problem(f"No solution was found ({found.stopped}). The best way so far is in the answer.")
     return Ending(answer, problem, found.root.lessons)
 
 

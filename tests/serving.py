@@ -65,14 +65,14 @@ async def serving(settings: Settings, tools: Registry) -> AsyncGenerator[Runs]:
 
 async def until(runs: Runs, run_id: str, met: Callable[[], bool]) -> None:
     """Wait for something to be so, which the run's changes bring."""
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         while not met():
             await runs.watchers.changed(run_id, 0.05)
 
 
 async def settle(runs: Runs, run_id: str, approve: Callable[[], bool], *, doubt: Verb = "skip") -> None:
     """Answer whatever is asked until the run has ended."""
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         while (run := runs.queries.run(run_id)).state in OPEN:
             for message in runs.queries.open_messages(run_id):
                 with suppress(StaleError, AnswerError):  # a run that is being stopped takes no more answers

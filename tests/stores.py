@@ -134,7 +134,7 @@ class Cluster:
             [*self._as, found, "-D", str(self._data), *arguments],
             check=True,
             capture_output=True,
-            timeout=60,
+            timeout=300,
             cwd=self._folder,
         )
 

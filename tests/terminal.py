@@ -14,7 +14,7 @@ def converse(
     react: Callable[[str], str | None],
     *,
     folder: Path | None = None,
-    seconds: float = 60,
+    seconds: float = 300,
 ) -> tuple[int, str]:
     """Run a command in a terminal until it ends, and type what `react` answers to the screen so far.
 

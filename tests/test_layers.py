@@ -113,7 +113,9 @@ def test_a_hostile_folder_does_not_shadow_us(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise SystemExit('shadowed')", encoding="utf-8")
     command = Path(sys.executable).parent / "forethought"
-    done = subprocess.run([command, "--version"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        [command, "--version"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("forethought ")
     # All of us, with the hostile folder on the path: the names of the standard library would shadow anybody.
@@ -128,7 +130,7 @@ def test_a_hostile_folder_does_not_shadow_us(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert (served.returncode, served.stdout, served.stderr) == (0, "", "")
 

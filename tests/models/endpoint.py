@@ -80,7 +80,7 @@ def asked(schema: dict[str, JSON]) -> Question:
 async def model_at(base_url: str, **options: Any) -> AsyncGenerator[OpenAIModel]:
     model = OpenAIModel(model="m", base_url=base_url, api_key=KEY, **options)
     try:
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             yield model
     finally:
         await model.aclose()

@@ -270,7 +270,7 @@ def test_two_processes_fetch_the_file_once(model: EmbeddedModel, hub: Hub, wheel
         subprocess.Popen([sys.executable, str(program)], stdout=subprocess.PIPE, text=True, env=dict(os.environ))
         for _ in range(2)
     ]
-    said = [process.communicate(timeout=60)[0].strip() for process in both]
+    said = [process.communicate(timeout=300)[0].strip() for process in both]
     assert [process.returncode for process in both] == [0, 0]
     assert said == [str(model_file(tmp_path, model))] * 2
     assert model_file(tmp_path, model).read_bytes() == BYTES

@@ -120,7 +120,7 @@ async def execute(
 
     async def tell(_: str, __: float, ___: float) -> None: ...
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         ended = await run_plan(
             plan,
             Brief("the goal"),

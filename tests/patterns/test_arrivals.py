@@ -137,7 +137,7 @@ async def _run(writing: Writing, tools: Registry, policy: Policy | None = None) 
 
     async def tell(_: str, __: float, ___: float) -> None: ...
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         ended = await run_plan(
             None,
             Brief("g"),

@@ -61,7 +61,7 @@ def test_a_hundred_calls_at_once_do_not_overshoot_together(
             except BudgetError:
                 refused += 1
 
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             async with anyio.create_task_group() as tasks:
                 for most, share in costs:
                     tasks.start_soon(call, most, share)
@@ -89,7 +89,7 @@ async def test_a_call_that_may_fit_once_others_have_ended_waits_for_them_and_ask
             settle(Spending(tokens=80))
             order.append("second")
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(first)
             await anyio.lowlevel.checkpoint()
@@ -108,7 +108,7 @@ async def test_a_person_can_raise_a_limit_and_many_calls_ask_once() -> None:
         async with budget.reserved(Spending(model_calls=1), Slot()) as settle:
             settle(Spending(model_calls=1))
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             for _ in range(20):
                 tasks.start_soon(call)

@@ -54,7 +54,7 @@ async def test_each_has_a_slot_of_its_own_in_the_same_step_and_results_keep_thei
         second_was_quicker.set()
         return 2
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         assert await together(Slot(7, Noted()), [first, second]) == [1, 2]
     assert [slot.step for slot in slots] == [7, 7]
     assert slots[0] != slots[1]
@@ -73,7 +73,7 @@ async def test_when_all_wait_it_is_the_step_around_them_that_waits() -> None:
         await seat.left.wait()
         answered.set()
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(someone)
             assert await together(Slot(1, seat), [_waits_for(answered, 1), _waits_for(answered, 2), answer]) == [
@@ -88,7 +88,7 @@ async def test_when_all_wait_and_nothing_is_around_them_the_run_is_stalled() -> 
     answered = anyio.Event()
     run = Slot(stalled=answered.set)
     assert run.alone
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         assert await together(run, [_waits_for(answered, 1), _waits_for(answered, 2)]) == [1, 2]
 
 
@@ -112,7 +112,7 @@ async def test_all_of_it_ends_before_the_first_error_is_raised(error: BaseExcept
         await anyio.wait_all_tasks_blocked()
         ended.append(1)
 
-    with anyio.fail_after(5), pytest.raises(type(error)):
+    with anyio.fail_after(60), pytest.raises(type(error)):
         await together(Slot(), [goes_on, fails, goes_on])
     assert ended == [1, 1]
 

@@ -49,7 +49,7 @@ class Opened:
 
     async def fresh(self, count: int) -> None:
         """Wait until so many codes were shown."""
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while len(self.codes) < count:
                 await anyio.lowlevel.checkpoint()
 

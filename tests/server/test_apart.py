@@ -90,7 +90,7 @@ async def ended(runs: Runs, *run_ids: str) -> None:
 @pytest.mark.parametrize("second", ["write", "look"])
 async def test_a_call_waits_for_one_of_another_server(make_settings: Callable[..., Settings], second: str) -> None:
     settings, room = make_settings(), Room()
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with serving(settings, room.tools("A")) as a, serving(settings, room.tools("B")) as b:
             one = await started(a, "write", "x")
             await room.begun("A x")
@@ -110,7 +110,7 @@ async def test_a_call_waits_for_one_of_another_server(make_settings: Callable[..
 async def test_a_call_of_a_check_waits_too_and_is_waited_for(make_settings: Callable[..., Settings]) -> None:
     settings, room = make_settings(), Room()
     check = {"tool": "write", "arguments": {"path": "x"}}
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with serving(settings, room.tools("A")) as a, serving(settings, room.tools("B")) as b:
             one = await started(a, "write", "x", check=check)
             await room.begun("A x")
@@ -123,7 +123,7 @@ async def test_a_call_of_a_check_waits_too_and_is_waited_for(make_settings: Call
 
 async def test_whoever_has_died_is_in_nobodys_way(make_settings: Callable[..., Settings]) -> None:
     settings, room = make_settings(), Room()
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with serving(settings, room.tools("B")) as b:
             async with AsyncExitStack() as life:
                 a = await life.enter_async_context(serving(settings, room.tools("A")))
@@ -138,7 +138,7 @@ async def test_whoever_has_died_is_in_nobodys_way(make_settings: Callable[..., S
 async def test_whoever_is_done_is_in_nobodys_way_though_the_run_goes_on(make_settings: Callable[..., Settings]) -> None:
     """A claim ends with its call, and not with the run."""
     settings, room = make_settings(), Room()
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with serving(settings, room.tools("A")) as a, serving(settings, room.tools("B")) as b:
             room.may_end.set()
             steps: list[JSON] = [

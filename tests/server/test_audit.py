@@ -49,7 +49,7 @@ async def ran(make_settings: Callable[..., Settings]) -> tuple[Settings, str]:
 
 def forethought(configured: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [COMMAND, *arguments], env=environment(configured), capture_output=True, text=True, check=False, timeout=60
+        [COMMAND, *arguments], env=environment(configured), capture_output=True, text=True, check=False, timeout=300
     )
 
 

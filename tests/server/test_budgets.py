@@ -88,7 +88,7 @@ async def test_a_question_about_the_budget_cuts_off_nobody(
         ),
     ]
     async with Client(build_server(settings), mode=era, elicitation_callback=elicit) as client:
-        with anyio.fail_after(30):
+        with anyio.fail_after(60):
             done = await run_steps(client, steps, budget={"tool_calls": 3})
             while done["status"] in ("running", "waiting"):
                 done = view(await client.call_tool("execute_plan", {"plan_id": done["plan_id"]}))

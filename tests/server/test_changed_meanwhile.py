@@ -198,7 +198,7 @@ async def test_a_question_that_is_open_waits_though_nobody_would_have_to_be_aske
                 await plans.start(
                     runs, await plans.save(runs, "g", "", [{"id": 1, "tool": "act"}, {"id": 2, "tool": "hang"}])
                 )
-            with anyio.fail_after(30):
+            with anyio.fail_after(60):
                 while len(calls) == len(gates) or not runs.queries.open_messages():
                     await anyio.lowlevel.checkpoint()
             await anyio.wait_all_tasks_blocked()

@@ -175,7 +175,7 @@ async def serving(
 async def answer_until_the_end(runs: Runs, run_id: str, effects: Path) -> list[str]:
     """A person approves, and looks at what came of calls that were cut off. Returns what was in doubt."""
     doubts: list[str] = []
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         while runs.queries.run(run_id).ended is None:
             for gate in runs.queries.open_messages(run_id, "gate"):
                 verb: Any = "approve"

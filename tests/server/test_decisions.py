@@ -71,7 +71,7 @@ async def test_an_approval_that_was_not_used_in_time_is_void(
         store = open_store(settings)
         store.commit(gate.run, *decision_facts(gate, Decision("approve", by="p", channel="terminal"), TOOLS))
         store.close()
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while (
                 view(await client.call_tool("execute_plan", {"plan_id": waiting["plan_id"]}))["status"] != "succeeded"
             ):
@@ -123,7 +123,7 @@ async def test_a_decision_reaches_its_own_gate_and_no_other(make_settings: Calla
         with pytest.raises(StaleError):  # whoever is second
             store.commit(gate_one.run, *decision_facts(gate_one, approve, TOOLS))
         store.close()
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while (done := view(await client.call_tool("execute_plan", {"plan_id": one["plan_id"]})))["status"] in (
                 "waiting",
                 "running",

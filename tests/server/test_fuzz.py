@@ -134,7 +134,7 @@ async def test_whatever_is_thrown_at_a_tool_it_answers_cleanly(
         for number in range(cases):
             name, arguments = generator.call()
             try:
-                with anyio.fail_after(30):
+                with anyio.fail_after(60):
                     result = await client.call_tool(name, arguments)
             except MCPError as error:
                 pytest.fail(f"case {number}: {name} {arguments!r} gave a protocol error: {error}")
@@ -148,7 +148,7 @@ async def test_whatever_is_thrown_at_a_tool_it_answers_cleanly(
             waiting: list[Any] = view.get("waiting_on", [])
             generator.ids += [str(each.get("order") or each.get("gate")) for each in waiting if hasattr(each, "get")]
             del generator.ids[:-40]
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             assert not (await client.call_tool("get_plan", {})).is_error, "still alive"
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
     assert min(errors, results) > cases / 8, (errors, results)

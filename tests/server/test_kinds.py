@@ -76,7 +76,7 @@ async def test_a_sixth_kind_is_started_resumed_followed_and_ended_like_any_other
     async def follow(progress: float, total: float | None, message: str | None) -> None:
         heard.append((progress, total, message))
 
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with Client(build_server(settings)) as client:
             seen = view(await client.call_tool("report", {"run_id": run.id, "answers": []}, progress_callback=follow))
             assert (seen["status"], seen["progress"]) == ("waiting", "1 of 2 people asked")

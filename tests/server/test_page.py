@@ -32,7 +32,7 @@ async def test_a_right_code_decides_and_is_good_for_one_decision(make_settings: 
         sent = await page.send(two, decision="reject", reason="not now", code=page.codes[1].lower().replace("-", " "))
         assert sent.status_code == 200
         assert decided(page, two) == {"verb": "reject", "reason": "not now"}
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while not page.ended:
                 await anyio.lowlevel.checkpoint()
     assert page.ended == [True], "it closes when nothing waits any more"

@@ -59,7 +59,7 @@ async def test_a_client_that_can_only_open_an_address_is_given_the_servers_own_p
     opened: list[str] = []
 
     async def person(url: str) -> None:
-        with anyio.fail_after(15):
+        with anyio.fail_after(60):
             while not (shown := codes(settings.home)):
                 await anyio.lowlevel.checkpoint()
         ((address, code),) = shown
@@ -82,7 +82,7 @@ async def test_a_client_that_can_only_open_an_address_is_given_the_servers_own_p
         async with _OnlyOpens(build_server(settings), mode=era, elicitation_callback=browser) as client:
             steps = [{"id": 1, "tool": "delete_file", "arguments": {"path": "old.txt"}}]
             plan = view(await client.call_tool("create_plan", {"goal": "g", "steps": steps}))
-            with anyio.fail_after(20):
+            with anyio.fail_after(60):
                 done = view(await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]}))
             assert done["status"] == "succeeded"
     assert not (work / "old.txt").exists()
@@ -123,7 +123,7 @@ async def test_decide_page_in_a_terminal_lets_the_run_go_on(make_settings: Calla
         status, screen = await anyio.to_thread.run_sync(_in_a_terminal, settings, "decide")
         assert status == 0, screen
         assert "approve: recorded" in screen
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while True:
                 run = view(await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]}))
                 if run["status"] == "succeeded":

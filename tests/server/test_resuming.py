@@ -117,7 +117,7 @@ async def test_a_check_that_was_cut_off_is_made_again_only_if_a_person_says_so(
         await hangs.wait()
     for _ in range(2):  # until somebody has looked, nothing is done
         async with serving(configured, tools) as runs:
-            with anyio.fail_after(20):
+            with anyio.fail_after(60):
                 while not (gates := runs.queries.open_messages(run_id, "gate")):
                     await runs.watchers.changed(run_id, 0.05)
             assert gates[0].body["choices"] == ["again", "skip", "cancel"]
@@ -189,7 +189,7 @@ async def test_an_answer_at_a_time_does_not_start_the_waiting_steps_over_and_ove
     steps: list[JSON] = [{"id": n, "tool": "asks"} for n in range(1, 21)]
     async with serving(make_settings(), registry()) as runs:
         run = await plans.start(runs, await plans.save(runs, "g", "", steps))
-        with anyio.fail_after(30):
+        with anyio.fail_after(60):
             while (now := runs.queries.run(run.id)).state in OPEN:
                 for message in runs.queries.open_messages(run.id, limit=1):
                     await runs.answer(run.id, [(message.id, "x")], by="agent", channel="report")

@@ -77,7 +77,7 @@ def world() -> Iterator[World]:
             text = json.dumps({"reasoning": "", "steps": steps})
             cut = text.index('{"id": 2')
             self._say(text[:cut])
-            there.in_time = there.fetched.wait(20)
+            there.in_time = there.fetched.wait(60)
             self._say(text[cut:])
             self._send(_event({"delta": {}, "finish_reason": "stop"}))
             self.wfile.write(b"data: [DONE]\n\n")
@@ -113,7 +113,7 @@ async def test_a_step_runs_while_its_plan_is_still_being_written(
 ) -> None:
     settings = make_settings(model="m", base_url=f"{world.address}/v1", allow_private=True, silence=30)
     async with Client(build_server(settings), mode=era) as client:
-        with anyio.fail_after(30):
+        with anyio.fail_after(60):
             result = await client.call_tool("execute_plan", {"goal": "Keep the page"})
     done = dict(result.structured_content or {})
     assert done["status"] == "succeeded", done

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,7 @@ async def test_a_call_that_is_repeated_at_once_does_not_do_the_work_twice(
         plan_id = view(await one.call_tool("create_plan", {"goal": "g", "steps": steps}))["plan_id"]
 
         async def call(client: Client) -> None:
-            with anyio.fail_after(20):
+            with anyio.fail_after(60):
                 seen.append(view(await client.call_tool("execute_plan", {"plan_id": plan_id}))["run_id"])
 
         async with anyio.create_task_group() as tasks:
@@ -132,10 +133,12 @@ async def test_a_plan_of_two_thousand_steps_is_run_and_told_about_in_fair_time(
     make_settings: Callable[..., Settings],
 ) -> None:
     steps = [{"id": i, "tool": "wait", "arguments": {"seconds": 0}} for i in range(1, 2001)]
-    async with Client(build_server(make_settings(silence=60))) as client:
+    worked = time.process_time()
+    async with Client(build_server(make_settings(silence=300))) as client:
         plan_id = view(await client.call_tool("create_plan", {"goal": "g", "steps": steps}))["plan_id"]
-        with anyio.fail_after(60):
+        with anyio.fail_after(300):
             done = view(await client.call_tool("execute_plan", {"plan_id": plan_id, "max_parallel": 64}))
+    assert time.process_time() - worked < 30, "of this process, whatever else the machine does"
     assert done["progress"] == "2000 of 2000 steps succeeded"
 
 
@@ -164,13 +167,13 @@ async def test_what_a_caller_can_mend_is_a_tool_error_that_says_how(
 async def test_a_call_returns_after_some_silence_and_the_run_goes_on(
     make_settings: Callable[..., Settings], era: str
 ) -> None:
-    steps = [{"id": 1, "tool": "wait", "arguments": {"seconds": 1.5}}]
+    steps = [{"id": 1, "tool": "wait", "arguments": {"seconds": 4}}]
     async with Client(build_server(make_settings(silence=0.3)), mode=era) as client:
         plan_id = view(await client.call_tool("create_plan", {"goal": "g", "steps": steps}))["plan_id"]
         running = view(await client.call_tool("execute_plan", {"plan_id": plan_id}))
         assert running["status"] == "running"
         assert "execute_plan" in running["next"]
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while running["status"] == "running":
                 running = view(await client.call_tool("execute_plan", {"plan_id": plan_id}))
     assert running["status"] == "succeeded"
@@ -179,13 +182,13 @@ async def test_a_call_returns_after_some_silence_and_the_run_goes_on(
 async def test_a_run_outlives_the_call_and_the_call_that_gives_up(
     make_settings: Callable[..., Settings], era: str
 ) -> None:
-    steps = [{"id": 1, "tool": "wait", "arguments": {"seconds": 1}}]
-    async with Client(build_server(make_settings(silence=30)), mode=era) as client:
+    steps = [{"id": 1, "tool": "wait", "arguments": {"seconds": 4}}]
+    async with Client(build_server(make_settings(silence=60)), mode=era) as client:
         plan_id = view(await client.call_tool("create_plan", {"goal": "g", "steps": steps}))["plan_id"]
         with anyio.move_on_after(0.2):
             await client.call_tool("execute_plan", {"plan_id": plan_id})
         assert view(await client.call_tool("get_plan", {"plan_id": plan_id}))["status"] == "running"
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             assert view(await client.call_tool("execute_plan", {"plan_id": plan_id}))["status"] == "succeeded"
 
 
@@ -194,10 +197,10 @@ async def test_stop_cuts_off_what_is_in_flight(make_settings: Callable[..., Sett
         {"id": 1, "tool": "wait", "arguments": {"seconds": 3000}},
         {"id": 2, "tool": "read_file", "arguments": {"path": "a.txt"}, "depends_on": [1]},
     ]
-    async with Client(build_server(make_settings(silence=2)), mode=era) as client:
+    async with Client(build_server(make_settings(silence=0.2)), mode=era) as client:
         plan_id = view(await client.call_tool("create_plan", {"goal": "g", "steps": steps}))["plan_id"]
         run_id = view(await client.call_tool("execute_plan", {"plan_id": plan_id}))["run_id"]
-        with anyio.fail_after(15):
+        with anyio.fail_after(60):
             while "running" not in str(await client.call_tool("get_plan", {"plan_id": plan_id, "view": "list"})):
                 await client.call_tool("execute_plan", {"plan_id": plan_id})
             stopped = view(await client.call_tool("stop", {"run_id": run_id}))

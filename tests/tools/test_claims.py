@@ -42,7 +42,7 @@ async def test_none_that_clash_overlap_and_everyone_gets_a_turn(calls: list[tupl
             under_way.remove(claim)
             done += 1
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             for claim, steps in calls:
                 tasks.start_soon(call, claim, steps)
@@ -60,7 +60,7 @@ async def test_what_is_given_up_holds_up_nobody() -> None:
             async with claims.held(write):
                 came.append(name)
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks, claims.held(write):
             tasks.start_soon(wait, "second", given_up)
             tasks.start_soon(wait, "third", anyio.CancelScope())
@@ -163,7 +163,7 @@ async def test_a_call_is_taken_back_while_no_other_touches_what_it_wrote() -> No
 
     tools = Registry([Tool("write", "", {"type": "object"}, nothing, Risk.MEDIUM, undo=Noted())])
     memory = InMemoryJournal(ScriptedModel({}), lambda _: Decision("approve"))
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks, tools.place_for(claim).held():
             effects = [UndoableCall("1", 1, "write", {})]
             tasks.start_soon(partial(roll_back, effects, tools, memory, memory, slot=Slot(), of="a run", lasting=()))

@@ -63,7 +63,7 @@ async def nobody(question: Question) -> JSON:
 
 async def send(mailbox: Mailbox | None, to: list[str], subject: str = "Hello", body: str = "Text") -> JSON:
     arguments: dict[str, JSON] = {"to": to, "subject": subject, "body": body}
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         return await Registry(mail_tools(mailbox)).call("send_email", arguments, nobody)
 
 

@@ -24,7 +24,7 @@ async def nobody(question: Question) -> JSON:
 
 async def run(root: Path, command: str, **more: JSON) -> Any:
     registry = Registry(shell_tools(Folders([root]), frozenset({"BUILTIN_SECRET"})))
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         return await registry.call("run_command", {"command": command, **more}, nobody)
 
 
@@ -45,7 +45,7 @@ def lives(process: int) -> bool:
 
 async def ended(process: int) -> None:
     """Killed processes take a moment to die."""
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         while lives(process):
             await anyio.lowlevel.checkpoint()
 
@@ -56,7 +56,7 @@ def content(path: Path) -> str:
 
 async def written(path: Path) -> int:
     """The process id that a command writes, once it has."""
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         while not content(path).endswith("\n"):
             await anyio.lowlevel.checkpoint()
     return int(content(path))
@@ -110,8 +110,8 @@ async def test_long_output_keeps_its_beginning_and_end(tmp_path: Path) -> None:
 
 
 async def test_a_time_out_ends_the_whole_group(tmp_path: Path) -> None:
-    said = await refusal(tmp_path, f"{GRANDCHILD} echo started; wait", timeout=0.5)
-    assert "0.5 s" in said
+    said = await refusal(tmp_path, f"{GRANDCHILD} echo started; wait", timeout=2.5)
+    assert "2.5 s" in said
     assert "started" in said
     await ended(await written(tmp_path / "pid"))
 
@@ -178,7 +178,7 @@ from forethought_tools.shell import run
 anyio.run(run, "echo $$ > pid.new; mv pid.new pid; while :; do :; done", sys.argv[1], 60, {})
 """
     server = await anyio.open_process([sys.executable, "-c", script, str(tmp_path)])
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         while not (tmp_path / "pid").exists():
             await anyio.lowlevel.checkpoint()
         command = int((tmp_path / "pid").read_text(encoding="utf-8"))

@@ -109,12 +109,12 @@ async def nobody(question: Question) -> JSON:
 
 
 async def call(name: str, arguments: dict[str, JSON], **settings: Any) -> Any:
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         return await Registry(web_tools(**settings)).call(name, arguments, nobody)
 
 
 async def refusal(url: str, permitted: Callable[[Address], bool] = anywhere) -> ToolError:
-    with anyio.fail_after(20), pytest.raises(ToolError) as raised:
+    with anyio.fail_after(60), pytest.raises(ToolError) as raised:
         await fetch(url, permitted)
     return raised.value
 

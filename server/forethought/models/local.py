@@ -56,7 +56,7 @@ class _Stopwatch:
 class LocalModel:
     """A model file on this machine. Its process starts with the first question, and again if it has died.
 
-    It answers one question at a time: one takes all cores. `timeout` does not count the queue.
+    It answers one question at a time, because one takes all cores. `timeout` does not count the wait for others.
     """
 
     def __init__(

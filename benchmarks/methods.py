@@ -14,7 +14,7 @@ import anyio.lowlevel
 from puzzles import StandIn, seeded
 
 from forethought_patterns import Slot
-from forethought_patterns.lats import Node, SearchResult, SearchWatcher, World, search
+from forethought_patterns.lats import Bounds, Node, SearchResult, SearchWatcher, World, search
 
 S = TypeVar("S")
 A = TypeVar("A")
@@ -184,13 +184,15 @@ async def tree(
     result: SearchResult[Any, Any] = await search(
         world.root,
         world,
-        iterations=ENDLESS,
-        candidates=candidates,
-        max_depth=max_depth,
-        exploration=exploration,
-        value_weight=LAMBDA,
-        model_calls=CALLS,
-        parallel=parallel,
+        Bounds(
+            iterations=ENDLESS,
+            candidates=candidates,
+            max_depth=max_depth,
+            exploration=exploration,
+            value_weight=LAMBDA,
+            model_calls=CALLS,
+            parallel=parallel,
+        ),
         watcher=Once() if once else None,
     )
     assert world.calls == result.model_calls <= CALLS

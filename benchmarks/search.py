@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import anyio.lowlevel
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from methods import CALLS, ENDLESS, LAMBDA, METHODS, Rounds, Run
 from puzzles import Blocksworld, Calibrated, Harder, Instance, Numbers, all_puzzles, instances, seeded
 
 from forethought_patterns import Problem
-from forethought_patterns.lats import SearchResult, search
+from forethought_patterns.lats import Bounds, SearchResult, search
 from forethought_patterns.reflection import Critique, Evidence, Issue, Round, refine
 
 MARKS = (25, 50, 100, 200, 400)
@@ -73,13 +72,15 @@ async def in_parallel(puzzles: Sequence[Numbers]) -> None:
                 result = await search(
                     puzzle,
                     world,
-                    iterations=ENDLESS,
-                    candidates=candidates,
-                    max_depth=3,
-                    exploration=0.05,
-                    value_weight=LAMBDA,
-                    model_calls=CALLS,
-                    parallel=parallel,
+                    Bounds(
+                        iterations=ENDLESS,
+                        candidates=candidates,
+                        max_depth=3,
+                        exploration=0.05,
+                        value_weight=LAMBDA,
+                        model_calls=CALLS,
+                        parallel=parallel,
+                    ),
                 )
                 calls.append(result.model_calls)
                 rounds.append(world.rounds)
@@ -97,11 +98,13 @@ async def without_end(solvable: Sequence[Numbers], unsolvable: Sequence[Numbers]
             await search(
                 puzzle,
                 Calibrated(puzzle, 0),
-                iterations=ENDLESS,
-                candidates=10,
-                max_depth=3,
-                exploration=0.05,
-                value_weight=LAMBDA,
+                Bounds(
+                    iterations=ENDLESS,
+                    candidates=10,
+                    max_depth=3,
+                    exploration=0.05,
+                    value_weight=LAMBDA,
+                ),
             )
             for puzzle in puzzles
         ]

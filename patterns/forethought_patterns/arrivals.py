@@ -54,7 +54,7 @@ class Arrivals:
             try:
                 step = read_step(wire_steps({"steps": self._steps}, self._tools, self._dialect)[-1], self._tools)
             except PlanError:
-                continue  # told with the faults of the whole plan
+                continue  # among the faults of the whole plan
             if step.id not in self._offered and self._may_start(step):
                 self._offered.add(step.id)
                 self._add(step)

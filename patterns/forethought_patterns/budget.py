@@ -115,7 +115,7 @@ class Budget:
                 self._reserved += wanted
                 return
             if not self._exceeded(wanted, Spending()):
-                async with slot.waiting():  # it may fit once the calls in flight have told what they really cost
+                async with slot.waiting():  # it may fit once it is known what the calls in flight really cost
                     await self._settled.wait()
                 continue
             async with self.asking(slot):

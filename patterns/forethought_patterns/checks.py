@@ -16,6 +16,7 @@ from forethought_patterns.problem import Problem
 from forethought_patterns.references import Reference, part
 from forethought_tools import JSON, Fault, FaultsError, Registry, ToolError, schema_faults
 from forethought_tools.arithmetic import checked, holds
+from forethought_tools.text import as_text
 
 CallTool: TypeAlias = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
 """Makes a call, through its gate. Raises ToolError."""
@@ -150,16 +151,12 @@ def tool_faults(check: Check, where: str, tools: Registry) -> list[Fault]:
 def _with(result: JSON, value: JSON) -> JSON:
     """A value with the result in its place. What that brings in is not read again."""
     if isinstance(value, str):
-        return result if value.strip() == RESULT else value.replace(RESULT, _text(result))
+        return result if value.strip() == RESULT else value.replace(RESULT, as_text(result))
     if isinstance(value, Mapping):
         return {name: _with(result, each) for name, each in value.items()}
     if isinstance(value, Sequence):
         return [_with(result, each) for each in value]
     return value
-
-
-def _text(value: JSON) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _unmet(check: Check, result: JSON) -> list[Problem]:
@@ -181,7 +178,7 @@ def _unmet(check: Check, result: JSON) -> list[Problem]:
 
 def _untrue(expression: str, value: JSON) -> Problem | None:
     try:
-        true = holds(expression, value, _text(value))
+        true = holds(expression, value, as_text(value))
     except ToolError as error:
         return Problem(f"result: {expression} cannot be worked out of it. {error}")
     return None if true else Problem(f"result: {expression} is not true of it")
@@ -189,7 +186,7 @@ def _untrue(expression: str, value: JSON) -> Problem | None:
 
 def _unmatched(pattern: str, value: JSON) -> Problem | None:
     try:
-        found = regex.search(pattern, _text(value), timeout=_PATIENCE)
+        found = regex.search(pattern, as_text(value), timeout=_PATIENCE)
     except TimeoutError:
         return Problem(f"result: {pattern!r} took too long to look for. Give a simpler pattern")
     return None if found else Problem(f"result: {pattern!r} is not found in it")

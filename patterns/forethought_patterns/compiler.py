@@ -44,7 +44,7 @@ _TROUBLE_WITH_THE_PLAN = (PlanError, ModelError, BudgetError, SettingsError)
 _BACKOFF = 0.5  # seconds before the second attempt; doubles with each further one
 
 
-class _Bounds(Protocol):
+class _LimitsOf(Protocol):
     def __call__(self, step: Step, /) -> Limits: ...
 
 
@@ -53,7 +53,7 @@ async def execute(
     call: DoStep,
     *,
     max_parallel: int = 8,
-    limits: _Bounds | None = None,
+    limits: _LimitsOf | None = None,
     watcher: Watcher | None = None,
     finished: Mapping[int, Outcome] | None = None,
 ) -> dict[int, Outcome]:
@@ -77,7 +77,7 @@ async def execute(
 
 
 class _Execution:
-    def __init__(self, call: DoStep, max_parallel: int, limits: _Bounds, watcher: Watcher) -> None:
+    def __init__(self, call: DoStep, max_parallel: int, limits: _LimitsOf, watcher: Watcher) -> None:
         self._call = call
         self._limits = limits
         self._watcher = watcher

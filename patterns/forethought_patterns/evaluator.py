@@ -13,6 +13,7 @@ from forethought_patterns.problem import Problem
 from forethought_patterns.roles import EVALUATOR, MATERIAL, MEETS
 from forethought_patterns.slots import Slot
 from forethought_tools import JSON, Question, Role
+from forethought_tools.text import shortened
 
 _RESULT = 12_000  # characters of a result that an evaluator is shown
 _VERDICT = closed_object(
@@ -58,11 +59,8 @@ def _all_of(problems: Sequence[Problem]) -> Problem | None:
 
 
 def _context(step: Step, arguments: Mapping[str, JSON], value: JSON) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    if len(text) > _RESULT:
-        text = f"{text[:_RESULT]}\n[cut: {len(text) - _RESULT} more characters]"
     call = f"{step.tool} {json.dumps(arguments, ensure_ascii=False)[:2000]}"
     return (
-        f"{MATERIAL}\n<result>\n{text}\n</result>\n\nStep: {step.description or step.tool}\nCall: {call}\n"
-        f"Expected: {step.expected_output}"
+        f"{MATERIAL}\n<result>\n{shortened(value, _RESULT)}\n</result>\n\n"
+        f"Step: {step.description or step.tool}\nCall: {call}\nExpected: {step.expected_output}"
     )

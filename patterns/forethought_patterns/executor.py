@@ -13,6 +13,7 @@ from forethought_patterns.references import fill, find, unknown
 from forethought_patterns.roles import EXECUTOR, MATERIAL
 from forethought_patterns.slots import Slot
 from forethought_tools import JSON, Question, Registry, Role, ToolError
+from forethought_tools.text import shortened
 
 _RESULT = 6000  # characters of each result that an executor is shown
 
@@ -66,7 +67,9 @@ def _question(
     step: Step, results: Mapping[int, JSON], goal: str, tools: Registry, tried: Tried, dialect: Dialect
 ) -> Question:
     tool = tools.known(step.tool)
-    shown = "\n".join(f"<result step={number}>\n{_cut(value)}\n</result>" for number, value in results.items())
+    shown = "\n".join(
+        f"<result step={number}>\n{shortened(value, _RESULT)}\n</result>" for number, value in results.items()
+    )
     parts = [
         f"Tool: {tool.name}: {tool.description}\nArguments: {json.dumps(tool.parameters)}",
         f"{MATERIAL}\n{shown}" if results else "",
@@ -80,8 +83,3 @@ def _question(
     sure: JSON = {"type": "number", "minimum": 0, "maximum": 1}
     schema = closed_object({"arguments": arguments, **({} if dialect == "lean" else {"confidence": sure})})
     return Question(Role.EXECUTOR, EXECUTOR, "\n\n".join(part for part in parts if part), schema)
-
-
-def _cut(value: JSON) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _RESULT else f"{text[:_RESULT]}\n[cut: {len(text) - _RESULT} more characters]"

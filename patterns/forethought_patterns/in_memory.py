@@ -12,7 +12,7 @@ from forethought_patterns.plan import Plan, Step
 from forethought_patterns.ports import Again, Dialect, Heard, Model, Tried
 from forethought_patterns.slots import Slot
 from forethought_patterns.watcher import Outcome
-from forethought_tools import JSON, Kept, Place, Question, Role
+from forethought_tools import JSON, Kept, Place, Question, Role, ToolError
 
 Decide: TypeAlias = Callable[[Gate], Decision]
 
@@ -33,7 +33,9 @@ class InMemoryJournal:
     spoken: Dialect | None = None
     """How the model is asked. None: as it is best asked."""
     answers: dict[str, JSON] = field(default_factory=dict[str, JSON])
-    """Every answer, by what the question was for."""
+    """Every answer, and what came of every call that was no step, by what it was for."""
+    failures: dict[str, str] = field(default_factory=dict[str, str])
+    """Why calls that were no steps have failed."""
     questions: list[Question] = field(default_factory=list[Question])
     gates: list[Gate] = field(default_factory=list[Gate])
     calls: list[tuple[int, Mapping[str, JSON]]] = field(default_factory=list[tuple[int, Mapping[str, JSON]]])
@@ -57,9 +59,10 @@ class InMemoryJournal:
         return self.answers[key]
 
     async def judge(self, key: str, question: Question, *, slot: Slot) -> float | None:
-        self.questions.append(question)
-        sure = (await self.model.verdict(question)).value
-        self.answers[key] = sure
+        if key not in self.answers:
+            self.questions.append(question)
+            self.answers[key] = (await self.model.verdict(question)).value
+        sure = self.answers[key]
         return float(sure) if isinstance(sure, int | float) else None
 
     def asked(self, purpose: str) -> bool:
@@ -112,9 +115,15 @@ class InMemoryJournal:
         slot: Slot,
         again: Again | None = None,
     ) -> JSON:
+        if key in self.failures:
+            raise ToolError(self.failures[key])
         if key not in self.answers:
-            async with place.held():
-                self.answers[key] = await act()
+            try:
+                async with place.held():
+                    self.answers[key] = await act()
+            except ToolError as error:
+                self.failures[key] = str(error)
+                raise
         return self.answers[key]
 
     async def keep(self, key: str, kept: Callable[[], Awaitable[Kept]], *, slot: Slot) -> Kept | None:
@@ -124,7 +133,7 @@ class InMemoryJournal:
         return known
 
     async def note(self, key: str, body: Mapping[str, JSON]) -> None:
-        self.notes[key] = body
+        self.notes.setdefault(key, body)
 
     async def revised(self, plan: Plan, why: str) -> None:
         self.plans.append(plan)

@@ -4,7 +4,6 @@ that is searched for a word. After LLMCompiler (Kim et al., arXiv 2312.04511, se
 
 __all__ = ["Joined", "join"]
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,7 +14,8 @@ from forethought_patterns.problem import Problem
 from forethought_patterns.roles import JOINER, LEAN_JOINER, MATERIAL
 from forethought_patterns.slots import Slot
 from forethought_patterns.watcher import Outcome
-from forethought_tools import JSON, Question, Role
+from forethought_tools import Question, Role
+from forethought_tools.text import shortened
 
 _ALL = 24_000  # characters of all results that a joiner is shown
 _LEAN_ALL = 4_000
@@ -37,7 +37,7 @@ async def join(plan: Plan, outcomes: Mapping[int, Outcome], journal: Journal, *,
     lean = journal.dialect(Role.JOINER) == "lean"
     share = (_LEAN_ALL if lean else _ALL) // len(plan.steps)
     results = "\n".join(
-        f"<result step={step.id} tool={step.tool}>\n{_cut(outcomes[step.id].value, share)}\n</result>"
+        f"<result step={step.id} tool={step.tool}>\n{shortened(outcomes[step.id].value, share)}\n</result>"
         for step in plan.steps
     )
     context = f"{MATERIAL}\n{results}\n\nGoal: {plan.goal}"
@@ -57,8 +57,3 @@ def _whole_sentences(text: str) -> str:
     """Without a last sentence that the limit has cut off."""
     ended = text.rstrip().endswith((".", "!", "?"))
     return text if ended or ". " not in text else text[: text.rindex(". ") + 1]
-
-
-def _cut(value: JSON, size: int) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= size else f"{text[:size]}\n[cut: {len(text) - size} more characters]"

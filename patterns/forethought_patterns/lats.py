@@ -8,7 +8,7 @@ the same answers a search is the same search, whoever was quicker.
 Nothing here knows of models or tools: a `World` proposes, acts, evaluates and reflects.
 """
 
-__all__ = ["Node", "Observation", "SearchResult", "SearchWatcher", "World", "search"]
+__all__ = ["Bounds", "Node", "Observation", "SearchResult", "SearchWatcher", "World", "search"]
 
 import random
 from collections.abc import Awaitable, Callable, Sequence
@@ -87,18 +87,43 @@ class SearchResult(Generic[S, A]):
     """Why: solved, no solution (every branch is dead), iterations, model calls; or why nobody would go on."""
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How far a search goes, and what it goes by. Raises ValueError where one cannot be."""
+
+    iterations: int = 30
+    """Trajectories, at most."""
+    candidates: int = 5
+    """How many actions are asked for at a time (n)."""
+    max_depth: int = 7
+    """Actions in a row, at most."""
+    exploration: float = 1.0
+    """Weight of exploration in UCT (w). 0 is greedy."""
+    value_weight: float = 0.5
+    """Weight of the evaluation against self-consistency in a node's first value (lambda)."""
+    parallel: int = 1
+    """How many trajectories go on at the same time."""
+    model_calls: int | None = None
+    """Hard bound on calls of the world's `propose`, `evaluate` and `reflect` together."""
+    seed: int | None = None
+    """Shuffles new candidates, so that ties fall differently. None: they fall to what was proposed first."""
+
+    def __post_init__(self) -> None:
+        for name in ("iterations", "candidates", "max_depth", "parallel"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not 0 <= self.value_weight <= 1 or self.exploration < 0:
+            raise ValueError("value_weight must be from 0 to 1, and exploration at least 0")
+
+
+_USUAL = Bounds()
+
+
 async def search(
     root: S,
     world: World[S, A],
+    bounds: Bounds = _USUAL,
     *,
-    iterations: int = 30,
-    candidates: int = 5,
-    max_depth: int = 7,
-    exploration: float = 1.0,
-    value_weight: float = 0.5,
-    model_calls: int | None = None,
-    parallel: int = 1,
-    seed: int | None = None,
     watcher: SearchWatcher[S, A] | None = None,
     slot: Slot | None = None,
 ) -> SearchResult[S, A]:
@@ -107,41 +132,17 @@ async def search(
     Args:
         root: The state to start from.
         world: Proposes, acts, evaluates, reflects.
-        iterations: Trajectories, at most.
-        candidates: How many actions are asked for at a time (n).
-        max_depth: Actions in a row, at most.
-        exploration: Weight of exploration in UCT (w). 0 is greedy.
-        value_weight: Weight of the evaluation against self-consistency in a node's first value (lambda).
-        model_calls: Hard bound on calls of the world's `propose`, `evaluate` and `reflect` together.
-        parallel: How many trajectories go on at the same time.
-        seed: Shuffles new candidates, so that ties fall differently. None: they fall to what was proposed first.
+        bounds: How far the search goes, and what it goes by.
         watcher: Sees the tree grow.
         slot: Whoever searches; what goes on at the same time has slots of its own within.
 
     Raises:
-        ValueError: a bound that cannot be; a value that is not from 0 to 1; values that are not one for each node.
+        ValueError: a value that is not from 0 to 1; values that are not one for each node.
         Exception: whatever the world raises, except ModelError and BudgetError: once there is something to show, they
-            end the search with that.
+            end the search.
     """
-    bounds = {"iterations": iterations, "candidates": candidates, "max_depth": max_depth, "parallel": parallel}
-    if wrong := [name for name, bound in bounds.items() if bound < 1]:
-        raise ValueError(f"{wrong[0]} must be at least 1, not {bounds[wrong[0]]}")
-    if not 0 <= value_weight <= 1 or exploration < 0:
-        raise ValueError("value_weight must be from 0 to 1, and exploration at least 0")
-    return await _Search(
-        Node(root),
-        world,
-        iterations,
-        candidates,
-        max_depth,
-        exploration,
-        value_weight,
-        model_calls,
-        parallel,
-        None if seed is None else random.Random(seed),  # noqa: S311 - it breaks ties, it keeps no secret
-        watcher or SearchWatcher(),
-        slot or Slot(),
-    ).run()
+    chance = None if bounds.seed is None else random.Random(bounds.seed)  # noqa: S311 - breaks ties, keeps no secret
+    return await _Search(Node(root), world, bounds, chance, watcher or SearchWatcher(), slot or Slot()).run()
 
 
 @dataclass
@@ -157,13 +158,7 @@ class _Growth(Generic[S, A]):
 class _Search(Generic[S, A]):
     root: Node[S, A]
     world: World[S, A]
-    iterations: int
-    candidates: int
-    max_depth: int
-    exploration: float
-    value_weight: float
-    most_calls: int | None
-    parallel: int
+    bounds: Bounds
     chance: random.Random | None
     watcher: SearchWatcher[S, A]
     slot: Slot
@@ -200,8 +195,8 @@ class _Search(Generic[S, A]):
 
     def _select(self) -> None:
         """Start trajectories, as many as may go on at the same time."""
-        while len(self.active) < self.parallel and self.started < self.iterations:
-            node = select(self.root, self.exploration, self.active)
+        while len(self.active) < self.bounds.parallel and self.started < self.bounds.iterations:
+            node = select(self.root, self.bounds.exploration, self.active)
             if node is None:
                 return
             mark(node, 1)
@@ -211,7 +206,7 @@ class _Search(Generic[S, A]):
     async def _expand(self) -> list[_Growth[S, A]]:
         """Ask for candidates where each trajectory stands, and try those that are new."""
         asking = self._afforded(self.active)
-        said = await self._together([partial(self.world.propose, node, self.candidates) for node in asking])
+        said = await self._together([partial(self.world.propose, node, self.bounds.candidates) for node in asking])
         growths = [_Growth(node, self._fresh(node, actions)) for node, actions in zip(asking, said, strict=True)]
         tries = [partial(self.world.step, growth.node, action) for growth in growths for action, _ in growth.candidates]
         observations = iter(await self._together(tries))
@@ -238,7 +233,7 @@ class _Search(Generic[S, A]):
                 known.sampled += 1
             elif place is not None:
                 fresh[place] = (action, fresh[place][1] + 1)
-            elif len(fresh) < self.candidates:
+            elif len(fresh) < self.bounds.candidates:
                 fresh.append((action, 1))
         if self.chance is not None:
             self.chance.shuffle(fresh)
@@ -264,7 +259,7 @@ class _Search(Generic[S, A]):
                 elif _is_key(child.state):
                     self.estimates[child.state] = child.estimate
         for growth in growths:
-            blend(growth.node, self.value_weight)
+            blend(growth.node, self.bounds.value_weight)
 
     def _unknown(self, children: Sequence[Node[S, A]]) -> list[Node[S, A]]:
         """The nodes whose values somebody has to tell; equal states share one."""
@@ -305,14 +300,14 @@ class _Search(Generic[S, A]):
 
     def _further(self, node: Node[S, A], moved: Sequence[Node[S, A]]) -> Node[S, A] | None:
         """Where a trajectory goes on: below the best child that is free, unless two moves in a row bring no gain."""
-        for child in ranked(node, self.exploration):
-            if (found := select(child, self.exploration, [*self.active, *moved])) is not None:
+        for child in ranked(node, self.bounds.exploration):
+            if (found := select(child, self.bounds.exploration, [*self.active, *moved])) is not None:
                 return None if found.parent is node and _idle(node, found) else found
         return None
 
     def _close(self, growth: _Growth[S, A]) -> None:
         for child in growth.children:
-            if child.terminal or child.repeats or child.depth >= self.max_depth:
+            if child.terminal or child.repeats or child.depth >= self.bounds.max_depth:
                 close(child)
         if growth.node.exhausted and all(child.dead for child in growth.node.children):
             close(growth.node)
@@ -337,7 +332,7 @@ class _Search(Generic[S, A]):
 
     def _afforded(self, wanted: Sequence[T]) -> Sequence[T]:
         """As many as there are model calls left for; these are spent now."""
-        afforded = wanted if self.most_calls is None else wanted[: max(0, self.most_calls - self.calls)]
+        afforded = wanted if self.bounds.model_calls is None else wanted[: max(0, self.bounds.model_calls - self.calls)]
         self.calls += len(afforded)
         if len(afforded) < len(wanted) and not self.stopped:
             self.stopped = "model calls"

@@ -41,12 +41,12 @@ class Step(BaseModel):
 
     def wire(self) -> dict[str, JSON]:
         """The step as it goes over the wire and into the journal."""
-        told: dict[str, JSON] = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        body: dict[str, JSON] = self.model_dump(mode="json", by_alias=True, exclude_none=True)
         if self.strategy == "direct":
-            del told["strategy"]
+            del body["strategy"]
         if self.check is not None:
-            told["check"] = self.check.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-        return told
+            body["check"] = self.check.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        return body
 
     @cached_property
     def needs(self) -> tuple[int, ...]:

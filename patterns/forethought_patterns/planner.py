@@ -26,6 +26,7 @@ from forethought_patterns.slots import Slot
 from forethought_patterns.validate import parse_plan
 from forethought_patterns.watcher import Outcome
 from forethought_tools import JSON, Fault, PlanError, Question, Registry, Risk, Role
+from forethought_tools.text import shortened
 
 P = TypeVar("P")
 
@@ -78,31 +79,17 @@ async def make_plan(
     Raises:
         PlanError: the faults of the last draft.
     """
-
     dialect = journal.dialect(Role.PLANNER)
 
-    def parsed(draft: JSON, first: int) -> Plan:
-        return parse_plan(
-            brief.goal,
-            wire_steps(draft, tools, dialect, first=first),
-            tools,
-            context=brief.context,
-            reasoning=_reasoning(draft),
-            planned=True,
-        )
-
     def read(draft: JSON) -> Plan:
-        plan = parsed(draft, 1)
-        if early is None:
+        plan = _plan_of(draft, brief, tools, dialect, first=1)
+        changed = _changed(plan, early) if early else []
+        if early is None or not changed:
             return plan
-        begun = early.steps.early()
-        changed = [step for step in plan.steps if begun.get(step.id, step) != step]
-        if changed and dialect == "lean":
-            return parsed(draft, early.steps.next_step())  # too much to ask of a small model: these run anew
-        if changed:
-            mend = "Leave it as it is, or give the new step another id"
-            raise PlanError([Fault(f"step {step.id}", "it has started already as it was", mend) for step in changed])
-        return plan
+        if dialect == "lean":  # too much to ask of a small model: these run anew
+            return _plan_of(draft, brief, tools, dialect, first=early.steps.next_step())
+        mend = "Leave it as it is, or give the new step another id"
+        raise PlanError([Fault(f"step {number}", "it has started already as it was", mend) for number in changed])
 
     def doubts(plan: Plan) -> list[Fault]:
         # Small models forget parts of the goal. A guess from its words is worth a repair, but no refusal.
@@ -111,6 +98,24 @@ async def make_plan(
     heard = early.heard if early else None
     question = _question(brief, tools, dialect)
     return await _until_valid("plan", question, read, journal, slot, doubts=doubts, heard=heard)
+
+
+def _changed(plan: Plan, early: Early) -> list[int]:
+    """The steps that have begun already, and are another in the plan."""
+    begun = early.steps.early()
+    return [step.id for step in plan.steps if begun.get(step.id, step) != step]
+
+
+def _plan_of(draft: JSON, brief: Brief, tools: Registry, dialect: Dialect, *, first: int) -> Plan:
+    """A draft as a plan; a lean one numbers its steps from `first`."""
+    return parse_plan(
+        brief.goal,
+        wire_steps(draft, tools, dialect, first=first),
+        tools,
+        context=brief.context,
+        reasoning=_reasoning(draft),
+        planned=True,
+    )
 
 
 async def replan(
@@ -264,8 +269,7 @@ def _call(step: Step) -> str:
 
 
 def _shown(value: JSON) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _RESULT else f"{text[:_RESULT]} [cut: {len(text) - _RESULT} more characters]"
+    return shortened(value, _RESULT, " [cut: {left} more characters]")
 
 
 def _fate(outcome: Outcome | None) -> str:

@@ -6,12 +6,12 @@ Text is read once, from left to right: what a reference brings in is never read 
 
 __all__ = ["MAX_FILLED", "UNKNOWN", "Reference", "fill", "find", "mistaken", "part", "unknown"]
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from forethought_tools import JSON, ToolError
+from forethought_tools.text import as_text
 
 _TOKEN = re.compile(r"\\\{\{|\{\{\s*(?P<step>[0-9]{1,9})(?P<path>(?:\.[^.{}\[\]|]*[^.{}\[\]|\s])*)\s*\}\}")
 # Whatever else stands in double braces and holds a number was most probably meant as one.
@@ -73,9 +73,9 @@ def fill(value: JSON, results: Mapping[int, JSON]) -> JSON:
         whole = _TOKEN.fullmatch(source.strip())
         if whole and whole["step"]:
             value = look_up(_reference(whole))
-            measure(_render(value))
+            measure(as_text(value))
             return value
-        return _TOKEN.sub(lambda token: measure(_render(look_up(_reference(token)))) if token["step"] else "{{", source)
+        return _TOKEN.sub(lambda token: measure(as_text(look_up(_reference(token)))) if token["step"] else "{{", source)
 
     def measure(brought: str) -> str:
         nonlocal room
@@ -118,10 +118,6 @@ def part(reference: Reference, value: JSON) -> JSON:
 def _listed(names: Mapping[str, JSON]) -> str:
     shown = ", ".join(repr(name) for name in list(names)[:12])
     return shown + (f" and {len(names) - 12} more" if len(names) > 12 else "") or "nothing"
-
-
-def _render(value: JSON) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _texts(value: JSON) -> Iterator[str]:

@@ -14,6 +14,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from forethought_patterns.problem import Problem
 from forethought_tools import BudgetError, ModelError
+from forethought_tools.text import one_line
 
 Stopped: TypeAlias = Literal["approved", "threshold", "taste", "no gain", "iterations", "refused"]
 
@@ -227,7 +228,7 @@ def _stopped(state: _State, max_iterations: int, threshold: float) -> Stopped | 
 def _learn(lessons: list[str], more: Sequence[str]) -> None:
     """Keep the latest three, one line each."""
     for lesson in more:
-        line = " ".join(lesson.split())[:_LESSON]
+        line = one_line(lesson)[:_LESSON]
         if line and line not in lessons:
             lessons.append(line)
     del lessons[:-_LESSONS]

@@ -40,12 +40,12 @@ class Taken:
 
     call: UndoableCall
     verdict: Verdict
-    told: str
+    what: str
     """What taking it back does, or why it was not done."""
 
     def body(self) -> Mapping[str, JSON]:
         """The same as JSON."""
-        return {"step": self.call.step, "tool": self.call.tool, "verdict": self.verdict, "what": self.told}
+        return {"step": self.call.step, "tool": self.call.tool, "verdict": self.verdict, "what": self.what}
 
 
 async def looked_at(calls: Sequence[UndoableCall], tools: Registry) -> list[Taken]:
@@ -58,13 +58,13 @@ async def looked_at(calls: Sequence[UndoableCall], tools: Registry) -> list[Take
             found.append(Taken(call, "failed", undo.text))
             continue
         # What a later call of the same run has left is put back first: then the world is as the earlier has left it.
-        told, later = undo.described(call.kept), put_back.get(call.place)
+        what, later = undo.described(call.kept), put_back.get(call.place)
         if later is None:
             taken = await _judged(call, undo, "would be undone")
         elif later.kept.get("content") == call.kept.get("left"):
-            taken = Taken(call, "would be undone", told)
+            taken = Taken(call, "would be undone", what)
         else:
-            taken = Taken(call, "conflict", f"{told}: others had changed it before the run wrote it again")
+            taken = Taken(call, "conflict", f"{what}: others had changed it before the run wrote it again")
         found.append(taken)
         if taken.verdict == "would be undone":
             put_back[call.place] = call
@@ -95,27 +95,34 @@ async def roll_back(
     if not calls:
         return Problem("What it takes to undo this was forgotten meanwhile.")
 
-    async def look() -> JSON:
-        return [[taken.verdict, taken.told] for taken in await looked_at(calls, tools)]
-
-    found = await journal.once("shown", {}, tools.place_for(Claim()), look, slot=slot)
-    shown = cast("Sequence[tuple[Verdict, str]]", found)
-    seen = [Taken(call, verdict, told) for call, (verdict, told) in zip(calls, shown, strict=True)]
+    seen = await _shown(calls, tools, journal, slot)
     if any(taken.verdict not in _LEFT for taken in seen):
         gate = _gate(seen, of, lasting)
         decision = await approver.decide(gate, key=f"gate/rollback/{gate.digest}", slot=slot)
         if not decision.approved:
             return Problem(f"Rejected by a person: {decision.reason or 'no reason given'}")
     done: list[Taken] = []
-    for call, before in zip(calls, seen, strict=True):
+    for before in seen:
         # What the person was told will be left alone is left alone.
-        taken = before if before.verdict in _LEFT else await _taken(call, before, tools, journal, slot)
-        await journal.note(f"undone/{call.key}", taken.body())
+        taken = before if before.verdict in _LEFT else await _taken(before, tools, journal, slot)
+        await journal.note(f"undone/{taken.call.key}", taken.body())
         done.append(taken)
     return done
 
 
-async def _taken(call: UndoableCall, before: Taken, tools: Registry, journal: Journal, slot: Slot) -> Taken:
+async def _shown(calls: Sequence[UndoableCall], tools: Registry, journal: Journal, slot: Slot) -> list[Taken]:
+    """What taking these calls back would do as the world stood when the rollback began."""
+
+    async def look() -> JSON:
+        return [[taken.verdict, taken.what] for taken in await looked_at(calls, tools)]
+
+    found = await journal.once("shown", {}, tools.place_for(Claim()), look, slot=slot)
+    shown = cast("Sequence[tuple[Verdict, str]]", found)
+    return [Taken(call, verdict, what) for call, (verdict, what) in zip(calls, shown, strict=True)]
+
+
+async def _taken(before: Taken, tools: Registry, journal: Journal, slot: Slot) -> Taken:
+    call = before.call
     undo = _undo(call, tools)
     if isinstance(undo, Problem):
         return Taken(call, "failed", undo.text)
@@ -123,31 +130,31 @@ async def _taken(call: UndoableCall, before: Taken, tools: Registry, journal: Jo
     async def act() -> JSON:
         judged = await _judged(call, undo, "undone")
         if before.verdict == "nothing to undo" and judged.verdict == "undone":
-            judged = Taken(call, "conflict", f"{before.told}: it was written meanwhile, so it is left as it is")
+            judged = Taken(call, "conflict", f"{before.what}: it was written meanwhile, so it is left as it is")
         if judged.verdict != "conflict":
             await undo.back(call.kept)
-        return [judged.verdict, judged.told]
+        return [judged.verdict, judged.what]
 
     place = tools.place_for(undo.touches(call.kept))
     try:
         came = await journal.once(f"undo/{call.key}", {"undo": undo.described(call.kept)}, place, act, slot=slot)
-        verdict, told = cast("tuple[Verdict, str]", came)
+        verdict, what = cast("tuple[Verdict, str]", came)
     except ToolError as error:
         return Taken(call, "failed", str(error))
-    return Taken(call, verdict, told)
+    return Taken(call, verdict, what)
 
 
 async def _judged(call: UndoableCall, undo: Undo, done: Verdict) -> Taken:
-    told = undo.described(call.kept)
+    what = undo.described(call.kept)
     if call.over:
-        return Taken(call, "conflict", f"{told}: {call.over} has written over it since. Roll that back first")
+        return Taken(call, "conflict", f"{what}: {call.over} has written over it since. Roll that back first")
     try:
         stands = await undo.stands(call.kept)
     except ToolError as error:
-        return Taken(call, "conflict", f"{told}: {error}")
+        return Taken(call, "conflict", f"{what}: {error}")
     if stands == "changed":
-        return Taken(call, "conflict", f"{told}: it was changed since, so it is left as it is")
-    return Taken(call, "nothing to undo" if stands == "as before" else done, told)
+        return Taken(call, "conflict", f"{what}: it was changed since, so it is left as it is")
+    return Taken(call, "nothing to undo" if stands == "as before" else done, what)
 
 
 def _undo(call: UndoableCall, tools: Registry) -> Undo | Problem:
@@ -159,7 +166,7 @@ def _undo(call: UndoableCall, tools: Registry) -> Undo | Problem:
 
 def _gate(plan: Sequence[Taken], of: str, lasting: Sequence[str]) -> Gate:
     details: dict[str, JSON] = {
-        f"{number}. step {taken.call.step or '-'}": f"{taken.verdict}: {taken.told}"
+        f"{number}. step {taken.call.step or '-'}": f"{taken.verdict}: {taken.what}"
         for number, taken in enumerate(plan, 1)
     }
     if lasting:

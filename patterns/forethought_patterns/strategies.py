@@ -2,20 +2,21 @@
 
 __all__ = ["Override", "strategy_of", "think"]
 
-import json
 from collections.abc import Mapping
 from typing import TypeAlias
 
 from forethought_patterns.author import CRITERIA, Task, improve
+from forethought_patterns.lats import Bounds
 from forethought_patterns.plan import Step, Strategy
 from forethought_patterns.tool_calls import ToolCalls
 from forethought_patterns.worlds import Quest, find
 from forethought_tools import JSON, Answerer, Registry, Tool, ToolError
+from forethought_tools.text import as_text
 
 Override: TypeAlias = Mapping[str, Strategy]
 """Strategies by step id, or `*` for all, instead of what the plan says."""
 
-_ITERATIONS, _CANDIDATES, _DEPTH = 8, 3, 5  # of a search within a step: the plan has others to do
+_BOUNDS = Bounds(8, 3, 5, parallel=2)  # of a search within a step: the plan has others to do
 
 
 def strategy_of(step: Step, override: Override, tools: Registry) -> Strategy:
@@ -37,28 +38,23 @@ async def think(
     tool = calls.tools.known(step.tool)
     if strategy == "direct":
         return await tool.run(arguments, ask)
-    wish, material = _told(step, tool, arguments)
+    wish, material = _wish(step, tool, arguments)
     checks = [step.check] if step.check else []
     if strategy == "reflect":
         draft = str(await tool.run(arguments, ask))
         expected = [step.expected_output] if step.expected_output.strip() else []
         task = Task(wish, [*expected, *CRITERIA], checks, material)
         return (await improve(task, draft, calls, prefix=prefix)).best.draft
-    quest = Quest(wish, material, step.check, iterations=_ITERATIONS, candidates=_CANDIDATES, max_depth=_DEPTH)
-    found = await find(quest, "act", calls, prefix=prefix)
+    found = await find(Quest(wish, material, step.check, _BOUNDS), "act", calls, prefix=prefix)
     if not found.best.terminal or not found.best.reward:
         raise ToolError(f"The search has found no answer ({found.stopped}).")
     return found.best.state[-1].result
 
 
-def _told(step: Step, tool: Tool, arguments: Mapping[str, JSON]) -> tuple[str, str]:
+def _wish(step: Step, tool: Tool, arguments: Mapping[str, JSON]) -> tuple[str, str]:
     """What is wanted, and what it is made of: what a tool needs is the wish, all else is material."""
     required = tool.parameters.get("required")
     names = required if isinstance(required, list) else []
     wish = [step.description, *(f"{name}: {value}" for name, value in arguments.items() if name in names)]
-    material = [
-        value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        for name, value in arguments.items()
-        if name not in names
-    ]
+    material = [as_text(value) for name, value in arguments.items() if name not in names]
     return "\n".join(filter(None, wish)), "\n\n".join(filter(None, material))

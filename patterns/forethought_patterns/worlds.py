@@ -15,12 +15,13 @@ from typing import Literal, TypeAlias
 from forethought_patterns.checks import Check, examine
 from forethought_patterns.drafts import closed_object, lean_arguments, lean_tools, listed_tools, wire_step
 from forethought_patterns.gates import Policy, digest
-from forethought_patterns.lats import Node, Observation, SearchResult, SearchWatcher, search
+from forethought_patterns.lats import Bounds, Node, Observation, SearchResult, SearchWatcher, search
 from forethought_patterns.ports import Dialect, Journal
 from forethought_patterns.roles import ACT, IMAGINE, LESSON, MATERIAL, PROMISE
 from forethought_patterns.slots import Slot
 from forethought_patterns.tool_calls import ToolCalls
 from forethought_tools import JSON, Question, Registry, Risk, Role, ToolError
+from forethought_tools.text import as_text, one_line
 
 Kind: TypeAlias = Literal["simulate", "act"]
 
@@ -29,6 +30,7 @@ _RESULT = 4000  # characters of one result that are kept
 _LEAN = 300  # the same, of a small model
 _WAY = 16_000  # characters of a way that are shown
 _SURE = 8  # a score below this contradicts `solved`
+_BOUNDS = Bounds(parallel=2)
 _NOT_DONE = "(noted: a search only does what reads)"
 
 
@@ -59,12 +61,7 @@ class Quest:
     context: str = ""
     verifier: Check | None = None
     """Decides whether a final answer is right. None: the evaluator does."""
-    iterations: int = 30
-    candidates: int = 5
-    max_depth: int = 7
-    exploration: float = 1.0
-    value_weight: float = 0.5
-    parallel: int = 2
+    bounds: Bounds = _BOUNDS
 
 
 async def find(quest: Quest, kind: Kind, calls: ToolCalls, *, prefix: str = "") -> SearchResult[Way, Move]:
@@ -73,12 +70,7 @@ async def find(quest: Quest, kind: Kind, calls: ToolCalls, *, prefix: str = "") 
     return await search(
         (),
         world,
-        iterations=quest.iterations,
-        candidates=quest.candidates,
-        max_depth=quest.max_depth,
-        exploration=quest.exploration,
-        value_weight=quest.value_weight,
-        parallel=quest.parallel,
+        quest.bounds,
         watcher=_Noted(calls.journal, prefix),
         slot=calls.slot,
     )
@@ -154,7 +146,7 @@ class _Words(ABC):
             f"{number}. {node.state[-1]}{' (final)' if node.terminal else ''}" for number, node in enumerate(nodes, 1)
         )
         parent = nodes[0].parent
-        context = self._told(nodes[0], parent.state if parent else (), f"Candidates:\n{listed}")
+        context = self._context(nodes[0], parent.state if parent else (), f"Candidates:\n{listed}")
         score: JSON = {"type": "number", "minimum": 0, "maximum": 10}
         one = closed_object({"score": score, "solved": {"type": "boolean"}})
         schema = closed_object({str(number): one for number in range(1, len(nodes) + 1)})
@@ -164,9 +156,9 @@ class _Words(ABC):
 
     async def reflect(self, node: Node[Way, Move], slot: Slot) -> str:
         schema = closed_object({"lesson": {"type": "string", "maxLength": 300}})
-        question = Question(Role.CRITIC, LESSON, self._told(node, node.state, ""), schema)
+        question = Question(Role.CRITIC, LESSON, self._context(node, node.state, ""), schema)
         said = await self._ask(f"lesson/{node.name}", question, slot)
-        return " ".join(str(said["lesson"]).split()) if isinstance(said, Mapping) else ""
+        return one_line(str(said["lesson"])) if isinstance(said, Mapping) else ""
 
     def _lean(self) -> bool:
         return self.calls.journal.dialect(Role.PROPOSER) == "lean"
@@ -175,7 +167,7 @@ class _Words(ABC):
         self, node: Node[Way, Move], instructions: str, n: int, one: Mapping[str, JSON], slot: Slot
     ) -> list[JSON]:
         tried = "\n".join(f"- {str(child.state[-1])[:300]}" for child in node.children)
-        context = self._told(node, node.state, f"Tried from here already:\n{tried}" if tried else "")
+        context = self._context(node, node.state, f"Tried from here already:\n{tried}" if tried else "")
         schema = closed_object({"candidates": {"type": "array", "items": one, "maxItems": n}})
         question = Question(Role.PROPOSER, instructions, context, schema)
         said = await self._ask(f"propose/{node.name}/{node.proposals + 1}", question, slot)
@@ -196,7 +188,7 @@ class _Words(ABC):
         problems = await examine(self.quest.verifier, way[-1].result, call)
         return Observation(way, terminal=True, reward=0.0 if problems else 1.0)
 
-    def _told(self, node: Node[Way, Move], way: Way, more: str) -> str:
+    def _context(self, node: Node[Way, Move], way: Way, more: str) -> str:
         done = "\n".join(f"{number}. {move}" for number, move in enumerate(way, 1))
         lessons = "\n".join(f"- {lesson}" for lesson in node.lessons)
         parts = [
@@ -278,7 +270,7 @@ class _Acting(_Words):
             value = await self.calls.within(slot).make(action.tool, action.arguments, key=key, why=action.action)
         except ToolError as error:
             return f"error: {error}"
-        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        return as_text(value)
 
 
 def _action_schema(tools: Registry, dialect: Dialect) -> Mapping[str, JSON]:
@@ -315,4 +307,4 @@ def _value(said: JSON, number: int, node: Node[Way, Move]) -> float:
 
 
 def _normal(text: str) -> str:
-    return " ".join(text.casefold().split())
+    return one_line(text.casefold())

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forethought_patterns import Slot
-from forethought_patterns.lats import Node, Observation, SearchResult, search
+from forethought_patterns.lats import Bounds, Node, Observation, SearchResult, search
 from forethought_patterns.tree import backup, best_leaf, blend, close, mark, select, uct, widens
 from forethought_tools import BudgetError, ModelError
 
@@ -145,7 +145,7 @@ async def test_what_is_dead_is_never_selected_and_death_spreads_upwards() -> Non
 
 async def test_it_finds_the_word_and_stops_at_once() -> None:
     world = Letters(values={"b": 0.9, "bc": 0.9})
-    result = await search("", world, max_depth=3)
+    result = await search("", world, Bounds(max_depth=3))
     assert result.solved
     assert [node.action for node in result.path] == ["b", "c", "b"]
     assert (result.best.state, result.stopped, result.iterations) == (SOLUTION, "solved", 1)
@@ -167,12 +167,13 @@ async def test_values_land_on_the_right_children_when_an_end_comes_first() -> No
         return Observation(node.state + action, terminal=action == "a", reward=0.0)
 
     world.step = step  # type: ignore[method-assign]
-    result = await search("", world, iterations=1, max_depth=1, value_weight=1.0)
+    result = await search("", world, Bounds(iterations=1, max_depth=1, value_weight=1.0))
     assert [child.prior for child in result.root.children] == [0.0, 0.9, 0.2]
 
 
 async def test_all_dead_is_no_solution_with_the_best_leaf() -> None:
-    result = await search("", Letters(solution="none", values={"b": 0.9, "bb": 0.8}), iterations=1000, max_depth=3)
+    world = Letters(solution="none", values={"b": 0.9, "bb": 0.8})
+    result = await search("", world, Bounds(iterations=1000, max_depth=3))
     assert (result.solved, result.stopped) == (False, "no solution")
     assert result.best is not result.root
     assert len(words(result)) == 1 + 3 + 9 + 27, "each way was tried once"
@@ -194,14 +195,14 @@ async def test_the_best_leaf_has_the_highest_reward_or_else_the_highest_value() 
 async def test_a_search_without_end_stops_at_its_bounds() -> None:
     rising = {"".join(word): len(word) / 10 for size in range(6) for word in itertools.product("abc", repeat=size)}
     world = Letters(length=10**6, values=rising)
-    result = await search("", world, iterations=4, max_depth=5)
+    result = await search("", world, Bounds(iterations=4, max_depth=5))
     assert (result.iterations, result.stopped) == (4, "iterations")
     assert max(node.depth for node in result.root.walk()) == 5
 
 
 async def test_a_way_without_gain_is_cut_off_and_counts_for_what_it_seems_worth() -> None:
     world = Letters(length=10**6, values={"c": 0.8, "ca": 0.7, "caa": 0.6})
-    result = await search("", world, iterations=1, max_depth=9, value_weight=1.0)
+    result = await search("", world, Bounds(iterations=1, max_depth=9, value_weight=1.0))
     (first,) = [node for node in result.root.walk() if node.state == "c"]
     assert max(node.depth for node in result.root.walk()) == 3, "two moves after c are worth no more than c"
     assert (first.visits, first.total) == (2, 0.6)
@@ -211,9 +212,8 @@ async def test_a_way_without_gain_is_cut_off_and_counts_for_what_it_seems_worth(
 @given(bound=st.integers(0, 60), parallel=st.integers(1, 5), weight=st.floats(0, 2))
 async def test_model_calls_are_a_hard_bound(bound: int, parallel: int, weight: float) -> None:
     world = Letters(solution="none", length=4)
-    result = await search(
-        "", world, iterations=50, max_depth=4, model_calls=bound, parallel=parallel, exploration=weight
-    )
+    bounds = Bounds(iterations=50, max_depth=4, model_calls=bound, parallel=parallel, exploration=weight)
+    result = await search("", world, bounds)
     assert len(world.calls) == result.model_calls <= bound
     assert result.stopped in ("model calls", "iterations", "no solution")
 
@@ -227,14 +227,14 @@ async def test_a_node_is_asked_again_so_that_early_choices_do_not_bound_the_sear
             await super().propose(node, n, slot)
             return ["a"] if not node.children else ["b", "c"]
 
-    result = await search("", Late(), iterations=30, max_depth=3)
+    result = await search("", Late(), Bounds(iterations=30, max_depth=3))
     assert result.solved
     assert result.root.proposals > 1
 
 
 async def test_proposals_that_repeat_count_as_agreement_and_make_no_new_nodes() -> None:
     world = Letters(solution="none", offers=("a", "b", "b", "b"))
-    result = await search("", world, iterations=1, max_depth=1, value_weight=0.0)
+    result = await search("", world, Bounds(iterations=1, max_depth=1, value_weight=0.0))
     assert [(child.action, child.sampled, child.prior) for child in result.root.children] == [
         ("a", 1, 0.25),
         ("b", 3, 0.75),
@@ -249,7 +249,7 @@ async def test_equal_states_are_evaluated_and_searched_once() -> None:
             return Observation(word, terminal=len(word) == self.length, reward=0.0)
 
     world = Sums(solution="none")
-    await search("", world, iterations=1000, max_depth=3)
+    await search("", world, Bounds(iterations=1000, max_depth=3))
     asked = [word for call in world.calls if call.startswith("evaluate") for word in call.split()[1:]]
     assert sorted(asked) == sorted(set(asked))
     expanded = [call for call in world.calls if call.startswith("propose")]
@@ -271,13 +271,13 @@ async def test_states_that_cannot_be_hashed_are_all_different() -> None:
         async def reflect(self, node: Node[list[int], int], slot: Slot) -> str:
             return ""
 
-    result = await search([], Lists(), max_depth=2)
+    result = await search([], Lists(), Bounds(max_depth=2))
     assert result.solved
 
 
 async def test_failures_become_at_most_three_lessons_that_later_proposals_see() -> None:
     world = Letters(solution="none")
-    result = await search("", world, iterations=1000, max_depth=3)
+    result = await search("", world, Bounds(iterations=1000, max_depth=3))
     reflected = [call for call in world.calls if call.startswith("reflect")]
     assert len(reflected) == len(result.root.lessons) == 3
     assert world.lessons[0] == ()
@@ -292,7 +292,7 @@ async def test_whoever_has_nothing_to_learn_is_not_asked_again() -> None:
             return " "
 
     world = Silent(solution="none")
-    result = await search("", world, iterations=50, max_depth=3)
+    result = await search("", world, Bounds(iterations=50, max_depth=3))
     assert len([call for call in world.calls if call.startswith("reflect")]) == 1
     assert result.root.lessons == []
 
@@ -304,7 +304,7 @@ async def test_whoever_is_quicker_the_tree_is_the_same(delays: list[float], para
     trees = [
         [
             (node.name, node.state, node.visits, node.value)
-            for node in (await search("", world, max_depth=3, parallel=parallel)).root.walk()
+            for node in (await search("", world, Bounds(max_depth=3, parallel=parallel))).root.walk()
         ]
         for world in (slow, plain)
     ]
@@ -313,8 +313,8 @@ async def test_whoever_is_quicker_the_tree_is_the_same(delays: list[float], para
 
 async def test_several_trajectories_go_on_at_the_same_time() -> None:
     one, many = Letters(solution="ccc"), Letters(solution="ccc", delays=(0.001,))
-    assert (await search("", one, max_depth=3)).solved
-    assert (await search("", many, max_depth=3, parallel=4)).solved
+    assert (await search("", one, Bounds(max_depth=3))).solved
+    assert (await search("", many, Bounds(max_depth=3, parallel=4))).solved
     assert one.most_under_way == 1
     assert many.most_under_way > 1
 
@@ -330,10 +330,10 @@ async def test_who_will_not_go_on_ends_it_with_what_there_is(trouble: Exception)
                 raise trouble
             return await super().propose(node, n, slot)
 
-    result = await search("", Limited(values={"c": 0.9}, allowed=2), max_depth=3)
+    result = await search("", Limited(values={"c": 0.9}, allowed=2), Bounds(max_depth=3))
     assert (result.solved, result.stopped, result.best.state) == (False, str(trouble), "c")
     with pytest.raises(type(trouble)):
-        await search("", Limited(allowed=0), max_depth=3)
+        await search("", Limited(allowed=0), Bounds(max_depth=3))
 
 
 async def test_a_world_that_breaks_its_word_is_told() -> None:
@@ -349,11 +349,13 @@ async def test_a_world_that_breaks_its_word_is_told() -> None:
     with pytest.raises(ValueError, match="from 0 to 1, not 7"):
         await search("", Wrong(said=[0.1, 0.2, 7]))
     with pytest.raises(ValueError, match="iterations must be at least 1"):
-        await search("", Letters(), iterations=0)
+        await search("", Letters(), Bounds(iterations=0))
 
 
 async def test_a_seed_makes_ties_fall_differently_and_repeatably() -> None:
-    first = [words(await search("", Letters(solution="none"), iterations=1, seed=seed)) for seed in (1, 1, 2, 3, 4)]
+    first = [
+        words(await search("", Letters(solution="none"), Bounds(iterations=1, seed=seed))) for seed in (1, 1, 2, 3, 4)
+    ]
     assert first[0] == first[1]
     assert len(set(map(tuple, first))) > 1
 
@@ -361,5 +363,5 @@ async def test_a_seed_makes_ties_fall_differently_and_repeatably() -> None:
 async def test_a_tree_may_be_as_deep_as_it_likes() -> None:
     world = Letters(solution="a" * 1500, length=1500, offers=("a",))
     world.values = {"a" * size: size / 2000 for size in range(1500)}
-    result = await search("", world, max_depth=2000, exploration=0.0)
+    result = await search("", world, Bounds(max_depth=2000, exploration=0.0))
     assert (result.solved, len(result.path)) == (True, 1500)

@@ -69,7 +69,7 @@ async def _drive(work: Work[RollbackOptions]) -> Ending:
     if isinstance(taken, Problem):
         return Ending(problem=taken.text)
     left = [each for each in taken if each.verdict in ("conflict", "failed")]
-    problem = "; ".join(f"{each.verdict}: {each.told}" for each in left)
+    problem = "; ".join(f"{each.verdict}: {each.what}" for each in left)
     return Ending({"undone": [each.body() for each in taken]}, problem)
 
 

@@ -16,7 +16,7 @@ from forethought.engine.trees import trees
 from forethought.journal.queries import Queries
 from forethought.journal.rows import RunRow
 from forethought.terms import Terms
-from forethought_patterns import Check
+from forethought_patterns import Check, lats
 from forethought_patterns.checks import read_checks
 from forethought_patterns.worlds import Kind as World
 from forethought_patterns.worlds import Move, Quest, find, path_steps
@@ -84,7 +84,8 @@ def way_of(creator: Creator, run_id: str, goal: str, context: str) -> tuple[str,
 
 async def _drive(work: Work[SearchOptions]) -> Ending:
     options = work.options
-    quest = Quest(options.goal, verifier=options.verifier, **options.bounds.model_dump())
+    bounds = lats.Bounds(**options.bounds.model_dump())
+    quest = Quest(options.goal, verifier=options.verifier, bounds=bounds)
     found = await find(quest, options.world, work.calls())
     way = [node.state[-1] for node in found.path]
     answer: dict[str, JSON] = {

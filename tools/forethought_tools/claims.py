@@ -1,4 +1,4 @@
-"""What calls read and write: two that write the same thing, or read what another writes, never overlap."""
+"""What calls read and write. Two calls never overlap where one writes what the other reads or writes."""
 
 __all__ = ["Claim", "Claims", "Place"]
 
@@ -17,7 +17,8 @@ import anyio
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Paths that a call reads and writes, as parts: one that is the beginning of another holds it."""
+    """The paths that a call reads and writes, each as its parts: a path that is the beginning of another is a folder
+    that holds it."""
 
     reads: frozenset[tuple[str, ...]] = frozenset()
     writes: frozenset[tuple[str, ...]] = frozenset()

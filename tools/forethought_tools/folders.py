@@ -21,7 +21,7 @@ class Folders:
     """Granted folders, in order: the first is where new files go."""
 
     def __init__(self, folders: Sequence[Path], *, apart: Sequence[Path] = ()) -> None:
-        """Folders `apart` are no part of the grant, wherever they lie: they hold what decides what may be done."""
+        """Folders `apart` are never granted, even inside a granted one: they hold what decides what may be done."""
         self._folders = tuple(Path(os.path.realpath(folder)) for folder in folders)
         self._apart = tuple(Path(os.path.realpath(folder)) for folder in apart)
 
@@ -35,7 +35,7 @@ class Folders:
         """The real path of a regular file or folder inside a grant.
 
         A relative path is looked up in each granted folder. `new` accepts what does not exist yet.
-        Without `follow` the last part may be a link, and stands for itself.
+        Without `follow` a link at the end of the path is itself the result, and not what it leads to.
 
         Raises:
             ToolError: outside every grant, not there, or neither a regular file nor a folder.
@@ -118,7 +118,7 @@ class Folders:
 
 @contextmanager
 def mended(path: str) -> Generator[None]:
-    """Tell what the operating system refused as a `ToolError`."""
+    """Turn what the operating system refuses into a `ToolError` that names the path."""
     try:
         yield
     except OSError as error:

@@ -28,8 +28,8 @@ class Registry:
         risks: Mapping[str, Risk] | None = None,
         redact: Callable[[str], str] | None = None,
     ) -> None:
-        """`risks` by pattern of name are the user's own: the last that fits counts, and only trusted tools go lower.
-        What `redact` takes out of texts is in no result, and in no call."""
+        """`risks` are what the user has set, by pattern of name. The last pattern that fits counts, and it lowers the
+        risk of trusted tools only. What `redact` takes out of texts is kept out of all results, and of all calls."""
         self._redact = redact
         self._tools = {tool.name: tool if redact is None else _discreet(tool, redact) for tool in tools}
         self._risks = dict(risks or {})
@@ -66,7 +66,7 @@ class Registry:
         return known is None or (known.undo is None and known.risk > Risk.LOW)
 
     def repeatable(self, name: str) -> bool:
-        """Whether doing it twice does no harm. Of a tool that nobody knows, nobody knows."""
+        """Whether doing it twice does no harm, as far as is known."""
         known = self._tools.get(name)
         return known is not None and known.repeatable
 
@@ -103,8 +103,8 @@ class Registry:
         return known
 
     def place(self, tool: Tool, arguments: Mapping[str, JSON]) -> Place:
-        """A call's place among all calls, of any run here: while it is held no other writes what this call touches, or
-        reads what it writes."""
+        """A call's place among all calls of this process, whatever their run. While the place is held no other call
+        writes what this one touches, or reads what it writes."""
         return self.place_for(_NOTHING if tool.claims is None else tool.claims(arguments))
 
     def place_for(self, claim: Claim) -> Place:

@@ -140,6 +140,6 @@ def ending(status: int) -> str:
 
 
 def last(out: Excerpt, err: Excerpt) -> str:
-    """The end of what the command said, errors first."""
+    """The end of what the command printed: of its errors, or where there are none, of its output."""
     said = str(err).strip() or str(out).strip()
     return f" Its last output:\n{said[-2000:]}" if said else " It printed nothing."

@@ -74,7 +74,7 @@ class Undo(Protocol):
         ...
 
     async def back(self, kept: Kept) -> None:
-        """Put back what was there before, as far as it is not there again. Doing it twice is the same as once."""
+        """Put back what was there before, unless it is there already. Doing it twice is the same as once."""
         ...
 
     def touches(self, kept: Kept) -> Claim:
@@ -82,7 +82,7 @@ class Undo(Protocol):
         ...
 
     def described(self, kept: Kept) -> str:
-        """What taking it back does, in a line."""
+        """What taking the call back does, in one line."""
         ...
 
 

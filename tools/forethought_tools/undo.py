@@ -1,4 +1,4 @@
-"""Taking calls back that write files: what was there is kept before they act, and put back byte for byte."""
+"""Undoing calls that write files: what was there before is kept, and put back byte for byte."""
 
 __all__ = ["FileUndo", "Vault"]
 
@@ -18,14 +18,14 @@ from forethought_tools.claims import Claim
 from forethought_tools.errors import ToolError
 from forethought_tools.folders import Folders, mended
 from forethought_tools.tool import JSON, Kept, Stands
-from forethought_tools.writing import draft_of, replace
+from forethought_tools.writing import replace, scratch_file
 
 _FRESH = 3600.0  # seconds
 
 
 class Vault:
-    """Keeps contents by their SHA-256, readable by this user only. Text that goes through the journal could be
-    redacted; what is put back must not be."""
+    """Keeps contents of files by their SHA-256, readable by this user only. They are not kept in the journal, because
+    secrets are taken out of that, and what is put back must be whole."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -38,12 +38,12 @@ class Vault:
             os.utime(place)
             return name
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = self._folder / f".{name}-{secrets.token_hex(4)}"
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        scratch = self._folder / f".{name}-{secrets.token_hex(4)}"
+        with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        draft.replace(place)
+        scratch.replace(place)
         return name
 
     def kept(self, name: str) -> bytes:
@@ -68,7 +68,7 @@ class FileUndo:
     """Takes back the writing of a file: its content and mode, or its absence, and the folders made for it."""
 
     def __init__(self, folders: Folders, vault: Vault, written: Callable[[Mapping[str, JSON]], bytes]) -> None:
-        """`written` tells what a call writes."""
+        """`written` returns the bytes that a call with these arguments writes."""
         self._folders = folders
         self._vault = vault
         self._written = written
@@ -132,7 +132,7 @@ class FileUndo:
         there = stands == "as before"
         with mended(path):
             with suppress(OSError):
-                draft_of(real, str(kept["left"])).unlink()  # a call that was killed meanwhile has left it
+                scratch_file(real, str(kept["left"])).unlink()  # a call that was killed meanwhile has left it
             if kept["content"] is not None:
                 if not there:
                     replace(real, self._vault.kept(str(kept["content"])))
@@ -147,7 +147,7 @@ class FileUndo:
                     folder.rmdir()
 
     def _same(self, kept: Kept) -> Path:
-        """The file that was written, if the way to it still leads there."""
+        """The file that was written. Raises ToolError where its path leads to another one now, through a link."""
         real = self._folders.resolve(str(kept["real"]), new=True)  # in another folder the short name may exist by now
         if str(real) != kept["real"]:
             raise ToolError(f"{kept['path']!r} leads to another place now: {real}.")

@@ -1,6 +1,6 @@
 """Built in: fetch a page, search the web. Only public addresses are reached, unless the user allows all.
 
-The check cannot be got round by a name that changes its address: what was checked is what is connected to.
+A name that changes its address does not get round the check: the connection goes to the address that was checked.
 """
 
 __all__ = ["CheckedTransport", "anywhere", "fetch", "is_public", "web_tools"]
@@ -119,7 +119,7 @@ def client(permitted: Callable[[Address], bool]) -> httpx2.AsyncClient:
 
 @cache
 def authorities() -> ssl.SSLContext:
-    """Whom to trust, read once; SSL_CERT_FILE can name a company's own. Proxies never come from there."""
+    """The certificate authorities to trust, read once. SSL_CERT_FILE can name those of a company."""
     return httpx2.create_ssl_context()
 
 
@@ -222,7 +222,7 @@ def anywhere(_: Address) -> bool:
 
 
 def is_public(address: Address) -> bool:
-    """Is this a host on the public internet, also when it is an IPv4 address in IPv6 clothes?"""
+    """Whether this is a host on the public internet. An IPv6 address that stands for an IPv4 one is judged by that."""
     if isinstance(address, IPv4Address):
         return address.is_global and not address.is_multicast and not address.is_reserved
     if address.ipv4_mapped is not None:

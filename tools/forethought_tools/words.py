@@ -1,4 +1,4 @@
-"""Built in: what a model does with words, put to whatever model the run has; and waiting."""
+"""Built in: questions about texts, which are put to whatever model the run has; and waiting."""
 
 __all__ = ["word_tools"]
 

@@ -14,7 +14,7 @@ from forethought_tools import ForethoughtError
 
 
 def pause(settings: Settings, run_id: str) -> int:
-    """Start nothing more; what is in flight ends first."""
+    """Have a run start nothing more. It is paused once the calls that are in flight have ended."""
     run = _ask_for(settings, run_id, "pause_asked", "it has ended already, or is paused")
     held = "It is paused." if run.state == "paused" else "It pauses once what is in flight has ended."
     console.print(f"{held} {PROGRAM} resume {run_id} lets it go on.", soft_wrap=True)

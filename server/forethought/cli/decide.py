@@ -1,4 +1,5 @@
-"""`forethought decide`: a person at a terminal decides about what waits, there or on a page with a code from there.
+"""`forethought decide`: a person decides about what waits, in the terminal, or on a page with a code that it shows.
+
 No flag holds a decision, on purpose: a program that can run commands must not be able to approve by running one.
 """
 

@@ -78,7 +78,7 @@ def _asked(terms: Terms) -> str:
 
 
 def _trouble(models: Models, settings: Settings, role: Role) -> str:
-    """Why the model of a role could not answer, as far as can be told without asking it."""
+    """Why the model of a role could not answer, as far as can be known without asking it. Empty: it could."""
     try:
         models.for_role(role)
     except ForethoughtError as error:

@@ -41,7 +41,7 @@ def runs(settings: Settings) -> int:
 
 
 def _state(run: RunRow) -> str:
-    """Its state, or what a person wants it to be."""
+    """The state of a run, or the one that a person has asked for and that it will soon have."""
     if run.ended is None and run.stopping:
         return "ending"
     return "pausing" if run.state == "running" and run.pausing == Pausing.ASKED else run.state
@@ -76,7 +76,7 @@ def _chains(store: Store, some_id: str | None) -> list[str]:
 
 
 def prune(settings: Settings, days: float) -> int:
-    """Forget runs that ended longer ago, with what was kept to undo them."""
+    """Forget runs that ended more than so many days ago, with what was kept to undo them."""
     with open_journal(settings) as journal:
         gone = pruned(journal.store, settings, days)
     console.print(f"Forgotten: {gone} runs that ended more than {days:g} days ago.")

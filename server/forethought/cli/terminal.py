@@ -39,7 +39,7 @@ def is_person() -> bool:
 
 
 def ask_form(message: str, schema: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Put the form of a gate before the person. None: they did not decide."""
+    """What a person fills into the form of a gate, or None where they leave the decision for later."""
     console.print(Panel(Text(message), title="A person must decide", border_style="yellow", title_align="left"))
     try:
         return _fill(schema)

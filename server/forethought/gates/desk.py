@@ -1,7 +1,7 @@
-"""The approval page that a server opens when a client can show nobody a form but can have an address opened.
+"""The approval page that a server opens where its client cannot show a form, but can have a person open an address.
 
-Its code must reach the person and not the agent, and a server has no terminal: the code goes into a file that only this
-user can read, and `forethought decide --code` shows it in one.
+The code of the page must reach the person and not the agent, and a server has no terminal to show it in. So it goes
+into a file that only this user can read, and `forethought decide --code` shows it in a terminal of theirs.
 """
 
 __all__ = ["Desk", "codes"]

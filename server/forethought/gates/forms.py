@@ -1,4 +1,4 @@
-"""The form in which a person answers a gate, whatever shows it: flat, as MCP elicitation wants it."""
+"""The form in which a person answers a gate, whatever shows it. It is flat, because MCP elicitation allows no other."""
 
 __all__ = ["MEANING", "about", "filled_in", "form", "gate_text", "read_form"]
 
@@ -47,7 +47,7 @@ def form(gate: Gate) -> dict[str, Any]:
 
 
 def filled_in(schema: Mapping[str, Any], typed: Mapping[str, str]) -> dict[str, Any]:
-    """A form by what a person typed into its fields: numbers where it asks for one, and nothing that is blank."""
+    """The content of a form whose fields were typed as text: numbers where it asks for one, blank fields left out."""
     fields: Mapping[str, Mapping[str, Any]] = schema["properties"]
     return {
         name: _number(text) if fields.get(name, {}).get("type") == "number" else text
@@ -67,7 +67,7 @@ def read_form(gate: Gate, content: Mapping[str, JSON], *, by: str, channel: str)
     """The decision that a filled form holds.
 
     Raises:
-        AnswerError: it is not filled as it should be.
+        AnswerError: nothing is chosen, or a field does not fit; it says which, and how to mend it.
     """
     strict = {**form(gate), "additionalProperties": False}
     given = {name: value for name, value in content.items() if value not in ("", None)}

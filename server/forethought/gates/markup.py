@@ -18,7 +18,7 @@ from forethought_tools import JSON
 
 
 def fields_of(gate: Gate, typed: Mapping[str, str]) -> str:
-    """The form of a gate as HTML, with nothing chosen unless the person did."""
+    """The form of a gate as HTML, with what was typed before. Nothing is chosen unless the person chose it."""
     fields: dict[str, Mapping[str, Any]] = form(gate)["properties"]
     decision = fields.pop("decision")
     html = "<fieldset><legend>Your decision</legend>"

@@ -51,7 +51,8 @@ _LOOK = 1.0  # seconds between looks whether somebody has decided elsewhere
 
 
 class Page:
-    """One page for what `waiting` names. `serve` once; a code that was shown is good for one decision."""
+    """One page for all the gates that `waiting` returns. It is served once, and each code that it shows is good for one
+    decision."""
 
     def __init__(
         self,
@@ -63,9 +64,8 @@ class Page:
         seconds: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`show_code` puts the page's address and a fresh code
-        before the person, and before nobody else; a question is good for `seconds` after it was shown.
-        """
+        """`show_code` shows the page's address and a fresh code to the person, and to nobody else. A question has to be
+        answered within `seconds` after it was shown."""
         self._store = store
         self._waiting = waiting
         self._record = record
@@ -80,9 +80,9 @@ class Page:
         self._bell = anyio.Event()
 
     async def serve(self, *, task_status: TaskStatus[str] = anyio.TASK_STATUS_IGNORED) -> bool:
-        """Serve until nothing waits any more: True; or until too many wrong codes were given: False.
+        """Serve until nothing waits any more, or too many wrong codes were given. Returns whether it was the former.
 
-        `task_status` is told the address once it listens.
+        `task_status` gets the address once the page can be opened.
         """
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port: int = listener.getsockname()[1]
@@ -183,7 +183,8 @@ class Page:
                 return _decided_meanwhile()
 
     def _refusal(self, code: str) -> str:
-        """Why a code is not taken. Wrong ones count for the whole page: who asks from where can be made up."""
+        """Why a code is not taken; empty where it is. Wrong ones are counted for the whole page, because whoever
+        sends them can pretend to be many."""
         if self._wrong >= _MOST_WRONG:
             return "Too many wrong codes: this page is closed."
         if (left := self._locked_until - self._clock()) > 0:
@@ -309,7 +310,7 @@ def _is_foreign(request: Request) -> bool:
 
 
 async def _read(request: Request) -> dict[str, str] | None:
-    """A form, each field once; None if it is none."""
+    """The fields of a form, or None where the body is too long, too slow, no form, or holds a field twice."""
     body = b""
     with anyio.move_on_after(_SENDING) as sending:
         async for chunk in request.stream():

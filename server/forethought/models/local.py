@@ -22,8 +22,8 @@ import anyio
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
+from forethought.models.child import KEY_VARIABLE
 from forethought.models.openai import OpenAIModel
-from forethought.models.serve import KEY_VARIABLE
 from forethought_patterns.ports import Answer, Charge, Free, Heard, Meter, Usage
 from forethought_tools import ModelError, Question
 
@@ -56,7 +56,7 @@ class _Stopwatch:
 class LocalModel:
     """A model file on this machine. Its process starts with the first question, and again if it has died.
 
-    It answers one question at a time: one takes all cores. `timeout` does not count the queue.
+    It answers one question at a time, because one takes all cores. `timeout` does not count the wait for others.
     """
 
     def __init__(
@@ -184,8 +184,8 @@ class LocalModel:
         cores = _cores()
         threads = ["--threads", str(max(1, cores - 1)), "--prompt-threads", str(cores)]
         # -P: a json.py in the user's folder must not be imported.
-        serve = [sys.executable, "-P", "-m", "forethought.models.serve"]
-        return [*serve, "--model", str(self._file), "--name", self._name, *threads]
+        child = [sys.executable, "-P", "-m", "forethought.models.child"]
+        return [*child, "--model", str(self._file), "--name", self._name, *threads]
 
     async def _address(self, process: Process, log: IO[bytes]) -> str:
         assert process.stdout is not None

@@ -1,6 +1,7 @@
 """Any OpenAI-compatible endpoint as a `Model`: OpenAI itself, Ollama, vLLM, llama.cpp, gateways.
 
-Structured output goes down a ladder by what the endpoint can do, and the answer's note says where it ended.
+Structured output is asked for in the strictest of four ways that the endpoint takes, and the note of the answer says so
+where that was not the first.
 Every answer is checked against the question's schema, whatever the endpoint promises.
 """
 
@@ -54,7 +55,8 @@ class OpenAIModel:
         max_tokens: int = 1024,
         retries: int = 2,
     ) -> None:
-        """`max_tokens` bounds a lean model only; `retries` (with backoff): network, 429 and 5xx."""
+        """`max_tokens` bounds the answers of a lean model only. After network failures, 429 and 5xx a request is made
+        again, with backoff, at most `retries` times."""
         self._model = model
         self._endpoint = Endpoint(model, base_url, api_key.strip())
         self._lean = lean
@@ -249,7 +251,7 @@ def _messages(question: Question, *, schema: Mapping[str, JSON] | None = None, a
 
 
 async def _streamed(create: Any, request: Mapping[str, Any], heard: Heard) -> ChatCompletion:
-    """One request whose answer is heard while it is said."""
+    """One request whose answer is passed to `heard` piece by piece, as it comes."""
     heard(None)
     said, refusal, last, usage = list[str](), list[str](), "", None
     stream = await create(**request, stream=True, stream_options={"include_usage": True})
@@ -277,7 +279,7 @@ async def _streamed(create: Any, request: Mapping[str, Any], heard: Heard) -> Ch
 
 
 def _tokens(messages: Messages, options: Mapping[str, Any]) -> int:
-    """About how many tokens a request has, rather too many: two bytes a token."""
+    """How many tokens a request has at the most, about: nearly all of them have the two bytes counted here, or more."""
     return (len(json.dumps(messages).encode()) + len(json.dumps(dict(options)).encode())) // 2 + 50
 
 

@@ -1,6 +1,6 @@
 """A model that gives the answers of a script: for tests and demonstrations, without a network.
 
-What does not fit is an error, so that a script that has fallen behind the code is found at once.
+An answer that does not fit its question is an error, so that a script that is out of date is found at once.
 """
 
 __all__ = ["ScriptedModel"]
@@ -26,13 +26,14 @@ _PROBABILITY: Mapping[str, JSON] = {"type": "number", "minimum": 0, "maximum": 1
 class ScriptedModel:
     """Answers from a script: for each role its answers in order, or a function of the question.
 
-    An entry `{"always": value}` answers that role from there on. Verdicts: role "verdict", or else 1.0.
+    An entry `{"always": value}` is the answer to that role from there on. Verdicts are those of the role "verdict";
+    without one they are 1.0.
     """
 
     def __init__(
         self, answers: Script, *, name: str = "scripted", lean: bool = False, price: float | None = 0.0, pieces: int = 0
     ) -> None:
-        """`price` is in dollars a token. With `pieces` it streams, so many characters at a time."""
+        """`price` is in dollars a token. With `pieces` the answers are streamed, so many characters at a time."""
         self._price = price
         self._pieces = pieces
         self.questions: list[Question] = []

@@ -1,4 +1,4 @@
-"""Structured output without the endpoint: schemas in a form that endpoints take, answers read and checked."""
+"""What structured output needs on our side: schemas in the forms that endpoints take, and answers read and checked."""
 
 __all__ = ["boxed", "faults", "is_strict", "read"]
 
@@ -50,7 +50,10 @@ def _parts(schema: Mapping[str, JSON]) -> Iterator[JSON]:
 
 
 def boxed(schema: Mapping[str, JSON]) -> tuple[Mapping[str, JSON], bool]:
-    """The schema as an object, which is all that OpenAI takes, and whether it had to be put in a box."""
+    """The schema as that of an object, which is all that OpenAI takes, and whether it was put into one for that.
+
+    A boxed answer is the `value` of the object.
+    """
     if schema.get("type") == "object":
         return schema, False
     shared = {key: schema[key] for key in ("$defs", "definitions") if key in schema}

@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m forethought.models.serve")
+    parser = argparse.ArgumentParser(prog="python -m forethought.models.child")
     parser.add_argument("--model", required=True)
     parser.add_argument("--name", default="local")
     parser.add_argument("--threads", type=int, default=1, help="threads for generation")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import anyio
 
-from forethought.engine.activation import Engine
+from forethought.engine import Engine
 from forethought.engine.kinds import plan as plans
 from forethought.engine.records import Records
 from forethought.engine.runs import Runs

@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 from tests.stores import owned
 
-from forethought.engine.activation import Engine
+from forethought.engine import Engine
 from forethought.engine.records import Records
 from forethought.engine.runs import Runs
 from forethought.engine.supervisor import Supervisor

@@ -1,6 +1,6 @@
 """The only place that wires: settings to store, models, tools and runs; and those to an MCP server."""
 
-__all__ = ["App", "Journal", "look_at", "open_app", "open_records", "open_store", "pruned", "seal_key", "tools_for"]
+__all__ = ["App", "Journal", "look_at", "open_app", "open_journal", "open_store", "pruned", "seal_key", "tools_for"]
 
 import json
 import logging
@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote
 
 from anyio import sleep, to_thread
 
-from forethought.engine.activation import Engine
+from forethought.engine import Engine
 from forethought.engine.lessons import with_lessons
 from forethought.engine.records import Records
 from forethought.engine.runs import Runs
@@ -262,7 +262,7 @@ def _vault(settings: Settings, store: Store) -> Vault:
 
 
 @contextmanager
-def open_records(settings: Settings) -> Generator[Journal]:
+def open_journal(settings: Settings) -> Generator[Journal]:
     """The journal and the tools' risks, for looking only."""
     store = open_store(settings)
     try:

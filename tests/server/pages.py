@@ -11,7 +11,7 @@ import anyio
 import httpx2
 from mcp.client import Client
 
-from forethought.app import Journal, open_records
+from forethought.app import Journal, open_journal
 from forethought.gates.decisions import record_decision
 from forethought.gates.page import Page
 from forethought.journal.rows import MessageRow
@@ -69,7 +69,7 @@ async def open_page(settings: Settings, *commands: str, seconds: float = 3600) -
         run_id = str((waiting.structured_content or {})["run_id"])
     shown: list[str] = []
     now = [1000.0]
-    with open_records(settings) as journal:
+    with open_journal(settings) as journal:
         page = Page(
             journal.store,
             lambda: journal.queries.open_messages(run_id, "gate"),

@@ -1,14 +1,18 @@
 """The command line, as a person at a terminal uses it, and as a program without one meets it."""
 
+import inspect
 import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 from tests.terminal import answering, converse
+
+from forethought.cli import parser
 
 COMMAND = str(Path(sys.executable).parent / "forethought")
 
@@ -74,6 +78,19 @@ def _typed(environment: dict[str, str], *arguments: str, answers: list[tuple[str
     status, screen = converse([COMMAND, *arguments], environment, react)
     assert not left, f"never asked: {left}\n{screen}"
     return status, screen
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("serve", "run it", "runs", "show id", "rollback id", "pause id", "resume id", "cancel id", "verify"),
+        *("export", "prune --older-than 1", "lessons", "decide", "doctor", "model fetch"),
+    ],
+)
+def test_every_command_is_run_by_a_function_that_takes_its_options(line: str) -> None:
+    options = vars(parser().parse_args(line.split()))
+    function = resolve_name(options.pop("run"))
+    inspect.signature(function).bind(None, **{name: options[name] for name in options.keys() - {"folder", "model"}})
 
 
 def test_a_goal_is_planned_shown_run_asked_about_and_answered(environment: dict[str, str], work: Path) -> None:

@@ -17,7 +17,7 @@
     └── FencedError           another process has taken this run over, so this one must stop writing to it
 
 Each message says what is wrong and what to do next. Those below StoreError are in `forethought.journal.database`. Human
-decisions and "not yet" are not errors: what they raise is no `Exception`, so that nothing takes them for one.
+decisions and "not yet" are not errors but signals (`forethought_patterns.signals`): no `except Exception` catches them.
 """
 
 __all__ = [

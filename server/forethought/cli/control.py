@@ -4,7 +4,7 @@ __all__ = ["cancel", "pause", "resume"]
 
 from rich.markup import escape
 
-from forethought.app import open_records
+from forethought.app import open_journal
 from forethought.cli.terminal import PROGRAM, console
 from forethought.engine.records import resuming
 from forethought.journal.database import StaleError
@@ -40,11 +40,11 @@ def cancel(settings: Settings, run_id: str) -> int:
 
 
 def _ask_for(settings: Settings, run_id: str, kind: str, otherwise: str) -> RunRow:
-    with open_records(settings) as reading:
-        run = reading.queries.run(run_id)
+    with open_journal(settings) as journal:
+        run = journal.queries.run(run_id)
         try:
-            reading.store.commit(run_id, Fact(kind))
+            journal.store.commit(run_id, Fact(kind))
         except StaleError:
             why = "it is being ended" if run.stopping and run.ended is None else otherwise
             raise ForethoughtError(f"{run_id} is {run.state}: {why}.") from None
-        return reading.queries.run(run_id)
+        return journal.queries.run(run_id)

@@ -11,7 +11,7 @@ from functools import partial
 import anyio
 from rich.markup import escape
 
-from forethought.app import Journal, open_records
+from forethought.app import Journal, open_journal
 from forethought.cli.terminal import PROGRAM, ask_form, console, errors, is_person
 from forethought.engine.records import resuming
 from forethought.gates.decisions import OVERTAKEN, TOO_LATE, Recorded, Refused, record_decision, take_decision
@@ -40,7 +40,7 @@ def decide(settings: Settings, some_id: str | None, *, page: bool = False, code:
         if not pages:
             console.print("No server has a page open.")
         return 0 if pages else 1
-    with open_records(settings) as journal:
+    with open_journal(settings) as journal:
         gates = _gates(journal.store, some_id)
         if not gates:
             console.print("Nothing waits for a person.")

@@ -17,61 +17,64 @@ from forethought.cli.terminal import console
 from forethought.models import DEFAULT_EMBEDDED, Models
 from forethought.models.fetch import catalogue, present
 from forethought.settings import Settings
+from forethought.terms import Terms
 from forethought_tools import ForethoughtError, Risk, Role, SettingsError, StoreError
 
 
 def doctor(settings: Settings) -> int:
     """Print the state of everything that forethought needs. Returns 1 if something must be mended."""
-    ok = True
     _line("forethought", f"{__version__}, Python {platform.python_version()}, mcp {version('mcp')}")
+    fine = [_models(settings), _folders(settings), _journal(settings)]
+    registry = tools_for(settings)
+    for risk in Risk:
+        _line(f"tools {risk}", ", ".join(tool.name for tool in registry if tool.risk == risk))
+    _line("you are asked", _asked(settings.terms))
+    searxng = settings.searxng_url
+    _line("web search", f"SearXNG at {urlsplit(searxng).hostname}" if searxng else "public engines (ddgs)")
+    mail = settings.mailbox
+    _line("mail", f"{mail.sender} through {mail.host}" if mail else "none: send_email needs FORETHOUGHT_SMTP_URL")
+    return 0 if all(fine) else 1
+
+
+def _models(settings: Settings) -> bool:
     models = Models(settings)
     spec, why = models.chosen
     _line("model", f"{spec}: {why}")
     for role, name in settings.role_models.items():
         _line("", f"{role}: {name}")
-    for problem in dict.fromkeys(_trouble(models, settings, role) for role in Role):
-        if problem:
-            ok = False
-            _line("", problem)
+    problems = [problem for problem in dict.fromkeys(_trouble(models, settings, role) for role in Role) if problem]
+    for problem in problems:
+        _line("", problem)
     _line("embedded", _embedded(settings))
-    if settings.folders:
-        for folder in settings.folders:
-            writable = "" if os.access(folder, os.W_OK) else " (read only)"
-            _line("folder", f"{folder}{writable}")
-    else:
-        ok = False
+    return not problems
+
+
+def _folders(settings: Settings) -> bool:
+    for folder in settings.folders:
+        _line("folder", f"{folder}{'' if os.access(folder, os.W_OK) else ' (read only)'}")
+    if not settings.folders:
         _line("folder", "none: file tools can do nothing. Mend: --folder DIR, or FORETHOUGHT_FOLDERS")
+    return bool(settings.folders)
+
+
+def _journal(settings: Settings) -> bool:
     try:
         with closing(open_store(settings)) as store:
             _line("journal", store.name)
     except SettingsError as error:
-        ok = False
         _line("journal", str(error))
     except (StoreError, OSError) as error:
-        ok = False
-        mend = (
-            "let FORETHOUGHT_STORE name one that is there"
-            if settings.store
-            else "set FORETHOUGHT_HOME to another folder"
-        )
-        _line("journal", f"{error} Mend: {mend}")
-    registry = tools_for(settings)
-    for risk in Risk:
-        _line(f"tools {risk}", ", ".join(tool.name for tool in registry if tool.risk == risk))
-    terms = settings.terms
-    asked = f"from {terms.ask_from} risk on" + (" and before every plan" if terms.approve_plan else "")
-    limits = ", ".join(f"{limit:g} {measure}" for measure, limit in terms.budget.items())
-    _line("you are asked", f"{asked}; budget of a run: {limits or 'none'}; plans change {terms.replan}")
-    _line(
-        "web search",
-        f"SearXNG at {urlsplit(settings.searxng_url).hostname}" if settings.searxng_url else "public engines (ddgs)",
-    )
-    mail = settings.mailbox
-    _line(
-        "mail",
-        f"{mail.sender} through {mail.host}" if mail else "none: send_email needs FORETHOUGHT_SMTP_URL",
-    )
-    return 0 if ok else 1
+        elsewhere = "let FORETHOUGHT_STORE name one that is there"
+        _line("journal", f"{error} Mend: {elsewhere if settings.store else 'set FORETHOUGHT_HOME to another folder'}")
+    else:
+        return True
+    return False
+
+
+def _asked(terms: Terms) -> str:
+    plans = " and before every plan" if terms.approve_plan else ""
+    limits = ", ".join(f"{limit:g} {measure}" for measure, limit in terms.budget.items()) or "none"
+    return f"from {terms.ask_from} risk on{plans}; budget of a run: {limits}; plans change {terms.replan}"
 
 
 def _trouble(models: Models, settings: Settings, role: Role) -> str:

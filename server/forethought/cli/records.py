@@ -10,7 +10,7 @@ from typing import cast
 from rich.markup import escape
 from rich.table import Table
 
-from forethought.app import open_records, pruned
+from forethought.app import open_journal, pruned
 from forethought.cli.terminal import console, plan_table, styled
 from forethought.engine.kinds import kind_of
 from forethought.engine.plan_views import plan_view
@@ -26,8 +26,8 @@ from forethought_tools.text import as_text
 
 def runs(settings: Settings) -> int:
     """List recent runs, newest first."""
-    with open_records(settings) as reading:
-        rows = [row for row in reading.queries.runs(limit=50) if kind_of(row).listed(row)]
+    with open_journal(settings) as journal:
+        rows = [row for row in journal.queries.runs(limit=50) if kind_of(row).listed(row)]
         table = Table(box=None, pad_edge=False, header_style="bold")
         for heading in ("run", "plan", "state", "started", "goal"):
             is_id = heading in ("run", "plan")  # whole, since they are there to be copied
@@ -49,11 +49,11 @@ def _state(run: RunRow) -> str:
 
 def verify(settings: Settings, some_id: str | None) -> int:
     """Check that the journal, or that of one run, is as it was written, and that all rows are what it says."""
-    with open_records(settings) as reading:
-        chains = _chains(reading.store, some_id)
-        wrong = {chain: said for chain in chains if (said := fault(reading.queries, chain))}
-    for chain, said in wrong.items():
-        console.print(f"[red]{chain or 'what belongs to no run'}: {escape(said)}[/]", soft_wrap=True)
+    with open_journal(settings) as journal:
+        chains = _chains(journal.store, some_id)
+        wrong = {chain: problem for chain in chains if (problem := fault(journal.queries, chain))}
+    for chain, problem in wrong.items():
+        console.print(f"[red]{chain or 'what belongs to no run'}: {escape(problem.text)}[/]", soft_wrap=True)
     if not wrong:
         console.print(f"Intact: {len(chains)} chains of entries, and the rows that they make.")
     return 1 if wrong else 0
@@ -61,9 +61,9 @@ def verify(settings: Settings, some_id: str | None) -> int:
 
 def export(settings: Settings, some_id: str | None) -> int:
     """Print the journal, or that of one run, as JSON Lines with the hashes that chain them."""
-    with open_records(settings) as reading:
-        for run in _chains(reading.store, some_id):
-            _print_journal(reading.store, run)
+    with open_journal(settings) as journal:
+        for run in _chains(journal.store, some_id):
+            _print_journal(journal.store, run)
     sys.stdout.flush()
     return 0
 
@@ -77,21 +77,21 @@ def _chains(store: Store, some_id: str | None) -> list[str]:
 
 def prune(settings: Settings, days: float) -> int:
     """Forget runs that ended longer ago, with what was kept to undo them."""
-    with open_records(settings) as reading:
-        gone = pruned(reading.store, settings, days)
+    with open_journal(settings) as journal:
+        gone = pruned(journal.store, settings, days)
     console.print(f"Forgotten: {gone} runs that ended more than {days:g} days ago.")
     return 0
 
 
 def lessons(settings: Settings, *, forget: str | None) -> int:
     """List what runs have taught, or forget one lesson, or all."""
-    with open_records(settings) as reading:
-        known = reading.queries.lessons(limit=1000)
+    with open_journal(settings) as journal:
+        known = journal.queries.lessons(limit=1000)
         if forget is not None:
             gone: list[JSON] = [lesson.id for lesson in known if forget in ("all", lesson.id)]
             if not gone:
                 raise NotFoundError(f"There is no lesson {forget!r}. `forethought lessons` lists them.")
-            reading.store.commit("", Fact("lessons_forgotten", {"lessons": gone}))
+            journal.store.commit("", Fact("lessons_forgotten", {"lessons": gone}))
             console.print(f"Forgotten: {len(gone)}.")
             return 0
     for lesson in known:
@@ -108,8 +108,8 @@ def lessons(settings: Settings, *, forget: str | None) -> int:
 
 def show(settings: Settings, some_id: str, *, journal: bool) -> int:
     """Show a plan or a run, or everything that a run did."""
-    with open_records(settings) as reading:
-        store = reading.store
+    with open_journal(settings) as opened:
+        store = opened.store
         ran = (
             [store.queries.run(some_id)] if some_id.startswith("run_") else store.queries.runs(plan=some_id, limit=100)
         )
@@ -120,9 +120,9 @@ def show(settings: Settings, some_id: str, *, journal: bool) -> int:
                 _print_journal(store, run.id)
             return 0
         if ran and kind_of(ran[0]).listed(ran[0]):
-            view = run_view(reading.records, ran[0], steps="full", page=None)
+            view = run_view(opened.records, ran[0], steps="full", page=None)
         else:
-            view = plan_view(reading.records, store.queries.plan(some_id), steps="full", page=None)
+            view = plan_view(opened.records, store.queries.plan(some_id), steps="full", page=None)
     steps = view.pop("steps", ())
     console.print(escape(text_of(view)), soft_wrap=True)
     if isinstance(steps, list):

@@ -20,42 +20,43 @@ from rich.panel import Panel
 from rich.text import Text
 
 from forethought import __version__
+from forethought.cli import innermost
 from forethought.cli.terminal import PROGRAM, ask_form, console, errors, is_person, plan_table, styled
 from forethought.models import NO_MODEL, Models
 from forethought.settings import Settings
 from forethought.surface.server import build_server
+from forethought.terms import read_budget
 from forethought_tools import ForethoughtError, Role, SettingsError
 from forethought_tools.text import shortened
 
 _STATUS = {"succeeded": 0, "waiting": 3, "paused": 3}
 
 
-def run(settings: Settings, goal: str | None, *, resume: str | None, yes: bool, wishes: Mapping[str, Any]) -> int:
+def run(
+    settings: Settings, goal: str | None, *, resume: str | None, yes: bool, budget: str | None, **wishes: Any
+) -> int:
     """Plan a goal and run the plan, or go on with a run. `wishes` are the run's own terms. Returns the exit status."""
+    wishes["approve_plan"] = wishes["approve_plan"] or None
+    wishes["budget"] = read_budget(budget, "--budget") if budget else None
     if (goal is None) == (resume is None):
         raise SettingsError("run takes either a goal or --resume ID.")
-    session = _Session(settings, yes=yes, wishes=wishes)
-    return _held(partial(session.resume, resume) if resume else partial(session.plan_and_run, goal or ""))
+    given = {name: wish for name, wish in wishes.items() if wish is not None}
+    session = _Session(settings, yes=yes, wishes=given)
+    return _run(partial(session.resume, resume) if resume else partial(session.plan_and_run, goal or ""))
 
 
 def rollback(settings: Settings, run_id: str, *, step: int | None, dry_run: bool) -> int:
     """Undo what a run, or one step of it, has written, or show what that would do. Returns the exit status."""
-    return _held(partial(_Session(settings, yes=False, wishes={}).roll_back, run_id, step, dry_run))
+    return _run(partial(_Session(settings, yes=False, wishes={}).roll_back, run_id, step, dry_run))
 
 
-def _held(work: Callable[[], Awaitable[int]]) -> int:
+def _run(work: Callable[[], Awaitable[int]]) -> int:
     try:
         return anyio.run(work)
     except BaseExceptionGroup as group:
         # The client's task group wraps whatever leaves it.
-        raise _first(group) from None
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error = group.exceptions[0]
-    if isinstance(error, BaseExceptionGroup):
-        return _first(cast("BaseExceptionGroup[BaseException]", error))
-    return ForethoughtError(str(error)) if isinstance(error, MCPError) else error
+        error = innermost(group)
+        raise (ForethoughtError(str(error)) if isinstance(error, MCPError) else error) from None
 
 
 class _Session:

@@ -1,1 +1,26 @@
 """What drives runs: from the request that starts one to the entry that ends it."""
+
+__all__ = ["Engine"]
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from forethought.engine.records import Records
+from forethought.journal.store import Store
+from forethought.models import Models
+from forethought_patterns import Brief
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What every run of one process is driven with."""
+
+    store: Store
+    records: Records
+    models: Models
+    brief: Callable[[str], Brief] = Brief
+    """What a planner is told of a goal."""
+    decision_seconds: float = 3600.0
+    """How long an approval that was not used yet is good for."""
+    lessons: bool = True
+    """Whether failures and refusals teach."""

@@ -4,44 +4,26 @@ When nothing can go on without someone outside, the run parks: it becomes rows o
 again, by this process or another.
 """
 
-__all__ = ["Activation", "Engine"]
+__all__ = ["Activation"]
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 
+from forethought.engine import Engine
 from forethought.engine.cut_off import stopped
 from forethought.engine.kinds import kind_of
 from forethought.engine.kinds.kind import Ending, Work
 from forethought.engine.lessons import learned
 from forethought.engine.recorder import Recorder
-from forethought.engine.records import Records
 from forethought.journal.rows import Fact, RunRow
-from forethought.journal.store import Store
-from forethought.models import Models
-from forethought_patterns import Brief, Paused
+from forethought_patterns import Paused
 from forethought_tools import JSON, BudgetError, FencedError, ModelError, PlanError, SettingsError, StoreError
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Engine:
-    """What every run of one process is driven with."""
-
-    store: Store
-    records: Records
-    models: Models
-    brief: Callable[[str], Brief] = Brief
-    """What a planner is told of a goal."""
-    decision_seconds: float = 3600.0
-    """How long an approval that was not used yet is good for."""
-    lessons: bool = True
-    """Whether failures and refusals teach."""
 
 
 class Activation:
@@ -60,15 +42,7 @@ class Activation:
         self._parking = False
         self._stopping = bool(run.stopping)
         self._recorder = Recorder(
-            run,
-            store=engine.store,
-            tools=engine.records.tools,
-            models=engine.models,
-            decision_seconds=engine.decision_seconds,
-            changed=changed,
-            lessons=engine.lessons,
-            park=self._park,
-            pauses_at_once=self._kind.pauses_at_once,
+            run, engine, changed=changed, park=self._park, pauses_at_once=self._kind.pauses_at_once
         )
 
     async def drive(self) -> None:

@@ -23,9 +23,9 @@ def estimate(plan: Plan, tools: Registry, models: Models) -> str:
     calls = +roles
     if not calls:
         return "no model calls"
-    told = f"about {calls.total()} model call" + ("s" if calls.total() > 1 else "")
+    text = f"about {calls.total()} model call" + ("s" if calls.total() > 1 else "")
     if all(models.for_role(role) is None for role in calls):
-        return f"{told}, by the calling agent"
+        return f"{text}, by the calling agent"
     dollars, unknown_prices = 0.0, set[str]()
     for role, count in calls.items():
         model = models.for_role(role)
@@ -34,5 +34,5 @@ def estimate(plan: Plan, tools: Registry, models: Models) -> str:
         cost = model.cost(Usage(count, _CALL[0] * count, _CALL[1] * count))
         dollars += cost or 0.0
         unknown_prices |= {model.name} if cost is None else set()
-    told += f", {calls.total() * sum(_CALL)} tokens, {dollars:.2g} dollars" if dollars else ""
-    return told + (f"; the price of {', '.join(sorted(unknown_prices))} is not known" if unknown_prices else "")
+    text += f", {calls.total() * sum(_CALL)} tokens, {dollars:.2g} dollars" if dollars else ""
+    return text + (f"; the price of {', '.join(sorted(unknown_prices))} is not known" if unknown_prices else "")

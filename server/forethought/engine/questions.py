@@ -14,7 +14,7 @@ import anyio
 from forethought.engine.delicate import Delicate
 from forethought.journal.codec import decision_of, question_body
 from forethought.journal.database import new_id
-from forethought.journal.rows import Fact, MessageRow
+from forethought.journal.rows import Fact, MessageKind, MessageRow
 from forethought.journal.store import Store
 from forethought_patterns import Slot
 from forethought_tools import JSON, Question
@@ -45,11 +45,11 @@ class Questions:
             for message_id in self._awaited.keys() - self._store.queries.open_ids(self._run):
                 self._awaited.pop(message_id).set()
 
-    def asked(self, kind: str, key: str, body: Mapping[str, JSON], step: int | None) -> Fact:
+    def asked(self, kind: MessageKind, key: str, body: Mapping[str, JSON], step: int | None) -> Fact:
         """The fact that opens a question."""
         return Fact("asked", {"id": new_id(kind), "key": key, "kind": kind, "step": step, "body": body})
 
-    async def open(self, kind: str, key: str, body: Mapping[str, JSON], step: int | None) -> MessageRow:
+    async def open(self, kind: MessageKind, key: str, body: Mapping[str, JSON], step: int | None) -> MessageRow:
         asked = self.asked(kind, key, body, step)
         facts = [asked]
         if step is not None and kind in ("gate", "order"):
@@ -57,7 +57,7 @@ class Questions:
         await self._record(*facts)
         return self._store.queries.message(str(asked.body["id"]))
 
-    async def redirect(self, message: MessageRow, kind: str, question: Question) -> MessageRow:
+    async def redirect(self, message: MessageRow, kind: MessageKind, question: Question) -> MessageRow:
         """Whoever was asked in an earlier activation is not who answers such questions now."""
         facts = [Fact("redirected", {"id": message.id, "kind": kind, "body": question_body(question)})]
         if message.step is not None:

@@ -14,6 +14,7 @@ from typing import cast
 
 import anyio
 
+from forethought.engine import Engine
 from forethought.engine.claims import Claims
 from forethought.engine.delicate import Delicate
 from forethought.engine.lessons import learned
@@ -21,11 +22,9 @@ from forethought.engine.questions import Questions
 from forethought.engine.spending import Spender
 from forethought.journal.codec import decision_of, gate_body, question_body
 from forethought.journal.database import new_id
-from forethought.journal.rows import Fact, MessageRow, RunRow
-from forethought.journal.store import Store
-from forethought.models import Models
+from forethought.journal.rows import Fact, MessageKind, MessageRow, RunRow
 from forethought_patterns import Again, Answer, Decision, Dialect, Gate, Heard, Meter, Model, Slot
-from forethought_tools import JSON, Kept, ModelError, Place, Question, Registry, Role, ToolError
+from forethought_tools import JSON, Kept, ModelError, Place, Question, Role, ToolError
 
 logger = logging.getLogger(__name__)
 
@@ -38,36 +37,35 @@ class Recorder:
     def __init__(
         self,
         run: RunRow,
+        engine: Engine,
         *,
-        store: Store,
-        tools: Registry,
-        models: Models,
-        decision_seconds: float,
         changed: Callable[[RunRow], None],
-        lessons: bool,
         park: Callable[[], None],
         pauses_at_once: bool,
     ) -> None:
-        """`park` is called when nothing can go on; with `lessons`, refusals teach. What `pauses_at_once` has no steps
+        """`changed` is called after each entry, and `park` when nothing can go on. What `pauses_at_once` has no steps
         that would have to end first."""
         self.run = run
-        self.store = store
-        self.tools = tools
-        self._models = models
+        self.store = engine.store
+        self.tools = engine.records.tools
+        self._engine = engine
         self._changed = changed
-        self._lessons = lessons
         self._park = park
         self._pauses_at_once = pauses_at_once
         self._delicate = Delicate()
-        gates = store.queries.messages(run.id, "gate")
+        gates = self.store.queries.messages(run.id, "gate")
         self._asked_about = {gate.key.rpartition("/")[0] for gate in gates}
         self._allowed = _allowed(gates)
-        self.claims = Claims(run.id, store=store, record=self.record, write=self._write, pausing=self.pausing)
+        self.claims = Claims(run.id, store=self.store, record=self.record, write=self._write, pausing=self.pausing)
         self.spender = Spender(run, record=self.record, decide=self.decide)
         self.slot = Slot(stalled=self._stalled)
         """Of the run itself."""
         self._questions = Questions(
-            run.id, store=store, record=self.record, delicate=self._delicate, decision_seconds=decision_seconds
+            run.id,
+            store=self.store,
+            record=self.record,
+            delicate=self._delicate,
+            decision_seconds=engine.decision_seconds,
         )
 
     async def record(self, *facts: Fact) -> None:
@@ -111,15 +109,15 @@ class Recorder:
     # Questions to models
 
     def dialect(self, role: Role) -> Dialect:
-        model = self._models.for_role(role)
+        model = self._engine.models.for_role(role)
         return "wire" if model is None else "lean" if model.lean else "flat"
 
     async def ask(self, key: str, question: Question, *, slot: Slot, heard: Heard | None = None) -> JSON:
         known = self._questions.known(key)
         if known and known.state in ("answered", "used"):
             return known.answer
-        model = self._models.for_role(question.role)
-        kind = "order" if model is None else "question"
+        model = self._engine.models.for_role(question.role)
+        kind: MessageKind = "order" if model is None else "question"
         if known is not None and known.kind != kind:
             known = await self._questions.redirect(known, kind, question)
         if known is None:
@@ -138,7 +136,7 @@ class Recorder:
         known = self._questions.known(key)
         if known and known.state in ("answered", "used"):
             return cast("float | None", known.answer)
-        model = self._models.for_role(question.role)
+        model = self._engine.models.for_role(question.role)
         if model is None:
             return None
 
@@ -194,7 +192,7 @@ class Recorder:
             await anyio.sleep_forever()  # the run is being ended
 
     def _refusal(self, gate: Gate, decision: Decision) -> list[Fact]:
-        if not self._lessons:
+        if not self._engine.lessons:
             return []
         what = (
             f"{gate.tool} {json.dumps(gate.details, ensure_ascii=False)[:150]}" if gate.kind == "call" else "the plan"

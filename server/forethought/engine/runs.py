@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, cast
 
-from forethought.engine.activation import Engine
+from forethought.engine import Engine
 from forethought.engine.kinds.kind import Kind, Options
 from forethought.engine.supervisor import Supervisor
 from forethought.gates.decisions import record_decision

@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager, suppress
 import anyio
 from anyio.abc import TaskGroup
 
-from forethought.engine.activation import Activation, Engine
+from forethought.engine import Engine
+from forethought.engine.activation import Activation
 from forethought.engine.kinds import KINDS, kind_of
 from forethought.engine.records import resuming
 from forethought.engine.watchers import Watchers
@@ -132,8 +133,7 @@ class Supervisor:
         except* FencedError:
             logger.info("run %s is driven by another process now", run.id)
         except* StoreError as group:
-            # Said once, without the traceback that `exception` would add.
-            logger.error("run %s stops here: %s", run.id, group.exceptions[0])  # noqa: TRY400
+            logger.error("run %s stops here: %s", run.id, group.exceptions[0])  # noqa: TRY400 - said once, without a traceback
             self._interrupted.add(run.id)
         except* Exception:
             # One run's trouble must not end the server and the runs of others.

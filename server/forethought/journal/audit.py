@@ -14,13 +14,14 @@ from forethought.journal.queries import Queries, decoded
 from forethought.journal.rows import Entry
 from forethought.journal.sqlite import SQLite
 from forethought.journal.store import Store, link
+from forethought_patterns import Problem
 from forethought_tools import FencedError, StoreError
 
 _Values: TypeAlias = list[dict[str, object]]
 
 
-def fault(queries: Queries, chain: str) -> str:
-    """What is wrong with the records of a run or plan, or nothing. Its entries are replayed into an empty journal, and
+def fault(queries: Queries, chain: str) -> Problem | None:
+    """What is wrong with the records of a run or plan. Its entries are replayed into an empty journal, and
     have to give the very same rows. Records that were taken out whole, as pruning does, leave nothing to compare.
 
     Raises:
@@ -29,20 +30,20 @@ def fault(queries: Queries, chain: str) -> str:
     found = queries.snapshot(chain)
     before = ""
     for row in found["journal"]:
-        told = [row[name] for name in ("run", "at", "kind", "body")]
-        if not all(isinstance(value, str | float) for value in told) or row["hash"] != link(before, *told):
-            return f"entry {row['seq']} is not what was written then"
+        parts = [row[name] for name in ("run", "at", "kind", "body")]
+        if not all(isinstance(value, str | float) for value in parts) or row["hash"] != link(before, *parts):
+            return Problem(f"entry {row['seq']} is not what was written then")
         before = row["hash"]
     with tempfile.TemporaryDirectory() as folder, closing(Store(SQLite(Path(folder) / "replayed.sqlite"))) as replayed:
         try:
             replayed.replay([Entry(**decoded(row)) for row in found["journal"]])
         except (StoreError, FencedError, KeyError, ValueError, TypeError, AttributeError) as error:
-            return f"its entries do not follow from each other: {error}"
+            return Problem(f"its entries do not follow from each other: {error}")
         again = replayed.queries.snapshot(chain)
     for table, agree in _TABLES.items():
         if not agree(_values(found[table]), _values(again[table])):
-            return f"the rows ({table}) are not what its entries say"
-    return ""
+            return Problem(f"the rows ({table}) are not what its entries say")
+    return None
 
 
 def _values(rows: Sequence[Row]) -> _Values:

@@ -11,7 +11,7 @@ import anyio
 
 from forethought.journal.codec import claim_of
 from forethought.journal.database import BrokenError, DamagedError, Database, Row, Value
-from forethought.journal.rows import Entry, LessonRow, MessageRow, Pausing, PlanRow, RunRow, StepRow
+from forethought.journal.rows import Entry, LessonRow, MessageKind, MessageRow, Pausing, PlanRow, RunRow, StepRow
 from forethought_tools import NotFoundError, StoreError
 
 JSON_COLUMNS = frozenset({"body", "options", "budget", "arguments", "result", "answer", "claim"})
@@ -155,14 +155,14 @@ class Queries:
         return {row["state"]: row["count"] for row in rows}
 
     def message(self, message_id: str) -> MessageRow:
-        """One gate or order. Raises NotFoundError."""
+        """One of them by its id, which clients know of gates and orders. Raises NotFoundError."""
         rows = self._select("SELECT * FROM message WHERE id = :id", id=message_id)
         if not rows:
             raise NotFoundError(f"There is no request {message_id!r}.")
         return MessageRow(**decoded(rows[0]))
 
-    def messages(self, run_id: str, kind: str) -> list[MessageRow]:
-        """All that a run has asked of this kind, oldest first."""
+    def messages(self, run_id: str, kind: MessageKind) -> list[MessageRow]:
+        """All of this kind that a run has put down, oldest first."""
         rows = self._select(
             "SELECT * FROM message WHERE run = :run AND kind = :kind ORDER BY number", run=run_id, kind=kind
         )
@@ -178,11 +178,13 @@ class Queries:
         return [MessageRow(**decoded(row)) for row in rows]
 
     def message_for(self, run_id: str, key: str) -> MessageRow | None:
-        """What was asked for this purpose, if it was asked."""
+        """What was put down for this purpose, if anything was."""
         rows = self._select("SELECT * FROM message WHERE run = :run AND key = :key", run=run_id, key=key)
         return MessageRow(**decoded(rows[0])) if rows else None
 
-    def open_messages(self, run_id: str | None = None, kind: str | None = None, limit: int = 1000) -> list[MessageRow]:
+    def open_messages(
+        self, run_id: str | None = None, kind: MessageKind | None = None, limit: int = 1000
+    ) -> list[MessageRow]:
         """What still waits for an answer, oldest first: nothing of a run that is being ended, and no question to a
         model of our own."""
         rows = self._select(
@@ -196,7 +198,7 @@ class Queries:
         )
         return [MessageRow(**decoded(row)) for row in rows]
 
-    def open_ids(self, run_id: str, kind: str | None = None) -> set[str]:
+    def open_ids(self, run_id: str, kind: MessageKind | None = None) -> set[str]:
         """The ids of what still waits for an answer."""
         rows = self._select(
             "SELECT id FROM message WHERE run = :run AND state = 'open' AND kind IN ('gate', 'order')"
@@ -293,11 +295,12 @@ def has_to_wait(
 
 def decoded(row: Row) -> dict[str, Any]:
     """A row with its JSON read. Raises DamagedError where it is none."""
+    names = list(row.keys())  # iterating a row of SQLite gives its values
     try:
         return {
             name: json.loads(row[name]) if name in JSON_COLUMNS and row[name] is not None else row[name]
-            for name in row.keys()  # noqa: SIM118 - iterating a row of SQLite gives its values
+            for name in names
         }
     except (ValueError, TypeError):
-        of = next(row[name] for name in ("run", "id") if name in row.keys())  # noqa: SIM118
+        of = next(row[name] for name in ("run", "id") if name in names)
         raise DamagedError(f"The records of {of} were changed from outside. `forethought verify` tells more.") from None

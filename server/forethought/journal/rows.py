@@ -1,12 +1,24 @@
 """What the journal holds: facts on their way in, rows and entries on their way out. Plain values, no SQL."""
 
-__all__ = ["OPEN", "SETTLED", "Entry", "Fact", "LessonRow", "MessageRow", "Pausing", "PlanRow", "RunRow", "StepRow"]
+__all__ = [
+    "OPEN",
+    "SETTLED",
+    "Entry",
+    "Fact",
+    "LessonRow",
+    "MessageKind",
+    "MessageRow",
+    "Pausing",
+    "PlanRow",
+    "RunRow",
+    "StepRow",
+]
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import cast
+from typing import Literal, TypeAlias, cast
 
 from forethought_patterns import StepState
 from forethought_tools import JSON
@@ -101,12 +113,19 @@ class StepRow:
     ended: float | None
 
 
+MessageKind: TypeAlias = Literal["gate", "order", "question", "call", "note", "undo"]
+"""A person decides a `gate`, the calling agent answers an `order`, and a model of our own a `question`. What came of it
+answers a `call` of a tool. A `note`, and what it takes to `undo` a call, wait for nobody."""
+
+
 @dataclass(frozen=True, slots=True)
 class MessageRow:
+    """What a run has put down under a key that says what it is for, so that it is asked, called or noted once."""
+
     id: str
     run: str
     key: str
-    kind: str
+    kind: MessageKind
     step: int | None
     body: Mapping[str, JSON]
     state: str
@@ -140,5 +159,5 @@ class Entry:
 
     def line(self) -> str:
         """The entry as one line of JSON."""
-        told = {"seq": self.seq, "run": self.run, "at": self.at, "fact": self.kind, **self.body, "hash": self.hash}
-        return json.dumps(told, ensure_ascii=False)
+        line = {"seq": self.seq, "run": self.run, "at": self.at, "fact": self.kind, **self.body, "hash": self.hash}
+        return json.dumps(line, ensure_ascii=False)

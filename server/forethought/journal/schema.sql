@@ -6,10 +6,10 @@ CREATE TABLE plan (
     PRIMARY KEY (id, revision)
 ) WITHOUT ROWID;
 
--- One execution of a plan, one planning request, one reflection or one search (`kind`); the last two have no plan. `epoch` grows with every claim and fences late writers;
--- `owner` is the process that drives it, none while it waits or has ended. `revision` is the one it runs now, `budget`
--- the limits as people have raised them, `pausing` is 1 once a person wants it to pause, 2 once
--- they want it to go on, `undoes` what a rollback is of, `dollars` to `seconds` what was spent, `unpriced` calls without a known price.
+-- One run, of one of the kinds in engine/kinds/ (`kind`); not all have a plan. `epoch` grows with every claim and fences
+-- late writers; `owner` is the process that drives it, none while it waits or has ended. `revision` is the one it runs
+-- now, `budget` the limits as people have raised them, `pausing` is one of `rows.Pausing`, `undoes` what a rollback is
+-- of, `dollars` to `seconds` what was spent, `unpriced` calls without a known price.
 CREATE TABLE run (
     id TEXT PRIMARY KEY, plan TEXT NOT NULL, kind TEXT NOT NULL, state TEXT NOT NULL, epoch INTEGER NOT NULL DEFAULT 0,
     owner TEXT, options TEXT NOT NULL, revision INTEGER NOT NULL, replans INTEGER NOT NULL DEFAULT 0,

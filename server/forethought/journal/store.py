@@ -36,8 +36,13 @@ _OLD_RUNS = (
 )
 # Those that were run, and no run that stays is about. What was never run is still to be.
 _OLD_PLANS = (
-    "SELECT DISTINCT plan FROM run WHERE kind = 'plan' AND ended < :before AND plan NOT IN"  # noqa: S608
+    "SELECT DISTINCT plan FROM run WHERE kind = 'plan' AND ended < :before AND plan NOT IN"  # noqa: S608 - all ours
     f" (SELECT plan FROM run WHERE id NOT IN ({_OLD_RUNS}))"
+)
+_FORGET = (
+    "DELETE FROM step WHERE run = :each",
+    "DELETE FROM message WHERE run = :each",
+    "DELETE FROM journal WHERE run = :each",
 )
 _ENTRY = "INSERT INTO journal (run, at, kind, body, hash) VALUES (:run, :at, :kind, :body, :hash)"
 
@@ -146,8 +151,8 @@ class Store:
                     # On record, and so the numbers of entries that go are never given again: others go by them.
                     write = _Write(_NOBODY, [Fact("pruned", {"runs": len(runs), "before": before})], None)
                     self._record(transaction, write, {})
-                for table in ("step", "message", "journal"):
-                    transaction.change_each(f"DELETE FROM {table} WHERE run = :each", _each([*runs, *plans]))  # noqa: S608
+                for statement in _FORGET:
+                    transaction.change_each(statement, _each([*runs, *plans]))
                 transaction.change_each("DELETE FROM plan WHERE id = :each", _each(plans))
                 transaction.change_each("DELETE FROM run WHERE id = :each", _each(runs))
         except BrokenError as error:
@@ -172,7 +177,7 @@ class Store:
             self._refuse(writes, StoreError(f"The journal {self.name} could not be written: {error}."))
         except Exception as error:
             if len(writes) == 1:
-                self._refuse(writes, _told(error))
+                self._refuse(writes, _reason(error))
                 return
             for write in writes:  # what is wrong with one touches no other
                 self._commit([write])
@@ -225,8 +230,8 @@ class Store:
             raise HeldError("A call of another server has to end first.")
         body = self._document({**fact.body, "epoch": epoch})
         hashed = link(before, write.run, write.at, fact.kind, body)
-        told: dict[str, Value] = {"run": write.run, "at": write.at, "kind": fact.kind, "body": body, "hash": hashed}
-        transaction.change(_ENTRY, told)
+        entry: dict[str, Value] = {"run": write.run, "at": write.at, "kind": fact.kind, "body": body, "hash": hashed}
+        transaction.change(_ENTRY, entry)
         transaction.tell(write.run)
         return hashed
 
@@ -260,7 +265,7 @@ def link(before: str, run: str, at: float, kind: str, body: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def _told(error: Exception) -> Exception:
+def _reason(error: Exception) -> Exception:
     """What a write was refused for."""
     if isinstance(error, StoreError | FencedError):
         return error
@@ -268,6 +273,6 @@ def _told(error: Exception) -> Exception:
 
 
 def _repeated(entry: Entry) -> _Write:
-    told = {name: value for name, value in entry.body.items() if name != "epoch"}
+    body = {name: value for name, value in entry.body.items() if name != "epoch"}
     epoch = cast("int", entry.body["epoch"])
-    return _Write(entry.run, [Fact(entry.kind, told)], epoch or None, entry.at)
+    return _Write(entry.run, [Fact(entry.kind, body)], epoch or None, entry.at)

@@ -102,7 +102,7 @@ def add_resources(server: MCPServer[App], live: list[App]) -> None:
     async def complete(
         ref: PromptReference | ResourceTemplateReference,  # noqa: ARG001 - the argument's name tells enough
         argument: CompletionArgument,
-        context: CompletionContext | None,  # noqa: ARG001
+        context: CompletionContext | None,  # noqa: ARG001 - the argument's name tells enough
     ) -> Completion | None:
         queries = live[-1].runs.queries
         if argument.name == "plan_id":
@@ -140,9 +140,9 @@ class Notices:
                     await self._updated(f"run://{run_id}")
                     for part in ("journal", "rounds", "tree", "tree/graph", "tree/outline"):
                         await self._updated(f"run://{run_id}/{part}")
-            told = set(changed).union(*changed.values())
-            if told - known:
-                known = told
+            named = set(changed).union(*changed.values())
+            if named - known:
+                known = named
                 await self._bus.publish(ResourcesListChanged())
                 await self._updated(INDEX)
 

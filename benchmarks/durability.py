@@ -109,9 +109,9 @@ def bare(home: Path, count: int) -> float:
 async def recovery(home: Path, count: int) -> float:
     """Seconds until runs that a dead process has left behind have ended, nobody asking for them."""
     async with serving(home) as runs:
-        plans = [await plans.save(runs, "g", "", chain(20)) for _ in range(count)]
+        saved = [await plans.save(runs, "g", "", chain(20)) for _ in range(count)]
     store = Store(SQLite(Settings(home=home).database))
-    for n, plan_id in enumerate(plans):
+    for n, plan_id in enumerate(saved):
         body: dict[str, JSON] = {
             "plan": plan_id,
             "kind": "plan",

@@ -72,7 +72,7 @@ class StandIn(ABC, Generic[S, A]):
         asked = self._asked.get(node.state, 0)
         self._asked[node.state] = asked + 1
         chance = seeded("propose", self.seed, self.root, node.state, asked)
-        tried = {child.action for child in node.children} if self.told else set()
+        tried = {child.action for child in node.children} if self.told else set[A | None]()
         legal = self.moves(node.state)
         left = [move for move in legal if move not in tried]
         weights = [self.weight(node.state, legal[move]) for move in left]

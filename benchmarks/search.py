@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import anyio.lowlevel
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from methods import CALLS, ENDLESS, LAMBDA, METHODS, Rounds, Run

@@ -1,6 +1,6 @@
 """A process that drives runs, with tools that do as they are told, and people who answer."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -56,7 +56,7 @@ def runs_over(store: Store, tools: Registry, models: Models, terms: Terms | None
 
 
 @asynccontextmanager
-async def serving(settings: Settings, tools: Registry) -> AsyncIterator[Runs]:
+async def serving(settings: Settings, tools: Registry) -> AsyncGenerator[Runs]:
     with owned(settings) as store:
         runs = runs_over(store, tools, Models(settings), settings.terms)
         async with runs.supervisor.serving():

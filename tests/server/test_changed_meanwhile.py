@@ -66,7 +66,11 @@ async def test_a_run_goes_on_with_another_model_than_it_was_begun_with(
 ) -> None:
     """Open work orders go to a model of ours, and what our model was asked to the agent. Nothing is asked twice."""
     own = _Own(answers=first == "host")
-    monkeypatch.setattr(Models, "_make", lambda _, spec: None if spec == "host" else own)
+
+    def make(_: Models, spec: str) -> _Own | None:
+        return None if spec == "host" else own
+
+    monkeypatch.setattr(Models, "_make", make)
     configured = make_settings(model=first)
     async with serving(configured, registry()) as runs:
         run = await plans.start(runs, await plans.save(runs, "g", "", [{"id": 1, "tool": "asks"}]))
@@ -119,7 +123,11 @@ async def test_who_claims_and_is_taken_for_dead_meanwhile_does_not_drive(
                 await write(run, Fact("run_claimed", claim))
 
         monkeypatch.setattr(runs.store, "write", overtaken)
-        monkeypatch.setattr(runs.store.database, "alive", lambda _: True)
+
+        def everybody(_: object) -> bool:
+            return True
+
+        monkeypatch.setattr(runs.store.database, "alive", everybody)
         run = await plans.start(runs, await plans.save(runs, "g", "", [{"id": 1, "tool": "good"}]))
         await runs.watchers.changed(run.id, 0.3)
         assert [entry.kind for entry in runs.queries.journal(run.id)] == ["run_created", "run_claimed"]

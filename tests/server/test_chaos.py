@@ -66,11 +66,11 @@ class Dying(Store):
         self._dies_at = dies_at
         self._after = after
 
-    def _commit(self, batch: Sequence[Any]) -> None:
+    def _commit(self, writes: Sequence[Any]) -> None:
         self.commits += 1
         if self.commits > self._dies_at or (self.commits == self._dies_at and not self._after):
             raise Crash
-        super()._commit(batch)
+        super()._commit(writes)
         if self.commits == self._dies_at:
             raise Crash
 

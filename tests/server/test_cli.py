@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from pkgutil import resolve_name
+from typing import Any
 
 import pytest
 from tests.terminal import answering, converse
@@ -43,7 +44,7 @@ STEPS = [
 @pytest.fixture
 def environment(tmp_path: Path, work: Path) -> dict[str, str]:
     script = tmp_path / "script.json"
-    rest = {"depends_on": [], "expected_output": "", "confidence": 0.9, "strategy": "direct"}
+    rest: dict[str, Any] = {"depends_on": [], "expected_output": "", "confidence": 0.9, "strategy": "direct"}
     plan = {"reasoning": "four steps", "steps": [{**rest, **step} for step in STEPS]}
     answer = {"done": True, "answer": "It is shouted and saved.", "missing": ""}
     roles = {"planner": plan, "executor": "ALPHA", "joiner": answer}

@@ -10,8 +10,8 @@ import anyio
 import pytest
 from anyio.from_thread import start_blocking_portal
 from mcp import StdioServerParameters
-from mcp.client import Client, ClientRequestContext
-from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult
+from mcp.client import Client
+from tests.server.asking import approve, view
 from tests.stores import COMMAND, Cluster, environment
 
 from forethought.app import open_app, open_store
@@ -35,15 +35,6 @@ def waits(count: int, seconds: float) -> list[dict[str, Any]]:
         {"id": n, "tool": "wait", "arguments": {"seconds": seconds}, "depends_on": [n - 1] if n > 1 else []}
         for n in range(1, count + 1)
     ]
-
-
-def view(result: CallToolResult) -> dict[str, Any]:
-    assert not result.is_error, result.content
-    return dict(result.structured_content or {})
-
-
-async def approve(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
-    return ElicitResult(action="accept", content={"decision": "approve"})
 
 
 async def planned(client: Client, *steps: dict[str, Any]) -> str:

@@ -13,8 +13,8 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 import pytest
-from mcp.client import Client, ClientRequestContext
-from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult
+from mcp.client import Client
+from tests.server.asking import approve, view
 from tests.serving import registry, runs_over, serving, until
 from tests.stores import environment, owned
 
@@ -39,21 +39,12 @@ STEPS = [
 ]
 
 
-def view(result: CallToolResult) -> dict[str, Any]:
-    assert not result.is_error, result.content
-    return dict(result.structured_content or {})
-
-
 async def forethought(configured: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
     """A command in another process."""
     call = partial(
         subprocess.run, [COMMAND, *arguments], env=environment(configured), capture_output=True, text=True, timeout=60
     )
     return await anyio.to_thread.run_sync(call)
-
-
-async def approve(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
-    return ElicitResult(action="accept", content={"decision": "approve"})
 
 
 async def status(client: Client, plan: str, wanted: str) -> dict[str, Any]:
@@ -67,6 +58,7 @@ async def test_a_paused_run_drains_holds_and_goes_on(make_settings: Callable[...
     configured = make_settings()
     async with Client(build_server(configured), elicitation_callback=approve) as client:
         plan = view(await client.call_tool("create_plan", {"goal": "g", "steps": STEPS}))["plan_id"]
+        run, held = "", dict[str, Any]()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(client.call_tool, "execute_plan", {"plan_id": plan})
             while not (work / "effects").exists():
@@ -116,7 +108,8 @@ async def test_what_waits_is_paused_at_once_and_keeps_its_questions(
 
 async def test_a_call_that_cannot_be_cut_off_is_waited_for_and_recorded(make_settings: Callable[..., Settings]) -> None:
     """A thread cannot be stopped: what it has done by then must not be forgotten, nor called in doubt."""
-    begun, go_on, sent = threading.Event(), threading.Event(), []
+    begun, go_on = threading.Event(), threading.Event()
+    sent: list[Mapping[str, JSON]] = []
 
     async def send(arguments: Mapping[str, JSON], _: Answerer) -> JSON:
         def deliver() -> None:
@@ -158,8 +151,8 @@ async def test_a_run_can_be_cancelled_where_its_folders_are_not_granted(
 ) -> None:
     steps = [{"id": 1, "tool": "delete_file", "arguments": {"path": "a.txt"}}]
     async with Client(build_server(make_settings())) as client:
-        plan = dict((await client.call_tool("create_plan", {"goal": "g", "steps": steps})).structured_content or {})
-        run = dict((await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]})).structured_content or {})
+        plan = view(await client.call_tool("create_plan", {"goal": "g", "steps": steps}))
+        run = view(await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]}))
     (tmp_path / "other").mkdir()
     async with Client(build_server(make_settings(folders=(tmp_path / "other",)))) as client:
         await client.call_tool("stop", {"run_id": run["run_id"]})

@@ -9,12 +9,14 @@ import subprocess
 from collections.abc import Generator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
 from mcp import StdioServerParameters
 from mcp.client import Client
+from tests.server.asking import view
 from tests.stores import COMMAND, Cluster, environment
 
 from forethought.settings import Settings
@@ -78,14 +80,15 @@ async def test_a_server_behind_the_balancer_is_lost_and_its_client_goes_on_with_
 ) -> None:
     port, processes = deployed
     through = StdioServerParameters(command="socat", args=["STDIO", f"TCP:127.0.0.1:{port},retry=50,interval=0.1"])
-    steps = [
+    steps: list[dict[str, Any]] = [
         {"id": n, "tool": "wait", "arguments": {"seconds": 0.5}, "depends_on": [n - 1] if n > 1 else []}
         for n in range(1, 9)
     ]
     steps.append({"id": 9, "tool": "write_file", "arguments": {"path": "b.txt", "content": "done"}, "depends_on": [8]})
     async with Client(through) as client:
-        made = (await client.call_tool("create_plan", {"goal": "g", "steps": steps})).structured_content or {}
-    connected, lost, told = 0, 0, []
+        made = view(await client.call_tool("create_plan", {"goal": "g", "steps": steps}))
+    connected = lost = 0
+    told: list[str] = []
 
     async def stay() -> None:
         nonlocal connected, lost
@@ -94,7 +97,7 @@ async def test_a_server_behind_the_balancer_is_lost_and_its_client_goes_on_with_
                 async with Client(through) as client:
                     connected += 1
                     answer = await client.call_tool("execute_plan", {"plan_id": made["plan_id"]})
-                    told.append((answer.structured_content or {})["status"])
+                    told.append(view(answer)["status"])
                     return
             except BaseExceptionGroup:
                 lost += 1  # its server is gone

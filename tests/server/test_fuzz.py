@@ -145,8 +145,8 @@ async def test_whatever_is_thrown_at_a_tool_it_answers_cleanly(
             errors += bool(result.is_error)
             results += not result.is_error
             generator.ids += [str(view[key]) for key in ("plan_id", "run_id") if key in view]
-            waiting: Any = view.get("waiting_on", [])
-            generator.ids += [str(each.get("order") or each.get("gate")) for each in waiting if isinstance(each, dict)]
+            waiting: list[Any] = view.get("waiting_on", [])
+            generator.ids += [str(each.get("order") or each.get("gate")) for each in waiting if hasattr(each, "get")]
             del generator.ids[:-40]
         with anyio.fail_after(10):
             assert not (await client.call_tool("get_plan", {})).is_error, "still alive"

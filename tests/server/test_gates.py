@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import anyio.lowlevel
 import pytest
 from mcp.client import Client
 from tests.server.asking import APPROVE, DELETE, TOOLS, Asked, answering, make_plan, states_of, view

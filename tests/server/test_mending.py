@@ -63,7 +63,9 @@ async def test_what_has_returned_is_not_done_again_though_its_verdict_takes_days
         waiting = await run_steps(client, steps)
         (order,) = waiting["waiting_on"]
         assert order["role"] == "evaluator"
-    good = [{"order": order["order"], "answer": {"success": True, "issues": [], "suggestion": ""}}]
+    good: list[dict[str, Any]] = [
+        {"order": order["order"], "answer": {"success": True, "issues": [], "suggestion": ""}}
+    ]
     async with Client(build_server(settings), mode=era) as client:
         done = view(await client.call_tool("report", {"run_id": waiting["run_id"], "answers": good}))
     assert done["status"] == "succeeded"

@@ -23,6 +23,7 @@ from mcp.types import (
     ElicitResult,
     UrlElicitationCapability,
 )
+from tests.server.asking import view
 from tests.server.pages import token_in
 from tests.stores import environment
 from tests.terminal import converse
@@ -40,7 +41,7 @@ class _OnlyOpens(Client):
 
     async def _build_session(self, exit_stack: AsyncExitStack) -> ClientSession:
         session = await super()._build_session(exit_stack)
-        build = session._build_capabilities
+        build = session._build_capabilities  # pyright: ignore[reportPrivateUsage]  # the SDK always offers forms as well
 
         def narrowed(version: str) -> ClientCapabilities:
             opens = ElicitationCapability(url=UrlElicitationCapability())
@@ -80,10 +81,10 @@ async def test_a_client_that_can_only_open_an_address_is_given_the_servers_own_p
 
         async with _OnlyOpens(build_server(settings), mode=era, elicitation_callback=browser) as client:
             steps = [{"id": 1, "tool": "delete_file", "arguments": {"path": "old.txt"}}]
-            plan = (await client.call_tool("create_plan", {"goal": "g", "steps": steps})).structured_content or {}
+            plan = view(await client.call_tool("create_plan", {"goal": "g", "steps": steps}))
             with anyio.fail_after(20):
-                done = await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]})
-    assert (done.structured_content or {})["status"] == "succeeded"
+                done = view(await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]}))
+            assert done["status"] == "succeeded"
     assert not (work / "old.txt").exists()
     assert len(opened) == 1
     assert codes(settings.home) == []
@@ -114,7 +115,7 @@ async def test_decide_page_in_a_terminal_lets_the_run_go_on(make_settings: Calla
     settings = make_settings()
     async with Client(build_server(settings)) as client:
         steps = [{"id": 1, "tool": "delete_file", "arguments": {"path": "old.txt"}}]
-        plan = (await client.call_tool("create_plan", {"goal": "g", "steps": steps})).structured_content or {}
+        plan = view(await client.call_tool("create_plan", {"goal": "g", "steps": steps}))
         await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]})
         status, screen = await anyio.to_thread.run_sync(_in_a_terminal, settings, "interrupt")
         assert status == 3, screen
@@ -124,7 +125,7 @@ async def test_decide_page_in_a_terminal_lets_the_run_go_on(make_settings: Calla
         assert "approve: recorded" in screen
         with anyio.fail_after(20):
             while True:
-                run = (await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]})).structured_content or {}
+                run = view(await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]}))
                 if run["status"] == "succeeded":
                     break
     assert not (work / "old.txt").exists()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import anyio
 import pytest
@@ -84,7 +85,7 @@ async def test_a_plan_that_is_handed_in_or_made_is_noticed(make_settings: Callab
                     break
         waiting = view(await client.call_tool("create_plan", {"goal": "g"}))
         async with client.listen(resource_subscriptions=[f"plan://{waiting['plan_id']}"]) as events:
-            draft = {
+            draft: dict[str, Any] = {
                 "reasoning": "",
                 "steps": [{**COPY[0], "description": "", "depends_on": [], "expected_output": ""}],
             }
@@ -121,10 +122,10 @@ async def test_a_changed_run_is_noticed_by_subscribers_before_2026(
         waiting = view(await client.call_tool("execute_plan", {"plan_id": plan_id}))
         uri = f"run://{waiting['run_id']}"
         with pytest.warns(MCPDeprecationWarning):
-            await client.subscribe_resource(uri)
+            await client.subscribe_resource(uri)  # pyright: ignore[reportDeprecated]  # clients of that era do
         answers = [{"order": waiting["waiting_on"][0]["order"], "answer": "ok"}]
         await client.call_tool("report", {"run_id": waiting["run_id"], "answers": answers})
         with anyio.fail_after(5):
             await noticed.wait()
         with pytest.warns(MCPDeprecationWarning):
-            await client.unsubscribe_resource(uri)
+            await client.unsubscribe_resource(uri)  # pyright: ignore[reportDeprecated]  # clients of that era do

@@ -6,7 +6,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import anyio
-import anyio.lowlevel
 import pytest
 from tests.fold import fold
 from tests.serving import NEVER, good, registry, serving, settle

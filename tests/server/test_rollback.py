@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mcp.client import Client, ClientRequestContext
 from mcp.types import ElicitRequestParams, ElicitResult
-from tests.server.asking import view
-from tests.server.undoing import approve, ran, tree, verdicts, write
+from tests.server.asking import approve, view
+from tests.server.undoing import ran, tree, verdicts, write
 from tests.serving import NEVER
 from tests.stores import Cluster, everything_in
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from mcp.client import Client, ClientRequestContext
 from mcp.types import ElicitRequestParams, ElicitResult
-from tests.server.asking import view
-from tests.server.undoing import approve, ran, tree, verdicts, write
+from tests.server.asking import approve, view
+from tests.server.undoing import ran, tree, verdicts, write
 
 from forethought.settings import Settings
 from forethought.surface.server import build_server

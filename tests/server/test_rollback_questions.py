@@ -7,8 +7,8 @@ import anyio
 import pytest
 from mcp.client import Client, ClientRequestContext
 from mcp.types import ElicitRequestParams, ElicitResult
-from tests.server.asking import view
-from tests.server.undoing import approve, ran, verdicts, write
+from tests.server.asking import approve, view
+from tests.server.undoing import ran, verdicts, write
 
 from forethought.settings import Settings
 from forethought.surface.server import build_server

@@ -45,7 +45,7 @@ async def test_a_search_finds_a_way_and_shows_its_tree(scripted: Callable[..., S
 
 
 async def test_a_search_without_a_solution_says_so_and_shows_the_best_leaf(scripted: Callable[..., Settings]) -> None:
-    script = {
+    script: dict[str, Any] = {
         "proposer": [
             {"candidates": [idea("guess", "41", final=True), idea("guess again", "43", final=True)]},
             {"candidates": []},
@@ -182,7 +182,8 @@ async def test_a_search_that_was_cut_off_goes_on_where_it_was(make_settings: Cal
     with anyio.fail_after(60):
         while True:
             async with Client(build_server(settings)) as client:
-                name, arguments = ("report", {"run_id": run, "answers": []}) if run else ("lats_search", wanted)
+                again: dict[str, Any] = {"run_id": run, "answers": []}
+                name, arguments = ("report", again) if run else ("lats_search", wanted)
                 step = view(await client.call_tool(name, arguments))
             run = step["run_id"]
             if step["status"] != "waiting":

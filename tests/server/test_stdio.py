@@ -13,8 +13,8 @@ from typing import Any
 import anyio
 import pytest
 from mcp import StdioServerParameters
-from mcp.client import Client, ClientRequestContext
-from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult
+from mcp.client import Client
+from tests.server.asking import approve, view
 from tests.stores import environment
 
 from forethought.app import open_store
@@ -31,15 +31,6 @@ def _server(home: Path, work: Path, **more: str) -> StdioServerParameters:
     return StdioServerParameters(command=COMMAND, args=["serve", "--folder", str(work)], env=env)
 
 
-def _view(result: CallToolResult) -> dict[str, Any]:
-    assert not result.is_error, result.content
-    return dict(result.structured_content or {})
-
-
-async def _approve(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
-    return ElicitResult(action="accept", content={"decision": "approve"})
-
-
 async def test_the_main_job_over_stdio(tmp_path: Path, work: Path, era: str) -> None:
     heard: list[tuple[float, str | None]] = []
 
@@ -52,10 +43,10 @@ async def test_the_main_job_over_stdio(tmp_path: Path, work: Path, era: str) -> 
         {"id": 3, "tool": "run_command", "arguments": {"command": "echo noise; cat b.txt"}, "depends_on": [2]},
         {"id": 4, "tool": "delete_file", "arguments": {"path": "old.txt"}, "depends_on": [3]},
     ]
-    async with Client(_server(tmp_path / "home", work), mode=era, elicitation_callback=_approve) as client:
-        plan_id = _view(await client.call_tool("create_plan", {"goal": "g", "steps": steps}))["plan_id"]
+    async with Client(_server(tmp_path / "home", work), mode=era, elicitation_callback=approve) as client:
+        plan_id = view(await client.call_tool("create_plan", {"goal": "g", "steps": steps}))["plan_id"]
         with anyio.fail_after(30):
-            done = _view(await client.call_tool("execute_plan", {"plan_id": plan_id}, progress_callback=progress))
+            done = view(await client.call_tool("execute_plan", {"plan_id": plan_id}, progress_callback=progress))
     assert done["status"] == "succeeded"
     assert not (work / "old.txt").exists()
     assert heard
@@ -73,9 +64,9 @@ async def test_progress_keeps_a_silent_call_open(tmp_path: Path, work: Path) -> 
 
         steps = [{"id": 1, "tool": "wait", "arguments": {"seconds": 22}}]
         async with Client(_server(tmp_path / era, work), mode=era) as client:
-            plan_id = _view(await client.call_tool("create_plan", {"goal": "g", "steps": steps}))["plan_id"]
+            plan_id = view(await client.call_tool("create_plan", {"goal": "g", "steps": steps}))["plan_id"]
             with anyio.fail_after(60):
-                done = _view(await client.call_tool("execute_plan", {"plan_id": plan_id}, progress_callback=progress))
+                done = view(await client.call_tool("execute_plan", {"plan_id": plan_id}, progress_callback=progress))
         assert done["status"] == "succeeded", "longer than the 20 s after which a call without progress returns"
         assert len(heard) >= 4, "a heartbeat every five seconds"
         assert heard == sorted(set(heard))
@@ -139,20 +130,20 @@ async def test_a_killed_server_loses_nothing_and_repeats_nothing(tmp_path: Path,
     plan_id = ""
     with anyio.fail_after(60):
         try:
-            async with Client(parameters, mode=era, elicitation_callback=_approve) as client:
-                plan_id = _view(await client.call_tool("create_plan", {"goal": "g", "steps": steps}))["plan_id"]
+            async with Client(parameters, mode=era, elicitation_callback=approve) as client:
+                plan_id = view(await client.call_tool("create_plan", {"goal": "g", "steps": steps}))["plan_id"]
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(client.call_tool, "execute_plan", {"plan_id": plan_id})
                     while not (work / "effects.txt").exists():
                         await client.call_tool("get_plan", {"plan_id": plan_id})
                     full = {"plan_id": plan_id, "view": "full"}
-                    while _view(await client.call_tool("get_plan", full))["steps"][1].get("state") != "running":
+                    while view(await client.call_tool("get_plan", full))["steps"][1].get("state") != "running":
                         pass
                     _kill_children()
         except BaseExceptionGroup:
             pass  # the connection is gone, as it should be
-        async with Client(parameters, mode=era, elicitation_callback=_approve) as client:
-            done = _view(await client.call_tool("execute_plan", {"plan_id": plan_id}))
+        async with Client(parameters, mode=era, elicitation_callback=approve) as client:
+            done = view(await client.call_tool("execute_plan", {"plan_id": plan_id}))
     assert done["status"] == "succeeded", done
     assert (work / "effects.txt").read_text(encoding="utf-8") == "once\n"
 
@@ -195,14 +186,14 @@ async def test_a_killed_search_goes_on_with_the_same_orders_and_asks_nothing_twi
                 async with Client(parameters) as client:
                     again: dict[str, Any] = {"run_id": step.get("run_id"), "answers": []}
                     name, arguments = ("report", again) if step else ("lats_search", wanted)
-                    now = _view(await client.call_tool(name, arguments))
+                    now = view(await client.call_tool(name, arguments))
                     if step and now["status"] == "waiting":
                         assert now["waiting_on"] == step["waiting_on"]
                     step = now
                     if now["status"] == "waiting":
                         asked += [order["role"] + order["context"] for order in now["waiting_on"]]
                         answers = [{"order": each["order"], "answer": _knows(each)} for each in now["waiting_on"]]
-                        step = _view(await client.call_tool("report", {"run_id": now["run_id"], "answers": answers}))
+                        step = view(await client.call_tool("report", {"run_id": now["run_id"], "answers": answers}))
                     _kill_children()
             except BaseExceptionGroup:
                 pass  # the connection is gone, as it should be

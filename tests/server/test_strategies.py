@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from mcp.client import Client
@@ -36,7 +37,7 @@ async def test_steps_are_reflected_upon_or_searched_for(scripted: Callable[..., 
         {"id": 3, "tool": "write_file", "arguments": {"path": "b.txt", "content": "{{1}}, {{2}}"}},
     ]
     look = {"thought": "look", "tool": "read_file", "arguments": [{"name": "path", "value": "a.txt"}], "answer": ""}
-    tell = {"thought": "tell", "tool": "answer", "arguments": [], "answer": "alpha"}
+    tell: dict[str, Any] = {"thought": "tell", "tool": "answer", "arguments": [], "answer": "alpha"}
     three = {
         "scores": {"1": 5, "2": 5, "3": 5},
         "lessons": [],
@@ -44,7 +45,7 @@ async def test_steps_are_reflected_upon_or_searched_for(scripted: Callable[..., 
         "issues": [{"where": "all", "problem": "too long", "mend": "cut", "taste": False}],
     }
     good = {**three, "scores": {"1": 9, "2": 9, "3": 9}, "issues": [], "approved": True}
-    script = {
+    script: dict[str, Any] = {
         "executor": ["much too long", "just right"],
         "critic": [three, good],
         "proposer": [{"candidates": [look]}, {"candidates": [tell]}],

@@ -18,7 +18,7 @@ async def test_without_a_model_planning_and_writing_become_work_orders(
     make_settings: Callable[..., Settings], era: str, work: Path
 ) -> None:
     def draft(**changes: Any) -> dict[str, Any]:
-        step = {
+        step: dict[str, Any] = {
             "id": 1,
             "description": "Word it",
             "tool": "write",
@@ -26,7 +26,7 @@ async def test_without_a_model_planning_and_writing_become_work_orders(
             "depends_on": [],
             "expected_output": "",
         }
-        save = {
+        save: dict[str, Any] = {
             "id": 2,
             "description": "Save it",
             "tool": "write_file",
@@ -77,7 +77,8 @@ async def test_the_faults_of_the_last_draft_come_back_when_repair_did_not_help(
         waiting = view(await client.call_tool("create_plan", {"goal": "g"}))
         for _ in range(3):
             order = waiting["waiting_on"][0]["order"]
-            answers = [{"order": order, "answer": {"reasoning": "", "steps": []}}]
+            nothing: dict[str, Any] = {"reasoning": "", "steps": []}
+            answers = [{"order": order, "answer": nothing}]
             waiting = view(await client.call_tool("report", {"run_id": waiting["run_id"], "answers": answers}))
     assert waiting["status"] == "failed"
     assert "it has no steps" in waiting["error"]

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mcp.client import Client, ClientRequestContext
-from mcp.types import ElicitRequestParams, ElicitResult
+from mcp.client import Client
 from tests.server.asking import view
 
 Tree = dict[str, tuple[int, bytes] | None]
@@ -20,10 +19,6 @@ def tree(folder: Path) -> Tree:
         else None
         for path in folder.rglob("*")
     }
-
-
-async def approve(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
-    return ElicitResult(action="accept", content={"decision": "approve"})
 
 
 def write(number: int, path: str, content: str, after: int | None = None) -> dict[str, Any]:

@@ -155,7 +155,7 @@ async def test_a_call_is_taken_back_while_no_other_touches_what_it_wrote() -> No
         def touches(self, kept: Kept) -> Claim:
             return claim
 
-        def told(self, kept: Kept) -> str:
+        def described(self, kept: Kept) -> str:
             return "take it back"
 
     async def nothing(arguments: Mapping[str, JSON], ask: Answerer) -> JSON:

@@ -204,7 +204,7 @@ async def test_a_regular_expression_is_matched_by_line(tmp_path: Path) -> None:
 async def test_a_hard_regular_expression_is_given_up_while_others_go_on(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("a" * 5000 + "!", encoding="utf-8")
     registry = tools(tmp_path)
-    alive = 0
+    alive, said = 0, ""
 
     async def beat() -> None:
         nonlocal alive

@@ -117,6 +117,7 @@ async def test_a_time_out_ends_the_whole_group(tmp_path: Path) -> None:
 
 
 async def test_cancelling_ends_the_whole_group(tmp_path: Path) -> None:
+    process = 0
     async with anyio.create_task_group() as group:
         group.start_soon(run, tmp_path, f"{GRANDCHILD} wait")
         process = await written(tmp_path / "pid")

@@ -7,7 +7,7 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -42,8 +42,8 @@ Answer = tuple[int, dict[str, str], bytes]
 class Site:
     """An HTTP server on loopback. `pages` maps a path to status, headers and body."""
 
-    pages: dict[str, Answer] = field(default_factory=dict)
-    seen: list[tuple[str, str]] = field(default_factory=list)
+    pages: dict[str, Answer] = field(default_factory=dict[str, Answer])
+    seen: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     """Path and Host header of each request."""
     port: int = 0
 
@@ -52,7 +52,7 @@ class Site:
 
 
 @contextmanager
-def serving(host: str, context: ssl.SSLContext | None = None) -> Iterator[Site]:
+def serving(host: str, context: ssl.SSLContext | None = None) -> Generator[Site]:
     site = Site()
 
     class Handler(BaseHTTPRequestHandler):

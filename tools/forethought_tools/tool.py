@@ -81,7 +81,7 @@ class Undo(Protocol):
         """What taking the call back reads and writes."""
         ...
 
-    def told(self, kept: Kept) -> str:
+    def described(self, kept: Kept) -> str:
         """What taking it back does, in a line."""
         ...
 

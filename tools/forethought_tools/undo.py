@@ -85,7 +85,7 @@ class FileUndo:
     def touches(self, kept: Kept) -> Claim:
         return Claim(writes=self._folders.parts(str(kept["real"])))
 
-    def told(self, kept: Kept) -> str:
+    def described(self, kept: Kept) -> str:
         verb = "delete" if kept["content"] is None else "put back the earlier content of"
         return f"{verb} {kept['path']}"
 

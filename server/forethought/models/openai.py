@@ -16,11 +16,11 @@ from urllib.parse import urlsplit
 import openai
 from openai.types.chat import ChatCompletion
 
+from forethought.models.endpoint import Endpoint, blames_schema, refuses_form
 from forethought.models.prices import price
 from forethought.models.structured import boxed, is_strict, read
 from forethought_patterns.ports import Answer, Free, Heard, Meter, Usage
 from forethought_tools import JSON, ModelError, Question
-from forethought_tools.text import one_line
 
 _FREE = Free()
 _REPAIRS = 2
@@ -36,55 +36,6 @@ _BELIEF: Mapping[str, JSON] = {
 _YES, _NO = frozenset({"yes", "y", "true"}), frozenset({"no", "n", "false"})
 # Below this share of the first token, yes and no are noise: the model was about to say something else.
 _LEAST_SHARE = 0.05
-
-# What went wrong and what to mend, most particular class first.
-_EXPLAINED: tuple[tuple[type[openai.OpenAIError], str, str], ...] = (
-    (
-        openai.APITimeoutError,
-        "did not answer in time",
-        "Set FORETHOUGHT_MODEL or FORETHOUGHT_BASE_URL to something faster.",
-    ),
-    (
-        openai.APIConnectionError,
-        "cannot be reached",
-        "Check FORETHOUGHT_BASE_URL and that the endpoint is running.",
-    ),
-    (
-        openai.AuthenticationError,
-        "does not accept the key",
-        "Set FORETHOUGHT_API_KEY to a key of this endpoint.",
-    ),
-    (
-        openai.PermissionDeniedError,
-        "does not allow this",
-        "Check what FORETHOUGHT_API_KEY may use, or FORETHOUGHT_MODEL.",
-    ),
-    (
-        openai.NotFoundError,
-        "is not there",
-        "Check FORETHOUGHT_MODEL, and the path of FORETHOUGHT_BASE_URL (most end in /v1).",
-    ),
-    (
-        openai.RateLimitError,
-        "has had too many requests",
-        "Wait, or check the limits and credit of FORETHOUGHT_API_KEY.",
-    ),
-    (
-        openai.InternalServerError,
-        "failed",
-        "Try again later, or set FORETHOUGHT_BASE_URL to another endpoint.",
-    ),
-    (
-        openai.APIStatusError,
-        "refused the question",
-        "Shorten the material if it is too long, or check that FORETHOUGHT_MODEL is a chat model.",
-    ),
-    (
-        openai.OpenAIError,
-        "gave no usable response",
-        "Check that FORETHOUGHT_BASE_URL is an OpenAI-compatible API.",
-    ),
-)
 
 Messages: TypeAlias = list[dict[str, str]]
 
@@ -105,8 +56,7 @@ class OpenAIModel:
     ) -> None:
         """`max_tokens` bounds a lean model only; `retries` (with backoff): network, 429 and 5xx."""
         self._model = model
-        self._base_url = base_url
-        self._api_key = api_key.strip()
+        self._endpoint = Endpoint(model, base_url, api_key.strip())
         self._lean = lean
         self._timeout = timeout
         self._retries = retries
@@ -132,7 +82,7 @@ class OpenAIModel:
             await client.close()
 
     def cost(self, usage: Usage) -> float | None:
-        return price(self._model, self._base_url, usage)
+        return price(self._model, self._endpoint.base_url, usage)
 
     async def answer(self, question: Question, *, meter: Meter = _FREE, heard: Heard | None = None) -> Answer:
         if question.schema.get("type") != "string":
@@ -140,7 +90,7 @@ class OpenAIModel:
         try:
             return await self._converse(_messages(question), question.schema, {}, meter, heard, plain=True)
         except openai.APIStatusError as error:
-            raise self._explained(error) from None
+            raise self._endpoint.explained(error) from None
 
     async def verdict(self, question: Question, *, meter: Meter = _FREE) -> Answer:
         spent = Usage()
@@ -174,9 +124,9 @@ class OpenAIModel:
                 answer = await self._converse(messages, schema, _form(rung, schema), meter, heard)
             except openai.APIStatusError as error:
                 if rung == _TEXT:
-                    raise self._explained(error) from None
+                    raise self._endpoint.explained(error) from None
                 # A rung that has worked before, or a schema called invalid, is no limit of the endpoint.
-                if rung not in self._proved and not _blames_schema(error):
+                if rung not in self._proved and not blames_schema(error):
                     refused = rung + 1
                 continue
             self._proved.add(rung)
@@ -223,16 +173,16 @@ class OpenAIModel:
             try:
                 completion = await self._send(request, heard)
             except openai.APIStatusError as error:
-                if _refuses_form(error):
+                if refuses_form(error):
                     raise
-                raise self._explained(error) from None
+                raise self._endpoint.explained(error) from None
             except openai.OpenAIError as error:
-                raise self._explained(error) from None
+                raise self._endpoint.explained(error) from None
             except ValueError as error:
-                raise self._explained(openai.OpenAIError(f"no JSON: {error}")) from None
+                raise self._endpoint.explained(openai.OpenAIError(f"no JSON: {error}")) from None
             # The client passes on whatever came with status 200: a web page as str, an error without choices.
             if not isinstance(completion, ChatCompletion) or not completion.choices:
-                raise self._explained(openai.OpenAIError(f"no choices in {completion!r:.200}"))
+                raise self._endpoint.explained(openai.OpenAIError(f"no choices in {completion!r:.200}"))
             charge.settle(_usage(completion))
         return completion
 
@@ -243,7 +193,7 @@ class OpenAIModel:
             try:
                 return await _streamed(create, request, heard)
             except openai.APIStatusError as error:
-                if not _refuses_form(error):
+                if not refuses_form(error):
                     raise
                 answer: object = await create(**request)  # if this works, it was the streaming that it refused
                 self._streams = False
@@ -252,28 +202,28 @@ class OpenAIModel:
         return whole
 
     def _open(self) -> openai.AsyncOpenAI:
-        if not (self._api_key.isascii() and self._api_key.isprintable()):
+        if not (self._endpoint.api_key.isascii() and self._endpoint.api_key.isprintable()):
             # The HTTP client would quote such a key in its error.
             raise ModelError("FORETHOUGHT_API_KEY holds characters that no key has. Set it again.")
-        host = urlsplit(self._base_url or "").hostname
+        host = urlsplit(self._endpoint.base_url or "").hostname
         # A proxy of the environment cannot reach this machine's own loopback.
         direct = openai.DefaultAsyncHttpxClient(trust_env=False) if host in ("localhost", "127.0.0.1", "::1") else None
         try:
             return openai.AsyncOpenAI(
-                api_key=self._api_key or "none",  # local endpoints want none, the client wants one
-                base_url=self._base_url,
+                api_key=self._endpoint.api_key or "none",  # local endpoints want none, the client wants one
+                base_url=self._endpoint.base_url,
                 timeout=openai.Timeout(self._timeout, connect=min(10.0, self._timeout)),
                 max_retries=self._retries,
                 http_client=direct,
             )
         except (openai.OpenAIError, ValueError) as error:
-            raise self._explained(openai.OpenAIError(str(error))) from None
+            raise self._endpoint.explained(openai.OpenAIError(str(error))) from None
 
     def _text(self, completion: ChatCompletion) -> str:
         choice = completion.choices[0]
         if refusal := choice.message.refusal:
             raise ModelError(
-                f"{self._model} refused to answer: {self._safe(refusal)}."
+                f"{self._model} refused to answer: {self._endpoint.safe(refusal)}."
                 " Reword the question or change FORETHOUGHT_MODEL."
             )
         if choice.finish_reason == "length":
@@ -284,27 +234,6 @@ class OpenAIModel:
         if choice.finish_reason == "content_filter":
             raise ModelError(f"The endpoint's filter stopped {self._model}. Change the question or FORETHOUGHT_MODEL.")
         return choice.message.content or ""
-
-    def _explained(self, error: openai.OpenAIError) -> ModelError:
-        what, mend = next((what, mend) for kind, what, mend in _EXPLAINED if isinstance(error, kind))
-        status = error.status_code if isinstance(error, openai.APIStatusError) else 0
-        broke = getattr(error, "code", None) == "insufficient_quota"
-        transient = (
-            isinstance(error, openai.APIConnectionError) or (status in (408, 409, 429) and not broke) or status >= 500
-        )
-        said = f"{error} {error.__cause__ or ''}".strip()
-        return ModelError(f"{self._model} at {self._where()} {what}: {self._safe(said)}. {mend}", transient=transient)
-
-    def _where(self) -> str:
-        if self._base_url is None:
-            return "the default endpoint"
-        parts = urlsplit(self._base_url)  # may hold a password
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-    def _safe(self, said: str) -> str:
-        """What an endpoint said, without the key, which some repeat."""
-        hidden = said if self._api_key in ("", "none") else said.replace(self._api_key, "[key]")
-        return one_line(hidden)[:400].rstrip(".")
 
 
 def _messages(question: Question, *, schema: Mapping[str, JSON] | None = None, ask: str = "") -> Messages:
@@ -366,15 +295,6 @@ def _form(rung: int, schema: Mapping[str, JSON]) -> dict[str, Any]:
         return {"response_format": {"type": "json_object"}}
     described = {"name": "answer", "schema": schema, "strict": rung == _STRICT}
     return {"response_format": {"type": "json_schema", "json_schema": described}}
-
-
-def _refuses_form(error: openai.APIStatusError) -> bool:
-    """Whether another form of the same question may be accepted. One that is too long will not be."""
-    return error.status_code in (400, 415, 422, 501) and "context" not in f"{error.code} {error.message}".lower()
-
-
-def _blames_schema(error: openai.APIStatusError) -> bool:
-    return re.search(r"invalid schema|schema conversion|grammar", error.message, re.IGNORECASE) is not None
 
 
 def _usage(completion: ChatCompletion) -> Usage:

@@ -44,8 +44,8 @@ class World(Protocol[S, A]):
     asks, for a world that has to wait for someone."""
 
     async def propose(self, node: Node[S, A], n: int, slot: Slot) -> Sequence[A]:
-        """Up to `n` actions to try from here; one that is proposed more often is tried rather. `node.children` hold
-        what was proposed before, `node.lessons` what went wrong elsewhere."""
+        """Up to `n` actions to try from here. One may be named more than once: that counts as agreement on it.
+        `node.children` hold what was proposed before, `node.lessons` what went wrong elsewhere."""
         ...
 
     async def step(self, node: Node[S, A], action: A, slot: Slot) -> Observation[S]:

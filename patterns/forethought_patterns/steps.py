@@ -39,6 +39,7 @@ class Steps(Watcher):
     _confirmed: dict[int, str] = field(default_factory=dict[int, str])
     """Calls that a person has just said to make again, by digest."""
     _news: bool = False
+    """Whether a step has ended since the plan was last looked at."""
 
     async def call(self, step: Step, arguments: Mapping[str, JSON], slot: Slot) -> JSON:
         """Make a step's call, or take up the result of one that has returned in an earlier activation."""

@@ -17,7 +17,7 @@ from forethought_tools import JSON, ForethoughtError, Kept, Question, Registry, 
 
 @dataclass
 class ToolCalls:
-    """Who makes them, in whose slot."""
+    """Makes calls of tools for whoever has this slot."""
 
     tools: Registry
     journal: Journal

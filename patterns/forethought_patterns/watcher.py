@@ -36,7 +36,7 @@ def filled(step: Step, results: Mapping[int, JSON]) -> Mapping[str, JSON]:
 
 
 class Watcher:
-    """Sees what happens to each step, as it happens. What is awaited is so before the run acts on the fact."""
+    """Sees what happens to each step, as it happens. What is awaited has ended before the run acts on the fact."""
 
     async def prepare(self, step: Step, results: Mapping[int, JSON], slot: Slot) -> Mapping[str, JSON]:
         """The arguments of the next call, from the results of the steps that it needs."""
@@ -66,8 +66,8 @@ class Watcher:
         """The step has ended, which is about to be recorded."""
 
     async def settled(self, step: Step, outcome: Outcome) -> None:
-        """Record that the step has ended. Meanwhile its dependents may start: of them nothing may be recorded before
-        this is, and without it nothing at all."""
+        """Record that the step has ended. Its dependents may start while this is awaited, so whoever records must keep
+        the order: nothing of a dependent may be on record unless this is on record before it."""
 
     def goes_on(self) -> bool:
         """Whether more steps may start. If not, what is in flight ends, and the rest stays pending."""

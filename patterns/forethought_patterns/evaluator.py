@@ -2,7 +2,6 @@
 
 __all__ = ["evaluate"]
 
-import json
 from collections.abc import Mapping, Sequence
 
 from forethought_patterns.checks import CallTool, examine
@@ -13,7 +12,7 @@ from forethought_patterns.problem import Problem
 from forethought_patterns.roles import EVALUATOR, MATERIAL, MEETS
 from forethought_patterns.slots import Slot
 from forethought_tools import JSON, Question, Role
-from forethought_tools.text import shortened
+from forethought_tools.text import as_text, shortened
 
 _RESULT = 12_000  # characters of a result that an evaluator is shown
 _VERDICT = closed_object(
@@ -59,7 +58,7 @@ def _all_of(problems: Sequence[Problem]) -> Problem | None:
 
 
 def _context(step: Step, arguments: Mapping[str, JSON], value: JSON) -> str:
-    call = f"{step.tool} {json.dumps(arguments, ensure_ascii=False)[:2000]}"
+    call = f"{step.tool} {as_text(arguments)[:2000]}"
     return (
         f"{MATERIAL}\n<result>\n{shortened(value, _RESULT)}\n</result>\n\n"
         f"Step: {step.description or step.tool}\nCall: {call}\nExpected: {step.expected_output}"

@@ -13,7 +13,7 @@ from forethought_patterns.references import fill, find, unknown
 from forethought_patterns.roles import EXECUTOR, MATERIAL
 from forethought_patterns.slots import Slot
 from forethought_tools import JSON, Question, Registry, Role, ToolError
-from forethought_tools.text import shortened
+from forethought_tools.text import as_text, shortened
 
 _RESULT = 6000  # characters of each result that an executor is shown
 
@@ -76,7 +76,7 @@ def _question(
         f"Goal: {goal}",
         f"Step {step.id}: {step.description or tool.name}",
         f"Expected: {step.expected_output}" if step.expected_output else "",
-        f"Planned arguments: {json.dumps(step.arguments, ensure_ascii=False)}",
+        f"Planned arguments: {as_text(step.arguments)}",
         f"What went wrong so far: {tried.feedback}" if tried.feedback else "",
     ]
     arguments = lean_arguments(tool) if dialect == "lean" else tool.parameters

@@ -26,7 +26,7 @@ from forethought_patterns.slots import Slot
 from forethought_patterns.validate import parse_plan
 from forethought_patterns.watcher import Outcome
 from forethought_tools import JSON, Fault, PlanError, Question, Registry, Risk, Role
-from forethought_tools.text import shortened
+from forethought_tools.text import as_text, shortened
 
 P = TypeVar("P")
 
@@ -197,9 +197,7 @@ async def _until_valid(
 
 async def doubt(plan: Plan, journal: Journal, *, slot: Slot) -> float | None:
     """How sure a model is that the plan reaches its goal, from 0 to 1, or none where no model of ours can tell."""
-    steps = "\n".join(
-        f"{step.id}. {step.tool} {json.dumps(step.arguments, ensure_ascii=False)[:300]}" for step in plan.steps[:40]
-    )
+    steps = "\n".join(f"{step.id}. {step.tool} {as_text(step.arguments)[:300]}" for step in plan.steps[:40])
     context = f"{MATERIAL}\n\nsteps:\n{steps}\n\ngoal: {plan.goal}\n\nDo the steps reach the whole goal?"
     question = Question(Role.CRITIC, DOUBT, context, {"type": "boolean"})
     return await journal.judge("plan/doubt", question, slot=slot)
@@ -265,7 +263,7 @@ def _reasoning(draft: JSON) -> str:
 
 
 def _call(step: Step) -> str:
-    return f"{step.id}. {step.tool} {json.dumps(step.arguments, ensure_ascii=False)[:600]}"
+    return f"{step.id}. {step.tool} {as_text(step.arguments)[:600]}"
 
 
 def _shown(value: JSON) -> str:
@@ -291,7 +289,7 @@ def _material(brief: Brief) -> str:
 
 def _forgotten(brief: Brief, plan: Plan, tools: Registry) -> list[Fault]:
     """Files that the goal names and the plan forgets: new ones that no step writes, others that no step uses."""
-    used = [(tools.risk(step.tool), json.dumps(step.arguments, ensure_ascii=False)) for step in plan.steps]
+    used = [(tools.risk(step.tool), as_text(step.arguments)) for step in plan.steps]
     written = [arguments for risk, arguments in used if risk > Risk.LOW]
     faults = [
         Fault("plan", f"the goal names {name}, and no step writes it", f"Add a step that writes {name}")

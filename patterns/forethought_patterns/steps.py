@@ -2,7 +2,6 @@
 
 __all__ = ["Steps"]
 
-import json
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from forethought_patterns.strategies import strategy_of, think
 from forethought_patterns.tool_calls import ToolCalls, keep
 from forethought_patterns.watcher import Outcome, Watcher
 from forethought_tools import JSON, Question, ToolError
+from forethought_tools.text import as_text
 
 _ROUNDS = 1  # tries with what was wrong, before the plan has to change
 _CALLED = 1500  # characters of the arguments that are quoted in feedback
@@ -102,7 +102,7 @@ class Steps(Watcher):
         # What may not be done twice is for the planner to think over, and for its gate.
         if self.ports.steps.tried(step).round >= _ROUNDS or not self.ports.tools.repeatable(step.tool):
             return False
-        called = json.dumps(arguments, ensure_ascii=False)[:_CALLED]
+        called = as_text(arguments)[:_CALLED]
         feedback = f"called with {called}: {problem}"
         await self.ports.steps.retrying(step, problem, 0, feedback=feedback)
         return True

@@ -6,7 +6,6 @@ after the node of the tree.
 
 __all__ = ["BOUNDS", "Move", "Quest", "WorldName", "find", "path_steps"]
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -47,7 +46,7 @@ class Move:
     final: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
-        call = f" [{self.tool} {json.dumps(self.arguments, ensure_ascii=False)}]" if self.tool else ""
+        call = f" [{self.tool} {as_text(self.arguments)}]" if self.tool else ""
         return f"{self.action}{call} -> {self.result}"
 
 

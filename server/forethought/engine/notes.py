@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from forethought.journal.queries import Queries
 from forethought_tools import JSON
+from forethought_tools.text import shortened
 
 _SHOWN = 6000  # characters of a draft, or of an answer, that a result shows
 
@@ -33,4 +34,4 @@ def notes(queries: Queries, run_id: str) -> list[Note]:
 
 def bounded(text: str) -> str:
     """A long text without its end, and where the whole is."""
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text)} characters; `details` has the whole)"
+    return shortened(text, _SHOWN, "... ({whole} characters; `details` has the whole)")

@@ -4,7 +4,6 @@ under a key that says what it is for, before it is acted on; what is recorded is
 
 __all__ = ["IN_DOUBT", "Recorder"]
 
-import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -25,6 +24,7 @@ from forethought.journal.database import new_id
 from forethought.journal.rows import Fact, MessageKind, MessageRow, RunRow
 from forethought_patterns import Again, Answer, Decision, Dialect, Gate, Heard, Meter, Model, Slot
 from forethought_tools import JSON, Kept, ModelError, Place, Question, Role, ToolError
+from forethought_tools.text import as_text
 
 logger = logging.getLogger(__name__)
 
@@ -194,9 +194,7 @@ class Recorder:
     def _refusal(self, gate: Gate, decision: Decision) -> list[Fact]:
         if not self._engine.lessons:
             return []
-        what = (
-            f"{gate.tool} {json.dumps(gate.details, ensure_ascii=False)[:150]}" if gate.kind == "call" else "the plan"
-        )
+        what = f"{gate.tool} {as_text(gate.details)[:150]}" if gate.kind == "call" else "the plan"
         why = f": {decision.reason}" if decision.reason else ""
         return learned(self.store.queries, self.run, [f"A person rejected {what}{why}"])
 

@@ -2,7 +2,6 @@
 
 __all__ = ["Branch", "flowchart_of", "outline", "trees"]
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -12,7 +11,7 @@ from forethought.engine.notes import notes
 from forethought.journal.queries import Queries
 from forethought_patterns.gates import visible
 from forethought_tools import JSON
-from forethought_tools.text import clipped, one_line
+from forethought_tools.text import as_text, clipped, one_line
 
 _LINE = 160  # characters of a node's label
 _DRAWN = 120  # nodes that a picture can show
@@ -93,7 +92,7 @@ def trees(queries: Queries, run_id: str) -> dict[str, Branch]:
 def _branch(child: Mapping[str, Any]) -> Branch:
     action = str(child["action"])
     if child["tool"]:
-        action = f"{json.dumps(child['arguments'], ensure_ascii=False)} {action}"
+        action = f"{as_text(child['arguments'])} {action}"
     return Branch(
         child["node"],
         action,

@@ -2,7 +2,6 @@
 
 __all__ = ["Notices", "add_resources"]
 
-import json
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -24,12 +23,12 @@ from mcp.types import (
 )
 
 from forethought.app import App
-from forethought.engine.kinds.look import View
 from forethought.engine.kinds.reflection import rounds
 from forethought.engine.plan_views import graph, plan_view
 from forethought.engine.trees import Branch, flowchart_of, outline, trees
 from forethought.engine.views import run_view
 from forethought_tools import NotFoundError
+from forethought_tools.text import as_text
 
 logger = logging.getLogger(__name__)
 
@@ -46,13 +45,13 @@ def add_resources(server: MCPServer[App], live: list[App]) -> None:
         queries = live[-1].runs.queries
         plans = [{"uri": f"plan://{row.id}", "goal": row.goal} for row in queries.plans(limit=50)]
         runs = [{"uri": f"run://{row.id}", "plan_id": row.plan, "status": row.state} for row in queries.runs(limit=50)]
-        return json.dumps({"plans": plans, "runs": runs}, ensure_ascii=False)
+        return as_text({"plans": plans, "runs": runs})
 
     @server.resource("plan://{plan_id}", title="Plan", mime_type="application/json")
     async def plan(plan_id: str, ctx: Context[App]) -> str:
         """A plan with all its steps."""
         runs = _app(ctx).runs
-        return _found(lambda: _json(plan_view(runs.records, runs.queries.plan(plan_id), steps="full", page=None)))
+        return _found(lambda: as_text(plan_view(runs.records, runs.queries.plan(plan_id), steps="full", page=None)))
 
     @server.resource("plan://{plan_id}/graph", title="Plan as a Mermaid flowchart", mime_type="text/vnd.mermaid")
     async def plan_graph(plan_id: str, ctx: Context[App]) -> str:
@@ -63,7 +62,7 @@ def add_resources(server: MCPServer[App], live: list[App]) -> None:
     async def run(run_id: str, ctx: Context[App]) -> str:
         """A run: the state and result of each step, and who is waited for."""
         runs = _app(ctx).runs
-        return _found(lambda: _json(run_view(runs.records, runs.queries.run(run_id), steps="full", page=None)))
+        return _found(lambda: as_text(run_view(runs.records, runs.queries.run(run_id), steps="full", page=None)))
 
     @server.resource("run://{run_id}/journal", title="Journal of a run", mime_type="application/x-ndjson")
     async def journal(run_id: str, ctx: Context[App]) -> str:
@@ -79,12 +78,12 @@ def add_resources(server: MCPServer[App], live: list[App]) -> None:
     async def run_rounds(run_id: str, ctx: Context[App]) -> str:
         """Every draft of a reflection, or of those in a plan's steps: scores, issues, checks, lessons, what changed."""
         queries = _app(ctx).runs.queries
-        return _found(lambda: json.dumps(rounds(queries, queries.run(run_id).id), ensure_ascii=False))
+        return _found(lambda: as_text(rounds(queries, queries.run(run_id).id)))
 
     @server.resource("run://{run_id}/tree", title="Search tree", mime_type="application/json")
     async def run_tree(run_id: str, ctx: Context[App]) -> str:
         """The tree of a search, or those in a plan's steps, by what they are for."""
-        return _found(lambda: json.dumps({name: tree.body() for name, tree in _trees(ctx, run_id)}, ensure_ascii=False))
+        return _found(lambda: as_text({name: tree.body() for name, tree in _trees(ctx, run_id)}))
 
     @server.resource("run://{run_id}/tree/graph", title="Search tree as a flowchart", mime_type="text/vnd.mermaid")
     async def run_tree_graph(run_id: str, ctx: Context[App]) -> str:
@@ -187,7 +186,3 @@ def _found(make: Callable[[], str]) -> str:
         return make()
     except NotFoundError as error:
         raise ResourceNotFoundError(str(error)) from None
-
-
-def _json(view: View) -> str:
-    return json.dumps(view, ensure_ascii=False)

@@ -2,7 +2,6 @@
 
 __all__ = ["PLAN", "latest_run", "not_planned", "save", "start", "start_goal", "started"]
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import cast
 
@@ -21,6 +20,7 @@ from forethought.terms import Terms
 from forethought_patterns import Ended, Outcome, Ports, Resumed, Rules, Step, parse_plan, run_plan
 from forethought_patterns.gates import digest
 from forethought_tools import JSON, ForethoughtError
+from forethought_tools.text import as_text
 
 
 async def save(creator: Creator, goal: str, context: str, steps: Sequence[JSON]) -> str:
@@ -143,8 +143,7 @@ def _failed_calls(records: Records, run: RunRow) -> dict[str, str]:
 def _lessons(ended: Ended) -> Sequence[str]:
     steps = ended.plan.by_id
     failed = [
-        f"{steps[step].tool} {json.dumps(steps[step].arguments, ensure_ascii=False)[:150]}"
-        f" failed: {outcome.error[:200]}"
+        f"{steps[step].tool} {as_text(steps[step].arguments)[:150]} failed: {outcome.error[:200]}"
         for step, outcome in sorted(ended.outcomes.items())
         if outcome.state == "failed" and step in steps
     ]

@@ -2,7 +2,6 @@
 
 __all__ = ["SEARCH", "start", "way_of"]
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, cast
@@ -19,7 +18,7 @@ from forethought_patterns.checks import read_checks
 from forethought_patterns.lats import Bounds
 from forethought_patterns.worlds import BOUNDS, Move, Quest, WorldName, find, path_steps
 from forethought_tools import JSON, ForethoughtError
-from forethought_tools.text import clipped, one_line
+from forethought_tools.text import as_text, clipped, one_line
 
 _LINE = 160  # characters that one move is told in, twice
 
@@ -113,7 +112,7 @@ def _found(run: RunRow) -> View:
 
 
 def _move_line(move: Mapping[str, JSON]) -> str:
-    call = f" [{move['tool']} {json.dumps(move['arguments'], ensure_ascii=False)}]" if move["tool"] else ""
+    call = f" [{move['tool']} {as_text(move['arguments'])}]" if move["tool"] else ""
     action, result = clipped(one_line(str(move["action"])), _LINE), clipped(one_line(str(move["result"])), _LINE)
     return f"{action}{clipped(one_line(call), _LINE)} -> {result}"
 

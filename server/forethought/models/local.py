@@ -29,6 +29,7 @@ from forethought_tools import ModelError, Question
 
 _FREE = Free()
 _GRACE = 5.0  # seconds from terminate to kill
+_LAST_WORDS = 5.0  # seconds in which a process that has closed its output may end
 
 
 @dataclass(frozen=True)
@@ -195,6 +196,8 @@ class LocalModel:
         except TimeoutError:
             raise self._failed(f"did not start within {self._start_timeout:g} s", log) from None
         except (anyio.EndOfStream, anyio.IncompleteRead):
+            with anyio.move_on_after(_LAST_WORDS):
+                await process.wait()  # what it has to say of its end may come after its output is closed
             raise self._failed("could not start", log, transient=False) from None
         said: dict[str, Any] = json.loads(line)
         return str(said["base_url"])

@@ -1,21 +1,29 @@
 """A check that is not a model: what a result must fulfil, told by a schema, a pattern, a number, an expression or a
 tool that is called."""
 
-__all__ = ["CallTool", "Check", "examine", "read_checks", "tool_faults"]
+__all__ = ["CallTool", "Check", "examine", "read_checks", "tool_faults", "unusable"]
 
 import json
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, Self, TypeAlias
 
-import regex  # type: ignore[import-untyped]  # it has no types
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from forethought_patterns.problem import Problem
-from forethought_patterns.references import Reference, part
-from forethought_tools import JSON, Fault, FaultsError, Registry, ToolError, schema_faults
-from forethought_tools.arithmetic import checked, holds
+from forethought_patterns.references import MAX_FILLED, Reference, map_texts, part
+from forethought_tools import JSON, Fault, FaultsError, Registry, ToolError
+from forethought_tools.apart import apart
+from forethought_tools.arithmetic import checked
 from forethought_tools.text import as_text
 
 CallTool: TypeAlias = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
@@ -23,7 +31,8 @@ CallTool: TypeAlias = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
 
 RESULT = "{{result}}"
 _FORM = "A check has schema, matches, equals (with tolerance), expression, command, or tool with arguments; and at"
-_PATIENCE = 1.0  # seconds for a pattern: what it reads is a tool's output, and nobody knows what that is
+_MOST_SCHEMA = 50_000  # characters, as JSON
+_MOST_ARGUMENTS = 200_000
 
 
 class Check(BaseModel):
@@ -34,14 +43,14 @@ class Check(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    at: str = ""
+    at: Annotated[str, Field(max_length=1000)] = ""
     """A path into the result, such as `rows.0.total`."""
     shape: Annotated[Mapping[str, JsonValue] | None, Field(alias="schema")] = None
     """JSON schema."""
-    matches: str | None = None
+    matches: Annotated[str | None, Field(max_length=2000)] = None
     """Regular expression that is found in the text of the result."""
-    equals: float | None = None
-    tolerance: Annotated[float, Field(ge=0)] = 0.0
+    equals: Annotated[float | None, Field(allow_inf_nan=False)] = None
+    tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     """How far from `equals` a number may be."""
     expression: Annotated[str | None, Field(min_length=1, max_length=2000)] = None
     """Such as `words(text) <= 100` or `value['total'] > 0`, over the result as `value` and the same as `text`."""
@@ -49,28 +58,17 @@ class Check(BaseModel):
     """A tool that is called, with its risk and its gate."""
     arguments: Mapping[str, JsonValue] = {}
     """Of the tool. `{{result}}` stands for the result that is checked."""
-    command: Annotated[str | None, Field(min_length=1)] = None
+    command: Annotated[str | None, Field(min_length=1, max_length=20_000)] = None
     """Shell command that must end with exit status 0. It is a call of run_command, with its risk and its gate."""
 
-    @field_validator("shape")
+    # Whether a schema and a pattern can be used is for `unusable` to say: looking at one may take for ever.
+    @field_validator("shape", "arguments")
     @classmethod
-    def _is_a_schema(cls, shape: Mapping[str, JsonValue] | None) -> Mapping[str, JsonValue] | None:
-        try:
-            if shape is not None:
-                Draft202012Validator.check_schema(dict(shape))
-        except SchemaError as error:
-            raise ValueError(f"not a JSON schema: {error.message}") from None
-        return shape
-
-    @field_validator("matches")
-    @classmethod
-    def _is_a_pattern(cls, matches: str | None) -> str | None:
-        try:
-            if matches is not None:
-                regex.compile(matches)
-        except regex.error as error:
-            raise ValueError(f"not a regular expression: {error}") from None
-        return matches
+    def _is_not_too_long(cls, given: Mapping[str, JsonValue] | None, info: ValidationInfo) -> object:
+        most = _MOST_SCHEMA if info.field_name == "shape" else _MOST_ARGUMENTS
+        if given and len(json.dumps(given)) > most:
+            raise ValueError(f"as JSON it has more than {most:,} characters")
+        return given
 
     @field_validator("expression")
     @classmethod
@@ -90,12 +88,12 @@ class Check(BaseModel):
         return self
 
     def call(self, result: JSON = RESULT) -> tuple[str, Mapping[str, JSON]] | None:
-        """The call that this check makes: tool and arguments."""
+        """The call that this check makes: tool and arguments. Raises ToolError where these become too long."""
         if self.command is not None:
             return "run_command", {"command": self.command}
         if self.tool is None:
             return None
-        return self.tool, {name: _with(result, value) for name, value in self.arguments.items()}
+        return self.tool, _filled(self.arguments, result)
 
     def __str__(self) -> str:
         return json.dumps(self.model_dump(mode="json", by_alias=True, exclude_defaults=True), ensure_ascii=False)
@@ -103,36 +101,56 @@ class Check(BaseModel):
 
 async def examine(check: Check, result: JSON, call: CallTool) -> list[Problem]:
     """What does not hold of a result."""
-    made = check.call(result)
-    if check.command is not None and (problems := _unmet(check, result)):
+    try:
+        made = check.call(result)
+    except ToolError as error:
+        return [Problem(f"the check {check.tool!r} cannot be made. {error}")]
+    if check.command is not None and (problems := await _unmet(check, result)):
         return problems  # no need to run it
     if made is None:
-        return _unmet(check, result)
+        return await _unmet(check, result)
     try:
         returned = await call(*made)
     except ToolError as error:
         return [Problem(f"the check {check.command or check.tool!r} has not passed. {error}")]
-    return [] if check.command is not None else _unmet(check, returned)
+    return [] if check.command is not None else await _unmet(check, returned)
 
 
-def read_checks(raw: Sequence[JSON], what: str, tools: Registry) -> list[Check]:
+async def read_checks(raw: Sequence[JSON], what: str, tools: Registry) -> list[Check]:
     """Checks as they come from outside. Raises FaultsError with every fault."""
-    checks: list[Check] = []
+    checks: list[tuple[str, Check]] = []
     faults: list[Fault] = []
     for position, each in enumerate(raw, 1):
         where = f"{what} {position}" if len(raw) > 1 else what
         try:
-            checks.append(Check.model_validate(each))
+            checks.append((where, Check.model_validate(each)))
         except ValidationError as error:
             faults += [
                 Fault(where, f"{'.'.join(map(str, problem['loc']))} {problem['msg']}".strip(), _FORM)
                 for problem in error.errors(include_url=False, include_context=False, include_input=False)
             ]
         else:
-            faults += tool_faults(checks[-1], where, tools)
+            faults += tool_faults(checks[-1][1], where, tools)
+    faults += await unusable(checks)
     if faults:
         raise FaultsError(faults)
-    return checks
+    return [check for _, check in checks]
+
+
+async def unusable(checks: Sequence[tuple[str, Check]]) -> list[Fault]:
+    """Which of these checks, each with its place, hold a schema or a pattern that cannot be used."""
+    looked_at = [(where, check) for where, check in checks if check.shape is not None or check.matches is not None]
+    if not looked_at:
+        return []
+    try:
+        found = await apart("all_unsound", checks=[(check.shape, check.matches) for _, check in looked_at])
+    except ToolError as error:
+        return [Fault(looked_at[0][0] if len(looked_at) == 1 else "the checks", str(error).rstrip("."), _FORM)]
+    return [
+        Fault(where, f"its check: {problem}", _FORM)
+        for (where, _), problems in zip(looked_at, found, strict=True)
+        for problem in problems
+    ]
 
 
 def tool_faults(check: Check, where: str, tools: Registry) -> list[Fault]:
@@ -148,48 +166,40 @@ def tool_faults(check: Check, where: str, tools: Registry) -> list[Fault]:
     return [Fault(where, f"its check: {fault.at('arguments')}", f"See the schema of {name}") for fault in unfit]
 
 
-def _with(result: JSON, value: JSON) -> JSON:
-    """A value with the result in its place. What that brings in is not read again."""
-    if isinstance(value, str):
-        return result if value.strip() == RESULT else value.replace(RESULT, as_text(result))
-    if isinstance(value, Mapping):
-        return {name: _with(result, each) for name, each in value.items()}
-    if isinstance(value, Sequence):
-        return [_with(result, each) for each in value]
-    return value
+def _filled(arguments: Mapping[str, JSON], result: JSON) -> Mapping[str, JSON]:
+    """Arguments with the result in its place. What that brings in is not read again. Raises ToolError."""
+    room = MAX_FILLED
+
+    def text(source: str) -> JSON:
+        nonlocal room
+        if RESULT not in source:
+            return source
+        room -= source.count(RESULT) * len(brought)
+        if room < 0:
+            raise ToolError(f"With the result in its arguments they are over {MAX_FILLED} characters. Use less of it.")
+        return result if source.strip() == RESULT else source.replace(RESULT, brought)
+
+    brought = as_text(result)
+    return {name: map_texts(value, text) for name, value in arguments.items()}
 
 
-def _unmet(check: Check, result: JSON) -> list[Problem]:
+async def _unmet(check: Check, result: JSON) -> list[Problem]:
     try:
         value = part(Reference(0, tuple(check.at.split("."))), result) if check.at else result
+        found = await _found(check, value)
     except ToolError as error:
-        return [Problem(str(error).replace("{{0", "{{result"))]
-    found: list[Problem] = []
-    if check.shape is not None:
-        found += [Problem(fault.at("result")) for fault in schema_faults(check.shape, value)[:10]]
-    if check.matches is not None and (problem := _unmatched(check.matches, value)):
-        found.append(problem)
+        return [Problem(f"result: {error}".replace("{{0", "{{result"))]
     if check.equals is not None and (problem := _unequal(check.equals, check.tolerance, value)):
-        found.append(problem)
-    if check.expression is not None and (problem := _untrue(check.expression, value)):
         found.append(problem)
     return found
 
 
-def _untrue(expression: str, value: JSON) -> Problem | None:
-    try:
-        true = holds(expression, value, as_text(value))
-    except ToolError as error:
-        return Problem(f"result: {expression} cannot be worked out of it. {error}")
-    return None if true else Problem(f"result: {expression} is not true of it")
-
-
-def _unmatched(pattern: str, value: JSON) -> Problem | None:
-    try:
-        found = regex.search(pattern, as_text(value), timeout=_PATIENCE)
-    except TimeoutError:
-        return Problem(f"result: {pattern!r} took too long to look for. Give a simpler pattern")
-    return None if found else Problem(f"result: {pattern!r} is not found in it")
+async def _found(check: Check, value: JSON) -> list[Problem]:
+    """What does not hold, of all that is not safe to look for here."""
+    if check.shape is None and check.matches is None and check.expression is None:
+        return []
+    given = {"schema": check.shape, "matches": check.matches, "expression": check.expression}
+    return [Problem(each) for each in await apart("unmet", value=value, **given)]
 
 
 def _unequal(wanted: float, tolerance: float, value: JSON) -> Problem | None:
@@ -197,6 +207,8 @@ def _unequal(wanted: float, tolerance: float, value: JSON) -> Problem | None:
         number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else None
     except ValueError:
         number = None
+    except OverflowError:
+        number = math.inf  # too large for a float: no check can expect it
     if number is None:
         return Problem(f"result: {str(value)[:80]!r} is not a number, and {wanted:g} is expected")
     if not abs(number - wanted) <= tolerance:

@@ -39,7 +39,8 @@ Add: TypeAlias = Callable[[Step], None]
 Grow: TypeAlias = Callable[[Add], Awaitable[Plan]]
 """Brings a plan that is still being written: adds the steps that may start at once, and returns the whole."""
 
-_TROUBLE = (ToolError, ModelError, BudgetError, SettingsError)  # fails a step, where anything else would stop the run
+# Fails a step, where anything else would stop the run. Values from outside can be too large, too deep, or no value.
+_TROUBLE = (ToolError, ModelError, BudgetError, SettingsError, ArithmeticError, RecursionError, ValueError)
 _TROUBLE_WITH_THE_PLAN = (PlanError, ModelError, BudgetError, SettingsError)
 _BACKOFF = 0.5  # seconds before the second attempt; doubles with each further one
 

@@ -23,12 +23,12 @@ from forethought_patterns.plan import Plan, Step
 from forethought_patterns.ports import Dialect, Heard, Journal, PlanJournal
 from forethought_patterns.roles import DOUBT, LEAN_PLANNER, LEAN_REPLANNER, MATERIAL, PLANNER, REPAIR, REPLANNER
 from forethought_patterns.slots import Slot
-from forethought_patterns.validate import parse_plan
+from forethought_patterns.validate import parse_plan, refuse_unusable
 from forethought_patterns.watcher import Outcome
 from forethought_tools import JSON, Fault, PlanError, Question, Registry, Risk, Role
 from forethought_tools.text import as_text, shortened
 
-P = TypeVar("P")
+P = TypeVar("P", bound=Plan | None)
 
 _REPAIRS = 2
 _RESULT = 1500  # characters of each result that a planner is shown
@@ -183,6 +183,8 @@ async def _until_valid(
         draft = await journal.ask(f"{key}/{attempt}", asked, slot=slot, heard=None if attempt else heard)
         try:
             plan = read(draft)
+            if plan is not None:
+                await refuse_unusable(plan)
         except PlanError as error:
             if attempt == _REPAIRS:
                 raise

@@ -4,18 +4,22 @@ An argument that is `{{?}}` is left to the executor, who sees the results that t
 Text is read once, from left to right: what a reference brings in is never read again, so a tool's output cannot refer.
 """
 
-__all__ = ["MAX_FILLED", "UNKNOWN", "Reference", "fill", "find", "mistaken", "part", "unknown"]
+__all__ = ["MAX_FILLED", "UNKNOWN", "Reference", "fill", "find", "map_texts", "mistaken", "part", "unknown"]
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from forethought_tools import JSON, ToolError
-from forethought_tools.text import as_text
+from forethought_tools.text import as_text, clipped
 
 _TOKEN = re.compile(r"\\\{\{|\{\{\s*(?P<step>[0-9]{1,9})(?P<path>(?:\.[^.{}\[\]|]*[^.{}\[\]|\s])*)\s*\}\}")
-# Whatever else stands in double braces and holds a number was most probably meant as one.
-_MISTAKEN = re.compile(r"(?<!\\)\{\{([^{}]*[0-9][^{}]*)\}\}")
+# Whatever else stands in double braces and holds a number was most probably meant as one. The number is looked for
+# afterwards: in the expression it would make the search quadratic.
+_IN_BRACES = re.compile(r"(?<!\\)\{\{([^{}]*)\}\}")
+_NUMBER = re.compile(r"[0-9]")
+_SHOWN = 80  # characters of a reference that is quoted
+_INDEX = 9  # digits
 UNKNOWN = "{{?}}"
 MAX_FILLED = 2_000_000  # characters of all results that go into the arguments of one call
 _PARTS = re.compile(r"([0-9]{1,9})((?:\s*\.\s*[\w-]+|\s*\[[\w'\"-]+\])*)")
@@ -40,10 +44,10 @@ def find(value: JSON) -> set[Reference]:
 def mistaken(value: JSON) -> list[tuple[str, str]]:
     """What was probably meant as a reference, such as `{{step_3}}`, with the form that would be one."""
     return [
-        (found[0], _suggested(found[1]))
+        (clipped(found[0], _SHOWN), clipped(_suggested(found[1]), _SHOWN))
         for text in _texts(value)
-        for found in _MISTAKEN.finditer(text)
-        if not _TOKEN.fullmatch(found[0])
+        for found in _IN_BRACES.finditer(text)
+        if _NUMBER.search(found[1]) and not _TOKEN.fullmatch(found[0])
     ]
 
 
@@ -91,7 +95,7 @@ def fill(value: JSON, results: Mapping[int, JSON]) -> JSON:
             raise ToolError(f"{reference}: there is no result of step {reference.step} here.")
         return part(reference, results[reference.step])
 
-    return _map_texts(value, text)
+    return map_texts(value, text)
 
 
 def _reference(token: re.Match[str]) -> Reference:
@@ -102,17 +106,22 @@ def part(reference: Reference, value: JSON) -> JSON:
     """What a reference's path leads to in a result. Raises ToolError where it leads nowhere."""
     for depth, key in enumerate(reference.path):
         here = Reference(reference.step, reference.path[:depth])
+        missing = repr(clipped(key, _SHOWN))
         if isinstance(value, Mapping):
             if key not in value:
-                raise ToolError(f"{reference} leads nowhere: {here} has {_listed(value)}, but no {key!r}.")
+                raise _nowhere(reference, f"{here} has {_listed(value)}, but no {missing}")
             value = value[key]
         elif isinstance(value, Sequence) and not isinstance(value, str):
-            if not key.isdecimal() or int(key) >= len(value):
-                raise ToolError(f"{reference} leads nowhere: {here} is a list of {len(value)}, and has no {key!r}.")
+            if not key.isdecimal() or len(key) > _INDEX or int(key) >= len(value):
+                raise _nowhere(reference, f"{here} is a list of {len(value)}, and has no {missing}")
             value = value[int(key)]
         else:
-            raise ToolError(f"{reference} leads nowhere: {here} is a plain value without parts, so it has no {key!r}.")
+            raise _nowhere(reference, f"{here} is a plain value without parts, so it has no {missing}")
     return value
+
+
+def _nowhere(reference: Reference, why: str) -> ToolError:
+    return ToolError(f"{clipped(str(reference), 2 * _SHOWN)} leads nowhere: {why}.")
 
 
 def _listed(names: Mapping[str, JSON]) -> str:
@@ -131,11 +140,12 @@ def _texts(value: JSON) -> Iterator[str]:
             yield from _texts(part)
 
 
-def _map_texts(value: JSON, change: Callable[[str], JSON]) -> JSON:
+def map_texts(value: JSON, change: Callable[[str], JSON]) -> JSON:
+    """A value with each text in it changed; the names of its parts stay."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, Mapping):
-        return {key: _map_texts(part, change) for key, part in value.items()}
+        return {key: map_texts(part, change) for key, part in value.items()}
     if isinstance(value, Sequence):
-        return [_map_texts(part, change) for part in value]
+        return [map_texts(part, change) for part in value]
     return value

@@ -1,13 +1,16 @@
-"""From raw steps to a `Plan`: every fault is found at once, each with its mend, so that one repair is enough."""
+"""From raw steps to a `Plan`: every fault is found at once, each with its mend, so that one repair is enough.
 
-__all__ = ["advice", "parse_plan", "read_step"]
+Only the schemas and patterns of checks are looked at afterwards, and apart: looking at one may take for ever.
+"""
+
+__all__ = ["advice", "parse_plan", "read_step", "refuse_unusable"]
 
 import json
 from collections.abc import Mapping, Sequence
 
 from pydantic import ValidationError
 
-from forethought_patterns.checks import tool_faults
+from forethought_patterns.checks import tool_faults, unusable
 from forethought_patterns.plan import Plan, Step, graph_faults
 from forethought_patterns.references import UNKNOWN, find, mistaken, unknown
 from forethought_tools import JSON, Fault, PlanError, Registry, SchemaFault
@@ -52,6 +55,12 @@ def parse_plan(
     if faults:
         raise PlanError(faults)
     return Plan(goal, tuple(parsed), reasoning, context, revision, planned)
+
+
+async def refuse_unusable(plan: Plan) -> None:
+    """Raises PlanError where the check of a step holds a schema or a pattern that cannot be used."""
+    if faults := await unusable([(f"step {step.id}", step.check) for step in plan.steps if step.check]):
+        raise PlanError(faults)
 
 
 def read_step(raw: JSON, tools: Registry) -> Step:

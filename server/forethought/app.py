@@ -8,10 +8,11 @@ import os
 import re
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import quote, unquote
@@ -42,12 +43,16 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_FILE_NAME = re.compile(r"(?<![\w/.@:])(?:\./|/)?(?:[\w-]+/)*[\w-]+(?:\.[\w-]+)*\.[A-Za-z]\w{0,7}(?![\w/])")
+# Two expressions, because one that looks for a name anywhere is quadratic: the first cuts a goal into what may hold one
+# name each, and the second is tried at the beginning of each.
+_WORD = re.compile(r"[\w./@:-]+")
+_FILE_NAME = re.compile(r"(?:\./|/)?(?:[\w-]+/)*[\w-]+(?:\.[\w-]+)*\.[A-Za-z]\w{0,7}(?![\w/])")
 _NEW_ENDINGS = frozenset(
     {"cfg", "conf", "css", "csv", "htm", "html", "ini", "json", "jsonl", "log", "md", "py", "rst", "sh", "sql"}
     | {"svg", "tex", "toml", "tsv", "txt", "xml", "yaml", "yml"}
 )
 _PREVIEW_LINES = 3
+_NAMED = 100  # files that are looked at for one goal
 _KEY = 32  # bytes
 _PREVIEW_CHARACTERS = 400
 
@@ -78,7 +83,7 @@ def look_at(goal: str, folders: Folders) -> Brief:
     """A goal with the first lines of the files that it names, and the names that do not exist yet."""
     previews: dict[str, str] = {}
     new: list[str] = []
-    for name in dict.fromkeys(_FILE_NAME.findall(goal)):
+    for name in islice(dict.fromkeys(_file_names(goal)), _NAMED):
         try:
             with folders.open(name) as file:
                 head = file.read(_PREVIEW_CHARACTERS)
@@ -90,6 +95,11 @@ def look_at(goal: str, folders: Folders) -> Brief:
             text = "" if b"\0" in head else head.decode("utf-8", "replace")
             previews[name] = "".join(text.splitlines(keepends=True)[:_PREVIEW_LINES])
     return Brief(goal, files=previews, new_files=new)
+
+
+def _file_names(goal: str) -> Iterator[str]:
+    """What in a goal looks like the name of a file. Its work is linear in the goal, whatever that holds."""
+    return (found[0] for word in _WORD.finditer(goal) if (found := _FILE_NAME.match(word[0])))
 
 
 def _brief(goal: str, settings: Settings, queries: Queries) -> Brief:

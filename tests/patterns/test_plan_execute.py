@@ -24,7 +24,8 @@ from forethought_patterns import (
     Replan,
     parse_plan,
 )
-from forethought_tools import JSON, Question
+from forethought_patterns.validate import refuse_unusable
+from forethought_tools import JSON, PlanError, Question
 
 pytestmark = pytest.mark.anyio
 
@@ -83,8 +84,8 @@ async def test_a_check_decides_without_a_model(check: Mapping[str, JSON], value:
 
 @pytest.mark.parametrize("check", [{}, {"matches": "("}, {"schema": {"type": 5}}, {"equals": 1, "tolerance": -1}])
 async def test_a_check_that_cannot_be_used_is_a_fault_of_the_plan(check: Mapping[str, JSON]) -> None:
-    with pytest.raises(Exception, match="step 1: field 'check'"):
-        parse_plan("g", [step(1, check=check)], TOOLS)
+    with pytest.raises(PlanError, match=r"step 1: (field 'check'|its check)"):
+        await refuse_unusable(parse_plan("g", [step(1, check=check)], TOOLS))
 
 
 async def test_a_result_is_judged_against_what_was_expected_and_tried_again_with_the_verdict() -> None:

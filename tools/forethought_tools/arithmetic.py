@@ -16,6 +16,7 @@ from forethought_tools.risk import Risk
 from forethought_tools.tool import JSON, Limits, Tool, tool
 
 MAX_BITS = 4096
+MAX_BITS_BETWEEN = 32_768  # of a number on the way: dividing one of a million bits takes a second
 MAX_COUNT = 1000
 ALLOWED = (
     ast.Expression,
@@ -144,9 +145,23 @@ def of_numbers(operation: Callable[[Number, Number], Number]) -> Callable[[objec
     def bounded(left: object, right: object) -> Number:
         if not isinstance(left, int | float) or not isinstance(right, int | float):
             raise TypeError("only numbers can be added and multiplied")
-        return operation(left, right)
+        return short(operation(left, right))
 
     return bounded
+
+
+def short(number: Number) -> Number:
+    """A number with which one can go on at once. Raises OverflowError."""
+    if isinstance(number, int) and number.bit_length() > MAX_BITS_BETWEEN:
+        raise OverflowError
+    return number
+
+
+def least_multiple(*numbers: int) -> Number:
+    found: Number = 1
+    for number in numbers:
+        found = short(math.lcm(int(found), number))
+    return found
 
 
 def rounded(number: Number, ndigits: int = 0) -> Number:
@@ -217,7 +232,7 @@ FUNCTIONS: Mapping[str, Callable[..., object]] = {
     "ceil": math.ceil,
     "trunc": math.trunc,
     "gcd": math.gcd,
-    "lcm": math.lcm,
+    "lcm": least_multiple,
     "factorial": small(math.factorial),
     "comb": small(math.comb),
     "perm": small(math.perm),

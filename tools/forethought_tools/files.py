@@ -225,8 +225,14 @@ def beginning(folders: Folders, real: Path) -> bytes | None:
         return None
 
 
-REPEATS = re.compile(r"\{(\d{1,9}),?(\d{0,9})\}")
+IN_BRACES = re.compile(r"\{([^{}]*)\}")
 MAX_REPEATS = 10_000
+MAX_SPELLED_OUT = 100_000  # characters, with every repeat written as often as it is one
+
+
+def counted(inside: str) -> int:
+    """How often what stands before these braces is repeated at most."""
+    return max([1, *map(int, re.findall(r"\d+", inside))])
 
 
 class Finder:
@@ -235,7 +241,8 @@ class Finder:
     def __init__(self, text: str, *, is_regex: bool) -> None:
         import regex  # type: ignore[import-untyped]  # it has no types; here, because few runs search
 
-        if is_regex and math.prod(int(most or least) or 1 for least, most in REPEATS.findall(text)) > MAX_REPEATS:
+        repeats = math.prod(counted(inside) for inside in IN_BRACES.findall(text)) if is_regex else 1
+        if repeats > MAX_REPEATS or repeats * len(text) > MAX_SPELLED_OUT:
             raise ToolError("The regular expression repeats too much. Use smaller counts in {}.")  # it is spelled out
         try:
             flags = 0 if is_regex else regex.IGNORECASE

@@ -1,18 +1,30 @@
-"""JSON schemas: the one place that checks a value against one."""
+"""JSON schemas: the one place that checks a value against one, or looks whether something is one.
 
-__all__ = ["SchemaFault", "schema_faults"]
+A schema refers to nothing outside itself: no address and no file is ever read for one. Schemas of ours are used in this
+process; one from outside only where it can do no harm (`apart`).
+"""
 
+__all__ = ["SchemaFault", "not_a_schema", "schema_faults"]
+
+import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from itertools import islice
+from threading import Lock
+from typing import Any, Never, cast
 
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
+from jsonschema.exceptions import SchemaError, ValidationError
+from referencing import Registry, Resource
+from referencing.exceptions import NoSuchResource, Unresolvable
+from referencing.jsonschema import DRAFT202012, SchemaRegistry
 
+from forethought_tools.text import clipped
 from forethought_tools.tool import JSON
 
 _SHOWN = 300  # characters of a message: it quotes the value, which may be long
+_MOST = 100  # faults: whoever mends that many looks again
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,38 +44,85 @@ class SchemaFault:
         return f"{'.'.join([root, *self.path])}: {self.message}"
 
 
-def schema_faults(schema: Mapping[str, JSON], value: JSON) -> list[SchemaFault]:
-    """Everything in a value that does not fit a schema (JSON Schema 2020-12)."""
-    found = cast("Iterable[ValidationError]", _validator(schema).iter_errors(value))
-    return [
-        SchemaFault(
-            path=tuple(map(str, fault.absolute_path)),
-            message=_message(fault),
-            rule=str(fault.validator),
-            instance=cast("JSON", fault.instance),
-            schema=cast("JSON", fault.schema),
-        )
-        for fault in found
-    ]
+def schema_faults(schema: Mapping[str, JSON], value: JSON, most: int = _MOST) -> list[SchemaFault]:
+    """What in a value does not fit a schema (JSON Schema 2020-12), at most so many faults.
+
+    Where the schema itself cannot be used, that is a fault as well.
+    """
+    try:
+        found = cast("Iterable[ValidationError]", _validator(schema).iter_errors(value))
+        return [
+            SchemaFault(
+                path=tuple(map(str, fault.absolute_path)),
+                message=_message(fault),
+                rule=str(fault.validator),
+                instance=cast("JSON", fault.instance),
+                schema=cast("JSON", fault.schema),
+            )
+            for fault in islice(found, most)
+        ]
+    except (Unresolvable, RecursionError, ArithmeticError, ValueError, TypeError, re.error) as error:
+        return [SchemaFault((), f"it cannot be held against its schema: {_why(error)}", "schema", value, schema)]
+
+
+def not_a_schema(schema: Mapping[str, JSON]) -> str | None:
+    """Why something is no JSON schema, or none that can be used."""
+    try:
+        Draft202012Validator.check_schema(dict(schema))
+        resource = DRAFT202012.create_resource(schema)
+        _follow(resource, _ALONE.resolver_with_root(resource))
+    except SchemaError as error:
+        return _message(error)
+    except (Unresolvable, RecursionError, ArithmeticError, ValueError, TypeError, re.error) as error:
+        return _why(error)
+    return None
+
+
+def _nowhere(uri: str) -> Never:
+    """Fetches nothing. jsonschema on its own would: from the network, and from this machine's files."""
+    raise NoSuchResource(ref=uri)  # type: ignore[call-arg]  # attrs makes it, unseen
+
+
+_ALONE: SchemaRegistry = Registry(retrieve=_nowhere)  # type: ignore[call-arg]  # the same
+
+
+def _follow(resource: Resource[Any], resolver: Any) -> None:
+    """Look up every reference in a schema. Raises Unresolvable where one leads out of it."""
+    schema: JSON = resource.contents
+    for name in ("$ref", "$dynamicRef"):
+        if isinstance(schema, Mapping) and isinstance(ref := schema.get(name), str):
+            resolver.lookup(ref)
+    for part in resource.subresources():
+        _follow(part, resolver.in_subresource(part))
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, Unresolvable):
+        return f"{clipped(str(error.ref), 80)!r} is not in the schema, and nothing outside it is looked up"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply, or refers to itself without end"
+    return clipped(f"{type(error).__name__}: {error}", _SHOWN)
 
 
 _VALIDATORS: OrderedDict[int, tuple[Mapping[str, JSON], Any]] = OrderedDict()
 """By the schema's identity: the same few are used for every call. Each is kept with its schema, so that no other takes
 its identity."""
 _KEPT = 256
+_LOCK = Lock()  # large plans are read in threads
 
 
 def _validator(schema: Mapping[str, JSON]) -> Any:
-    known = _VALIDATORS.get(id(schema))
-    if known is None:
-        known = _VALIDATORS[id(schema)] = (schema, Draft202012Validator(dict(schema)))
-        if len(_VALIDATORS) > _KEPT:
-            _VALIDATORS.popitem(last=False)
-    _VALIDATORS.move_to_end(id(schema))
+    with _LOCK:
+        known = _VALIDATORS.get(id(schema))
+        if known is None:
+            known = _VALIDATORS[id(schema)] = (schema, Draft202012Validator(dict(schema), registry=_ALONE))
+            if len(_VALIDATORS) > _KEPT:
+                _VALIDATORS.popitem(last=False)
+        _VALIDATORS.move_to_end(id(schema))
     return known[1]
 
 
-def _message(fault: ValidationError) -> str:
+def _message(fault: ValidationError | SchemaError) -> str:
     if fault.validator == "maxLength":  # the message would quote the whole text
         return f"{len(str(fault.instance))} characters are too long, at most {fault.validator_value} are allowed"
     return fault.message if len(fault.message) <= _SHOWN else f"... {fault.message[-_SHOWN:]}"

@@ -17,7 +17,7 @@ _NOT_STRICT = frozenset(
 )
 _SAYS_WHAT = frozenset({"type", "anyOf", "$ref", "enum", "const"})
 _THOUGHT = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
-_FENCED = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL | re.IGNORECASE)
+_FENCED = re.compile(r"```(?:json)?[^\S\n]*\n(.*?)```", re.DOTALL | re.IGNORECASE)
 
 
 def is_strict(schema: JSON) -> bool:

@@ -3,7 +3,10 @@
 __all__ = ["PLAN", "latest_run", "not_planned", "save", "start", "start_goal", "started"]
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import cast
+
+from anyio import to_thread
 
 from forethought.engine.estimate import estimate
 from forethought.engine.kinds.kind import Creator, Ending, Kind, Options, Progress, Work
@@ -19,13 +22,16 @@ from forethought.journal.rows import OPEN, SETTLED, RunRow, StepRow
 from forethought.terms import Terms
 from forethought_patterns import Ended, Outcome, Ports, Resumed, Rules, Step, parse_plan, run_plan
 from forethought_patterns.gates import digest
+from forethought_patterns.validate import refuse_unusable
 from forethought_tools import JSON, ForethoughtError
 from forethought_tools.text import as_text
 
 
 async def save(creator: Creator, goal: str, context: str, steps: Sequence[JSON]) -> str:
     """Validate steps and keep them as a plan. Returns its id. Raises PlanError with every fault."""
-    return await creator.save_plan(parse_plan(goal, steps, creator.records.tools, context=context))
+    plan = await to_thread.run_sync(partial(parse_plan, goal, steps, creator.records.tools, context=context))
+    await refuse_unusable(plan)
+    return await creator.save_plan(plan)
 
 
 async def start(creator: Creator, plan_id: str, terms: Terms | None = None) -> RunRow:

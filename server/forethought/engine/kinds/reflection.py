@@ -48,7 +48,7 @@ async def start(
         goal=task,
         draft=draft,
         criteria=criteria,
-        checks=read_checks(checks, "check", creator.records.tools),
+        checks=await read_checks(checks, "check", creator.records.tools),
         max_iterations=max_iterations,
         threshold=threshold,
     )

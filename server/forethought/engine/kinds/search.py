@@ -42,7 +42,7 @@ async def start(
     terms: Terms | None = None,
 ) -> RunRow:
     """Start to search a way to a goal. Raises FaultsError where the verifier cannot be used."""
-    checks = read_checks([] if verifier is None else [verifier], "verifier", creator.records.tools)
+    checks = await read_checks([] if verifier is None else [verifier], "verifier", creator.records.tools)
     options = SearchOptions(goal=goal, world=world, verifier=checks[0] if checks else None, bounds=bounds)
     return await creator.create(SEARCH, options, terms=terms)
 

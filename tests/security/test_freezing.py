@@ -1,0 +1,213 @@
+"""Nothing that a caller, a model or a file says makes the server stop answering, eat the memory or end a whole run."""
+
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp.client import Client
+from tests.server.asking import text, view
+from tests.watchdog import watched
+
+from forethought.app import look_at
+from forethought.models.structured import read
+from forethought.settings import Settings
+from forethought.surface.server import build_server
+from forethought_patterns.checks import Check, examine, read_checks
+from forethought_patterns.references import mistaken
+from forethought_tools import JSON, FaultsError, Registry, ToolError
+from forethought_tools.apart import apart
+from forethought_tools.arithmetic import calculate
+from forethought_tools.files import Finder
+from forethought_tools.folders import Folders
+
+pytestmark = [pytest.mark.anyio, pytest.mark.skipif(sys.platform == "win32", reason="has other limits")]
+
+DOUBLING: dict[str, Any] = {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(40)}
+EXPLODING: dict[str, Any] = {"$ref": "#/$defs/d0", "$defs": {**DOUBLING, "d40": {}}}
+ENDLESS = "^(a|a)*$"
+READ: dict[str, Any] = {"tool": "read_file", "arguments": {"path": "hard.txt"}}
+HUGE: dict[str, Any] = {"tool": "calculate", "arguments": {"expression": "10**400"}}
+
+UNUSABLE: list[dict[str, Any]] = [
+    {"matches": "((((a{200}){200}){200}){200})"},
+    {"matches": "a" * 2001},
+    {"schema": {"enum": ["a" * 50_000]}},
+    {"schema": {"$ref": "#/$defs/missing"}},
+    {"schema": {"type": [{}, []] * 10_000}},
+    {"tool": "calculate", "arguments": {"expression": "1" * 200_001}},
+    {"at": "9" * 5000, "equals": 1},
+    {"equals": float("inf")},
+    {"equals": 1, "tolerance": float("inf")},
+]
+
+
+@pytest.fixture
+def settings(make_settings: Callable[..., Settings], work: Path) -> Settings:
+    (work / "hard.txt").write_text("a" * 60 + "ab" * 60, encoding="utf-8")
+    (work / "long.txt").write_text("x" * 200_000, encoding="utf-8")
+    return make_settings()
+
+
+async def _ended(client: Client, *steps: dict[str, Any]) -> dict[str, Any]:
+    numbered = [{"id": number, **step} for number, step in enumerate(steps, 1)]
+    plan = view(await client.call_tool("create_plan", {"goal": "g", "steps": numbered}))["plan_id"]
+    done = view(await client.call_tool("execute_plan", {"plan_id": plan, "replan": "never"}))
+    while done["status"] == "running":
+        done = view(await client.call_tool("execute_plan", {"plan_id": plan}))
+    return view(await client.call_tool("get_plan", {"plan_id": plan, "view": "full"}))
+
+
+@pytest.mark.takes(60)
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [{**READ, "check": {"schema": {"pattern": "^(a+)+$"}}}],
+        [{**READ, "check": {"schema": EXPLODING}}],
+        [{**READ, "check": {"schema": {"$ref": "#"}}}],
+        [{**READ, "check": {"matches": ENDLESS}}] * 5,
+        [{**HUGE, "check": {"equals": 1}}],
+        [{**HUGE, "check": {"schema": {"multipleOf": 0.1}}}],
+        [{**HUGE, "check": {"at": "9" * 1000, "equals": 1}}],
+        [
+            {
+                "tool": "read_file",
+                "arguments": {"path": "long.txt"},
+                "check": {
+                    "tool": "write_file",
+                    "arguments": {"path": "b", "content": "{{result}}" * 15_000},
+                    "equals": 1,
+                },
+            }
+        ],
+    ],
+    ids=["pattern", "doubling", "recursive", "slow", "equals", "multiple", "at", "result"],
+)
+async def test_a_check_made_to_freeze_the_server_fails_its_step_and_nothing_else(
+    settings: Settings, steps: list[dict[str, Any]]
+) -> None:
+    good: dict[str, Any] = {"tool": "read_file", "arguments": {"path": "a.txt"}, "check": {"matches": "alpha"}}
+    async with Client(build_server(settings)) as client, watched(client):
+        with anyio.fail_after(300):
+            done = await _ended(client, *steps, good)
+    assert [step["state"] for step in done["steps"]] == ["failed"] * len(steps) + ["succeeded"], done
+    assert "Internal error" not in str(done)
+
+
+async def test_a_reference_to_a_place_of_five_thousand_digits_fails_its_step(settings: Settings) -> None:
+    listed: dict[str, Any] = {"tool": "list_files", "arguments": {}}
+    beyond: dict[str, Any] = {"tool": "read_file", "arguments": {"path": "{{1.files." + "9" * 5000 + "}}"}}
+    async with Client(build_server(settings)) as client, watched(client):
+        done = await _ended(client, listed, beyond)
+    assert [step["state"] for step in done["steps"]] == ["succeeded", "failed"]
+    assert "leads nowhere" in str(done["steps"][1])
+
+
+@pytest.mark.parametrize("check", UNUSABLE)
+@pytest.mark.takes(15)
+async def test_a_check_that_is_too_large_or_cannot_be_used_is_refused(
+    settings: Settings, check: dict[str, Any]
+) -> None:
+    async with Client(build_server(settings)) as client, watched(client):
+        plan = {"goal": "g", "steps": [{"id": 1, **READ, "check": check}]}
+        assert "check" in text(refused := await client.call_tool("create_plan", plan))
+        assert refused.is_error
+        search = await client.call_tool("lats_search", {"goal": "g", "verifier": check})
+        assert search.is_error
+
+
+@pytest.mark.parametrize("goal", ["-" * 20_000, ("a-a-a-../" * 2_222), "a.b " * 5_000, "{{" + "1" * 19_000])
+async def test_no_goal_freezes_the_server(settings: Settings, goal: str) -> None:
+    async with Client(build_server(settings)) as client, watched(client):
+        assert view(await client.call_tool("create_plan", {"goal": goal}))["status"] == "waiting"
+
+
+async def test_no_argument_freezes_the_server(settings: Settings) -> None:
+    step = {"id": 1, "tool": "write_file", "arguments": {"path": "b.txt", "content": "{{" + "1" * 200_000}}
+    async with Client(build_server(settings)) as client, watched(client):
+        assert view(await client.call_tool("create_plan", {"goal": "g", "steps": [step]}))["status"] == "ready"
+
+
+def test_our_own_expressions_are_linear() -> None:
+    """Where one is not, each of these takes longer than anybody waits."""
+    long = 1_000_000
+    nowhere = Folders([])
+    for part in ("-", "a-", "a/", "a.", ".", "/", "@a", "a-a-a-../"):
+        assert look_at(part * (long // len(part)), nowhere).new_files in ([], ["a.a"])
+    for part in ("{{", "{{1", "1", "{{ ", "{{1.", "{{1.a ", "[", "{{1[a"):
+        mistaken("{{" + part * (long // len(part)))
+    for part in ("```", "\n", "```\n", "{", "<think>"):
+        assert read("```" + part * (long // len(part)), {"type": "object"})[1]
+
+
+async def test_arithmetic_makes_no_number_that_takes_long_to_go_on_with() -> None:
+    product = "*".join(["factorial(1000)"] * 200)
+    for expression in (product, f"({product})//3", f"lcm({','.join(f'factorial({n})+1' for n in range(900, 1000))})"):
+        with pytest.raises(ToolError):
+            await calculate(expression)
+
+
+@pytest.mark.parametrize(
+    "text", ["(" * 4 + "a" + "{,200})" * 4, "((a{000000000200}){200}){200}", f"({'a|' * 400}b){{9999}}"]
+)
+def test_a_pattern_to_search_files_by_is_not_spelled_out_without_bound(text: str) -> None:
+    with pytest.raises(ToolError, match="repeats too much"):
+        Finder(text, is_regex=True)
+
+
+async def test_a_check_that_is_cut_off_takes_nothing_from_the_next_one() -> None:
+    for _ in range(2):
+        with pytest.raises(ToolError, match="too long, or too much memory"):
+            await apart("unmet", value="a" * 60 + "b", schema={"pattern": "^(a+)+$"}, matches=None, expression=None)
+        assert await examine(Check(matches="^ok$"), "ok", _no_call) == []
+
+
+async def test_an_expression_is_cut_off_like_a_pattern() -> None:
+    slow = "+".join(["words(text)"] * 160) + " > 0"
+    (problem,) = await examine(Check(expression=slow), "x " * 3_500_000, _no_call)
+    assert "too long, or too much memory" in str(problem)
+
+
+async def test_a_result_too_large_to_be_checked_fails_its_check() -> None:
+    (problem,) = await examine(Check(matches="x"), "x" * 9_000_000, _no_call)
+    assert "more than 8,000,000" in str(problem)
+
+
+async def test_checks_that_are_handed_in_together_are_all_told_what_is_wrong_with_them() -> None:
+    with pytest.raises(FaultsError) as refused:
+        await read_checks([{"matches": "("}, {"matches": "fine"}, {"schema": {"type": 5}}], "check", Registry())
+    assert [fault.where for fault in refused.value.faults] == ["check 1", "check 3"]
+
+
+SPYING = """
+import anyio, os, subprocess, sys
+from forethought_tools.apart import apart
+async def main():
+    await apart("unmet", value="a", schema=None, matches="a", expression=None)
+    child = subprocess.run(["pgrep", "-P", str(os.getpid()), "-f", "forethought_tools.worker"], capture_output=True)
+    print(int(child.stdout), flush=True)
+    await apart("unmet", value="a" * 60 + "b", schema={"pattern": "^(a+)+$"}, matches=None, expression=None)
+anyio.run(main)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc, and holds a process by a descriptor")
+def test_the_process_that_checks_sees_no_secret_and_ends_with_us_even_in_the_middle_of_work() -> None:
+    environment = {**os.environ, "FORETHOUGHT_API_KEY": "a-key-of-ours"}
+    with subprocess.Popen([sys.executable, "-c", SPYING], stdout=subprocess.PIPE, env=environment, text=True) as parent:
+        assert parent.stdout is not None
+        worker = int(parent.stdout.readline())
+        assert b"a-key-of-ours" not in Path(f"/proc/{worker}/environ").read_bytes()
+        held = os.pidfd_open(worker)
+        parent.kill()
+    assert select.select([held], [], [], 120)[0], "it is still there"
+    os.close(held)
+
+
+async def _no_call(name: str, arguments: Any) -> JSON:
+    raise AssertionError("these checks call nothing")

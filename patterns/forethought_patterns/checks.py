@@ -33,6 +33,7 @@ RESULT = "{{result}}"
 _FORM = "A check has schema, matches, equals (with tolerance), expression, command, or tool with arguments; and at"
 _MOST_SCHEMA = 50_000  # characters, as JSON
 _MOST_ARGUMENTS = 200_000
+_AT_ONCE = 50  # checks that are looked at in one job
 
 
 class Check(BaseModel):
@@ -140,17 +141,21 @@ async def read_checks(raw: Sequence[JSON], what: str, tools: Registry) -> list[C
 async def unusable(checks: Sequence[tuple[str, Check]]) -> list[Fault]:
     """Which of these checks, each with its place, hold a schema or a pattern that cannot be used."""
     looked_at = [(where, check) for where, check in checks if check.shape is not None or check.matches is not None]
-    if not looked_at:
-        return []
-    try:
-        found = await apart("all_unsound", checks=[(check.shape, check.matches) for _, check in looked_at])
-    except ToolError as error:
-        return [Fault(looked_at[0][0] if len(looked_at) == 1 else "the checks", str(error).rstrip("."), _FORM)]
-    return [
-        Fault(where, f"its check: {problem}", _FORM)
-        for (where, _), problems in zip(looked_at, found, strict=True)
-        for problem in problems
-    ]
+    faults: list[Fault] = []
+    for few in (looked_at[begin : begin + _AT_ONCE] for begin in range(0, len(looked_at), _AT_ONCE)):
+        try:
+            found = await apart("all_unsound", checks=[(check.shape, check.matches) for _, check in few])
+        except ToolError as error:  # the next few would not take less
+            return [
+                *faults,
+                Fault(" or ".join(where for where, _ in few[:10]), f"its check: {error}".rstrip("."), _FORM),
+            ]
+        faults += [
+            Fault(where, f"its check: {problem}", _FORM)
+            for (where, _), problems in zip(few, found, strict=True)
+            for problem in problems
+        ]
+    return faults
 
 
 def tool_faults(check: Check, where: str, tools: Registry) -> list[Fault]:

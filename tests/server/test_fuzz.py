@@ -1,4 +1,5 @@
-"""Ten thousand generated calls: each gets a clean tool error or a result, and the server lives on."""
+"""Ten thousand generated calls, and some made to be hard: each gets a clean tool error or a result, and the server
+lives on."""
 
 import logging
 import random
@@ -10,6 +11,7 @@ import pytest
 from mcp.client import Client
 from mcp.shared.exceptions import MCPError
 from mcp.types import TextContent
+from tests.watchdog import watched
 
 from forethought.settings import Settings
 from forethought.surface.server import build_server
@@ -17,6 +19,7 @@ from forethought.surface.server import build_server
 pytestmark = pytest.mark.anyio
 
 CASES = 10_000
+HARD_CASES = 250
 PARAMETERS = {
     "create_plan": ["goal", "context", "steps"],
     "execute_plan": ["plan_id", "max_parallel", "again"],
@@ -48,6 +51,45 @@ TEXTS = [
     "plan_*",
 ]
 NUMBERS = [0, 1, -1, 2, 64, 65, 2**31, 2**63, 2**70, -(2**63), 0.5, 1e308, -0.0]
+HARD = [
+    "-" * 20_000,
+    "a-a-a-../" * 2_222,
+    "{{" + "1" * 19_000,
+    "{{1." + "a." * 9_000 + "}}",
+    "{{1.files." + "9" * 5_000 + "}}",
+    "{{ " * 6_000,
+    "[" * 15_000,
+    "```\n" * 4_000,
+]
+PATTERNS = [
+    *("^a", "(", "^(a|a)*$", "((((a{200}){200}){200}){200})", "(?R)", "(?:(?:a+)+)+$", "a" * 3_000, "(?<x>a)\\g<x>"),
+    *("[", "(" * 900, "\\p{L}+", "(?e)(?:abc){e<=30}", "x{,99999}", ""),
+]
+SCHEMAS: list[Any] = [
+    {"type": "string"},
+    {"type": 5},
+    {"pattern": "^(a+)+$"},
+    {"$ref": "#"},
+    {"$ref": "#/$defs/none"},
+    {"$ref": "http://127.0.0.1:9/"},
+    {"$dynamicRef": "file:///etc/passwd"},
+    {"$id": "file:///etc/", "$ref": "passwd"},
+    {"multipleOf": 1e-300},
+    {"uniqueItems": True, "items": {"uniqueItems": True}},
+    {"enum": ["a" * 60_000]},
+    {"allOf": [{"allOf": [{"allOf": [{}] * 20}] * 20}] * 20},
+    {"$ref": "#/$defs/0", "$defs": {str(n): {"allOf": [{"$ref": f"#/$defs/{n + 1}"}] * 2} for n in range(40)}},
+]
+EXPRESSIONS = [
+    "len(value) > 0",
+    "value",
+    "(" * 99,
+    "9**9**9",
+    "factorial(999)*" * 90 + "1",
+    "words(text)",
+    "text*9",
+    "0/0",
+]
 TOOLS = ["read_file", "calculate", "analyze", "write_file", "delete_file", "list_files", "nonsense", ""]
 
 
@@ -122,33 +164,93 @@ class Generator:
         return {"id": self._anything(depth + 1), "tool": pick.choice(TOOLS)}
 
 
+class HardGenerator(Generator):
+    """Calls whose goals, references, checks and verifiers are made to take for ever, or all memory."""
+
+    def call(self) -> tuple[str, dict[str, Any]]:
+        pick = self._random
+        steps = [self._hard_step(number) for number in range(1, pick.randint(2, 4))]
+        calls: list[tuple[str, dict[str, Any]]] = [
+            ("create_plan", {"goal": "g", "steps": steps}),
+            ("create_plan", {"goal": pick.choice(HARD)}),
+            ("execute_plan", {"plan_id": pick.choice(self.ids)}),
+            ("lats_search", {"goal": pick.choice(HARD), "verifier": self._check()}),
+            ("reflect", {"task": "t", "draft": pick.choice(HARD), "checks": [self._check(), self._check()]}),
+            ("report", {"run_id": pick.choice(self.ids), "answers": [self._hard_answer()]}),
+        ]
+        return pick.choice(calls)
+
+    def _hard_step(self, number: int) -> dict[str, Any]:
+        pick = self._random
+        step: dict[str, Any] = {"id": number, "tool": "list_files", "arguments": {}, "check": self._check()}
+        if pick.random() < 0.5:
+            expression = pick.choice(["10**400", "{{1}}", *EXPRESSIONS])
+            step |= {"tool": "calculate", "arguments": {"expression": expression}}
+        if pick.random() < 0.3:
+            step |= {"tool": "write_file", "arguments": {"path": "b.txt", "content": pick.choice(HARD)}}
+        return step
+
+    def _check(self) -> dict[str, Any]:
+        pick = self._random
+        choices: dict[str, Any] = {
+            "at": pick.choice(["", "files.0.path", "9" * 900, "9" * 5_000]),
+            "schema": pick.choice(SCHEMAS),
+            "matches": pick.choice(PATTERNS),
+            "equals": pick.choice(NUMBERS),
+            "expression": pick.choice(EXPRESSIONS),
+            "tool": pick.choice(TOOLS),
+            "arguments": {"path": "c.txt", "content": "{{result}}" * pick.choice([1, 15_000])},
+        }
+        return {name: choices[name] for name in pick.sample(list(choices), pick.randint(1, 3))}
+
+    def _hard_answer(self) -> dict[str, Any]:
+        steps = [self._hard_step(1)]
+        return {"order": self._random.choice(self.ids), "answer": {"reasoning": "r", "steps": steps}}
+
+
+@pytest.mark.takes(60)
+async def test_whatever_is_made_to_be_hard_freezes_nothing(
+    make_settings: Callable[..., Settings], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.ERROR)
+    async with Client(build_server(make_settings(silence=0.02))) as client, watched(client):
+        errors, results = await _thrown(client, HardGenerator(seed=20261128), HARD_CASES)
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+    assert min(errors, results) > HARD_CASES / 8, (errors, results)
+
+
 @pytest.mark.parametrize(("mode", "cases"), [("2026-07-28", CASES - 2000), ("legacy", 2000)])
 @pytest.mark.takes(17)
 async def test_whatever_is_thrown_at_a_tool_it_answers_cleanly(
     make_settings: Callable[..., Settings], caplog: pytest.LogCaptureFixture, mode: str, cases: int
 ) -> None:
-    generator = Generator(seed=20261123)
     caplog.set_level(logging.ERROR)
-    errors = results = 0
     async with Client(build_server(make_settings(silence=0.02)), mode=mode) as client:
-        for number in range(cases):
-            name, arguments = generator.call()
-            try:
-                with anyio.fail_after(60):
-                    result = await client.call_tool(name, arguments)
-            except MCPError as error:
-                pytest.fail(f"case {number}: {name} {arguments!r} gave a protocol error: {error}")
-            view = result.structured_content
-            assert view is not None, (number, name, arguments, result)
-            assert view["next"], (number, name, arguments)
-            assert isinstance(result.content[0], TextContent)
-            errors += bool(result.is_error)
-            results += not result.is_error
-            generator.ids += [str(view[key]) for key in ("plan_id", "run_id") if key in view]
-            waiting: list[Any] = view.get("waiting_on", [])
-            generator.ids += [str(each.get("order") or each.get("gate")) for each in waiting if hasattr(each, "get")]
-            del generator.ids[:-40]
+        errors, results = await _thrown(client, Generator(seed=20261123), cases)
         with anyio.fail_after(60):
             assert not (await client.call_tool("get_plan", {})).is_error, "still alive"
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
     assert min(errors, results) > cases / 8, (errors, results)
+
+
+async def _thrown(client: Client, generator: Generator, cases: int) -> tuple[int, int]:
+    """How many of so many calls gave an error, and how many a result. All of them are clean."""
+    errors = results = 0
+    for number in range(cases):
+        name, arguments = generator.call()
+        try:
+            with anyio.fail_after(120):
+                result = await client.call_tool(name, arguments)
+        except MCPError as error:
+            pytest.fail(f"case {number}: {name} {arguments!r} gave a protocol error: {error}")
+        view = result.structured_content
+        assert view is not None, (number, name, arguments, result)
+        assert view["next"], (number, name, arguments)
+        assert isinstance(result.content[0], TextContent)
+        errors += bool(result.is_error)
+        results += not result.is_error
+        generator.ids += [str(view[key]) for key in ("plan_id", "run_id") if key in view]
+        waiting: list[Any] = view.get("waiting_on", [])
+        generator.ids += [str(each.get("order") or each.get("gate")) for each in waiting if hasattr(each, "get")]
+        del generator.ids[:-40]
+    return errors, results

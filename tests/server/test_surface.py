@@ -210,8 +210,8 @@ async def test_stop_cuts_off_what_is_in_flight(make_settings: Callable[..., Sett
             stopped = view(await client.call_tool("stop", {"run_id": now["run_id"]}))
             assert view(await client.call_tool("stop", {"run_id": now["run_id"]})) == stopped
         ended = view(await client.call_tool("get_plan", full))
-    assert stopped["status"] == "cancelled"
-    assert [step["state"] for step in ended["steps"]] == ["failed", "skipped"]
+        assert stopped["status"] == "cancelled"
+        assert [step["state"] for step in ended["steps"]] == ["failed", "skipped"]
 
 
 async def test_a_file_name_that_is_no_text_does_not_stop_a_run(

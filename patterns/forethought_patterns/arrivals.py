@@ -61,5 +61,5 @@ class Arrivals:
 
     def _may_start(self, step: Step) -> bool:
         asks = call_gate(step, step.arguments, self._tools, self._policy)
-        reads = self._policy.risk(step.tool, self._tools) == Risk.LOW
+        reads = self._policy.risk(step.tool, self._tools, step.arguments) == Risk.LOW
         return reads and asks is None and not (step.check and step.check.call())

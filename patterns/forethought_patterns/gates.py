@@ -49,9 +49,11 @@ class Policy:
     risks: Mapping[str, Risk] = field(default_factory=dict[str, Risk])
     """Risks by pattern of tool name, for this run; they raise and never lower."""
 
-    def risk(self, tool: str, tools: Registry) -> Risk:
+    def risk(self, tool: str, tools: Registry, arguments: Mapping[str, JSON] | None = None) -> Risk:
+        """The risk of calling a tool, with these arguments. Those of a plan may hold references still: a call is judged
+        again once they are filled in."""
         raised = [risk for pattern, risk in self.risks.items() if fnmatchcase(tool, pattern)]
-        return max(tools.risk(tool), *raised) if raised else tools.risk(tool)
+        return max(tools.risk(tool, arguments), *raised) if raised else tools.risk(tool, arguments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +138,12 @@ def call_gate(
 ) -> Gate | None:
     """The gate that this call has to pass, or none. Unknown tools count as HIGH, and what a person was `asked` about
     already is theirs to decide."""
-    risk = policy.risk(step.tool, tools)
+    risk = policy.risk(step.tool, tools, arguments)
     sure = step.confidence if confidence is None else confidence
     unsure = sure is not None and sure < policy.ask_below
     if risk < policy.ask_from and not unsure and not asked:
         return None
-    reason = _reason(step.tool, tools)
+    reason = _reason(step.tool, tools, arguments)
     if unsure:
         reason += f" The model is only {sure:.0%} sure of this step."
     if step.description:
@@ -155,7 +157,7 @@ def call_gate(
         step=step.id,
         tool=step.tool,
         risk=risk,
-        undo=_undo(step.tool, tools),
+        undo=_undo(step.tool, tools, arguments),
         choices=("approve", "edit", "reject", "cancel")
         if risk >= Risk.HIGH
         else ("approve", "approve_tool", "edit", "reject", "cancel"),
@@ -164,7 +166,7 @@ def call_gate(
 
 def doubt_gate(step: Step, arguments: Mapping[str, JSON], tools: Registry, policy: Policy) -> Gate:
     """The gate of a call that was cut off and must not simply be made again: only a person can look what came of it."""
-    risk = policy.risk(step.tool, tools)
+    risk = policy.risk(step.tool, tools, arguments)
     return Gate(
         kind="doubt",
         subject=f"Step {step.id} was cut off in the middle of calling {step.tool}.",
@@ -175,7 +177,7 @@ def doubt_gate(step: Step, arguments: Mapping[str, JSON], tools: Registry, polic
         step=step.id,
         tool=step.tool,
         risk=risk,
-        undo=_undo(step.tool, tools),
+        undo=_undo(step.tool, tools, arguments),
         choices=("happened", "again", "skip", "cancel"),
     )
 
@@ -186,14 +188,14 @@ def plan_gate(
     """The gate that a whole plan has to pass: every step that has not run yet, with its risk."""
     rest = [step for step in plan.steps if step.id not in finished]
     details: dict[str, JSON] = {
-        f"{step.id}. {step.tool} ({policy.risk(step.tool, tools)})"
+        f"{step.id}. {step.tool} ({policy.risk(step.tool, tools, step.arguments)})"
         + (f" after {', '.join(map(str, step.needs))}" if step.needs else ""): {
             **({"what": step.description} if step.description else {}),
             **step.arguments,
         }
         for step in rest
     }
-    risk = max(policy.risk(step.tool, tools) for step in rest)
+    risk = max(policy.risk(step.tool, tools, step.arguments) for step in rest)
     count = f"{len(rest)} step" + ("s" if len(rest) > 1 else "")
     shape = f"{count}, up to {plan.width} at once, longest chain {len(plan.critical_path)}"
     return Gate(
@@ -294,8 +296,10 @@ def _shortened(value: JSON) -> str:
 _BLANKS = "\u034f\u115f\u1160\u2800\u3164\uffa0"  # look like a space, or like nothing
 
 
-def _reason(tool: str, tools: Registry) -> str:
+def _reason(tool: str, tools: Registry, arguments: Mapping[str, JSON]) -> str:
     """Why a person is asked, in words."""
+    if raised := tools.raised(tool, arguments):
+        return raised
     if tool not in tools:
         return "Nobody knows what this tool does, so it counts as high."
     if tools.lasting(tool):
@@ -303,9 +307,11 @@ def _reason(tool: str, tools: Registry) -> str:
     return "It only reads." if tools.known(tool).risk is Risk.LOW else "It changes something."
 
 
-def _undo(tool: str, tools: Registry) -> str:
-    """How calls of a tool are taken back, in words."""
+def _undo(tool: str, tools: Registry, arguments: Mapping[str, JSON]) -> str:
+    """How such a call is taken back, in words."""
     known = tools.get(tool)
     if known is not None and known.undo is not None:
-        return "what it replaces is kept; `forethought rollback` puts it back"
+        if known.undo.keeps(arguments):
+            return "what it replaces is kept; `forethought rollback` puts it back"
+        return "none: it cannot be undone"
     return "none: it cannot be undone" if tools.lasting(tool) else "nothing to undo"

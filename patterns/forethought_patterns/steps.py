@@ -15,7 +15,7 @@ from forethought_patterns.rules import Ports, Rules
 from forethought_patterns.signals import Happened, Rejected
 from forethought_patterns.slots import Slot
 from forethought_patterns.strategies import strategy_of, think
-from forethought_patterns.tool_calls import ToolCalls, keep
+from forethought_patterns.tool_calls import ToolCalls, judged_again, keep
 from forethought_patterns.watcher import Outcome, Watcher
 from forethought_tools import JSON, Question, ToolError
 from forethought_tools.text import as_text
@@ -38,6 +38,8 @@ class Steps(Watcher):
     """The arguments of each step's last call."""
     _confirmed: dict[int, str] = field(default_factory=dict[int, str])
     """Calls that a person has just said to make again, by digest."""
+    _asked: set[int] = field(default_factory=set[int])
+    """Steps whose call a person has agreed to."""
     _news: bool = False
     """Whether a step has ended since the plan was last looked at."""
 
@@ -55,6 +57,7 @@ class Steps(Watcher):
             asked += 1
             return await journal.ask(f"step/{step.id}/{tried.attempt}/{asked}", question, slot=slot)
 
+        judged_again(tools.known(step.tool), arguments, tools, asked=step.id in self._asked)
         await keep(tools.known(step.tool), arguments, journal, key=f"{step.id}/{tried.attempt}", slot=slot)
         strategy = strategy_of(step, self.rules.strategies, tools)
         value = await think(step, strategy, arguments, self._calls(slot), ask, f"step/{step.id}/{tried.attempt}/")
@@ -82,6 +85,7 @@ class Steps(Watcher):
         if self.failed and (said := self.failed.get(digest(step.tool, arguments))):
             raise ToolError(f"This very call has failed before in this run, so it is not made again: {said[:300]}")
         if step.id in self._confirmed and self._confirmed.pop(step.id) == digest(step.tool, arguments):
+            self._asked.add(step.id)
             return arguments
         self._called[step.id] = await self._approved(step, arguments, slot)
         return self._called[step.id]
@@ -135,8 +139,10 @@ class Steps(Watcher):
         purpose = f"gate/{step.id}/{self.ports.steps.tried(step).attempt}"
         unsure, asked = self._unsure.get(step.id), self.ports.approver.asked(purpose)
         gate = call_gate(step, arguments, self.ports.tools, self.rules.policy, confidence=unsure, asked=asked)
+        self._asked.discard(step.id)
         if gate is None:
             return arguments
+        self._asked.add(step.id)
         decision = await self.ports.approver.decide(gate, key=f"{purpose}/{gate.digest}", slot=slot)
         if not decision.approved:
             raise Rejected(f"Rejected by a person: {decision.reason or 'no reason given'}")

@@ -1,6 +1,6 @@
 """Calls that are no step of a plan: of a check, or of a search. Each passes its gate, and is made once."""
 
-__all__ = ["ToolCalls", "keep"]
+__all__ = ["ToolCalls", "judged_again", "keep"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -38,9 +38,10 @@ class ToolCalls:
         """
         async with self._locks.setdefault(key, anyio.Lock()):
             tool = self.tools.check(name, arguments)
-            arguments = await self._admitted(tool, arguments, key, why)
+            arguments, asked = await self._admitted(tool, arguments, key, why)
 
             async def act() -> JSON:
+                judged_again(tool, arguments, self.tools, asked=asked)
                 await keep(tool, arguments, self.journal, key=key, slot=self.slot)
                 return await _run(tool, arguments)
 
@@ -66,12 +67,15 @@ class ToolCalls:
     def _as_step(self, tool: Tool, why: str) -> Step:
         return Step(id=self.slot.step or 1, tool=tool.name, description=why)
 
-    async def _admitted(self, tool: Tool, arguments: Mapping[str, JSON], key: str, why: str) -> Mapping[str, JSON]:
+    async def _admitted(
+        self, tool: Tool, arguments: Mapping[str, JSON], key: str, why: str
+    ) -> tuple[Mapping[str, JSON], bool]:
+        """The arguments as they may be used, and whether a person has agreed to that."""
         purpose = f"gate/{key}"
         asked = self.approver.asked(purpose)
         gate = call_gate(self._as_step(tool, why), arguments, self.tools, self.policy, asked=asked)
         if gate is None:
-            return arguments
+            return arguments, False
         if self.slot.step is None:
             gate = replace(gate, step=None, subject=f"The run wants to call {tool.name}.")
         decision = await self.approver.decide(gate, key=f"{purpose}/{gate.digest}", slot=self.slot)
@@ -79,8 +83,18 @@ class ToolCalls:
             raise ToolError(f"Rejected by a person: {decision.reason or 'no reason given'}")
         if decision.arguments is not None:
             self.tools.check(tool.name, decision.arguments)
-            return decision.arguments
-        return arguments
+            return decision.arguments, True
+        return arguments, True
+
+
+def judged_again(tool: Tool, arguments: Mapping[str, JSON], tools: Registry, *, asked: bool) -> None:
+    """Right before a call that nobody was `asked` about: what it touches may have changed since it was judged.
+
+    Raises:
+        ToolError: by now a person has to be asked.
+    """
+    if not asked and (raised := tools.raised(tool.name, arguments)):
+        raise ToolError(f"{raised} That has changed since the call was judged, so it is not made. Plan it again.")
 
 
 async def keep(tool: Tool, arguments: Mapping[str, JSON], journal: Journal, *, key: str, slot: Slot) -> None:

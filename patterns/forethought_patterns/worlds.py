@@ -82,7 +82,7 @@ def path_steps(way: Sequence[Move], tools: Registry, policy: Policy) -> list[JSO
     for move in way:
         if move.tool and move.tool != ANSWER:
             number = len(steps) + 1
-            reads = policy.risk(move.tool, tools) == Risk.LOW
+            reads = policy.risk(move.tool, tools, move.arguments) == Risk.LOW
             after: list[JSON] = [] if reads else list(range(1, number))
             steps.append(
                 {
@@ -263,7 +263,7 @@ class _Acting(_Words):
     async def _result(self, action: Move, slot: Slot) -> str:
         try:
             self.calls.tools.check(action.tool, action.arguments)
-            if self.calls.policy.risk(action.tool, self.calls.tools) > Risk.LOW:
+            if self.calls.policy.risk(action.tool, self.calls.tools, action.arguments) > Risk.LOW:
                 return _NOT_DONE
             # Named after the call: whichever node wants it, it is made once in a search.
             key = f"{self.prefix}act/{action.key}"

@@ -85,7 +85,7 @@ def look_at(goal: str, folders: Folders) -> Brief:
     new: list[str] = []
     for name in islice(dict.fromkeys(_file_names(goal)), _NAMED):
         try:
-            with folders.open(name) as file:
+            with folders.open(name, shown=_PREVIEW_CHARACTERS) as file:
                 head = file.read(_PREVIEW_CHARACTERS)
         except (ToolError, OSError):
             # example.org is no file to be written; neither is "e.g".
@@ -132,7 +132,8 @@ def tools_for(settings: Settings, store: Store | None = None) -> Registry:
 
 def _folders(settings: Settings) -> Folders:
     """What tools may use. Never the home: codes for a person lie there, and the key that seals their answers."""
-    return Folders(settings.folders, apart=[settings.home])
+    forms = {form for secret in settings.secrets for form in _spelled(secret)}
+    return Folders(settings.folders, apart=[settings.home], secrets=forms)
 
 
 @asynccontextmanager
@@ -240,8 +241,9 @@ def _redaction(settings: Settings) -> Callable[[str], str]:
 
 
 def _spelled(secret: str) -> set[str]:
-    """A secret as it is, in addresses, and inside JSON, also where that is a text inside JSON, and so on."""
+    """A secret as it is, in addresses, in tables, and inside JSON, also where that is a text inside JSON, and so on."""
     forms = {secret, unquote(secret)}
+    forms |= {form.replace(quote_mark, quote_mark * 2) for form in forms for quote_mark in "'\""}
     forms |= {quote(form, safe="") for form in forms}
     for _ in range(4):
         forms |= {json.dumps(form, ensure_ascii=plain)[1:-1] for form in forms for plain in (False, True)}

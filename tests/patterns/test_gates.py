@@ -54,7 +54,10 @@ def test_a_person_is_told_why_by_what_the_tool_does_and_not_by_what_it_counts_as
     async def before(_: Mapping[str, JSON]) -> Mapping[str, JSON]:
         return {}
 
-    undone = SimpleNamespace(before=before)
+    def keeps(_: Mapping[str, JSON]) -> bool:
+        return True
+
+    undone = SimpleNamespace(before=before, keeps=keeps)
     tools = Registry(
         [
             Tool("reads", "", {"type": "object"}, _nothing, Risk.LOW),

@@ -195,9 +195,9 @@ async def test_runs_that_go_on_are_never_forgotten(make_settings: Callable[..., 
 async def test_what_was_withheld_from_the_journal_is_never_passed_on_as_if_it_were_the_real_thing(
     make_settings: Callable[..., Settings], work: Path
 ) -> None:
-    (work / "key.txt").write_text("KEY=sk-very-secret-1", encoding="utf-8")
+    (work / "sk-very-secret-1").touch()
     steps = [
-        {"id": 1, "tool": "read_file", "arguments": {"path": "key.txt"}},
+        {"id": 1, "tool": "list_files", "arguments": {"pattern": "*"}},
         {"id": 2, "tool": "run_command", "arguments": {"command": "true"}, "depends_on": [1]},
         {"id": 3, "tool": "write_file", "arguments": {"path": "copy.txt", "content": "{{1}}"}, "depends_on": [2]},
     ]
@@ -218,14 +218,14 @@ async def test_a_secret_is_taken_out_of_a_result_before_anybody_sees_it(
     make_settings: Callable[..., Settings], work: Path
 ) -> None:
     """A person must not approve a call that reads otherwise than it is, and no model is told a key."""
-    (work / "key.txt").write_text("KEY=sk-very-secret-1", encoding="utf-8")
+    (work / "sk-very-secret-1").touch()
     shown: list[str] = []
 
     async def approve(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
         shown.append(params.message)
         return ElicitResult(action="accept", content={"decision": "approve"})
 
-    read = {"id": 1, "tool": "read_file", "arguments": {"path": "key.txt"}}
+    read = {"id": 1, "tool": "list_files", "arguments": {"pattern": "*"}}
     sends = {"id": 2, "tool": "run_command", "arguments": {"command": "echo '{{1}}' > sent"}}
     thinks = {"id": 3, "tool": "write", "arguments": {"brief": "Word it", "material": "{{1}}"}}
     configured = make_settings(api_key="sk-very-secret-1", terms=Terms(replan="never"))

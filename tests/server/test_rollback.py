@@ -159,13 +159,15 @@ async def test_what_one_rollback_has_left_the_next_can_take_up(
 
 
 KILLED = """
-import os, sys
+import hashlib, os, sys
+from io import BytesIO
 from pathlib import Path
+from forethought_tools.held import held
 from forethought_tools.writing import replace
-dies = lambda *_: os.kill(os.getpid(), 9)
-module, name = {"fsync": (os, "fsync"), "rename": (Path, "replace")}[sys.argv[1]]
-setattr(module, name, dies)
-replace(Path(sys.argv[2]), b"one")
+setattr(os, {"fsync": "fsync", "rename": "replace"}[sys.argv[1]], lambda *_, **__: os.kill(os.getpid(), 9))
+file = Path(sys.argv[2])
+with held(file.parent) as folder:
+    replace(folder, file.name, BytesIO(b"one"), hashlib.sha256(b"one").hexdigest())
 """
 
 

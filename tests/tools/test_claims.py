@@ -143,6 +143,9 @@ async def test_a_call_is_taken_back_while_no_other_touches_what_it_wrote() -> No
     claim = Claim(writes=frozenset({("a",)}))
 
     class Noted:
+        def keeps(self, arguments: Mapping[str, JSON]) -> bool:
+            return True
+
         async def before(self, arguments: Mapping[str, JSON]) -> Kept:
             return {}
 

@@ -319,10 +319,14 @@ async def test_nothing_is_written_where_files_are_programs(tmp_path: Path) -> No
 
 FULL = """
 import resource, sys
+from io import BytesIO
 from pathlib import Path
+from forethought_tools.held import held
 from forethought_tools.writing import replace
 resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
-replace(Path(sys.argv[1]), b"x" * 100)
+file = Path(sys.argv[1])
+with held(file.parent) as folder:
+    replace(folder, file.name, BytesIO(b"x" * 100), "digest")
 """
 
 

@@ -2,15 +2,16 @@
 
 __all__ = ["file_tools"]
 
+import hashlib
 import json
 import math
-import os
 import re
 import stat
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from fnmatch import fnmatchcase
+from io import BytesIO
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
@@ -20,6 +21,7 @@ from pydantic import Field, JsonValue, WithJsonSchema
 from forethought_tools.claims import Claim
 from forethought_tools.errors import ToolError
 from forethought_tools.folders import Folders, mended
+from forethought_tools.obeyed import in_repository, obeyed
 from forethought_tools.risk import Risk
 from forethought_tools.tool import JSON, Limits, Tool, tool
 from forethought_tools.undo import FileUndo, Vault
@@ -55,6 +57,9 @@ def file_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
 
     def looks(_: Mapping[str, JSON]) -> Claim:
         return Claim(reads=folders.everything())
+
+    def raised(arguments: Mapping[str, JSON]) -> str:
+        return obeyed(folders, str(arguments.get("path")))
 
     undo = FileUndo(folders, vault, lambda arguments: payload(arguments["content"])) if vault else None
 
@@ -98,8 +103,16 @@ def file_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
         tool(read_file, risk=Risk.LOW, repeatable=True, limits=Limits(timeout=30), claims=reads),
         tool(list_files, risk=Risk.LOW, repeatable=True, limits=Limits(timeout=30), claims=looks),
         tool(search_files, risk=Risk.LOW, repeatable=True, limits=Limits(timeout=60, at_once=2), claims=looks),
-        tool(write_file, risk=Risk.MEDIUM, repeatable=True, limits=Limits(timeout=30), undo=undo, claims=writes),
-        tool(delete_file, risk=Risk.HIGH, repeatable=False, limits=Limits(timeout=30), claims=writes),
+        tool(
+            write_file,
+            risk=Risk.MEDIUM,
+            repeatable=True,
+            limits=Limits(timeout=30),
+            undo=undo,
+            claims=writes,
+            raised=raised,
+        ),
+        tool(delete_file, risk=Risk.HIGH, repeatable=False, limits=Limits(timeout=30), claims=writes, raised=raised),
     ]
 
 
@@ -141,39 +154,47 @@ def skip(file: BinaryIO, count: int) -> int:
 
 def listing(folders: Folders, pattern: str, folder: str) -> JSON:
     files: list[JSON] = []
-    for real, name in matching(folders, pattern, folder):
+    for _, name, size in matching(folders, pattern, folder):
         if len(files) == MAX_LISTED:
             return {"files": files, "truncated": True}
-        with suppress(FileNotFoundError):  # deleted since it was seen
-            files.append({"path": name, "size": real.stat().st_size})
+        files.append({"path": name, "size": size})
     return {"files": files, "truncated": False}
 
 
-def matching(folders: Folders, pattern: str, folder: str) -> Iterator[tuple[Path, str]]:
-    """Regular files that match, with the name a caller can use."""
+def matching(folders: Folders, pattern: str, folder: str) -> Iterator[tuple[Path, str, int]]:
+    """Regular files that match, with the name a caller can use, and their sizes."""
     start = folders.resolve(folder)
     if not start.is_dir():
         raise ToolError(f"{folder!r} is a file. Name a folder.")
     parts = pattern.split("/")
     for root in list(folders) if folder in (".", "") else [start]:
-        for real in regular_files(root):
-            if folders.holds(real) and fits(real.relative_to(root).parts, parts):
-                yield real, folders.name(real)
+        for real, size in regular_files(folders, root):
+            if fits(real.relative_to(root).parts, parts):
+                yield real, folders.name(real), size
 
 
-def regular_files(root: Path) -> Iterator[Path]:
-    visited = 0
-    for parent, below, names in os.walk(root):
-        # Hidden folders hold the tools' own state (.git, .venv), not the user's work.
-        below[:] = sorted(name for name in below if not name.startswith(".") and name not in SKIPPED)
-        for name in sorted(names):
-            from_thread.check_cancelled()
-            visited += 1
-            if visited > MAX_VISITED:
-                raise ToolError(f"{root} holds more than {MAX_VISITED:,} files. Name a folder in it.")
-            path = Path(parent, name)
-            if path.is_file() and not path.is_symlink():
-                yield path
+def regular_files(folders: Folders, root: Path) -> Iterator[tuple[Path, int]]:
+    visited, waiting = 0, [root]
+    while waiting:
+        parent, below = waiting.pop(), list[Path]()
+        # Unreadable, set apart, or exchanged since its name was read: what is in other folders is still found.
+        with suppress(OSError, ToolError), folders.held(parent) as folder:
+            for name in sorted(folder.names()):
+                from_thread.check_cancelled()
+                visited += 1
+                if visited > MAX_VISITED:
+                    break
+                status = folder.look(name)
+                if status is None:  # deleted since its name was read
+                    continue
+                if stat.S_ISREG(status.st_mode):
+                    yield parent / name, status.st_size
+                # Hidden folders hold the tools' own state (.git, .venv), not the user's work.
+                elif stat.S_ISDIR(status.st_mode) and not name.startswith(".") and name not in SKIPPED:
+                    below.append(parent / name)
+        if visited > MAX_VISITED:
+            raise ToolError(f"{root} holds more than {MAX_VISITED:,} files. Name a folder in it.")
+        waiting += reversed(below)
 
 
 def fits(path: tuple[str, ...], pattern: list[str]) -> bool:
@@ -198,7 +219,7 @@ def search(folders: Folders, text: str, pattern: str, is_regex: bool) -> JSON:
     room, end = MAX_SEARCHED, time.monotonic() + SEARCH_SECONDS
     finder = Finder(text, is_regex=is_regex)
     truncated = False
-    for real, name in matching(folders, pattern, "."):
+    for real, name, _ in matching(folders, pattern, "."):
         content = beginning(folders, real)
         truncated |= content is None or len(content) > MAX_SEARCHED_FILE
         if content is None:
@@ -219,7 +240,7 @@ def search(folders: Folders, text: str, pattern: str, is_regex: bool) -> JSON:
 def beginning(folders: Folders, real: Path) -> bytes | None:
     """As much as is searched; None when the file cannot be read."""
     try:
-        with folders.open(str(real)) as file:
+        with folders.open(str(real), shown=MAX_SEARCHED_FILE + 1) as file:
             return file.read(MAX_SEARCHED_FILE + 1)
     except (ToolError, OSError):  # one bad file must not hide what is in the others
         return None
@@ -269,21 +290,22 @@ def write(folders: Folders, path: str, content: JSON) -> JSON:
     if len(data) > MAX_WRITTEN:
         raise ToolError(f"The content has {len(data):,} bytes, more than {MAX_WRITTEN:,}. Write it in several files.")
     real = folders.resolve(path, new=True)
-    if ".git" in real.parts:
+    if in_repository(path, real):
         raise ToolError(f"{path!r} is inside .git, where files are programs. Write somewhere else.")
     with mended(path):
         if real.is_dir():
             raise ToolError(f"{path!r} is a folder. Name a file in it.")
-        real.parent.mkdir(parents=True, exist_ok=True)
-        replace(real, data)
+        with folders.held(real.parent, make=True) as folder:
+            replace(folder, real.name, BytesIO(data), hashlib.sha256(data).hexdigest())
     return {"path": folders.name(real), "bytes": len(data)}
 
 
 def delete(folders: Folders, path: str) -> JSON:
     real = folders.resolve(path, follow=False)
-    if not stat.S_ISREG(real.lstat().st_mode):
-        raise ToolError(f"{path!r} is a folder or a link. delete_file deletes regular files only.")
     name = folders.name(real)
-    with mended(path):
-        real.unlink()
+    with mended(path), folders.held(real.parent) as folder:
+        status = folder.look(real.name)
+        if status is None or not stat.S_ISREG(status.st_mode):
+            raise ToolError(f"{path!r} is a folder or a link. delete_file deletes regular files only.")
+        folder.remove(real.name)
     return {"path": name}

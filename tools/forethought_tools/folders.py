@@ -4,26 +4,30 @@ __all__ = ["Folders", "mended"]
 
 import os
 import stat
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from anyio import from_thread
+
 from forethought_tools.errors import ToolError
+from forethought_tools.held import HeldFolder, held
 
 # O_NONBLOCK: opening a FIFO that replaced the file after the check must not wait for a writer.
-READ_FLAGS: int = os.O_RDONLY | sum(
-    getattr(os, flag, 0) for flag in ("O_NONBLOCK", "O_NOFOLLOW", "O_CLOEXEC", "O_BINARY")
-)
+READ_FLAGS: int = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_CHUNK = 1 << 20
 
 
 class Folders:
     """Granted folders, in order: the first is where new files go."""
 
-    def __init__(self, folders: Sequence[Path], *, apart: Sequence[Path] = ()) -> None:
-        """Folders `apart` are never granted, even inside a granted one: they hold what decides what may be done."""
+    def __init__(self, folders: Sequence[Path], *, apart: Sequence[Path] = (), secrets: Collection[str] = ()) -> None:
+        """Folders `apart` are never granted, even inside a granted one: they hold what decides what may be done.
+        Files that hold one of the `secrets` are not shown: what is made of them could not be recognised."""
         self._folders = tuple(Path(os.path.realpath(folder)) for folder in folders)
         self._apart = tuple(Path(os.path.realpath(folder)) for folder in apart)
+        self._secrets = {form.encode(code) for form in secrets for code in ("utf-8", "utf-16-le", "utf-16-be")}
 
     def __iter__(self) -> Iterator[Path]:
         return iter(self._folders)
@@ -55,17 +59,42 @@ class Folders:
             raise ToolError(f"{path!r} is outside the granted folders. {self.granted()}")
         return inside[0]
 
-    def open(self, path: str) -> BinaryIO:
-        """Open a regular file for reading."""
+    def open(self, path: str, *, shown: int | None = None) -> BinaryIO:
+        """Open a regular file for reading. Only so many of its first bytes will be `shown` to anybody; None: all."""
         real = self.resolve(path)
         if real.is_dir():
             raise ToolError(f"{path!r} is a folder. Name a file in it; list_files shows them.")
-        with mended(path):
-            descriptor = os.open(real, READ_FLAGS)
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        with mended(path), self.held(real.parent) as folder:
+            descriptor = folder.open(real.name, READ_FLAGS)
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or self._is_apart(status):
             os.close(descriptor)
             raise self._odd(path)
-        return os.fdopen(descriptor, "rb")
+        file = os.fdopen(descriptor, "rb")
+        try:
+            with mended(path):
+                self._refuse_secrets(file, path, shown)
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+    @contextmanager
+    def held(self, folder: Path, *, make: bool = False) -> Generator[HeldFolder]:
+        """Hold a folder inside a grant, by its real path: whatever its path leads to meanwhile, this is the folder."""
+        if not self.holds(folder):
+            raise ToolError(f"{str(folder)!r} is outside the granted folders. {self.granted()}")
+        apart = [(status.st_dev, status.st_ino) for place in self._apart if (status := _look(place))]
+        with held(folder, make=make, apart=apart) as handle:
+            yield handle
+
+    def passed(self, path: str) -> Iterator[str]:
+        """Every name inside a grant that a path goes through, as it is written: what links are called too."""
+        for folder in self._folders:
+            whole = folder / path
+            for part in (whole, *whole.parents):
+                if self.holds(self._real(part.parent, path, follow=True)):
+                    yield part.name
 
     def parts(self, path: str) -> frozenset[tuple[str, ...]]:
         """The real place of a path, for telling whether two calls touch the same; nothing where there is none."""
@@ -112,8 +141,38 @@ class Folders:
 
     def _odd(self, path: str) -> ToolError:
         return ToolError(
-            f"{path!r} is neither a regular file nor a folder (a device, pipe or socket). {self.granted()}"
+            f"{path!r} is neither a regular file nor a folder (a device, pipe or socket), or it is a file of"
+            f" forethought's own home under another name. {self.granted()}"
         )
+
+    def _is_apart(self, status: os.stat_result) -> bool:
+        """Whether a file with other names has one of them in a folder that is apart."""
+        if status.st_nlink < 2:
+            return False
+        files = (Path(at, name) for folder in self._apart for at, _, names in os.walk(folder) for name in names)
+        return any(other is not None and os.path.samestat(status, other) for other in map(_look, files))
+
+    def _refuse_secrets(self, file: BinaryIO, path: str, shown: int | None) -> None:
+        longest = max(map(len, self._secrets), default=0)
+        if not longest or shown == 0:
+            return
+        looked, before = 0, b""
+        while part := file.read(_CHUNK if shown is None else min(_CHUNK, max(0, shown + longest - looked))):
+            if any(secret in before + part for secret in self._secrets):
+                raise ToolError(
+                    f"{path!r} holds a key or password of this server, so nothing of it is shown. Do without it."
+                )
+            looked, before = looked + len(part), part[-longest:]
+            if looked > _CHUNK:
+                from_thread.check_cancelled()
+        file.seek(0)
+
+
+def _look(path: str | Path) -> os.stat_result | None:
+    try:
+        return os.lstat(path)
+    except OSError:
+        return None
 
 
 @contextmanager

@@ -51,14 +51,23 @@ class Registry:
         """The known names most like this one, best first, at most three."""
         return difflib.get_close_matches(name.lower(), self._tools, n=3, cutoff=0.5)
 
-    def risk(self, name: str) -> Risk:
-        """The risk of calling this tool. A tool that nobody knows is HIGH."""
+    def risk(self, name: str, arguments: Mapping[str, JSON] | None = None) -> Risk:
+        """The risk of calling this tool, with these arguments. A tool that nobody knows is HIGH."""
+        if arguments and self.raised(name, arguments):
+            return Risk.HIGH
         known = self._tools.get(name)
         risk = known.risk if known else Risk.HIGH
         for pattern, wanted in self._risks.items():
             if fnmatchcase(name, pattern) and (wanted > risk or (known is not None and known.trusted)):
                 risk = wanted
         return risk
+
+    def raised(self, name: str, arguments: Mapping[str, JSON]) -> str:
+        """Why this very call is HIGH, whatever is set for its tool; nothing, where it is not."""
+        known = self._tools.get(name)
+        if known and known.undo and not known.undo.keeps(arguments):
+            return "What it replaces is too large to be kept: it cannot be undone."
+        return known.raised(arguments) if known and known.raised else ""
 
     def lasting(self, name: str) -> bool:
         """Whether what a call does stays, and cannot be undone."""

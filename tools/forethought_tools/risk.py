@@ -9,7 +9,7 @@ from pydantic_core import CoreSchema, core_schema
 
 
 class Risk(IntEnum):
-    """LOW reads only; MEDIUM writes what can be undone; HIGH cannot be undone, or nobody knows."""
+    """LOW reads only; MEDIUM writes what can be undone; HIGH cannot be, changes what others obey, or nobody knows."""
 
     LOW = 1
     MEDIUM = 2

@@ -7,15 +7,17 @@ __all__ = ["table_tools"]
 
 import json
 import math
+import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Protocol, TypeVar, cast
 
 import anyio
 from anyio import to_thread
@@ -56,6 +58,7 @@ DUCKDB = {
 }
 SQLITE_READS = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE, sqlite3.SQLITE_FUNCTION}
 UNSAFE_FUNCTIONS = {"load_extension", "fts3_tokenizer"}
+OPEN_FILES = Path("/dev/fd")
 
 
 class Cursor(Protocol):
@@ -76,15 +79,16 @@ def table_tools(folders: Folders) -> list[Tool]:
         ],
     ) -> JSON:
         """Read data files with SQL. Returns {rows: [{column: value}], count, truncated}; at most 500 rows."""
-        files = await to_thread.run_sync(lambda: [checked(folders, path) for path in paths])
-        databases = [file for file in files if is_sqlite(file)]
-        if databases and len(files) > 1:
-            raise ToolError("An SQLite database is read alone. Name it as the only path.")
-        if databases:
-            with closing(open_sqlite(databases[0])) as base:
-                return await interruptible(partial(query_sqlite, base, sql), base.interrupt)
-        with closing(await to_thread.run_sync(open_duckdb)) as memory:
-            return await interruptible(partial(query_files, memory, sql, files), memory.interrupt)
+        with ExitStack() as opened:
+            files = await to_thread.run_sync(lambda: [checked(folders, path, opened) for path in paths])
+            databases = [file for file in files if file.is_sqlite]
+            if databases and len(files) > 1:
+                raise ToolError("An SQLite database is read alone. Name it as the only path.")
+            if databases:
+                with closing(open_sqlite(databases[0])) as base:
+                    return await interruptible(partial(query_sqlite, base, sql), base.interrupt)
+            with closing(await to_thread.run_sync(open_duckdb)) as memory:
+                return await interruptible(partial(query_files, memory, sql, files), memory.interrupt)
 
     def reads(arguments: Mapping[str, JSON]) -> Claim:
         paths = arguments.get("paths")
@@ -94,18 +98,31 @@ def table_tools(folders: Folders) -> list[Tool]:
     return [tool(query_table, risk=Risk.LOW, repeatable=True, limits=Limits(timeout=60, at_once=2), claims=reads)]
 
 
-def checked(folders: Folders, path: str) -> Path:
-    """The real path of a file that can be queried."""
-    with folders.open(path):
-        real = folders.resolve(path)
-    if real.suffix.lower() not in READERS and not is_sqlite(real):
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A file that can be queried, held open: whatever its path leads to by now, this is the file."""
+
+    real: Path
+    held: BinaryIO
+
+    @property
+    def is_sqlite(self) -> bool:
+        self.held.seek(0)
+        return self.held.read(16) == b"SQLite format 3\0"
+
+    @property
+    def place(self) -> str:
+        """Where a library finds it: through the descriptor on Linux, else by its path."""
+        place = Path(f"/proc/self/fd/{self.held.fileno()}")
+        return str(place if place.exists() else self.real)
+
+
+def checked(folders: Folders, path: str, held: ExitStack) -> DataFile:
+    """A file that can be queried."""
+    file = DataFile(folders.resolve(path), held.enter_context(folders.open(path)))
+    if file.real.suffix.lower() not in READERS and not file.is_sqlite:
         raise ToolError(f"{path!r} is no data file. query_table reads {', '.join(READERS)} and SQLite files.")
-    return real
-
-
-def is_sqlite(file: Path) -> bool:
-    with file.open("rb") as opened:
-        return opened.read(16) == b"SQLite format 3\0"
+    return file
 
 
 async def interruptible(work: Callable[[], T], interrupt: Callable[[], None]) -> T:
@@ -144,17 +161,18 @@ def open_duckdb() -> "DuckDBPyConnection":
     return duckdb.connect(":memory:", config=dict(DUCKDB))
 
 
-def query_files(memory: "DuckDBPyConnection", sql: str, files: Sequence[Path]) -> JSON:
+def query_files(memory: "DuckDBPyConnection", sql: str, files: Sequence[DataFile]) -> JSON:
     import duckdb
 
     for name, file in named(files):
         try:
             memory.execute(
-                f"CREATE TABLE {quoted(name)} AS SELECT * FROM {READERS[file.suffix.lower()]}(?, {OPTIONS})",  # noqa: S608 - both are ours
-                [re.sub(r"([*?\[])", r"[\1]", str(file))],  # the path of one file, not a glob
+                f"CREATE TABLE {quoted(name)} AS SELECT * FROM {READERS[file.real.suffix.lower()]}(?, {OPTIONS})",  # noqa: S608 - both are ours
+                [re.sub(r"([*?\[])", r"[\1]", file.place)],  # the path of one file, not a glob
             )
         except duckdb.Error as error:
-            raise ToolError(f"{file.name} cannot be loaded: {brief(error)}") from None
+            said = brief(error).replace(file.place, file.real.name)
+            raise ToolError(f"{file.real.name} cannot be loaded: {said}") from None
     memory.execute("SET enable_external_access = false")
     memory.execute("SET lock_configuration = true")
     try:
@@ -182,11 +200,28 @@ def duckdb_columns(memory: "DuckDBPyConnection") -> list[tuple[str, str]]:
 SQLITE_HEAP = 1 << 30
 
 
-def open_sqlite(file: Path) -> sqlite3.Connection:
-    base = sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, check_same_thread=False)
+def open_sqlite(file: DataFile) -> sqlite3.Connection:
+    # SQLite opens by path only, so afterwards we look whether it is this file that is open.
+    checked_file = os.fstat(file.held.fileno())
+    file.held.close()
+    base = sqlite3.connect(f"{file.real.as_uri()}?mode=ro", uri=True, check_same_thread=False)
+    if not is_open(checked_file):
+        base.close()
+        raise ToolError(f"{file.real.name} was exchanged just now, so it is not read. Try again.")
     base.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_SQLITE_VALUE)
     base.text_factory = readable
     return base
+
+
+def is_open(file: os.stat_result) -> bool:
+    """Whether this process has this file open; where the platform does not tell, it is taken to be so."""
+    if not OPEN_FILES.is_dir():
+        return True
+    for descriptor in OPEN_FILES.iterdir():
+        with suppress(OSError):  # closed since
+            if os.path.samestat(os.fstat(int(descriptor.name)), file):
+                return True
+    return False
 
 
 def readable(raw: bytes) -> str:
@@ -256,9 +291,9 @@ def plain(value: object) -> JSON:
     return shortened(str(value), MAX_CELL, "… ({whole} characters)")
 
 
-def named(files: Sequence[Path]) -> Iterator[tuple[str, Path]]:
+def named(files: Sequence[DataFile]) -> Iterator[tuple[str, DataFile]]:
     """Each file with its table's name: the stem as an identifier, numbered where two are alike."""
-    stems = [re.sub(r"\W", "_", file.stem) or "table" for file in files]
+    stems = [re.sub(r"\W", "_", file.real.stem) or "table" for file in files]
     return zip(unique([f"t_{stem}" if stem[0].isdigit() else stem for stem in stems]), files, strict=True)
 
 

@@ -65,6 +65,10 @@ Stands: TypeAlias = Literal["as left", "as before", "changed"]
 class Undo(Protocol):
     """How calls of one tool are taken back."""
 
+    def keeps(self, arguments: Mapping[str, JSON]) -> bool:
+        """Whether what such a call replaces can be kept. If not, the call is HIGH."""
+        ...
+
     async def before(self, arguments: Mapping[str, JSON]) -> Kept:
         """What must be kept to take the call back. Asked and recorded before the call is made."""
         ...
@@ -107,6 +111,8 @@ class Tool:
     """Whether its calls put questions to a model."""
     undo: Undo | None = None
     """How its calls are taken back, if they can be."""
+    raised: Callable[[Mapping[str, JSON]], str] | None = None
+    """Why a call with these arguments is HIGH whatever the tool's own risk is, or nothing. No setting lowers that."""
     claims: Callable[[Mapping[str, JSON]], Claim] | None = None
     """What a call reads and writes. None: nothing that another call could get in the way of."""
 
@@ -119,6 +125,7 @@ def tool(
     limits: Limits | None = None,
     undo: Undo | None = None,
     claims: Callable[[Mapping[str, JSON]], Claim] | None = None,
+    raised: Callable[[Mapping[str, JSON]], str] | None = None,
 ) -> Tool:
     """Make a built-in tool of a typed async function: its name, docstring and annotations are the tool's.
 
@@ -155,6 +162,7 @@ def tool(
         asks="ask" in parameters,
         undo=undo,
         claims=claims,
+        raised=raised,
     )
 
 

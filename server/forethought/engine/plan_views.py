@@ -125,14 +125,14 @@ def _line(step: Step, tools: Registry, row: StepRow | None = None) -> str:
     after = f" after {_ids(step.needs)}" if step.needs else ""
     state = f" [{row.state}]" if row else ""
     what = f": {clipped(step.description, _DESCRIPTION)}" if step.description else ""
-    return f"{step.id}. {step.tool} ({tools.risk(step.tool)}){after}{what}{state}"
+    return f"{step.id}. {step.tool} ({tools.risk(step.tool, step.arguments)}){after}{what}{state}"
 
 
 def _whole(step: Step, tools: Registry, row: StepRow | None) -> dict[str, JSON]:
     view: dict[str, JSON] = {
         **step.wire(),
         "depends_on": list(step.needs),
-        "risk": str(tools.risk(step.tool)),
+        "risk": str(tools.risk(step.tool, step.arguments)),
     }
     if row:
         view |= {"state": row.state, "attempt": row.attempt}
@@ -146,7 +146,10 @@ def _whole(step: Step, tools: Registry, row: StepRow | None) -> dict[str, JSON]:
 
 
 def _risks(plan: Plan, tools: Registry) -> str:
-    by_risk = {risk: [s.id for s in plan.steps if tools.risk(s.tool) == risk] for risk in sorted(Risk, reverse=True)}
+    by_risk = {
+        risk: [s.id for s in plan.steps if tools.risk(s.tool, s.arguments) == risk]
+        for risk in sorted(Risk, reverse=True)
+    }
     notes = {Risk.HIGH: "a person is asked first", Risk.MEDIUM: "writes", Risk.LOW: "read only"}
     return "; ".join(f"{risk}: {_ids(ids)} ({notes[risk]})" for risk, ids in by_risk.items() if ids)
 

@@ -134,6 +134,7 @@ def undoable_calls(queries: Queries, run_id: str) -> list[UndoableCall]:
             over=next((other.run for other in over if _file(other) == _file(undo) and other.asked > undo.asked), ""),
         )
         for undo in reversed(undos)
+        if not _lost(undo)
     ]
 
 
@@ -148,10 +149,11 @@ def lasting(records: Records, run_id: str, step: int | None) -> list[str]:
     # A check calls tools too, and so does a search, of a step or by itself.
     calls = [call for call in queries.messages(run_id, "call") if "tool" in call.body]
     called += [(call.step, str(call.body["tool"])) for call in calls]
+    lost = [(undo.step, str(undo.body["tool"])) for undo in queries.messages(run_id, "undo") if _lost(undo)]
     return [
         f"step {number} {tool}" if number else tool
-        for number, tool in dict.fromkeys(called)
-        if step in (None, number) and records.tools.lasting(tool)
+        for number, tool in dict.fromkeys([*called, *lost])
+        if step in (None, number) and (records.tools.lasting(tool) or (number, tool) in lost)
     ]
 
 
@@ -169,6 +171,11 @@ def _file(undo: MessageRow) -> str | None:
     """The file that a call has written, if that is what it did."""
     real = _kept(undo).get("real")
     return real if isinstance(real, str) else None
+
+
+def _lost(undo: MessageRow) -> bool:
+    """Whether what was there was too large to be kept."""
+    return bool(_kept(undo).get("lost"))
 
 
 def _key(undo: MessageRow) -> str:

@@ -1,0 +1,164 @@
+"""What agents, editors and version control obey is not written unasked, whatever it is called."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import anyio
+import pytest
+from mcp.client import Client, ClientRequestContext
+from mcp.types import ElicitRequestParams, ElicitResult
+from tests.server.undoing import ran, tree, write
+from tests.serving import NEVER
+
+from forethought.settings import Settings
+from forethought.surface.server import build_server
+from forethought_patterns.tool_calls import judged_again
+from forethought_tools import JSON, Question, Registry, Risk, ToolError
+from forethought_tools.files import file_tools
+from forethought_tools.folders import Folders
+
+pytestmark = pytest.mark.anyio
+
+
+async def nobody(question: Question) -> JSON:
+    raise AssertionError(question)
+
+
+async def said(registry: Registry, name: str, **arguments: JSON) -> str:
+    """What a call gives back, or why it is refused."""
+    with anyio.fail_after(120):
+        try:
+            return str(await registry.call(name, arguments, nobody))
+        except ToolError as error:
+            return f"refused: {error}"
+
+
+# Version control
+
+
+def repository(folder: Path) -> Path:
+    for name in ("objects", "refs", "hooks"):
+        (folder / name).mkdir(parents=True)
+    (folder / "HEAD").write_text("ref: refs/heads/main\n", encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".git/hooks/pre-commit",
+        ".GIT/hooks/pre-commit",
+        ".git./hooks/pre-commit",
+        ".git /config",
+        ".g\u200cit/config",
+        "GIT~1/config",
+        ".git::$INDEX_ALLOCATION/config",
+        "store/hooks/pre-commit",
+        "store/config",
+        "link/hooks/pre-commit",
+        "bare.git/config",
+        "tree/config",
+        "nearly/HEAD",
+        "nearly/head",
+    ],
+)
+async def test_nothing_is_written_where_version_control_keeps_programs(tmp_path: Path, path: str) -> None:
+    (tmp_path / ".git").symlink_to(repository(tmp_path / "store"))
+    (tmp_path / "link").symlink_to(tmp_path / ".git")
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / ".git").write_text("gitdir: ../tree\n", encoding="utf-8")
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "commondir").write_text("../store\n", encoding="utf-8")
+    (tmp_path / "tree" / "HEAD").touch()
+    repository(tmp_path / "bare.git")
+    (repository(tmp_path / "nearly") / "HEAD").unlink()
+    before, registry = tree(tmp_path), Registry(file_tools(Folders([tmp_path])), {"*": Risk.LOW})
+    assert "where files are programs" in await said(registry, "write_file", path=path, content="x")
+    assert tree(tmp_path) == before
+    assert registry.risk("write_file", {"path": path, "content": "x"}) is Risk.HIGH
+
+
+# What other programs obey
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".mcp.json",
+        "sub/.mcp.json",
+        "sub/../.mcp.json",
+        ".MCP.json",
+        ".mcp.json. ",
+        "MCP~1.JSO",
+        ".claude/settings.json",
+        ".cursor/rules/a.mdc",
+        ".vscode/tasks.json",
+        ".gitattributes",
+        ".github/workflows/a.yml",
+        ".idea/x.xml",
+        "CLAUDE.md",
+        "sub/agents.md",
+        "all.code-workspace",
+        "notes.txt",
+        "conf/settings.json",
+        "conf/deep/new.json",
+        "link/settings.json",
+    ],
+)
+def test_writing_what_other_programs_obey_is_high_whatever_is_set(tmp_path: Path, path: str) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "conf").mkdir()
+    (tmp_path / ".claude").symlink_to(tmp_path / "conf")
+    (tmp_path / "link").symlink_to(".claude")
+    (tmp_path / "notes.txt").symlink_to(".mcp.json")
+    registry = Registry(file_tools(Folders([tmp_path])), {"write_file": Risk.LOW, "delete_file": Risk.LOW})
+    for arguments in ({"path": path, "content": "x"}, {"path": str(tmp_path / path), "content": "x"}):
+        assert registry.risk("write_file", arguments) is registry.risk("delete_file", arguments) is Risk.HIGH
+
+
+@pytest.mark.parametrize("path", ["a.txt", "sub/Makefile", "report.md", "b.", "new/deep/c.json", "{{1}}", "", "a\0b"])
+def test_writing_anything_else_keeps_the_risk_that_is_set(tmp_path: Path, path: str) -> None:
+    hidden = tmp_path / ".hidden" / "work"
+    hidden.mkdir(parents=True)
+    for risk in (Risk.LOW, Risk.MEDIUM):
+        registry = Registry(file_tools(Folders([hidden])), {"write_file": risk})
+        assert registry.risk("write_file", {"path": path, "content": "x"}) is risk
+        assert registry.risk("write_file", {"path": str(hidden / path), "content": "x"}) is risk
+
+
+def test_a_grant_of_what_is_obeyed_is_high_as_a_whole(tmp_path: Path) -> None:
+    (tmp_path / ".vscode").mkdir()
+    registry = Registry(file_tools(Folders([tmp_path / ".vscode"])))
+    assert registry.risk("write_file", {"path": "tasks.json", "content": "x"}) is Risk.HIGH
+
+
+@pytest.mark.parametrize("path", [".mcp.json", "{{1}}"])
+async def test_a_run_that_writes_what_is_obeyed_waits_for_a_person_who_is_told(
+    make_settings: Callable[..., Settings], work: Path, path: str
+) -> None:
+    asked: list[str] = []
+
+    async def refuse(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        asked.append(params.message)
+        return ElicitResult(action="accept", content={"decision": "reject"})
+
+    (work / "a.txt").write_text(".mcp.json", encoding="utf-8")
+    steps = [
+        {"id": 1, "tool": "read_file", "arguments": {"path": "a.txt"}},
+        write(2, path, "FORETHOUGHT_RISKS=run_command=medium", after=1),
+    ]
+    settings = make_settings(risks={"write_file": Risk.LOW}, terms=NEVER)
+    async with Client(build_server(settings), elicitation_callback=refuse) as client:
+        await ran(client, steps, "failed")
+    assert "It changes .mcp.json, which agents, editors or version control may obey." in asked[0]
+    assert not (work / ".mcp.json").exists()
+
+
+def test_a_call_whose_risk_rose_since_nobody_was_asked_is_not_made(tmp_path: Path) -> None:
+    tools = Registry(file_tools(Folders([tmp_path])))
+    call: Mapping[str, JSON] = {"path": "a.txt", "content": "x"}
+    judged_again(tools.known("write_file"), call, tools, asked=False)
+    (tmp_path / "a.txt").symlink_to(".mcp.json")
+    judged_again(tools.known("write_file"), call, tools, asked=True)
+    with pytest.raises(ToolError, match=r"It changes \.mcp\.json"):
+        judged_again(tools.known("write_file"), call, tools, asked=False)

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 import anyio
@@ -18,13 +18,14 @@ from forethought_tools.errors import ToolError
 from forethought_tools.folders import Folders, mended
 from forethought_tools.risk import Risk
 from forethought_tools.tool import JSON, Limits, Tool, tool
+from forethought_tools.variables import is_told
 
 KEPT = 16_000
 MAX_SECONDS = 600
 
 
-def shell_tools(folders: Folders, hidden: frozenset[str] = frozenset()) -> list[Tool]:
-    """run_command in these folders. `hidden` names the environment variables that commands must not see."""
+def shell_tools(folders: Folders, is_told: Callable[[str, str], bool] = is_told) -> list[Tool]:
+    """run_command in these folders. `is_told` says by name and value which environment variables commands see."""
 
     async def run_command(
         command: Annotated[str, Field(description="For the system's shell", min_length=1, max_length=20_000)],
@@ -35,7 +36,7 @@ def shell_tools(folders: Folders, hidden: frozenset[str] = frozenset()) -> list[
         real = folders.resolve(folder)
         if not real.is_dir():
             raise ToolError(f"{folder!r} is a file. Name a folder.")
-        environment = {name: value for name, value in os.environ.items() if name not in hidden}
+        environment = {name: value for name, value in os.environ.items() if is_told(name, value)}
         return await run(command, str(real), timeout, environment)
 
     def anything(_: Mapping[str, JSON]) -> Claim:

@@ -1,7 +1,13 @@
 """A command that a person has approved for what it says gets at no key, neither ours nor another service's."""
 
+import base64
+import hashlib
+import logging
 import os
 import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +18,9 @@ from mcp.client import Client
 from tests.server.asking import approve, view
 
 from forethought.app import tools_for
+from forethought.models.fetch import Chunk, EmbeddedModel, fetch
 from forethought.settings import Settings
-from forethought_tools import JSON, Question
+from forethought_tools import JSON, ModelError, Question
 from forethought_tools.variables import is_told
 
 pytestmark = pytest.mark.anyio
@@ -110,3 +117,60 @@ async def test_the_memory_of_a_process_that_keeps_private_is_closed(tmp_path: Pa
             [sys.executable, "-c", script], env={**os.environ, "SOME_KEY": "quiet"}, check=False, cwd=tmp_path
         )
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+MODEL = EmbeddedModel(
+    name="tiny",
+    file="tiny.gguf",
+    size=4,
+    sha256=hashlib.sha256(b"tiny").hexdigest(),
+    license="Apache-2.0",
+    origin="someone/tiny",
+    chunks=(Chunk("forethought-test-part0==1.0", "0" * 64, "forethought_test_part0/part.bin", 4),),
+)
+
+
+@pytest.fixture
+def hub() -> Iterator[tuple[str, list[str | None]]]:
+    """A hub that sends everybody to a signed address, where there is nothing; and how each request has signed in."""
+    signed_in: list[str | None] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            signed_in.append(self.headers["Authorization"])
+            self.send_response(404 if "Signature" in self.path else 302)
+            self.send_header("Location", "/blob?Signature=hush-signature")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in the base class
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"127.0.0.1:{server.server_port}", signed_in
+        server.shutdown()
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "ftp", "nothing"])
+def test_fetching_a_model_never_tells_the_password_of_its_hub(
+    scheme: str,
+    hub: tuple[str, list[str | None]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    address, signed_in = hub
+    told: list[str] = []
+    with caplog.at_level(logging.WARNING), pytest.raises(ModelError) as raised:
+        fetch(
+            MODEL,
+            tmp_path,
+            hub=f"{scheme}://hush-user:hush%40word@{address}/",
+            progress=lambda _done, _whole, where: told.append(where),
+        )
+    said = f"{caplog.text} {raised.value} {told}"
+    assert "cannot be used" in said
+    assert "hush" not in said
+    if scheme == "http":
+        assert signed_in[0] == f"Basic {base64.b64encode(b'hush-user:hush@word').decode()}"

@@ -38,9 +38,11 @@ class ToolCalls:
         """
         async with self._locks.setdefault(key, anyio.Lock()):
             tool = self.tools.check(name, arguments)
-            arguments = await self._admitted(tool, arguments, key, why)
+            arguments, approved_for = await self._admitted(tool, arguments, key, why)
 
             async def act() -> JSON:
+                if approved_for is not None and await self.tools.rests_on(name, arguments) != approved_for:
+                    raise ToolError(f"A file that the call of {name} names was changed after it was approved.")
                 await keep(tool, arguments, self.journal, key=key, slot=self.slot)
                 return await _run(tool, arguments)
 
@@ -66,12 +68,17 @@ class ToolCalls:
     def _as_step(self, tool: Tool, why: str) -> Step:
         return Step(id=self.slot.step or 1, tool=tool.name, description=why)
 
-    async def _admitted(self, tool: Tool, arguments: Mapping[str, JSON], key: str, why: str) -> Mapping[str, JSON]:
+    async def _admitted(
+        self, tool: Tool, arguments: Mapping[str, JSON], key: str, why: str
+    ) -> tuple[Mapping[str, JSON], Mapping[str, str] | None]:
+        """The arguments to use, and what the call rested on when a person approved it."""
         purpose = f"gate/{key}"
         asked = self.approver.asked(purpose)
-        gate = call_gate(self._as_step(tool, why), arguments, self.tools, self.policy, asked=asked)
+        rests_on = await self.tools.rests_on(tool.name, arguments)
+        step = self._as_step(tool, why)
+        gate = call_gate(step, arguments, self.tools, self.policy, asked=asked, rests_on=rests_on)
         if gate is None:
-            return arguments
+            return arguments, None
         if self.slot.step is None:
             gate = replace(gate, step=None, subject=f"The run wants to call {tool.name}.")
         decision = await self.approver.decide(gate, key=f"{purpose}/{gate.digest}", slot=self.slot)
@@ -79,8 +86,10 @@ class ToolCalls:
             raise ToolError(f"Rejected by a person: {decision.reason or 'no reason given'}")
         if decision.arguments is not None:
             self.tools.check(tool.name, decision.arguments)
-            return decision.arguments
-        return arguments
+            return decision.arguments, await self.tools.rests_on(tool.name, decision.arguments)
+        if await self.tools.rests_on(tool.name, arguments) != rests_on:
+            return await self._admitted(tool, arguments, key, why)  # it is another call, to be asked about
+        return arguments, rests_on
 
 
 async def keep(tool: Tool, arguments: Mapping[str, JSON], journal: Journal, *, key: str, slot: Slot) -> None:

@@ -16,6 +16,7 @@ from pydantic import Field
 from forethought_tools.claims import Claim
 from forethought_tools.errors import ToolError
 from forethought_tools.folders import Folders, mended
+from forethought_tools.named import named_files
 from forethought_tools.risk import Risk
 from forethought_tools.tool import JSON, Limits, Tool, tool
 from forethought_tools.variables import is_told
@@ -42,8 +43,13 @@ def shell_tools(folders: Folders, is_told: Callable[[str, str], bool] = is_told)
     def anything(_: Mapping[str, JSON]) -> Claim:
         return Claim(writes=folders.everything())  # what a command touches nobody knows
 
+    def named(arguments: Mapping[str, JSON]) -> Mapping[str, str]:
+        return named_files(folders, str(arguments.get("folder", ".")), str(arguments.get("command", "")))
+
     limits = Limits(timeout=MAX_SECONDS + 30)
-    return [tool(run_command, risk=Risk.HIGH, repeatable=False, limits=limits, claims=anything)]
+    return [
+        tool(run_command, risk=Risk.HIGH, repeatable=False, limits=limits, claims=anything, rests_on=named),
+    ]
 
 
 # Holds the other end of a pipe to us. However we die, the pipe ends, and then the whole group does.

@@ -109,6 +109,9 @@ class Tool:
     """How its calls are taken back, if they can be."""
     claims: Callable[[Mapping[str, JSON]], Claim] | None = None
     """What a call reads and writes. None: nothing that another call could get in the way of."""
+    rests_on: Callable[[Mapping[str, JSON]], Mapping[str, str]] | None = None
+    """What else a call depends on, such as files that it names: what that is called, and its SHA-256. An approval is
+    bound to it. May take a moment: it is asked in a thread."""
 
 
 def tool(
@@ -119,6 +122,7 @@ def tool(
     limits: Limits | None = None,
     undo: Undo | None = None,
     claims: Callable[[Mapping[str, JSON]], Claim] | None = None,
+    rests_on: Callable[[Mapping[str, JSON]], Mapping[str, str]] | None = None,
 ) -> Tool:
     """Make a built-in tool of a typed async function: its name, docstring and annotations are the tool's.
 
@@ -155,6 +159,7 @@ def tool(
         asks="ask" in parameters,
         undo=undo,
         claims=claims,
+        rests_on=rests_on,
     )
 
 

@@ -35,8 +35,8 @@ TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
 HEADERS = {"User-Agent": "Mozilla/5.0 (compatible; forethought)", "Accept-Encoding": "gzip, deflate"}
 NAT64 = IPv6Network("64:ff9b::/96")
 GLOBAL_UNICAST = IPv6Network("2000::/3")
-# The encodings of the web, as Python calls them. Others that it knows fail whatever they are told (idna), take time that
-# grows with the square of the text (punycode), or make text that no journal can hold (unicode_escape, utf-7).
+# The encodings of the web, as Python calls them. Others that it knows fail whatever they are told (idna), take time
+# that grows with the square of the text (punycode), or make text that no journal can hold (unicode_escape, utf-7).
 ENCODINGS = re.compile(
     r"ascii|utf-(8|16|32)(-sig|-[bl]e)?|iso8859-\d+|cp(125\d|437|850|852|866|874|932|949|950)|koi8-[rtu]|mac-\w+|tis-620"
     r"|big5(hkscs)?|gb2312|gbk|gb18030|hz|euc_\w+|shift_jis\w*|iso2022_\w+|johab"

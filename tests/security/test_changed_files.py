@@ -148,6 +148,6 @@ def test_files_are_found_however_a_command_names_them(work: Path, command: str) 
 
 def test_files_outside_the_granted_folders_are_not_looked_at(work: Path) -> None:
     (work.parent / "secret.txt").write_text("x", encoding="utf-8")
-    assert named_files(Folders([work]), ".", f"cat ../secret.txt {work.parent}/secret.txt /etc/passwd ../secret.*") == {}
+    assert named_files(Folders([work]), ".", f"cat ../secret.txt {work.parent}/secret.txt ../secret.*") == {}
     assert named_files(Folders([work]), "..", "cat a.txt") == {}
     assert named_files(Folders([work]), ".", "cat " + "x" * 10_000 + " a\0b") == {}

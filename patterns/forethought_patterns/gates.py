@@ -113,8 +113,6 @@ class Gate:
         `about` is what else they should know, such as goal, folders and spending.
         """
         lines = self._lines() or ["(no arguments)"]
-        lines += [f"File {visible(name)}: SHA-256 {sha[:16]}" for name, sha in list(self.rests_on.items())[:_FILES]]
-        lines += [f"and {more} more files"] if (more := len(self.rests_on) - _FILES) > 0 else []
         lines += [f"Risk: {self.risk}. {visible(self.reason)}"] if self._is_call else [visible(self.reason)]
         lines += [f"Undo: {self.undo}"] if self.undo else []
         lines += [f"{name}: {visible(value)}" for name, value in about.items() if value]
@@ -127,7 +125,9 @@ class Gate:
     def _lines(self) -> list[str]:
         # A call that cannot be undone is shown whole: nobody may approve what they could not see.
         shown = _plain if self._is_call and self.risk >= Risk.HIGH else _shortened
-        return [f"{visible(name)}: {shown(value)}" for name, value in self.details.items()]
+        lines = [f"{visible(name)}: {shown(value)}" for name, value in self.details.items()]
+        lines += [f"File {visible(name)}: SHA-256 {sha[:16]}" for name, sha in list(self.rests_on.items())[:_FILES]]
+        return [*lines, f"and {more} more files"] if (more := len(self.rests_on) - _FILES) > 0 else lines
 
 
 def call_gate(

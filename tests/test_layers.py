@@ -46,6 +46,7 @@ FLOORS = {
     "gates": 2,
     "journal": 1,
     "settings": 1,
+    "privacy": 0,
     "terms": 0,
 }
 KINDS = "engine.kinds"

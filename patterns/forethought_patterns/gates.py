@@ -1,7 +1,7 @@
 """Which calls wait for a person, what that person is shown, and what they can decide.
 
-The gate judges the concrete call, after references are filled in. An approval is bound to the digest of tool and
-arguments and is good for one call. Silence is not consent.
+The gate judges the concrete call, after references are filled in. An approval is bound to the digest of tool,
+arguments and what else the call rests on, and is good for one call. Silence is not consent.
 """
 
 __all__ = [
@@ -33,6 +33,7 @@ from forethought_tools import JSON, Fault, PlanError, Registry, Risk
 Verb: TypeAlias = Literal["approve", "approve_tool", "edit", "reject", "cancel", "happened", "again", "skip"]
 
 _FORM = 5000  # characters that a form can show
+_FILES = 20  # of those that a call names, that are shown
 _VALUE = 1200  # characters of one long value that are shown
 
 
@@ -100,6 +101,8 @@ class Gate:
     """The first id that a new step may have."""
     limit: float = 0.0
     """Of a budget: how much it is now."""
+    rests_on: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Of a call: the files that it names, with their SHA-256."""
 
     @property
     def fits_a_form(self) -> bool:
@@ -124,7 +127,9 @@ class Gate:
     def _lines(self) -> list[str]:
         # A call that cannot be undone is shown whole: nobody may approve what they could not see.
         shown = _plain if self._is_call and self.risk >= Risk.HIGH else _shortened
-        return [f"{visible(name)}: {shown(value)}" for name, value in self.details.items()]
+        lines = [f"{visible(name)}: {shown(value)}" for name, value in self.details.items()]
+        lines += [f"File {visible(name)}: SHA-256 {sha[:16]}" for name, sha in list(self.rests_on.items())[:_FILES]]
+        return [*lines, f"and {more} more files"] if (more := len(self.rests_on) - _FILES) > 0 else lines
 
 
 def call_gate(
@@ -135,9 +140,10 @@ def call_gate(
     *,
     confidence: float | None = None,
     asked: bool = False,
+    rests_on: Mapping[str, str] | None = None,
 ) -> Gate | None:
     """The gate that this call has to pass, or none. Unknown tools count as HIGH, and what a person was `asked` about
-    already is theirs to decide."""
+    already is theirs to decide. The approval is bound to what the call `rests_on` too."""
     risk = policy.risk(step.tool, tools, arguments)
     sure = step.confidence if confidence is None else confidence
     unsure = sure is not None and sure < policy.ask_below
@@ -153,7 +159,8 @@ def call_gate(
         subject=f"Step {step.id} wants to call {step.tool}.",
         details=arguments,
         reason=reason,
-        digest=digest(step.tool, arguments),
+        digest=digest(step.tool, arguments, rests_on),
+        rests_on=rests_on or {},
         step=step.id,
         tool=step.tool,
         risk=risk,
@@ -263,9 +270,10 @@ def _id(step: JSON) -> int | None:
     return number if isinstance(number, int) else None
 
 
-def digest(tool: str, arguments: Mapping[str, JSON]) -> str:
-    """What an approval is bound to: SHA-256 of tool and arguments in a canonical form."""
-    canonical = json.dumps([tool, arguments], sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+def digest(tool: str, arguments: Mapping[str, JSON], rests_on: Mapping[str, str] | None = None) -> str:
+    """What an approval is bound to: SHA-256 of tool, arguments and what else the call rests on, in a canonical form."""
+    whole: list[JSON] = [tool, arguments, rests_on] if rests_on else [tool, arguments]
+    canonical = json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 

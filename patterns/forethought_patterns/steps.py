@@ -40,6 +40,10 @@ class Steps(Watcher):
     """Calls that a person has just said to make again, by digest."""
     _asked: set[int] = field(default_factory=set[int])
     """Steps whose call a person has agreed to."""
+    _approved_for: dict[int, Mapping[str, str]] = field(default_factory=dict[int, Mapping[str, str]])
+    """What each step's call rested on when a person approved it."""
+    _changed: set[int] = field(default_factory=set[int])
+    """Steps whose call was not made, because that has changed since."""
     _news: bool = False
     """Whether a step has ended since the plan was last looked at."""
 
@@ -58,6 +62,7 @@ class Steps(Watcher):
             return await journal.ask(f"step/{step.id}/{tried.attempt}/{asked}", question, slot=slot)
 
         judged_again(tools.known(step.tool), arguments, tools, asked=step.id in self._asked)
+        await self._look_again(step, arguments)
         await keep(tools.known(step.tool), arguments, journal, key=f"{step.id}/{tried.attempt}", slot=slot)
         strategy = strategy_of(step, self.rules.strategies, tools)
         value = await think(step, strategy, arguments, self._calls(slot), ask, f"step/{step.id}/{tried.attempt}/")
@@ -101,6 +106,10 @@ class Steps(Watcher):
         return await evaluate(step, arguments, value, self.ports.journal, slot=slot, key=key, call=call)
 
     async def again(self, step: Step, arguments: Mapping[str, JSON], problem: str) -> bool:
+        if step.id in self._changed:
+            self._changed.discard(step.id)
+            await self.ports.steps.retrying(step, problem, 0, feedback=problem)
+            return True
         if self.rules.replan == "never" or self.ports.budget.refused:
             return False
         # What may not be done twice is for the planner to think over, and for its gate.
@@ -137,19 +146,33 @@ class Steps(Watcher):
     async def _approved(self, step: Step, arguments: Mapping[str, JSON], slot: Slot) -> Mapping[str, JSON]:
         """The arguments as they may be used, once a person has agreed where one has to."""
         purpose = f"gate/{step.id}/{self.ports.steps.tried(step).attempt}"
-        unsure, asked = self._unsure.get(step.id), self.ports.approver.asked(purpose)
-        gate = call_gate(step, arguments, self.ports.tools, self.rules.policy, confidence=unsure, asked=asked)
+        unsure, asked, tools = self._unsure.get(step.id), self.ports.approver.asked(purpose), self.ports.tools
         self._asked.discard(step.id)
-        if gate is None:
-            return arguments
-        self._asked.add(step.id)
-        decision = await self.ports.approver.decide(gate, key=f"{purpose}/{gate.digest}", slot=slot)
-        if not decision.approved:
-            raise Rejected(f"Rejected by a person: {decision.reason or 'no reason given'}")
-        if decision.verb != "edit" or decision.arguments is None:
-            return arguments
-        self.ports.tools.check(step.tool, decision.arguments)
-        return decision.arguments
+        while True:
+            rests_on = await tools.rests_on(step.tool, arguments)
+            gate = call_gate(
+                step, arguments, tools, self.rules.policy, confidence=unsure, asked=asked, rests_on=rests_on
+            )
+            if gate is None:
+                return arguments
+            self._asked.add(step.id)
+            decision = await self.ports.approver.decide(gate, key=f"{purpose}/{gate.digest}", slot=slot)
+            if not decision.approved:
+                raise Rejected(f"Rejected by a person: {decision.reason or 'no reason given'}")
+            if decision.verb == "edit" and decision.arguments is not None:
+                tools.check(step.tool, decision.arguments)
+                self._approved_for[step.id] = await tools.rests_on(step.tool, decision.arguments)
+                return decision.arguments
+            if await tools.rests_on(step.tool, arguments) == rests_on:  # else it is another call, to be asked about
+                self._approved_for[step.id] = rests_on
+                return arguments
+
+    async def _look_again(self, step: Step, arguments: Mapping[str, JSON]) -> None:
+        """Right before an approved call, when nothing of ours writes what it touches any more."""
+        approved_for = self._approved_for.pop(step.id, None)
+        if approved_for is not None and await self.ports.tools.rests_on(step.tool, arguments) != approved_for:
+            self._changed.add(step.id)
+            raise ToolError(f"A file that the call of {step.tool} names was changed after it was approved.")
 
     async def _resolved(self, step: Step, arguments: Mapping[str, JSON], slot: Slot) -> Mapping[str, JSON]:
         """A person has looked what came of a call that was cut off. Returns its arguments if it is to be made again."""
@@ -161,7 +184,8 @@ class Steps(Watcher):
         if decision.verb != "again":
             raise Rejected(f"Cut off, and skipped by a person: {decision.reason or 'no reason given'}")
         await self.ports.steps.redone(step)
-        self._confirmed[step.id] = gate.digest
+        if not await self.ports.tools.rests_on(step.tool, arguments):  # else its files are shown, and asked about
+            self._confirmed[step.id] = gate.digest
         return arguments
 
     def _calls(self, slot: Slot) -> ToolCalls:

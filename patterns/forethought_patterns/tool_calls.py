@@ -38,10 +38,12 @@ class ToolCalls:
         """
         async with self._locks.setdefault(key, anyio.Lock()):
             tool = self.tools.check(name, arguments)
-            arguments, asked = await self._admitted(tool, arguments, key, why)
+            arguments, approved_for = await self._admitted(tool, arguments, key, why)
 
             async def act() -> JSON:
-                judged_again(tool, arguments, self.tools, asked=asked)
+                judged_again(tool, arguments, self.tools, asked=approved_for is not None)
+                if approved_for is not None and await self.tools.rests_on(name, arguments) != approved_for:
+                    raise ToolError(f"A file that the call of {name} names was changed after it was approved.")
                 await keep(tool, arguments, self.journal, key=key, slot=self.slot)
                 return await _run(tool, arguments)
 
@@ -69,13 +71,15 @@ class ToolCalls:
 
     async def _admitted(
         self, tool: Tool, arguments: Mapping[str, JSON], key: str, why: str
-    ) -> tuple[Mapping[str, JSON], bool]:
-        """The arguments as they may be used, and whether a person has agreed to that."""
+    ) -> tuple[Mapping[str, JSON], Mapping[str, str] | None]:
+        """The arguments to use, and what the call rested on when a person approved it, if one was asked."""
         purpose = f"gate/{key}"
         asked = self.approver.asked(purpose)
-        gate = call_gate(self._as_step(tool, why), arguments, self.tools, self.policy, asked=asked)
+        rests_on = await self.tools.rests_on(tool.name, arguments)
+        step = self._as_step(tool, why)
+        gate = call_gate(step, arguments, self.tools, self.policy, asked=asked, rests_on=rests_on)
         if gate is None:
-            return arguments, False
+            return arguments, None
         if self.slot.step is None:
             gate = replace(gate, step=None, subject=f"The run wants to call {tool.name}.")
         decision = await self.approver.decide(gate, key=f"{purpose}/{gate.digest}", slot=self.slot)
@@ -83,8 +87,10 @@ class ToolCalls:
             raise ToolError(f"Rejected by a person: {decision.reason or 'no reason given'}")
         if decision.arguments is not None:
             self.tools.check(tool.name, decision.arguments)
-            return decision.arguments, True
-        return arguments, True
+            return decision.arguments, await self.tools.rests_on(tool.name, decision.arguments)
+        if await self.tools.rests_on(tool.name, arguments) != rests_on:
+            return await self._admitted(tool, arguments, key, why)  # it is another call, to be asked about
+        return arguments, rests_on
 
 
 def judged_again(tool: Tool, arguments: Mapping[str, JSON], tools: Registry, *, asked: bool) -> None:

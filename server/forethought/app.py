@@ -124,6 +124,7 @@ def tools_for(settings: Settings, store: Store | None = None) -> Registry:
         searxng_url=settings.searxng_url,
         allow_private=settings.allow_private,
         hidden_variables=SECRET_VARIABLES,
+        shown_variables=settings.command_variables,
         risks=settings.risks,
         vault=_vault(settings, store) if store else None,
         redact=_redaction(settings) if settings.secrets else None,

@@ -108,6 +108,10 @@ VARIABLES: tuple[Variable, ...] = (
         " counts.",
     ),
     Variable(
+        "FORETHOUGHT_COMMAND_VARIABLES",
+        "What commands see though it looks like a secret: names or patterns, as in `GITHUB_TOKEN,*_PROXY`.",
+    ),
+    Variable(
         "FORETHOUGHT_BUDGET",
         "Limits of each run: `dollars=0.5,tokens=200000,model_calls=50,tool_calls=100,seconds=600`, or some of them.",
     ),
@@ -161,10 +165,11 @@ class Settings:
     """The same, for single roles."""
     base_url: str | None = field(default=None, repr=False)
     api_key: str | None = field(default=None, repr=False)
-    model_hub: str | None = _HUB
+    model_hub: str | None = field(default=_HUB, repr=False)
     searxng_url: str | None = field(default=None, repr=False)
     allow_private: bool = False
     mailbox: Mailbox | None = None
+    command_variables: Sequence[str] = ()
     risks: Mapping[str, Risk] = field(default_factory=dict[str, Risk])
     """Risks by pattern of tool name, as the user judges them."""
     terms: Terms = field(default_factory=Terms)
@@ -232,6 +237,7 @@ class Settings:
             searxng_url=_address(env, "FORETHOUGHT_SEARXNG_URL"),
             allow_private=_flag(env, "FORETHOUGHT_ALLOW_PRIVATE_ADDRESSES"),
             mailbox=_mailbox(env),
+            command_variables=env["FORETHOUGHT_COMMAND_VARIABLES"].replace(",", " ").split(),
             risks=read_risks(env["FORETHOUGHT_RISKS"], "FORETHOUGHT_RISKS"),
             terms=_terms(env),
             lessons=_flag(env, "FORETHOUGHT_LESSONS"),

@@ -2,7 +2,8 @@
 
 __all__ = ["builtin"]
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from forethought_tools.arithmetic import arithmetic_tools
 from forethought_tools.files import file_tools
@@ -13,6 +14,7 @@ from forethought_tools.risk import Risk
 from forethought_tools.shell import shell_tools
 from forethought_tools.tables import table_tools
 from forethought_tools.undo import Vault
+from forethought_tools.variables import is_told
 from forethought_tools.web import web_tools
 from forethought_tools.words import word_tools
 
@@ -24,14 +26,17 @@ def builtin(
     searxng_url: str | None = None,
     allow_private: bool = False,
     hidden_variables: frozenset[str] = frozenset(),
+    shown_variables: Sequence[str] = (),
     risks: Mapping[str, Risk] | None = None,
     vault: Vault | None = None,
     redact: Callable[[str], str] | None = None,
 ) -> Registry:
     """The built-in tools, those that only read first: a planner prefers what it reads first.
 
-    With a vault, what they write can be undone.
+    With a vault, what they write can be undone. Commands see no environment variable that is hidden, and of those that
+    look like secrets only what is shown.
     """
+    told = partial(is_told, hidden=hidden_variables, shown=shown_variables, redact=redact)
     read_file, list_files, search_files, write_file, delete_file = file_tools(folders, vault)
     return Registry(
         [
@@ -44,7 +49,7 @@ def builtin(
             *word_tools(),
             write_file,
             delete_file,
-            *shell_tools(folders, hidden_variables),
+            *shell_tools(folders, told),
             *mail_tools(mailbox),
         ],
         risks,

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
+from anyio import to_thread
+
 from forethought_tools.claims import Claim, Claims, Place
 from forethought_tools.errors import ToolError
 from forethought_tools.risk import Risk
@@ -119,6 +121,13 @@ class Registry:
     def place_for(self, claim: Claim) -> Place:
         """The place of work on what is claimed."""
         return Place(claim, self._claims)
+
+    async def rests_on(self, name: str, arguments: Mapping[str, JSON]) -> Mapping[str, str]:
+        """What a call depends on beside its arguments, as it is now."""
+        known = self._tools.get(name)
+        if known is None or known.rests_on is None:
+            return {}
+        return await to_thread.run_sync(known.rests_on, arguments, abandon_on_cancel=True)
 
     async def call(self, name: str, arguments: Mapping[str, JSON], ask: Answerer) -> JSON:
         """Call a tool.

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 import anyio
@@ -16,15 +16,17 @@ from pydantic import Field
 from forethought_tools.claims import Claim
 from forethought_tools.errors import ToolError
 from forethought_tools.folders import Folders, mended
+from forethought_tools.named import named_files
 from forethought_tools.risk import Risk
 from forethought_tools.tool import JSON, Limits, Tool, tool
+from forethought_tools.variables import is_told
 
 KEPT = 16_000
 MAX_SECONDS = 600
 
 
-def shell_tools(folders: Folders, hidden: frozenset[str] = frozenset()) -> list[Tool]:
-    """run_command in these folders. `hidden` names the environment variables that commands must not see."""
+def shell_tools(folders: Folders, is_told: Callable[[str, str], bool] = is_told) -> list[Tool]:
+    """run_command in these folders. `is_told` says by name and value which environment variables commands see."""
 
     async def run_command(
         command: Annotated[str, Field(description="For the system's shell", min_length=1, max_length=20_000)],
@@ -35,14 +37,19 @@ def shell_tools(folders: Folders, hidden: frozenset[str] = frozenset()) -> list[
         real = folders.resolve(folder)
         if not real.is_dir():
             raise ToolError(f"{folder!r} is a file. Name a folder.")
-        environment = {name: value for name, value in os.environ.items() if name not in hidden}
+        environment = {name: value for name, value in os.environ.items() if is_told(name, value)}
         return await run(command, str(real), timeout, environment)
 
     def anything(_: Mapping[str, JSON]) -> Claim:
         return Claim(writes=folders.everything())  # what a command touches nobody knows
 
+    def named(arguments: Mapping[str, JSON]) -> Mapping[str, str]:
+        return named_files(folders, str(arguments.get("folder", ".")), str(arguments.get("command", "")))
+
     limits = Limits(timeout=MAX_SECONDS + 30)
-    return [tool(run_command, risk=Risk.HIGH, repeatable=False, limits=limits, claims=anything)]
+    return [
+        tool(run_command, risk=Risk.HIGH, repeatable=False, limits=limits, claims=anything, rests_on=named),
+    ]
 
 
 # Holds the other end of a pipe to us. However we die, the pipe ends, and then the whole group does.

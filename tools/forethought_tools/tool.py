@@ -115,6 +115,9 @@ class Tool:
     """Why a call with these arguments is HIGH whatever the tool's own risk is, or nothing. No setting lowers that."""
     claims: Callable[[Mapping[str, JSON]], Claim] | None = None
     """What a call reads and writes. None: nothing that another call could get in the way of."""
+    rests_on: Callable[[Mapping[str, JSON]], Mapping[str, str]] | None = None
+    """What else a call depends on, such as files that it names: what that is called, and its SHA-256. An approval is
+    bound to it. May take a moment: it is asked in a thread."""
 
 
 def tool(
@@ -126,6 +129,7 @@ def tool(
     undo: Undo | None = None,
     claims: Callable[[Mapping[str, JSON]], Claim] | None = None,
     raised: Callable[[Mapping[str, JSON]], str] | None = None,
+    rests_on: Callable[[Mapping[str, JSON]], Mapping[str, str]] | None = None,
 ) -> Tool:
     """Make a built-in tool of a typed async function: its name, docstring and annotations are the tool's.
 
@@ -163,6 +167,7 @@ def tool(
         undo=undo,
         claims=claims,
         raised=raised,
+        rests_on=rests_on,
     )
 
 

@@ -5,7 +5,9 @@ A name that changes its address does not get round the check: the connection goe
 
 __all__ = ["CheckedTransport", "anywhere", "fetch", "is_public", "web_tools"]
 
+import codecs
 import json
+import re
 import socket
 import ssl
 from collections.abc import Callable
@@ -33,6 +35,12 @@ TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
 HEADERS = {"User-Agent": "Mozilla/5.0 (compatible; forethought)", "Accept-Encoding": "gzip, deflate"}
 NAT64 = IPv6Network("64:ff9b::/96")
 GLOBAL_UNICAST = IPv6Network("2000::/3")
+# The encodings of the web, as Python calls them. Others that it knows fail whatever they are told (idna), take time
+# that grows with the square of the text (punycode), or make text that no journal can hold (unicode_escape, utf-7).
+ENCODINGS = re.compile(
+    r"ascii|utf-(8|16|32)(-sig|-[bl]e)?|iso8859-\d+|cp(125\d|437|850|852|866|874|932|949|950)|koi8-[rtu]|mac-\w+|tis-620"
+    r"|big5(hkscs)?|gb2312|gbk|gb18030|hz|euc_\w+|shift_jis\w*|iso2022_\w+|johab"
+)
 NO_SEARCH = "Set FORETHOUGHT_SEARXNG_URL to a SearXNG server, or check the network."
 
 
@@ -152,10 +160,16 @@ async def received(response: httpx2.Response) -> Document:
 
 
 def decoded(document: Document) -> str:
+    return document.body.decode(usable(document.encoding), "replace").removeprefix("\ufeff")
+
+
+def usable(encoding: str | None) -> str:
+    """The encoding that a server names, if it is one of the web; else UTF-8."""
     try:
-        return document.body.decode(document.encoding or "utf-8", "replace").removeprefix("\ufeff")
-    except LookupError:  # the server names an encoding that nobody knows
-        return document.body.decode("utf-8", "replace")
+        name = codecs.lookup(encoding or "utf-8").name
+    except (LookupError, ValueError):
+        return "utf-8"
+    return name if ENCODINGS.fullmatch(name) else "utf-8"
 
 
 def markdown(document: Document) -> str:
@@ -166,8 +180,12 @@ def markdown(document: Document) -> str:
     source = (
         decoded(document) if document.encoding else document.body
     )  # without a header, the page's own <meta> is looked at
-    text = trafilatura.extract(source, url=document.url, output_format="markdown", include_links=True)
-    if not (text := text or trafilatura.html2txt(source)):
+    try:
+        text = trafilatura.extract(source, url=document.url, output_format="markdown", include_links=True)
+        text = text or trafilatura.html2txt(source)
+    except Exception as error:  # a stranger's page: whatever it brings about is the page's fault
+        raise ToolError(f"{document.url} cannot be read as a page ({type(error).__name__}).") from None
+    if not text:
         raise ToolError(f"{document.url} holds no readable text. It may be filled in by a script.")
     return text
 
@@ -249,7 +267,7 @@ async def ask_searxng(server: str, query: str, count: int) -> JSON:
             f"{problem} Check FORETHOUGHT_SEARXNG_URL; its server must allow the format json.",
             transient=error.transient,
         ) from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ToolError(
             f"{where.host} does not answer like a SearXNG server. Check FORETHOUGHT_SEARXNG_URL; "
             "its server must allow the format json."
@@ -271,8 +289,8 @@ def metasearch(query: str, count: int) -> JSON:
 
     try:
         found = DDGS(timeout=10).text(query, max_results=count)
-    except DDGSException as error:
-        if str(error) == "No results found.":
+    except Exception as error:  # what search engines answer is read by ddgs, which does not foresee everything
+        if isinstance(error, DDGSException) and str(error) == "No results found.":
             return []
         raise ToolError(f"The web search failed. {NO_SEARCH}", transient=True) from None
     return [result(each, url="href", snippet="body") for each in found[:count]]
@@ -280,7 +298,12 @@ def metasearch(query: str, count: int) -> JSON:
 
 def result(found: dict[str, object], *, url: str, snippet: str) -> JSON:
     return {
-        "title": str(found.get("title") or ""),
-        "url": str(found.get(url) or ""),
-        "snippet": str(found.get(snippet) or "")[:1000],
+        "title": text_of(found.get("title")),
+        "url": text_of(found.get(url)),
+        "snippet": text_of(found.get(snippet))[:1000],
     }
+
+
+def text_of(value: object) -> str:
+    """A value of a search engine as text that can be written down: JSON can spell halves of characters."""
+    return str(value or "").encode("utf-8", "replace").decode()

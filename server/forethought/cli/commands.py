@@ -6,7 +6,8 @@ A command's function takes the settings, and each option by the name that it has
 __all__ = ["parser", "run_command"]
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pkgutil import resolve_name
 from typing import Any, Protocol
 
@@ -15,12 +16,26 @@ from forethought import __version__
 
 def run_command(options: Mapping[str, Any]) -> int:
     """Run the command that these options were given to. Returns its exit status."""
+    from forethought.privacy import keep_private
     from forethought.settings import Settings
 
     given = dict(options)
     command: Callable[..., int] = resolve_name(given.pop("run"))
     settings = Settings.read(folders=given.pop("folder", ()), model=given.pop("model", None))
+    keep_private(_secret_variables(settings.secrets))
     return command(settings, **given)
+
+
+def _secret_variables(secrets: Collection[str]) -> list[str]:
+    """Which variables of our environment hold a secret: one of these, or one of another service."""
+    from forethought.settings import SECRET_VARIABLES
+    from forethought_tools.variables import is_told
+
+    return [
+        name
+        for name, value in os.environ.items()
+        if not is_told(name, value, hidden=SECRET_VARIABLES) or any(secret in value for secret in secrets)
+    ]
 
 
 def parser() -> argparse.ArgumentParser:

@@ -12,11 +12,14 @@ import threading
 import traceback
 from typing import Any
 
+from forethought.privacy import keep_private
+
 KEY_VARIABLE = "FORETHOUGHT_CHILD_KEY"
 
 
 def main() -> None:
     options = _options()
+    keep_private([KEY_VARIABLE])
     key = os.environ.pop(KEY_VARIABLE)
     # Native code prints what it likes to fd 1. Only our one line may go there.
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as protocol:

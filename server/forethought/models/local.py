@@ -24,8 +24,10 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from forethought.models.child import KEY_VARIABLE
 from forethought.models.openai import OpenAIModel
+from forethought.settings import SECRET_VARIABLES
 from forethought_patterns.ports import Answer, Charge, Free, Heard, Meter, Usage
 from forethought_tools import ModelError, Question
+from forethought_tools.variables import is_told
 
 _FREE = Free()
 _GRACE = 5.0  # seconds from terminate to kill
@@ -155,8 +157,7 @@ class LocalModel:
             process = await anyio.open_process(
                 self._command(),
                 stderr=log,
-                # Busy waiting makes a shared machine several times slower. A user's own setting wins.
-                env={"OMP_WAIT_POLICY": "passive", **os.environ, KEY_VARIABLE: key},
+                env=_environment(key),
                 start_new_session=True,  # Ctrl-C is for us; the child ends when its standard input does
             )
         except BaseException:
@@ -213,6 +214,13 @@ class LocalModel:
             f" FORETHOUGHT_MODEL to another model. It last said:\n{tail or '(nothing)'}",
             transient=transient,
         )
+
+
+def _environment(key: str) -> dict[str, str]:
+    """What the child is told: its own key, and nobody else's."""
+    told = {name: value for name, value in os.environ.items() if is_told(name, value, hidden=SECRET_VARIABLES)}
+    # Busy waiting makes a shared machine several times slower. A user's own setting wins.
+    return {"OMP_WAIT_POLICY": "passive", **told, KEY_VARIABLE: key}
 
 
 def _cores() -> int:

@@ -15,6 +15,9 @@ from forethought_patterns.budget import MEASURES
 from forethought_tools import Risk, SettingsError
 
 REPLANS: tuple[Replan, ...] = get_args(Replan)
+# Of one wish: each pattern is held against each tool that a step may call.
+_MOST_RISKS = 50
+_MOST_PATTERN = 200  # characters
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,10 @@ class Terms:
         budget: Mapping[str, float] | None = None,
     ) -> "Terms":
         """These terms with the wishes of whoever starts a run; gates and budgets only ever get stricter."""
+        if len(risks or {}) > _MOST_RISKS or any(len(pattern) > _MOST_PATTERN for pattern in risks or {}):
+            raise SettingsError(
+                f"risks: more than {_MOST_RISKS} patterns, or one over {_MOST_PATTERN} characters. Give fewer."
+            )
         return Terms(
             replan=replan or self.replan,
             max_replans=self.max_replans if max_replans is None else max_replans,

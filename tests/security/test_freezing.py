@@ -127,6 +127,14 @@ async def test_no_goal_freezes_the_server(settings: Settings, goal: str) -> None
         assert view(await client.call_tool("create_plan", {"goal": goal}))["status"] == "waiting"
 
 
+@pytest.mark.parametrize("risks", [{f"*{n}": "high" for n in range(5_000)}, {"*a" * 5_000: "high"}])
+async def test_no_pattern_of_risks_freezes_the_server(settings: Settings, risks: dict[str, str]) -> None:
+    async with Client(build_server(settings)) as client, watched(client):
+        plan = view(await client.call_tool("create_plan", {"goal": "g", "steps": [{"id": 1, **HUGE}]}))["plan_id"]
+        refused = await client.call_tool("execute_plan", {"plan_id": plan, "risks": risks})
+    assert "Give fewer" in text(refused)
+
+
 async def test_no_argument_freezes_the_server(settings: Settings) -> None:
     step = {"id": 1, "tool": "write_file", "arguments": {"path": "b.txt", "content": "{{" + "1" * 200_000}}
     async with Client(build_server(settings)) as client, watched(client):

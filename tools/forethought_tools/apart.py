@@ -69,8 +69,11 @@ class _Worker:
     def answer(self, line: bytes) -> Mapping[str, Any]:
         """What the process says to a line, or nothing where it has been ended over that."""
         with self._lock:
-            if self._process is None or self._process.poll() is not None:
-                self._start()
+            try:
+                if self._process is None or self._process.poll() is not None:
+                    self._start()
+            except OSError as error:
+                return {"problem": f"No process can be started to look at it ({error.strerror})"}
             said = self._heard(line, _PATIENCE)
             if not said:
                 self._end()
@@ -101,7 +104,7 @@ class _Worker:
             process.stdin.write(line)
             process.stdin.flush()
             return json.loads(process.stdout.readline() or b"{}")  # type: ignore[no-any-return]
-        except OSError:  # it has ended
+        except (OSError, ValueError):  # it has ended, perhaps in the middle of its answer
             return {}
         finally:
             patience.cancel()

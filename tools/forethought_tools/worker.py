@@ -125,7 +125,8 @@ else:
         """The kernel ends us, even where a pattern holds the interpreter's lock and the parent has died."""
         used = resource.getrusage(resource.RUSAGE_SELF)
         most = resource.getrlimit(resource.RLIMIT_CPU)[1]
-        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used.ru_utime + used.ru_stime) + _SECONDS, most))
+        with suppress(ValueError):  # who has started us allows less, and that holds
+            resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used.ru_utime + used.ru_stime) + _SECONDS, most))
 
 
 if __name__ == "__main__":

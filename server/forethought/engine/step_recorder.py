@@ -103,7 +103,7 @@ class StepRecorder:
             fact = Fact("step_retrying", {"step": step.id, "error": error, "delay": delay})
         await self._recorder.record(fact)
         if feedback:
-            self._recorder.landed(step.id)
+            self._recorder.landed(_key(step))
 
     async def in_doubt(self, step: Step, arguments: Mapping[str, JSON]) -> None:
         """A call that must not be made twice was cut off in an earlier activation."""

@@ -5,6 +5,7 @@ __all__ = ["rollback", "run"]
 import json
 import shlex
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -41,7 +42,9 @@ def run(
     if (goal is None) == (resume is None):
         raise SettingsError("run takes either a goal or --resume ID.")
     given = {name: wish for name, wish in wishes.items() if wish is not None}
-    session = _Session(settings, yes=yes, wishes=given)
+    # These may loosen what is set, since it is the user who types them.
+    own = {name: given[name] for name in ("replan", "max_parallel") if name in given}
+    session = _Session(replace(settings, terms=replace(settings.terms, **own)), yes=yes, wishes=given)
     return _run(partial(session.resume, resume) if resume else partial(session.plan_and_run, goal or ""))
 
 

@@ -16,7 +16,7 @@ from forethought.engine.kinds import KINDS, kind_of
 from forethought.engine.records import resuming
 from forethought.engine.watchers import Watchers
 from forethought.journal.database import DamagedError, StaleError
-from forethought.journal.rows import OPEN, Fact, RunRow
+from forethought.journal.rows import OPEN, Fact, MessageRow, RunRow
 from forethought_tools import JSON, FencedError, ForethoughtError, NotFoundError, StoreError
 
 logger = logging.getLogger(__name__)
@@ -101,8 +101,9 @@ class Supervisor:
             kind_of(run).read(run)  # nobody may claim what they cannot read
             oldest = time.time() - self._engine.decision_seconds
             claim: dict[str, JSON] = {"owner": self._owner, "previous": run.owner, "oldest": oldest}
+            late = [Fact("lapsed", {"id": gate.id}) for gate in self._unused(run_id) if self._engine.is_late(gate)]
             with suppress(StaleError):  # another process was first
-                await self._own(run_id, Fact("run_claimed", claim))
+                await self._own(run_id, *late, Fact("run_claimed", claim))
 
     async def _own(self, run_id: str, *facts: Fact) -> RunRow:
         """Record what makes a run ours, and drive it if it is."""
@@ -184,7 +185,13 @@ class Supervisor:
                     activation.notice()
                     self.watchers.wake(subject)
                 else:
+                    if run.owner is None:
+                        self._engine.ages.see(self._unused(subject))
                     self.watchers.ring(run)
+
+    def _unused(self, run_id: str) -> list[MessageRow]:
+        """The gates that a person has decided, and that the run has not acted on yet."""
+        return [gate for gate in self._queries.messages(run_id, "gate") if gate.state == "answered"]
 
     # Folders
 

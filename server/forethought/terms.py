@@ -59,7 +59,7 @@ class Terms:
         """These terms with the wishes of whoever starts a run: of each term the stricter one. A strategy is no stricter
         than another, so what the user has chosen stands."""
         return Terms(
-            replan=min(self.replan, replan or self.replan, key=_STRICTEST_FIRST.index),
+            replan=_stricter(self.replan, replan or self.replan),
             max_replans=min(self.max_replans, self.max_replans if max_replans is None else max_replans),
             max_parallel=min(self.max_parallel, max_parallel or self.max_parallel),
             approve_plan=self.approve_plan or approve_plan,
@@ -69,6 +69,10 @@ class Terms:
             strategies=self.strategies if "*" in self.strategies else {**(strategies or {}), **self.strategies},
             budget=_lowest(self.budget, budget or {}),
         )
+
+
+def _stricter(own: Replan, wish: Replan) -> Replan:
+    return wish if _STRICTEST_FIRST.index(wish) < _STRICTEST_FIRST.index(own) else own
 
 
 def _highest(risks: Mapping[str, Risk], wishes: Mapping[str, str]) -> dict[str, Risk]:

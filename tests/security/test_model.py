@@ -58,8 +58,11 @@ async def test_a_search_never_makes_a_call_that_writes_though_its_risk_was_lower
         call("run_command", command="echo gone > a.txt"),
         call("delete_file", path="old.txt"),
     ]
-    done = {"thought": "", "tool": "answer", "arguments": [], "answer": "alpha"}
-    script = {"proposer": [{"candidates": wanted}, {"candidates": [done]}], "evaluator": [worth(9, 1, 1), worth(9)]}
+    done: dict[str, Any] = {"thought": "", "tool": "answer", "arguments": [], "answer": "alpha"}
+    script: dict[str, Any] = {
+        "proposer": [{"candidates": wanted}, {"candidates": [done]}],
+        "evaluator": [worth(9, 1, 1), worth(9)],
+    }
     async with Client(build_server(scripted(script, risks=LOWERED))) as client:
         asked = {"goal": "g", "world": "act", "verifier": {"matches": "alpha"}, "parallel": 1}
         found = view(await client.call_tool("lats_search", asked))

@@ -22,6 +22,7 @@ from rich.text import Text
 
 from forethought import __version__
 from forethought.cli import innermost
+from forethought.cli.control import released
 from forethought.cli.terminal import PROGRAM, ask_form, console, errors, is_person, plan_table, styled
 from forethought.models import NO_MODEL, Models
 from forethought.settings import Settings
@@ -97,6 +98,7 @@ class _Session:
             return await self._execute(str(plan["plan_id"]))
 
     async def resume(self, some_id: str) -> int:
+        released(self._settings, some_id)
         async with self._client:
             about = await self._read(f"run://{some_id}") if some_id.startswith("run_") else {"plan_id": some_id}
             if "plan_id" in about:

@@ -69,7 +69,7 @@ def token_in(page: str) -> str:
 
 def browser() -> httpx2.AsyncClient:
     """One that nobody has let in yet."""
-    return httpx2.AsyncClient(trust_env=False, follow_redirects=True)
+    return httpx2.AsyncClient(trust_env=False, follow_redirects=True, timeout=60)
 
 
 @asynccontextmanager

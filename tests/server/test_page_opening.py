@@ -65,7 +65,7 @@ async def test_a_client_that_can_only_open_an_address_is_given_the_servers_own_p
                 await anyio.lowlevel.checkpoint()
         ((address, code),) = shown
         assert address == url
-        async with httpx2.AsyncClient(trust_env=False, follow_redirects=True) as http:
+        async with httpx2.AsyncClient(trust_env=False, follow_redirects=True, timeout=60) as http:
             at_the_door = {"token": token_in((await http.get(url)).text), "code": code}
             (path,) = re.findall(GATE, (await http.post(url, data=at_the_door)).text)
             target = url + path
@@ -154,7 +154,7 @@ def _in_a_terminal(settings: Settings, then: str) -> tuple[int, str]:
 
 
 def _send(url: str, code: str) -> None:
-    with httpx2.Client(trust_env=False, follow_redirects=True) as http:
+    with httpx2.Client(trust_env=False, follow_redirects=True, timeout=60) as http:
         at_the_door = {"token": token_in(http.get(url).text), "code": code}
         (path,) = re.findall(GATE, http.post(url, data=at_the_door).text)
         target = url + path

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import anyio
 
-from forethought.engine.delicate import Delicate
+from forethought.engine.in_flight import InFlight
 from forethought.journal.codec import question_body
 from forethought.journal.database import new_id
 from forethought.journal.rows import Fact, MessageKind, MessageRow
@@ -27,12 +27,12 @@ class Questions:
     """The questions of one activation."""
 
     def __init__(
-        self, run: str, *, store: Store, record: _Record, delicate: Delicate, is_late: Callable[[MessageRow], bool]
+        self, run: str, *, store: Store, record: _Record, in_flight: InFlight, is_late: Callable[[MessageRow], bool]
     ) -> None:
         self._run = run
         self._store = store
         self._record = record
-        self._delicate = delicate
+        self._in_flight = in_flight
         self.is_late = is_late
         self._awaited: dict[str, anyio.Event] = {}
 
@@ -112,7 +112,7 @@ class Questions:
         async with slot.waiting():
             answered = self._awaited.setdefault(message.id, anyio.Event())
             if slot.alone:
-                await self._delicate.all_landed()
+                await self._in_flight.all_landed()
                 slot.stalled()
             if self._store.queries.message(message.id).state != "open":
                 answered.set()

@@ -1,8 +1,10 @@
 """What tests share: one async backend, both protocol eras, settings in a temporary folder. Nothing clever."""
 
+import json
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.stores import Cluster, postgres_is_here
@@ -94,5 +96,17 @@ def make_settings(tmp_path: Path, work: Path, store: str | None) -> Callable[...
             "store": store,
         }
         return Settings(**(values | changes))  # type: ignore[arg-type]  # a test names real fields
+
+    return make
+
+
+@pytest.fixture
+def scripted(make_settings: Callable[..., Settings], tmp_path: Path) -> Callable[..., Settings]:
+    """Settings with a model that says what each role is told to say."""
+
+    def make(script: Mapping[str, Any], **more: Any) -> Settings:
+        file = tmp_path / "script.json"
+        file.write_text(json.dumps(script), encoding="utf-8")
+        return make_settings(model=f"scripted:{file}", **more)
 
     return make

@@ -15,7 +15,7 @@ from forethought_patterns.gates import Policy, call_gate
 from forethought_patterns.plan import Step
 from forethought_patterns.ports import Dialect
 from forethought_patterns.validate import read_step
-from forethought_tools import JSON, PlanError, Registry, Risk
+from forethought_tools import JSON, PlanError, Registry
 
 
 class Arrivals:
@@ -61,5 +61,4 @@ class Arrivals:
 
     def _may_start(self, step: Step) -> bool:
         asks = call_gate(step, step.arguments, self._tools, self._policy)
-        reads = self._policy.risk(step.tool, self._tools, step.arguments) == Risk.LOW
-        return reads and asks is None and not (step.check and step.check.call())
+        return self._tools.reads_only(step.tool) and asks is None and not (step.check and step.check.call())

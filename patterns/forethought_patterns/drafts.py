@@ -113,7 +113,7 @@ def _ordered(steps: Sequence[JSON], tools: Registry, first: int) -> list[JSON]:
             wire.append(step)
             continue
         tool = str(step.get("tool"))
-        changes = tools.risk(tool) > Risk.LOW
+        changes = not tools.reads_only(tool)
         after = list(range(first, number)) if changes else [last_change] if last_change else []
         arguments = _backward(step.get("arguments"), number)
         wire.append({**step, "id": number, "arguments": arguments, "depends_on": after})

@@ -312,7 +312,7 @@ def _reason(tool: str, tools: Registry, arguments: Mapping[str, JSON]) -> str:
         return "Nobody knows what this tool does, so it counts as high."
     if tools.lasting(tool):
         return "What it does cannot be undone."
-    return "It only reads." if tools.known(tool).risk is Risk.LOW else "It changes something."
+    return "It only reads." if tools.reads_only(tool) else "It changes something."
 
 
 def _undo(tool: str, tools: Registry, arguments: Mapping[str, JSON]) -> str:

@@ -25,7 +25,7 @@ from forethought_patterns.roles import DOUBT, LEAN_PLANNER, LEAN_REPLANNER, MATE
 from forethought_patterns.slots import Slot
 from forethought_patterns.validate import parse_plan, refuse_unusable
 from forethought_patterns.watcher import Outcome
-from forethought_tools import JSON, Fault, PlanError, Question, Registry, Risk, Role
+from forethought_tools import JSON, Fault, PlanError, Question, Registry, Role
 from forethought_tools.text import as_text, shortened
 
 P = TypeVar("P", bound=Plan | None)
@@ -291,8 +291,8 @@ def _material(brief: Brief) -> str:
 
 def _forgotten(brief: Brief, plan: Plan, tools: Registry) -> list[Fault]:
     """Files that the goal names and the plan forgets: new ones that no step writes, others that no step uses."""
-    used = [(tools.risk(step.tool), as_text(step.arguments)) for step in plan.steps]
-    written = [arguments for risk, arguments in used if risk > Risk.LOW]
+    used = [(tools.reads_only(step.tool), as_text(step.arguments)) for step in plan.steps]
+    written = [arguments for reads, arguments in used if not reads]
     faults = [
         Fault("plan", f"the goal names {name}, and no step writes it", f"Add a step that writes {name}")
         for name in brief.new_files

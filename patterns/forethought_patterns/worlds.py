@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 
 from forethought_patterns.checks import Check, examine
 from forethought_patterns.drafts import closed_object, lean_arguments, lean_tools, listed_tools, wire_step
-from forethought_patterns.gates import Policy, digest
+from forethought_patterns.gates import digest
 from forethought_patterns.lats import Bounds, Node, Observation, SearchResult, SearchWatcher, search
 from forethought_patterns.ports import Dialect, Journal
 from forethought_patterns.roles import ACT, IMAGINE, LESSON, MATERIAL, PROMISE
@@ -76,14 +76,16 @@ async def find(quest: Quest, name: WorldName, calls: ToolCalls, *, prefix: str =
     )
 
 
-def path_steps(way: Sequence[Move], tools: Registry, policy: Policy) -> list[JSON]:
+def path_steps(way: Sequence[Move], tools: Registry) -> list[JSON]:
     """The calls of a way that was searched with tools, as steps: what reads in parallel, all else in its order."""
     steps: list[JSON] = []
+    last_change = 0
     for move in way:
         if move.tool and move.tool != ANSWER:
             number = len(steps) + 1
-            reads = policy.risk(move.tool, tools, move.arguments) == Risk.LOW
-            after: list[JSON] = [] if reads else list(range(1, number))
+            changes = not tools.reads_only(move.tool)
+            after: list[JSON] = list(range(1, number)) if changes else [last_change] if last_change else []
+            last_change = number if changes else last_change
             steps.append(
                 {
                     "id": number,
@@ -263,7 +265,8 @@ class _Acting(_Words):
     async def _result(self, action: Move, slot: Slot) -> str:
         try:
             self.calls.tools.check(action.tool, action.arguments)
-            if self.calls.policy.risk(action.tool, self.calls.tools, action.arguments) > Risk.LOW:
+            risk = self.calls.policy.risk(action.tool, self.calls.tools, action.arguments)
+            if risk > Risk.LOW or not self.calls.tools.reads_only(action.tool):
                 return _NOT_DONE
             # Named after the call: whichever node wants it, it is made once in a search.
             key = f"{self.prefix}act/{action.key}"

@@ -95,6 +95,7 @@ VARIABLES: tuple[Variable, ...] = (
         default="on_failure",
     ),
     Variable("FORETHOUGHT_MAX_REPLANS", "How often the plan of one run may change.", default="3"),
+    Variable("FORETHOUGHT_MAX_PARALLEL", "How many steps of one run are under way at once, from 1 to 64.", default="8"),
     Variable("FORETHOUGHT_ASK_FROM", "The risk from which you are asked: `low`, `medium` or `high`.", default="high"),
     Variable(
         "FORETHOUGHT_ASK_BELOW",
@@ -342,6 +343,7 @@ def _terms(env: _Environment) -> Terms:
     return Terms(
         replan=_choice(env, "FORETHOUGHT_REPLAN", REPLANS),
         max_replans=int(_number(env, "FORETHOUGHT_MAX_REPLANS", least=0)),
+        max_parallel=int(_number(env, "FORETHOUGHT_MAX_PARALLEL", least=1, most=64)),
         approve_plan=_flag(env, "FORETHOUGHT_APPROVE_PLAN"),
         ask_from=Risk.named(_choice(env, "FORETHOUGHT_ASK_FROM", ("low", "medium", "high"))),
         ask_below=_number(env, "FORETHOUGHT_ASK_BELOW", least=0, most=1),

@@ -1,7 +1,7 @@
 """The terms of a run: when a person is asked, what may be spent, how often the plan may change.
 
 The user's settings are the defaults. Whoever starts a run can tighten them and never loosen them, since it may be a
-model that does.
+model that does: asked more often, spending less, changing the plan less often, doing less at once.
 """
 
 __all__ = ["REPLANS", "Terms", "read_budget", "read_risks"]
@@ -18,6 +18,7 @@ REPLANS: tuple[Replan, ...] = get_args(Replan)
 # Of one wish: each pattern is held against each tool that a step may call.
 _MOST_RISKS = 50
 _MOST_PATTERN = 200  # characters
+_STRICTEST_FIRST: tuple[Replan, ...] = ("never", "on_failure", "every_step")
 
 
 @dataclass(frozen=True)
@@ -58,22 +59,34 @@ class Terms:
         strategies: Mapping[str, Strategy] | None = None,
         budget: Mapping[str, float] | None = None,
     ) -> "Terms":
-        """These terms with the wishes of whoever starts a run; gates and budgets only ever get stricter."""
+        """These terms with the wishes of whoever starts a run: of each term the stricter one. A strategy is no stricter
+        than another, so what the user has chosen stands."""
         if len(risks or {}) > _MOST_RISKS or any(len(pattern) > _MOST_PATTERN for pattern in risks or {}):
             raise SettingsError(
                 f"risks: more than {_MOST_RISKS} patterns, or one over {_MOST_PATTERN} characters. Give fewer."
             )
         return Terms(
-            replan=replan or self.replan,
-            max_replans=self.max_replans if max_replans is None else max_replans,
-            max_parallel=max_parallel or self.max_parallel,
+            replan=_stricter(self.replan, replan or self.replan),
+            max_replans=min(self.max_replans, self.max_replans if max_replans is None else max_replans),
+            max_parallel=min(self.max_parallel, max_parallel or self.max_parallel),
             approve_plan=self.approve_plan or approve_plan,
             ask_from=min(self.ask_from, Risk.named(ask_from) if ask_from else Risk.HIGH),
             ask_below=max(self.ask_below, ask_below),
-            risks={**self.risks, **{name: Risk.named(risk) for name, risk in (risks or {}).items()}},
-            strategies={**self.strategies, **(strategies or {})},
+            risks=_highest(self.risks, risks or {}),
+            strategies=self.strategies if "*" in self.strategies else {**(strategies or {}), **self.strategies},
             budget=_lowest(self.budget, budget or {}),
         )
+
+
+def _stricter(own: Replan, wish: Replan) -> Replan:
+    return wish if _STRICTEST_FIRST.index(wish) < _STRICTEST_FIRST.index(own) else own
+
+
+def _highest(risks: Mapping[str, Risk], wishes: Mapping[str, str]) -> dict[str, Risk]:
+    highest = dict(risks)
+    for pattern, risk in wishes.items():
+        highest[pattern] = max(Risk.named(risk), risks.get(pattern, Risk.LOW))
+    return highest
 
 
 def _lowest(limits: Mapping[str, float], wishes: Mapping[str, float]) -> dict[str, float]:

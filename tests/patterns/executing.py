@@ -63,9 +63,9 @@ COMMAND: dict[str, JSON] = {
 }
 TOOLS = Registry(
     [
-        Tool("echo", "Gives back its value.", VALUE, _echo, Risk.LOW, repeatable=True),
-        Tool("broken", "Never works.", VALUE, _broken, Risk.LOW, repeatable=True),
-        Tool("picky", "Wants the right value.", VALUE, _picky, Risk.LOW, repeatable=True),
+        Tool("echo", "Gives back its value.", VALUE, _echo, Risk.LOW, repeatable=True, reads_only=True),
+        Tool("broken", "Never works.", VALUE, _broken, Risk.LOW, repeatable=True, reads_only=True),
+        Tool("picky", "Wants the right value.", VALUE, _picky, Risk.LOW, repeatable=True, reads_only=True),
         Tool("save", "Writes.", VALUE, _echo, Risk.MEDIUM, repeatable=True),
         Tool("send", "Cannot be undone.", VALUE, _echo, Risk.HIGH),
         Tool("run_command", "Runs a command.", COMMAND, _command, Risk.HIGH),

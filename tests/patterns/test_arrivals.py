@@ -126,7 +126,9 @@ def _registry(calls: list[str], writing: Writing, after: int) -> Registry:
 
     schema = next(tool for tool in TOOLS if tool.name == "echo").parameters
     risks = {"echo": Risk.LOW, "save": Risk.MEDIUM, "send": Risk.HIGH}
-    return Registry(Tool(name, "", schema, note, risk, repeatable=True) for name, risk in risks.items())
+    return Registry(
+        Tool(name, "", schema, note, risk, repeatable=True, reads_only=risk == Risk.LOW) for name, risk in risks.items()
+    )
 
 
 async def _run(writing: Writing, tools: Registry, policy: Policy | None = None) -> tuple[Ended, InMemoryJournal]:

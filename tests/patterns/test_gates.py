@@ -23,7 +23,10 @@ async def _nothing(_: object, __: Answerer) -> JSON:
 def _registry(**risks: Risk) -> Registry:
     return Registry(
         [
-            *(Tool(name, "", {"type": "object"}, _nothing, risk) for name, risk in risks.items()),
+            *(
+                Tool(name, "", {"type": "object"}, _nothing, risk, reads_only=risk == Risk.LOW)
+                for name, risk in risks.items()
+            ),
             Tool("undeclared", "", {"type": "object"}, _nothing),
         ]
     )
@@ -60,7 +63,7 @@ def test_a_person_is_told_why_by_what_the_tool_does_and_not_by_what_it_counts_as
     undone = SimpleNamespace(before=before, keeps=keeps)
     tools = Registry(
         [
-            Tool("reads", "", {"type": "object"}, _nothing, Risk.LOW),
+            Tool("reads", "", {"type": "object"}, _nothing, Risk.LOW, reads_only=True),
             Tool("writes", "", {"type": "object"}, _nothing, Risk.MEDIUM, undo=cast("Undo", undone)),
             Tool("sends", "", {"type": "object"}, _nothing, Risk.HIGH, trusted=True),
         ],

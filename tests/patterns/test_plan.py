@@ -21,7 +21,7 @@ def _tool(name: str, **properties: JSON) -> Tool:
         "required": list(properties),
         "additionalProperties": False,
     }
-    return Tool(name, f"Does {name}", schema, _nothing, Risk.LOW)
+    return Tool(name, f"Does {name}", schema, _nothing, Risk.LOW, reads_only=True)
 
 
 TOOLS = Registry(

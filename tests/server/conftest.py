@@ -1,13 +1,11 @@
 """What the tests of the server share: models that say what they are told."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from forethought.settings import Settings
 from forethought_tools import JSON
 
 
@@ -21,15 +19,3 @@ def scripted_model(tmp_path: Path) -> Callable[..., str]:
         return f"scripted:{file}"
 
     return script
-
-
-@pytest.fixture
-def scripted(make_settings: Callable[..., Settings], tmp_path: Path) -> Callable[..., Settings]:
-    """Settings with a model that says what each role is told to say."""
-
-    def make(script: Mapping[str, Any], **more: Any) -> Settings:
-        file = tmp_path / "script.json"
-        file.write_text(json.dumps(script), encoding="utf-8")
-        return make_settings(model=f"scripted:{file}", **more)
-
-    return make

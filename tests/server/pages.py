@@ -26,6 +26,7 @@ class Opened:
 
     http: httpx2.AsyncClient
     url: str
+    """Its present address."""
     codes: list[str]
     journal: Journal
     run_id: str
@@ -53,11 +54,22 @@ class Opened:
             while len(self.codes) < count:
                 await anyio.lowlevel.checkpoint()
 
+    async def knock(self, http: httpx2.AsyncClient | None = None, **given: str) -> httpx2.Response:
+        """Give a code at the door of the page, by default the one that is good now."""
+        http = http or self.http
+        form = {"token": token_in((await http.get(self.url)).text), "code": self.codes[-1], **given}
+        return await http.post(self.url, data=form)
+
 
 def token_in(page: str) -> str:
     found = re.search(r'name="token" value="([^"]+)"', page)
     assert found
     return found[1]
+
+
+def browser() -> httpx2.AsyncClient:
+    """One that nobody has let in yet."""
+    return httpx2.AsyncClient(trust_env=False, follow_redirects=True, timeout=60)
 
 
 @asynccontextmanager
@@ -71,22 +83,29 @@ async def open_page(settings: Settings, *commands: str, seconds: float = 3600) -
     shown: list[str] = []
     now = [1000.0]
     with open_journal(settings) as journal:
+        opened = Opened(browser(), "", shown, journal, run_id, now)
+
+        def show_code(url: str, code: str) -> None:
+            opened.url = url
+            shown.append(code)
+
         page = Page(
             journal.store,
             lambda: journal.queries.open_messages(run_id, "gate"),
             record=partial(record_decision, journal.store, journal.records.tools),
-            show_code=lambda _, code: shown.append(code),
+            show_code=show_code,
             seconds=seconds,
             clock=lambda: now[0],
         )
-        async with anyio.create_task_group() as tasks, httpx2.AsyncClient(trust_env=False, timeout=60) as http:
-            opened = Opened(http, "", shown, journal, run_id, now)
+        async with anyio.create_task_group() as tasks, opened.http:
 
             async def serve(*, task_status: Any) -> None:
-                opened.ended.append(await page.serve(task_status=task_status))
+                await page.serve(task_status=task_status)
+                opened.ended.append(True)
 
             opened.url = await tasks.start(serve)
             await opened.fresh(1)
+            assert (await opened.knock()).status_code == 200
             yield opened
             tasks.cancel_scope.cancel()
 

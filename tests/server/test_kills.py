@@ -115,6 +115,10 @@ class Chaos:
                         )
                         told = await client.call_tool(*call)
                         done = view(told)
+                        if "not resumed" in str(done.get("error")):
+                            # Killed twice before it came to anything: somebody has to say that it goes on.
+                            resumed = [COMMAND, "resume", str(done["run_id"])]
+                            await anyio.run_process(resumed, env=environment(self.settings))
                         if done["status"] in ("succeeded", "failed", "cancelled"):
                             self.ended = done
                     tasks.cancel_scope.cancel()

@@ -13,30 +13,6 @@ pytestmark = pytest.mark.anyio
 SNEAKY = "<script>alert('x')</script> & \u202eexe.txt"
 
 
-async def test_wrong_codes_are_slowed_down_and_close_the_page_at_last(make_settings: Callable[..., Settings]) -> None:
-    async with open_page(make_settings(), "true") as page:
-        (gate,) = page.gates()
-        wrong = 0
-        while not page.ended and wrong < 40:
-            for _ in range(5):
-                got = await page.send(gate, decision="approve", code="WRONG-ONE")
-                assert got.status_code == 403
-                wrong += 1
-                if wrong == 20:
-                    break
-            if wrong == 20:
-                break
-            limited = await page.send(gate, decision="approve")
-            assert limited.status_code == 403, "not even the right one, for a while"
-            assert "Try again in" in limited.text
-            page.now[0] += 300
-        with anyio.fail_after(60):
-            while not page.ended:
-                await anyio.lowlevel.checkpoint()
-        assert page.ended == [False]
-        assert page.gates() == [gate]
-
-
 @pytest.mark.parametrize("token", ["", "forged", "1000-", "0-" + "a" * 64, "nan-" + "0" * 64])
 async def test_a_form_that_is_not_from_this_page_is_refused(make_settings: Callable[..., Settings], token: str) -> None:
     async with open_page(make_settings(), "true") as page:
@@ -73,7 +49,7 @@ async def test_other_sites_and_other_names_reach_nothing(make_settings: Callable
         assert (await page.http.post(target, content=b"x" * 100_000)).status_code == 400
         assert (await page.http.get(f"{page.url}nonsense")).status_code == 404
         assert page.gates() == [gate]
-        own = page.url.rstrip("/")
+        own = page.url.rsplit("/", 2)[0]
         assert (await page.http.post(target, data=form, headers={"origin": own})).status_code == 200
 
 
@@ -120,8 +96,8 @@ async def test_a_field_that_comes_twice_or_is_not_in_the_form_decides_nothing(
 
 async def test_a_form_that_never_comes_whole_is_not_waited_for(make_settings: Callable[..., Settings]) -> None:
     async with open_page(make_settings(), "true") as page:
-        address = page.url.removeprefix("http://").rstrip("/")
-        head = f"POST /gate/gate_x HTTP/1.1\r\nHost: {address}\r\nContent-Length: 100\r\n\r\ntoken="
+        address, place = page.url.removeprefix("http://").rstrip("/").split("/")
+        head = f"POST /{place}/ HTTP/1.1\r\nHost: {address}\r\nContent-Length: 100\r\n\r\ntoken="
         async with await anyio.connect_tcp("127.0.0.1", int(address.split(":")[1])) as connection:
             await connection.send(head.encode())
             with anyio.fail_after(60):

@@ -33,6 +33,7 @@ from forethought.settings import Settings
 from forethought.surface.server import build_server
 
 pytestmark = pytest.mark.anyio
+GATE = r'href="/[\w-]+/(gate/\w+)"'
 COMMAND = str(Path(sys.executable).parent / "forethought")
 
 
@@ -64,9 +65,10 @@ async def test_a_client_that_can_only_open_an_address_is_given_the_servers_own_p
                 await anyio.lowlevel.checkpoint()
         ((address, code),) = shown
         assert address == url
-        async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
-            (path,) = re.findall(r'href="(/gate/\w+)"', (await http.get(url)).text)
-            target = url.rstrip("/") + path
+        async with httpx2.AsyncClient(trust_env=False, follow_redirects=True, timeout=60) as http:
+            at_the_door = {"token": token_in((await http.get(url)).text), "code": code}
+            (path,) = re.findall(GATE, (await http.post(url, data=at_the_door)).text)
+            target = url + path
             token = token_in((await http.get(target)).text)
             sent = await http.post(target, data={"token": token, "code": code, "decision": "approve"})
             assert sent.status_code == 200
@@ -152,8 +154,9 @@ def _in_a_terminal(settings: Settings, then: str) -> tuple[int, str]:
 
 
 def _send(url: str, code: str) -> None:
-    with httpx2.Client(trust_env=False, timeout=60) as http:
-        (path,) = re.findall(r'href="(/gate/\w+)"', http.get(url).text)
-        target = url.rstrip("/") + path
+    with httpx2.Client(trust_env=False, follow_redirects=True, timeout=60) as http:
+        at_the_door = {"token": token_in(http.get(url).text), "code": code}
+        (path,) = re.findall(GATE, http.post(url, data=at_the_door).text)
+        target = url + path
         form = {"token": token_in(http.get(target).text), "code": code, "decision": "approve"}
         assert http.post(target, data=form).status_code == 200

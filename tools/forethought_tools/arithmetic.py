@@ -50,7 +50,7 @@ Number = int | float
 
 
 def arithmetic_tools() -> list[Tool]:
-    return [tool(calculate, risk=Risk.LOW, repeatable=True, limits=Limits(timeout=10))]
+    return [tool(calculate, risk=Risk.LOW, repeatable=True, reads_only=True, limits=Limits(timeout=10))]
 
 
 async def calculate(

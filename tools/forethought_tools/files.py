@@ -100,9 +100,16 @@ def file_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
         return await to_thread.run_sync(delete, folders, path)
 
     return [
-        tool(read_file, risk=Risk.LOW, repeatable=True, limits=Limits(timeout=30), claims=reads),
-        tool(list_files, risk=Risk.LOW, repeatable=True, limits=Limits(timeout=30), claims=looks),
-        tool(search_files, risk=Risk.LOW, repeatable=True, limits=Limits(timeout=60, at_once=2), claims=looks),
+        tool(read_file, risk=Risk.LOW, repeatable=True, reads_only=True, limits=Limits(timeout=30), claims=reads),
+        tool(list_files, risk=Risk.LOW, repeatable=True, reads_only=True, limits=Limits(timeout=30), claims=looks),
+        tool(
+            search_files,
+            risk=Risk.LOW,
+            repeatable=True,
+            reads_only=True,
+            limits=Limits(timeout=60, at_once=2),
+            claims=looks,
+        ),
         tool(
             write_file,
             risk=Risk.MEDIUM,

@@ -74,7 +74,12 @@ class Registry:
     def lasting(self, name: str) -> bool:
         """Whether what a call does stays, and cannot be undone."""
         known = self._tools.get(name)
-        return known is None or (known.undo is None and known.risk > Risk.LOW)
+        return known is None or not (known.undo or known.reads_only)
+
+    def reads_only(self, name: str) -> bool:
+        """Whether calling it changes nothing, whatever its risk was set to. Of a tool that nobody knows: no."""
+        known = self._tools.get(name)
+        return known is not None and known.reads_only
 
     def repeatable(self, name: str) -> bool:
         """Whether doing it twice does no harm, as far as is known."""

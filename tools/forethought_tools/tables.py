@@ -53,7 +53,16 @@ def table_tools(folders: Folders) -> list[Tool]:
         named = map(str, paths) if isinstance(paths, list) else ()
         return Claim(reads=frozenset(place for path in named for place in folders.parts(path)))
 
-    return [tool(query_table, risk=Risk.LOW, repeatable=True, limits=Limits(timeout=60, at_once=2), claims=reads)]
+    return [
+        tool(
+            query_table,
+            risk=Risk.LOW,
+            repeatable=True,
+            reads_only=True,
+            limits=Limits(timeout=60, at_once=2),
+            claims=reads,
+        )
+    ]
 
 
 def checked(folders: Folders, path: str, held: ExitStack) -> DataFile:

@@ -107,6 +107,8 @@ class Tool:
     limits: Limits = field(default_factory=Limits)
     trusted: bool = False
     """Ours, or of a server that the user trusts: only of such a tool may the user's settings lower the risk."""
+    reads_only: bool = False
+    """Whether no call of it changes anything. Its risk does not tell: that is about asking, and may be lowered."""
     asks: bool = False
     """Whether its calls put questions to a model."""
     undo: Undo | None = None
@@ -125,6 +127,7 @@ def tool(
     *,
     risk: Risk,
     repeatable: bool,
+    reads_only: bool = False,
     limits: Limits | None = None,
     undo: Undo | None = None,
     claims: Callable[[Mapping[str, JSON]], Claim] | None = None,
@@ -163,6 +166,7 @@ def tool(
         repeatable=repeatable,
         limits=limits or Limits(),
         trusted=True,
+        reads_only=reads_only,
         asks="ask" in parameters,
         undo=undo,
         claims=claims,

@@ -63,7 +63,9 @@ def web_tools(*, searxng_url: str | None = None, allow_private: bool = False) ->
         return await find(query, max_results)
 
     limits = Limits(timeout=60, attempts=3, at_once=4)
-    return [tool(each, risk=Risk.LOW, repeatable=True, limits=limits) for each in (fetch_url, web_search)]
+    return [
+        tool(each, risk=Risk.LOW, repeatable=True, reads_only=True, limits=limits) for each in (fetch_url, web_search)
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,10 @@ Brief: {wish}"""
 def word_tools() -> list[Tool]:
     """analyze, write and wait."""
     open_ended = Limits(timeout=None)
-    return [tool(each, risk=Risk.LOW, repeatable=True, limits=open_ended) for each in (analyze, write, wait)]
+    return [
+        tool(each, risk=Risk.LOW, repeatable=True, reads_only=True, limits=open_ended)
+        for each in (analyze, write, wait)
+    ]
 
 
 async def analyze(

@@ -1,11 +1,12 @@
 """`forethought pause`, `resume` and `cancel`: a person steers a run, whichever process drives it, or none."""
 
-__all__ = ["cancel", "pause", "resume"]
+__all__ = ["cancel", "pause", "released", "resume"]
 
 from rich.markup import escape
 
 from forethought.app import open_journal
 from forethought.cli.terminal import PROGRAM, console
+from forethought.engine.deaths import died_twice
 from forethought.engine.records import resuming
 from forethought.journal.database import StaleError
 from forethought.journal.rows import Fact, RunRow
@@ -22,11 +23,24 @@ def pause(settings: Settings, run_id: str) -> int:
 
 
 def resume(settings: Settings, run_id: str) -> int:
-    """Let a paused run go on: with the server that is there, or the next one that starts."""
-    run = _ask_for(settings, run_id, "resume_asked", "it is not paused")
+    """Let a run go on that is paused, or that is not resumed because its servers have died: with the server that is
+    there, or the next one that starts."""
+    aside = released(settings, run_id)
+    run = aside or _ask_for(settings, run_id, "resume_asked", "it is not paused")
     how = f"{PROGRAM} {resuming(run.id, run.folders)}"
     console.print(f"It goes on as soon as a server is there, or with {escape(how)}", soft_wrap=True)
     return 0
+
+
+def released(settings: Settings, some_id: str) -> RunRow | None:
+    """Let a run, or the latest of a plan, go on at a person's word, if its servers have died and nobody resumes it."""
+    with open_journal(settings) as journal:
+        queries = journal.queries
+        found = [queries.run(some_id)] if some_id.startswith("run_") else queries.runs(plan=some_id, limit=1)
+        aside = [run for run in found if died_twice(queries, run)]
+        for run in aside:
+            journal.store.commit(run.id, Fact("drive_asked"))
+        return aside[0] if aside else None
 
 
 def cancel(settings: Settings, run_id: str) -> int:

@@ -107,11 +107,16 @@ async def _serve(journal: Journal, waiting: Callable[[], list[MessageRow]], seco
         console.print(escape(visible(gate_of(message).subject)))
         _confirm(journal.queries.run(message.run), decision)
 
+    address = ""
+
     def show_code(url: str, code: str) -> None:
+        nonlocal address
+        if address not in ("", url):
+            console.print("[red]Too many wrong codes were given: the page has a new address.[/] Was it you?")
+        address = url
         console.print(f"\nDecide at {url} with this code, once: [bold]{code}[/]", soft_wrap=True)
 
     with anyio.move_on_after(_PAGE) as hour:
-        if not await Page(journal.store, waiting, record=record, show_code=show_code, seconds=seconds).serve():
-            console.print("[red]Too many wrong codes were given: the page is closed.[/] Was it you?")
+        await Page(journal.store, waiting, record=record, show_code=show_code, seconds=seconds).serve()
     if hour.cancelled_caught:
         console.print("The page was open for an hour, and is closed.")

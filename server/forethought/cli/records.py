@@ -12,10 +12,12 @@ from rich.table import Table
 
 from forethought.app import open_journal, pruned
 from forethought.cli.terminal import console, plan_table, styled
+from forethought.engine.deaths import died_twice
 from forethought.engine.kinds import kind_of
 from forethought.engine.plan_views import plan_view
 from forethought.engine.views import run_view, text_of
 from forethought.journal.audit import fault
+from forethought.journal.queries import Queries
 from forethought.journal.rows import Fact, Pausing, RunRow
 from forethought.journal.store import Store
 from forethought.settings import Settings
@@ -35,15 +37,19 @@ def runs(settings: Settings) -> int:
         for row in rows:
             started = time.strftime("%Y-%m-%d %H:%M", time.localtime(row.created))
             goal = row.goal
-            table.add_row(row.id, row.plan or row.kind, styled(_state(row)), started, escape(goal[:80]))
+            table.add_row(
+                row.id, row.plan or row.kind, styled(_state(journal.queries, row)), started, escape(goal[:80])
+            )
     console.print(table if rows else "No runs yet. forethought run GOAL makes the first.")
     return 0
 
 
-def _state(run: RunRow) -> str:
+def _state(queries: Queries, run: RunRow) -> str:
     """The state of a run, or the one that a person has asked for and that it will soon have."""
     if run.ended is None and run.stopping:
         return "ending"
+    if died_twice(queries, run):
+        return "not resumed"
     return "pausing" if run.state == "running" and run.pausing == Pausing.ASKED else run.state
 
 

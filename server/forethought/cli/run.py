@@ -5,6 +5,7 @@ __all__ = ["rollback", "run"]
 import json
 import shlex
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -21,6 +22,7 @@ from rich.text import Text
 
 from forethought import __version__
 from forethought.cli import innermost
+from forethought.cli.control import released
 from forethought.cli.terminal import PROGRAM, ask_form, console, errors, is_person, plan_table, styled
 from forethought.models import NO_MODEL, Models
 from forethought.settings import Settings
@@ -41,7 +43,9 @@ def run(
     if (goal is None) == (resume is None):
         raise SettingsError("run takes either a goal or --resume ID.")
     given = {name: wish for name, wish in wishes.items() if wish is not None}
-    session = _Session(settings, yes=yes, wishes=given)
+    # These may loosen what is set, since it is the user who types them.
+    own = {name: given[name] for name in ("replan", "max_parallel") if name in given}
+    session = _Session(replace(settings, terms=replace(settings.terms, **own)), yes=yes, wishes=given)
     return _run(partial(session.resume, resume) if resume else partial(session.plan_and_run, goal or ""))
 
 
@@ -94,6 +98,7 @@ class _Session:
             return await self._execute(str(plan["plan_id"]))
 
     async def resume(self, some_id: str) -> int:
+        released(self._settings, some_id)
         async with self._client:
             about = await self._read(f"run://{some_id}") if some_id.startswith("run_") else {"plan_id": some_id}
             if "plan_id" in about:

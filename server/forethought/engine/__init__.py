@@ -3,9 +3,12 @@
 __all__ = ["Engine"]
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from forethought.engine.ages import Ages
 from forethought.engine.records import Records
+from forethought.journal.codec import decision_of
+from forethought.journal.rows import MessageRow
 from forethought.journal.store import Store
 from forethought.models import Models
 from forethought_patterns import Brief
@@ -24,3 +27,10 @@ class Engine:
     """How long an approval that was not used yet is good for."""
     lessons: bool = True
     """Whether failures and refusals teach."""
+    ages: Ages = field(default_factory=Ages)
+
+    def is_late(self, gate: MessageRow) -> bool:
+        """An approval is good for a while only: the world may have changed since it was given."""
+        if gate.answered is None or not decision_of(gate).approved:
+            return False
+        return self.ages.is_older(gate, self.decision_seconds)

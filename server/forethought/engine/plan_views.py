@@ -150,7 +150,9 @@ def _risks(plan: Plan, tools: Registry) -> str:
         risk: [s.id for s in plan.steps if tools.risk(s.tool, s.arguments) == risk]
         for risk in sorted(Risk, reverse=True)
     }
-    notes = {Risk.HIGH: "a person is asked first", Risk.MEDIUM: "writes", Risk.LOW: "read only"}
+    lowered = any(tools.risk(s.tool) == Risk.LOW and not tools.reads_only(s.tool) for s in plan.steps)
+    low = "nobody is asked" if lowered else "read only"
+    notes = {Risk.HIGH: "a person is asked first", Risk.MEDIUM: "writes", Risk.LOW: low}
     return "; ".join(f"{risk}: {_ids(ids)} ({notes[risk]})" for risk, ids in by_risk.items() if ids)
 
 

@@ -5,14 +5,13 @@ Everything that has a key is a row of the journal: questions to models, work ord
 
 __all__ = ["Questions"]
 
-import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 import anyio
 
 from forethought.engine.in_flight import InFlight
-from forethought.journal.codec import decision_of, question_body
+from forethought.journal.codec import question_body
 from forethought.journal.database import new_id
 from forethought.journal.rows import Fact, MessageKind, MessageRow
 from forethought.journal.store import Store
@@ -28,13 +27,13 @@ class Questions:
     """The questions of one activation."""
 
     def __init__(
-        self, run: str, *, store: Store, record: _Record, in_flight: InFlight, decision_seconds: float
+        self, run: str, *, store: Store, record: _Record, in_flight: InFlight, is_late: Callable[[MessageRow], bool]
     ) -> None:
         self._run = run
         self._store = store
         self._record = record
         self._in_flight = in_flight
-        self._decision_seconds = decision_seconds
+        self.is_late = is_late
         self._awaited: dict[str, anyio.Event] = {}
 
     def known(self, key: str) -> MessageRow | None:
@@ -100,12 +99,6 @@ class Questions:
             if message.step is not None:
                 facts.append(Fact("step_resumed", {"step": message.step}))
             await self._record(*facts)
-
-    def is_late(self, message: MessageRow) -> bool:
-        """An approval is good for a while only: the world may have changed since it was given."""
-        if message.answered is None or not decision_of(message).approved:
-            return False
-        return time.time() - message.answered > self._decision_seconds
 
     async def lapse(self, message: MessageRow) -> MessageRow:
         """The approval counts no more: the gate is open again."""

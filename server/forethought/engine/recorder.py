@@ -65,7 +65,7 @@ class Recorder:
             store=self.store,
             record=self.record,
             in_flight=self._in_flight,
-            decision_seconds=engine.decision_seconds,
+            is_late=engine.is_late,
         )
 
     async def record(self, *facts: Fact) -> None:

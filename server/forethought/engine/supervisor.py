@@ -12,11 +12,12 @@ from anyio.abc import TaskGroup
 
 from forethought.engine import Engine
 from forethought.engine.activation import Activation
+from forethought.engine.deaths import Deaths
 from forethought.engine.kinds import KINDS, kind_of
 from forethought.engine.records import resuming
 from forethought.engine.watchers import Watchers
 from forethought.journal.database import DamagedError, StaleError
-from forethought.journal.rows import OPEN, Fact, RunRow
+from forethought.journal.rows import OPEN, Fact, MessageRow, RunRow
 from forethought_tools import JSON, FencedError, ForethoughtError, NotFoundError, StoreError
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class Supervisor:
         self._offer = offer
         self._interrupted: set[str] = set()  # runs of ours whose journal could not be written for a while
         self._activations: dict[str, Activation] = {}
+        self._deaths = Deaths(self._queries)
         self._claiming = anyio.Lock()  # between a claim and its activation nobody of ours may claim again
         self._tasks: TaskGroup
 
@@ -91,7 +93,9 @@ class Supervisor:
             return False
         if run.owner is None:
             return run.state == "running" or run.id in self._queries.answered_while_parked()
-        return run.owner == self._owner or not self._queries.alive(run.owner)
+        if run.owner == self._owner:
+            return True
+        return not self._queries.alive(run.owner) and not self._deaths.are_too_many(run)
 
     async def _claim(self, run_id: str) -> None:
         async with self._claiming:
@@ -101,8 +105,9 @@ class Supervisor:
             kind_of(run).read(run)  # nobody may claim what they cannot read
             oldest = time.time() - self._engine.decision_seconds
             claim: dict[str, JSON] = {"owner": self._owner, "previous": run.owner, "oldest": oldest}
+            late = [Fact("lapsed", {"id": gate.id}) for gate in self._unused(run_id) if self._engine.is_late(gate)]
             with suppress(StaleError):  # another process was first
-                await self._own(run_id, Fact("run_claimed", claim))
+                await self._own(run_id, *late, Fact("run_claimed", claim))
 
     async def _own(self, run_id: str, *facts: Fact) -> RunRow:
         """Record what makes a run ours, and drive it if it is."""
@@ -129,7 +134,7 @@ class Supervisor:
     async def _driven(self, activation: Activation) -> None:
         run = activation.run
         try:
-            await activation.drive()
+            await self._drive_or_leave(activation)
         except* FencedError:
             logger.info("run %s is driven by another process now", run.id)
         except* StoreError as group:
@@ -143,6 +148,16 @@ class Supervisor:
                 del self._activations[run.id]
             activation.left.set()
             self.watchers.ring(run)
+
+    async def _drive_or_leave(self, activation: Activation) -> None:
+        try:
+            await activation.drive()
+        except anyio.get_cancelled_exc_class():
+            # This server ends in good order, whatever the run was doing: it is not the run that ends it.
+            run = activation.run
+            with anyio.CancelScope(shield=True), suppress(StoreError, FencedError):
+                await self._store.write(run.id, Fact("run_left"), epoch=run.epoch)
+            raise
 
     # Looking
 
@@ -184,7 +199,13 @@ class Supervisor:
                     activation.notice()
                     self.watchers.wake(subject)
                 else:
+                    if run.owner is None:
+                        self._engine.ages.see(self._unused(subject))
                     self.watchers.ring(run)
+
+    def _unused(self, run_id: str) -> list[MessageRow]:
+        """The gates that a person has decided, and that the run has not acted on yet."""
+        return [gate for gate in self._queries.messages(run_id, "gate") if gate.state == "answered"]
 
     # Folders
 

@@ -68,6 +68,7 @@ class Desk:
         return self._store.queries.open_messages(kind="gate")
 
     def _keep(self, url: str, code: str) -> None:
+        self._url = url  # it may have moved
         self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         fresh = self._file.with_suffix(".new")  # whoever looks meanwhile must find the file whole
         fresh.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
 """How the approval page looks: plain HTML, one small style, no script, and headers that let nothing else in."""
 
-__all__ = ["HEADERS", "fields_of", "notice_page", "page_of"]
+__all__ = ["CODE", "HEADERS", "HOME", "fields_of", "notice_page", "page_of"]
 
 import base64
 import hashlib
@@ -15,6 +15,13 @@ from forethought.gates.forms import MEANING, form
 from forethought_patterns import Gate
 from forethought_patterns.gates import visible
 from forethought_tools import JSON
+
+CODE = (
+    '<div><label for="code">Code</label><input id="code" name="code" required autocapitalize="characters"'
+    ' spellcheck="false"><p>The terminal shows it. Type it only here: who has it can decide for you.</p></div>'
+)
+HOME = '<p><a href="../">All that waits</a></p>'
+"""Below a question: the way back to the list."""
 
 
 def fields_of(gate: Gate, typed: Mapping[str, str]) -> str:
@@ -46,11 +53,11 @@ def as_json(value: object) -> str:
     return json.dumps(value, ensure_ascii=visible(plain) != plain, indent=2)
 
 
-def notice_page(title: str, text: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
+def notice_page(
+    title: str, text: str, status: int, below: str = "", *, headers: Mapping[str, str] | None = None
+) -> Response:
     shown = "".join(f"<p>{escape(visible(line))}</p>" for line in text.splitlines())
-    return page_of(
-        title, f'<div class="wrong" role="alert">{shown}</div><p><a href="/">All that waits</a></p>', status, headers
-    )
+    return page_of(title, f'<div class="wrong" role="alert">{shown}</div>{below}', status, headers)
 
 
 def page_of(title: str, body: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

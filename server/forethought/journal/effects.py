@@ -54,6 +54,10 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
         _USE_ANSWERS,
         _FREE,
     ),
+    # A server that ends in good order says so. One that is killed, or hangs until it is, cannot.
+    "run_left": ("UPDATE run SET state = state WHERE id = :run AND state = 'running'",),
+    # A person wants a run to go on though its servers have died.
+    "drive_asked": ("UPDATE run SET state = state WHERE id = :run AND ended IS NULL",),
     "run_parked": (
         "UPDATE run SET state = 'waiting', owner = NULL, seconds = seconds + :seconds"
         " WHERE id = :run AND state = 'running'",

@@ -232,6 +232,25 @@ class Queries:
         )
         return [Entry(**decoded(row)) for row in rows]
 
+    def latest_entry(self, run_id: str) -> int:
+        """The number of a run's latest entry, 0 where it has none."""
+        rows = self._select("SELECT coalesce(max(seq), 0) AS seq FROM journal WHERE run = :run", run=run_id)
+        return int(rows[0]["seq"])
+
+    def since_claim(self, run_id: str) -> list[Entry]:
+        """The claim by which a run was last taken over, and what was recorded from there on; nothing if none was."""
+        rows = self._select(
+            "SELECT * FROM journal WHERE run = :run AND seq >="
+            " (SELECT max(seq) FROM journal WHERE run = :run AND kind = 'run_claimed') ORDER BY seq",
+            run=run_id,
+        )
+        return [Entry(**decoded(row)) for row in rows]
+
+    def entries_before(self, run_id: str, seq: int, kinds: Collection[str]) -> list[Entry]:
+        """What a run has recorded of these kinds before an entry."""
+        rows = self._select("SELECT * FROM journal WHERE run = :run AND seq < :seq ORDER BY seq", run=run_id, seq=seq)
+        return [Entry(**decoded(row)) for row in rows if row["kind"] in kinds]
+
     def chains(self) -> list[str]:
         """Every run and plan that has entries, or should have, and the empty name for what belongs to none."""
         return [row["run"] for row in self._select("SELECT run FROM journal UNION SELECT id FROM run ORDER BY run")]

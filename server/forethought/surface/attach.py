@@ -27,6 +27,7 @@ from mcp_types.version import is_version_at_least
 from pydantic import BaseModel
 
 from forethought.app import App
+from forethought.engine.deaths import died_twice
 from forethought.engine.kinds import kind_of
 from forethought.engine.kinds.look import View
 from forethought.engine.views import run_view
@@ -95,7 +96,7 @@ class _Attached:
         silent_since = anyio.current_time()
         while True:
             run = self._runs.queries.run(self._run_id)
-            if run.state not in OPEN:
+            if run.state not in OPEN or died_twice(self._runs.queries, run):
                 await self._report(run)
                 return self._view(run)
             if anyio.current_time() >= self._report_due:

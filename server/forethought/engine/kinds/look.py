@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
+from forethought.engine.deaths import ASIDE, died_twice
 from forethought.engine.records import Records, resuming
 from forethought.journal.rows import OPEN, MessageRow, RunRow
 from forethought_patterns.budget import SOFT
@@ -47,14 +48,22 @@ class Look:
         """The open gates and orders, oldest first."""
         return self.records.queries.open_messages(self.run.id, limit=_MOST_WAITING) if self.is_open else []
 
+    @cached_property
+    def is_aside(self) -> bool:
+        """Whether it waits for a person because its servers have died."""
+        return died_twice(self.records.queries, self.run)
+
     def head(self, progress: str) -> View:
         """How far the run has come."""
-        status = "waiting" if self.waiting and self.run.state == "running" else self.run.state
+        waits = self.run.state == "running" and (self.waiting or self.is_aside)
+        status = "waiting" if waits else self.run.state
         return {"run_id": self.run.id, "status": status, "progress": progress}
 
     def trouble(self) -> View:
         """What is wrong, what is nearly spent, and who is waited for."""
         view: View = {"error": self.run.error[:2000]} if self.run.error else {}
+        if self.is_aside:
+            view["error"] = ASIDE
         if warnings := _nearly_spent(self.run):
             view["warnings"] = warnings
         if self.waiting:
@@ -81,6 +90,11 @@ class Look:
         resume = f"forethought {resuming(run.id, run.folders)}"
         if run.stopping and run.ended is None:
             return f"It is being ended: by the server that drives it, by the next that starts, or by `{resume}`"
+        if self.is_aside:
+            return (
+                f"Only a person can let it go on: `forethought resume {run.id}`. It may be what hung or killed its"
+                f" server: look at `forethought show {run.id} --journal`. `forethought cancel {run.id}` ends it"
+            )
         if any(message.kind == "order" for message in self.waiting):
             return (
                 "Do the orders in waiting_on yourself, then "

@@ -60,7 +60,7 @@ def way_of(creator: Creator, run_id: str, goal: str, context: str) -> tuple[str,
     if run.kind != SEARCH.name or not path:
         raise ForethoughtError(f"{run_id} is no search that has found a way. lats_search makes one.")
     way = [Move("", each["action"], each["tool"], each["arguments"], each["result"]) for each in path]
-    steps = path_steps(way, creator.records.tools, creator.terms.policy)
+    steps = path_steps(way, creator.records.tools)
     moves = "\n".join(f"{number}. {move}" for number, move in enumerate(way, 1))
     context = f"{context}\nA search has found this way to the goal; follow it:\n{moves}".strip()[:100_000]
     return goal or run.goal, context, steps or None

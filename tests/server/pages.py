@@ -79,7 +79,7 @@ async def open_page(settings: Settings, *commands: str, seconds: float = 3600) -
             seconds=seconds,
             clock=lambda: now[0],
         )
-        async with anyio.create_task_group() as tasks, httpx2.AsyncClient(trust_env=False) as http:
+        async with anyio.create_task_group() as tasks, httpx2.AsyncClient(trust_env=False, timeout=60) as http:
             opened = Opened(http, "", shown, journal, run_id, now)
 
             async def serve(*, task_status: Any) -> None:

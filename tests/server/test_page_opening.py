@@ -64,7 +64,7 @@ async def test_a_client_that_can_only_open_an_address_is_given_the_servers_own_p
                 await anyio.lowlevel.checkpoint()
         ((address, code),) = shown
         assert address == url
-        async with httpx2.AsyncClient(trust_env=False) as http:
+        async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
             (path,) = re.findall(r'href="(/gate/\w+)"', (await http.get(url)).text)
             target = url.rstrip("/") + path
             token = token_in((await http.get(target)).text)
@@ -152,7 +152,7 @@ def _in_a_terminal(settings: Settings, then: str) -> tuple[int, str]:
 
 
 def _send(url: str, code: str) -> None:
-    with httpx2.Client(trust_env=False) as http:
+    with httpx2.Client(trust_env=False, timeout=60) as http:
         (path,) = re.findall(r'href="(/gate/\w+)"', http.get(url).text)
         target = url.rstrip("/") + path
         form = {"token": token_in(http.get(target).text), "code": code, "decision": "approve"}

@@ -197,17 +197,21 @@ async def test_stop_cuts_off_what_is_in_flight(make_settings: Callable[..., Sett
         {"id": 1, "tool": "wait", "arguments": {"seconds": 3000}},
         {"id": 2, "tool": "read_file", "arguments": {"path": "a.txt"}, "depends_on": [1]},
     ]
-    async with Client(build_server(make_settings(silence=0.2)), mode=era) as client:
+    async with (
+        Client(build_server(make_settings(silence=60)), mode=era) as client,
+        anyio.create_task_group() as tasks,
+    ):
         plan_id = view(await client.call_tool("create_plan", {"goal": "g", "steps": steps}))["plan_id"]
-        run_id = view(await client.call_tool("execute_plan", {"plan_id": plan_id}))["run_id"]
+        full = {"plan_id": plan_id, "view": "full"}
         with anyio.fail_after(60):
-            while "running" not in str(await client.call_tool("get_plan", {"plan_id": plan_id, "view": "list"})):
-                await client.call_tool("execute_plan", {"plan_id": plan_id})
-            stopped = view(await client.call_tool("stop", {"run_id": run_id}))
-            assert view(await client.call_tool("stop", {"run_id": run_id})) == stopped
-        full = view(await client.call_tool("get_plan", {"plan_id": plan_id, "view": "full"}))
-    assert stopped["status"] == "cancelled"
-    assert [step["state"] for step in full["steps"]] == ["failed", "skipped"]
+            tasks.start_soon(client.call_tool, "execute_plan", {"plan_id": plan_id})
+            while (now := view(await client.call_tool("get_plan", full)))["steps"][0].get("state") != "running":
+                pass
+            stopped = view(await client.call_tool("stop", {"run_id": now["run_id"]}))
+            assert view(await client.call_tool("stop", {"run_id": now["run_id"]})) == stopped
+        ended = view(await client.call_tool("get_plan", full))
+        assert stopped["status"] == "cancelled"
+        assert [step["state"] for step in ended["steps"]] == ["failed", "skipped"]
 
 
 async def test_a_file_name_that_is_no_text_does_not_stop_a_run(

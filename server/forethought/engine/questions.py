@@ -11,7 +11,7 @@ from typing import Protocol
 
 import anyio
 
-from forethought.engine.delicate import Delicate
+from forethought.engine.in_flight import InFlight
 from forethought.journal.codec import decision_of, question_body
 from forethought.journal.database import new_id
 from forethought.journal.rows import Fact, MessageKind, MessageRow
@@ -27,11 +27,13 @@ class _Record(Protocol):
 class Questions:
     """The questions of one activation."""
 
-    def __init__(self, run: str, *, store: Store, record: _Record, delicate: Delicate, decision_seconds: float) -> None:
+    def __init__(
+        self, run: str, *, store: Store, record: _Record, in_flight: InFlight, decision_seconds: float
+    ) -> None:
         self._run = run
         self._store = store
         self._record = record
-        self._delicate = delicate
+        self._in_flight = in_flight
         self._decision_seconds = decision_seconds
         self._awaited: dict[str, anyio.Event] = {}
 
@@ -117,7 +119,7 @@ class Questions:
         async with slot.waiting():
             answered = self._awaited.setdefault(message.id, anyio.Event())
             if slot.alone:
-                await self._delicate.all_landed()
+                await self._in_flight.all_landed()
                 slot.stalled()
             if self._store.queries.message(message.id).state != "open":
                 answered.set()

@@ -15,7 +15,7 @@ import anyio
 
 from forethought.engine import Engine
 from forethought.engine.claims import Claims
-from forethought.engine.delicate import Delicate
+from forethought.engine.in_flight import InFlight
 from forethought.engine.lessons import learned
 from forethought.engine.questions import Questions
 from forethought.engine.spending import Spender
@@ -52,7 +52,7 @@ class Recorder:
         self._changed = changed
         self._park = park
         self._pauses_at_once = pauses_at_once
-        self._delicate = Delicate()
+        self._in_flight = InFlight()
         gates = self.store.queries.messages(run.id, "gate")
         self._asked_about = {gate.key.rpartition("/")[0] for gate in gates}
         self._allowed = _allowed(gates)
@@ -64,7 +64,7 @@ class Recorder:
             run.id,
             store=self.store,
             record=self.record,
-            delicate=self._delicate,
+            in_flight=self._in_flight,
             decision_seconds=engine.decision_seconds,
         )
 
@@ -87,17 +87,17 @@ class Recorder:
     def pause(self) -> None:
         """A person wants a pause: whoever has no steps in flight that have to end first has it at once."""
         # Nothing is lost: what was not answered is asked again.
-        if self._pauses_at_once and not self._delicate and self.pausing():
+        if self._pauses_at_once and not self._in_flight and self.pausing():
             self._park()
 
-    def begun(self, step: int | None, *, repeatable: bool) -> None:
+    def begun(self, key: str, *, repeatable: bool) -> None:
         """A call is in flight, of a step or of the run itself."""
         if not repeatable:
-            self._delicate.begin(step)
+            self._in_flight.begin(key)
 
-    def landed(self, step: int | None) -> None:
+    def landed(self, key: str) -> None:
         """It is not any more."""
-        self._delicate.land(step)
+        self._in_flight.land(key)
         self.pause()
 
     def _stalled(self) -> None:
@@ -237,7 +237,7 @@ class Recorder:
                 async with self.spender.tool_call(call.slot):
                     taken = self.claims.taken(call.key, call.place, asked, started, slot=call.slot)
                     await stack.enter_async_context(taken)
-                self.begun(step, repeatable=call.repeatable)
+                self.begun(call.key, repeatable=call.repeatable)
                 value = await call.act()
         except ToolError as error:
             await self._questions.close(message, {"error": str(error)})
@@ -245,7 +245,7 @@ class Recorder:
         else:
             await self._questions.close(message, {"value": value})
         finally:
-            self.landed(step)
+            self.landed(call.key)
         return value
 
     async def keep(self, key: str, kept: Callable[[], Awaitable[Kept]], *, slot: Slot) -> Kept | None:

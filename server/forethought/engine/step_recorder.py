@@ -82,15 +82,15 @@ class StepRecorder:
             yield
 
     def _taken(self, step: Step, place: Place, fact: Fact, slot: Slot) -> AbstractAsyncContextManager[None]:
-        return self._recorder.claims.taken(f"step/{step.id}", place, fact, slot=slot)
+        return self._recorder.claims.taken(_key(step), place, fact, slot=slot)
 
     def _begun(self, step: Step) -> None:
-        self._recorder.begun(step.id, repeatable=self._recorder.tools.repeatable(step.tool))
+        self._recorder.begun(_key(step), repeatable=self._recorder.tools.repeatable(step.tool))
 
     async def returned(self, step: Step, value: JSON) -> None:
-        self._recorder.claims.free(f"step/{step.id}")
+        self._recorder.claims.free(_key(step))
         await self._recorder.record(Fact("step_returned", {"step": step.id, "result": value}))
-        self._recorder.landed(step.id)
+        self._recorder.landed(_key(step))
 
     async def retrying(self, step: Step, error: str, delay: float, *, feedback: str = "") -> None:
         tried = self.tried(step)
@@ -115,7 +115,7 @@ class StepRecorder:
 
     async def settled(self, step: Step, outcome: Outcome) -> None:
         await self._recorder.record(settled_fact(step.id, outcome))
-        self._recorder.landed(step.id)
+        self._recorder.landed(_key(step))
 
     async def revised(self, plan: Plan, why: str) -> None:
         present = {step.id for step in plan.steps}
@@ -134,3 +134,8 @@ class StepRecorder:
 
     def next_step(self) -> int:
         return max(self._rows, default=0) + 1
+
+
+def _key(step: Step) -> str:
+    """What a step's call is in flight, and claims, as."""
+    return f"step/{step.id}"

@@ -85,7 +85,7 @@ class Postgres:
         self.name = name
         self.id = new_id("owner")
         self._holding = self._held = False
-        self._turn = threading.Lock()
+        self._writing = threading.Lock()
         self._reading = threading.Lock()  # whether somebody is alive is asked for while writing, in a thread
         try:
             given = conninfo_to_dict(url)
@@ -140,7 +140,7 @@ class Postgres:
 
     @contextmanager
     def writing(self, runs: Collection[str]) -> Generator["_Writing"]:
-        with self._turn, _refused(), ExitStack() as stack:
+        with self._writing, _refused(), ExitStack() as stack:
             try:
                 connection = self._writer.get()
                 stack.enter_context(connection.transaction())

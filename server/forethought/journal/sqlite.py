@@ -60,7 +60,7 @@ class SQLite:
             if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
                 raise StoreError(f"{path} is kept locked by another process. Try again once that is done.") from None
             raise StoreError(f"{path} cannot be opened as a journal ({error}). Move it away to start anew.") from None
-        self._turn = threading.Lock()
+        self._writing = threading.Lock()
         self._reading = threading.Lock()
 
     @property
@@ -108,7 +108,7 @@ class SQLite:
 
     @contextmanager
     def writing(self, runs: Collection[str]) -> Generator["_Writing"]:
-        with self._turn:
+        with self._writing:
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
                 yield _Writing(self._writer)

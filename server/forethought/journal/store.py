@@ -75,7 +75,7 @@ class Store:
         self.queries = Queries(database)
         self._redact = redact
         self._open: _Batch | None = None
-        self._turn = anyio.Lock()
+        self._committing = anyio.Lock()
         # Drivers with a write that failed: what they write after it would not follow from what is there.
         self._refused: set[tuple[str, int | None]] = set()
 
@@ -112,7 +112,7 @@ class Store:
         self._open = batch = _Batch()
         batch.writes.append(write)
         try:
-            async with self._turn:
+            async with self._committing:
                 await self._gather(batch)
                 self._open = None
                 await anyio.to_thread.run_sync(self._commit, batch.writes)

@@ -1,29 +1,29 @@
 """Calls in flight that must not be cut off: whether they took effect would not be known."""
 
-__all__ = ["Delicate"]
+__all__ = ["InFlight"]
 
 import anyio
 
 
-class Delicate:
-    """By the step whose calls they are, or none for the run itself."""
+class InFlight:
+    """By the keys that say what the calls are for."""
 
     def __init__(self) -> None:
-        self._steps: set[int | None] = set()
+        self._calls: set[str] = set()
         self._landed = anyio.Event()
 
     def __bool__(self) -> bool:
-        return bool(self._steps)
+        return bool(self._calls)
 
-    def begin(self, step: int | None) -> None:
-        self._steps.add(step)
+    def begin(self, key: str) -> None:
+        self._calls.add(key)
 
-    def land(self, step: int | None) -> None:
-        self._steps.discard(step)
+    def land(self, key: str) -> None:
+        self._calls.discard(key)
         self._landed.set()
         self._landed = anyio.Event()
 
     async def all_landed(self) -> None:
         """Returns once none is in flight."""
-        while self._steps:
+        while self._calls:
             await self._landed.wait()

@@ -14,13 +14,14 @@ __all__ = [
     "digest",
     "doubt_gate",
     "edited",
+    "in_brief",
     "plan_gate",
     "visible",
 ]
 
 import hashlib
 import json
-import unicodedata
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -29,12 +30,15 @@ from typing import Literal, TypeAlias
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.validate import parse_plan
 from forethought_tools import JSON, Fault, PlanError, Registry, Risk
+from forethought_tools.alike import lookalikes
+from forethought_tools.visible import cut, one_line_json, told, visible, visible_json
 
 Verb: TypeAlias = Literal["approve", "approve_tool", "edit", "reject", "cancel", "happened", "again", "skip"]
 
 _FORM = 5000  # characters that a form can show
 _FILES = 20  # of those that a call names, that are shown
 _VALUE = 1200  # characters of one long value that are shown
+_PART = 300  # the same, of one argument of a step in a plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,10 @@ class Policy:
         again once they are filled in."""
         raised = [risk for pattern, risk in self.risks.items() if fnmatchcase(tool, pattern)]
         return max(tools.risk(tool, arguments), *raised) if raised else tools.risk(tool, arguments)
+
+    def step_risk(self, step: Step, tools: Registry) -> Risk:
+        """The highest risk of all that a step may call."""
+        return max(self.risk(tool, tools, arguments) for _, tool, arguments in step.calls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +123,10 @@ class Gate:
         `about` is what else they should know, such as goal, folders and spending.
         """
         lines = self._lines() or ["(no arguments)"]
+        lines += [f"Look closely: {each}." for each in lookalikes(self.details)]
         lines += [f"Risk: {self.risk}. {visible(self.reason)}"] if self._is_call else [visible(self.reason)]
         lines += [f"Undo: {self.undo}"] if self.undo else []
-        lines += [f"{name}: {visible(value)}" for name, value in about.items() if value]
+        lines += [line for name, value in about.items() if value for line in told(name, value)]
         return "\n".join([visible(self.subject), *lines])
 
     @property
@@ -126,8 +135,13 @@ class Gate:
 
     def _lines(self) -> list[str]:
         # A call that cannot be undone is shown whole: nobody may approve what they could not see.
-        shown = _plain if self._is_call and self.risk >= Risk.HIGH else _shortened
-        lines = [f"{visible(name)}: {shown(value)}" for name, value in self.details.items()]
+        most = None if self._is_call and self.risk >= Risk.HIGH else _VALUE
+        lines: list[str] = []
+        for name, value in self.details.items():
+            if self.kind == "plan" and isinstance(value, Mapping):
+                lines.append(f"{visible(name)}: {in_brief(value)}")
+            else:
+                lines += told(_plain_name(name) if self._is_call else visible(name), value, most=most)
         lines += [f"File {visible(name)}: SHA-256 {sha[:16]}" for name, sha in list(self.rests_on.items())[:_FILES]]
         return [*lines, f"and {more} more files"] if (more := len(self.rests_on) - _FILES) > 0 else lines
 
@@ -194,15 +208,15 @@ def plan_gate(
 ) -> Gate:
     """The gate that a whole plan has to pass: every step that has not run yet, with its risk."""
     rest = [step for step in plan.steps if step.id not in finished]
-    details: dict[str, JSON] = {
-        f"{step.id}. {step.tool} ({policy.risk(step.tool, tools, step.arguments)})"
-        + (f" after {', '.join(map(str, step.needs))}" if step.needs else ""): {
-            **({"what": step.description} if step.description else {}),
-            **step.arguments,
-        }
-        for step in rest
-    }
-    risk = max(policy.risk(step.tool, tools, step.arguments) for step in rest)
+    details: dict[str, JSON] = {}
+    for step in rest:
+        after = f" after {', '.join(map(str, step.needs))}" if step.needs else ""
+        how = f" by {step.strategy}" if step.strategy != "direct" else ""
+        what: dict[str, JSON] = {"what": step.description} if step.description else {}
+        details[f"{step.id}. {step.tool} ({policy.step_risk(step, tools)}){how}{after}"] = {**step.arguments, **what}
+        for who, tool, arguments in step.calls[1:]:
+            details[f"{step.id}. {who} calls {tool} ({policy.risk(tool, tools, arguments)})"] = arguments
+    risk = max(policy.step_risk(step, tools) for step in rest)
     count = f"{len(rest)} step" + ("s" if len(rest) > 1 else "")
     shape = f"{count}, up to {plan.width} at once, longest chain {len(plan.critical_path)}"
     return Gate(
@@ -277,31 +291,19 @@ def digest(tool: str, arguments: Mapping[str, JSON], rests_on: Mapping[str, str]
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def visible(text: str) -> str:
-    """The text with control, format and bidirectional characters spelled out, so that what is read is what is there."""
-    return "".join(f"\\u{ord(char):04x}" if _deceives(char) else char for char in text)
+def in_brief(arguments: Mapping[str, JSON]) -> str:
+    """The arguments of a call on one line. Each is there, however long another one is."""
+    return one_line_json({name: _brief(value) for name, value in arguments.items()})
 
 
-def _deceives(char: str) -> bool:
-    hidden = unicodedata.category(char) in ("Cc", "Cf", "Co", "Cs", "Zl", "Zp")
-    blank = char != " " and (unicodedata.category(char) == "Zs" or char in _BLANKS)
-    return hidden or blank or 0xFE00 <= ord(char) <= 0xFE0F
+def _brief(value: JSON) -> JSON:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if len(text) <= _PART else cut(text, _PART)
 
 
-def _plain(value: JSON) -> str:
-    return visible(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=True)
-
-
-def _shortened(value: JSON) -> str:
-    text = _plain(value)
-    if len(text) <= _VALUE:
-        return text
-    sha = hashlib.sha256(text.encode()).hexdigest()[:16]
-    half = _VALUE // 2
-    return f"{text[:half]} [... {len(text)} characters in all, SHA-256 {sha} ...] {text[-half:]}"
-
-
-_BLANKS = "\u034f\u115f\u1160\u2800\u3164\uffa0"  # look like a space, or like nothing
+def _plain_name(name: str) -> str:
+    """The name of an argument, in quotes where it could be taken for a line of ours: those begin with a capital."""
+    return name if re.fullmatch(r"[a-z0-9_][\w .,-]*", name, re.ASCII) else visible_json(name)
 
 
 def _reason(tool: str, tools: Registry, arguments: Mapping[str, JSON]) -> str:

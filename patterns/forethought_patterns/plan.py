@@ -49,6 +49,14 @@ class Step(BaseModel):
         return body
 
     @cached_property
+    def calls(self) -> tuple[tuple[str, str, Mapping[str, JSON]], ...]:
+        """Everything that it may call, itself first: who calls (`its check`), the tool, the arguments. What a search
+        tries besides is of low risk, or not called."""
+        own: tuple[str, str, Mapping[str, JSON]] = ("it", self.tool, self.arguments)
+        checking = self.check.call() if self.check else None
+        return (own, ("its check", *checking)) if checking else (own,)
+
+    @cached_property
     def needs(self) -> tuple[int, ...]:
         """The steps whose results must be there first: those declared, and those referred to."""
         return tuple(sorted({*self.depends_on, *(reference.step for reference in find(self.arguments))}))

@@ -5,6 +5,7 @@ __all__ = ["innermost", "main", "parser"]
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import cast
 
@@ -17,7 +18,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "run" not in options:
         known.print_help(sys.stderr)
         return 2
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(message)s")
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
+    for handler in logging.root.handlers:
+        handler.setFormatter(_Formatter("%(name)s: %(message)s"))
     try:
         return run_command(options)
     except BrokenPipeError:  # whoever read this has seen enough; what is left must not be written at exit
@@ -31,14 +34,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(error)
 
 
+class _Formatter(logging.Formatter):
+    """What the log says of files and models must not reach a terminal as something that it obeys."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        from forethought_tools.visible import harmless
+
+        return harmless(super().format(record))
+
+
 def _failed(error: Exception) -> int:
-    """Say what went wrong, if it is an error of ours; any other is for the interpreter to show."""
+    """Say what went wrong: in a sentence if it is an error of ours, else with the place in our code."""
     from forethought_tools import ForethoughtError, SettingsError
+    from forethought_tools.visible import harmless
 
     cause = innermost(error)
     if not isinstance(cause, ForethoughtError):
-        raise error
-    print(f"forethought: {cause}", file=sys.stderr)
+        print(harmless("".join(traceback.format_exception(error))), end="", file=sys.stderr)
+        return 1
+    print(harmless(f"forethought: {cause}"), file=sys.stderr)
     return 2 if isinstance(error, SettingsError) else 1
 
 

@@ -24,7 +24,7 @@ from forethought.journal.rows import MessageRow, RunRow
 from forethought.journal.store import Store
 from forethought.settings import Settings
 from forethought_patterns import Decision
-from forethought_patterns.gates import visible
+from forethought_tools.visible import visible
 
 _PAGE = 3600.0  # seconds that a page is served at most
 

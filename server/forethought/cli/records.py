@@ -4,7 +4,7 @@ __all__ = ["export", "lessons", "prune", "runs", "show", "verify"]
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from rich.markup import escape
@@ -15,15 +15,15 @@ from forethought.cli.terminal import console, plan_table, styled
 from forethought.engine.deaths import died_twice
 from forethought.engine.kinds import kind_of
 from forethought.engine.plan_views import plan_view
-from forethought.engine.views import run_view, text_of
+from forethought.engine.views import run_view
 from forethought.journal.audit import fault
 from forethought.journal.queries import Queries
 from forethought.journal.rows import Fact, Pausing, RunRow
 from forethought.journal.store import Store
 from forethought.settings import Settings
-from forethought_patterns.gates import visible
 from forethought_tools import JSON, NotFoundError
 from forethought_tools.text import as_text
+from forethought_tools.visible import one_line_json, told, visible
 
 
 def runs(settings: Settings) -> int:
@@ -36,10 +36,8 @@ def runs(settings: Settings) -> int:
             table.add_column(heading, no_wrap=True, overflow="ellipsis", min_width=17 if is_id else None)
         for row in rows:
             started = time.strftime("%Y-%m-%d %H:%M", time.localtime(row.created))
-            goal = row.goal
-            table.add_row(
-                row.id, row.plan or row.kind, styled(_state(journal.queries, row)), started, escape(goal[:80])
-            )
+            state = styled(_state(journal.queries, row))
+            table.add_row(row.id, row.plan or row.kind, state, started, escape(visible(row.goal[:80])))
     console.print(table if rows else "No runs yet. forethought run GOAL makes the first.")
     return 0
 
@@ -59,7 +57,7 @@ def verify(settings: Settings, some_id: str | None) -> int:
         chains = _chains(journal.store, some_id)
         wrong = {chain: problem for chain in chains if (problem := fault(journal.queries, chain))}
     for chain, problem in wrong.items():
-        console.print(f"[red]{chain or 'what belongs to no run'}: {escape(problem.text)}[/]", soft_wrap=True)
+        console.print(f"[red]{chain or 'what belongs to no run'}: {escape(visible(problem.text))}[/]", soft_wrap=True)
     if not wrong:
         console.print(f"Intact: {len(chains)} chains of entries, and the rows that they make.")
     return 1 if wrong else 0
@@ -102,7 +100,7 @@ def lessons(settings: Settings, *, forget: str | None) -> int:
             return 0
     for lesson in known:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(lesson.created))
-        console.print(f"[bold]{lesson.id}[/] {when} {escape(lesson.workspace)}", soft_wrap=True)
+        console.print(f"[bold]{lesson.id}[/] {when} {escape(visible(lesson.workspace))}", soft_wrap=True)
         console.print(escape(f"  {visible(lesson.text)}"), soft_wrap=True)
         console.print(f"[dim]  from {lesson.run}: {escape(visible(lesson.goal[:120]))}[/]", soft_wrap=True)
     if not known:
@@ -130,7 +128,9 @@ def show(settings: Settings, some_id: str, *, journal: bool) -> int:
         else:
             view = plan_view(opened.records, store.queries.plan(some_id), steps="full", page=None)
     steps = view.pop("steps", ())
-    console.print(escape(text_of(view)), soft_wrap=True)
+    console.print(
+        escape("\n".join(line for name, value in view.items() for line in _told(name, value))), soft_wrap=True
+    )
     if isinstance(steps, list):
         listed = cast("list[Mapping[str, JSON]]", steps)
         console.print(plan_table(listed))
@@ -139,9 +139,20 @@ def show(settings: Settings, some_id: str, *, journal: bool) -> int:
     return 0
 
 
+def _told(name: str, value: JSON) -> list[str]:
+    """What `text_of` says, with the lines of others marked as theirs."""
+    name = name.replace("_", " ")
+    if isinstance(value, Mapping):
+        return [f"{name}:", *(f"  {line}" for part, item in value.items() for line in told(visible(part), item))]
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [f"{name}:", *(f"  - {visible(as_text(item))}" for item in value)]
+    return told(name, value)
+
+
 def _print_step(step: Mapping[str, JSON]) -> None:
-    lines = [f"{step['id']}. {step['tool']} {as_text(step.get('called_with', step['arguments']))}"]
-    lines += [f"   {name}: {as_text(step[name])}" for name in ("result", "error") if name in step]
+    called = step.get("called_with", step["arguments"])
+    lines = [f"{step['id']}. {visible(str(step['tool']))} {one_line_json(called)}"]
+    lines += [f"   {line}" for name in ("result", "error") if name in step for line in told(name, step[name])]
     console.print(f"[dim]{escape(chr(10).join(lines))}[/]", soft_wrap=True)
 
 

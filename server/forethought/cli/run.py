@@ -18,18 +18,19 @@ from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult, Impleme
 from rich.live import Live
 from rich.markup import escape
 from rich.panel import Panel
-from rich.text import Text
 
 from forethought import __version__
 from forethought.cli import innermost
 from forethought.cli.control import released
-from forethought.cli.terminal import PROGRAM, ask_form, console, errors, is_person, plan_table, styled
+from forethought.cli.terminal import PROGRAM, as_is, ask_form, console, errors, is_person, plan_table, styled
 from forethought.models import NO_MODEL, Models
 from forethought.settings import Settings
 from forethought.surface.server import build_server
 from forethought.terms import read_budget
+from forethought_patterns.gates import in_brief
 from forethought_tools import ForethoughtError, Role, SettingsError
-from forethought_tools.text import shortened
+from forethought_tools.alike import lookalikes
+from forethought_tools.visible import told, visible, visible_json
 
 _STATUS = {"succeeded": 0, "waiting": 3, "paused": 3}
 
@@ -117,11 +118,12 @@ class _Session:
         console.print(f"[bold]Plan {plan['plan_id']}[/]: {escape(plan['shape'])}")
         console.print(plan_table(whole["steps"]))
         for step in whole["steps"]:
-            arguments = shortened(step["arguments"], 300, "...")
-            console.print(f"[dim]  {step['id']}. {escape(arguments)}[/]", soft_wrap=True)
+            console.print(f"[dim]  {step['id']}. {escape(in_brief(step['arguments']))}[/]", soft_wrap=True)
+            for name in lookalikes(step["arguments"]):
+                console.print(f"[yellow]  {step['id']}. look closely: {escape(name)}[/]", soft_wrap=True)
         console.print(f"risk: {escape(plan['risk'])}")
         for line in plan.get("advice", ()):
-            console.print(f"[yellow]note: {escape(line)}[/]")
+            console.print(f"[yellow]note: {escape(visible(line))}[/]")
         console.print()
 
     async def roll_back(self, run_id: str, step: int | None, dry_run: bool) -> int:
@@ -139,14 +141,14 @@ class _Session:
     def _show_outcome(self, view: Mapping[str, Any]) -> int:
         """Print what came of a run that has no plan."""
         if "answer" in view:
-            console.print(escape(str(view["answer"])))
+            console.print(escape("\n".join(told("answer", str(view["answer"])))), soft_wrap=True)
         for each in view.get("would_do", view.get("undone", ())):
             of = f"step {each['step']}: " if each["step"] else ""
-            console.print(escape(f"{of}{each['verdict']}: {each['what']}"), soft_wrap=True)
+            console.print(escape(visible(f"{of}{each['verdict']}: {each['what']}")), soft_wrap=True)
         for lasting in view.get("cannot_be_undone", ()):
-            console.print(f"[yellow]stays done: {escape(lasting)}[/]")
+            console.print(f"[yellow]stays done: {escape(visible(lasting))}[/]")
         if "error" in view:
-            console.print(f"[red]{escape(view['error'])}[/]", soft_wrap=True)
+            console.print(f"[red]{_error(view)}[/]", soft_wrap=True)
         if view["status"] in ("waiting", "paused"):
             console.print(escape(str(view["next"])), soft_wrap=True)
         return _STATUS.get(str(view["status"]), 1)
@@ -189,12 +191,12 @@ class _Session:
     def _show_end(self, view: Mapping[str, Any]) -> None:
         console.print(f"\nrun {view['run_id']}: {styled(str(view['status']))} ({escape(str(view['progress']))})")
         if "error" in view:
-            console.print(f"[red]{escape(view['error'])}[/]")
+            console.print(f"[red]{_error(view)}[/]")
         for warning in view.get("warnings", ()):
-            console.print(f"[yellow]note: {escape(warning)}[/]")
+            console.print(f"[yellow]note: {escape(visible(warning))}[/]")
         answer = view.get("answer", {})
         if isinstance(answer, str):
-            console.print(Panel(Text(answer[:3000]), title="answer", title_align="left", border_style="green"))
+            console.print(Panel(as_is(answer[:3000]), title="answer", title_align="left", border_style="green"))
             answer = view.get("results", {})
         for name, value in answer.items():
             self._show_answer(name, value)
@@ -207,9 +209,9 @@ class _Session:
 
     def _show_answer(self, name: str, value: Any) -> None:
         written = self._written(value)
-        text = written if written is not None else value if isinstance(value, str) else json.dumps(value, indent=1)
+        text = written if written is not None else value if isinstance(value, str) else visible_json(value, indent=1)
         title = name if written is None else f"{name}: {cast('Mapping[str, Any]', value)['path']}"
-        console.print(Panel(Text(text[:3000]), title=escape(title), title_align="left", border_style="green"))
+        console.print(Panel(as_is(text[:3000]), title=escape(visible(title)), title_align="left", border_style="green"))
 
     def _written(self, value: Any) -> str | None:
         """What a step wrote, if it wrote a text file: that is what the person wants to see."""
@@ -241,6 +243,10 @@ class _Session:
 
     async def _call(self, name: str, arguments: dict[str, Any]) -> Mapping[str, Any]:
         return _view(await self._client.call_tool(name, arguments))
+
+
+def _error(view: Mapping[str, Any]) -> str:
+    return escape("\n".join(told("error", str(view["error"]))))
 
 
 def _live() -> Live:

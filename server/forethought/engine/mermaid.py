@@ -2,11 +2,13 @@
 
 __all__ = ["flowchart", "node"]
 
+import re
 from collections.abc import Mapping, Sequence
 
-from forethought_patterns.gates import visible
+from forethought_tools.visible import visible
 
-_PLAIN = {'"': "'", "<": "(", ">": ")", "#": "no. ", "`": "'"}  # what Mermaid would read as its own
+# Whatever else Mermaid reads as its own (quotes, markup, entities, `%%{init}%%`, formulas) becomes an entity of its.
+_OWN = re.compile(r"[^\w .,:;()\[\]/\\!?+='*|-]", re.ASCII)
 
 
 def flowchart(lines: Sequence[str], colours: Mapping[str, str]) -> str:
@@ -18,6 +20,8 @@ def flowchart(lines: Sequence[str], colours: Mapping[str, str]) -> str:
 def node(name: str, label: str, state: str) -> str:
     """One node, whose label may be any text."""
     label = visible(label)
-    for char, plain in _PLAIN.items():
-        label = label.replace(char, plain)
-    return f'{name}["{label}"]:::{state}'
+    return f'{name}["{_OWN.sub(_entity, label)}"]:::{state}'
+
+
+def _entity(match: re.Match[str]) -> str:
+    return match[0] if ord(match[0]) > 127 else f"#{ord(match[0])};"

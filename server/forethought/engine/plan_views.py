@@ -1,6 +1,6 @@
 """What clients are shown of plans: their shape, their steps, a flowchart, and what a revision has changed."""
 
-__all__ = ["PAGE", "diff_view", "graph", "making_of", "plan_view", "results_of", "steps_of"]
+__all__ = ["PAGE", "check_calls", "diff_view", "graph", "making_of", "plan_view", "results_of", "steps_of"]
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from forethought.engine.mermaid import flowchart, node
 from forethought.engine.records import Records
 from forethought.journal.rows import MessageRow, PlanRow, StepRow
-from forethought_patterns import Plan, Step, advice
+from forethought_patterns import Check, Plan, Step, advice
+from forethought_patterns.gates import in_brief
 from forethought_tools import JSON, Registry, Risk
 from forethought_tools.text import as_text, clipped
 
@@ -89,7 +90,8 @@ def graph(records: Records, plan_id: str) -> str:
     nodes = [
         node(
             f"s{step.id}",
-            f"{step.id}. {step.description or step.tool}"[:_LABEL],
+            f"{step.id}. {step.description or step.tool}"[:_LABEL]
+            + "".join(f"; {who} calls {tool}" for who, tool, _ in step.calls[1:]),
             rows[step.id].state if step.id in rows else "pending",
         )
         for step in plan.steps
@@ -125,15 +127,38 @@ def _line(step: Step, tools: Registry, row: StepRow | None = None) -> str:
     after = f" after {_ids(step.needs)}" if step.needs else ""
     state = f" [{row.state}]" if row else ""
     what = f": {clipped(step.description, _DESCRIPTION)}" if step.description else ""
-    return f"{step.id}. {step.tool} ({tools.risk(step.tool, step.arguments)}){after}{what}{state}"
+    checks = "".join(f"; {each}" for each in _checking(step, tools))
+    return f"{step.id}. {step.tool} ({_risk(step, tools)}){after}{what}{checks}{state}"
+
+
+def check_calls(checks: Sequence[Check], who: str, tools: Registry) -> dict[str, JSON]:
+    """The calls that checks make, where they make any, each with its risk."""
+    made = [call for check in checks if (call := check.call())]
+    lines: list[JSON] = [_call(who, tool, arguments, tools) for tool, arguments in made]
+    return {"calls": lines} if lines else {}
+
+
+def _checking(step: Step, tools: Registry) -> list[JSON]:
+    return [_call(who, tool, arguments, tools) for who, tool, arguments in step.calls[1:]]
+
+
+def _call(who: str, tool: str, arguments: Mapping[str, JSON], tools: Registry) -> str:
+    return clipped(f"{who} calls {tool} ({tools.risk(tool, arguments)}) {in_brief(arguments)}", _LINE)
+
+
+def _risk(step: Step, tools: Registry) -> Risk:
+    """The highest risk of all that a step may call."""
+    return max(tools.risk(tool, arguments) for _, tool, arguments in step.calls)
 
 
 def _whole(step: Step, tools: Registry, row: StepRow | None) -> dict[str, JSON]:
     view: dict[str, JSON] = {
         **step.wire(),
         "depends_on": list(step.needs),
-        "risk": str(tools.risk(step.tool, step.arguments)),
+        "risk": str(_risk(step, tools)),
     }
+    if checking := _checking(step, tools):
+        view["calls"] = checking
     if row:
         view |= {"state": row.state, "attempt": row.attempt}
         if row.arguments not in (None, step.arguments):
@@ -146,14 +171,22 @@ def _whole(step: Step, tools: Registry, row: StepRow | None) -> dict[str, JSON]:
 
 
 def _risks(plan: Plan, tools: Registry) -> str:
-    by_risk = {
-        risk: [s.id for s in plan.steps if tools.risk(s.tool, s.arguments) == risk]
-        for risk in sorted(Risk, reverse=True)
-    }
-    lowered = any(tools.risk(s.tool) == Risk.LOW and not tools.reads_only(s.tool) for s in plan.steps)
-    low = "nobody is asked" if lowered else "read only"
-    notes = {Risk.HIGH: "a person is asked first", Risk.MEDIUM: "writes", Risk.LOW: low}
-    return "; ".join(f"{risk}: {_ids(ids)} ({notes[risk]})" for risk, ids in by_risk.items() if ids)
+    by_risk = {risk: [s for s in plan.steps if _risk(s, tools) == risk] for risk in sorted(Risk, reverse=True)}
+    lines = (
+        f"{risk}: {_ids([s.id for s in steps])} ({_means(risk, steps, tools)})"
+        for risk, steps in by_risk.items()
+        if steps
+    )
+    return "; ".join(lines)
+
+
+def _means(risk: Risk, steps: Sequence[Step], tools: Registry) -> str:
+    checking = ", with what their checks call" if any(len(step.calls) > 1 for step in steps) else ""
+    if risk is not Risk.LOW:
+        return {Risk.HIGH: "a person is asked first", Risk.MEDIUM: "writes"}[risk] + checking
+    # By what tools do, and not by what they count as: a person may have lowered the risk of one that writes.
+    reads = all(tools.reads_only(tool) for step in steps for _, tool, _ in step.calls)
+    return ("read only" if reads else "nobody is asked") + checking
 
 
 def _doubt(row: PlanRow) -> list[str]:

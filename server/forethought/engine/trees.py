@@ -9,9 +9,9 @@ from typing import Any, cast
 from forethought.engine.mermaid import flowchart, node
 from forethought.engine.notes import notes
 from forethought.journal.queries import Queries
-from forethought_patterns.gates import visible
 from forethought_tools import JSON
 from forethought_tools.text import as_text, clipped, one_line
+from forethought_tools.visible import visible
 
 _LINE = 160  # characters of a node's label
 _DRAWN = 120  # nodes that a picture can show

@@ -4,7 +4,6 @@ __all__ = ["CODE", "HEADERS", "HOME", "fields_of", "notice_page", "page_of"]
 
 import base64
 import hashlib
-import json
 from collections.abc import Mapping
 from html import escape
 from typing import Any
@@ -13,8 +12,8 @@ from starlette.responses import HTMLResponse, Response
 
 from forethought.gates.forms import MEANING, form
 from forethought_patterns import Gate
-from forethought_patterns.gates import visible
 from forethought_tools import JSON
+from forethought_tools.visible import visible, visible_json
 
 CODE = (
     '<div><label for="code">Code</label><input id="code" name="code" required autocapitalize="characters"'
@@ -40,17 +39,13 @@ def fields_of(gate: Gate, typed: Mapping[str, str]) -> str:
         html += f'<div{kind}><label for="{name}">{escape(str(field["description"]))}</label>'
         if name in now:
             html += f'<textarea id="{name}" name="{name}" rows="6" spellcheck="false">\n{value}</textarea>'
-            html += f"<details><summary>As it is now</summary><pre>{escape(as_json(now[name]))}</pre></details></div>"
+            current = escape(visible_json(now[name], indent=2))
+            html += f"<details><summary>As it is now</summary><pre>{current}</pre></details></div>"
         else:
             html += (
                 f'<input id="{name}" name="{name}" value="{value}" maxlength="{field.get("maxLength", 1000)}"></div>'
             )
     return html
-
-
-def as_json(value: object) -> str:
-    plain = json.dumps(value, ensure_ascii=False)
-    return json.dumps(value, ensure_ascii=visible(plain) != plain, indent=2)
 
 
 def notice_page(

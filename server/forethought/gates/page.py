@@ -36,7 +36,7 @@ from forethought.gates.markup import CODE, HOME, fields_of, notice_page, page_of
 from forethought.journal.codec import gate_of
 from forethought.journal.rows import MessageRow
 from forethought.journal.store import Store
-from forethought_patterns.gates import visible
+from forethought_tools.visible import visible
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,6 @@ __all__ = [
     "StepRow",
 ]
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -22,6 +21,7 @@ from typing import Literal, TypeAlias, cast
 
 from forethought_patterns import StepState
 from forethought_tools import JSON
+from forethought_tools.visible import visible_json
 
 SETTLED = frozenset({"succeeded", "failed", "skipped", "rejected", "in_doubt"})
 """The states in which a step has ended."""
@@ -158,6 +158,6 @@ class Entry:
     hash: str
 
     def line(self) -> str:
-        """The entry as one line of JSON."""
+        """The entry as one line of JSON, which a terminal can show: what it would obey is written as JSON's escapes."""
         line = {"seq": self.seq, "run": self.run, "at": self.at, "fact": self.kind, **self.body, "hash": self.hash}
-        return json.dumps(line, ensure_ascii=False)
+        return visible_json(line)

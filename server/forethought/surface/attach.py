@@ -35,8 +35,8 @@ from forethought.gates.decisions import Recorded, Refused, take_decision
 from forethought.gates.forms import form, gate_text
 from forethought.journal.codec import gate_of
 from forethought.journal.rows import OPEN, MessageRow, RunRow
-from forethought_patterns.gates import visible
 from forethought_tools import JSON
+from forethought_tools.visible import visible
 
 logger = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from forethought.engine.deaths import ASIDE, died_twice
 from forethought.engine.records import Records, resuming
 from forethought.journal.rows import OPEN, MessageRow, RunRow
 from forethought_patterns.budget import SOFT
-from forethought_patterns.gates import visible
 from forethought_tools import JSON
-from forethought_tools.text import as_text, clipped
+from forethought_tools.text import clipped
+from forethought_tools.visible import one_line_json
 
 View: TypeAlias = dict[str, JSON]
 """What a client is shown: structured, and the same facts as text (see `views.text_of`)."""
@@ -158,5 +158,5 @@ def _gate(run: RunRow, message: MessageRow) -> View:
     view: View = {"gate": message.id, "kind": body["kind"], "for_a_person": f"forethought decide {run.id}"}
     if body["kind"] not in ("call", "doubt"):
         return {**view, "what": body["subject"]}
-    arguments = clipped(visible(as_text(body["details"])), _ARGUMENTS)
+    arguments = clipped(one_line_json(body["details"]), _ARGUMENTS)
     return {**view, "step": message.step, "tool": body["tool"], "arguments": arguments, "risk": body["risk"]}

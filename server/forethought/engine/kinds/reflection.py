@@ -8,6 +8,7 @@ from typing import cast
 from forethought.engine.kinds.kind import Creator, Ending, Kind, Options, Progress, Work
 from forethought.engine.kinds.look import Look, View
 from forethought.engine.notes import bounded, notes
+from forethought.engine.plan_views import check_calls
 from forethought.journal.queries import Queries
 from forethought.journal.rows import RunRow
 from forethought.terms import Terms
@@ -93,7 +94,8 @@ def _progress(queries: Queries, run: RunRow) -> Progress:
 
 def _view(look: Look) -> View:
     head = look.head(_progress(look.records.queries, look.run).text)
-    return {**head, **look.trouble(), **({} if look.waiting else _drafts(look)), **look.tail()}
+    calls = check_calls(REFLECTION.read(look.run).checks, "a check", look.records.tools)
+    return {**head, **calls, **look.trouble(), **({} if look.waiting else _drafts(look)), **look.tail()}
 
 
 def _drafts(look: Look) -> View:

@@ -9,6 +9,7 @@ from typing import Any, cast
 from forethought.engine.kinds.kind import Creator, Ending, Kind, Options, Progress, Work
 from forethought.engine.kinds.look import Look, View
 from forethought.engine.notes import bounded
+from forethought.engine.plan_views import check_calls
 from forethought.engine.trees import trees
 from forethought.journal.queries import Queries
 from forethought.journal.rows import RunRow
@@ -96,7 +97,9 @@ def _progress(queries: Queries, run: RunRow) -> Progress:
 
 def _view(look: Look) -> View:
     head = look.head(_progress(look.records.queries, look.run).text)
-    return {**head, **look.trouble(), **({} if look.waiting else _found(look.run)), **look.tail()}
+    verifier = SEARCH.read(look.run).verifier
+    calls = check_calls([verifier] if verifier else [], "its verifier", look.records.tools)
+    return {**head, **calls, **look.trouble(), **({} if look.waiting else _found(look.run)), **look.tail()}
 
 
 def _found(run: RunRow) -> View:

@@ -1,0 +1,114 @@
+"""What a person approves is what a plan calls: the calls of checks count and are shown, everywhere."""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp.client import Client
+from tests.server.asking import person, view
+
+from forethought.settings import Settings
+from forethought.surface.server import build_server
+from forethought_patterns import parse_plan
+from forethought_patterns.gates import Policy, plan_gate
+from forethought_tools import Risk
+from forethought_tools.builtin import builtin
+from forethought_tools.folders import Folders
+
+pytestmark = pytest.mark.anyio
+
+OVERWRITES = {"tool": "write_file", "arguments": {"path": "old.txt", "content": "{{result}}"}}
+READ: dict[str, Any] = {"id": 1, "description": "Look", "tool": "read_file", "arguments": {"path": "a.txt"}}
+STEPS = [{**READ, "check": OVERWRITES}]
+TOOLS = builtin(Folders([]))
+
+
+def _gate_text(*steps: Mapping[str, Any], policy: Policy | None = None) -> str:
+    plan = parse_plan("x", list(steps), TOOLS)
+    return plan_gate(plan, TOOLS, policy or Policy(), estimate="no model calls", finished=[], next_step=2).text({})
+
+
+async def test_a_person_who_approves_a_plan_has_seen_the_calls_of_its_checks(
+    make_settings: Callable[..., Settings], era: str, work: Path
+) -> None:
+    seen: list[str] = []
+    decline = person({"decision": "cancel"}, seen=seen)
+    async with Client(build_server(make_settings()), mode=era, elicitation_callback=decline) as client:
+        with anyio.fail_after(120):
+            plan = view(await client.call_tool("create_plan", {"goal": "x", "steps": STEPS}))
+            await client.call_tool("execute_plan", {"plan_id": plan["plan_id"], "approve_plan": True})
+    (text,) = seen
+    assert "Highest risk: medium." in text
+    assert "1. read_file (medium): " in text
+    assert '1. its check calls write_file (medium): {"path": "old.txt", "content": "{{result}}"}' in text
+    assert (work / "old.txt").read_text(encoding="utf-8") == "old\n"
+
+
+async def test_no_view_of_a_plan_calls_it_read_only_where_a_check_writes_or_runs_a_command(
+    make_settings: Callable[..., Settings],
+) -> None:
+    commanding = {**READ, "id": 2, "check": {"command": "touch x"}}
+    async with Client(build_server(make_settings())) as client:
+        with anyio.fail_after(120):
+            made = view(await client.call_tool("create_plan", {"goal": "x", "steps": [*STEPS, commanding]}))
+            views = {
+                name: view(await client.call_tool("get_plan", {"plan_id": made["plan_id"], "view": name}))
+                for name in ("brief", "list", "full", "graph")
+            }
+    high = "high: 2 (a person is asked first, with what their checks call)"
+    assert made["risk"] == f"{high}; medium: 1 (writes, with what their checks call)"
+    for shown in (made, views["brief"], views["list"]):
+        first, second = shown["steps"]
+        assert first.startswith("1. read_file (medium)")
+        assert 'its check calls write_file (medium) {"path": "old.txt"' in first
+        assert 'its check calls run_command (high) {"command": "touch x"}' in second
+    assert [step["risk"] for step in views["full"]["steps"]] == ["medium", "high"]
+    assert "touch x" in str(views["full"]["steps"][1]["calls"])
+    assert "its check calls write_file" in views["graph"]["graph"]
+    assert "its check calls run_command" in views["graph"]["graph"]
+
+
+async def test_what_a_reflection_and_a_search_call_to_check_is_shown(make_settings: Callable[..., Settings]) -> None:
+    async with Client(build_server(make_settings())) as client:
+        with anyio.fail_after(120):
+            reflecting = view(await client.call_tool("reflect", {"task": "x", "draft": "y", "checks": [OVERWRITES]}))
+            searching = view(await client.call_tool("lats_search", {"goal": "x", "verifier": {"command": "touch x"}}))
+            silent = view(await client.call_tool("reflect", {"task": "x", "draft": "y", "checks": [{"matches": "y"}]}))
+    assert "a check calls write_file (medium)" in str(reflecting["calls"])
+    assert "old.txt" in str(reflecting["calls"])
+    assert searching["calls"] == ['its verifier calls run_command (high) {"command": "touch x"}']
+    assert "calls" not in silent
+
+
+def test_a_plan_of_steps_that_only_read_is_still_low() -> None:
+    text = _gate_text(READ)
+    assert "Highest risk: low." in text
+    assert "its check" not in text
+    assert "its check" not in _gate_text({**READ, "check": {"matches": "x"}})
+
+
+def test_risks_that_were_raised_for_a_run_count_for_the_calls_of_checks_too() -> None:
+    text = _gate_text(*STEPS, policy=Policy(risks={"write_*": Risk.HIGH}))
+    assert "Highest risk: high." in text
+    assert "its check calls write_file (high)" in text
+
+
+def test_each_argument_of_a_step_is_shown_however_long_its_description_or_another_one_is() -> None:
+    arguments = {"content": "x" * 5000, "path": "h.txt"}
+    text = _gate_text({"id": 1, "description": "z" * 4000, "tool": "write_file", "arguments": arguments})
+    assert '"path": "h.txt"' in text
+    assert re.search(r"x{150} \[... 5000 characters in all, SHA-256 [0-9a-f]{16} ...\] x{150}", text)
+    assert len(text) < 2000
+
+
+async def test_a_tool_that_writes_is_not_called_read_only_because_its_risk_was_lowered(
+    make_settings: Callable[..., Settings],
+) -> None:
+    settings = make_settings(risks={"write_file": Risk.LOW})
+    async with Client(build_server(settings)) as client:
+        with anyio.fail_after(120):
+            made = view(await client.call_tool("create_plan", {"goal": "x", "steps": STEPS}))
+    assert made["risk"] == "low: 1 (nobody is asked, with what their checks call)"

@@ -153,3 +153,15 @@ def test_nothing_in_the_words_around_a_call_is_raw() -> None:
     )
     text = gate.text({"Goal": "e\x1b", "Folders": ""})
     assert text == "a\\u001b\nb\\u001b: c\\u001b\nd\\u001b\nGoal: e\\u001b"
+
+
+def test_an_edit_needs_the_whole_arguments_and_they_must_fit_the_tool() -> None:
+    schema: dict[str, JSON] = {"type": "object", "required": ["path"]}
+    tools = Registry([Tool("delete", "", schema, _nothing, Risk.HIGH)])
+    gate = call_gate(Step(id=1, tool="delete", confidence=0.0), {"path": "x"}, tools, Policy())
+    assert gate is not None
+    assert "sure of this step" not in gate.reason
+    assert "they are missing" in str(decision_faults(gate, Decision("edit"), tools))
+    assert "'path' is a required property" in str(decision_faults(gate, Decision("edit", arguments={}), tools))
+    assert decision_faults(gate, Decision("edit", arguments={"path": "y"}), tools) == []
+    assert decision_faults(gate, Decision("happened"), tools)

@@ -133,3 +133,9 @@ async def test_a_tool_that_writes_is_not_called_read_only_because_its_risk_was_l
         with anyio.fail_after(120):
             made = view(await client.call_tool("create_plan", {"goal": "x", "steps": STEPS}))
     assert made["risk"] == "low: 1 (nobody is asked, with what their checks call)"
+
+
+def test_the_risk_of_a_plan_is_that_of_its_riskiest_step() -> None:
+    risky = {"id": 2, "tool": "delete_file", "arguments": {"path": "old.txt"}}
+    assert "Highest risk: high." in _gate_text(READ, risky)
+    assert "Highest risk: high." in _gate_text(risky, {**READ, "id": 3})

@@ -212,7 +212,8 @@ def plan_gate(
     for step in rest:
         after = f" after {', '.join(map(str, step.needs))}" if step.needs else ""
         how = f" by {step.strategy}" if step.strategy != "direct" else ""
-        what: dict[str, JSON] = {"what": step.description} if step.description else {}
+        said = step.description and "what" not in step.arguments  # what is called may not hide behind what is said
+        what: dict[str, JSON] = {"what": step.description} if said else {}
         details[f"{step.id}. {step.tool} ({policy.step_risk(step, tools)}){how}{after}"] = {**step.arguments, **what}
         for who, tool, arguments in step.calls[1:]:
             details[f"{step.id}. {who} calls {tool} ({policy.risk(tool, tools, arguments)})"] = arguments

@@ -121,3 +121,53 @@ async def test_what_undoes_a_call_is_kept_for_the_call_that_is_made_and_not_for_
     for path in ("a.txt", "b.txt", "a.txt"):
         await keep(tool, {"path": path}, journal, key="1/1", slot=Slot(1))
     assert [kept["kept"] for kept in journal.kept.values()] == [{"path": "a.txt"}, {"path": "b.txt"}]
+
+
+def test_a_call_that_can_be_undone_is_shown_in_part_where_it_is_long_and_one_that_cannot_is_shown_whole() -> None:
+    long = "a" * 3000 + "middle" + "b" * 3000
+    tools = _registry(medium=Risk.MEDIUM, high=Risk.HIGH)
+    policy = Policy(ask_from=Risk.MEDIUM)
+    gates = {name: call_gate(Step(id=1, tool=name), {"x": long}, tools, policy) for name in ("medium", "high")}
+    medium, high = gates["medium"], gates["high"]
+    assert medium is not None
+    assert high is not None
+    assert "6006 characters in all, SHA-256" in medium.text({})
+    assert "middle" not in medium.text({})
+    assert medium.fits_a_form
+    assert "approve_tool" in medium.choices
+    assert long in high.text({})
+    assert not high.fits_a_form
+    assert "approve_tool" not in high.choices
+
+
+def test_a_person_is_asked_where_the_model_is_unsure_or_was_asked_before() -> None:
+    tools, policy = _registry(low=Risk.LOW), Policy(ask_below=0.5)
+    step = Step(id=1, tool="low", confidence=0.5, description="Look")
+    assert call_gate(step, {}, tools, policy) is None
+    unsure = call_gate(step, {}, tools, policy, confidence=0.49)
+    assert unsure is not None
+    assert unsure.reason == "It only reads. The model is only 49% sure of this step. It is meant to: Look"
+    asked = call_gate(step, {}, tools, policy, asked=True)
+    assert asked is not None
+    assert asked.reason == "It only reads. It is meant to: Look"
+    assert "Undo: nothing to undo" in asked.text({})
+
+
+def test_nothing_in_the_words_around_a_call_is_raw() -> None:
+    gate = Gate(
+        kind="budget", subject="a\x1b", details={"b\x1b": "c\x1b"}, reason="d\x1b", digest="", choices=("reject",)
+    )
+    text = gate.text({"Goal": "e\x1b", "Folders": ""})
+    assert text == "a\\u001b\nb\\u001b: c\\u001b\nd\\u001b\nGoal: e\\u001b"
+
+
+def test_an_edit_needs_the_whole_arguments_and_they_must_fit_the_tool() -> None:
+    schema: dict[str, JSON] = {"type": "object", "required": ["path"]}
+    tools = Registry([Tool("delete", "", schema, _nothing, Risk.HIGH)])
+    gate = call_gate(Step(id=1, tool="delete", confidence=0.0), {"path": "x"}, tools, Policy())
+    assert gate is not None
+    assert "sure of this step" not in gate.reason
+    assert "they are missing" in str(decision_faults(gate, Decision("edit"), tools))
+    assert "'path' is a required property" in str(decision_faults(gate, Decision("edit", arguments={}), tools))
+    assert decision_faults(gate, Decision("edit", arguments={"path": "y"}), tools) == []
+    assert decision_faults(gate, Decision("happened"), tools)

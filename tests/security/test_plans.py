@@ -12,7 +12,7 @@ from tests.server.asking import person, view
 
 from forethought.settings import Settings
 from forethought.surface.server import build_server
-from forethought_patterns import parse_plan
+from forethought_patterns import Plan, Step, parse_plan
 from forethought_patterns.gates import Policy, plan_gate
 from forethought_tools import Risk
 from forethought_tools.builtin import builtin
@@ -104,6 +104,27 @@ def test_each_argument_of_a_step_is_shown_however_long_its_description_or_anothe
     assert len(text) < 2000
 
 
+def test_a_description_does_not_hide_an_argument() -> None:
+    text = plan_gate(
+        Plan("x", (Step(id=1, tool="of_another_server", description="harmless", arguments={"what": "everything"}),)),
+        TOOLS,
+        Policy(),
+        estimate="",
+        finished=[],
+        next_step=2,
+    ).text({})
+    assert '1. of_another_server (high): {"what": "everything"}' in text
+
+
+def test_steps_that_have_run_are_not_asked_about_and_their_risk_does_not_count() -> None:
+    plan = parse_plan("x", [*STEPS, {**READ, "id": 2, "depends_on": [1]}, {**READ, "id": 3, "depends_on": [2]}], TOOLS)
+    gate = plan_gate(plan, TOOLS, Policy(), estimate="", finished=[1], next_step=4)
+    assert list(gate.details) == ["2. read_file (low) after 1", "3. read_file (low) after 2"]
+    assert "2 steps, up to 1 at once, longest chain 3." in gate.subject
+    assert gate.risk is Risk.LOW
+    assert gate.choices == ("approve", "edit", "reject", "cancel")
+
+
 async def test_a_tool_that_writes_is_not_called_read_only_because_its_risk_was_lowered(
     make_settings: Callable[..., Settings],
 ) -> None:
@@ -112,3 +133,9 @@ async def test_a_tool_that_writes_is_not_called_read_only_because_its_risk_was_l
         with anyio.fail_after(120):
             made = view(await client.call_tool("create_plan", {"goal": "x", "steps": STEPS}))
     assert made["risk"] == "low: 1 (nobody is asked, with what their checks call)"
+
+
+def test_the_risk_of_a_plan_is_that_of_its_riskiest_step() -> None:
+    risky = {"id": 2, "tool": "delete_file", "arguments": {"path": "old.txt"}}
+    assert "Highest risk: high." in _gate_text(READ, risky)
+    assert "Highest risk: high." in _gate_text(risky, {**READ, "id": 3})

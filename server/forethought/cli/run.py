@@ -119,7 +119,7 @@ class _Session:
         console.print(plan_table(whole["steps"]))
         for step in whole["steps"]:
             console.print(f"[dim]  {step['id']}. {escape(in_brief(step['arguments']))}[/]", soft_wrap=True)
-            for name in lookalikes(step["arguments"]):
+            for name in lookalikes([step["arguments"], step.get("check")]):
                 console.print(f"[yellow]  {step['id']}. look closely: {escape(name)}[/]", soft_wrap=True)
         console.print(f"risk: {escape(plan['risk'])}")
         for line in plan.get("advice", ()):

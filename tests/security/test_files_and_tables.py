@@ -3,10 +3,11 @@
 import hashlib
 import os
 import shutil
+import sys
 import threading
 import tracemalloc
 from collections.abc import Callable, Generator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from sqlite3 import connect
@@ -27,6 +28,7 @@ from forethought_tools.builtin import builtin
 from forethought_tools.files import file_tools
 from forethought_tools.folders import Folders
 from forethought_tools.held import held
+from forethought_tools.tables import checked, open_duckdb, open_sqlite, query_files
 from forethought_tools.undo import MAX_KEPT, FileUndo, Vault
 from forethought_tools.writing import replace
 
@@ -59,18 +61,26 @@ async def said(registry: Registry, name: str, **arguments: JSON) -> str:
 
 
 class Exchanging(Folders):
-    """Folders in which, right after a path was looked up, its folder is exchanged for a link to another one."""
+    """Folders in which, right after a tool has looked a path up, its folder is exchanged for a link to another one."""
 
     armed = True
+    lookups = 1
 
     def resolve(self, path: str, *, new: bool = False, follow: bool = True) -> Path:
         real = super().resolve(path, new=new, follow=follow)
-        if self.armed and "sub" in real.parts:
+        works = threading.current_thread() is not threading.main_thread()  # claims are told by the main thread
+        self.lookups -= works
+        if self.armed and works and self.lookups == 0:
             self.armed = False
             sub = next(part for part in (real, *real.parents) if part.name == "sub")
             sub.rename(sub.with_name("was"))
             sub.symlink_to(sub.parent.parent / "outside")
         return real
+
+
+def exchanged(granted: Path) -> None:
+    (granted / "sub").rename(granted / "was")
+    (granted / "sub").symlink_to(granted.parent / "outside")
 
 
 def two_folders(tmp_path: Path) -> tuple[Path, Path]:
@@ -87,27 +97,46 @@ def two_folders(tmp_path: Path) -> tuple[Path, Path]:
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments"),
+    ("name", "arguments", "lookups"),
     [
-        *CALLS.items(),
-        ("write_file", {"path": "sub/new.txt", "content": "x"}),
-        ("write_file", {"path": "sub/new/deep.txt", "content": "x"}),
-        ("query_table", {"sql": "SELECT * FROM rows", "paths": ["sub/rows.db"]}),
+        *((name, arguments, 1) for name, arguments in CALLS.items()),
+        ("write_file", {"path": "sub/new.txt", "content": "x"}, 1),
+        ("write_file", {"path": "sub/new/deep.txt", "content": "x"}, 1),
+        ("delete_file", CALLS["delete_file"], 2),
+        ("query_table", CALLS["query_table"], 2),
+        ("query_table", {"sql": "SELECT * FROM rows", "paths": ["sub/rows.db"]}, 1),
+        ("query_table", {"sql": "SELECT * FROM rows", "paths": ["sub/rows.db"]}, 2),
     ],
 )
 async def test_no_call_leaves_the_grant_through_a_folder_that_became_a_link_meanwhile(
-    tmp_path: Path, name: str, arguments: dict[str, JSON]
+    tmp_path: Path, name: str, arguments: dict[str, JSON], lookups: int
 ) -> None:
     granted, outside = two_folders(tmp_path)
-    before = tree(outside)
-    answer = await said(builtin(Exchanging([granted])), name, **arguments)
+    before, folders = tree(outside), Exchanging([granted])
+    folders.lookups = lookups
+    answer = await said(builtin(folders), name, **arguments)
     assert (granted / "sub").is_symlink(), "it was exchanged in the middle of the call"
-    assert "outside'" not in answer
+    assert "outside" not in answer.replace("outside the granted folders", "")
     assert "only-there" not in answer
     assert tree(outside) == before
 
 
-async def test_no_rollback_leaves_the_grant_through_a_folder_that_became_a_link_meanwhile(tmp_path: Path) -> None:
+async def test_a_table_is_read_from_the_file_that_was_checked_or_not_at_all(tmp_path: Path) -> None:
+    granted, _ = two_folders(tmp_path)
+    folders = Folders([granted])
+    with ExitStack() as opened, closing(open_duckdb()) as memory:
+        rows, base = (checked(folders, f"sub/{name}", opened) for name in ("rows.csv", "rows.db"))
+        exchanged(granted)
+        with pytest.raises(ToolError, match="was exchanged just now"):
+            open_sqlite(base)
+        if sys.platform == "linux":
+            assert "'sub'" in str(query_files(memory, "SELECT * FROM rows", [rows]))
+
+
+@pytest.mark.parametrize("lookups", [1, 2, 3])
+async def test_no_rollback_leaves_the_grant_through_a_folder_that_became_a_link_meanwhile(
+    tmp_path: Path, lookups: int
+) -> None:
     granted, outside = two_folders(tmp_path)
     folders = Exchanging([granted])
     folders.armed = False
@@ -117,7 +146,7 @@ async def test_no_rollback_leaves_the_grant_through_a_folder_that_became_a_link_
         for folder in (granted / "sub", outside):
             (folder / name).write_text("outside", encoding="utf-8")
         before = tree(outside)
-        folders.armed = True
+        folders.armed, folders.lookups = True, lookups
         with pytest.raises(ToolError):
             await undo.back(kept)
         assert tree(outside) == before
@@ -169,6 +198,7 @@ async def test_where_folders_cannot_be_held_the_tools_work_by_path(
     assert await said(registry, "read_file", path="new/a.txt") == "x"
     assert "new/a.txt" in await said(registry, "list_files")
     await said(registry, "delete_file", path="new/a.txt")
+    assert "outside the granted folders" in await said(registry, "delete_file", path=".")
     assert await said(registry, "list_files") == "{'files': [], 'truncated': False}"
 
 
@@ -310,6 +340,25 @@ async def test_a_file_that_holds_a_key_of_ours_is_refused_as_a_whole(tmp_path: P
     assert "rows.csv" not in await said(registry, "search_files", text="plain")
     assert "other.csv" in await said(registry, "search_files", text="plain")
     assert await said(registry, "read_file", path="other.csv") == "a\nplain\n"
+
+
+async def test_what_sqlite_reads_beside_a_database_is_looked_at_like_the_database(tmp_path: Path) -> None:
+    granted = tmp_path / "granted"
+    granted.mkdir()
+    registry = builtin(Folders([granted], secrets=[KEY]))
+    asked = {"sql": "SELECT reverse(a) FROM t", "paths": ["t.db"]}
+    with closing(connect(granted / "t.db")) as base:
+        base.execute("PRAGMA journal_mode = WAL")
+        with base:
+            base.execute("CREATE TABLE t AS SELECT ? AS a", [KEY])
+        assert KEY.encode() not in (granted / "t.db").read_bytes()
+        assert "holds a key or password" in await said(registry, "query_table", **asked)
+    (tmp_path / "elsewhere").touch()
+    with closing(connect(granted / "plain.db")) as base, base:
+        base.execute("CREATE TABLE t (a)")
+    (granted / "plain.db-wal").symlink_to(tmp_path / "elsewhere")
+    asked = {"sql": "SELECT * FROM t", "paths": ["plain.db"]}
+    assert "outside the granted folders" in await said(registry, "query_table", **asked)
 
 
 async def test_a_password_with_quotation_marks_is_known_in_a_table(

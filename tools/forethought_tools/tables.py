@@ -71,6 +71,9 @@ def checked(folders: Folders, path: str, held: ExitStack) -> DataFile:
     file = DataFile(real, opened.fileno())
     if real.suffix.lower() not in READERS and not file.is_sqlite:
         raise ToolError(f"{path!r} is no data file. query_table reads {', '.join(READERS)} and SQLite files.")
+    for beside in (f"{file.real}-wal", f"{file.real}-journal"):  # SQLite reads these too, by itself
+        if file.is_sqlite and os.path.lexists(beside):
+            folders.open(beside).close()
     return file
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from forethought.cli import parser
-from forethought.settings import VARIABLES, Variable
 from forethought.surface.tools import tools
+from forethought.variables import VARIABLES, Variable
 from forethought_tools import Risk, Tool
 from forethought_tools.builtin import builtin
 from forethought_tools.folders import Folders

@@ -11,7 +11,7 @@ import anyio
 import pytest
 from tests.pages import ROOT, Reader, blocks, commands
 
-from forethought.settings import VARIABLES
+from forethought.variables import VARIABLES
 from forethought_patterns.checks import read_checks
 from forethought_tools.builtin import builtin
 from forethought_tools.folders import Folders

@@ -10,10 +10,13 @@ import forethought_patterns
 import forethought_tools
 from forethought_tools import errors
 
+# Programs of their own, which import nothing of ours: their errors stay within them.
+PROGRAMS = ("__main__", "tables_child")
+
 
 def _modules(package: ModuleType) -> list[ModuleType]:
     found = pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
-    return [importlib.import_module(each.name) for each in found if not each.name.endswith("__main__")]
+    return [importlib.import_module(each.name) for each in found if not each.name.endswith(PROGRAMS)]
 
 
 def _drawn() -> dict[str, str]:

@@ -48,6 +48,7 @@ FLOORS = {
     "settings": 1,
     "privacy": 0,
     "terms": 0,
+    "variables": 0,
 }
 KINDS = "engine.kinds"
 

@@ -30,7 +30,8 @@ from forethought.journal.queries import Queries
 from forethought.journal.sqlite import SQLite
 from forethought.journal.store import Store
 from forethought.models import Models
-from forethought.settings import SECRET_VARIABLES, Settings
+from forethought.settings import Settings
+from forethought.variables import SECRET_VARIABLES
 from forethought_patterns import Brief
 from forethought_tools import WITHHELD, Registry, SettingsError, StoreError, ToolError
 from forethought_tools.builtin import builtin

@@ -1,9 +1,6 @@
-"""Settings: environment and flags in, one frozen value out. Every error names its key.
+"""Settings: environment and flags in, one frozen value out. Every error names its key."""
 
-`VARIABLES` is the one table of what can be set: settings are read by it, and the docs are made from it.
-"""
-
-__all__ = ["SECRET_VARIABLES", "VARIABLES", "Settings", "Variable"]
+__all__ = ["Settings"]
 
 import difflib
 import os
@@ -17,6 +14,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from platformdirs import user_data_path
 
 from forethought.terms import REPLANS, Terms, read_budget, read_risks
+from forethought.variables import HUB, VARIABLES
 from forethought_tools import Risk, Role, SettingsError
 from forethought_tools.mail import Mailbox
 
@@ -24,130 +22,9 @@ C = TypeVar("C", bound=str)
 
 _YES = {"1", "true", "yes", "on"}
 _NO = {"", "0", "false", "no", "off"}
-_HUB = "https://huggingface.co"
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
-    """One environment variable: what it means, and what counts where it is not set."""
-
-    name: str
-    meaning: str
-    """For people, as Markdown."""
-    default: str = ""
-    """What counts where it is not set, written as somebody would set it."""
-    shown: str = ""
-    """The same for people, as Markdown, where the text itself does not tell it."""
-    also: str = ""
-    """A name that other programs use for the same, looked at where this one is not set."""
-    secret: bool = False
-    """Whether it may hold a key or a password. No command that a step runs is told of it."""
-
-
-VARIABLES: tuple[Variable, ...] = (
-    Variable(
-        "FORETHOUGHT_HOME",
-        "The folder for the journal, fetched models, and what is needed to undo. No tool may touch it.",
-        shown="the platform's data folder",
-    ),
-    Variable(
-        "FORETHOUGHT_FOLDERS",
-        "Folders that tools may use, separated as in `PATH`. `--folder` wins over it.",
-        shown="the working folder, unless that is your home folder or the root",
-    ),
-    Variable(
-        "FORETHOUGHT_STORE",
-        "`postgresql://user:password@host/name`: the journal lives there instead of in a file, and servers share it.",
-        shown="`journal.sqlite` in the home",
-        secret=True,
-    ),
-    Variable(
-        "FORETHOUGHT_MODEL",
-        "`host`, `local`, `local:NAME`, `scripted:FILE`, or the name of a model at your endpoint. `--model` wins over"
-        " it.",
-        shown="chosen, see [models](models.md)",
-    ),
-    *(
-        Variable(
-            f"FORETHOUGHT_MODEL_{role.upper()}",
-            f"The model that plays the {role}, named in the same way.",
-            shown="as `FORETHOUGHT_MODEL`",
-        )
-        for role in Role
-    ),
-    Variable(
-        "FORETHOUGHT_BASE_URL",
-        "The address of an OpenAI-compatible endpoint; most end in `/v1`.",
-        also="OPENAI_BASE_URL",
-        secret=True,
-    ),
-    Variable("FORETHOUGHT_API_KEY", "The key of that endpoint.", also="OPENAI_API_KEY", secret=True),
-    Variable(
-        "FORETHOUGHT_MODEL_HUB",
-        "Where `forethought model fetch` looks first; `off`: in package wheels only.",
-        default=_HUB,
-        shown="the publisher's hub",
-        secret=True,
-    ),
-    Variable(
-        "FORETHOUGHT_REPLAN",
-        "When the rest of a plan is written anew: `on_failure`, `every_step` or `never`.",
-        default="on_failure",
-    ),
-    Variable("FORETHOUGHT_MAX_REPLANS", "How often the plan of one run may change.", default="3"),
-    Variable("FORETHOUGHT_MAX_PARALLEL", "How many steps of one run are under way at once, from 1 to 64.", default="8"),
-    Variable("FORETHOUGHT_ASK_FROM", "The risk from which you are asked: `low`, `medium` or `high`.", default="high"),
-    Variable(
-        "FORETHOUGHT_ASK_BELOW",
-        "The confidence, from 0 to 1, below which you are asked about a step; 0 is never.",
-        default="0",
-    ),
-    Variable("FORETHOUGHT_APPROVE_PLAN", "Whether you approve each whole plan before it runs.", default="no"),
-    Variable(
-        "FORETHOUGHT_RISKS",
-        "Risks as you judge them, by pattern of tool name: `run_command=medium,*_file=high`. The last that fits"
-        " counts.",
-    ),
-    Variable(
-        "FORETHOUGHT_COMMAND_VARIABLES",
-        "What commands see though it looks like a secret: names or patterns, as in `GITHUB_TOKEN,*_PROXY`.",
-    ),
-    Variable(
-        "FORETHOUGHT_BUDGET",
-        "Limits of each run: `dollars=0.5,tokens=200000,model_calls=50,tool_calls=100,seconds=600`, or some of them.",
-    ),
-    Variable(
-        "FORETHOUGHT_DECISION_SECONDS",
-        "How long a question to you, and an approval that was not used yet, are good for.",
-        default="3600",
-    ),
-    Variable("FORETHOUGHT_KEEP_DAYS", "Days for which a run is kept after its end; 0 is for ever.", default="0"),
-    Variable("FORETHOUGHT_LESSONS", "Whether what runs teach is kept, and told to planners.", default="yes"),
-    Variable(
-        "FORETHOUGHT_SEARXNG_URL",
-        "A SearXNG server for `web_search`; it must allow the format `json`.",
-        shown="public search engines",
-        secret=True,
-    ),
-    Variable(
-        "FORETHOUGHT_ALLOW_PRIVATE_ADDRESSES",
-        "Whether `fetch_url` may reach private, loopback and link-local addresses.",
-        default="no",
-    ),
-    Variable(
-        "FORETHOUGHT_SMTP_URL",
-        "The mailbox for `send_email`: `smtp://user:password@host:587` (STARTTLS), `smtps://` (TLS) or `smtp+plain://`"
-        " (neither).",
-        shown="none: `send_email` says so",
-        secret=True,
-    ),
-    Variable("FORETHOUGHT_SMTP_FROM", "The sender's address. Needed where there is a mailbox."),
-)
 """Everything that the environment can set, in the order in which the docs list it."""
-SECRET_VARIABLES = frozenset(
-    {"PGPASSWORD"}
-    | {name for variable in VARIABLES if variable.secret for name in (variable.name, variable.also) if name}
-)
 
 
 @dataclass(frozen=True)
@@ -166,7 +43,7 @@ class Settings:
     """The same, for single roles."""
     base_url: str | None = field(default=None, repr=False)
     api_key: str | None = field(default=None, repr=False)
-    model_hub: str | None = field(default=_HUB, repr=False)
+    model_hub: str | None = field(default=HUB, repr=False)
     searxng_url: str | None = field(default=None, repr=False)
     allow_private: bool = False
     mailbox: Mailbox | None = None
@@ -290,7 +167,7 @@ def _address(env: _Environment, key: str) -> str | None:
 
 
 def _hub(env: _Environment) -> str | None:
-    key = "FORETHOUGHT_MODEL_HUB"
+    key = "FORETHOUGHT_MODELHUB"
     hub = env[key].strip()
     return None if hub.lower() in _NO else _checked(key, hub.rstrip("/"))
 

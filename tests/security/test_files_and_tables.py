@@ -28,7 +28,7 @@ from forethought_tools.builtin import builtin
 from forethought_tools.files import file_tools
 from forethought_tools.folders import Folders
 from forethought_tools.held import held
-from forethought_tools.tables import checked, open_duckdb, open_sqlite, query_files
+from forethought_tools.tables import checked, queried
 from forethought_tools.undo import MAX_KEPT, FileUndo, Vault
 from forethought_tools.writing import replace
 
@@ -124,13 +124,13 @@ async def test_no_call_leaves_the_grant_through_a_folder_that_became_a_link_mean
 async def test_a_table_is_read_from_the_file_that_was_checked_or_not_at_all(tmp_path: Path) -> None:
     granted, _ = two_folders(tmp_path)
     folders = Folders([granted])
-    with ExitStack() as opened, closing(open_duckdb()) as memory:
+    with ExitStack() as opened:
         rows, base = (checked(folders, f"sub/{name}", opened) for name in ("rows.csv", "rows.db"))
         exchanged(granted)
         with pytest.raises(ToolError, match="was exchanged just now"):
-            open_sqlite(base)
+            await queried("SELECT * FROM rows", [base])
         if sys.platform == "linux":
-            assert "'sub'" in str(query_files(memory, "SELECT * FROM rows", [rows]))
+            assert "'sub'" in str(await queried("SELECT * FROM rows", [rows]))
 
 
 @pytest.mark.parametrize("lookups", [1, 2, 3])

@@ -28,7 +28,7 @@ def run_command(options: Mapping[str, Any]) -> int:
 
 def _secret_variables(secrets: Collection[str]) -> list[str]:
     """Which variables of our environment hold a secret: one of these, or one of another service."""
-    from forethought.settings import SECRET_VARIABLES
+    from forethought.variables import SECRET_VARIABLES
     from forethought_tools.variables import is_told
 
     return [

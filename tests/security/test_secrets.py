@@ -21,7 +21,7 @@ from forethought.app import tools_for
 from forethought.models.fetch import Chunk, EmbeddedModel, fetch
 from forethought.settings import Settings
 from forethought_tools import JSON, ModelError, Question
-from forethought_tools.variables import is_told
+from forethought_tools.inherited import is_inherited
 
 pytestmark = pytest.mark.anyio
 
@@ -59,7 +59,7 @@ def _content(file: Path) -> bytes:
 
 @pytest.mark.parametrize("name", ORDINARY)
 def test_what_looks_like_no_secret_is_told_to_commands(name: str) -> None:
-    assert is_told(name, "https://example.org/a:b@c")
+    assert is_inherited(name, "https://example.org/a:b@c")
 
 
 async def test_commands_inherit_no_secret_of_any_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

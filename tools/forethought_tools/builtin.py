@@ -8,13 +8,13 @@ from functools import partial
 from forethought_tools.arithmetic import arithmetic_tools
 from forethought_tools.files import file_tools
 from forethought_tools.folders import Folders
+from forethought_tools.inherited import is_inherited
 from forethought_tools.mail import Mailbox, mail_tools
 from forethought_tools.registry import Registry
 from forethought_tools.risk import Risk
 from forethought_tools.shell import shell_tools
 from forethought_tools.tables import table_tools
 from forethought_tools.undo import Vault
-from forethought_tools.variables import is_told
 from forethought_tools.web import web_tools
 from forethought_tools.words import word_tools
 
@@ -36,7 +36,7 @@ def builtin(
     With a vault, what they write can be undone. Commands see no environment variable that is hidden, and of those that
     look like secrets only what is shown.
     """
-    told = partial(is_told, hidden=hidden_variables, shown=shown_variables, redact=redact)
+    told = partial(is_inherited, hidden=hidden_variables, shown=shown_variables, redact=redact)
     read_file, list_files, search_files, write_file, delete_file = file_tools(folders, vault)
     return Registry(
         [

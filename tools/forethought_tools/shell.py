@@ -16,17 +16,17 @@ from pydantic import Field
 from forethought_tools.claims import Claim
 from forethought_tools.errors import ToolError
 from forethought_tools.folders import Folders, mended
+from forethought_tools.inherited import is_inherited
 from forethought_tools.named import named_files
 from forethought_tools.risk import Risk
 from forethought_tools.tool import JSON, Limits, Tool, tool
-from forethought_tools.variables import is_told
 
 KEPT = 16_000
 MAX_SECONDS = 600
 
 
-def shell_tools(folders: Folders, is_told: Callable[[str, str], bool] = is_told) -> list[Tool]:
-    """run_command in these folders. `is_told` says by name and value which environment variables commands see."""
+def shell_tools(folders: Folders, is_inherited: Callable[[str, str], bool] = is_inherited) -> list[Tool]:
+    """run_command in these folders. `is_inherited` says by name and value which environment variables commands see."""
 
     async def run_command(
         command: Annotated[str, Field(description="For the system's shell", min_length=1, max_length=20_000)],
@@ -37,7 +37,7 @@ def shell_tools(folders: Folders, is_told: Callable[[str, str], bool] = is_told)
         real = folders.resolve(folder)
         if not real.is_dir():
             raise ToolError(f"{folder!r} is a file. Name a folder.")
-        environment = {name: value for name, value in os.environ.items() if is_told(name, value)}
+        environment = {name: value for name, value in os.environ.items() if is_inherited(name, value)}
         return await run(command, str(real), timeout, environment)
 
     def anything(_: Mapping[str, JSON]) -> Claim:

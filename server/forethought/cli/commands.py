@@ -29,12 +29,12 @@ def run_command(options: Mapping[str, Any]) -> int:
 def _secret_variables(secrets: Collection[str]) -> list[str]:
     """Which variables of our environment hold a secret: one of these, or one of another service."""
     from forethought.variables import SECRET_VARIABLES
-    from forethought_tools.variables import is_told
+    from forethought_tools.inherited import is_inherited
 
     return [
         name
         for name, value in os.environ.items()
-        if not is_told(name, value, hidden=SECRET_VARIABLES) or any(secret in value for secret in secrets)
+        if not is_inherited(name, value, hidden=SECRET_VARIABLES) or any(secret in value for secret in secrets)
     ]
 
 

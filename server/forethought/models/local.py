@@ -27,7 +27,7 @@ from forethought.models.openai import OpenAIModel
 from forethought.variables import SECRET_VARIABLES
 from forethought_patterns.ports import Answer, Charge, Free, Heard, Meter, Usage
 from forethought_tools import ModelError, Question
-from forethought_tools.variables import is_told
+from forethought_tools.inherited import is_inherited
 
 _FREE = Free()
 _GRACE = 5.0  # seconds from terminate to kill
@@ -218,7 +218,7 @@ class LocalModel:
 
 def _environment(key: str) -> dict[str, str]:
     """What the child is told: its own key, and nobody else's."""
-    told = {name: value for name, value in os.environ.items() if is_told(name, value, hidden=SECRET_VARIABLES)}
+    told = {name: value for name, value in os.environ.items() if is_inherited(name, value, hidden=SECRET_VARIABLES)}
     # Busy waiting makes a shared machine several times slower. A user's own setting wins.
     return {"OMP_WAIT_POLICY": "passive", **told, KEY_VARIABLE: key}
 

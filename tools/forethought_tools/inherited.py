@@ -1,6 +1,6 @@
-"""Which variables of our environment a command is told of: none that looks like the key of any service, ours or not."""
+"""Which variables of our environment a command inherits: none that looks like the key of any service, ours or not."""
 
-__all__ = ["is_told"]
+__all__ = ["is_inherited"]
 
 import re
 from collections.abc import Callable, Collection, Sequence
@@ -12,7 +12,7 @@ _SIGNED_IN = re.compile(r"://[^/\s@]*:[^/\s@]+@")
 """Part of an address that holds a password, such as most of DATABASE_URL."""
 
 
-def is_told(
+def is_inherited(
     name: str,
     value: str,
     *,

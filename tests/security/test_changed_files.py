@@ -151,3 +151,14 @@ def test_files_outside_the_granted_folders_are_not_looked_at(work: Path) -> None
     assert named_files(Folders([work]), ".", f"cat ../secret.txt {work.parent}/secret.txt ../secret.*") == {}
     assert named_files(Folders([work]), "..", "cat a.txt") == {}
     assert named_files(Folders([work]), ".", "cat " + "x" * 10_000 + " a\0b") == {}
+
+
+def test_a_file_that_only_receives_output_is_not_what_a_command_rests_on(work: Path) -> None:
+    for name in ("log.txt", "build.sh"):
+        (work / name).write_text("x", encoding="utf-8")
+    folders = Folders([work])
+    assert named_files(folders, ".", "echo more >> log.txt") == {}
+    assert list(named_files(folders, ".", "sh build.sh > log.txt 2>&1")) == ["build.sh"]
+    # Named once more, or where a `>` need not be an output, it counts.
+    for command in ("echo more >> build.sh; sh build.sh", "bash -c 'sh \"$1\"' \\> build.sh", "sh <> build.sh"):
+        assert list(named_files(folders, ".", command)) == ["build.sh"], command

@@ -239,7 +239,7 @@ async def test_two_servers_do_what_clashes_one_after_the_other(
 ) -> None:
     """Real servers over standard input and output. Whoever finds the folder there was not alone."""
     settings = make_settings()
-    command = "mkdir busy && echo x >> busy/log && cat busy/log >> all && sleep 0.05 && rm -r busy"
+    command = "mkdir busy && echo x >> all && sleep 0.05 && rmdir busy"
     steps = [{"id": n, "tool": "run_command", "arguments": {"command": command}} for n in (1, 2)]
     arguments = ["serve", "--folder", str(work), "--model", "host"]
     server = StdioServerParameters(command=COMMAND, args=arguments, env=environment(settings))

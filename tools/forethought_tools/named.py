@@ -15,6 +15,8 @@ from forethought_tools.errors import ToolError
 from forethought_tools.folders import Folders
 
 _WORD = re.compile(r"[^\s'\"`;&|<>()${}=,:]+")
+_QUOTED = re.compile(r"""[\\'"`$#(){}*?\[~]""")
+_OUTPUT = re.compile(r"(?<![<>])>{1,2}\|?\s*[^\s;&|<>]+")
 _BASES = 20  # folders that a command may enter
 _MATCHES = 100  # files of one pattern
 _DEPTH = 3  # folders that a pattern may go down: each takes longer than the one before
@@ -37,12 +39,19 @@ def named_files(folders: Folders, folder: str, command: str) -> Mapping[str, str
 
 
 def _words(command: str) -> list[str]:
+    command = _without_outputs(command)
     try:
         whole = shlex.split(command)
     except ValueError:  # a quote is left open
         whole = []
     parts = [part for word in (*whole, *_WORD.findall(command)) for part in (word, *_WORD.findall(word))]
     return list(dict.fromkeys(end for part in parts for end in _ends(part)))
+
+
+def _without_outputs(command: str) -> str:
+    """The command without the files that it only sends its output to: what stands in them changes nothing of what it
+    does. A command with anything quoted or expanded is left whole: there a `>` need not be one."""
+    return command if _QUOTED.search(command) else _OUTPUT.sub(" ", command)
 
 
 def _ends(word: str) -> Iterator[str]:

@@ -273,3 +273,17 @@ async def test_a_graph_of_a_plan_holds_no_directive(make_settings: Callable[...,
             plan = view(await client.call_tool("create_plan", {"goal": "x", "steps": steps}))
             graph = view(await client.call_tool("get_plan", {"plan_id": plan["plan_id"], "view": "graph"}))["graph"]
     assert "%%" not in graph
+
+
+def test_what_is_too_long_is_shown_from_both_ends_with_what_is_left_out() -> None:
+    """Whoever reads it knows that there is more, how much, and what it was."""
+    (line,) = told("text", "a" * 300 + "b" * 300, most=100)
+    assert re.fullmatch(r"text: a{50} \[\.\.\. 600 characters in all, SHA-256 [0-9a-f]{16} \.\.\.\] b{50}", line)
+    assert told("text", "c" * 100, most=100) == [f"text: {'c' * 100}"]
+    lines = [f"line {number:02} {'x' * 20}" for number in range(40)]
+    head, *shown = told("text", "\n".join(lines), most=200)
+    assert re.fullmatch(r"text: \(40 lines, 1159 characters, SHA-256 [0-9a-f]{16}\)", head)
+    first, last = shown.index("  ... 32 lines are not shown here ..."), len(shown)
+    assert [each.removeprefix("  | ") for each in shown[:first]] == lines[:first]
+    assert [each.removeprefix("  | ") for each in shown[first + 1 :]] == lines[40 - (last - first - 1) :]
+    assert first == last - first - 1 == 4

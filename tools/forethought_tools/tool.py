@@ -120,6 +120,8 @@ class Tool:
     rests_on: Callable[[Mapping[str, JSON]], Mapping[str, str]] | None = None
     """What else a call depends on, such as files that it names: what that is called, and its SHA-256. An approval is
     bound to it. May take a moment: it is asked in a thread."""
+    doubted: Callable[[Mapping[str, JSON]], Awaitable[Sequence[str]]] | None = None
+    """What a look at the world says against such a call before it is made."""
 
 
 def tool(
@@ -133,6 +135,7 @@ def tool(
     claims: Callable[[Mapping[str, JSON]], Claim] | None = None,
     raised: Callable[[Mapping[str, JSON]], str] | None = None,
     rests_on: Callable[[Mapping[str, JSON]], Mapping[str, str]] | None = None,
+    doubted: Callable[[Mapping[str, JSON]], Awaitable[Sequence[str]]] | None = None,
 ) -> Tool:
     """Make a built-in tool of a typed async function: its name, docstring and annotations are the tool's.
 
@@ -172,6 +175,7 @@ def tool(
         claims=claims,
         raised=raised,
         rests_on=rests_on,
+        doubted=doubted,
     )
 
 

@@ -126,7 +126,8 @@ class Goal:
             last = max((at for at, (_, raw) in enumerate(self._read) if raw in self.brief.new_files), default=0)
             after = range(last + 1, len(self.words))
             return "?" in self.words[last:] or any(self.says(at, *_ASKING) for at in after)
-        asked = "?" in self.words or bool(_QUESTIONS & set(self.words[:1]))
+        first = set(self.words[:1])  # `Could you delete a.txt?` is a wish, and no question
+        asked = ("?" in self.words and not first & _MODALS) or bool(_QUESTIONS & first)
         return asked or self.does(_ASKING) or not self.does(_CHANGING)
 
     def does(self, verbs: frozenset[str]) -> bool:

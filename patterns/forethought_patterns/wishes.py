@@ -94,7 +94,8 @@ def _wants_count(goal: Goal) -> bool:
     """Lines, rows, words; not what a text says, such as how many days of leave somebody has."""
     words = goal.words
     return any(
-        goal.says(at, "count") or (words[at : at + 2] == ("how", "many") and _is_counted(goal, at + 2))
+        (goal.says(at, "count") and not {"up", "down", "on", "to"} & set(words[at + 1 : at + 2]))
+        or (words[at : at + 2] == ("how", "many") and _is_counted(goal, at + 2))
         for at in range(len(words))
     )
 
@@ -119,7 +120,7 @@ def _wants_sum(goal: Goal) -> bool:
 def _is_worth(goal: Goal, at: int) -> bool:
     """Whether a word such as `mean` is a number of something: `the mean temperature per station`."""
     means = goal.words[at] == "mean" and bool({"does", "do", "you", "i", "we"} & set(goal.words[max(0, at - 4) : at]))
-    return not means and bool({"of", "per", "by", "each", "for"} & set(goal.words[at + 1 : at + 7]))
+    return not means and bool({"of", "per", "by", "each", "for", "in"} & set(goal.words[at + 1 : at + 7]))
 
 
 def _wants_order(goal: Goal) -> bool:

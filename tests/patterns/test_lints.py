@@ -79,7 +79,8 @@ def listing(pattern: str) -> Call:
 
 
 async def _said(goal: str, steps: Sequence[Call], files: str = "", new: str = "", tools: Registry = TOOLS) -> list[str]:
-    plan = Plan(goal, tuple(Step(id=i, tool=tool, arguments=given) for i, (tool, given) in enumerate(steps, 1)))
+    wire = [{"id": number, "tool": tool, "arguments": given} for number, (tool, given) in enumerate(steps, 1)]
+    plan = Plan(goal, tuple(map(Step.model_validate, wire)))
     brief = Brief(goal, files=dict.fromkeys(files.split(), ""), new_files=new.split())
     return [str(fault) for fault in await lints(plan, brief, tools)]
 
@@ -192,6 +193,10 @@ PRETENDING: list[tuple[str, str, str, str, list[Call], str]] = [
      [read("names.txt"), save("sorted.txt", "{{1}}")], "plan: the goal asks to sort"),
     ("doubles stay", "Remove the duplicates from list.csv, save as clean.csv", "list.csv", "clean.csv",
      [read("list.csv"), save("clean.csv", "{{1}}")], "plan: the goal asks to remove what is there twice"),
+    ("nothing is worked out", "What's the average order value in orders.csv?", "orders.csv", "", [read("orders.csv")],
+     "plan: the goal asks to work out numbers"),
+    ("a result that nothing uses", "Could you please write the gist of a.txt over b.txt?", "a.txt b.txt", "",
+     [read("a.txt"), read("b.txt"), save("b.txt", "{{2}}")], "step 1: nothing uses the result of this read_file"),
     ("nothing is sent", "Sum time.csv and mail the result to bo@example.org", "time.csv", "", [SUMS],
      "plan: the goal asks to send mail, and no step does. Add a step with run_command or send_email"),
 ]  # fmt: skip # a table
@@ -285,6 +290,7 @@ RIGHT: list[tuple[str, str, str, list[Call]]] = [
       calculate("round({{1.rows.0.net}} * 1.19, 2)"),
       save("invoice.md", "Net {{1.rows.0.net}}, VAT {{2}}, gross {{3}}")]),
     ("What is 17 % of 2340?", "", "", [calculate("2340 * 17 / 100")]),
+    ("Count up to three in three.txt", "", "three.txt", [save("three.txt", "1\n2\n3")]),
     ("Is pi larger than 3?", "", "", [calculate("pi - 3")]),
     ("Which are the three largest files?", "", "",
      [listing("**/*"), ("query_table", {"sql": "SELECT * FROM files", "tables": {"files": "{{1.files}}"}})]),

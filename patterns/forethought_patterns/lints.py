@@ -47,7 +47,7 @@ def _idle(sight: Sight) -> Iterator[Fault]:
     for number, source in nothing.items():
         problem = f"a model is asked about nothing: it is given no result, and nothing uses that of step {source}"
         yield Fault(f"step {number}", problem, f"Give it {{{{{source}}}}}")
-    if sight.goal.told or not sight.changing:  # they are the answer
+    if sight.answered:
         return
     for step in sight.idle:
         if step.id not in (*nothing, *nothing.values()):
@@ -66,7 +66,7 @@ def _asked_of_nothing(sight: Sight) -> Mapping[int, int]:
     for step in sight.plan.steps:
         if not sight.asks(step):
             source = step.id if step.id in idle else source
-        elif source and (step.id not in sight.used or not sight.goal.told) and _is_given_nothing(step):
+        elif source and (step.id not in sight.used or not sight.answered) and _is_given_nothing(step):
             found[step.id] = source
     return found
 

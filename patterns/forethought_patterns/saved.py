@@ -1,4 +1,4 @@
-"""What a plan saves, looked at before it does: contents that do not fit the file's ending, or that pretend data."""
+"""What a plan saves or tells, before it does: contents that do not fit the file's ending, or that pretend data."""
 
 __all__ = ["saved"]
 
@@ -30,8 +30,8 @@ _PRETENDED = re.compile(
 
 
 def saved(step: Step, sight: Sight) -> Iterator[Fault]:
-    """What does not fit in what a changing step saves or sends."""
-    if sight.tools.reads_only(step.tool) or step.tool in ("run_command", "delegate"):
+    """What does not fit in what a step saves, sends or tells."""
+    if not sight.brings(step) or step.tool in ("run_command", "delegate"):
         return
     where = f"step {step.id}"
     if step.tool == "write_file" and (problem := _unfit(step, sight)):
@@ -99,19 +99,19 @@ def _pretended(step: Step, sight: Sight) -> Iterator[tuple[str, str]]:
     if not places and _is_made_up(step, literal, sight):
         read = ", ".join(f"{{{{{each.id}}}}}" for each in sight.plan.steps if sight.reads(each))
         yield (
-            "what is written was made up before anything was read",
+            "what it says was made up before anything was read",
             f"Use what the steps before it found: {clipped(read, 80)}",
         )
 
 
 def _is_made_up(step: Step, literal: str, sight: Sight) -> bool:
     """Whether a text that the goal does not say is written, though something was read, and nothing of it is saved."""
-    if step.tool not in ("write_file", "write_table", "append_file") or not literal.strip():
+    if step.tool not in ("write_file", "write_table", "append_file", "tell") or not literal.strip():
         return False
     before = sight.plan.steps[: sight.plan.steps.index(step)]
     if not any(each.id not in sight.used for each in before if sight.reads(each)):
         return False
-    if any(find(each.arguments) or "{{?}}" in as_text(each.arguments)[:_LOOKED_AT] for each in sight.changing):
+    if any(find(each.arguments) or "{{?}}" in as_text(each.arguments)[:_LOOKED_AT] for each in sight.bringing):
         return False
     words = re.findall(r"\w+", literal.lower())
     known = set(re.findall(r"\w+", f"{sight.goal.brief.goal} {sight.goal.brief.context}".lower()))

@@ -46,6 +46,17 @@ class Sight:
         return [step for step in self.plan.steps if not self.tools.reads_only(step.tool)]
 
     @cached_property
+    def bringing(self) -> Sequence[Step]:
+        """The steps by which results leave the plan: those that change something, and those that tell it."""
+        return [step for step in self.plan.steps if self.brings(step)]
+
+    @cached_property
+    def answered(self) -> bool:
+        """Whether results that no step uses are the answer: nothing else is brought, or somebody is to be told."""
+        tells = any(step.tool == "tell" for step in self.plan.steps)
+        return not tells and (self.goal.told or not self.changing)
+
+    @cached_property
     def written(self) -> frozenset[str]:
         """The files that steps write."""
         return frozenset(name for step in self.changing for name in self.written_by(step))
@@ -75,7 +86,11 @@ class Sight:
 
     def reads(self, step: Step) -> bool:
         """Whether it is there for its result alone."""
-        return self.tools.reads_only(step.tool) and step.tool != "wait"
+        return self.tools.reads_only(step.tool) and step.tool not in ("tell", "wait")
+
+    def brings(self, step: Step) -> bool:
+        """Whether it changes something, or tells the person something."""
+        return step.tool == "tell" or not self.tools.reads_only(step.tool)
 
     def asks(self, step: Step) -> bool:
         """Whether it puts a question to a model."""

@@ -13,9 +13,7 @@ from forethought_tools.text import as_text
 _ANYTHING = frozenset({"run_command", "delegate"})  # who could do whatever a goal says
 _WRITERS = frozenset({"write_file", "write_table", "append_file", "edit_file"})
 _MODELS = frozenset({"write", "analyze"})
-_OTHERS = frozenset(
-    {"read_file", "list_files", "fetch_url", "web_search", "wait", "make_folder", "convert", "undo", "remember", "now"}
-)
+_OTHERS = frozenset({"read_file", "list_files", "fetch_url", "web_search", "tell", "wait", "make_folder", "copy_file"})
 _WORDED = 8  # words of a call that saves more than a result
 _THINGS = frozenset(
     {"line", "lines", "row", "rows", "word", "words", "character", "characters", "files", "entries", "records", "times"}
@@ -179,7 +177,7 @@ _WISHES = (
     # others
     Wish("send mail", _wants_mail, frozenset({"send_email"})),
 )
-_OURS = frozenset().union(*(wish.tools for wish in _WISHES), _OTHERS, _WRITERS, _MODELS)
+_OURS = _OTHERS.union(_WRITERS, _MODELS, *(wish.tools for wish in _WISHES))
 _WORKED_OUT = frozenset(
     {
         "convert",

@@ -66,6 +66,10 @@ def calculate(expression: str) -> Call:
     return "calculate", {"expression": expression}
 
 
+def tell(text: str) -> Call:
+    return "tell", {"text": text}
+
+
 def delete(path: str) -> Call:
     return "delete_file", {"path": path}
 
@@ -153,7 +157,13 @@ PRETENDING: list[tuple[str, str, str, str, list[Call], str]] = [
      "step 2: write_file writes text, and a .pdf file is none"),
     ("made-up data", "Sum the hours of time.csv per project into hours.md", "time.csv", "hours.md",
      [SUMS, save("hours.md", "| Atlas | 12 |\n| Beacon | 7 |")],
-     "step 2: what is written was made up before anything was read. Use what the steps before it found: {{1}}"),
+     "step 2: what it says was made up before anything was read. Use what the steps before it found: {{1}}"),
+    ("made-up data", "How many rows has time.csv?", "time.csv", "",
+     [query("SELECT COUNT(*) AS n FROM time", "time.csv"), tell("It has 12 rows.")],
+     "step 2: what it says was made up before anything was read"),
+    ("a result that nothing uses", "How many rows have a.csv and b.csv?", "a.csv b.csv", "",
+     [query("SELECT COUNT(*) AS n FROM a", "a.csv"), query("SELECT COUNT(*) AS n FROM b", "b.csv"),
+      tell("a.csv has {{1.rows.0.n}} rows, and b.csv as well.")], "step 2: nothing uses the result of this"),
     ("a placeholder", "Write a letter to Ms Hale in letter.txt", "", "letter.txt",
      [save("letter.txt", "Dear Ms Hale,\n\n[insert the text here]\n\nYours\n[Your Name]")],
      "step 1: '[insert the text here]' stands for something that nothing fills in"),
@@ -289,6 +299,10 @@ RIGHT: list[tuple[str, str, str, list[Call]]] = [
      [query("SELECT SUM(quantity * price) AS net FROM items", "items.csv"), calculate("{{1.rows.0.net}} * 0.19"),
       calculate("round({{1.rows.0.net}} * 1.19, 2)"),
       save("invoice.md", "Net {{1.rows.0.net}}, VAT {{2}}, gross {{3}}")]),
+    ("How many rows has time.csv?", "time.csv", "",
+     [query("SELECT COUNT(*) AS n FROM time", "time.csv"), tell("It has {{1.rows.0.n}} rows.")]),
+    ("Sum time.csv into sums.md, and say when it is done", "time.csv", "sums.md",
+     [SUMS, table("sums.md", "{{1}}"), tell("It is done.")]),
     ("What is 17 % of 2340?", "", "", [calculate("2340 * 17 / 100")]),
     ("Count up to three in three.txt", "", "three.txt", [save("three.txt", "1\n2\n3")]),
     ("Is pi larger than 3?", "", "", [calculate("pi - 3")]),

@@ -105,7 +105,13 @@ def _steps(calls: Sequence[Call]) -> list[dict[str, Any]]:
 
 def _drafted(calls: Sequence[Call]) -> dict[str, Any]:
     """What a planner of an endpoint writes."""
-    common: dict[str, Any] = {"description": "d", "depends_on": [], "expected_output": "", "confidence": 1, "strategy": "direct"}
+    common: dict[str, Any] = {
+        "description": "d",
+        "depends_on": [],
+        "expected_output": "",
+        "confidence": 1,
+        "strategy": "direct",
+    }
     steps: list[dict[str, Any]] = []
     for step in _steps(calls):
         texts = {

@@ -326,6 +326,8 @@ RIGHT: list[tuple[str, str, str, list[Call]]] = [
     ("Run the tests and save what they say in log.txt", "", "log.txt",
      [("run_command", {"command": "pytest > log.txt"})]),
     ("Write a Python stub for add to stub.py", "", "stub.py", [save("stub.py", "def add(a, b):\n    ...\n")]),
+    ("Start a module cart.py", "", "cart.py", [save("cart.py", "# TODO: prices\n")]),
+    ("Put the link of the shop into link.md", "", "link.md", [save("link.md", "[Add to cart](https://shop.test)")]),
     ("Put the address https://example.com into link.txt", "", "link.txt", [save("link.txt", "https://example.com")]),
     ("", "", "", [read("a.txt"), save("b.txt", "{{1}}!")]),
 ]  # fmt: skip # a table
@@ -382,9 +384,9 @@ async def test_of_a_plan_that_nobody_can_read_nothing_is_said() -> None:
 async def test_a_result_that_an_open_argument_may_bring_in_is_used() -> None:
     steps = (
         Step(id=1, tool="read_file", arguments={"path": "a.txt"}),
-        Step(id=2, tool="write_file", arguments={"path": "b.txt", "content": "{{?}}"}, depends_on=(1,)),
+        Step(id=2, tool="write_file", arguments={"path": "b.json", "content": "{{?}}"}, depends_on=(1,)),
     )
-    assert await lints(Plan("Put what matters of a.txt into b.txt", steps), Brief("Put what matters"), TOOLS) == []
+    assert await lints(Plan("Put what matters of a.txt into b.json", steps), Brief("Put what matters"), TOOLS) == []
 
 
 @settings(max_examples=200, deadline=None)

@@ -44,6 +44,7 @@ FLOORS = {
     "engine": 3,
     "models": 2,
     "gates": 2,
+    "recipes": 2,
     "journal": 1,
     "settings": 1,
     "privacy": 0,

@@ -23,7 +23,7 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Literal, TypeAlias
 
@@ -112,6 +112,10 @@ class Gate:
     rests_on: Mapping[str, str] = field(default_factory=dict[str, str])
     """Of a call: the files that it names, with their SHA-256."""
 
+    def resting_on(self, files: Mapping[str, str]) -> "Gate":
+        """The gate of a call, whose decision is bound to these files too."""
+        return replace(self, rests_on=files, digest=digest(self.tool, self.details, files))
+
     @property
     def fits_a_form(self) -> bool:
         """Whether a form can show it. If not, only a channel that can show long texts may take the decision."""
@@ -154,10 +158,9 @@ def call_gate(
     *,
     confidence: float | None = None,
     asked: bool = False,
-    rests_on: Mapping[str, str] | None = None,
 ) -> Gate | None:
     """The gate that this call has to pass, or none. Unknown tools count as HIGH, and what a person was `asked` about
-    already is theirs to decide. The approval is bound to what the call `rests_on` too."""
+    already is theirs to decide."""
     risk = policy.risk(step.tool, tools, arguments)
     sure = step.confidence if confidence is None else confidence
     unsure = sure is not None and sure < policy.ask_below
@@ -173,8 +176,7 @@ def call_gate(
         subject=f"Step {step.id} wants to call {step.tool}.",
         details=arguments,
         reason=reason,
-        digest=digest(step.tool, arguments, rests_on),
-        rests_on=rests_on or {},
+        digest=digest(step.tool, arguments),
         step=step.id,
         tool=step.tool,
         risk=risk,

@@ -1,6 +1,6 @@
 """What agents, editors and version control obey is not written unasked, whatever it is called."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
@@ -12,7 +12,7 @@ from tests.serving import NEVER
 
 from forethought.settings import Settings
 from forethought.surface.server import build_server
-from forethought_patterns.tool_calls import judged_again
+from forethought_patterns.tool_calls import Admitted, look_again
 from forethought_tools import JSON, Question, Registry, Risk, ToolError
 from forethought_tools.files import file_tools
 from forethought_tools.folders import Folders
@@ -154,11 +154,11 @@ async def test_a_run_that_writes_what_is_obeyed_waits_for_a_person_who_is_told(
     assert not (work / ".mcp.json").exists()
 
 
-def test_a_call_whose_risk_rose_since_nobody_was_asked_is_not_made(tmp_path: Path) -> None:
+async def test_a_call_whose_risk_rose_since_nobody_was_asked_is_not_made(tmp_path: Path) -> None:
     tools = Registry(file_tools(Folders([tmp_path])))
-    call: Mapping[str, JSON] = {"path": "a.txt", "content": "x"}
-    judged_again(tools.known("write_file"), call, tools, asked=False)
+    write, call = tools.known("write_file"), {"path": "a.txt", "content": "x"}
+    await look_again(write, Admitted(call), tools)
     (tmp_path / "a.txt").symlink_to(".mcp.json")
-    judged_again(tools.known("write_file"), call, tools, asked=True)
+    await look_again(write, Admitted(call, {}), tools)  # a person was asked
     with pytest.raises(ToolError, match=r"It changes \.mcp\.json"):
-        judged_again(tools.known("write_file"), call, tools, asked=False)
+        await look_again(write, Admitted(call), tools)

@@ -29,7 +29,7 @@ from typing import Literal, TypeAlias
 
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.validate import parse_plan
-from forethought_tools import JSON, Fault, PlanError, Registry, Risk
+from forethought_tools import JSON, Fault, PlanError, Registry, Risk, ToolError
 from forethought_tools.alike import lookalikes
 from forethought_tools.visible import cut, one_line_json, told, visible, visible_json
 
@@ -250,8 +250,15 @@ def decision_faults(gate: Gate, decision: Decision, tools: Registry) -> list[Fau
         return [] if fine else [Fault("limit", "it is no new limit", f"Give a number above {gate.limit:.12g}")]
     if decision.arguments is None:
         return [Fault("arguments", "they are missing", "Give the whole arguments, as a JSON object")]
-    unfit = tools.faults(gate.tool, decision.arguments) if gate.tool in tools else []
-    return [Fault("edit", fault.at("arguments"), f"See the schema of {gate.tool}") for fault in unfit]
+    if gate.tool not in tools:
+        return []
+    if unfit := tools.faults(gate.tool, decision.arguments):
+        return [Fault("edit", fault.at("arguments"), f"See the schema of {gate.tool}") for fault in unfit]
+    try:
+        tools.check(gate.tool, decision.arguments)
+    except ToolError as error:
+        return [Fault("edit", str(error).rstrip("."), "Change it once more, or reject the call")]
+    return []
 
 
 def edited(gate: Gate, *, drop: Collection[int], changed: Sequence[JSON]) -> list[JSON]:

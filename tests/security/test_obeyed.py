@@ -7,6 +7,7 @@ import anyio
 import pytest
 from mcp.client import Client, ClientRequestContext
 from mcp.types import ElicitRequestParams, ElicitResult
+from tests.server.asking import in_full, person, run_steps
 from tests.server.undoing import ran, tree, write
 from tests.serving import NEVER
 
@@ -76,6 +77,32 @@ async def test_nothing_is_written_where_version_control_keeps_programs(tmp_path:
     assert "where files are programs" in await said(registry, "write_file", path=path, content="x")
     assert tree(tmp_path) == before
     assert registry.risk("write_file", {"path": path, "content": "x"}) is Risk.HIGH
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "why"),
+    [
+        ("write_file", {"path": ".git/hooks/pre-commit", "content": "x"}, "where files are programs"),
+        ("write_file", {"path": "../outside.txt", "content": "x"}, "outside the granted folders"),
+        ("delete_file", {"path": "../outside.txt"}, "outside the granted folders"),
+        ("run_command", {"command": "true", "folder": ".."}, "outside the granted folders"),
+        ("run_command", {"command": "true\0"}, "NUL"),
+        ("send_email", {"to": ["a@example.org"], "subject": "s", "body": "b"}, "No mailbox is configured"),
+    ],
+)
+async def test_nobody_is_asked_about_a_call_that_is_refused_anyway(
+    make_settings: Callable[..., Settings], tool: str, arguments: dict[str, JSON], why: str
+) -> None:
+    asked: list[str] = []
+    settings = make_settings(risks={"*": Risk.HIGH}, terms=NEVER)
+    async with Client(
+        build_server(settings), elicitation_callback=person({"decision": "approve"}, seen=asked)
+    ) as client:
+        done = await run_steps(client, [{"id": 1, "tool": tool, "arguments": arguments}])
+        (step,) = (await in_full(client, done))["steps"]
+    assert asked == []
+    assert step["state"] == "failed"
+    assert why in step["error"]
 
 
 # What other programs obey

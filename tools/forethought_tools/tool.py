@@ -115,6 +115,8 @@ class Tool:
     """How its calls are taken back, if they can be."""
     raised: Callable[[Mapping[str, JSON]], str] | None = None
     """Why a call with these arguments is HIGH whatever the tool's own risk is, or nothing. No setting lowers that."""
+    refuse: Callable[[Mapping[str, JSON]], None] | None = None
+    """Raises `ToolError` where no call with these arguments can be made, whoever agrees: a person is not asked then."""
     claims: Callable[[Mapping[str, JSON]], Claim] | None = None
     """What a call reads and writes. None: nothing that another call could get in the way of."""
     rests_on: Callable[[Mapping[str, JSON]], Mapping[str, str]] | None = None
@@ -132,6 +134,7 @@ def tool(
     undo: Undo | None = None,
     claims: Callable[[Mapping[str, JSON]], Claim] | None = None,
     raised: Callable[[Mapping[str, JSON]], str] | None = None,
+    refuse: Callable[[Mapping[str, JSON]], None] | None = None,
     rests_on: Callable[[Mapping[str, JSON]], Mapping[str, str]] | None = None,
 ) -> Tool:
     """Make a built-in tool of a typed async function: its name, docstring and annotations are the tool's.
@@ -171,6 +174,7 @@ def tool(
         undo=undo,
         claims=claims,
         raised=raised,
+        refuse=refuse,
         rests_on=rests_on,
     )
 

@@ -140,7 +140,7 @@ async def test_no_rollback_leaves_the_grant_through_a_folder_that_became_a_link_
     granted, outside = two_folders(tmp_path)
     folders = Exchanging([granted])
     folders.armed = False
-    undo = FileUndo(folders, Vault(tmp_path / "vault"), lambda _: b"outside")
+    undo = FileUndo(folders, Vault(tmp_path / "vault"), lambda _: hashlib.sha256(b"outside").hexdigest())
     for name in ("note.txt", "new.txt"):
         kept = await undo.before({"path": f"sub/{name}"})
         for folder in (granted / "sub", outside):
@@ -271,7 +271,7 @@ async def test_a_file_that_is_too_large_to_be_kept_is_written_over_only_if_a_per
 async def test_what_is_kept_and_put_back_is_never_whole_in_memory(tmp_path: Path) -> None:
     size = 60_000_000
     (tmp_path / "big").write_bytes(b"x" * size)
-    undo = FileUndo(Folders([tmp_path]), Vault(tmp_path / "vault"), lambda _: b"new")
+    undo = FileUndo(Folders([tmp_path]), Vault(tmp_path / "vault"), lambda _: hashlib.sha256(b"new").hexdigest())
     tracemalloc.start()
     try:
         kept = await undo.before({"path": "big"})
@@ -288,7 +288,7 @@ async def test_a_call_that_was_cut_off_knows_what_was_too_large_to_be_kept(tmp_p
     file = tmp_path / "big"
     file.touch()
     os.truncate(file, MAX_KEPT + 1)
-    undo = FileUndo(Folders([tmp_path]), Vault(tmp_path / "vault"), lambda _: b"new")
+    undo = FileUndo(Folders([tmp_path]), Vault(tmp_path / "vault"), lambda _: hashlib.sha256(b"new").hexdigest())
     kept = await undo.before({"path": "big"})
     assert await undo.stands(kept) == "as before"
     file.write_bytes(b"new")

@@ -4,7 +4,7 @@ Instructions, tools and recipes come first and the goal last: a server keeps wha
 and a small model does best what it was asked at the end.
 """
 
-__all__ = ["lean_faults", "lean_question", "lean_rest", "lean_steps"]
+__all__ = ["lean_faults", "lean_question", "lean_repair", "lean_rest", "lean_steps"]
 
 import re
 from collections.abc import Mapping, Sequence
@@ -20,11 +20,15 @@ from forethought_tools.text import clipped, one_line
 
 _SCRIPT: Mapping[str, JSON] = {"type": "string"}
 _ALWAYS = ("query_table", "write_table", "write_file", "tell")  # tools that a planner is shown for any goal
-_REFERENCE = re.compile(r"\{\{([0-9]+)((?:\.\w+)*)\}\}")
-_STEP = re.compile(r"\bstep ([0-9]+)\b")
 _RECIPES = 3
 _NAMES = 40  # files beside those of the goal that a planner is shown
 _SHAPE = 300  # characters about one file
+_FAULTS = 4  # of a script, that its planner is told
+_DRAFT = 1500
+_VARIETY = 0.4
+_REFERENCE = re.compile(r"\{\{([0-9]{1,9})((?:\.\w+)*)\}\}")
+_NUMBERED = re.compile(r"\bstep ([0-9]{1,9})\b")
+_STEP = re.compile(r"\bstep \d+")
 
 
 def lean_question(brief: Brief, tools: Registry, *, past: str = "") -> Question:
@@ -33,7 +37,7 @@ def lean_question(brief: Brief, tools: Registry, *, past: str = "") -> Question:
     shown = Registry(tool for tool in tools if _is_shown(tool.name, recipes))
     parts = [LEAN_PLANNER, lean_tools(shown), *map(_told, recipes)]
     context = f"{_files(brief)}\n{past}goal: {brief.goal}"
-    return Question(Role.PLANNER, "\n\n".join(parts), context, _SCRIPT)
+    return Question(Role.PLANNER, "\n\n".join(parts), context, _SCRIPT, _VARIETY if past else 0.0)
 
 
 def lean_rest(done: Sequence[Step], results: Mapping[int, str], failed: Sequence[str], why: str) -> str:
@@ -42,6 +46,16 @@ def lean_rest(done: Sequence[Step], results: Mapping[int, str], failed: Sequence
     bad = "\n".join(failed)
     known = f"These results are there already, by their names:\n{good}\n" if good else ""
     return f"{known}This did not work, so go another way:\n{bad}\nbecause: {why}\n"
+
+
+def lean_repair(question: Question, draft: JSON, faults: Sequence[Fault]) -> Question:
+    """The question once more, with what is wrong with the last script. The goal stays last, and the next script is not
+    the likeliest one again."""
+    told, _, goal = question.context.rpartition("goal: ")
+    wrong = "\n".join(f"- {_STEP.sub('the call', str(fault))}" for fault in list(faults)[:_FAULTS])
+    context = f"{told}This script is wrong:\n{str(draft)[:_DRAFT]}\n{wrong}\nWrite another one.\ngoal: {goal}"
+    variety = min(question.variety + _VARIETY, 1.0)
+    return Question(question.role, question.instructions, context, question.schema, variety)
 
 
 def lean_steps(
@@ -70,7 +84,7 @@ def lean_faults(faults: Sequence[Fault], plan: Plan) -> list[Fault]:
         return f"{_name(made)} = {made.tool}(...)" if made.description else f"{made.tool}(...)"
 
     def said(text: str) -> str:
-        return _STEP.sub(call, _REFERENCE.sub(result, text))
+        return _NUMBERED.sub(call, _REFERENCE.sub(result, text))
 
     return [Fault(said(fault.where), said(fault.problem), said(fault.mend)) for fault in faults]
 

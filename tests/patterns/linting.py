@@ -22,18 +22,11 @@ def stub(name: str, *parameters: str, reads: bool = False) -> Tool:
     return Tool(name, "", {"type": "object", "properties": properties}, _nothing, reads_only=reads)
 
 
-# Tools of the same names that are built in take the place of these.
+# A write_table that is built in takes the place of this one.
 TOOLS = Registry(
     [
         stub("write_table", "path", "rows"),
-        stub("move_file", "source", "destination"),
-        stub("copy_file", "source", "destination"),
-        stub("append_file", "path", "content"),
-        stub("edit_file", "path", "old", "new", "all"),
-        stub("make_folder", "path"),
         stub("crm/update", "deal"),
-        stub("text_stats", "text", reads=True),
-        stub("compare", "old", "new", "key", reads=True),
         *builtin(Folders([])),
     ]
 )

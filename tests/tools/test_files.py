@@ -292,6 +292,7 @@ def test_all_tools_stand_in_order_with_plain_schemas(tmp_path: Path) -> None:
         "write",
         "wait",
         "write_file",
+        "write_table",
         "delete_file",
         "run_command",
         "send_email",

@@ -13,6 +13,7 @@ from forethought_tools.mail import Mailbox, mail_tools
 from forethought_tools.registry import Registry
 from forethought_tools.risk import Risk
 from forethought_tools.shell import shell_tools
+from forethought_tools.table_files import table_writer
 from forethought_tools.tables import table_tools
 from forethought_tools.undo import Vault
 from forethought_tools.web import web_tools
@@ -48,6 +49,7 @@ def builtin(
             *web_tools(searxng_url=searxng_url, allow_private=allow_private),
             *word_tools(),
             write_file,
+            table_writer(folders, vault),
             delete_file,
             *shell_tools(folders, told),
             *mail_tools(mailbox),

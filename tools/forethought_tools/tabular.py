@@ -3,8 +3,9 @@
 The only place that knows which results are tables: those with `rows`, `files` or `matches`, and lists.
 """
 
-__all__ = ["Table", "as_table", "markdown", "table_in", "text_of"]
+__all__ = ["Table", "as_html", "as_table", "markdown", "rounded", "table_in", "text_of", "told"]
 
+import html
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from decimal import Decimal
 from typing import TypeAlias
 
 from forethought_tools.errors import ToolError
+from forethought_tools.text import as_text
 from forethought_tools.tool import JSON
 
 Row: TypeAlias = Mapping[str, JSON]
@@ -86,15 +88,42 @@ def text_of(value: JSON) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
+def rounded(value: JSON) -> JSON:
+    """A fraction without what binary arithmetic has added to it; anything else as it is."""
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) and math.isfinite(value) else value
+
+
+def told(value: JSON, *, lines: bool = False) -> str:
+    """A result inside a text, or as one: a table as a Markdown table, its only cell as just that, texts as lines.
+
+    Anything else is JSON. With `lines`, one column is written a value a line.
+    """
+    if (
+        isinstance(value, Sequence)
+        and not isinstance(value, str)
+        and value
+        and all(isinstance(part, str) for part in value)
+    ):
+        return "\n".join(map(str, value))
+    table = table_in(value)
+    if table is None:
+        return as_text(value)
+    cut = isinstance(value, Mapping) and value.get("truncated") is True
+    note = "\n\n(These are not all rows: there are more.)" if cut else ""
+    if lines and len(table.columns) == 1:
+        return "\n".join(text_of(cell) for row in table.cells() for cell in row) + note
+    return markdown(table) + note
+
+
 def _decimal(value: float) -> str:
     """12.3 for what binary arithmetic has made 12.300000000000001."""
     plain = f"{Decimal(f'{value:.{DIGITS}g}'):f}"
     return plain.rstrip("0").rstrip(".") if "." in plain else plain
 
 
-def markdown(table: Table) -> str:
-    """A Markdown table; a single cell is just its value."""
-    if len(table.rows) == 1 and len(table.columns) == 1:
+def markdown(table: Table, *, whole: bool = False) -> str:
+    """A Markdown table; a single cell is just its value, unless the `whole` table is due."""
+    if not whole and len(table.rows) == 1 and len(table.columns) == 1:
         return text_of(table.rows[0].get(table.columns[0]))
     if not table.columns:
         return "(no rows)"
@@ -104,3 +133,13 @@ def markdown(table: Table) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("\r\n", "<br>").replace("\n", "<br>")
+
+
+def as_html(table: Table) -> str:
+    """An HTML table."""
+
+    def line(cells: Sequence[str], tag: str) -> str:
+        return f"<tr>{''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in cells)}</tr>"
+
+    body = "\n".join(line([text_of(cell) for cell in row], "td") for row in table.cells())
+    return f"<table>\n<thead>\n{line(table.columns, 'th')}\n</thead>\n<tbody>\n{body}\n</tbody>\n</table>\n"

@@ -22,10 +22,8 @@ def stub(name: str, *parameters: str, reads: bool = False) -> Tool:
     return Tool(name, "", {"type": "object", "properties": properties}, _nothing, reads_only=reads)
 
 
-# A write_table that is built in takes the place of this one.
 TOOLS = Registry(
     [
-        stub("write_table", "path", "rows"),
         stub("crm/update", "deal"),
         *builtin(Folders([])),
     ]

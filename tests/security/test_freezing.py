@@ -24,7 +24,6 @@ from forethought_patterns.references import mistaken
 from forethought_tools import JSON, FaultsError, Registry, ToolError
 from forethought_tools.apart import apart
 from forethought_tools.arithmetic import calculate
-from forethought_tools.files import Finder
 from forethought_tools.folders import Folders
 
 pytestmark = [pytest.mark.anyio, pytest.mark.skipif(sys.platform == "win32", reason="has other limits")]
@@ -186,9 +185,11 @@ async def test_arithmetic_makes_no_number_that_takes_long_to_go_on_with() -> Non
 @pytest.mark.parametrize(
     "text", ["(" * 4 + "a" + "{,200})" * 4, "((a{000000000200}){200}){200}", f"({'a|' * 400}b){{9999}}"]
 )
-def test_a_pattern_to_search_files_by_is_not_spelled_out_without_bound(text: str) -> None:
-    with pytest.raises(ToolError, match="repeats too much"):
-        Finder(text, is_regex=True)
+async def test_a_pattern_to_search_files_by_is_not_spelled_out_without_bound(settings: Settings, text: str) -> None:
+    search: dict[str, Any] = {"tool": "search_files", "arguments": {"text": text, "regex": True}}
+    async with Client(build_server(settings)) as client, watched(client):
+        done = await _ended(client, search)
+    assert "Internal error" not in str(done)
 
 
 async def test_a_check_that_is_cut_off_takes_nothing_from_the_next_one() -> None:

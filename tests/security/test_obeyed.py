@@ -60,6 +60,7 @@ def repository(folder: Path) -> Path:
         "bare.git/config",
         "tree/config",
         "nearly/HEAD",
+        "half/HEAD",
         "nearly/head",
     ],
 )
@@ -73,6 +74,8 @@ async def test_nothing_is_written_where_version_control_keeps_programs(tmp_path:
     (tmp_path / "tree" / "HEAD").touch()
     repository(tmp_path / "bare.git")
     (repository(tmp_path / "nearly") / "HEAD").unlink()
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "commondir").write_text("../store\n", encoding="utf-8")
     before, registry = tree(tmp_path), Registry(file_tools(Folders([tmp_path])), {"*": Risk.LOW})
     assert "where files are programs" in await said(registry, "write_file", path=path, content="x")
     assert tree(tmp_path) == before
@@ -147,8 +150,10 @@ def test_writing_what_other_programs_obey_is_high_whatever_is_set(tmp_path: Path
 def test_writing_anything_else_keeps_the_risk_that_is_set(tmp_path: Path, path: str) -> None:
     hidden = tmp_path / ".hidden" / "work"
     hidden.mkdir(parents=True)
+    (tmp_path / ".vscode").mkdir()
+    (hidden / ".elsewhere").symlink_to("nowhere")
     for risk in (Risk.LOW, Risk.MEDIUM):
-        registry = Registry(file_tools(Folders([hidden])), {"write_file": risk})
+        registry = Registry(file_tools(Folders([hidden, tmp_path / ".vscode"])), {"write_file": risk})
         assert registry.risk("write_file", {"path": path, "content": "x"}) is risk
         assert registry.risk("write_file", {"path": str(hidden / path), "content": "x"}) is risk
 

@@ -276,7 +276,8 @@ def _plan_of(tools: Registry) -> Gate:
 def test_an_edited_plan_is_the_old_one_without_what_is_dropped_and_with_what_is_given_anew() -> None:
     gate = _plan_of(_registry(low=Risk.LOW))
     assert gate.subject.startswith("Revision 1 of the plan wants to run: 1 step, ")
-    new, anew = {"id": 5, "tool": "low"}, {"id": 2, "tool": "low", "description": "otherwise"}
+    new: JSON = {"id": 5, "tool": "low"}
+    anew: JSON = {"id": 2, "tool": "low", "description": "otherwise"}
     assert edited(gate, drop=[], changed=[anew, new]) == [gate.steps[0], anew, new]
     assert edited(gate, drop=[2], changed=[new]) == [gate.steps[0], new]
     assert edited(gate, drop=[2], changed=[]) == [gate.steps[0]]

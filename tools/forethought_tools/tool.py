@@ -39,6 +39,10 @@ class Question:
     """Material to work on. It may hold tool output, which is data and never instructions."""
     schema: Mapping[str, JSON]
     """JSON schema of the answer. `{"type": "string"}` asks for plain text."""
+    examples: Sequence[tuple[str, str]] = ()
+    """Other contexts, each with a good answer to it, for a small model to do the same."""
+    variety: float = 0.0
+    """How far a small model may stray from its likeliest answer, from 0 (not at all) to 1: another try is another."""
 
 
 Answerer: TypeAlias = Callable[[Question], Awaitable[JSON]]
@@ -122,6 +126,8 @@ class Tool:
     rests_on: Callable[[Mapping[str, JSON]], Mapping[str, str]] | None = None
     """What else a call depends on, such as files that it names: what that is called, and its SHA-256. An approval is
     bound to it. May take a moment: it is asked in a thread."""
+    doubted: Callable[[Mapping[str, JSON]], Awaitable[Sequence[str]]] | None = None
+    """What a look at the world says against such a call before it is made."""
 
 
 def tool(
@@ -136,6 +142,7 @@ def tool(
     raised: Callable[[Mapping[str, JSON]], str] | None = None,
     refuse: Callable[[Mapping[str, JSON]], None] | None = None,
     rests_on: Callable[[Mapping[str, JSON]], Mapping[str, str]] | None = None,
+    doubted: Callable[[Mapping[str, JSON]], Awaitable[Sequence[str]]] | None = None,
 ) -> Tool:
     """Make a built-in tool of a typed async function: its name, docstring and annotations are the tool's.
 
@@ -176,6 +183,7 @@ def tool(
         raised=raised,
         refuse=refuse,
         rests_on=rests_on,
+        doubted=doubted,
     )
 
 

@@ -15,9 +15,11 @@ from typing import TextIO
 import regex  # type: ignore[import-untyped]  # it has no types
 
 from forethought_tools.arithmetic import holds
+from forethought_tools.differences import compared
 from forethought_tools.errors import ToolError
 from forethought_tools.schemas import not_a_schema, schema_faults
 from forethought_tools.text import as_text, clipped
+from forethought_tools.text_counts import counted
 from forethought_tools.tool import JSON
 
 _MEMORY = 512 * 2**20
@@ -104,6 +106,8 @@ _JOBS: Mapping[str, Callable[..., JSON]] = {
     "unmet": unmet,
     "all_unsound": all_unsound,
     "matching_lines": matching_lines,
+    "compared": compared,
+    "counted": counted,
 }
 
 

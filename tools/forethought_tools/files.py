@@ -4,20 +4,21 @@ __all__ = ["file_tools"]
 
 import hashlib
 import json
-import math
-import re
 import stat
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, BinaryIO, TypeAlias
 
 from anyio import from_thread, to_thread
 from pydantic import Field, JsonValue, WithJsonSchema
 
+from forethought_tools.apart import apart
 from forethought_tools.claims import Claim
 from forethought_tools.errors import ToolError
 from forethought_tools.folders import Folders, mended
@@ -36,10 +37,13 @@ MAX_LINE = 400
 MAX_SEARCHED_FILE = 2_000_000
 MAX_SEARCHED = 100_000_000
 SEARCH_SECONDS = 20.0
-MATCH_SECONDS = 1.0
+MAX_SEARCHED_TEXT = 7_500_000
+BATCH = 1_000_000
 MAX_WRITTEN = 10_000_000
 SKIPPED = frozenset({"node_modules", "__pycache__", "venv"})
 
+Finder: TypeAlias = Callable[[Sequence[str]], Sequence[Sequence[int]]]
+"""The numbers, from 1, of the lines of each text in which something is found."""
 FilePath = Annotated[str, Field(description="File inside a granted folder", min_length=1)]
 Pattern = Annotated[str, Field(description="Glob such as **/*.csv; * stays in one folder", max_length=200)]
 
@@ -93,7 +97,9 @@ def file_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
         regex: Annotated[bool, Field(description="Take text as a regular expression; case matters")] = False,
     ) -> JSON:
         """Find lines that hold a text in files. Returns {matches: [{path, line, text}], truncated}."""
-        return await to_thread.run_sync(search, folders, text, pattern, regex)
+        if regex:
+            await refuse_unsound(text)
+        return await to_thread.run_sync(search, folders, finder(text, is_regex=regex), pattern)
 
     async def write_file(
         path: FilePath,
@@ -241,27 +247,58 @@ def fits(path: tuple[str, ...], pattern: list[str]) -> bool:
     return False
 
 
-def search(folders: Folders, text: str, pattern: str, is_regex: bool) -> JSON:
+def search(folders: Folders, find: Finder, pattern: str) -> JSON:
     matches: list[JSON] = []
     room, end = MAX_SEARCHED, time.monotonic() + SEARCH_SECONDS
-    finder = Finder(text, is_regex=is_regex)
     truncated = False
-    for real, name, _ in matching(folders, pattern, "."):
-        content = beginning(folders, real)
-        truncated |= content is None or len(content) > MAX_SEARCHED_FILE
-        if content is None:
-            continue
-        room -= len(content)
-        if b"\0" in content[:8192]:
-            continue
-        for number, line in enumerate(content.decode("utf-8", "replace").split("\n"), 1):
-            if finder.finds(line.rstrip("\r")):
-                matches.append({"path": name, "line": number, "text": line.strip()[:MAX_LINE]})
-            if len(matches) == MAX_MATCHES or time.monotonic() > end:
-                return {"matches": matches, "truncated": True}
-        if room < 0:
+    for batch in batches(searched(folders, pattern)):
+        for file, numbers in zip(batch, find([file.text for file in batch]), strict=True):
+            lines = file.text.split("\n")
+            matches.extend(
+                {"path": file.name, "line": at, "text": lines[at - 1].strip()[:MAX_LINE]}
+                for at in numbers[: MAX_MATCHES - len(matches)]
+            )
+            truncated |= not file.is_whole
+            room -= len(file.text)
+        if len(matches) == MAX_MATCHES or time.monotonic() > end or room < 0:
             return {"matches": matches, "truncated": True}
     return {"matches": matches, "truncated": truncated}
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """What is searched of a file."""
+
+    name: str
+    text: str
+    is_whole: bool
+    size: int
+    """Characters as JSON, in which it goes to the process that matches."""
+
+
+def searched(folders: Folders, pattern: str) -> Iterator[Searched]:
+    for real, name, _ in matching(folders, pattern, "."):
+        content = beginning(folders, real)
+        if content is None:
+            yield Searched(name, "", is_whole=False, size=0)
+        elif b"\0" not in content[:8192]:
+            text = content.decode("utf-8", "replace")
+            size = len(json.dumps(text))
+            fits = size <= MAX_SEARCHED_TEXT
+            is_whole = fits and len(content) <= MAX_SEARCHED_FILE
+            yield Searched(name, text if fits else "", is_whole=is_whole, size=size if fits else 0)
+
+
+def batches(files: Iterator[Searched]) -> Iterator[list[Searched]]:
+    """A few files at once, since asking the other process takes longer than matching a small one."""
+    batch, size = list[Searched](), 0
+    for file in files:
+        if batch and size + file.size > BATCH:
+            yield batch
+            batch, size = [], 0
+        batch.append(file)
+        size += file.size
+    yield batch
 
 
 def beginning(folders: Folders, real: Path) -> bytes | None:
@@ -273,37 +310,24 @@ def beginning(folders: Folders, real: Path) -> bytes | None:
         return None
 
 
-IN_BRACES = re.compile(r"\{([^{}]*)\}")
-MAX_REPEATS = 10_000
-MAX_SPELLED_OUT = 100_000  # characters, with every repeat written as often as it is one
+def finder(text: str, *, is_regex: bool) -> Finder:
+    """Finds the lines of texts that hold a text, or match a regular expression."""
+
+    def holding(texts: Sequence[str]) -> Sequence[Sequence[int]]:
+        return [[at for at, line in enumerate(each.split("\n"), 1) if wanted in line.casefold()] for each in texts]
+
+    def matched(texts: Sequence[str]) -> Sequence[Sequence[int]]:
+        return from_thread.run(partial(apart, "matching_lines", pattern=text, texts=texts, most=MAX_MATCHES))
+
+    wanted = text.casefold()
+    return matched if is_regex else holding
 
 
-def counted(inside: str) -> int:
-    """How often what stands before these braces is repeated at most."""
-    return max([1, *map(int, re.findall(r"\d+", inside))])
-
-
-class Finder:
-    """Finds a text or a regular expression in a line, in bounded time."""
-
-    def __init__(self, text: str, *, is_regex: bool) -> None:
-        import regex  # type: ignore[import-untyped]  # it has no types; here, because few runs search
-
-        repeats = math.prod(counted(inside) for inside in IN_BRACES.findall(text)) if is_regex else 1
-        if repeats > MAX_REPEATS or repeats * len(text) > MAX_SPELLED_OUT:
-            raise ToolError("The regular expression repeats too much. Use smaller counts in {}.")  # it is spelled out
-        try:
-            flags = 0 if is_regex else regex.IGNORECASE
-            self._pattern = regex.compile(text if is_regex else regex.escape(text), flags)
-        except regex.error as error:
-            raise ToolError(f"{text!r} is not a regular expression: {error}.") from None
-
-    def finds(self, line: str) -> bool:
-        try:
-            # concurrent: a hard match must not hold the interpreter's lock and stop the server.
-            return self._pattern.search(line, timeout=MATCH_SECONDS, concurrent=True) is not None
-        except TimeoutError:
-            raise ToolError("The regular expression takes too long. Make it simpler, without nested repeats.") from None
+async def refuse_unsound(pattern: str) -> None:
+    """Raises ToolError where it is not a regular expression."""
+    (problems,) = await apart("all_unsound", checks=[[None, pattern]])
+    if problems:
+        raise ToolError(f"The text to find is {problems[0]}. Mend it, or leave regex out.")
 
 
 def sha256(content: bytes) -> str:

@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import BinaryIO
 
 from anyio import from_thread
@@ -16,6 +16,9 @@ from forethought_tools.held import HeldFolder, held
 from forethought_tools.writing import READ_FLAGS
 
 _CHUNK = 1 << 20
+MAX_PATH = 4096  # characters
+# Where each name of a path leads is looked up from the root on: twice as many take four times as long.
+MAX_PARTS = 128
 
 
 class Folders:
@@ -43,6 +46,8 @@ class Folders:
         Raises:
             ToolError: outside every grant, not there, or neither a regular file nor a folder.
         """
+        if len(path) > MAX_PATH or len(PurePath(path).parts) > MAX_PARTS:
+            raise ToolError(f"{path[:80]!r} goes on for too long: a path has at most {MAX_PARTS} names.")
         if not self._folders:
             raise ToolError("No folder is granted. Start forethought with --folder PATH, or set FORETHOUGHT_FOLDERS.")
         candidates = [self._real(folder / path, path, follow=follow) for folder in self._folders]
@@ -109,7 +114,7 @@ class Folders:
     def name(self, real: Path) -> str:
         """What a caller can write for this real path: relative where that is unambiguous."""
         for folder in self._folders:
-            if real.is_relative_to(folder):
+            if real.is_relative_to(folder) and len(real.parts) <= MAX_PARTS:
                 short = real.relative_to(folder).as_posix()
                 return short if self.resolve(short, new=True) == real else real.as_posix()
         return real.as_posix()

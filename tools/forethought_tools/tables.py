@@ -6,31 +6,21 @@ in time, it takes there. Starting it costs a tenth of a second or two.
 
 __all__ = ["table_tools"]
 
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
-from typing import Annotated, cast
+from contextlib import ExitStack
+from typing import Annotated
 
-import anyio
 from anyio import to_thread
-from anyio.abc import Process
-from anyio.streams.buffered import BufferedByteReceiveStream
 from pydantic import Field
 
-from forethought_tools import tables_child
+from forethought_tools.child import answered_by
 from forethought_tools.claims import Claim
 from forethought_tools.errors import ToolError
 from forethought_tools.folders import Folders
 from forethought_tools.risk import Risk
 from forethought_tools.tables_child import READERS, DataFile
 from forethought_tools.tool import JSON, Limits, Tool, tool
-
-MAX_ANSWER = 4 << 20  # bytes: what the child may say, with every character spelled out
-# A query needs nothing else, least of all a key.
-VARIABLES = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONHOME", "PYTHONPATH", "SYSTEMROOT", "TZ")
 
 
 def table_tools(folders: Folders) -> list[Tool]:
@@ -79,48 +69,12 @@ def checked(folders: Folders, path: str, held: ExitStack) -> DataFile:
 
 async def queried(sql: str, files: Sequence[DataFile]) -> JSON:
     """What the query's own process answers. However this is left, the process is gone."""
-    process = await started([file.descriptor for file in files])
-    try:
-        named: list[JSON] = [[str(file.real), file.descriptor] for file in files]
-        answer = await asked(process, {"sql": sql, "files": named, "is_sqlite": files[0].is_sqlite})
-    finally:
-        with anyio.CancelScope(shield=True):
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.aclose()
-    if "error" in answer:
-        raise ToolError(str(answer["error"]))
-    return answer["result"]
-
-
-async def started(descriptors: Sequence[int]) -> Process:
-    """The query's own process, to which these open files are handed on, where the platform can."""
-    # By its path: `-m` would import the whole package first. -P: a json.py in the user's folder must not be imported.
-    command = [sys.executable, "-P", tables_child.__file__]
-    environment = {name: value for name in VARIABLES if (value := os.environ.get(name)) is not None}
-    with anyio.CancelScope(shield=True):  # cancelled in the middle of this, the process would be left behind
-        return await anyio.open_process(
-            command,
-            stderr=subprocess.DEVNULL,
-            env=environment,
-            start_new_session=True,
-            pass_fds=() if sys.platform == "win32" else descriptors,
-        )
-    raise AssertionError("a shielded scope swallows nothing")
-
-
-async def asked(process: Process, request: Mapping[str, JSON]) -> Mapping[str, JSON]:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        await process.stdin.send(json.dumps(request).encode() + b"\n")
-        line = await BufferedByteReceiveStream(process.stdout).receive_until(b"\n", MAX_ANSWER)
-    except (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, anyio.IncompleteRead):
-        status = await process.wait()
-        raise ToolError(
-            f"The query was ended (status {status}): it took more memory or time than a query may have."
-            " Filter or aggregate earlier."
-        ) from None
-    except anyio.DelimiterNotFound:
-        raise ToolError("The query returns too much. Select fewer or shorter columns.") from None
-    return cast("Mapping[str, JSON]", json.loads(line))
+    named: list[JSON] = [[str(file.real), file.descriptor] for file in files]
+    return await answered_by(
+        "tables_child",
+        {"sql": sql, "files": named, "is_sqlite": files[0].is_sqlite},
+        [file.descriptor for file in files],
+        ended="The query was ended (status {status}): it took more memory or time than a query may have."
+        " Filter or aggregate earlier.",
+        too_long="The query returns too much. Select fewer or shorter columns.",
+    )

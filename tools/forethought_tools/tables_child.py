@@ -1,8 +1,6 @@
 """The child program of `query_table`: one query over data files (through DuckDB, in memory) or one SQLite database.
 
-It reads a line of JSON, answers with a line of JSON, and ends when its standard input does: with its parent. Its memory
-and its time are bounded by the operating system, because DuckDB does not keep its own limit everywhere. It imports
-nothing of ours: that would take longer than most queries.
+Of ours it imports only what takes no time: the whole package would take longer than most queries.
 """
 
 import json
@@ -11,14 +9,15 @@ import os
 import re
 import sqlite3
 import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from forethought_tools.answering import bound_by_the_system, serve
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -31,10 +30,6 @@ MAX_CELL = 4_000
 MAX_SQLITE_VALUE = 10_000_000
 HEAP = 512 << 20
 """Bytes that each engine allows itself."""
-MEMORY = 1 << 30
-"""Bytes that the operating system allows beyond what the process has before it sees a file or a query."""
-CPU_SECONDS = 150
-"""Two threads for as long as a call of the tool may take, and a little more. Our parent ends us earlier."""
 NEEDS_MEMORY = "The query needs more memory than a query may have (512 MB). Filter or aggregate earlier."
 READERS = {
     ".csv": "read_csv",
@@ -101,49 +96,19 @@ class Cursor(Protocol):
 
 def main() -> None:
     """Answer the one question that our parent asks."""
-    # Native code prints what it likes to fd 1. Only our one line may go there.
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as protocol:
-        os.dup2(2, 1)
-        request = json.loads(sys.stdin.buffer.readline())
-        threading.Thread(target=_end_with_parent, daemon=True).start()
-        files = [DataFile(Path(path), descriptor) for path, descriptor in request["files"]]
-        print(json.dumps(_answered(request["sql"], files, request["is_sqlite"])), file=protocol)
-    os._exit(0)  # nothing is worth the time to take it down
+    serve(_answered)
 
 
-def _end_with_parent() -> None:
-    while os.read(0, 4096):
-        pass
-    os._exit(1)
-
-
-def _answered(sql: str, files: Sequence[DataFile], is_sqlite: bool) -> "Mapping[str, JSON]":
+def _answered(request: Mapping[str, Any]) -> "Mapping[str, JSON]":
+    sql, files = request["sql"], [DataFile(Path(path), descriptor) for path, descriptor in request["files"]]
     try:
-        return {"result": query_sqlite(files[0], sql) if is_sqlite else query_files(files, sql)}
+        return {"result": query_sqlite(files[0], sql) if request["is_sqlite"] else query_files(files, sql)}
     except QueryError as error:
         return {"error": str(error)}
     except MemoryError:
         return {"error": NEEDS_MEMORY}
     except Exception as error:  # whatever a file or a query brings about is told, and is no fault of the server
         return {"error": f"The query failed: {type(error).__name__}: {brief(error)}"}
-
-
-def bound_by_the_system() -> None:
-    """From here on neither a file nor a query can take more than this."""
-    if sys.platform == "win32":
-        return
-    import resource
-
-    def lower(which: int, most: int) -> None:
-        _, hard = resource.getrlimit(which)
-        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(which, (most, most))
-
-    lower(resource.RLIMIT_CORE, 0)
-    lower(resource.RLIMIT_CPU, CPU_SECONDS)
-    if sys.platform == "linux":  # macOS does not keep this limit
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-        lower(resource.RLIMIT_AS, pages * resource.getpagesize() + MEMORY)
 
 
 def query_files(files: Sequence[DataFile], sql: str) -> "JSON":
@@ -316,7 +281,3 @@ def outline(columns: Sequence[tuple[str, str]]) -> str:
         tables.setdefault(table, []).append(column)
     listed = "; ".join(f"{quoted(table)} ({', '.join(names)})" for table, names in tables.items())
     return f"Tables: {listed[:3000] or 'none'}."
-
-
-if __name__ == "__main__":
-    main()

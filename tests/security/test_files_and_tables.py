@@ -2,12 +2,12 @@
 
 import hashlib
 import os
-import shutil
+import subprocess
 import sys
 import threading
 import tracemalloc
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from io import BytesIO
 from pathlib import Path
 from sqlite3 import connect
@@ -154,29 +154,32 @@ async def test_no_rollback_leaves_the_grant_through_a_folder_that_became_a_link_
         (granted / "was").rename(granted / "sub")
 
 
+SWAPPING = """
+import os, shutil, sys
+folder, target = sys.argv[1:]
+aside = folder + "-aside"
+while True:
+    for change, *names in (
+        (os.rename, folder, aside),
+        (os.symlink, target, folder),
+        (os.unlink, folder),
+        (shutil.rmtree, folder),  # which a call has made meanwhile
+        (os.rename, aside, folder),
+    ):
+        try:
+            change(*names)
+        except OSError:
+            pass
+"""
+
+
 @contextmanager
 def swapped_all_the_time(folder: Path, target: Path) -> Generator[None]:
-    done, aside = threading.Event(), folder.with_name("aside")
-
-    def swap() -> None:
-        while not done.is_set():
-            for change in (
-                lambda: folder.rename(aside),
-                lambda: folder.symlink_to(target),
-                folder.unlink,
-                lambda: shutil.rmtree(folder),  # which a call has made meanwhile
-                lambda: aside.rename(folder),
-            ):
-                with suppress(OSError):
-                    change()
-
-    thread = threading.Thread(target=swap)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
+    with subprocess.Popen([sys.executable, "-c", SWAPPING, str(folder), str(target)]) as swapping:
+        try:
+            yield
+        finally:
+            swapping.kill()
 
 
 @pytest.mark.parametrize("name", ["read_file", "write_file", "delete_file", "list_files"])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from forethought_tools.arithmetic import arithmetic_tools
+from forethought_tools.comparing import comparing_tools
 from forethought_tools.editing import editing_tools
 from forethought_tools.files import file_tools
 from forethought_tools.folders import Folders
@@ -47,6 +48,7 @@ def builtin(
             search_files,
             *table_tools(folders),
             *arithmetic_tools(),
+            *comparing_tools(folders),
             *web_tools(searxng_url=searxng_url, allow_private=allow_private),
             *word_tools(),
             write_file,

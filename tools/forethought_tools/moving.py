@@ -14,7 +14,7 @@ from pydantic import Field
 
 from forethought_tools.claims import Claim
 from forethought_tools.errors import ToolError
-from forethought_tools.files import FilePath, refuse_repository
+from forethought_tools.files import FilePath, refuse_repository, writable
 from forethought_tools.folders import Folders, mended
 from forethought_tools.obeyed import obeyed
 from forethought_tools.risk import Risk
@@ -73,6 +73,18 @@ def moving_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
     def make_raised(arguments: Mapping[str, JSON]) -> str:
         return obeyed(folders, str(arguments.get("path")))
 
+    def refuse_copy(arguments: Mapping[str, JSON]) -> None:
+        source, destination = named(arguments)
+        folders.resolve(source, new=True)  # what is not there yet may be there by then
+        writable(folders, destination)
+
+    def refuse_move(arguments: Mapping[str, JSON]) -> None:
+        refuse_copy(arguments)
+        writable(folders, named(arguments)[0])
+
+    def refuse_make(arguments: Mapping[str, JSON]) -> None:
+        writable(folders, str(arguments["path"]))
+
     limits = Limits(timeout=60)
     return [
         tool(
@@ -83,6 +95,7 @@ def moving_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
             undo=FileUndo(folders, vault, copied, to) if vault else None,
             claims=copies,
             raised=copy_raised,
+            refuse=refuse_copy,
         ),
         tool(
             move_file,
@@ -92,6 +105,7 @@ def moving_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
             undo=MoveUndo(folders, lambda arguments: ends(folders, *named(arguments))) if vault else None,
             claims=moves,
             raised=move_raised,
+            refuse=refuse_move,
         ),
         tool(
             make_folder,
@@ -101,6 +115,7 @@ def moving_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
             undo=FolderUndo(folders) if vault else None,
             claims=makes,
             raised=make_raised,
+            refuse=refuse_make,
         ),
     ]
 
@@ -173,8 +188,7 @@ def move(folders: Folders, source: str, destination: str) -> JSON:
 
 
 def make(folders: Folders, path: str) -> JSON:
-    real = folders.resolve(path, new=True)
-    refuse_repository(path, real)
+    real = writable(folders, path)
     with mended(path):
         if not not_there(real) and not real.is_dir():
             raise ToolError(f"{path!r} is a file. Choose another name.")

@@ -298,6 +298,7 @@ def test_all_tools_stand_in_order_with_plain_schemas(tmp_path: Path) -> None:
         "tell",
         "wait",
         "write_file",
+        "write_table",
         "edit_file",
         "append_file",
         "copy_file",

@@ -3,7 +3,7 @@
 What the answer takes in memory and in time, it takes there.
 """
 
-__all__ = ["answered_by"]
+__all__ = ["answered_by", "as_line"]
 
 import json
 import os
@@ -21,7 +21,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from forethought_tools.errors import ToolError
 from forethought_tools.tool import JSON
 
-MAX_ANSWER = 4 << 20  # bytes: what the child may say, with every character spelled out
+MAX_ANSWER = 16 << 20  # bytes: what the child may say, with every character spelled out
 # It needs nothing else, least of all a key.
 VARIABLES = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONHOME", "PYTHONPATH", "SYSTEMROOT", "TZ")
 # The package without what it imports by itself, which takes longer than most answers.
@@ -32,9 +32,12 @@ package.__path__ = [sys.argv[1]]
 import_module(sys.argv[2]).main()"""
 
 
-async def answered_by(
-    program: str, request: Mapping[str, JSON], descriptors: Sequence[int], *, ended: str, too_long: str
-) -> JSON:
+def as_line(request: Mapping[str, JSON]) -> bytes:
+    """A request as its program reads it."""
+    return json.dumps(request).encode() + b"\n"
+
+
+async def answered_by(program: str, request: bytes, descriptors: Sequence[int], *, ended: str, too_long: str) -> JSON:
     """What a program of ours answers, to which these open files are handed on. However this is left, it is gone.
 
     Raises:
@@ -68,11 +71,11 @@ async def _started(program: str, descriptors: Sequence[int]) -> Process:
     raise AssertionError("a shielded scope swallows nothing")
 
 
-async def _asked(process: Process, request: Mapping[str, JSON], ended: str, too_long: str) -> Mapping[str, JSON]:
+async def _asked(process: Process, request: bytes, ended: str, too_long: str) -> Mapping[str, JSON]:
     assert process.stdin is not None
     assert process.stdout is not None
     try:
-        await process.stdin.send(json.dumps(request).encode() + b"\n")
+        await process.stdin.send(request)
         line = await BufferedByteReceiveStream(process.stdout).receive_until(b"\n", MAX_ANSWER)
     except (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, anyio.IncompleteRead):
         status = await process.wait()

@@ -11,7 +11,7 @@ from typing import Annotated, BinaryIO, cast
 from anyio import from_thread, to_thread
 from pydantic import Field
 
-from forethought_tools.child import answered_by
+from forethought_tools.child import answered_by, as_line
 from forethought_tools.claims import Claim
 from forethought_tools.documents_child import MAX_TEXT, READERS
 from forethought_tools.encoding import guessed, wide
@@ -68,7 +68,7 @@ async def document_text(document: BinaryIO, path: str, real: Path) -> tuple[str,
     descriptor = document.fileno()
     answer = await answered_by(
         "documents_child",
-        {"name": path, "descriptor": descriptor, "real": str(real)},
+        as_line({"name": path, "descriptor": descriptor, "real": str(real)}),
         [descriptor],
         ended=f"Reading {path!r} was ended (status {{status}}): it took more memory or time than a document may have."
         " Split it, or export it as text.",

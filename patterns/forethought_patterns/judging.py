@@ -1,7 +1,7 @@
 """What came of a whole run, judged without a model: what its goal names, and what its answer and its files say.
 
 A problem is what is certainly not as the goal has it: another plan is made. A doubt is what nobody could judge: it is
-told with the answer. What a goal asks for beyond its plain words is not judged here (see `wishes`).
+told with the answer. What a goal asks for beyond its plain words is not judged here (see `goal_files`).
 """
 
 __all__ = ["doubted", "misdone"]
@@ -18,7 +18,7 @@ from forethought_patterns.plan import Plan, Step
 from forethought_patterns.problem import Problem
 from forethought_patterns.references import find
 from forethought_patterns.watcher import Outcome
-from forethought_patterns.wishes import file_names, wishes_of
+from forethought_patterns.goal_files import file_names, wishes_of
 from forethought_tools import JSON, Look, Registry, Seen, ToolError
 from forethought_tools.text import as_text, clipped
 

@@ -1,125 +1,202 @@
-"""Which files a goal asks for: to be there afterwards, to be gone, to be moved. Only what it says beyond doubt counts.
+"""What a goal wishes for by its verbs, and which tools take that up: a table, by kind."""
 
-A sentence with a condition or a negation asks for nothing here: what it asks depends on more than its words. So does a
-goal in another language than English.
-"""
+__all__ = ["judges", "unmet", "works_out"]
 
-__all__ = ["Wishes", "file_names", "wishes_of"]
-
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-# Cut into words first, and each is looked at from its beginning: the work is linear in the goal, whatever it holds.
-_WORD = re.compile(r"[\w./@:'\u2019-]+|[,;!?\n]")
-_FILE_NAME = re.compile(r"(?:\./|/)?(?:[\w-]+/)*[\w-]+(?:\.[\w-]+)*\.[A-Za-z]\w{0,7}(?![\w/'\u2019:@])")
+from forethought_patterns.goal import Goal
+from forethought_patterns.plan import Plan, Step
+from forethought_tools import Fault, Registry
+from forethought_tools.text import as_text
 
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_ENDINGS = _words(
-    "cfg conf css csv docx htm html ini json jsonl log md ndjson parquet pdf py rst sh sql sqlite svg tex toml tsv txt"
-    " xlsx xml yaml yml"
+_ANYTHING = frozenset({"run_command", "delegate"})  # who could do whatever a goal says
+_WRITERS = frozenset({"write_file", "write_table", "append_file", "edit_file"})
+_MODELS = frozenset({"write", "analyze"})
+_OTHERS = frozenset({"read_file", "list_files", "fetch_url", "web_search", "tell", "wait", "make_folder", "copy_file"})
+_WORDED = 8  # words of a call that saves more than a result
+_THINGS = frozenset(
+    {"line", "lines", "row", "rows", "word", "words", "character", "characters", "files", "entries", "records", "times"}
+    | {"columns", "occurrences"}
 )
-_UNSURE = _words(
-    "if unless whether when would could should might not don't don\u2019t never without no cannot can't except instead"
+_NO_SUM = frozenset({"column", "columns", "field", "fields", "header", "row", "rows", "is", "was", "line"})
+_SUM = frozenset({"sum", "total", "average", "mean", "median", "deviation"})
+_DOUBLES = frozenset({"duplicates", "doubles", "duplicate", "double"})
+_NEW_WORDS = ("translate", "paraphrase", "proofread", "rephrase", "reword", "compose", "draft")
+_ADDRESSES = frozenset({"address", "addresses", "column", "field", "list", "template"})
+
+
+@dataclass(frozen=True)
+class Wish:
+    """One kind of thing that goals ask for."""
+
+    what: str
+    """As in: the goal asks to ..."""
+    said: Callable[[Goal], bool]
+    tools: frozenset[str]
+    """One of these takes it up."""
+    words: tuple[str, ...] = ()
+    """Beginnings of words by which a model can be asked for it, where no file of rows is at hand."""
+
+    def is_taken_up(self, step: Step, goal: Goal) -> bool:
+        if step.tool in self.tools or step.tool in _ANYTHING or step.tool not in _OURS:
+            return True
+        said = as_text(step.arguments).lower()
+        if self.tools >= _MODELS:  # whoever made the plan may have worded it already, or looks it up
+            return (step.tool in _WRITERS and len(said.split()) > _WORDED) or " join " in said
+        return step.tool in _MODELS and not goal.has_data and any(word in said for word in self.words)
+
+
+def unmet(goal: Goal, plan: Plan, tools: Registry) -> list[Fault]:
+    """What the goal asks to do, and no step takes up."""
+    return [
+        Fault("plan", f"the goal asks to {wish.what}, and no step does", f"Add a step with {_among(wish.tools, tools)}")
+        for wish in _WISHES
+        if wish.said(goal) and not any(wish.is_taken_up(step, goal) for step in plan.steps)
+    ]
+
+
+def works_out(goal: Goal) -> bool:
+    """Whether a goal asks for what SQL does, and for nothing that only a model can judge."""
+    return any(word in _WORKED_OUT for word in goal.words) and not judges(goal)
+
+
+def judges(goal: Goal) -> bool:
+    """Whether a goal asks for wording, or for a judgement."""
+    return any(word.startswith(_JUDGED) for word in goal.words)
+
+
+def _among(names: frozenset[str], tools: Registry) -> str:
+    known = [name for name in sorted(names | {"run_command"}) if name in tools]
+    return " or ".join(known) or "a tool that can do it, or say that there is none"
+
+
+def _verb(*verbs: str) -> Callable[[Goal], bool]:
+    return lambda goal: goal.does(frozenset(verbs))
+
+
+def _of_files(verbs: Sequence[str], done: Sequence[str]) -> Callable[[Goal], bool]:
+    """Said of files, and not of what is in them: `delete old.md`, not `delete the last row of a.csv`."""
+
+    def said(goal: Goal) -> bool:
+        return any(
+            (goal.says(at, *verbs) and goal.is_of_files(at))
+            or (word in done and goal.is_to_be(at) and not goal.denied(at))
+            for at, word in enumerate(goal.words)
+        )
+
+    return said
+
+
+def _wants_count(goal: Goal) -> bool:
+    """Lines, rows, words; not what a text says, such as how many days of leave somebody has."""
+    words = goal.words
+    return any(
+        (goal.says(at, "count") and not {"up", "down", "on", "to"} & set(words[at + 1 : at + 2]))
+        or (words[at : at + 2] == ("how", "many") and _is_counted(goal, at + 2))
+        for at in range(len(words))
+    )
+
+
+def _is_counted(goal: Goal, at: int) -> bool:
+    return goal.has_data or bool(_THINGS & set(goal.words[at : at + 3]))
+
+
+def _wants_sum(goal: Goal) -> bool:
+    """Numbers out of rows; not the total that stands on an invoice, or a column of that name."""
+    words = goal.words
+    if not goal.has_data:
+        return False
+    return any(
+        goal.says(at, "sum", "total", "average", "tally")
+        or (goal.says(at, "add") and words[at + 1 : at + 2] == ("up",))
+        or (word in _SUM and not goal.denied(at) and not _NO_SUM & set(words[at + 1 : at + 2]) and _is_worth(goal, at))
+        for at, word in enumerate(words)
+    )
+
+
+def _is_worth(goal: Goal, at: int) -> bool:
+    """Whether a word such as `mean` is a number of something: `the mean temperature per station`."""
+    means = goal.words[at] == "mean" and bool({"does", "do", "you", "i", "we"} & set(goal.words[max(0, at - 4) : at]))
+    return not means and bool({"of", "per", "by", "each", "for", "in"} & set(goal.words[at + 1 : at + 7]))
+
+
+def _wants_order(goal: Goal) -> bool:
+    read = bool(goal.brief.files)
+    return read and any(
+        goal.says(at, "sort") or word in ("alphabetically", "sorted") for at, word in enumerate(goal.words)
+    )
+
+
+def _wants_single(goal: Goal) -> bool:
+    return any(
+        goal.says(at, "deduplicate", "dedupe")
+        or (goal.says(at, "remove", "drop", "delete", "eliminate") and bool(_DOUBLES & _after(goal, at)))
+        for at in range(len(goal.words))
+    ) and bool(goal.brief.files)
+
+
+def _after(goal: Goal, at: int) -> set[str]:
+    return set(goal.words[at + 1 : at + 4])
+
+
+def _wants_mail(goal: Goal) -> bool:
+    """`Mail it to Bo`, `send the result to a@b.example`; not `list the mails`, `send` in a sentence about a letter."""
+    return any(
+        (goal.says(at, "mail", "email", "e-mail") and not _ADDRESSES & _after(goal, at))
+        or (goal.says(at, "send") and bool({"mail", "email", "e-mail"} & set(goal.words)))
+        or (goal.says(at, "send") and any("@" in word for word in goal.words))
+        for at in range(len(goal.words))
+    )
+
+
+_COUNTERS = frozenset({"query_table", "text_stats", "calculate", "search_files", "compare", "list_files"})
+_TABLES = frozenset({"query_table"})
+_WISHES = (
+    # files
+    Wish(
+        "delete a file",
+        _of_files(("delete", "remove", "erase", "trash"), ("deleted", "removed", "erased")),
+        frozenset({"delete_file", "move_file"}),
+    ),
+    Wish(
+        "rename or move a file",
+        _of_files(("rename", "move"), ("renamed", "moved")),
+        frozenset({"move_file", "delete_file"}),
+    ),
+    Wish("copy a file", _of_files(("copy",), ("copied",)), _WRITERS | {"copy_file", "move_file"}),
+    # words
+    Wish("word something anew", _verb(*_NEW_WORDS), _MODELS),
+    Wish("sum something up in words", _verb("summarise", "summarize"), _MODELS | _TABLES),
+    Wish("rewrite something", _verb("rewrite"), _MODELS | _TABLES | {"edit_file"}),
+    # numbers and rows
+    Wish("count", _wants_count, _COUNTERS),
+    Wish("work out numbers", _wants_sum, frozenset({"query_table", "calculate", "text_stats"})),
+    Wish("sort", _wants_order, _TABLES, ("sort", "order", "alphabet")),
+    Wish("remove what is there twice", _wants_single, _TABLES, ("duplicate", "double", "unique", "once", "distinct")),
+    # others
+    Wish("send mail", _wants_mail, frozenset({"send_email"})),
 )
-_CREATING = _words("write create make produce generate output draft")
-_KEEPING = _CREATING | _words("save store put export record convert")
-_DELETING = _words("delete remove erase")
-_MOVING = _words("rename move")
-_VERBS = _KEEPING | _DELETING | _MOVING
-_BETWEEN = _words("a an the file files new old and then , both also called named")
-_KINDS = _words("short text report table csv markdown html json document page note summary list")
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """The files that a goal asks for, each once, as it writes them."""
-
-    there: Sequence[str] = ()
-    gone: Sequence[str] = ()
-    moved: Sequence[tuple[str, str]] = ()
-    """From where, and to where: a file, or the folder that it is in afterwards."""
-
-
-def file_names(text: str) -> list[str]:
-    """What in a text is the name of a file of a usual kind, in order, each once."""
-    return list(dict.fromkeys(name for word in _WORD.findall(text) if (name := _name(word))))
-
-
-def wishes_of(goal: str) -> Wishes:
-    """What a goal asks for."""
-    there: list[str] = []
-    gone: list[str] = []
-    moved: list[tuple[str, str]] = []
-    for sentence in _sentences(goal):
-        if not _UNSURE & {word.lower() for word in sentence}:
-            _read(sentence, there, gone, moved)
-    there = [name for name in dict.fromkeys(there) if name not in gone]
-    return Wishes(there, list(dict.fromkeys(gone)), moved)
-
-
-def _sentences(goal: str) -> Iterator[list[str]]:
-    sentence: list[str] = []
-    for word in _WORD.findall(goal):
-        if word in ";!?\n":
-            yield sentence
-            sentence = []
-            continue
-        sentence.append(word.rstrip(".:"))
-        if word.endswith((".", ":")):
-            yield sentence
-            sentence = []
-    yield sentence
-
-
-def _read(sentence: Sequence[str], there: list[str], gone: list[str], moved: list[tuple[str, str]]) -> None:
-    verb, since, role, waiting = "", list[str](), "", ""
-    for word in sentence:
-        lower = word.lower()
-        if lower in _VERBS:
-            verb, since, role = lower, [], ""
-            continue
-        name = _name(word) or (word if waiting and word.endswith("/") else "")
-        if not name:
-            since.append(lower)
-            continue
-        role = _role(verb, since, role)
-        if role == "from":
-            waiting = name
-        elif role == "to" and waiting:
-            moved.append((waiting, name))
-            waiting = ""
-        elif role == "there":
-            there.append(name)
-        elif role == "gone":
-            gone.append(name)
-        since = []
-
-
-def _role(verb: str, since: Sequence[str], before: str) -> str:
-    """What a name is, by the words that stand between it and the verb, or the name before it, whose role is given."""
-    last = next((word for word in reversed(since) if word not in _BETWEEN), "")
-    direct = all(word in _BETWEEN for word in since)
-    if verb in _MOVING:
-        return "from" if direct and not before else "to" if last in ("to", "into", "as") else ""
-    if before:
-        # A list of names goes on, unless something else begins.
-        return before if direct and before in ("there", "gone") else "there" if _names_output(verb, last) else ""
-    if verb in _DELETING:
-        return "gone" if direct else ""
-    if verb in _CREATING and all(word in _BETWEEN | _KINDS for word in since):
-        return "there"
-    return "there" if _names_output(verb, last) else ""
-
-
-def _names_output(verb: str, last: str) -> bool:
-    return last == "into" or (verb in _KEEPING and last in ("to", "in", "as"))
-
-
-def _name(word: str) -> str:
-    found = _FILE_NAME.match(word)
-    return found[0] if found and found[0].rpartition(".")[2].lower() in _ENDINGS else ""
+_OURS = _OTHERS.union(_WRITERS, _MODELS, *(wish.tools for wish in _WISHES))
+_WORKED_OUT = frozenset(
+    {
+        "convert",
+        "join",
+        "merge",
+        "filter",
+        "sort",
+        "sorted",
+        "sum",
+        "average",
+        "mean",
+        "total",
+        "median",
+        "count",
+        "per",
+    }
+    | {"deduplicate", "duplicates", "group", "largest", "biggest", "highest", "lowest", "smallest", "missing", "top"}
+)
+_JUDGED = (
+    *("translat", "categor", "classif", "label", "tag", "judg", "rate", "rating", "sentiment", "extract", "suggest"),
+    *("improv", "rewrit", "descri", "summar", "explain", "guess", "draft", "generat", "invent", "word", "rephras"),
+)

@@ -14,11 +14,11 @@ from anyio import to_thread
 
 from forethought_patterns.figures import Figures
 from forethought_patterns.fitting import unfit
+from forethought_patterns.goal_files import file_names, wishes_of
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.problem import Problem
 from forethought_patterns.references import find
 from forethought_patterns.watcher import Outcome
-from forethought_patterns.goal_files import file_names, wishes_of
 from forethought_tools import JSON, Look, Registry, Seen, ToolError
 from forethought_tools.text import as_text, clipped
 

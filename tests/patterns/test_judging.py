@@ -8,8 +8,8 @@ import pytest
 
 from forethought_patterns import Outcome, Plan, parse_plan
 from forethought_patterns.figures import Figures
-from forethought_patterns.judging import doubted, misdone
 from forethought_patterns.goal_files import Wishes, wishes_of
+from forethought_patterns.judging import doubted, misdone
 from forethought_tools import JSON
 from forethought_tools.builtin import builtin
 from forethought_tools.folders import Folders

@@ -33,6 +33,7 @@ from forethought.variables import SECRET_VARIABLES
 from forethought_tools import WITHHELD, Registry, SettingsError, StoreError
 from forethought_tools.builtin import builtin
 from forethought_tools.folders import Folders
+from forethought_tools.seen import looking
 from forethought_tools.undo import Vault
 
 if TYPE_CHECKING:
@@ -71,7 +72,9 @@ def _names(settings: Settings) -> list[str]:
 
 
 def _records(settings: Settings, store: Store) -> Records:
-    return Records(store.queries, tools_for(settings, store), _names(settings))
+    folders = _folders(settings)
+    look = looking(folders) if len(folders) else None
+    return Records(store.queries, tools_for(settings, store), _names(settings), look)
 
 
 def tools_for(settings: Settings, store: Store | None = None) -> Registry:

@@ -33,6 +33,7 @@ from forethought_tools.alike import lookalikes
 from forethought_tools.visible import told, visible, visible_json
 
 _STATUS = {"succeeded": 0, "waiting": 3, "paused": 3}
+_DOUBTFUL = 4  # done, and not all of it could be judged
 
 
 def run(
@@ -180,7 +181,7 @@ class _Session:
             self._live.stop()
             self._live = None
         self._show_end(view)
-        return _STATUS.get(str(view["status"]), 1)
+        return _DOUBTFUL if view.get("unverified") else _STATUS.get(str(view["status"]), 1)
 
     async def _refresh(self, plan_id: str) -> None:
         if self._live:
@@ -200,6 +201,8 @@ class _Session:
             answer = view.get("results", {})
         for name, value in answer.items():
             self._show_answer(name, value)
+        for doubt in view.get("unverified", ()):
+            console.print(f"[yellow]not verified: {escape(visible(doubt))}[/]", soft_wrap=True)
         if "usage" in view:
             console.print(f"[dim]{escape(str(view['usage']))}[/]")
         if view["status"] in ("waiting", "paused"):

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from forethought_patterns.ports import Dialect
+from forethought_patterns.recipe import Recipe
 from forethought_tools import JSON, Fault, PlanError, Registry, Risk, Tool
 
 CHECK: Mapping[str, JSON] = {
@@ -49,6 +50,8 @@ class Brief:
     """File names in the goal that do not exist yet."""
     lessons: Sequence[str] = ()
     """What earlier runs have taught."""
+    recipes: Sequence[Recipe] = ()
+    """The nearest first: ours, and what was kept of runs in the same folders."""
 
 
 def listed_tools(tools: Registry) -> str:

@@ -209,6 +209,8 @@ class _Reader:
                 return written(text)
             case ast.Constant(value=None | bool() | int() | float() as value):
                 return value
+            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
+                return -value
             case ast.Name(id=known) if known in self.names:
                 return self.names[known]
             case ast.Name(id="true" | "false" | "null" as word):

@@ -10,7 +10,7 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -30,6 +30,7 @@ from forethought.journal.queries import Queries
 from forethought.journal.sqlite import SQLite
 from forethought.journal.store import Store
 from forethought.models import Models
+from forethought.recipes import nearest
 from forethought.settings import Settings
 from forethought.variables import SECRET_VARIABLES
 from forethought_patterns import Brief
@@ -54,6 +55,7 @@ _NEW_ENDINGS = frozenset(
 )
 _PREVIEW_LINES = 3
 _NAMED = 100  # files that are looked at for one goal
+_RECIPES = 4  # that a planner is told
 _KEY = 32  # bytes
 _PREVIEW_CHARACTERS = 400
 
@@ -104,9 +106,10 @@ def _file_names(goal: str) -> Iterator[str]:
 
 
 def _brief(goal: str, settings: Settings, queries: Queries) -> Brief:
-    """What a planner is told of a goal: the files that it names, and what runs in these folders have taught."""
+    """What a planner is told of a goal: its files, what runs in these folders have taught, and recipes."""
     brief = look_at(goal, _folders(settings))
-    return with_lessons(brief, queries, _names(settings)) if settings.lessons else brief
+    brief = with_lessons(brief, queries, _names(settings)) if settings.lessons else brief
+    return replace(brief, recipes=nearest(goal, brief.files, _RECIPES))
 
 
 def _names(settings: Settings) -> list[str]:

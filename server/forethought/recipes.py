@@ -14,7 +14,7 @@ _WORD = re.compile(r"[^\W_]+")
 _NAME = re.compile(r"\S*\w\.\w{1,8}\b|https?://\S+")
 _ENDING = re.compile(r"[\w*]\.([A-Za-z]\w{0,7})\b")
 _WEIGHTS = (1.0, 1.0, 2.0)  # of the goal's words, of what the recipe is for, and of kinds
-_LONGEST = 200  # words of a goal that are looked for
+_READ = 2000  # characters of a goal that are looked at: one expression is quadratic in a word without end
 
 # Words that mean the same piece of work, without their endings.
 _DOING: Mapping[str, str] = {
@@ -76,7 +76,7 @@ _ENDINGS = ("", "s", "es", "d", "ed", "e", "ing", "er", "ly")
 def nearest(goal: str, files: Iterable[str], n: int, *, kept: Sequence[Recipe] = ()) -> list[Recipe]:
     """The recipes nearest to a goal that is about these files, at most `n`, the nearest first: ours and those kept."""
     known = [*kept, *library()]
-    words = list(dict.fromkeys([*_words(goal), *_kinds(goal, files)]))[:_LONGEST]
+    words = list(dict.fromkeys([*_words(goal[:_READ]), *_kinds(goal[:_READ], files)]))
     texts = [*map(_searched, kept), *_ours()]
     return [known[place] for place in ranked(texts, _WEIGHTS, words)[:n]]
 
@@ -88,8 +88,8 @@ def _ours() -> Sequence[Sequence[str]]:
 
 def _searched(recipe: Recipe) -> Sequence[str]:
     """What is searched of a recipe: a part for each weight."""
-    kinds = _kinds(f"{recipe.goal} {recipe.about}", recipe.files)
-    return [" ".join(_words(recipe.goal)), recipe.about, " ".join(kinds)]
+    goal = recipe.goal[:_READ]
+    return [" ".join(_words(goal)), recipe.about, " ".join(_kinds(f"{goal} {recipe.about}", recipe.files))]
 
 
 def _words(text: str) -> list[str]:

@@ -3,7 +3,9 @@
 import pytest
 
 from forethought_patterns import Recipe
-from forethought_patterns.recipe import library, read_recipe
+from forethought_patterns.recipe import library, read_recipe, suggested_tools
+from forethought_tools.builtin import builtin
+from forethought_tools.folders import Folders
 
 
 def test_there_are_recipes_for_every_kind_of_ordinary_work() -> None:
@@ -23,3 +25,15 @@ def test_a_recipe_is_read_from_its_file() -> None:
     assert (read.name, read.about, read.goal) == ("sums", "Sums", "Sum a.csv: all of it")
     assert read.files == {"a.csv": "x,y\n1,2", "b.txt": ""}
     assert (read.script, read.tools) == ("s = sums('a.csv')\nkeep(s)", ("sums", "keep"))
+
+
+def test_a_small_planner_sees_what_the_recipes_call_what_the_goal_names_and_what_most_plans_need() -> None:
+    def names(goal: str, *recipes: str) -> set[str]:
+        shown = [recipe for recipe in library() if recipe.name in recipes]
+        return {tool.name for tool in suggested_tools(goal, shown, builtin(Folders([])))}
+
+    often = {"query_table", "read_file", "write_file", "write", "analyze", "tell"}
+    assert often <= names("anything at all")
+    assert not names("anything at all") & {"run_command", "send_email", "delete_file", "web_search"}
+    assert "delete_file" in names("drop the scratch notes", "delete-one")
+    assert "send_email" in names("emails for Bo about lunch")

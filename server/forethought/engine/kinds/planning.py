@@ -13,7 +13,7 @@ from forethought.journal.codec import plan_body
 from forethought.journal.database import new_id
 from forethought.journal.queries import Queries
 from forethought.journal.rows import Fact, RunRow
-from forethought_patterns import Brief, make_plan
+from forethought_patterns import Brief, Recipe, make_plan
 from forethought_patterns.planner import doubt
 
 
@@ -24,9 +24,10 @@ class GoalOptions(Options):
     files: Mapping[str, str] = Field(default_factory=dict[str, str])
     new_files: Sequence[str] = ()
     lessons: Sequence[str] = ()
+    recipes: Sequence[Recipe] = ()
 
     def brief(self) -> Brief:
-        return Brief(self.goal, self.context, self.files, self.new_files, self.lessons)
+        return Brief(self.goal, self.context, self.files, self.new_files, self.lessons, self.recipes)
 
 
 def brief_options(creator: Creator, goal: str, context: str) -> GoalOptions:
@@ -38,6 +39,7 @@ def brief_options(creator: Creator, goal: str, context: str) -> GoalOptions:
         files=brief.files,
         new_files=brief.new_files,
         lessons=brief.lessons,
+        recipes=brief.recipes,
     )
 
 

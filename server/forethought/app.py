@@ -10,7 +10,7 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -21,6 +21,7 @@ from anyio import sleep, to_thread
 
 from forethought.engine import Engine
 from forethought.engine.lessons import with_lessons
+from forethought.engine.recipes import with_recipes
 from forethought.engine.records import Records
 from forethought.engine.runs import Runs
 from forethought.engine.supervisor import Supervisor
@@ -30,7 +31,6 @@ from forethought.journal.queries import Queries
 from forethought.journal.sqlite import SQLite
 from forethought.journal.store import Store
 from forethought.models import Models
-from forethought.recipes import nearest
 from forethought.settings import Settings
 from forethought.variables import SECRET_VARIABLES
 from forethought_patterns import Brief
@@ -55,7 +55,6 @@ _NEW_ENDINGS = frozenset(
 )
 _PREVIEW_LINES = 3
 _NAMED = 100  # files that are looked at for one goal
-_RECIPES = 4  # that a planner is told
 _KEY = 32  # bytes
 _PREVIEW_CHARACTERS = 400
 
@@ -105,11 +104,11 @@ def _file_names(goal: str) -> Iterator[str]:
     return (found[0] for word in _WORD.finditer(goal) if (found := _FILE_NAME.match(word[0])))
 
 
-def _brief(goal: str, settings: Settings, queries: Queries) -> Brief:
+def _brief(goal: str, settings: Settings, records: Records) -> Brief:
     """What a planner is told of a goal: its files, what runs in these folders have taught, and recipes."""
     brief = look_at(goal, _folders(settings))
-    brief = with_lessons(brief, queries, _names(settings)) if settings.lessons else brief
-    return replace(brief, recipes=nearest(goal, brief.files, _RECIPES))
+    brief = with_lessons(brief, records.queries, records.folders) if settings.lessons else brief
+    return with_recipes(brief, records, also_kept=settings.recipes)
 
 
 def _names(settings: Settings) -> list[str]:
@@ -151,13 +150,15 @@ async def open_app(settings: Settings) -> AsyncGenerator[App]:
         stack.push_async_callback(models.aclose)
         cluster = _cluster(settings, store)
         store.database.hold()
+        records = _records(settings, store)
         engine = Engine(
             store,
-            _records(settings, store),
+            records,
             models,
-            brief=partial(_brief, settings=settings, queries=store.queries),
+            brief=partial(_brief, settings=settings, records=records),
             decision_seconds=settings.decision_seconds,
             lessons=settings.lessons,
+            recipes=settings.recipes,
         )
         supervisor = Supervisor(engine, offer=cluster.offer if cluster else None)
         runs = Runs(engine, supervisor, terms=settings.terms)

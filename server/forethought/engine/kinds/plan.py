@@ -16,6 +16,7 @@ from forethought.engine.kinds.rollback import rolled_back
 from forethought.engine.plan_views import making_of, results_of, steps_of
 from forethought.engine.records import Records, resuming
 from forethought.engine.step_recorder import StepRecorder
+from forethought.journal.codec import decision_of
 from forethought.journal.database import StaleError, new_id
 from forethought.journal.queries import Queries
 from forethought.journal.rows import OPEN, SETTLED, RunRow, StepRow
@@ -110,7 +111,7 @@ async def _drive(work: Work[GoalOptions]) -> Ending:
         rules=Rules(terms.policy, terms.replan, terms.max_replans - run.replans, terms.max_parallel, terms.strategies),
         resumed=Resumed(finished, _failed_calls(records, run)),
     )
-    return Ending(ended.answer, ended.problem, _lessons(ended))
+    return Ending(ended.answer, ended.problem, _lessons(ended), worth_keeping=_as_planned(records, run, ended))
 
 
 async def _doubt_what_was_cut_off(work: Work[GoalOptions], steps: StepRecorder, rows: Sequence[StepRow]) -> None:
@@ -155,6 +156,14 @@ def _lessons(ended: Ended) -> Sequence[str]:
     ]
     rejected = any(outcome.state == "rejected" for outcome in ended.outcomes.values())  # that has taught already
     return failed or ([] if rejected else [str(ended.problem)])
+
+
+def _as_planned(records: Records, run: RunRow, ended: Ended) -> bool:
+    """Whether the goal was reached by what a planner wrote: each step has succeeded, and nobody has changed a call."""
+    if ended.problem or not ended.plan.planned or any(each.state != "succeeded" for each in ended.outcomes.values()):
+        return False
+    gates = records.queries.messages(run.id, kind="gate")
+    return not any(gate.answer is not None and decision_of(gate).verb == "edit" for gate in gates)
 
 
 # What is shown

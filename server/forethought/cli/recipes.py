@@ -21,10 +21,11 @@ from forethought_tools.visible import visible, visible_json
 def recipes(settings: Settings) -> int:
     """List the recipes that were kept, and ours."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("name", "goal", "from"):
-        table.add_column(heading, no_wrap=True, overflow="ellipsis", min_width=19 if heading == "name" else None)
+    for heading in ("name", "from", "goal"):
+        whole = heading != "goal"  # names and runs are there to be copied
+        table.add_column(heading, no_wrap=True, overflow="ellipsis", min_width=19 if whole else None)
     for each in _listed(settings):
-        table.add_row(*(escape(visible(text)) for text in each.values()))
+        table.add_row(*(escape(visible(text[:80])) for text in each.values()))
     console.print(table)
     if not settings.recipes:
         console.print("FORETHOUGHT_RECIPES is off: planners are told of ours only, and none is added.")
@@ -40,8 +41,8 @@ def as_json(settings: Settings) -> int:
 def _listed(settings: Settings) -> list[Mapping[str, str]]:
     with open_journal(settings) as journal:
         rows = journal.queries.recipes()
-    kept = [{"name": row.name or row.id, "goal": row.goal, "from": f"{row.run} in {row.workspace}"} for row in rows]
-    return [*kept, *({"name": ours.name, "goal": ours.goal, "from": "ours"} for ours in library())]
+    kept = [{"name": row.name or row.id, "from": row.run, "goal": row.goal} for row in rows]
+    return [*kept, *({"name": ours.name, "from": "ours", "goal": ours.goal} for ours in library())]
 
 
 def show(settings: Settings, name: str) -> int:

@@ -8,7 +8,7 @@ __all__ = ["Recipe", "called", "library", "read_recipe", "suggested_tools"]
 
 import ast
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files as resources
@@ -16,6 +16,7 @@ from importlib.resources import files as resources
 from forethought_tools import Registry, Tool
 
 _OFTEN = ("query_table", "write_table", "read_file", "write_file", "write", "analyze", "tell")
+_WITHOUT_FILES = ("list_files", "search_files", "calculate")
 _IN_EVERY = frozenset({"file", "files", "text", "folder", "returns", "such", "with", "from", "what"})
 _STEM = 5  # letters by which words of a goal and of a tool are alike
 
@@ -63,14 +64,17 @@ def called(script: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for _, _, name in sorted(names)))
 
 
-def suggested_tools(goal: str, recipes: Sequence[Recipe], tools: Registry) -> list[Tool]:
-    """The tools that a small planner is shown: what most plans need, what recipes call, what the goal names."""
+def suggested_tools(goal: str, files: Collection[str], recipes: Sequence[Recipe], tools: Registry) -> list[Tool]:
+    """The tools that a small planner is shown: what most plans need, also such as name no files, what recipes call, and
+    what the goal names. Without recipes it is shown all."""
     called_there = {name for recipe in recipes for name in recipe.tools}
+    often = _OFTEN if files else (*_OFTEN, *_WITHOUT_FILES)
     wanted = _stems(goal)
     return [
         tool
         for tool in tools
-        if tool.name in _OFTEN
+        if not recipes
+        or tool.name in often
         or tool.name in called_there
         or wanted & _stems(f"{tool.name.replace('_', ' ')} {tool.description.split('. ')[0]}")
     ]

@@ -14,7 +14,7 @@ from mcp.client import Client
 from tests.server.asking import text, view
 from tests.watchdog import watched
 
-from forethought.app import look_at
+from forethought.briefing import look_at
 from forethought.models.structured import read
 from forethought.settings import Settings
 from forethought.surface.server import build_server

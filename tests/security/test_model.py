@@ -82,7 +82,7 @@ def test_what_writes_never_starts_before_its_plan_is_whole(tmp_path: Path, tool:
     read = {"id": 1, "tool": "read_file", "arguments": {"path": "a.txt"}}
     text = json.dumps({"steps": [read, {"id": 2, "tool": tool, "arguments": arguments}]})
     offered: list[Step] = []
-    arrivals = Arrivals(_lowered(tmp_path), Policy(), "wire", offered.append)
+    arrivals = Arrivals(_lowered(tmp_path), Policy(), offered.append)
     arrivals.heard(None)
     arrivals.heard(text)
     assert [step.id for step in offered] == [1]

@@ -7,7 +7,7 @@ or by nobody at the moment. How a run of one kind is started is told in that kin
 __all__ = ["Runs"]
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, cast
 
 from forethought.engine import Engine
@@ -31,7 +31,7 @@ class Runs:
         self.records = engine.records
         self.supervisor = supervisor
         self.watchers = supervisor.watchers
-        self.brief: Callable[[str], Brief] = engine.brief
+        self.brief: Callable[[str], Awaitable[Brief]] = engine.brief
         self.terms = terms or Terms()
 
     async def save_plan(self, plan: Plan) -> str:

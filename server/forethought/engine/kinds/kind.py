@@ -47,7 +47,7 @@ class Work(Generic[O]):
     records: Records
     recorder: Recorder
     models: Models
-    brief: Callable[[str], Brief]
+    brief: Callable[[str], Awaitable[Brief]]
     """What a planner is told of a goal."""
 
     def calls(self) -> ToolCalls:
@@ -135,7 +135,7 @@ class Creator(Protocol):
         ...
 
     @property
-    def brief(self) -> Callable[[str], Brief]:
+    def brief(self) -> Callable[[str], Awaitable[Brief]]:
         """What a planner is told of a goal."""
         ...
 

@@ -61,7 +61,7 @@ async def start(creator: Creator, plan_id: str, terms: Terms | None = None) -> R
 
 async def start_goal(creator: Creator, goal: str, context: str, terms: Terms | None = None) -> RunRow:
     """Start to plan a goal and to run the plan, in one run. Its `plan` is the id that the plan will have."""
-    return await creator.create(PLAN, brief_options(creator, goal, context), terms=terms, plan_id=new_id("plan"))
+    return await creator.create(PLAN, await brief_options(creator, goal, context), terms=terms, plan_id=new_id("plan"))
 
 
 async def started(creator: Creator, plan_id: str, terms: Terms, *, again: bool) -> RunRow:
@@ -98,7 +98,7 @@ async def _drive(work: Work[GoalOptions]) -> Ending:
     finished = {row.id: _outcome(row) for row in rows if row.state in SETTLED and not row.doubt}
     ended = await run_plan(
         plan,
-        work.options.brief() if plan is None else work.brief(plan.goal),
+        work.options.brief() if plan is None else await work.brief(plan.goal),
         ports=Ports(
             records.tools,
             journal=recorder,

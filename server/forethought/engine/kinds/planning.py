@@ -24,28 +24,32 @@ class GoalOptions(Options):
     files: Mapping[str, str] = Field(default_factory=dict[str, str])
     new_files: Sequence[str] = ()
     lessons: Sequence[str] = ()
+    names: Sequence[str] = ()
     recipes: Sequence[Recipe] = ()
 
     def brief(self) -> Brief:
-        return Brief(self.goal, self.context, self.files, self.new_files, self.lessons, self.recipes)
+        return Brief(
+            self.goal, self.context, self.files, self.new_files, self.lessons, names=self.names, recipes=self.recipes
+        )
 
 
-def brief_options(creator: Creator, goal: str, context: str) -> GoalOptions:
+async def brief_options(creator: Creator, goal: str, context: str) -> GoalOptions:
     """The options of a run that has to plan a goal."""
-    brief = creator.brief(goal)
+    brief = await creator.brief(goal)
     return GoalOptions(
         goal=goal,
         context=context,
         files=brief.files,
         new_files=brief.new_files,
         lessons=brief.lessons,
+        names=brief.names,
         recipes=brief.recipes,
     )
 
 
 async def start(creator: Creator, goal: str, context: str) -> RunRow:
     """Start to make a plan. The run's `plan` is the id that the plan will have."""
-    return await creator.create(PLANNING, brief_options(creator, goal, context), plan_id=new_id("plan"))
+    return await creator.create(PLANNING, await brief_options(creator, goal, context), plan_id=new_id("plan"))
 
 
 def is_told_by_its_plan(run: RunRow) -> bool:

@@ -1,0 +1,71 @@
+"""What a small model is asked for a plan: few tools, a few recipes like the goal, and a script for an answer.
+
+Instructions, tools and recipes come first and the goal last: a server keeps what it has read of a prompt's beginning,
+and a small model does best what it was asked at the end.
+"""
+
+__all__ = ["lean_question", "lean_rest", "lean_steps"]
+
+from collections.abc import Mapping, Sequence
+
+from forethought_patterns.drafts import Brief, lean_tools
+from forethought_patterns.plan import Step
+from forethought_patterns.recipe import Recipe, suggested_tools
+from forethought_patterns.roles import LEAN_PLANNER
+from forethought_patterns.script import read_script
+from forethought_tools import JSON, Question, Registry, Role
+from forethought_tools.files import fits
+from forethought_tools.text import clipped, one_line
+
+_SCRIPT: Mapping[str, JSON] = {"type": "string"}
+_RECIPES = 3
+_NAMES = 40  # files beside those of the goal that a planner is shown
+_SHAPE = 300  # characters about one file
+
+
+def lean_question(brief: Brief, tools: Registry, *, past: str = "") -> Question:
+    """The question for a script. `past`: what was done already, and why there must be another plan."""
+    recipes = list(brief.recipes)[:_RECIPES][::-1]  # the nearest last
+    shown = Registry(suggested_tools(brief.goal, brief.files, recipes, tools))
+    parts = [LEAN_PLANNER, lean_tools(shown), *map(_told, recipes)]
+    context = f"{_files(brief)}\n{past}goal: {brief.goal}"
+    return Question(Role.PLANNER, "\n\n".join(parts), context, _SCRIPT)
+
+
+def lean_rest(done: Sequence[Step], results: Mapping[int, str], failed: Sequence[str], why: str) -> str:
+    """What a planner is told of a plan whose rest has to change."""
+    good = "\n".join(f"{_name(step)} = {step.tool}(...)  # {one_line(results[step.id])}" for step in done)
+    bad = "\n".join(failed)
+    known = f"These results are there already, by their names:\n{good}\n" if good else ""
+    return f"{known}This did not work, so go another way:\n{bad}\nbecause: {why}\n"
+
+
+def lean_steps(
+    draft: JSON, brief: Brief, tools: Registry, *, first: int = 1, done: Sequence[Step] = ()
+) -> Sequence[JSON]:
+    """The steps of a script in the wire format, numbered from `first`. Raises PlanError."""
+
+    def files_of(pattern: str) -> list[str]:
+        return [name for name in brief.names if fits(tuple(name.split("/")), pattern.removeprefix("./").split("/"))]
+
+    return read_script(str(draft), tools, files_of, first=first, known={_name(step): step.id for step in done})
+
+
+def _told(recipe: Recipe) -> str:
+    files = "; ".join(f"{path}: {' | '.join(shape.splitlines())}" for path, shape in recipe.files.items())
+    return f"files: {files or 'none'}\ngoal: {recipe.goal}\n{recipe.script}"
+
+
+def _files(brief: Brief) -> str:
+    shapes = [f"{path}: {clipped(' | '.join(text.splitlines()), _SHAPE)}" for path, text in brief.files.items()]
+    others = [name for name in brief.names if name not in brief.files]
+    more = ", ..." if len(others) > _NAMES else ""
+    beside = [f"others in the folder: {', '.join(others[:_NAMES])}{more}"] if others else []
+    notes = f"\nnotes: {brief.context}" if brief.context else ""
+    return f"files: {'; '.join([*shapes, *beside]) or 'none'}{notes}"
+
+
+def _name(step: Step) -> str:
+    """The name of a step's result in a script."""
+    name = step.description.replace(" ", "_")
+    return name if name.isidentifier() else f"result{step.id}"

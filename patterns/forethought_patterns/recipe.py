@@ -61,7 +61,7 @@ def called(script: str) -> tuple[str, ...]:
     """The tools that a script calls. Raises SyntaxError where it is none."""
     calls = [node for node in ast.walk(ast.parse(script)) if isinstance(node, ast.Call)]
     names = [(node.lineno, node.col_offset, node.func.id) for node in calls if isinstance(node.func, ast.Name)]
-    return tuple(dict.fromkeys(name for _, _, name in sorted(names)))
+    return tuple(dict.fromkeys(name for _, _, name in sorted(names) if name not in ("sorted", "enumerate")))
 
 
 def suggested_tools(goal: str, files: Collection[str], recipes: Sequence[Recipe], tools: Registry) -> list[Tool]:

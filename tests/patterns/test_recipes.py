@@ -1,11 +1,33 @@
-"""Every recipe that we ship can be read, and can be run."""
+"""Every recipe that we ship can be read, and its plan runs on files of the shape that it names."""
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
-from forethought_patterns import Recipe
+from forethought_patterns import Recipe, Step, parse_plan
 from forethought_patterns.recipe import library, read_recipe, suggested_tools
+from forethought_patterns.references import fill
+from forethought_patterns.script import read_script
+from forethought_tools import JSON, Question, Registry
 from forethought_tools.builtin import builtin
+from forethought_tools.files import matching
 from forethought_tools.folders import Folders
+
+pytestmark = pytest.mark.anyio
+
+TO_COME = {"write_table", "edit_file", "append_file", "move_file", "copy_file", "make_folder", "compare", "text_stats"}
+"""Tools that are being built."""
+OUTSIDE: dict[str, JSON] = {
+    "fetch_url": "# A page",
+    "web_search": [{"title": "One", "url": "https://one.example", "snippet": "of many"}],
+    "run_command": {"exit_status": 0, "stdout": "200", "stderr": ""},
+    "send_email": {"sent_to": ["a@x.net"], "refused": []},
+}
+"""What stands for the tools that reach out."""
+KNOWN = {tool.name for tool in builtin(Folders([]))}
 
 
 def test_there_are_recipes_for_every_kind_of_ordinary_work() -> None:
@@ -37,3 +59,55 @@ def test_a_small_planner_sees_what_the_recipes_call_what_the_goal_names_and_what
     assert "delete_file" in names("drop the scratch notes", "delete-one")
     assert "send_email" in names("emails for Bo about lunch", "top-n")
     assert len(names("anything at all")) == len(builtin(Folders([])))
+
+
+def test_recipes_call_only_tools_that_there_are() -> None:
+    assert {name for recipe in library() for name in recipe.tools} <= KNOWN | TO_COME
+
+
+@pytest.mark.skipif(bool(TO_COME - KNOWN), reason="tools are still being built")
+@pytest.mark.parametrize("recipe", library(), ids=lambda recipe: str(recipe.name))
+async def test_the_plan_of_a_recipe_runs(recipe: Recipe, tmp_path: Path) -> None:
+    for path, shape in recipe.files.items():
+        make(tmp_path / path, shape.splitlines())
+    folders = Folders([tmp_path])
+    tools = builtin(folders)
+    steps = read_script(recipe.script, tools, lambda pattern: [name for _, name, _ in matching(folders, pattern, ".")])
+    for step in (plan := parse_plan(recipe.goal, steps, tools)).steps:
+        assert step.depends_on == () or max(step.depends_on) < step.id
+    await run(plan.steps, tools)
+
+
+async def run(steps: Sequence[Step], tools: Registry) -> None:
+    results: dict[int, JSON] = {}
+    for step in steps:
+        arguments = fill(step.arguments, results)
+        assert isinstance(arguments, dict)
+        known = tools.check(step.tool, arguments)
+        results[step.id] = OUTSIDE[step.tool] if step.tool in OUTSIDE else await known.run(arguments, answered)
+
+
+async def answered(question: Question) -> JSON:
+    return "2026-04-03" if "YYYY-MM-DD" in question.instructions else "A few words."
+
+
+def make(file: Path, lines: Sequence[str]) -> None:
+    """A file of this shape."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if file.suffix in (".sqlite", ".db"):
+        with closing(sqlite3.connect(file)) as database:
+            for table in lines:
+                database.execute(f"CREATE TABLE {table}")
+    elif file.suffix == ".xlsx":
+        write_sheet(file, [line.split(",") for line in lines])
+    else:
+        file.write_bytes(b"\0" if lines == ["(binary)"] else "".join(f"{line}\n" for line in lines).encode())
+
+
+def write_sheet(file: Path, rows: Sequence[Sequence[str]]) -> None:
+    import xlsxwriter
+
+    with xlsxwriter.Workbook(file) as book:
+        sheet = book.add_worksheet()
+        for number, row in enumerate(rows):
+            sheet.write_row(number, 0, row)

@@ -4,8 +4,9 @@ Instructions, tools and recipes come first and the goal last: a server keeps wha
 and a small model does best what it was asked at the end.
 """
 
-__all__ = ["lean_question", "lean_rest", "lean_steps"]
+__all__ = ["lean_question", "lean_repair", "lean_rest", "lean_steps"]
 
+import re
 from collections.abc import Mapping, Sequence
 
 from forethought_patterns.drafts import Brief, lean_tools
@@ -13,7 +14,7 @@ from forethought_patterns.plan import Step
 from forethought_patterns.recipe import Recipe, suggested_tools
 from forethought_patterns.roles import LEAN_PLANNER
 from forethought_patterns.script import read_script
-from forethought_tools import JSON, Question, Registry, Role
+from forethought_tools import JSON, Fault, Question, Registry, Role
 from forethought_tools.files import fits
 from forethought_tools.text import clipped, one_line
 
@@ -21,6 +22,10 @@ _SCRIPT: Mapping[str, JSON] = {"type": "string"}
 _RECIPES = 3
 _NAMES = 40  # files beside those of the goal that a planner is shown
 _SHAPE = 300  # characters about one file
+_FAULTS = 4  # of a script, that its planner is told
+_DRAFT = 1500
+_VARIETY = 0.4
+_STEP = re.compile(r"\bstep \d+")
 
 
 def lean_question(brief: Brief, tools: Registry, *, past: str = "") -> Question:
@@ -29,7 +34,7 @@ def lean_question(brief: Brief, tools: Registry, *, past: str = "") -> Question:
     shown = Registry(suggested_tools(brief.goal, brief.files, recipes, tools))
     parts = [LEAN_PLANNER, lean_tools(shown), *map(_told, recipes)]
     context = f"{_files(brief)}\n{past}goal: {brief.goal}"
-    return Question(Role.PLANNER, "\n\n".join(parts), context, _SCRIPT)
+    return Question(Role.PLANNER, "\n\n".join(parts), context, _SCRIPT, _VARIETY if past else 0.0)
 
 
 def lean_rest(done: Sequence[Step], results: Mapping[int, str], failed: Sequence[str], why: str) -> str:
@@ -38,6 +43,16 @@ def lean_rest(done: Sequence[Step], results: Mapping[int, str], failed: Sequence
     bad = "\n".join(failed)
     known = f"These results are there already, by their names:\n{good}\n" if good else ""
     return f"{known}This did not work, so go another way:\n{bad}\nbecause: {why}\n"
+
+
+def lean_repair(question: Question, draft: JSON, faults: Sequence[Fault]) -> Question:
+    """The question once more, with what is wrong with the last script. The goal stays last, and the next script is not
+    the likeliest one again."""
+    told, _, goal = question.context.rpartition("goal: ")
+    wrong = "\n".join(f"- {_STEP.sub('the call', str(fault))}" for fault in list(faults)[:_FAULTS])
+    context = f"{told}This script is wrong:\n{str(draft)[:_DRAFT]}\n{wrong}\nWrite another one.\ngoal: {goal}"
+    variety = min(question.variety + _VARIETY, 1.0)
+    return Question(question.role, question.instructions, context, question.schema, variety)
 
 
 def lean_steps(

@@ -5,8 +5,9 @@ The planner writes a draft; its exact faults go back a few times. Nothing but va
 
 __all__ = ["Brief", "Early", "Progress", "doubt", "make_plan", "replan"]
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from forethought_patterns.drafts import (
@@ -16,14 +17,15 @@ from forethought_patterns.drafts import (
     wire_steps,
 )
 from forethought_patterns.gates import digest
-from forethought_patterns.lean import lean_question, lean_rest, lean_steps
+from forethought_patterns.lean import lean_question, lean_repair, lean_rest, lean_steps
+from forethought_patterns.lints import lints
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.ports import Dialect, Heard, Journal, PlanJournal
 from forethought_patterns.roles import DOUBT, MATERIAL, PLANNER, REPAIR, REPLANNER
 from forethought_patterns.slots import Slot
 from forethought_patterns.validate import parse_plan, refuse_unusable
 from forethought_patterns.watcher import Outcome
-from forethought_tools import JSON, Fault, PlanError, Question, Registry, Role
+from forethought_tools import JSON, Fault, ModelError, PlanError, Question, Registry, Role
 from forethought_tools.text import as_text, shortened
 
 P = TypeVar("P", bound=Plan | None)
@@ -81,30 +83,22 @@ async def make_plan(
     dialect = journal.dialect(Role.PLANNER)
 
     def read(draft: JSON) -> Plan:
-        plan = _plan_of(draft, brief, tools, dialect)
+        steps = lean_steps(draft, brief, tools) if dialect == "lean" else wire_steps(draft, tools)
+        plan = parse_plan(brief.goal, steps, tools, context=brief.context, reasoning=_reasoning(draft), planned=True)
         if early and (changed := _changed(plan, early)):
             mend = "Leave it as it is, or give the new step another id"
             raise PlanError([Fault(f"step {number}", "it has started already as it was", mend) for number in changed])
         return plan
 
-    def doubts(plan: Plan) -> list[Fault]:
-        # Small models forget parts of the goal. A guess from its words is worth a repair, but no refusal.
-        return _forgotten(brief, plan, tools) if dialect == "lean" else []
-
-    heard = early.heard if early else None
+    looks = partial(lints, brief=brief, tools=tools) if dialect == "lean" else None
     question = _question(brief, tools, dialect)
-    return await _until_valid("plan", question, read, journal, slot, doubts=doubts, heard=heard)
+    return await _until_valid("plan", question, read, journal, slot, looks=looks, heard=early.heard if early else None)
 
 
 def _changed(plan: Plan, early: Early) -> list[int]:
     """The steps that have begun already, and are another in the plan."""
     begun = early.steps.early()
     return [step.id for step in plan.steps if begun.get(step.id, step) != step]
-
-
-def _plan_of(draft: JSON, brief: Brief, tools: Registry, dialect: Dialect) -> Plan:
-    steps = lean_steps(draft, brief, tools) if dialect == "lean" else wire_steps(draft, tools)
-    return parse_plan(brief.goal, steps, tools, context=brief.context, reasoning=_reasoning(draft), planned=True)
 
 
 async def replan(
@@ -155,8 +149,9 @@ async def replan(
             planned=plan.planned,
         )
 
+    looks = partial(lints, brief=brief, tools=tools) if dialect == "lean" else None
     question = _replan_question(progress, brief, tools, dialect, optional=optional)
-    return await _until_valid(key, question, read, journal, slot)
+    return await _until_valid(key, question, read, journal, slot, looks=looks)
 
 
 async def _until_valid(
@@ -166,26 +161,35 @@ async def _until_valid(
     journal: Journal,
     slot: Slot,
     *,
-    doubts: Callable[[P], Sequence[Fault]] = lambda _: (),
+    looks: Callable[[Plan], Awaitable[Sequence[Fault]]] | None = None,
     heard: Heard | None = None,
 ) -> P:
-    asked = question
+    """Ask until a draft can be read, and nothing is seen in it that `looks` takes for a fault."""
+    asked, repair = question, _repair if looks is None else lean_repair
     for attempt in range(_REPAIRS + 1):
-        draft = await journal.ask(f"{key}/{attempt}", asked, slot=slot, heard=None if attempt else heard)
         try:
-            plan = read(draft)
-            if plan is not None:
-                await refuse_unusable(plan)
+            draft = await journal.ask(f"{key}/{attempt}", asked, slot=slot, heard=None if attempt else heard)
+        except ModelError:  # a small model may write without end; another time it may not
+            if looks is None or attempt == _REPAIRS:
+                raise
+            asked = lean_repair(question, "", [Fault("script", "it had no end", "Write a few lines")])
+            continue
+        try:
+            return await _seen(read(draft), looks)
         except PlanError as error:
             if attempt == _REPAIRS:
                 raise
-            asked = _repair(question, draft, error.faults)
-        else:
-            doubtful = doubts(plan)
-            if not doubtful or attempt == _REPAIRS:
-                return plan
-            asked = _repair(question, draft, doubtful)
+            asked = repair(question, draft, error.faults)
     raise AssertionError("unreachable")
+
+
+async def _seen(plan: P, looks: Callable[[Plan], Awaitable[Sequence[Fault]]] | None) -> P:
+    """The plan, once all was looked at that takes a moment. Raises PlanError."""
+    if plan is not None:
+        await refuse_unusable(plan)
+        if looks is not None and (faults := await looks(plan)):
+            raise PlanError(faults)
+    return plan
 
 
 async def doubt(plan: Plan, journal: Journal, *, slot: Slot) -> float | None:
@@ -276,31 +280,11 @@ def _material(brief: Brief) -> str:
     return f"{MATERIAL}\n<material>\n{material}\n</material>\n\n" if material else ""
 
 
-def _forgotten(brief: Brief, plan: Plan, tools: Registry) -> list[Fault]:
-    """Files that the goal names and the plan forgets: new ones that no step writes, others that no step uses."""
-    used = [(tools.reads_only(step.tool), as_text(step.arguments)) for step in plan.steps]
-    written = [arguments for reads, arguments in used if not reads]
-    faults = [
-        Fault("plan", f"the goal names {name}, and no step writes it", f"Add a step that writes {name}")
-        for name in brief.new_files
-        if not any(name in arguments for arguments in written)
-    ]
-    return faults + [
-        Fault(
-            "plan",
-            f"the goal names {name}, and no step uses it",
-            f"Add a step that does with {name} what the goal says",
-        )
-        for name in brief.files
-        if not any(name in arguments for _, arguments in used)
-    ]
-
-
 def _repair(question: Question, draft: JSON, faults: Sequence[Fault]) -> Question:
-    # The prompt grows by the latest draft only, so that repairs stay bounded.
-    original = question.context.split(f"\n\n{REPAIR}", 1)[0]
     shown = as_text(draft)[:8000]
-    context = f"{original}\n\n{REPAIR}\nYour plan was: {shown}\nFaults:\n" + "\n".join(f"- {fault}" for fault in faults)
+    context = f"{question.context}\n\n{REPAIR}\nYour plan was: {shown}\nFaults:\n" + "\n".join(
+        f"- {fault}" for fault in faults
+    )
     return Question(question.role, question.instructions, context, question.schema)
 
 

@@ -68,8 +68,9 @@ async def test_files_that_the_goal_names_and_a_small_model_forgets_are_asked_for
     plan, journal = await _plan(short, f'{short}delete_file("b.txt")', **named)
     assert [step.tool for step in plan.steps] == ["read_file", "write_file", "delete_file"]
     assert "the goal names b.txt, and no step uses it" in journal.questions[1].context
-    stubborn, _ = await _plan(*[short] * 3, **named)
-    assert len(stubborn.steps) == 2, "a guess from words must not refuse a valid plan"
+    assert journal.questions[1].variety > journal.questions[0].variety, "the same words would come again"
+    with pytest.raises(PlanError, match=r"the goal names b\.txt"):
+        await _plan(*[short] * 3, **named)
 
 
 async def test_flat_drafts_get_typed_arguments() -> None:

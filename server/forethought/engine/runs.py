@@ -34,10 +34,10 @@ class Runs:
         self.brief: Callable[[str], Awaitable[Brief]] = engine.brief
         self.terms = terms or Terms()
 
-    async def save_plan(self, plan: Plan) -> str:
-        """Keep a plan. Returns its id."""
+    async def save_plan(self, plan: Plan, advice: Sequence[str] = ()) -> str:
+        """Keep a plan, with what could be better. Returns its id."""
         plan_id = new_id("plan")
-        saved = Fact("plan_saved", plan_body(plan_id, plan, folders=self.records.folders))
+        saved = Fact("plan_saved", plan_body(plan_id, plan, folders=self.records.folders, advice=advice))
         await self.store.write(plan_id, saved)
         self.watchers.on_change(plan_id, None)
         return plan_id

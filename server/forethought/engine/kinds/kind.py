@@ -139,8 +139,8 @@ class Creator(Protocol):
         """What a planner is told of a goal."""
         ...
 
-    async def save_plan(self, plan: Plan) -> str:
-        """Keep a plan. Returns its id."""
+    async def save_plan(self, plan: Plan, advice: Sequence[str] = ()) -> str:
+        """Keep a plan, with what could be better. Returns its id."""
         ...
 
     async def create(

@@ -23,6 +23,7 @@ from forethought.journal.rows import OPEN, SETTLED, RunRow, StepRow
 from forethought.terms import Terms
 from forethought_patterns import Ended, Outcome, Ports, Resumed, Rules, Step, parse_plan, run_plan
 from forethought_patterns.gates import digest
+from forethought_patterns.lints import lints
 from forethought_patterns.validate import refuse_unusable
 from forethought_tools import JSON, ForethoughtError
 from forethought_tools.text import as_text
@@ -32,7 +33,8 @@ async def save(creator: Creator, goal: str, context: str, steps: Sequence[JSON])
     """Validate steps and keep them as a plan. Returns its id. Raises PlanError with every fault."""
     plan = await to_thread.run_sync(partial(parse_plan, goal, steps, creator.records.tools, context=context))
     await refuse_unusable(plan)
-    return await creator.save_plan(plan)
+    found = await lints(plan, await creator.brief(goal), creator.records.tools)
+    return await creator.save_plan(plan, list(map(str, found)))
 
 
 async def start(creator: Creator, plan_id: str, terms: Terms | None = None) -> RunRow:

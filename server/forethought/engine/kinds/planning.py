@@ -14,6 +14,7 @@ from forethought.journal.database import new_id
 from forethought.journal.queries import Queries
 from forethought.journal.rows import Fact, RunRow
 from forethought_patterns import Brief, Recipe, make_plan
+from forethought_patterns.lints import lints
 from forethought_patterns.planner import doubt
 
 
@@ -59,9 +60,11 @@ def is_told_by_its_plan(run: RunRow) -> bool:
 
 async def _drive(work: Work[GoalOptions]) -> Ending:
     recorder = work.recorder
-    plan = await make_plan(work.options.brief(), work.records.tools, recorder, slot=recorder.slot)
+    brief, tools = work.options.brief(), work.records.tools
+    plan = await make_plan(brief, tools, recorder, slot=recorder.slot)
     confidence = await doubt(plan, recorder, slot=recorder.slot)
-    body = plan_body(work.run.plan, plan, folders=work.options.folders, confidence=confidence)
+    found = list(map(str, await lints(plan, brief, tools)))
+    body = plan_body(work.run.plan, plan, folders=work.options.folders, confidence=confidence, advice=found)
     return Ending(facts=[Fact("plan_saved", body)])
 
 

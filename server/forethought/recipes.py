@@ -13,6 +13,16 @@ from forethought_patterns.recipe import library
 _WORD = re.compile(r"[^\W_]+")
 _NAME = re.compile(r"\S*\w\.\w{1,8}\b|https?://\S+")
 _ENDING = re.compile(r"[\w*]\.([A-Za-z]\w{0,7})\b")
+_PATTERN = re.compile(r"(?<!\w)\*?\.[A-Za-z]\w{0,7}\b|\w\*|\*\w")
+_ALIKE = {
+    "db": "sqlite",
+    "sqlite3": "sqlite",
+    "htm": "html",
+    "yml": "yaml",
+    "jpeg": "jpg",
+    "tsv": "csv",
+    "ndjson": "jsonl",
+}
 _WEIGHTS = (1.0, 1.0, 2.0)  # of the goal's words, of what the recipe is for, and of kinds
 _READ = 2000  # characters of a goal that are looked at: one expression is quadratic in a word without end
 
@@ -24,10 +34,10 @@ _DOING: Mapping[str, str] = {
     "count": "count many often number frequent frequency common",
     "top": "top most best highest biggest largest longest heaviest expensive max maximum fastest",
     "low": "lowest least smallest cheapest worst bottom min minimum",
-    "join": "join combine combin merge merg together match enrich lookup name",
+    "join": "join combine combin merge merg together match enrich lookup attach one single",
     "missing": "missing lack without never absent neither not",
     "filter": "filter only keep kept over under above below least more less than",
-    "convert": "convert turn transform export dump format version",
+    "convert": "convert turn transform export dump format",
     "unique": "duplicate doubl double unique distinct once twice dedup dedupe repeat",
     "sort": "sort order alphabetic alphabetical alphabetically rank arrange",
     "group": "per each every by",
@@ -35,19 +45,20 @@ _DOING: Mapping[str, str] = {
     "extract": "extract pull collect grab pick out",
     "link": "url link",
     "address": "address email mail",
-    "delete": "delete delet remove remov rid erase eras wipe",
-    "rename": "rename renam call named",
-    "move": "move mov put tidy clean organise organize into",
+    "delete": "delete delet remove remov rid erase eras wipe throw away trash discard drop",
+    "rename": "rename renam call named ending extension prefix suffix",
+    "move": "move mov tidy clean organise organize folder directory subfolder sort",
     "copy": "copy copi backup",
     "edit": "edit replace replac change chang set bump update updat fix",
-    "append": "append end",
+    "append": "append end entry below bottom diary log",
     "summary": "summary summaris summariz summarise summarize abstract gist brief short",
     "translate": "translate translat translation german french spanish italian english norwegian",
     "reword": "rewrite rewrit reword polite formal tone friendly correct spelling grammar",
     "template": "template placeholder blank fill form",
     "compare": "compare compar comparison differ different difference diff version change chang",
     "share": "percent percentage share proportion",
-    "date": "date day deadline due until week year",
+    "date": "date day deadline due until week year between since january february march april may june july august"
+    " september october november december",
     "month": "month monthly quarter",
     "log": "log error warn warning fail debug",
     "source": "source code comment function python todo fixme",
@@ -57,7 +68,10 @@ _DOING: Mapping[str, str] = {
     "command": "run command test execute curl check",
     "money": "invoice vat tax gross net bill",
     "task": "action task todo",
-    "all": "all every each any",
+    "all": "all every each any everything",
+    "running": "running cumulative cumulated accumulated",
+    "new": "new create creat make mak",
+    "backup": "backup copy safe",
     "tell": "tell what which who how",
 }
 _DONE_BY: Mapping[str, Sequence[str]] = {
@@ -99,8 +113,8 @@ def _words(text: str) -> list[str]:
 
 def _kinds(goal: str, files: Iterable[str]) -> list[str]:
     """Marks of what a goal does, of what it reads and how much, and of what it writes."""
-    reads = [path.rpartition(".")[2].lower() for path in files]
-    named = {ending.lower() for ending in _ENDING.findall(goal)}
+    reads = [_ending(path.rpartition(".")[2]) for path in files]
+    named = {_ending(ending) for ending in _ENDING.findall(goal)}
     doing = {
         what
         for word in _WORD.findall(_NAME.sub(" ", goal).lower())
@@ -109,10 +123,15 @@ def _kinds(goal: str, files: Iterable[str]) -> list[str]:
     amount = ("reads0", "reads1", "reads2")[min(len(reads), 2)]
     return [
         *sorted(f"do{what}" for what in doing),
+        *(["pattern"] if _PATTERN.search(goal) else []),
         amount,
         *sorted({f"from{kind}" for kind in reads}),
         *sorted(f"into{kind}" for kind in named - {*reads}),
     ]
+
+
+def _ending(text: str) -> str:
+    return _ALIKE.get(text.lower(), text.lower())
 
 
 def _done_by(word: str) -> Iterator[str]:

@@ -66,6 +66,7 @@ async def test_a_plan_that_reached_its_goal_is_shown_to_planners_of_the_same_fol
     assert "b.txt" not in await told(make_settings, asked)
     await reached(scripted(script(*COPY)))
     seen = await told(make_settings, asked)
+    assert "how such goals were reached" in seen
     assert f'{GOAL}\nstep_1 = read_file("a.txt")\nstep_2 = write_file("b.txt", f"{{step_1}} of a.txt")' in seen
     assert "b.txt" not in await told(make_settings, asked, recipes=False)
     other = tmp_path / "other"
@@ -94,6 +95,14 @@ async def test_a_run_that_failed_or_in_which_a_person_changed_a_call_is_not_kept
     edit = {"decision": "edit", "arguments": '{"path": "a.txt"}'}
     settings = scripted(script(step(1, "delete_file", path="old.txt")))
     await reached(settings, "Delete old.txt", elicitation_callback=person(edit))
+    assert kept(settings) == []
+
+
+async def test_what_was_planned_anew_after_a_failure_is_not_kept(scripted: Scripted) -> None:
+    first, then = step(1, "read_file", path="missing.txt"), step(2, "read_file", path="a.txt")
+    plans = [{"reasoning": "", "steps": [each]} for each in (first, then)]
+    settings = scripted({"planner": plans, "joiner": [{"always": DONE}]})
+    await reached(settings, "Read a file")
     assert kept(settings) == []
 
 

@@ -161,8 +161,10 @@ def _lessons(ended: Ended) -> Sequence[str]:
 
 
 def _as_planned(records: Records, run: RunRow, ended: Ended) -> bool:
-    """Whether the goal was reached by what a planner wrote: each step has succeeded, and nobody has changed a call."""
-    if ended.problem or not ended.plan.planned or any(each.state != "succeeded" for each in ended.outcomes.values()):
+    """Whether the goal was reached by what a planner wrote at first: each step has succeeded, and nobody has changed a
+    call. Who plans anew has read results: what stands in those must not become an example."""
+    plan, states = ended.plan, {outcome.state for outcome in ended.outcomes.values()}
+    if ended.problem or not plan.planned or plan.revision > 1 or states != {"succeeded"}:
         return False
     gates = records.queries.messages(run.id, kind="gate")
     return not any(gate.answer is not None and decision_of(gate).verb == "edit" for gate in gates)

@@ -20,8 +20,6 @@ from forethought_tools.folders import Folders
 
 pytestmark = pytest.mark.anyio
 
-TO_COME = {"write_table", "edit_file", "append_file", "move_file", "copy_file", "make_folder", "compare", "text_stats"}
-"""Tools that are being built."""
 OUTSIDE: dict[str, JSON] = {
     "fetch_url": "# A page",
     "web_search": [{"title": "One", "url": "https://one.example", "snippet": "of many"}],
@@ -64,10 +62,9 @@ def test_a_small_planner_sees_what_the_recipes_call_what_the_goal_names_and_what
 
 
 def test_recipes_call_only_tools_that_there_are() -> None:
-    assert {name for recipe in library() for name in recipe.tools} <= KNOWN | TO_COME
+    assert {name for recipe in library() for name in recipe.tools} <= KNOWN
 
 
-@pytest.mark.skipif(bool(TO_COME - KNOWN), reason="tools are still being built")
 @pytest.mark.parametrize("recipe", library(), ids=lambda recipe: str(recipe.name))
 async def test_the_plan_of_a_recipe_runs(recipe: Recipe, tmp_path: Path) -> None:
     folders = Folders([tmp_path])

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from forethought_patterns.drafts import Brief, lean_tools
 from forethought_patterns.plan import Plan, Step
-from forethought_patterns.recipe import Recipe
+from forethought_patterns.recipe import Recipe, suggested_tools
 from forethought_patterns.roles import LEAN_PLANNER
 from forethought_patterns.script import read_script
 from forethought_tools import JSON, Fault, Question, Registry, Role
@@ -20,7 +20,6 @@ from forethought_tools.files import fits
 from forethought_tools.text import clipped, one_line
 
 _SCRIPT: Mapping[str, JSON] = {"type": "string"}
-_ALWAYS = ("query_table", "write_table", "write_file", "tell")  # tools that a planner is shown for any goal
 _RECIPES = 3
 _NAMES = 40  # files beside those of the goal that a planner is shown
 _SHAPE = 300  # characters about one file
@@ -35,7 +34,7 @@ _STEP = re.compile(r"\bstep \d+")
 def lean_question(brief: Brief, tools: Registry, *, past: str = "") -> Question:
     """The question for a script. `past`: what was done already, and why there must be another plan."""
     recipes = list(brief.recipes)[:_RECIPES][::-1]  # the nearest last
-    shown = Registry(tool for tool in tools if _is_shown(tool.name, recipes))
+    shown = Registry(suggested_tools(brief.goal, brief.files, recipes, tools))
     instructions = f"{LEAN_PLANNER}\n\n{lean_tools(shown)}"
     context = f"{_files(brief)}\n{past}goal: {brief.goal}"
     examples = [(_asked(recipe), recipe.script) for recipe in recipes]
@@ -88,10 +87,6 @@ def lean_faults(faults: Sequence[Fault], plan: Plan) -> list[Fault]:
         return _NUMBERED.sub(call, _REFERENCE.sub(result, text))
 
     return [Fault(said(fault.where), said(fault.problem), said(fault.mend)) for fault in faults]
-
-
-def _is_shown(tool: str, recipes: Sequence[Recipe]) -> bool:
-    return not recipes or tool in _ALWAYS or any(tool in recipe.tools for recipe in recipes)
 
 
 def _asked(recipe: Recipe) -> str:

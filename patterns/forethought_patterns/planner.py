@@ -31,6 +31,7 @@ from forethought_tools.text import as_text, shortened
 P = TypeVar("P", bound=Plan | None)
 
 _REPAIRS = 2
+_RECIPES = 2  # that a larger planner is shown
 _RESULT = 1500  # characters of each result that a planner is shown
 
 
@@ -277,7 +278,11 @@ def _material(brief: Brief) -> str:
     files = "".join(f"\n--- first lines of {path}\n{text}" for path, text in brief.files.items())
     lessons = "".join(f"\n- {lesson}" for lesson in brief.lessons)
     learned = f"\n--- lessons of earlier runs{lessons}" if lessons else ""
-    material = f"{brief.context}{files}{learned}"
+    shown = "".join(f"\n{recipe.goal}\n{recipe.script}\n" for recipe in brief.recipes[:_RECIPES])
+    alike = (
+        f"\n--- how such goals were reached; name = tool(...) is a step, and name its result{shown}" if shown else ""
+    )
+    material = f"{brief.context}{files}{learned}{alike}"
     return f"{MATERIAL}\n<material>\n{material}\n</material>\n\n" if material else ""
 
 

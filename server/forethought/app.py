@@ -108,18 +108,21 @@ async def open_app(settings: Settings) -> AsyncGenerator[App]:
         stack.push_async_callback(models.aclose)
         cluster = _cluster(settings, store)
         store.database.hold()
+        records = _records(settings, store)
         engine = Engine(
             store,
-            _records(settings, store),
+            records,
             models,
             brief=partial(
                 brief_of,
                 folders=_folders(settings),
-                queries=store.queries,
-                learns=_names(settings) if settings.lessons else None,
+                records=records,
+                lessons=settings.lessons,
+                recipes=settings.recipes,
             ),
             decision_seconds=settings.decision_seconds,
             lessons=settings.lessons,
+            recipes=settings.recipes,
         )
         supervisor = Supervisor(engine, offer=cluster.offer if cluster else None)
         runs = Runs(engine, supervisor, terms=settings.terms)

@@ -22,6 +22,7 @@ from rich.panel import Panel
 from forethought import __version__
 from forethought.cli import innermost
 from forethought.cli.control import released
+from forethought.cli.recipes import read_parameters
 from forethought.cli.terminal import PROGRAM, as_is, ask_form, console, errors, is_person, plan_table, styled
 from forethought.models import NO_MODEL, Models
 from forethought.settings import Settings
@@ -37,17 +38,26 @@ _DOUBTFUL = 4  # done, and not all of it could be judged
 
 
 def run(
-    settings: Settings, goal: str | None, *, resume: str | None, yes: bool, budget: str | None, **wishes: Any
+    settings: Settings,
+    goal: str | None,
+    *,
+    resume: str | None,
+    recipe: list[str] | None,
+    yes: bool,
+    budget: str | None,
+    **wishes: Any,
 ) -> int:
     """Plan a goal and run the plan, or go on with a run. `wishes` are the run's own terms. Returns the exit status."""
     wishes["approve_plan"] = wishes["approve_plan"] or None
     wishes["budget"] = read_budget(budget, "--budget") if budget else None
-    if (goal is None) == (resume is None):
-        raise SettingsError("run takes either a goal or --resume ID.")
+    if sum(way is not None for way in (goal, resume, recipe)) != 1:
+        raise SettingsError("run takes either a goal, or --resume ID, or --recipe NAME.")
     given = {name: wish for name, wish in wishes.items() if wish is not None}
     # These may loosen what is set, since it is the user who types them.
     own = {name: given[name] for name in ("replan", "max_parallel") if name in given}
     session = _Session(replace(settings, terms=replace(settings.terms, **own)), yes=yes, wishes=given)
+    if recipe:
+        return _run(partial(session.run_recipe, recipe[0], read_parameters(recipe[1:], "--recipe")))
     return _run(partial(session.resume, resume) if resume else partial(session.plan_and_run, goal or ""))
 
 
@@ -90,14 +100,21 @@ class _Session:
         )
         async with self._client:
             with console.status("Planning. A small model on a small machine takes a minute ..."):
-                plan = await self._planned(goal)
-            await self._show_plan(plan)
-            if not await self._agreed():
-                flags = " ".join(f"--folder {shlex.quote(str(folder))}" for folder in self._settings.folders)
-                later = f"Not run. Later: {PROGRAM} run --resume {plan['plan_id']} {flags}"
-                console.print(escape(later), soft_wrap=True)
-                return 3
+                plan = await self._planned({"goal": goal})
+            return await self._show_and_run(plan)
+
+    async def run_recipe(self, name: str, parameters: Mapping[str, str]) -> int:
+        async with self._client:
+            return await self._show_and_run(await self._planned({"recipe": name, "parameters": {**parameters}}))
+
+    async def _show_and_run(self, plan: Mapping[str, Any]) -> int:
+        await self._show_plan(plan)
+        if await self._agreed():
             return await self._execute(str(plan["plan_id"]))
+        flags = " ".join(f"--folder {shlex.quote(str(folder))}" for folder in self._settings.folders)
+        later = f"Not run. Later: {PROGRAM} run --resume {plan['plan_id']} {flags}"
+        console.print(escape(later), soft_wrap=True)
+        return 3
 
     async def resume(self, some_id: str) -> int:
         released(self._settings, some_id)
@@ -108,8 +125,8 @@ class _Session:
             view = await self._stayed(await self._call("report", {"run_id": some_id, "answers": []}))
         return self._show_outcome(view)
 
-    async def _planned(self, goal: str) -> Mapping[str, Any]:
-        view = await self._stayed(await self._call("create_plan", {"goal": goal}))
+    async def _planned(self, asked: dict[str, Any]) -> Mapping[str, Any]:
+        view = await self._stayed(await self._call("create_plan", asked))
         if view["status"] != "ready":
             raise ForethoughtError(f"No plan could be made. {view.get('error', '')}")
         return view

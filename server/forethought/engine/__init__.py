@@ -31,6 +31,8 @@ class Engine:
     """How long an approval that was not used yet is good for."""
     lessons: bool = True
     """Whether failures and refusals teach."""
+    recipes: bool = True
+    """Whether plans that have reached their goals are kept."""
     ages: Ages = field(default_factory=Ages)
 
     def is_late(self, gate: MessageRow) -> bool:

@@ -18,6 +18,7 @@ from forethought.engine.cut_off import stopped
 from forethought.engine.kinds import kind_of
 from forethought.engine.kinds.kind import Ending, Work
 from forethought.engine.lessons import learned
+from forethought.engine.recipes import kept
 from forethought.engine.recorder import Recorder
 from forethought.journal.rows import Fact, RunRow
 from forethought_patterns import Paused, Problem
@@ -109,7 +110,8 @@ class Activation:
         state = "failed" if ending.problem else "succeeded"
         taught = ending.lessons if ending.problem and self._engine.lessons else ()
         ended = self._ended(state, str(ending.problem or ""), ending.answer)
-        await self._recorder.record(*ending.facts, ended, *learned(self._queries, self.run, taught))
+        found = kept(self._engine.records, self.run) if ending.worth_keeping and self._engine.recipes else ()
+        await self._recorder.record(*ending.facts, ended, *learned(self._queries, self.run, taught), *found)
 
     async def _end_stopped(self) -> None:
         facts, why = stopped(self._engine.records, self.run)

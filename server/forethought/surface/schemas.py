@@ -73,6 +73,8 @@ ARGUMENTS: Mapping[str, Mapping[str, Schema]] = {
             " step 3, {{3.rows.0.name}} a part of it; a reference implies the dependency.",
         },
         "from_search": _said(_TEXT, "run_id of a search whose path to plan."),
+        "recipe": _said(_TEXT, "A kept plan to use again, with its parameters."),
+        "parameters": {"type": "object", "additionalProperties": _TEXT},
     },
     "execute_plan": {
         "plan_id": _TEXT,

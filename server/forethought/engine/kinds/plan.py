@@ -16,6 +16,7 @@ from forethought.engine.kinds.rollback import rolled_back
 from forethought.engine.plan_views import making_of, results_of, steps_of
 from forethought.engine.records import Records, resuming
 from forethought.engine.step_recorder import StepRecorder
+from forethought.journal.codec import decision_of
 from forethought.journal.database import StaleError, new_id
 from forethought.journal.queries import Queries
 from forethought.journal.rows import OPEN, SETTLED, Fact, RunRow, StepRow
@@ -115,7 +116,8 @@ async def _drive(work: Work[GoalOptions]) -> Ending:
         rules=Rules(terms.policy, terms.replan, terms.max_replans - run.replans, terms.max_parallel, terms.strategies),
         resumed=Resumed(finished, _failed_calls(records, run)),
     )
-    return Ending(ended.answer, ended.problem, _lessons(ended), _doubts(ended.unverified))
+    worth_keeping = not ended.unverified and _as_planned(records, run, ended)
+    return Ending(ended.answer, ended.problem, _lessons(ended), _doubts(ended.unverified), worth_keeping)
 
 
 def _doubts(unverified: Sequence[str]) -> Sequence[Fact]:
@@ -166,6 +168,16 @@ def _lessons(ended: Ended) -> Sequence[str]:
     ]
     rejected = any(outcome.state == "rejected" for outcome in ended.outcomes.values())  # that has taught already
     return failed or ([] if rejected else [str(ended.problem)])
+
+
+def _as_planned(records: Records, run: RunRow, ended: Ended) -> bool:
+    """Whether the goal was reached by what a planner wrote at first: each step has succeeded, and nobody has changed a
+    call. Who plans anew has read results: what stands in those must not become an example."""
+    plan, states = ended.plan, {outcome.state for outcome in ended.outcomes.values()}
+    if ended.problem or not plan.planned or plan.revision > 1 or states != {"succeeded"}:
+        return False
+    gates = records.queries.messages(run.id, kind="gate")
+    return not any(gate.answer is not None and decision_of(gate).verb == "edit" for gate in gates)
 
 
 # What is shown

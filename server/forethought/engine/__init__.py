@@ -27,6 +27,8 @@ class Engine:
     """How long an approval that was not used yet is good for."""
     lessons: bool = True
     """Whether failures and refusals teach."""
+    shown: Callable[[str], str] = str
+    """What may be told of a text while it is being written: no secret, and no beginning of one."""
     ages: Ages = field(default_factory=Ages)
 
     def is_late(self, gate: MessageRow) -> bool:

@@ -40,8 +40,8 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m forethought.models.child")
     parser.add_argument("--model", required=True)
     parser.add_argument("--name", default="local")
-    parser.add_argument("--threads", type=int, default=1, help="threads for generation")
-    parser.add_argument("--prompt-threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1, help="for reading and for writing")
+    parser.add_argument("--kept", default="", help="the folder for what is kept of prompts")
     return parser.parse_args()
 
 
@@ -58,12 +58,12 @@ def _serve(options: argparse.Namespace, key: str) -> Any:
     params.model_alias = {options.name}
     params.n_ctx = 8192
     params.n_parallel = 1
-    params.cpuparams.n_threads = options.threads
-    params.cpuparams_batch.n_threads = options.prompt_threads
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = options.threads
     params.hostnames = ["127.0.0.1"]
     params.port = 0
     params.api_keys = [key]
     params.offline = True
+    params.slot_save_path = f"{options.kept}/" if options.kept else ""
     params.ui = params.endpoint_slots = params.endpoint_props = False
     params.verbosity = 1  # errors only: the parent keeps what is said
     return xllamacpp.Server(params)

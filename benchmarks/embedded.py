@@ -18,7 +18,7 @@ from typing import Any
 
 import anyio
 
-from forethought.app import look_at
+from forethought.briefing import look_at
 from forethought.models import child
 from forethought.models.fetch import catalogue, model_file
 from forethought.models.local import LocalModel

@@ -4,13 +4,26 @@ An argument that is `{{?}}` is left to the executor, who sees the results that t
 Text is read once, from left to right: what a reference brings in is never read again, so a tool's output cannot refer.
 """
 
-__all__ = ["MAX_FILLED", "UNKNOWN", "Reference", "fill", "find", "map_texts", "mistaken", "part", "unknown"]
+__all__ = [
+    "MAX_FILLED",
+    "UNKNOWN",
+    "Reference",
+    "fill",
+    "find",
+    "map_texts",
+    "mistaken",
+    "part",
+    "unfilled",
+    "unknown",
+    "whole",
+]
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from forethought_tools import JSON, ToolError
+from forethought_tools.tabular import told
 from forethought_tools.text import as_text, clipped
 
 _TOKEN = re.compile(r"\\\{\{|\{\{\s*(?P<step>[0-9]{1,9})(?P<path>(?:\.[^.{}\[\]|]*[^.{}\[\]|\s])*)\s*\}\}")
@@ -56,6 +69,17 @@ def unknown(arguments: Mapping[str, JSON]) -> list[str]:
     return [name for name, value in arguments.items() if isinstance(value, str) and value.strip() == UNKNOWN]
 
 
+def whole(value: JSON) -> Reference | None:
+    """The reference that a value consists of, if it is nothing else."""
+    token = _TOKEN.fullmatch(value.strip()) if isinstance(value, str) else None
+    return _reference(token) if token and token["step"] else None
+
+
+def unfilled(text: str, stand_in: str) -> str:
+    """A text with something else in the place of each reference."""
+    return _TOKEN.sub(lambda token: stand_in if token["step"] else "{{", text)
+
+
 def _suggested(inside: str) -> str:
     parts = _PARTS.search(inside)
     path = re.findall(r"[\w-]+", parts[2]) if parts else []
@@ -66,7 +90,7 @@ def fill(value: JSON, results: Mapping[int, JSON]) -> JSON:
     """Put results in the place of references.
 
     A text that is exactly one reference becomes the referenced value, with its type; inside a longer text
-    the value is rendered: text as it is, anything else as JSON.
+    the value is rendered: text as it is, a table as a Markdown table, anything else as JSON.
 
     Raises:
         ToolError: a reference leads to something that the result does not have, or all of it is too long.
@@ -74,12 +98,11 @@ def fill(value: JSON, results: Mapping[int, JSON]) -> JSON:
     room = MAX_FILLED
 
     def text(source: str) -> JSON:
-        whole = _TOKEN.fullmatch(source.strip())
-        if whole and whole["step"]:
-            value = look_up(_reference(whole))
+        if (reference := whole(source)) is not None:
+            value = look_up(reference)
             measure(as_text(value))
             return value
-        return _TOKEN.sub(lambda token: measure(as_text(look_up(_reference(token)))) if token["step"] else "{{", source)
+        return _TOKEN.sub(lambda token: measure(told(look_up(_reference(token)))) if token["step"] else "{{", source)
 
     def measure(brought: str) -> str:
         nonlocal room

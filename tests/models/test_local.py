@@ -300,8 +300,8 @@ def test_few_beginnings_are_kept_and_only_those_of_planners(file: Path, tmp_path
     boolean = asked({"type": "boolean"})
     _answer(file, tmp_path, replace(boolean, role=Role.CRITIC))
     assert not list(tmp_path.iterdir())
-    _answer(file, tmp_path, *(replace(boolean, instructions=f"Plan {number} of six.") for number in range(6)))
-    assert len(list(tmp_path.iterdir())) == 4
+    _answer(file, tmp_path, *(replace(boolean, instructions=f"Plan {number} of ten.") for number in range(10)))
+    assert len(list(tmp_path.iterdir())) == 8
 
 
 def _answer(file: Path, kept: Path, *questions: Question) -> list[JSON]:

@@ -94,7 +94,8 @@ class OpenAIModel:
         if question.schema.get("type") != "string":
             return await self._structured(question, meter, heard)
         try:
-            return await self._converse(messages(question), question.schema, {}, meter, heard, plain=True)
+            form = {"temperature": question.variety} if self._lean and question.variety else {}
+            return await self._converse(messages(question), question.schema, form, meter, heard, plain=True)
         except openai.APIStatusError as error:
             raise self._endpoint.explained(error) from None
 
@@ -256,7 +257,10 @@ def messages(question: Question, *, schema: Mapping[str, JSON] | None = None, as
     if question.schema.get("type") == "string" and "maxLength" in question.schema and not ask:
         system += f"\n\nAnswer in at most {question.schema['maxLength']} characters."
     user = "\n\n".join(part for part in (question.context, ask) if part) or "Begin."
-    return [{"role": "system", "content": system}, {"role": "user", "content": user}]
+    turns: Messages = [{"role": "system", "content": system}]
+    for asked, answered in question.examples:
+        turns += [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]
+    return [*turns, {"role": "user", "content": user}]
 
 
 async def _streamed(create: Any, request: Mapping[str, Any], heard: Heard) -> ChatCompletion:

@@ -18,7 +18,7 @@ from forethought_tools import Question, Role
 
 logger = logging.getLogger(__name__)
 
-_MOST = 4  # files, of some 30 MB each: folders and settings that offer other tools have prompts of their own
+_MOST = 8  # files, of some 10 to 30 MB each: other tools, another prompt
 
 
 class Prompts:

@@ -4,6 +4,7 @@ Variants are interleaved, so that whatever else the machine does falls on all of
 """
 
 import argparse
+import importlib
 import json
 import os
 import statistics
@@ -135,7 +136,7 @@ def compare(rounds: int, only: str, home: Path) -> None:
 
 def tune(params: Any, changes: Mapping[str, Any]) -> None:
     """Set what a variant changes, by the names that llama.cpp has for it."""
-    import xllamacpp  # type: ignore[import-untyped]  # in the process of the model only
+    xllamacpp: Any = importlib.import_module("xllamacpp")  # an optional extra, without type stubs
 
     enums = {
         "cache_type_k": ("ggml_type", "GGML_TYPE"),

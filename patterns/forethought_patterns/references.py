@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from forethought_tools import JSON, ToolError
+from forethought_tools.tabular import told
 from forethought_tools.text import as_text, clipped
 
 _TOKEN = re.compile(r"\\\{\{|\{\{\s*(?P<step>[0-9]{1,9})(?P<path>(?:\.[^.{}\[\]|]*[^.{}\[\]|\s])*)\s*\}\}")
@@ -89,7 +90,7 @@ def fill(value: JSON, results: Mapping[int, JSON]) -> JSON:
     """Put results in the place of references.
 
     A text that is exactly one reference becomes the referenced value, with its type; inside a longer text
-    the value is rendered: text as it is, anything else as JSON.
+    the value is rendered: text as it is, a table as a Markdown table, anything else as JSON.
 
     Raises:
         ToolError: a reference leads to something that the result does not have, or all of it is too long.
@@ -101,7 +102,7 @@ def fill(value: JSON, results: Mapping[int, JSON]) -> JSON:
             value = look_up(reference)
             measure(as_text(value))
             return value
-        return _TOKEN.sub(lambda token: measure(as_text(look_up(_reference(token)))) if token["step"] else "{{", source)
+        return _TOKEN.sub(lambda token: measure(told(look_up(_reference(token)))) if token["step"] else "{{", source)
 
     def measure(brought: str) -> str:
         nonlocal room

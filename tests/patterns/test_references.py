@@ -113,3 +113,19 @@ def test_a_number_of_any_length_is_no_crash() -> None:
 def test_results_that_would_fill_the_memory_are_refused(value: JSON) -> None:
     with pytest.raises(ToolError, match="Refer to less"):
         fill(value, {1: "x" * 190_000})
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"rows": [{"a": 1, "b": "x"}], "count": 1, "truncated": False}, "| a | b |\n| --- | --- |\n| 1 | x |"),
+        ({"rows": [{"total": 4.5}], "count": 1, "truncated": False}, "4.5"),
+        ({"files": [{"path": "a", "size": 1}], "truncated": False}, "| path | size |\n| --- | --- |\n| a | 1 |"),
+        (["b", "a"], "b\na"),
+        ([1, 2], "[1, 2]"),
+        ({"path": "x.md", "bytes": 3}, '{"path": "x.md", "bytes": 3}'),
+    ],
+)
+def test_a_table_goes_into_a_text_as_a_table(value: JSON, expected: str) -> None:
+    assert fill("Result: {{1}}", {1: value}) == f"Result: {expected}"
+    assert fill("{{1}}", {1: value}) == value

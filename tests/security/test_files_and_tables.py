@@ -27,8 +27,10 @@ from forethought_tools import JSON, Question, Registry, ToolError
 from forethought_tools.builtin import builtin
 from forethought_tools.files import file_tools
 from forethought_tools.folders import Folders
+from forethought_tools.given import Source
 from forethought_tools.held import held
-from forethought_tools.tables import checked, queried
+from forethought_tools.sources import checked
+from forethought_tools.tables import queried
 from forethought_tools.undo import MAX_KEPT, FileUndo, Vault
 from forethought_tools.writing import replace
 
@@ -128,9 +130,9 @@ async def test_a_table_is_read_from_the_file_that_was_checked_or_not_at_all(tmp_
         rows, base = (checked(folders, f"sub/{name}", opened) for name in ("rows.csv", "rows.db"))
         exchanged(granted)
         with pytest.raises(ToolError, match="was exchanged just now"):
-            await queried("SELECT * FROM rows", [base])
+            await queried("SELECT * FROM rows", [Source(["rows"], [base])])
         if sys.platform == "linux":
-            assert "'sub'" in str(await queried("SELECT * FROM rows", [rows]))
+            assert "'sub'" in str(await queried("SELECT * FROM rows", [Source(["rows"], [rows])]))
 
 
 @pytest.mark.parametrize("lookups", [1, 2, 3])

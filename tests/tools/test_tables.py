@@ -1,4 +1,4 @@
-"""SQL reads data files and SQLite databases, and can do nothing else."""
+"""SQL reads files and SQLite databases, and can do nothing else."""
 
 import json
 import sqlite3
@@ -24,7 +24,7 @@ async def nobody(question: Question) -> JSON:
 
 async def query(folder: Path, sql: str, *paths: str) -> Any:
     with anyio.fail_after(60):
-        arguments: dict[str, JSON] = {"sql": sql, "paths": list(paths)}
+        arguments: dict[str, JSON] = {"sql": sql, **({"paths": list(paths)} if paths else {})}
         result = await Registry(table_tools(Folders([folder]))).call("query_table", arguments, nobody)
     return json.loads(json.dumps(result, allow_nan=False))
 
@@ -116,13 +116,18 @@ async def test_values_are_json_whatever_their_type(sales: Path) -> None:
 
 
 async def test_rows_and_characters_are_bounded(sales: Path) -> None:
-    many = await query(sales, "SELECT * FROM range(10000)", "sales.csv")
-    assert (many["count"], len(many["rows"]), many["truncated"]) == (500, 500, True)
-    wide = await query(sales, "SELECT repeat('x', 3000) AS x FROM range(100)", "sales.csv")
-    assert (wide["count"], wide["truncated"]) == (33, True)
+    many = await query(sales, "SELECT * FROM range(30000)", "sales.csv")
+    assert (many["count"], len(many["rows"]), many["truncated"]) == (20_000, 20_000, True)
+    wide = await query(sales, "SELECT repeat('x', 19000) AS x FROM range(200)", "sales.csv")
+    assert (wide["count"], wide["truncated"]) == (99, True)
     long = await query(sales, "SELECT repeat('x', 1000000) AS x", "sales.csv")
     assert long["rows"][0]["x"].endswith("… (1000000 characters)")
-    assert "fewer" in await refusal(sales, "SELECT range(100000) AS x", "sales.csv")
+    assert "fewer" in await refusal(sales, "SELECT range(1000000) AS x", "sales.csv")
+
+
+async def test_a_result_without_rows_still_has_its_columns(sales: Path) -> None:
+    got = await query(sales, "SELECT id, price FROM sales WHERE id > 9", "sales.csv")
+    assert got == {"rows": [], "count": 0, "truncated": False, "columns": ["id", "price"]}
 
 
 @pytest.mark.parametrize(
@@ -171,10 +176,11 @@ async def test_a_query_that_needs_much_memory_is_refused(sales: Path) -> None:
     assert "memory" in await refusal(sales, sql, "sales.csv")
 
 
-@pytest.mark.parametrize("name", ["note.txt", "broken.parquet", "nothing.csv", "../x.csv"])
+@pytest.mark.parametrize("name", ["photo.png", "broken.parquet", "broken.xlsx", "nothing.csv", "../x.csv"])
 async def test_what_is_no_data_file_is_refused(sales: Path, name: str) -> None:
-    (sales / "note.txt").write_text("hello", encoding="utf-8")
-    (sales / "broken.parquet").write_text("hello", encoding="utf-8")
+    (sales / "photo.png").write_bytes(b"\x89PNG\0\1\2\3")
+    for name in ("broken.parquet", "broken.xlsx"):
+        (sales / name).write_text("hello", encoding="utf-8")
     assert Path(name).name in await refusal(sales, "SELECT 1", name)
 
 
@@ -211,9 +217,32 @@ async def test_sql_over_sqlite_can_only_read(shop: Path, sql: str) -> None:
     assert (await query(shop, "SELECT count(*) AS n FROM sold", "a shop?.db"))["rows"] == [{"n": 2}]
 
 
-async def test_a_database_is_read_alone(shop: Path) -> None:
-    (shop / "x.csv").write_text("a\n1\n", encoding="utf-8")
-    assert "alone" in await refusal(shop, "SELECT 1", "a shop?.db", "x.csv")
+async def test_a_database_is_joined_with_files_and_other_databases(shop: Path) -> None:
+    (shop / "x.csv").write_text("id,left\n1,5\n", encoding="utf-8")
+    with closing(sqlite3.connect(shop / "more.db")) as base, base:
+        base.execute("CREATE TABLE price (id INTEGER, price REAL)")
+        base.execute("INSERT INTO price VALUES (1, 2.5)")
+    sql = "SELECT name, photo, x.left, price FROM sold JOIN x USING (id) JOIN price USING (id)"
+    got = await query(shop, sql, "a shop?.db", "x.csv", "more.db")
+    assert got["rows"] == [{"name": "tea", "photo": "0x00ff", "left": 5, "price": 2.5}]
+    assert '"price" (id BIGINT, price DOUBLE)' in await refusal(shop, "SELECT 1 FROM none", "more.db", "x.csv")
+
+
+async def test_a_database_also_knows_sql_that_it_does_not_speak_itself(shop: Path) -> None:
+    sql = "SELECT name FROM sold WHERE year(DATE '2026-05-01') = 2026 ORDER BY id"
+    assert (await query(shop, sql, "a shop?.db"))["rows"] == [{"name": "tea"}, {"name": "rice"}]
+
+
+async def test_a_database_of_one_table_is_that_table(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "one.db")) as base, base:
+        base.execute("CREATE TABLE item (id INTEGER)")
+        base.execute("INSERT INTO item VALUES (7)")
+    for sql in (
+        "SELECT id FROM 'one.db'",
+        "SELECT id FROM 'one.db'.item",
+        "SELECT id FROM sqlite_scan('one.db', 'item')",
+    ):
+        assert (await query(tmp_path, sql))["rows"] == [{"id": 7}]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from forethought_tools.moving import moving_tools
 from forethought_tools.registry import Registry
 from forethought_tools.risk import Risk
 from forethought_tools.shell import shell_tools
+from forethought_tools.table_files import table_writer
 from forethought_tools.tables import table_tools
 from forethought_tools.undo import Vault
 from forethought_tools.web import web_tools
@@ -52,6 +53,7 @@ def builtin(
             *web_tools(searxng_url=searxng_url, allow_private=allow_private),
             *word_tools(),
             write_file,
+            table_writer(folders, vault),
             *editing_tools(folders, vault),
             *moving_tools(folders, vault),
             delete_file,

@@ -113,7 +113,7 @@ def appended(folders: Folders, path: str, content: JSON) -> Changed:
     """A file with a content at its end, which begins a line."""
     real = folders.resolve(path, new=True)
     text = Text("") if not_there(real) else opened(folders, path, shown=0)
-    more = text.with_line_ends(payload(content).decode())
+    more = text.with_line_ends(payload(path, content).decode())
     ends = not text.text or LINE_END.search(text.text[-1:])
     whole = text.content(text.text + ("" if ends else text.line_end) + more)
     return real, whole, len(whole) - len(text.content(text.text))

@@ -8,7 +8,7 @@ import math
 import re
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from io import BytesIO
@@ -23,6 +23,7 @@ from forethought_tools.errors import ToolError
 from forethought_tools.folders import Folders, mended
 from forethought_tools.obeyed import in_repository, obeyed
 from forethought_tools.risk import Risk
+from forethought_tools.tabular import as_html, as_table, table_in, text_of, told
 from forethought_tools.tool import JSON, Limits, Tool, tool
 from forethought_tools.undo import FileUndo, Vault
 from forethought_tools.writing import replace
@@ -67,7 +68,9 @@ def file_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
     def refuse_deleting(arguments: Mapping[str, JSON]) -> None:
         folders.resolve(str(arguments["path"]), new=True, follow=False)  # what is not there yet may be there by then
 
-    undo = FileUndo(folders, vault, lambda arguments: sha256(payload(arguments["content"]))) if vault else None
+    undo = (
+        FileUndo(folders, vault, lambda given: sha256(payload(str(given["path"]), given["content"]))) if vault else None
+    )
 
     async def read_file(
         path: FilePath,
@@ -95,11 +98,13 @@ def file_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
     async def write_file(
         path: FilePath,
         content: Annotated[
-            JsonValue, WithJsonSchema({"description": "Text is written as it is; anything else as JSON"})
+            JsonValue,
+            WithJsonSchema({"description": "Text as it is; a table as a table in .md, .txt or .html; else JSON"}),
         ],
     ) -> JSON:
         """Write a file, replacing what was there. Returns {path, bytes}."""
-        return await to_thread.run_sync(write, folders, path, content)
+        data = payload(path, content)
+        return {**await to_thread.run_sync(put, folders, path, data), "bytes": len(data)}
 
     async def delete_file(path: FilePath) -> JSON:
         """Delete one file for good. Returns {path}."""
@@ -305,12 +310,6 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def payload(content: JSON) -> bytes:
-    """What writing a content puts into a file."""
-    text = content if isinstance(content, str) else json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    return text.encode("utf-8", "replace")
-
-
 def refuse_repository(path: str, real: Path) -> None:
     if in_repository(path, real):
         raise ToolError(f"{path!r} is inside .git, where files are programs. Write somewhere else.")
@@ -323,8 +322,26 @@ def writable(folders: Folders, path: str) -> Path:
     return real
 
 
-def write(folders: Folders, path: str, content: JSON) -> JSON:
-    data = payload(content)
+TOLD = (".md", ".markdown", ".txt", ".html", ".htm", ".rst")  # endings of texts for people
+
+
+def payload(path: str, content: JSON) -> bytes:
+    """What writing a content puts into a file: a table into a text as a table, else JSON."""
+    if isinstance(content, str):
+        text = content
+    elif path.lower().endswith(TOLD) and table_in(content) is not None:
+        table = as_table(content, "content")  # it says so where rows are missing
+        is_page = path.lower().endswith((".html", ".htm"))
+        text = as_html(table) if is_page else told(content, lines=path.lower().endswith(".txt")) + "\n"
+    elif path.lower().endswith(TOLD) and isinstance(content, Sequence):
+        text = "".join(f"{text_of(part)}\n" for part in content)
+    else:
+        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    return text.encode("utf-8", "replace")
+
+
+def put(folders: Folders, path: str, data: bytes) -> dict[str, JSON]:
+    """Give a file this content, whatever was there before. Returns its path."""
     if len(data) > MAX_WRITTEN:
         raise ToolError(f"The content has {len(data):,} bytes, more than {MAX_WRITTEN:,}. Write it in several files.")
     real = writable(folders, path)
@@ -333,7 +350,7 @@ def write(folders: Folders, path: str, content: JSON) -> JSON:
             raise ToolError(f"{path!r} is a folder. Name a file in it.")
         with folders.held(real.parent, make=True) as folder:
             replace(folder, real.name, BytesIO(data), sha256(data))
-    return {"path": folders.name(real), "bytes": len(data)}
+    return {"path": folders.name(real)}
 
 
 def delete(folders: Folders, path: str) -> JSON:

@@ -1,4 +1,4 @@
-"""Built in: read-only SQL over data files, or over one SQLite database.
+"""Built in: read-only SQL over files, SQLite databases and results of earlier steps, all in one query.
 
 Each query has a process of its own (`tables_child.py`), which is killed with the call: what a query takes in memory and
 in time, it takes there. Starting it costs a tenth of a second or two.
@@ -12,46 +12,73 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Annotated, cast
 
 import anyio
 from anyio import to_thread
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
-from pydantic import Field
+from pydantic import Field, JsonValue, WithJsonSchema
 
-from forethought_tools import tables_child
 from forethought_tools.claims import Claim
 from forethought_tools.errors import ToolError
 from forethought_tools.folders import Folders
+from forethought_tools.given import Rows, Source
+from forethought_tools.loading import READERS
 from forethought_tools.risk import Risk
-from forethought_tools.tables_child import READERS, DataFile
+from forethought_tools.sources import BASES, TEXTS, claimed, found
+from forethought_tools.tabular import as_table
 from forethought_tools.tool import JSON, Limits, Tool, tool
 
-MAX_ANSWER = 4 << 20  # bytes: what the child may say, with every character spelled out
+MAX_ANSWER = 16 << 20  # bytes: what the child may say, with every character spelled out
+MAX_GIVEN = 16_000_000  # characters of all results that a query is given
 # A query needs nothing else, least of all a key.
 VARIABLES = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONHOME", "PYTHONPATH", "SYSTEMROOT", "TZ")
+# The package without what it imports by itself, which takes longer than most queries. -P: a json.py in the user's
+# folder must not be imported.
+START = """import sys, types
+package = sys.modules["forethought_tools"] = types.ModuleType("forethought_tools")
+package.__path__ = [sys.argv[1]]
+from forethought_tools.tables_child import main
+main()"""
+
+Files = Annotated[
+    list[Annotated[str, Field(json_schema_extra={"x-suffixes": [*READERS, *BASES, *TEXTS]})]],
+    Field(description="More files: sales.csv is the table sales", max_length=20),
+]
+Results = Annotated[
+    dict[str, JsonValue],
+    WithJsonSchema(
+        {"type": "object", "description": 'Results as tables by name, such as {"totals": "{{1}}"}', "maxProperties": 20}
+    ),
+]
 
 
 def table_tools(folders: Folders) -> list[Tool]:
     async def query_table(
-        sql: Annotated[str, Field(description="One SELECT; a table is named like its file: sales.csv is sales")],
-        paths: Annotated[
-            list[Annotated[str, Field(json_schema_extra={"x-suffixes": [*READERS, ".sqlite", ".sqlite3", ".db"]})]],
-            Field(description="CSV, TSV, Parquet or JSON files, or one SQLite file", min_length=1, max_length=20),
+        sql: Annotated[
+            str,
+            Field(
+                description="One SELECT. A file in quotes is a table: FROM 'sales.csv', FROM 'logs/*.log'",
+                max_length=100_000,
+            ),
         ],
+        paths: Files | None = None,
+        tables: Results | None = None,
     ) -> JSON:
-        """Read data files with SQL. Returns {rows: [{column: value}], count, truncated}; at most 500 rows."""
+        """Read files and results with SQL; text that is no table is one of line and text. Returns {rows: [{column:
+        value}], count, truncated}."""
+        given = [rows_of(name, value) for name, value in (tables or {}).items()]
         with ExitStack() as held:
-            files = await to_thread.run_sync(lambda: [checked(folders, path, held) for path in paths])
-            if len(files) > 1 and any(file.is_sqlite for file in files):
-                raise ToolError("An SQLite database is read alone. Name it as the only path.")
-            return await queried(sql, files)
+            text, sources = await to_thread.run_sync(found, folders, sql, paths or [], list(tables or {}), held)
+            return await queried(text, sources, given)
 
     def reads(arguments: Mapping[str, JSON]) -> Claim:
-        paths = arguments.get("paths")
-        named = map(str, paths) if isinstance(paths, list) else ()
-        return Claim(reads=frozenset(place for path in named for place in folders.parts(path)))
+        paths, tables = arguments.get("paths"), arguments.get("tables")
+        named = list(map(str, paths)) if isinstance(paths, list) else []
+        known = list(tables) if isinstance(tables, Mapping) else []
+        return Claim(reads=claimed(folders, str(arguments.get("sql")), named, known))
 
     return [
         tool(
@@ -65,24 +92,28 @@ def table_tools(folders: Folders) -> list[Tool]:
     ]
 
 
-def checked(folders: Folders, path: str, held: ExitStack) -> DataFile:
-    """A file that can be queried, held open: whatever its path leads to later, this is the file."""
-    real, opened = folders.resolve(path), held.enter_context(folders.open(path))
-    file = DataFile(real, opened.fileno())
-    if real.suffix.lower() not in READERS and not file.is_sqlite:
-        raise ToolError(f"{path!r} is no data file. query_table reads {', '.join(READERS)} and SQLite files.")
-    for beside in (f"{file.real}-wal", f"{file.real}-journal"):  # SQLite reads these too, by itself
-        if file.is_sqlite and os.path.lexists(beside):
-            folders.open(beside).close()
-    return file
+def rows_of(name: str, value: JSON) -> Rows:
+    """A result as a table of the query."""
+    table = as_table(value, f"tables.{name}")
+    return Rows(name, table.columns, table.rows)
 
 
-async def queried(sql: str, files: Sequence[DataFile]) -> JSON:
+async def queried(sql: str, sources: Sequence[Source], results: Sequence[Rows] = ()) -> JSON:
     """What the query's own process answers. However this is left, the process is gone."""
-    process = await started([file.descriptor for file in files])
+    request: Mapping[str, JSON] = {
+        "sql": sql,
+        "sources": [
+            [list(source.names), [[str(f.real), f.descriptor, f.shown] for f in source.files], source.united]
+            for source in sources
+        ],
+        "results": [[result.name, list(result.columns), list(result.rows)] for result in results],
+    }
+    line = json.dumps(request).encode() + b"\n"
+    if len(line) > MAX_GIVEN:
+        raise ToolError("The results that are to be tables are too large together. Aggregate or filter them earlier.")
+    process = await started([file.descriptor for source in sources for file in source.files])
     try:
-        named: list[JSON] = [[str(file.real), file.descriptor] for file in files]
-        answer = await asked(process, {"sql": sql, "files": named, "is_sqlite": files[0].is_sqlite})
+        answer = await asked(process, line)
     finally:
         with anyio.CancelScope(shield=True):
             with suppress(ProcessLookupError):
@@ -95,8 +126,7 @@ async def queried(sql: str, files: Sequence[DataFile]) -> JSON:
 
 async def started(descriptors: Sequence[int]) -> Process:
     """The query's own process, to which these open files are handed on, where the platform can."""
-    # By its path: `-m` would import the whole package first. -P: a json.py in the user's folder must not be imported.
-    command = [sys.executable, "-P", tables_child.__file__]
+    command = [sys.executable, "-P", "-c", START, str(Path(__file__).parent)]
     environment = {name: value for name in VARIABLES if (value := os.environ.get(name)) is not None}
     with anyio.CancelScope(shield=True):  # cancelled in the middle of this, the process would be left behind
         return await anyio.open_process(
@@ -109,12 +139,12 @@ async def started(descriptors: Sequence[int]) -> Process:
     raise AssertionError("a shielded scope swallows nothing")
 
 
-async def asked(process: Process, request: Mapping[str, JSON]) -> Mapping[str, JSON]:
+async def asked(process: Process, line: bytes) -> Mapping[str, JSON]:
     assert process.stdin is not None
     assert process.stdout is not None
     try:
-        await process.stdin.send(json.dumps(request).encode() + b"\n")
-        line = await BufferedByteReceiveStream(process.stdout).receive_until(b"\n", MAX_ANSWER)
+        await process.stdin.send(line)
+        answer = await BufferedByteReceiveStream(process.stdout).receive_until(b"\n", MAX_ANSWER)
     except (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, anyio.IncompleteRead):
         status = await process.wait()
         raise ToolError(
@@ -123,4 +153,4 @@ async def asked(process: Process, request: Mapping[str, JSON]) -> Mapping[str, J
         ) from None
     except anyio.DelimiterNotFound:
         raise ToolError("The query returns too much. Select fewer or shorter columns.") from None
-    return cast("Mapping[str, JSON]", json.loads(line))
+    return cast("Mapping[str, JSON]", json.loads(answer))

@@ -1,8 +1,8 @@
-"""The child program of `query_table`: one query over data files (through DuckDB, in memory) or one SQLite database.
+"""The child program of `query_table`: one query over files and rows (through DuckDB, in memory) or one SQLite database.
 
 It reads a line of JSON, answers with a line of JSON, and ends when its standard input does: with its parent. Its memory
-and its time are bounded by the operating system, because DuckDB does not keep its own limit everywhere. It imports
-nothing of ours: that would take longer than most queries.
+and its time are bounded by the operating system, because DuckDB does not keep its own limit everywhere. Of ours it
+imports a few modules only: all of it would take longer than most queries.
 """
 
 import json
@@ -12,38 +12,32 @@ import re
 import sqlite3
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
+
+from forethought_tools import grids
+from forethought_tools.bases import HEAP, guard, name_only_table, open_sqlite, reads_only, sqlite_columns
+from forethought_tools.given import DataFile, Rows, Source
+from forethought_tools.loading import Loader, QueryError, quoted
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from forethought_tools.tool import JSON
 
-MAX_ROWS = 500
-MAX_CHARACTERS = 100_000
-MAX_CELL = 4_000
-MAX_SQLITE_VALUE = 10_000_000
-HEAP = 512 << 20
-"""Bytes that each engine allows itself."""
+MAX_ROWS = 20_000
+MAX_CHARACTERS = 1_900_000  # less than may go into the arguments of one call
+MAX_CELL = 20_000
+MAX_ASSUMED = 12
 MEMORY = 1 << 30
 """Bytes that the operating system allows beyond what the process has before it sees a file or a query."""
 CPU_SECONDS = 150
 """Two threads for as long as a call of the tool may take, and a little more. Our parent ends us earlier."""
 NEEDS_MEMORY = "The query needs more memory than a query may have (512 MB). Filter or aggregate earlier."
-READERS = {
-    ".csv": "read_csv",
-    ".tsv": "read_csv",
-    ".parquet": "read_parquet",
-    ".json": "read_json",
-    ".jsonl": "read_json",
-    ".ndjson": "read_json",
-}
 DUCKDB = {
     "memory_limit": f"{HEAP >> 20}MiB",
     "threads": "2",
@@ -53,41 +47,12 @@ DUCKDB = {
     "autoload_known_extensions": "false",
     "allow_persistent_secrets": "false",
 }
-SQLITE_READS = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE, sqlite3.SQLITE_FUNCTION}
-UNSAFE_FUNCTIONS = {"load_extension", "fts3_tokenizer"}
-OPEN_FILES = Path("/dev/fd")
-
-
-@dataclass(frozen=True)
-class DataFile:
-    """A file that can be queried, and the descriptor by which our parent holds it open."""
-
-    real: Path
-    descriptor: int
-
-    @property
-    def is_sqlite(self) -> bool:
-        os.lseek(self.descriptor, 0, os.SEEK_SET)
-        return os.read(self.descriptor, 16) == b"SQLite format 3\0"
-
-    def status(self) -> os.stat_result | None:
-        """Which file it is; it is let go with that, so that whoever has it open afterwards has opened it anew. None
-        where descriptors are not handed on."""
-        if sys.platform == "win32":
-            return None
-        status = os.fstat(self.descriptor)
-        os.close(self.descriptor)
-        return status
-
-    @property
-    def place(self) -> str:
-        """Where a library finds it: through the descriptor on Linux, else by its path."""
-        place = Path(f"/proc/self/fd/{self.descriptor}")
-        return str(place if place.exists() else self.real)
-
-
-class QueryError(Exception):
-    """The query cannot be answered; the message says why, and what to do."""
+# What SQLite has and DuckDB lacks: many queries are written for the one and run by the other.
+ALIKE = (
+    "CREATE MACRO julianday(moment) AS julian(CAST(moment AS TIMESTAMP))",
+    "CREATE MACRO iif(holds, this, other) AS CASE WHEN holds THEN this ELSE other END",
+    "CREATE MACRO total(amount) AS coalesce(sum(amount), 0.0)",
+)
 
 
 class Cursor(Protocol):
@@ -106,8 +71,12 @@ def main() -> None:
         os.dup2(2, 1)
         request = json.loads(sys.stdin.buffer.readline())
         threading.Thread(target=_end_with_parent, daemon=True).start()
-        files = [DataFile(Path(path), descriptor) for path, descriptor in request["files"]]
-        print(json.dumps(_answered(request["sql"], files, request["is_sqlite"])), file=protocol)
+        sources = [
+            Source(names, [DataFile(Path(path), descriptor, shown) for path, descriptor, shown in files], united)
+            for names, files, united in request["sources"]
+        ]
+        results = [Rows(name, columns, rows) for name, columns, rows in request["results"]]
+        print(json.dumps(_answered(request["sql"], sources, results)), file=protocol)
     os._exit(0)  # nothing is worth the time to take it down
 
 
@@ -117,9 +86,11 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _answered(sql: str, files: Sequence[DataFile], is_sqlite: bool) -> "Mapping[str, JSON]":
+def _answered(sql: str, sources: Sequence[Source], results: Sequence[Rows]) -> "Mapping[str, JSON]":
     try:
-        return {"result": query_sqlite(files[0], sql) if is_sqlite else query_files(files, sql)}
+        if len(sources) == 1 and sources[0].is_sqlite and not results:
+            return {"result": query_sqlite(sources[0], sql)}
+        return {"result": query_files(sources, results, sql)}
     except QueryError as error:
         return {"error": str(error)}
     except MemoryError:
@@ -146,108 +117,149 @@ def bound_by_the_system() -> None:
         lower(resource.RLIMIT_AS, pages * resource.getpagesize() + MEMORY)
 
 
-def query_files(files: Sequence[DataFile], sql: str) -> "JSON":
+def query_files(sources: Sequence[Source], results: Sequence[Rows], sql: str) -> "JSON":
+    memory = engine()
+    loader = Loader(memory)
+    try:
+        beside = load(loader, sources, results, sql)
+    except MemoryError:
+        raise QueryError(NEEDS_MEMORY) from None
+    return answered(memory, loader, sql, beside)
+
+
+def told(assumed: Sequence[str]) -> list[str]:
+    more = len(assumed) - MAX_ASSUMED
+    return [*assumed[:MAX_ASSUMED], *([f"and {more} more of this kind"] if more > 0 else [])]
+
+
+def engine() -> "DuckDBPyConnection":
+    """DuckDB, in memory, held to what a query may take."""
     import duckdb  # slow to import, and SQLite does without
 
     memory = duckdb.connect(":memory:", config=dict(DUCKDB))
     memory.execute("SELECT 1")  # it takes its address space with the first query
     bound_by_the_system()
-    for name, file in named(files):
-        try:
-            memory.execute(
-                f"CREATE TABLE {quoted(name)} AS SELECT * FROM {READERS[file.real.suffix.lower()]}(?, {OPTIONS})",  # noqa: S608 - both are ours
-                [re.sub(r"([*?\[])", r"[\1]", file.place)],  # the path of one file, not a glob
-            )
-        except duckdb.Error as error:
-            said = brief(error).replace(file.place, file.real.name)
-            raise QueryError(f"{file.real.name} cannot be loaded: {said}") from None
+    for macro in ALIKE:
+        memory.execute(macro)
+    return memory
+
+
+def load(loader: Loader, sources: Sequence[Source], results: Sequence[Rows], sql: str) -> Sequence[tuple[str, str]]:
+    """Make every source a table. Returns the tables of databases that the query does not name."""
+    import duckdb
+
+    taken: set[str] = set()
+    beside: list[tuple[str, str]] = []
+    try:
+        for result in results:
+            loader.rows(result.name, result.columns, result.rows)
+            taken.add(result.name.lower())
+        for source in sources:
+            if source.is_sqlite:
+                with closing(open_sqlite(source.files[0])) as base:
+                    guard(base)
+                    beside += load_base(loader, base, source, sql, taken)
+            else:
+                load_source(loader, source, taken)
+    except duckdb.OutOfMemoryException:
+        raise QueryError(NEEDS_MEMORY) from None
+    return beside
+
+
+def load_source(loader: Loader, source: Source, taken: set[str]) -> None:
+    first, *others = [name for name in source.names if name.lower() not in taken] or grids.unique(
+        [*taken, source.names[0]]
+    )[-1:]
+    if source.united:
+        loader.united(first, source.files)
+    else:
+        loader.file(first, source.files[0])
+    for name in others:
+        loader.alias(name, first)
+    taken |= {name.lower() for name in (first, *others)}
+
+
+def load_base(
+    loader: Loader, base: sqlite3.Connection, source: Source, sql: str, taken: set[str]
+) -> list[tuple[str, str]]:
+    """The tables of a database that the query names. Returns the columns of the others."""
+    base.set_authorizer(None)
+    columns = sqlite_columns(base)
+    base.set_authorizer(reads_only)
+    words = {word.lower() for word in re.findall(r"\w+", sql)}
+    tables = [table for table in dict.fromkeys(table for table, _ in columns) if table.lower() not in taken]
+    only = len(tables) == 1
+    named = [table for table in tables if only or words.issuperset(re.findall(r"\w+", table.lower()))]
+    loader.sqlite(base, named)
+    for name in source.names if only else ():
+        if name.lower() not in taken | {tables[0].lower()}:
+            loader.alias(name, tables[0])
+            taken.add(name.lower())
+    taken |= {table.lower() for table in named}
+    return [(table, column) for table, column in columns if table not in named]
+
+
+def answered(memory: "DuckDBPyConnection", loader: Loader, sql: str, beside: Sequence[tuple[str, str]]) -> "JSON":
+    """The query's rows. Nothing but the tables can be reached any more."""
+    import duckdb
+
     memory.execute("SET enable_external_access = false")
     memory.execute("SET lock_configuration = true")
     try:
         statements = memory.extract_statements(sql)
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             raise QueryError("Only one statement that begins with SELECT or WITH can run here.")
-        return collected(cast("Cursor", memory.execute(statements[0])))
+        found = collected(cast("Cursor", memory.execute(statements[0])))
     except duckdb.OutOfMemoryException:
         raise QueryError(NEEDS_MEMORY) from None
     except duckdb.Error as error:
-        raise QueryError(f"{brief(error)}\n{outline(duckdb_columns(memory))}") from None
-
-
-OPTIONS = "hive_partitioning = false"  # else folders named a=b would become columns
+        raise QueryError(f"{brief(error)}\n{outline([*duckdb_columns(memory), *beside])}") from None
+    return {**found, "assumed": told(loader.assumed)} if loader.assumed else found
 
 
 def duckdb_columns(memory: "DuckDBPyConnection") -> list[tuple[str, str]]:
     rows = memory.execute(
-        "SELECT table_name, column_name || ' ' || data_type FROM duckdb_columns() WHERE NOT internal "
-        "ORDER BY table_oid, column_index"
+        "SELECT c.table_name, c.column_name || ' ' || c.data_type FROM duckdb_columns() c JOIN duckdb_tables() t"
+        " USING (table_oid) WHERE NOT c.internal ORDER BY table_oid, column_index"
     ).fetchall()
     return [(str(table), str(column)) for table, column in rows]
 
 
-def open_sqlite(file: DataFile) -> sqlite3.Connection:
-    # SQLite opens by path only, so afterwards we look whether it is this file that is open.
-    held = file.status()
-    base = sqlite3.connect(f"{file.real.as_uri()}?mode=ro", uri=True)
-    if held is not None and not is_open(held):
-        base.close()
-        raise QueryError(f"{file.real.name} was exchanged just now, so it is not read. Try again.")
-    base.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_SQLITE_VALUE)
-    base.text_factory = readable
-    return base
-
-
-def is_open(file: os.stat_result) -> bool:
-    """Whether this process has this file open; where the platform does not tell, it is taken to be so."""
-    if not OPEN_FILES.is_dir():
-        return True
-    for descriptor in OPEN_FILES.iterdir():
-        with suppress(OSError):  # closed since
-            if os.path.samestat(os.fstat(int(descriptor.name)), file):
-                return True
-    return False
-
-
-def readable(raw: bytes) -> str:
-    return raw.decode("utf-8", "replace")
-
-
-def query_sqlite(file: DataFile, sql: str) -> "JSON":
+def query_sqlite(source: Source, sql: str) -> "JSON":
+    """What the database itself says; where it does not know the query's SQL, what DuckDB says over its tables."""
     bound_by_the_system()
-    with closing(open_sqlite(file)) as base:
-        return _queried(base, sql)
+    with closing(open_sqlite(source.files[0])) as base:
+        try:
+            return _queried(base, source, sql)
+        except QueryError as error:
+            if not re.search(r"no such function|syntax error|wrong number of arguments", str(error)):
+                raise
+            with suppress(Exception):  # then the first fault is the one to be told
+                return _queried_elsewhere(base, source, sql)
+            raise
 
 
-def _queried(base: sqlite3.Connection, sql: str) -> "JSON":
+def _queried_elsewhere(base: sqlite3.Connection, source: Source, sql: str) -> "JSON":
+    memory = engine()
+    loader = Loader(memory)
+    return answered(memory, loader, sql, load_base(loader, base, source, sql, set()))
+
+
+def _queried(base: sqlite3.Connection, source: Source, sql: str) -> "JSON":
     tables = ""
     try:
-        base.execute("PRAGMA temp_store = MEMORY")  # else a query can fill the disk with temporary files
-        base.execute(f"PRAGMA hard_heap_limit = {HEAP}")
-        base.execute("PRAGMA trusted_schema = OFF")  # the file's own views may not call unsafe functions
-        tables = outline(sqlite_columns(base))  # it also opens virtual tables, which the authorizer would not let in
+        guard(base)
+        columns = sqlite_columns(base)  # it also opens virtual tables, which the authorizer would not let in
+        tables = outline(columns)
+        name_only_table(base, source, [table for table, _ in columns])
         base.set_authorizer(reads_only)
         return collected(cast("Cursor", base.execute(sql)))
     except (sqlite3.Error, sqlite3.Warning) as error:
         raise QueryError(f"{brief(error)}\n{tables}") from None
 
 
-def reads_only(action: int, first: str | None, second: str | None, *_: str | None) -> int:
-    if action == sqlite3.SQLITE_PRAGMA and first == "data_version":  # full-text search asks for it while it reads
-        return sqlite3.SQLITE_OK
-    allowed = action in SQLITE_READS and second not in UNSAFE_FUNCTIONS
-    return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
-
-
-def sqlite_columns(base: sqlite3.Connection) -> list[tuple[str, str]]:
-    rows = base.execute(
-        "SELECT t.name, trim(c.name || ' ' || c.type) FROM sqlite_schema t, pragma_table_info(t.name) c "
-        "WHERE t.type IN ('table', 'view') AND t.name NOT LIKE 'sqlite%' ORDER BY t.name, c.cid"
-    ).fetchall()
-    return [(str(table), str(column)) for table, column in rows]
-
-
-def collected(cursor: Cursor) -> "JSON":
-    names = unique([str(column[0]) for column in cursor.description or ()])
+def collected(cursor: Cursor) -> "dict[str, JSON]":
+    names = grids.unique([str(column[0]) for column in cursor.description or ()])
     rows: list[JSON] = []
     room = MAX_CHARACTERS
     while (row := cursor.fetchone()) is not None:
@@ -258,7 +270,8 @@ def collected(cursor: Cursor) -> "JSON":
         if room < 0 or len(rows) == MAX_ROWS:
             return {"rows": rows, "count": len(rows), "truncated": True}
         rows.append(record)
-    return {"rows": rows, "count": len(rows), "truncated": False}
+    found: dict[str, JSON] = {"rows": rows, "count": len(rows), "truncated": False}
+    return found if rows else {**found, "columns": names}  # else nobody could tell them
 
 
 def plain(value: object) -> "JSON":
@@ -281,32 +294,9 @@ def plain(value: object) -> "JSON":
     return text if len(text) <= MAX_CELL else f"{text[:MAX_CELL]}… ({len(text)} characters)"
 
 
-def named(files: Sequence[DataFile]) -> Iterator[tuple[str, DataFile]]:
-    """Each file with its table's name: the stem as an identifier, numbered where two are alike."""
-    stems = [re.sub(r"\W", "_", file.real.stem) or "table" for file in files]
-    return zip(unique([f"t_{stem}" if stem[0].isdigit() else stem for stem in stems]), files, strict=True)
-
-
-def unique(names: Sequence[str]) -> list[str]:
-    """The names, numbered where one would be the same as an earlier one (SQL ignores case)."""
-    taken: set[str] = set()
-    result: list[str] = []
-    for name in names:
-        number, free = 1, name
-        while free.lower() in taken:
-            number += 1
-            free = f"{name}_{number}"
-        taken.add(free.lower())
-        result.append(free)
-    return result
-
-
-def quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
 def brief(error: Exception) -> str:
-    return str(error).strip()[:600]
+    """What went wrong, without the engine's own tables, which it likes to suggest."""
+    return re.sub(r'\s*Did you mean "(pg|duckdb|sqlite)_\w*"\?', "", str(error)).strip()[:600]
 
 
 def outline(columns: Sequence[tuple[str, str]]) -> str:
@@ -316,7 +306,3 @@ def outline(columns: Sequence[tuple[str, str]]) -> str:
         tables.setdefault(table, []).append(column)
     listed = "; ".join(f"{quoted(table)} ({', '.join(names)})" for table, names in tables.items())
     return f"Tables: {listed[:3000] or 'none'}."
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,139 @@
+"""Built in: writing a table into a file of whatever kind its name says."""
+
+__all__ = ["table_writer"]
+
+import csv
+import io
+import json
+import math
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+
+from anyio import to_thread
+from pydantic import JsonValue, WithJsonSchema
+
+from forethought_tools.claims import Claim
+from forethought_tools.errors import ToolError
+from forethought_tools.files import FilePath, put, sha256, writable
+from forethought_tools.folders import Folders
+from forethought_tools.obeyed import obeyed
+from forethought_tools.risk import Risk
+from forethought_tools.tabular import Table, as_html, as_table, markdown, rounded, text_of
+from forethought_tools.tool import JSON, Limits, Tool, tool
+from forethought_tools.undo import FileUndo, Vault
+
+MOST_SHEET_ROWS = 1_000_000
+
+
+def table_writer(folders: Folders, vault: Vault | None = None) -> Tool:
+    """write_table over these folders. With a vault, what it replaces is kept there, and can be put back."""
+
+    async def write_table(
+        path: FilePath,
+        rows: Annotated[JsonValue, WithJsonSchema({"description": "A result with rows, such as {{1}}, or a list"})],
+    ) -> JSON:
+        """Write rows as the file's ending says: csv, tsv, json, jsonl, md, html, xlsx, txt. Returns {path, rows,
+        columns}."""
+        table = as_table(rows)
+        written = await to_thread.run_sync(lambda: put(folders, path, written_as(path, table)))
+        return {**written, "rows": len(table.rows), "columns": list(table.columns)}
+
+    def writes(arguments: Mapping[str, JSON]) -> Claim:
+        return Claim(writes=folders.parts(str(arguments["path"])))
+
+    def refuse(arguments: Mapping[str, JSON]) -> None:
+        writable(folders, str(arguments["path"]))
+
+    def left(arguments: Mapping[str, JSON]) -> str:
+        return sha256(written_as(str(arguments["path"]), as_table(arguments["rows"])))
+
+    return tool(
+        write_table,
+        risk=Risk.MEDIUM,
+        repeatable=True,
+        limits=Limits(timeout=30),
+        undo=FileUndo(folders, vault, left) if vault else None,
+        claims=writes,
+        raised=lambda arguments: obeyed(folders, str(arguments.get("path"))),
+        refuse=refuse,
+    )
+
+
+def written_as(path: str, table: Table) -> bytes:
+    """The table as a file of this name holds it. The same table is always the same bytes."""
+    ending = PurePosixPath(path).suffix.lower()
+    if ending not in WRITERS:
+        raise ToolError(f"{path!r}: a table is written into {', '.join(WRITERS)}. Choose one of these endings.")
+    found = WRITERS[ending](table)
+    return found.encode("utf-8", "replace") if isinstance(found, str) else found
+
+
+def separated(separator: str) -> Callable[[Table], str]:
+    def write(table: Table) -> str:
+        text = io.StringIO()
+        writer = csv.writer(text, delimiter=separator, lineterminator="\n")
+        writer.writerow(table.columns)
+        writer.writerows([text_of(value) for value in row] for row in table.cells())
+        return text.getvalue()
+
+    return write
+
+
+def as_json(table: Table) -> str:
+    return (
+        json.dumps(
+            [{name: rounded(cell) for name, cell in row.items()} for row in table.rows], indent=2, ensure_ascii=False
+        )
+        + "\n"
+    )
+
+
+def as_json_lines(table: Table) -> str:
+    rows = ({name: rounded(cell) for name, cell in row.items()} for row in table.rows)
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def as_lines(table: Table) -> str:
+    if len(table.columns) > 1:
+        raise ToolError("A .txt file takes one column, a value a line. Give one column, or write a .csv or .md file.")
+    return "".join(f"{text_of(cell)}\n" for row in table.cells() for cell in row)
+
+
+def as_workbook(table: Table) -> bytes:
+    import xlsxwriter  # type: ignore[import-untyped]  # it has no types; here, because few runs write one
+
+    if len(table.rows) > MOST_SHEET_ROWS:
+        raise ToolError(f"A sheet holds at most {MOST_SHEET_ROWS:,} rows. Write a .csv file.")
+    file = io.BytesIO()
+    # A text that looks like a formula or an address stays a text: whoever opens the file runs nothing.
+    options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
+    book: Any = xlsxwriter.Workbook(file, options)
+    book.set_properties({"created": datetime(2000, 1, 1, tzinfo=UTC).replace(tzinfo=None)})
+    sheet = book.add_worksheet()
+    sheet.write_row(0, 0, table.columns)
+    for number, row in enumerate(table.cells(), 1):
+        sheet.write_row(number, 0, [_sheet_cell(value) for value in row])
+    book.close()
+    return file.getvalue()
+
+
+def _sheet_cell(value: JSON) -> bool | int | float | str | None:
+    if value is None or isinstance(value, bool | int):
+        return value if not isinstance(value, int) or abs(value) < 10**15 else str(value)  # a sheet knows 15 digits
+    return float(str(rounded(value))) if isinstance(value, float) and math.isfinite(value) else text_of(value)
+
+
+WRITERS: Mapping[str, Callable[[Table], str | bytes]] = {
+    ".csv": separated(","),
+    ".tsv": separated("\t"),
+    ".json": as_json,
+    ".jsonl": as_json_lines,
+    ".ndjson": as_json_lines,
+    ".md": lambda table: markdown(table, whole=True) + "\n",
+    ".html": as_html,
+    ".htm": as_html,
+    ".xlsx": as_workbook,
+    ".txt": as_lines,
+}

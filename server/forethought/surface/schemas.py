@@ -1,6 +1,6 @@
 """What each MCP tool takes, as clients see it: strict and flat, with no reference from one schema into another."""
 
-__all__ = ["ARGUMENTS", "PLAN_RESULT", "RESULT"]
+__all__ = ["ARGUMENTS", "RESULT"]
 
 from collections.abc import Mapping
 from typing import Any, TypeAlias
@@ -12,10 +12,10 @@ from forethought_patterns.drafts import CHECK, STRATEGY
 Schema: TypeAlias = Mapping[str, Any]
 
 # Small, since each of the tools repeats it. What else a result holds depends on what it is about.
-RESULT: dict[str, Any] = {"type": "object", "required": ["status", "next"]}
-PLAN_RESULT: dict[str, Any] = {
-    **RESULT,
+RESULT: dict[str, Any] = {
+    "type": "object",
     "properties": {"unverified": {"type": "array", "items": {"type": "string"}}},
+    "required": ["status", "next"],
 }
 
 _TEXT: Schema = {"type": "string"}

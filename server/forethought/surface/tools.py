@@ -20,7 +20,7 @@ from forethought.engine.views import text_of
 from forethought.journal.queries import Queries
 from forethought.surface import verbs
 from forethought.surface.attach import attach, continued
-from forethought.surface.schemas import ARGUMENTS, PLAN_RESULT, RESULT
+from forethought.surface.schemas import ARGUMENTS, RESULT
 from forethought_tools import ForethoughtError, schema_faults
 
 
@@ -64,7 +64,7 @@ class _Strict(Tool):
 
     @cached_property
     def output_schema(self) -> dict[str, Any]:
-        return PLAN_RESULT if self.name in ("execute_plan", "get_plan") else RESULT
+        return RESULT
 
     async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:
         given = self.fn_metadata.pre_parse_json(arguments)

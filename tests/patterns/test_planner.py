@@ -73,6 +73,14 @@ async def test_files_that_the_goal_names_and_a_small_model_forgets_are_asked_for
         await _plan(*[short] * 3, **named)
 
 
+async def test_the_last_result_of_a_script_goes_into_the_file_that_the_goal_wants() -> None:
+    for script, tool in (('query_table("SELECT 1")', "write_table"), ('write("A poem")', "write_file")):
+        plan, _ = await _plan(script, dialect="lean", new_files=("out.md",))
+        saving = plan.steps[-1]
+        assert (saving.tool, saving.arguments["path"]) == (tool, "out.md")
+        assert "{{1}}" in saving.arguments.values()
+
+
 async def test_flat_drafts_get_typed_arguments() -> None:
     def pair(name: str, value: str) -> dict[str, str]:
         return {"name": name, "value": value}

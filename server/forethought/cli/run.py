@@ -128,10 +128,7 @@ class _Session:
         return self._show_outcome(view)
 
     async def _planned(self, asked: dict[str, Any]) -> Mapping[str, Any]:
-        view = await self._stayed(await self._call("create_plan", asked))
-
-    async def _planned(self, goal: str) -> Mapping[str, Any]:
-        view = await self._stayed(await self._call("create_plan", {"goal": goal}, self._watched.hear))
+        view = await self._stayed(await self._call("create_plan", asked, self._watched.hear))
         if view["status"] != "ready":
             raise ForethoughtError(f"No plan could be made. {view.get('error', '')}")
         return view

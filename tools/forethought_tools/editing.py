@@ -15,7 +15,7 @@ from pydantic import Field, JsonValue, WithJsonSchema
 from forethought_tools.claims import Claim
 from forethought_tools.encoding import LINE_END, Text, text_of
 from forethought_tools.errors import ToolError
-from forethought_tools.files import MAX_WRITTEN, FilePath, payload, refuse_repository, sha256, writable
+from forethought_tools.files import MAX_WRITTEN, FilePath, payload, refuse_repository, refusing, sha256
 from forethought_tools.folders import Folders, mended
 from forethought_tools.obeyed import obeyed
 from forethought_tools.risk import Risk
@@ -67,9 +67,6 @@ def editing_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
     def raised(arguments: Mapping[str, JSON]) -> str:
         return obeyed(folders, str(arguments.get("path")))
 
-    def refuse(arguments: Mapping[str, JSON]) -> None:
-        writable(folders, str(arguments["path"]))
-
     return [
         tool(
             function,
@@ -79,7 +76,7 @@ def editing_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
             undo=FileUndo(folders, vault, left) if vault else None,
             claims=writes,
             raised=raised,
-            refuse=refuse,
+            refuse=refusing(folders, "path"),
         )
         for function, left in ((edit_file, edit_left), (append_file, append_left))
     ]

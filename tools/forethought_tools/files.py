@@ -49,32 +49,16 @@ Pattern = Annotated[str, Field(description="Glob such as **/*.csv; * stays in on
 
 
 def file_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
-    """read_file, list_files, search_files, write_file and delete_file over these folders.
+    """The tools for files in these folders. With a vault, what is replaced is kept there, and can be put back."""
+    return [*looking_tools(folders), *writing_tools(folders, vault)]
 
-    With a vault, what write_file replaces is kept there, and can be put back.
-    """
 
+def looking_tools(folders: Folders) -> list[Tool]:
     def reads(arguments: Mapping[str, JSON]) -> Claim:
         return Claim(reads=folders.parts(str(arguments["path"])))
 
-    def writes(arguments: Mapping[str, JSON]) -> Claim:
-        return Claim(writes=folders.parts(str(arguments["path"])))
-
     def looks(_: Mapping[str, JSON]) -> Claim:
         return Claim(reads=folders.everything())
-
-    def raised(arguments: Mapping[str, JSON]) -> str:
-        return obeyed(folders, str(arguments.get("path")))
-
-    def refuse_writing(arguments: Mapping[str, JSON]) -> None:
-        writable(folders, str(arguments["path"]))
-
-    def refuse_deleting(arguments: Mapping[str, JSON]) -> None:
-        folders.resolve(str(arguments["path"]), new=True, follow=False)  # what is not there yet may be there by then
-
-    undo = (
-        FileUndo(folders, vault, lambda given: sha256(payload(str(given["path"]), given["content"]))) if vault else None
-    )
 
     async def read_file(
         path: FilePath,
@@ -101,6 +85,34 @@ def file_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
             await refuse_unsound(text)
         return await to_thread.run_sync(search, folders, finder(text, is_regex=regex), pattern)
 
+    return [
+        tool(read_file, risk=Risk.LOW, repeatable=True, reads_only=True, limits=Limits(timeout=30), claims=reads),
+        tool(list_files, risk=Risk.LOW, repeatable=True, reads_only=True, limits=Limits(timeout=30), claims=looks),
+        tool(
+            search_files,
+            risk=Risk.LOW,
+            repeatable=True,
+            reads_only=True,
+            limits=Limits(timeout=60, at_once=2),
+            claims=looks,
+        ),
+    ]
+
+
+def writing_tools(folders: Folders, vault: Vault | None) -> list[Tool]:
+    def writes(arguments: Mapping[str, JSON]) -> Claim:
+        return Claim(writes=folders.parts(str(arguments["path"])))
+
+    def raised(arguments: Mapping[str, JSON]) -> str:
+        return obeyed(folders, str(arguments.get("path")))
+
+    def refuse_deleting(arguments: Mapping[str, JSON]) -> None:
+        folders.resolve(str(arguments["path"]), new=True, follow=False)  # what is not there yet may be there by then
+
+    undo = (
+        FileUndo(folders, vault, lambda given: sha256(payload(str(given["path"]), given["content"]))) if vault else None
+    )
+
     async def write_file(
         path: FilePath,
         content: Annotated[
@@ -117,16 +129,6 @@ def file_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
         return await to_thread.run_sync(delete, folders, path)
 
     return [
-        tool(read_file, risk=Risk.LOW, repeatable=True, reads_only=True, limits=Limits(timeout=30), claims=reads),
-        tool(list_files, risk=Risk.LOW, repeatable=True, reads_only=True, limits=Limits(timeout=30), claims=looks),
-        tool(
-            search_files,
-            risk=Risk.LOW,
-            repeatable=True,
-            reads_only=True,
-            limits=Limits(timeout=60, at_once=2),
-            claims=looks,
-        ),
         tool(
             write_file,
             risk=Risk.MEDIUM,
@@ -135,7 +137,7 @@ def file_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
             undo=undo,
             claims=writes,
             raised=raised,
-            refuse=refuse_writing,
+            refuse=refusing(folders, "path"),
         ),
         tool(
             delete_file,
@@ -337,6 +339,16 @@ def sha256(content: bytes) -> str:
 def refuse_repository(path: str, real: Path) -> None:
     if in_repository(path, real):
         raise ToolError(f"{path!r} is inside .git, where files are programs. Write somewhere else.")
+
+
+def refusing(folders: Folders, *names: str) -> Callable[[Mapping[str, JSON]], None]:
+    """Refuses calls whose arguments of these names lead to where nothing may be written."""
+
+    def refuse(arguments: Mapping[str, JSON]) -> None:
+        for name in names:
+            writable(folders, str(arguments[name]))
+
+    return refuse
 
 
 def writable(folders: Folders, path: str) -> Path:

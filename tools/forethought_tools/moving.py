@@ -14,7 +14,7 @@ from pydantic import Field
 
 from forethought_tools.claims import Claim
 from forethought_tools.errors import ToolError
-from forethought_tools.files import FilePath, refuse_repository, writable
+from forethought_tools.files import FilePath, refuse_repository, refusing
 from forethought_tools.folders import Folders, mended
 from forethought_tools.obeyed import obeyed
 from forethought_tools.risk import Risk
@@ -73,16 +73,6 @@ def moving_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
     def make_raised(arguments: Mapping[str, JSON]) -> str:
         return obeyed(folders, str(arguments.get("path")))
 
-    def refuse_copying(arguments: Mapping[str, JSON]) -> None:
-        writable(folders, named(arguments)[1])
-
-    def refuse_moving(arguments: Mapping[str, JSON]) -> None:
-        for path in named(arguments):
-            writable(folders, path)
-
-    def refuse_making(arguments: Mapping[str, JSON]) -> None:
-        writable(folders, str(arguments["path"]))
-
     limits = Limits(timeout=60)
     return [
         tool(
@@ -93,7 +83,7 @@ def moving_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
             undo=FileUndo(folders, vault, copied, to) if vault else None,
             claims=copies,
             raised=copy_raised,
-            refuse=refuse_copying,
+            refuse=refusing(folders, "destination"),
         ),
         tool(
             move_file,
@@ -103,7 +93,7 @@ def moving_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
             undo=MoveUndo(folders, lambda arguments: ends(folders, *named(arguments))) if vault else None,
             claims=moves,
             raised=move_raised,
-            refuse=refuse_moving,
+            refuse=refusing(folders, "source", "destination"),
         ),
         tool(
             make_folder,
@@ -113,7 +103,7 @@ def moving_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
             undo=FolderUndo(folders) if vault else None,
             claims=makes,
             raised=make_raised,
-            refuse=refuse_making,
+            refuse=refusing(folders, "path"),
         ),
     ]
 

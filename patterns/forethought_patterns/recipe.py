@@ -4,7 +4,7 @@ Ours are in the folder `recipes`, a file each: what it is for, the goal, the fil
 script.
 """
 
-__all__ = ["Recipe", "called", "library", "read_recipe", "suggested_tools"]
+__all__ = ["OFTEN", "Recipe", "called", "library", "read_recipe", "suggested_tools"]
 
 import ast
 import re
@@ -15,7 +15,7 @@ from importlib.resources import files as resources
 
 from forethought_tools import Registry, Tool
 
-_OFTEN = ("query_table", "write_table", "read_file", "write_file", "write", "analyze", "tell")
+OFTEN = ("query_table", "write_table", "read_file", "write_file", "write", "analyze", "tell")
 _WITHOUT_FILES = ("list_files", "search_files", "calculate")
 _IN_EVERY = frozenset({"file", "files", "text", "folder", "returns", "such", "with", "from", "what"})
 _STEM = 5  # letters by which words of a goal and of a tool are alike
@@ -68,7 +68,7 @@ def suggested_tools(goal: str, files: Collection[str], recipes: Sequence[Recipe]
     """The tools that a small planner is shown: what most plans need, also such as name no files, what recipes call, and
     what the goal names. Without recipes it is shown all."""
     called_there = {name for recipe in recipes for name in recipe.tools}
-    often = _OFTEN if files else (*_OFTEN, *_WITHOUT_FILES)
+    often = OFTEN if files else (*OFTEN, *_WITHOUT_FILES)
     wanted = _stems(goal)
     return [
         tool

@@ -36,7 +36,6 @@ async def test_the_tool_list_is_small_flat_and_honest(make_settings: Callable[..
         "rollback",
         "stop",
     ]
-    # Nine tools must fit into 9,000 bytes in the end; the one to come is smaller.
     assert len(json.dumps(wire, separators=(",", ":"))) < 9000
     assert "$ref" not in json.dumps(wire)
     for tool in wire:

@@ -12,7 +12,11 @@ from forethought_patterns.drafts import CHECK, STRATEGY
 Schema: TypeAlias = Mapping[str, Any]
 
 # Small, since each of the tools repeats it. What else a result holds depends on what it is about.
-RESULT: dict[str, Any] = {"type": "object", "required": ["status", "next"]}
+RESULT: dict[str, Any] = {
+    "type": "object",
+    "properties": {"unverified": {"type": "array", "items": {"type": "string"}}},
+    "required": ["status", "next"],
+}
 
 _TEXT: Schema = {"type": "string"}
 _FLAG: Schema = {"type": "boolean"}

@@ -178,7 +178,7 @@ def _fact(
 def _shapes(records: Records, run: RunRow) -> JSON:
     """The shapes of the goal's files, as its planner was told."""
     told = [row.options.get("files") for row in [run, *records.plannings(run)]]
-    return next((files for files in told if files), {})
+    return next((files for files in told if files), dict[str, JSON]())
 
 
 def _plain(goal: str) -> str:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any
@@ -46,6 +48,17 @@ def work(tmp_path: Path) -> Path:
     (folder / "a.txt").write_text("alpha\n", encoding="utf-8")
     (folder / "old.txt").write_text("old\n", encoding="utf-8")
     return folder
+
+
+@pytest.fixture
+def other_disk(tmp_path: Path) -> Generator[Path]:
+    """A folder on another disk than the temporary one."""
+    shared = Path("/dev/shm")  # noqa: S108 - a disk in memory, and the folder in it is made safely
+    if not shared.is_dir() or shared.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("needs a second disk, such as /dev/shm")
+    folder = Path(tempfile.mkdtemp(dir=shared))
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

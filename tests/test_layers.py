@@ -38,12 +38,14 @@ def test_imports_point_from_server_to_patterns_to_tools(folder: str) -> None:
 
 # Inside the server each room may know those of lower floors, and those of its own where nobody looks back.
 FLOORS = {
-    "cli": 6,
-    "surface": 5,
-    "app": 4,
+    "cli": 7,
+    "surface": 6,
+    "app": 5,
+    "briefing": 4,
     "engine": 3,
     "models": 2,
     "gates": 2,
+    "recipes": 2,
     "journal": 1,
     "settings": 1,
     "privacy": 0,

@@ -26,6 +26,7 @@ from forethought_patterns.ports import (
     Usage,
 )
 from forethought_patterns.problem import Problem
+from forethought_patterns.recipe import Recipe
 from forethought_patterns.rules import Ports, Replan, Resumed, Rules
 from forethought_patterns.signals import Happened, Paused, Rejected, Signal
 from forethought_patterns.slots import Slot, together
@@ -58,6 +59,7 @@ __all__ = [
     "Policy",
     "Ports",
     "Problem",
+    "Recipe",
     "Rejected",
     "Replan",
     "Resumed",

@@ -10,26 +10,23 @@ from typing import Any
 import ijson  # type: ignore[import-untyped]  # it has no types
 
 from forethought_patterns.compiler import Add
-from forethought_patterns.drafts import wire_steps
+from forethought_patterns.drafts import wire_step
 from forethought_patterns.gates import Policy, call_gate
 from forethought_patterns.plan import Step
-from forethought_patterns.ports import Dialect
 from forethought_patterns.validate import read_step
-from forethought_tools import JSON, PlanError, Registry
+from forethought_tools import PlanError, Registry
 
 
 class Arrivals:
     """Hears a draft in pieces of any size, and offers its steps to the scheduler, each once."""
 
-    def __init__(self, tools: Registry, policy: Policy, dialect: Dialect, add: Add) -> None:
+    def __init__(self, tools: Registry, policy: Policy, add: Add) -> None:
         self._offered: set[int] = set()
         self._tools = tools
         self._policy = policy
-        self._dialect: Dialect = dialect
         self._add = add
         self._parser: Any = None
         self._whole: Any = ijson.sendable_list()
-        self._steps: list[JSON] = []
 
     def heard(self, text: str | None) -> None:
         """Take the next piece of the draft's text; `None` begins a new draft."""
@@ -45,14 +42,12 @@ class Arrivals:
     def _begin(self) -> None:
         self._whole = ijson.sendable_list()
         self._parser = ijson.items_coro(self._whole, "steps.item", use_float=True)
-        self._steps = []
 
     def _take(self) -> None:
         complete, self._whole[:] = list(self._whole), []
         for raw in complete:
-            self._steps.append(raw)
             try:
-                step = read_step(wire_steps({"steps": self._steps}, self._tools, self._dialect)[-1], self._tools)
+                step = read_step(wire_step(raw, self._tools), self._tools)
             except PlanError:
                 continue  # among the faults of the whole plan
             if step.id not in self._offered and self._may_start(step):

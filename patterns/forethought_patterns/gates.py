@@ -23,13 +23,13 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Literal, TypeAlias
 
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.validate import parse_plan
-from forethought_tools import JSON, Fault, PlanError, Registry, Risk
+from forethought_tools import JSON, Fault, PlanError, Registry, Risk, ToolError
 from forethought_tools.alike import lookalikes
 from forethought_tools.visible import cut, one_line_json, told, visible, visible_json
 
@@ -112,6 +112,10 @@ class Gate:
     rests_on: Mapping[str, str] = field(default_factory=dict[str, str])
     """Of a call: the files that it names, with their SHA-256."""
 
+    def resting_on(self, files: Mapping[str, str]) -> "Gate":
+        """The gate of a call, whose decision is bound to these files too."""
+        return replace(self, rests_on=files, digest=digest(self.tool, self.details, files))
+
     @property
     def fits_a_form(self) -> bool:
         """Whether a form can show it. If not, only a channel that can show long texts may take the decision."""
@@ -154,10 +158,9 @@ def call_gate(
     *,
     confidence: float | None = None,
     asked: bool = False,
-    rests_on: Mapping[str, str] | None = None,
 ) -> Gate | None:
     """The gate that this call has to pass, or none. Unknown tools count as HIGH, and what a person was `asked` about
-    already is theirs to decide. The approval is bound to what the call `rests_on` too."""
+    already is theirs to decide."""
     risk = policy.risk(step.tool, tools, arguments)
     sure = step.confidence if confidence is None else confidence
     unsure = sure is not None and sure < policy.ask_below
@@ -173,8 +176,7 @@ def call_gate(
         subject=f"Step {step.id} wants to call {step.tool}.",
         details=arguments,
         reason=reason,
-        digest=digest(step.tool, arguments, rests_on),
-        rests_on=rests_on or {},
+        digest=digest(step.tool, arguments),
         step=step.id,
         tool=step.tool,
         risk=risk,
@@ -248,8 +250,15 @@ def decision_faults(gate: Gate, decision: Decision, tools: Registry) -> list[Fau
         return [] if fine else [Fault("limit", "it is no new limit", f"Give a number above {gate.limit:.12g}")]
     if decision.arguments is None:
         return [Fault("arguments", "they are missing", "Give the whole arguments, as a JSON object")]
-    unfit = tools.faults(gate.tool, decision.arguments) if gate.tool in tools else []
-    return [Fault("edit", fault.at("arguments"), f"See the schema of {gate.tool}") for fault in unfit]
+    if gate.tool not in tools:
+        return []
+    if unfit := tools.faults(gate.tool, decision.arguments):
+        return [Fault("edit", fault.at("arguments"), f"See the schema of {gate.tool}") for fault in unfit]
+    try:
+        tools.check(gate.tool, decision.arguments)
+    except ToolError as error:
+        return [Fault("edit", str(error).rstrip("."), "Change it once more, or reject the call")]
+    return []
 
 
 def edited(gate: Gate, *, drop: Collection[int], changed: Sequence[JSON]) -> list[JSON]:

@@ -8,20 +8,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from forethought_patterns.drafts import closed_object
-from forethought_patterns.plan import Plan
+from forethought_patterns.plan import Plan, Step
 from forethought_patterns.ports import Journal
 from forethought_patterns.problem import Problem
-from forethought_patterns.roles import JOINER, LEAN_JOINER, MATERIAL
+from forethought_patterns.references import find
+from forethought_patterns.roles import JOINER, MATERIAL
 from forethought_patterns.slots import Slot
 from forethought_patterns.watcher import Outcome
 from forethought_tools import Question, Role
-from forethought_tools.text import shortened
+from forethought_tools.text import as_text, shortened
 
 _ALL = 24_000  # characters of all results that a joiner is shown
-_LEAN_ALL = 4_000
+_TOLD = 4_000  # characters of one result in an answer that no model writes
+_DONE: Mapping[str, str] = {
+    "write_table": "Wrote",
+    "write_file": "Wrote",
+    "append_file": "Added to",
+    "edit_file": "Edited",
+    "delete_file": "Deleted",
+    "move_file": "Moved to",
+    "copy_file": "Copied to",
+    "make_folder": "Made",
+}
 _VERDICT = closed_object({"done": {"type": "boolean"}, "answer": {"type": "string"}, "missing": {"type": "string"}})
-# A small model's opinion of its own work is not worth another plan.
-_LEAN_VERDICT = closed_object({"answer": {"type": "string", "minLength": 1, "maxLength": 400}})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,27 +42,39 @@ class Joined:
 
 
 async def join(plan: Plan, outcomes: Mapping[int, Outcome], journal: Journal, *, slot: Slot) -> Joined:
-    """Ask the joiner about a revision whose steps have all succeeded."""
-    lean = journal.dialect(Role.JOINER) == "lean"
-    share = (_LEAN_ALL if lean else _ALL) // len(plan.steps)
+    """Ask the joiner about a revision whose steps have all succeeded. A small model is not asked: what its plan says is
+    told, word for word, so that no number is lost on the way."""
+    if journal.dialect(Role.JOINER) == "lean":
+        return Joined(answer=_plainly(plan, outcomes))
+    share = _ALL // len(plan.steps)
     results = "\n".join(
         f"<result step={step.id} tool={step.tool}>\n{shortened(outcomes[step.id].value, share)}\n</result>"
         for step in plan.steps
     )
     context = f"{MATERIAL}\n{results}\n\nGoal: {plan.goal}"
-    instructions, schema = (LEAN_JOINER, _LEAN_VERDICT) if lean else (JOINER, _VERDICT)
-    question = Question(Role.JOINER, instructions, context, schema)
+    question = Question(Role.JOINER, JOINER, context, _VERDICT)
     verdict = await journal.ask(f"join/{plan.revision}", question, slot=slot)
     assert isinstance(verdict, Mapping)
-    if lean:
-        return Joined(answer=_whole_sentences(str(verdict["answer"])))
     if verdict["done"]:
         return Joined(answer=str(verdict["answer"]))
     missing = str(verdict["missing"]) or "the joiner did not say what"
     return Joined(missing=Problem(f"Something is missing: {missing}"))
 
 
-def _whole_sentences(text: str) -> str:
-    """Without a last sentence that the limit has cut off."""
-    ended = text.rstrip().endswith((".", "!", "?"))
-    return text if ended or ". " not in text else text[: text.rindex(". ") + 1]
+def _plainly(plan: Plan, outcomes: Mapping[int, Outcome]) -> str:
+    """What the plan tells; else what it found and nothing used, and what it has done."""
+    told = [as_text(outcomes[step.id].value) for step in plan.steps if step.tool == "tell"]
+    if told:
+        return "\n".join(told)
+    lines: list[str] = []
+    for step in plan.steps:
+        value = outcomes[step.id].value
+        if (done := _DONE.get(step.tool)) and isinstance(value, Mapping):
+            lines.append(f"{done} {value.get('path', value.get('destination', ''))}.")
+        elif not any(step.id in _referred(other) for other in plan.steps):
+            lines.append(shortened(value, _TOLD))
+    return "\n".join(lines)
+
+
+def _referred(step: Step) -> set[int]:
+    return {reference.step for reference in find(step.arguments)}

@@ -76,8 +76,8 @@ class _Run:
         """Have the goal planned. With `add`, steps that only read start while the plan is being written."""
         tools, journal = self.ports.tools, self.ports.journal
         early: Early | None = None
-        if add is not None:
-            arrivals = Arrivals(tools, self.rules.policy, journal.dialect(Role.PLANNER), add)
+        if add is not None and journal.dialect(Role.PLANNER) != "lean":  # a script is short: it is judged as a whole
+            arrivals = Arrivals(tools, self.rules.policy, add)
             early = Early(arrivals.heard, self.ports.steps)
         self.plan = await make_plan(self.brief, tools, journal, slot=self.ports.slot, early=early)
         await self.ports.steps.revised(self.plan, "")

@@ -5,27 +5,27 @@ The planner writes a draft; its exact faults go back a few times. Nothing but va
 
 __all__ = ["Brief", "Early", "Progress", "doubt", "make_plan", "replan"]
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from forethought_patterns.drafts import (
     Brief,
     draft_schema,
-    lean_schema,
-    lean_tools,
     listed_tools,
     wire_steps,
 )
 from forethought_patterns.gates import digest
+from forethought_patterns.lean import lean_question, lean_repair, lean_rest, lean_steps
+from forethought_patterns.lints import lints
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.ports import Dialect, Heard, Journal, PlanJournal
-from forethought_patterns.roles import DOUBT, LEAN_PLANNER, LEAN_REPLANNER, MATERIAL, PLANNER, REPAIR, REPLANNER
+from forethought_patterns.roles import DOUBT, MATERIAL, PLANNER, REPAIR, REPLANNER
 from forethought_patterns.slots import Slot
 from forethought_patterns.validate import parse_plan, refuse_unusable
 from forethought_patterns.watcher import Outcome
-from forethought_tools import JSON, Fault, PlanError, Question, Registry, Role
+from forethought_tools import JSON, Fault, ModelError, PlanError, Question, Registry, Role
 from forethought_tools.text import as_text, shortened
 
 P = TypeVar("P", bound=Plan | None)
@@ -82,40 +82,22 @@ async def make_plan(
     dialect = journal.dialect(Role.PLANNER)
 
     def read(draft: JSON) -> Plan:
-        plan = _plan_of(draft, brief, tools, dialect, first=1)
-        changed = _changed(plan, early) if early else []
-        if early is None or not changed:
-            return plan
-        if dialect == "lean":  # too much to ask of a small model: these run anew
-            return _plan_of(draft, brief, tools, dialect, first=early.steps.next_step())
-        mend = "Leave it as it is, or give the new step another id"
-        raise PlanError([Fault(f"step {number}", "it has started already as it was", mend) for number in changed])
+        steps = lean_steps(draft, brief, tools) if dialect == "lean" else wire_steps(draft, tools)
+        plan = parse_plan(brief.goal, steps, tools, context=brief.context, reasoning=_reasoning(draft), planned=True)
+        if early and (changed := _changed(plan, early)):
+            mend = "Leave it as it is, or give the new step another id"
+            raise PlanError([Fault(f"step {number}", "it has started already as it was", mend) for number in changed])
+        return plan
 
-    def doubts(plan: Plan) -> list[Fault]:
-        # Small models forget parts of the goal. A guess from its words is worth a repair, but no refusal.
-        return _forgotten(brief, plan, tools) if dialect == "lean" else []
-
-    heard = early.heard if early else None
+    looks = partial(lints, brief=brief, tools=tools) if dialect == "lean" else None
     question = _question(brief, tools, dialect)
-    return await _until_valid("plan", question, read, journal, slot, doubts=doubts, heard=heard)
+    return await _until_valid("plan", question, read, journal, slot, looks=looks, heard=early.heard if early else None)
 
 
 def _changed(plan: Plan, early: Early) -> list[int]:
     """The steps that have begun already, and are another in the plan."""
     begun = early.steps.early()
     return [step.id for step in plan.steps if begun.get(step.id, step) != step]
-
-
-def _plan_of(draft: JSON, brief: Brief, tools: Registry, dialect: Dialect, *, first: int) -> Plan:
-    """A draft as a plan; a lean one numbers its steps from `first`."""
-    return parse_plan(
-        brief.goal,
-        wire_steps(draft, tools, dialect, first=first),
-        tools,
-        context=brief.context,
-        reasoning=_reasoning(draft),
-        planned=True,
-    )
 
 
 async def replan(
@@ -149,7 +131,9 @@ async def replan(
         if optional and isinstance(draft, Mapping) and draft.get("keep") is True:
             return None
         kept = Plan(plan.goal, tuple(done)).wire() if done else []
-        fresh = [step for step in wire_steps(draft, tools, dialect, first=first) if not _repeats(step, done)]
+        lean = dialect == "lean"
+        steps = lean_steps(draft, brief, tools, first=first, done=done) if lean else wire_steps(draft, tools)
+        fresh = [step for step in steps if not _repeats(step, done)]
         if not fresh and not optional:
             raise PlanError([Fault("plan", "it has no new step", "Give at least one step that goes another way")])
         if faults := _stale(fresh, first, progress.failed):
@@ -164,8 +148,9 @@ async def replan(
             planned=plan.planned,
         )
 
+    looks = partial(lints, brief=brief, tools=tools) if dialect == "lean" else None
     question = _replan_question(progress, brief, tools, dialect, optional=optional)
-    return await _until_valid(key, question, read, journal, slot)
+    return await _until_valid(key, question, read, journal, slot, looks=looks)
 
 
 async def _until_valid(
@@ -175,26 +160,35 @@ async def _until_valid(
     journal: Journal,
     slot: Slot,
     *,
-    doubts: Callable[[P], Sequence[Fault]] = lambda _: (),
+    looks: Callable[[Plan], Awaitable[Sequence[Fault]]] | None = None,
     heard: Heard | None = None,
 ) -> P:
-    asked = question
+    """Ask until a draft can be read, and nothing is seen in it that `looks` takes for a fault."""
+    asked, repair = question, _repair if looks is None else lean_repair
     for attempt in range(_REPAIRS + 1):
-        draft = await journal.ask(f"{key}/{attempt}", asked, slot=slot, heard=None if attempt else heard)
         try:
-            plan = read(draft)
-            if plan is not None:
-                await refuse_unusable(plan)
+            draft = await journal.ask(f"{key}/{attempt}", asked, slot=slot, heard=None if attempt else heard)
+        except ModelError:  # a small model may write without end; another time it may not
+            if looks is None or attempt == _REPAIRS:
+                raise
+            asked = lean_repair(question, "", [Fault("script", "it had no end", "Write a few lines")])
+            continue
+        try:
+            return await _seen(read(draft), looks)
         except PlanError as error:
             if attempt == _REPAIRS:
                 raise
-            asked = _repair(question, draft, error.faults)
-        else:
-            doubtful = doubts(plan)
-            if not doubtful or attempt == _REPAIRS:
-                return plan
-            asked = _repair(question, draft, doubtful)
+            asked = repair(question, draft, error.faults)
     raise AssertionError("unreachable")
+
+
+async def _seen(plan: P, looks: Callable[[Plan], Awaitable[Sequence[Fault]]] | None) -> P:
+    """The plan, once all was looked at that takes a moment. Raises PlanError."""
+    if plan is not None:
+        await refuse_unusable(plan)
+        if looks is not None and (faults := await looks(plan)):
+            raise PlanError(faults)
+    return plan
 
 
 async def doubt(plan: Plan, journal: Journal, *, slot: Slot) -> float | None:
@@ -207,9 +201,7 @@ async def doubt(plan: Plan, journal: Journal, *, slot: Slot) -> float | None:
 
 def _question(brief: Brief, tools: Registry, dialect: Dialect) -> Question:
     if dialect == "lean":
-        context = f"{_lean_files(brief)}\ngoal: {brief.goal}"
-        instructions = f"{LEAN_PLANNER}\n\nTools\n{lean_tools(tools)}"
-        return Question(Role.PLANNER, instructions, context, lean_schema(brief, tools))
+        return lean_question(brief, tools)
     context = f"Tools:\n{listed_tools(tools)}\n\n{_material(brief)}Goal: {brief.goal}"
     return Question(Role.PLANNER, PLANNER + _PAIRS[dialect], context, draft_schema(tools, dialect))
 
@@ -218,13 +210,12 @@ def _replan_question(
     progress: Progress, brief: Brief, tools: Registry, dialect: Dialect, *, optional: bool
 ) -> Question:
     plan, outcomes, reason, first = progress.plan, progress.outcomes, progress.reason, progress.next_step
-    good = "\n".join(f"{_call(step)} -> {_shown(outcomes[step.id].value)}" for step in progress.done) or "nothing"
-    rest = [step for step in plan.steps if step not in progress.done]
-    bad = "\n".join(f"{_call(step)} {_fate(outcomes.get(step.id))}" for step in rest) or "nothing"
+    shown = {step.id: _shown(outcomes[step.id].value) for step in progress.done}
+    rest = [f"{_call(step)} {_fate(outcomes.get(step.id))}" for step in plan.steps if step not in progress.done]
     if dialect == "lean":
-        instructions = f"{LEAN_PLANNER}\n\nTools\n{lean_tools(tools)}\n\n{LEAN_REPLANNER.format(first=first)}"
-        context = f"{_lean_files(brief)}\ndone:\n{good}\nnot done:\n{bad}\nwhy: {reason}\ngoal: {plan.goal}"
-        return Question(Role.PLANNER, instructions, context, lean_schema(Brief(brief.goal, files=brief.files), tools))
+        return lean_question(brief, tools, past=lean_rest(progress.done, shown, rest, reason))
+    good = "\n".join(f"{_call(step)} -> {shown[step.id]}" for step in progress.done) or "nothing"
+    bad = "\n".join(rest) or "nothing"
     instructions = PLANNER + _PAIRS[dialect] + "\n\n" + REPLANNER.format(first=first)
     instructions += "\n- Set keep to true if the steps that are not done are still right." if optional else ""
     more: dict[str, JSON] = {"keep": {"type": "boolean"}} if optional else {}
@@ -276,11 +267,6 @@ def _fate(outcome: Outcome | None) -> str:
     return f"({outcome.state}: {outcome.error[:1000]})" if outcome else "(not begun)"
 
 
-def _lean_files(brief: Brief) -> str:
-    files = "; ".join(f"{path}: {' | '.join(text.splitlines()[:3])}" for path, text in brief.files.items())
-    return f"files: {files or 'none'}" + (f"\nnotes: {brief.context}" if brief.context else "")
-
-
 def _material(brief: Brief) -> str:
     files = "".join(f"\n--- first lines of {path}\n{text}" for path, text in brief.files.items())
     lessons = "".join(f"\n- {lesson}" for lesson in brief.lessons)
@@ -289,31 +275,11 @@ def _material(brief: Brief) -> str:
     return f"{MATERIAL}\n<material>\n{material}\n</material>\n\n" if material else ""
 
 
-def _forgotten(brief: Brief, plan: Plan, tools: Registry) -> list[Fault]:
-    """Files that the goal names and the plan forgets: new ones that no step writes, others that no step uses."""
-    used = [(tools.reads_only(step.tool), as_text(step.arguments)) for step in plan.steps]
-    written = [arguments for reads, arguments in used if not reads]
-    faults = [
-        Fault("plan", f"the goal names {name}, and no step writes it", f"Add a step that writes {name}")
-        for name in brief.new_files
-        if not any(name in arguments for arguments in written)
-    ]
-    return faults + [
-        Fault(
-            "plan",
-            f"the goal names {name}, and no step uses it",
-            f"Add a step that does with {name} what the goal says",
-        )
-        for name in brief.files
-        if not any(name in arguments for _, arguments in used)
-    ]
-
-
 def _repair(question: Question, draft: JSON, faults: Sequence[Fault]) -> Question:
-    # The prompt grows by the latest draft only, so that repairs stay bounded.
-    original = question.context.split(f"\n\n{REPAIR}", 1)[0]
-    shown = json.dumps(draft, ensure_ascii=False)[:8000]
-    context = f"{original}\n\n{REPAIR}\nYour plan was: {shown}\nFaults:\n" + "\n".join(f"- {fault}" for fault in faults)
+    shown = as_text(draft)[:8000]
+    context = f"{question.context}\n\n{REPAIR}\nYour plan was: {shown}\nFaults:\n" + "\n".join(
+        f"- {fault}" for fault in faults
+    )
     return Question(question.role, question.instructions, context, question.schema)
 
 

@@ -4,7 +4,19 @@ An argument that is `{{?}}` is left to the executor, who sees the results that t
 Text is read once, from left to right: what a reference brings in is never read again, so a tool's output cannot refer.
 """
 
-__all__ = ["MAX_FILLED", "UNKNOWN", "Reference", "fill", "find", "map_texts", "mistaken", "part", "unknown"]
+__all__ = [
+    "MAX_FILLED",
+    "UNKNOWN",
+    "Reference",
+    "fill",
+    "find",
+    "map_texts",
+    "mistaken",
+    "part",
+    "unfilled",
+    "unknown",
+    "whole",
+]
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -57,6 +69,17 @@ def unknown(arguments: Mapping[str, JSON]) -> list[str]:
     return [name for name, value in arguments.items() if isinstance(value, str) and value.strip() == UNKNOWN]
 
 
+def whole(value: JSON) -> Reference | None:
+    """The reference that a value consists of, if it is nothing else."""
+    token = _TOKEN.fullmatch(value.strip()) if isinstance(value, str) else None
+    return _reference(token) if token and token["step"] else None
+
+
+def unfilled(text: str, stand_in: str) -> str:
+    """A text with something else in the place of each reference."""
+    return _TOKEN.sub(lambda token: stand_in if token["step"] else "{{", text)
+
+
 def _suggested(inside: str) -> str:
     parts = _PARTS.search(inside)
     path = re.findall(r"[\w-]+", parts[2]) if parts else []
@@ -75,9 +98,8 @@ def fill(value: JSON, results: Mapping[int, JSON]) -> JSON:
     room = MAX_FILLED
 
     def text(source: str) -> JSON:
-        whole = _TOKEN.fullmatch(source.strip())
-        if whole and whole["step"]:
-            value = look_up(_reference(whole))
+        if (reference := whole(source)) is not None:
+            value = look_up(reference)
             measure(as_text(value))
             return value
         return _TOKEN.sub(lambda token: measure(told(look_up(_reference(token)))) if token["step"] else "{{", source)

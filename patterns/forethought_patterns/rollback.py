@@ -1,9 +1,9 @@
 """Taking back what a run has done: the latest first, once a person agrees, and never over what others did since."""
 
-__all__ = ["Taken", "UndoableCall", "looked_at", "roll_back"]
+__all__ = ["Taken", "UndoableCall", "looked_at", "places", "roll_back"]
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, cast
 
 from forethought_patterns.gates import Gate, digest
@@ -29,9 +29,16 @@ class UndoableCall:
     """The run that has written over it since, if one has."""
 
     @property
-    def place(self) -> str:
-        """What it has changed: others of the same place come one after the other."""
-        return str(self.kept.get("real", self.key))
+    def changes(self) -> Mapping[str, Kept]:
+        """What it has changed, by place: others of the same place come one after the other."""
+        return places(self.kept) or {self.key: self.kept}
+
+
+def places(kept: Kept) -> dict[str, Kept]:
+    """The files and folders that a call has changed, each with what was kept of it. A move changes two."""
+    also = cast("Sequence[Kept]", kept.get("also", ()))
+    alone: Kept = {name: value for name, value in kept.items() if name != "also"}
+    return {str(each["real"]): each for each in (alone, *also) if "real" in each}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +58,33 @@ class Taken:
 async def looked_at(calls: Sequence[UndoableCall], tools: Registry) -> list[Taken]:
     """What taking calls back, the latest first, would do as the world stands. Changes nothing."""
     found: list[Taken] = []
-    put_back: dict[str, UndoableCall] = {}
+    put_back: dict[str, Kept] = {}
     for call in calls:
         undo = _undo(call, tools)
         if isinstance(undo, Problem):
             found.append(Taken(call, "failed", undo.text))
             continue
         # What a later call of the same run has left is put back first: then the world is as the earlier has left it.
-        what, later = undo.described(call.kept), put_back.get(call.place)
-        if later is None:
-            taken = await _judged(call, undo, "would be undone")
-        elif later.kept.get("content") == call.kept.get("left"):
-            taken = Taken(call, "would be undone", what)
-        else:
-            taken = Taken(call, "conflict", f"{what}: others had changed it before the run wrote it again")
+        later = {place: put_back[place] for place in call.changes if place in put_back}
+        taken = await (_judged_after(call, undo, later) if later else _judged(call, undo, "would be undone"))
         found.append(taken)
         if taken.verdict == "would be undone":
-            put_back[call.place] = call
+            put_back |= call.changes
     return found
+
+
+async def _judged_after(call: UndoableCall, undo: Undo, later: Mapping[str, Kept]) -> Taken:
+    """What becomes of a call once later ones of the same run have put back what was there before them."""
+    what = undo.described(call.kept)
+    if any(
+        later[place].get("content") != change.get("left") for place, change in call.changes.items() if place in later
+    ):
+        return Taken(call, "conflict", f"{what}: others had changed it before the run wrote it again")
+    for place in call.changes.keys() - later.keys():
+        alone = await _judged(replace(call, kept=call.changes[place]), undo, "would be undone")
+        if alone.verdict != "would be undone":
+            return Taken(call, "conflict", f"{what}: it was changed since, so it is left as it is")
+    return Taken(call, "would be undone", what)
 
 
 async def roll_back(

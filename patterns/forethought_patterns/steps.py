@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 
 from forethought_patterns.evaluator import evaluate
 from forethought_patterns.executor import arguments_for
-from forethought_patterns.gates import call_gate, digest, doubt_gate
+from forethought_patterns.gates import digest, doubt_gate
 from forethought_patterns.plan import Step
 from forethought_patterns.problem import Problem
 from forethought_patterns.rules import Ports, Rules
 from forethought_patterns.signals import Happened, Rejected
 from forethought_patterns.slots import Slot
 from forethought_patterns.strategies import strategy_of, think
-from forethought_patterns.tool_calls import ToolCalls, judged_again, keep
+from forethought_patterns.tool_calls import Admitted, ChangedError, ToolCalls, keep, look_again
 from forethought_patterns.watcher import Outcome, Watcher
 from forethought_tools import JSON, Question, ToolError
 from forethought_tools.text import as_text
@@ -38,10 +38,8 @@ class Steps(Watcher):
     """The arguments of each step's last call."""
     _confirmed: dict[int, str] = field(default_factory=dict[int, str])
     """Calls that a person has just said to make again, by digest."""
-    _asked: set[int] = field(default_factory=set[int])
-    """Steps whose call a person has agreed to."""
-    _approved_for: dict[int, Mapping[str, str]] = field(default_factory=dict[int, Mapping[str, str]])
-    """What each step's call rested on when a person approved it."""
+    _admitted: dict[int, Admitted] = field(default_factory=dict[int, Admitted])
+    """Each step's next call."""
     _changed: set[int] = field(default_factory=set[int])
     """Steps whose call was not made, because that has changed since."""
     _news: bool = False
@@ -61,8 +59,7 @@ class Steps(Watcher):
             asked += 1
             return await journal.ask(f"step/{step.id}/{tried.attempt}/{asked}", question, slot=slot)
 
-        judged_again(tools.known(step.tool), arguments, tools, asked=step.id in self._asked)
-        await self._look_again(step, arguments)
+        await self._look_again(step)
         await keep(tools.known(step.tool), arguments, journal, key=f"{step.id}/{tried.attempt}", slot=slot)
         strategy = strategy_of(step, self.rules.strategies, tools)
         value = await think(step, strategy, arguments, self._calls(slot), ask, f"step/{step.id}/{tried.attempt}/")
@@ -90,10 +87,12 @@ class Steps(Watcher):
         if self.failed and (said := self.failed.get(digest(step.tool, arguments))):
             raise ToolError(f"This very call has failed before in this run, so it is not made again: {said[:300]}")
         if step.id in self._confirmed and self._confirmed.pop(step.id) == digest(step.tool, arguments):
-            self._asked.add(step.id)
+            self._admitted[step.id] = Admitted(arguments, {})
             return arguments
-        self._called[step.id] = await self._approved(step, arguments, slot)
-        return self._called[step.id]
+        purpose, unsure = f"gate/{step.id}/{self.ports.steps.tried(step).attempt}", self._unsure.get(step.id)
+        call = await self._calls(slot).admitted(step, arguments, purpose=purpose, confidence=unsure)
+        self._admitted[step.id], self._called[step.id] = call, call.arguments
+        return call.arguments
 
     async def judge(self, step: Step, arguments: Mapping[str, JSON], value: JSON, slot: Slot) -> Problem | None:
         attempt = self.ports.steps.tried(step).attempt
@@ -143,36 +142,12 @@ class Steps(Watcher):
     def stalled(self) -> None:
         self.ports.slot.stalled()
 
-    async def _approved(self, step: Step, arguments: Mapping[str, JSON], slot: Slot) -> Mapping[str, JSON]:
-        """The arguments as they may be used, once a person has agreed where one has to."""
-        purpose = f"gate/{step.id}/{self.ports.steps.tried(step).attempt}"
-        unsure, asked, tools = self._unsure.get(step.id), self.ports.approver.asked(purpose), self.ports.tools
-        self._asked.discard(step.id)
-        while True:
-            rests_on = await tools.rests_on(step.tool, arguments)
-            gate = call_gate(
-                step, arguments, tools, self.rules.policy, confidence=unsure, asked=asked, rests_on=rests_on
-            )
-            if gate is None:
-                return arguments
-            self._asked.add(step.id)
-            decision = await self.ports.approver.decide(gate, key=f"{purpose}/{gate.digest}", slot=slot)
-            if not decision.approved:
-                raise Rejected(f"Rejected by a person: {decision.reason or 'no reason given'}")
-            if decision.verb == "edit" and decision.arguments is not None:
-                tools.check(step.tool, decision.arguments)
-                self._approved_for[step.id] = await tools.rests_on(step.tool, decision.arguments)
-                return decision.arguments
-            if await tools.rests_on(step.tool, arguments) == rests_on:  # else it is another call, to be asked about
-                self._approved_for[step.id] = rests_on
-                return arguments
-
-    async def _look_again(self, step: Step, arguments: Mapping[str, JSON]) -> None:
-        """Right before an approved call, when nothing of ours writes what it touches any more."""
-        approved_for = self._approved_for.pop(step.id, None)
-        if approved_for is not None and await self.ports.tools.rests_on(step.tool, arguments) != approved_for:
+    async def _look_again(self, step: Step) -> None:
+        try:
+            await look_again(self.ports.tools.known(step.tool), self._admitted[step.id], self.ports.tools)
+        except ChangedError:
             self._changed.add(step.id)
-            raise ToolError(f"A file that the call of {step.tool} names was changed after it was approved.")
+            raise
 
     async def _resolved(self, step: Step, arguments: Mapping[str, JSON], slot: Slot) -> Mapping[str, JSON]:
         """A person has looked what came of a call that was cut off. Returns its arguments if it is to be made again."""

@@ -1,6 +1,9 @@
-"""Calls that are no step of a plan: of a check, or of a search. Each passes its gate, and is made once."""
+"""How a call is admitted, looked at again, and what it takes to undo it kept: of a step, of a check, or of a search.
 
-__all__ = ["ToolCalls", "judged_again", "keep"]
+`ToolCalls` makes those that are no step of a plan. Each passes its gate, and is made once.
+"""
+
+__all__ = ["Admitted", "ChangedError", "ToolCalls", "keep", "look_again"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -11,8 +14,22 @@ import anyio
 from forethought_patterns.gates import Policy, call_gate, digest, doubt_gate
 from forethought_patterns.plan import Step
 from forethought_patterns.ports import Approver, Journal
+from forethought_patterns.signals import Rejected
 from forethought_patterns.slots import Slot
 from forethought_tools import JSON, ForethoughtError, Kept, Question, Registry, Tool, ToolError
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A call that may be made."""
+
+    arguments: Mapping[str, JSON]
+    approved_for: Mapping[str, str] | None = None
+    """What it rested on when a person approved it. None: nobody was asked."""
+
+
+class ChangedError(ToolError):
+    """What a call rests on is not what a person has approved any more."""
 
 
 @dataclass
@@ -38,12 +55,14 @@ class ToolCalls:
         """
         async with self._locks.setdefault(key, anyio.Lock()):
             tool = self.tools.check(name, arguments)
-            arguments, approved_for = await self._admitted(tool, arguments, key, why)
+            try:
+                call = await self.admitted(self._as_step(tool, why), arguments, purpose=f"gate/{key}")
+            except Rejected as rejected:  # what the call is for goes on without it
+                raise ToolError(str(rejected)) from None
+            arguments = call.arguments
 
             async def act() -> JSON:
-                judged_again(tool, arguments, self.tools, asked=approved_for is not None)
-                if approved_for is not None and await self.tools.rests_on(name, arguments) != approved_for:
-                    raise ToolError(f"A file that the call of {name} names was changed after it was approved.")
+                await look_again(tool, call, self.tools)
                 await keep(tool, arguments, self.journal, key=key, slot=self.slot)
                 return await _run(tool, arguments)
 
@@ -54,6 +73,32 @@ class ToolCalls:
             place = self.tools.place(tool, arguments)
             body: dict[str, JSON] = {"tool": name, "arguments": arguments}
             return await self.journal.once(key, body, place, act, slot=self.slot, again=doubtful)
+
+    async def admitted(
+        self, step: Step, arguments: Mapping[str, JSON], *, purpose: str, confidence: float | None = None
+    ) -> Admitted:
+        """The call as it may be made, once a person has agreed where one has to.
+
+        Raises:
+            Rejected: the person did not want it.
+            ToolError: the person has changed it to one that cannot be made.
+        """
+        asked, tool = self.approver.asked(purpose), step.tool
+        while True:
+            gate = call_gate(step, arguments, self.tools, self.policy, confidence=confidence, asked=asked)
+            if gate is None:
+                return Admitted(arguments)
+            if self.slot.step is None:
+                gate = replace(gate, step=None, subject=f"The run wants to call {tool}.")
+            gate = gate.resting_on(await self.tools.rests_on(tool, arguments))
+            decision = await self.approver.decide(gate, key=f"{purpose}/{gate.digest}", slot=self.slot)
+            if not decision.approved:
+                raise Rejected(f"Rejected by a person: {decision.reason or 'no reason given'}")
+            if decision.verb == "edit" and decision.arguments is not None:
+                self.tools.check(tool, decision.arguments)
+                return Admitted(decision.arguments, await self.tools.rests_on(tool, decision.arguments))
+            if await self.tools.rests_on(tool, arguments) == gate.rests_on:  # else it is another call to ask about
+                return Admitted(arguments, gate.rests_on)
 
     async def _wanted_again(self, tool: Tool, arguments: Mapping[str, JSON], key: str, why: str) -> bool:
         """A call that must not be made twice was cut off. Its result is what it was made for, so it cannot be taken as
@@ -69,38 +114,19 @@ class ToolCalls:
     def _as_step(self, tool: Tool, why: str) -> Step:
         return Step(id=self.slot.step or 1, tool=tool.name, description=why)
 
-    async def _admitted(
-        self, tool: Tool, arguments: Mapping[str, JSON], key: str, why: str
-    ) -> tuple[Mapping[str, JSON], Mapping[str, str] | None]:
-        """The arguments to use, and what the call rested on when a person approved it, if one was asked."""
-        purpose = f"gate/{key}"
-        asked = self.approver.asked(purpose)
-        rests_on = await self.tools.rests_on(tool.name, arguments)
-        step = self._as_step(tool, why)
-        gate = call_gate(step, arguments, self.tools, self.policy, asked=asked, rests_on=rests_on)
-        if gate is None:
-            return arguments, None
-        if self.slot.step is None:
-            gate = replace(gate, step=None, subject=f"The run wants to call {tool.name}.")
-        decision = await self.approver.decide(gate, key=f"{purpose}/{gate.digest}", slot=self.slot)
-        if not decision.approved:
-            raise ToolError(f"Rejected by a person: {decision.reason or 'no reason given'}")
-        if decision.arguments is not None:
-            self.tools.check(tool.name, decision.arguments)
-            return decision.arguments, await self.tools.rests_on(tool.name, decision.arguments)
-        if await self.tools.rests_on(tool.name, arguments) != rests_on:
-            return await self._admitted(tool, arguments, key, why)  # it is another call, to be asked about
-        return arguments, rests_on
 
-
-def judged_again(tool: Tool, arguments: Mapping[str, JSON], tools: Registry, *, asked: bool) -> None:
-    """Right before a call that nobody was `asked` about: what it touches may have changed since it was judged.
+async def look_again(tool: Tool, call: Admitted, tools: Registry) -> None:
+    """Right before a call, when nothing of ours writes what it touches any more: it must be what was judged.
 
     Raises:
-        ToolError: by now a person has to be asked.
+        ChangedError: a person has approved something else.
+        ToolError: nobody was asked about it, and by now a person has to be.
     """
-    if not asked and (raised := tools.raised(tool.name, arguments)):
-        raise ToolError(f"{raised} That has changed since the call was judged, so it is not made. Plan it again.")
+    if call.approved_for is None:
+        if raised := tools.raised(tool.name, call.arguments):
+            raise ToolError(f"{raised} That has changed since the call was judged, so it is not made. Plan it again.")
+    elif await tools.rests_on(tool.name, call.arguments) != call.approved_for:
+        raise ChangedError(f"A file that the call of {tool.name} names was changed after it was approved.")
 
 
 async def keep(tool: Tool, arguments: Mapping[str, JSON], journal: Journal, *, key: str, slot: Slot) -> None:

@@ -1,26 +1,24 @@
 """The only place that wires: settings to store, models, tools and runs; and those to an MCP server."""
 
-__all__ = ["App", "Journal", "look_at", "open_app", "open_journal", "open_store", "pruned", "seal_key", "tools_for"]
+__all__ = ["App", "Journal", "open_app", "open_journal", "open_store", "pruned", "seal_key", "tools_for"]
 
 import json
 import logging
 import os
-import re
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import quote, unquote
 
 from anyio import sleep, to_thread
 
+from forethought.briefing import brief_of
 from forethought.engine import Engine
-from forethought.engine.lessons import with_lessons
 from forethought.engine.records import Records
 from forethought.engine.runs import Runs
 from forethought.engine.supervisor import Supervisor
@@ -32,8 +30,7 @@ from forethought.journal.store import Store
 from forethought.models import Models
 from forethought.settings import Settings
 from forethought.variables import SECRET_VARIABLES
-from forethought_patterns import Brief
-from forethought_tools import WITHHELD, Registry, SettingsError, StoreError, ToolError
+from forethought_tools import WITHHELD, Registry, SettingsError, StoreError
 from forethought_tools.builtin import builtin
 from forethought_tools.folders import Folders
 from forethought_tools.undo import Vault
@@ -44,18 +41,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Two expressions, because one that looks for a name anywhere is quadratic: the first cuts a goal into what may hold one
-# name each, and the second is tried at the beginning of each.
-_WORD = re.compile(r"[\w./@:-]+")
-_FILE_NAME = re.compile(r"(?:\./|/)?(?:[\w-]+/)*[\w-]+(?:\.[\w-]+)*\.[A-Za-z]\w{0,7}(?![\w/])")
-_NEW_ENDINGS = frozenset(
-    {"cfg", "conf", "css", "csv", "htm", "html", "ini", "json", "jsonl", "log", "md", "py", "rst", "sh", "sql"}
-    | {"svg", "tex", "toml", "tsv", "txt", "xml", "yaml", "yml"}
-)
-_PREVIEW_LINES = 3
-_NAMED = 100  # files that are looked at for one goal
 _KEY = 32  # bytes
-_PREVIEW_CHARACTERS = 400
 
 
 @dataclass(frozen=True)
@@ -78,35 +64,6 @@ class Journal:
     @property
     def queries(self) -> Queries:
         return self.records.queries
-
-
-def look_at(goal: str, folders: Folders) -> Brief:
-    """A goal with the first lines of the files that it names, and the names that do not exist yet."""
-    previews: dict[str, str] = {}
-    new: list[str] = []
-    for name in islice(dict.fromkeys(_file_names(goal)), _NAMED):
-        try:
-            with folders.open(name, shown=_PREVIEW_CHARACTERS) as file:
-                head = file.read(_PREVIEW_CHARACTERS)
-        except (ToolError, OSError):
-            # example.org is no file to be written; neither is "e.g".
-            if name.rpartition(".")[2].lower() in _NEW_ENDINGS:
-                new.append(name)
-        else:
-            text = "" if b"\0" in head else head.decode("utf-8", "replace")
-            previews[name] = "".join(text.splitlines(keepends=True)[:_PREVIEW_LINES])
-    return Brief(goal, files=previews, new_files=new)
-
-
-def _file_names(goal: str) -> Iterator[str]:
-    """What in a goal looks like the name of a file. Its work is linear in the goal, whatever that holds."""
-    return (found[0] for word in _WORD.finditer(goal) if (found := _FILE_NAME.match(word[0])))
-
-
-def _brief(goal: str, settings: Settings, queries: Queries) -> Brief:
-    """What a planner is told of a goal: the files that it names, and what runs in these folders have taught."""
-    brief = look_at(goal, _folders(settings))
-    return with_lessons(brief, queries, _names(settings)) if settings.lessons else brief
 
 
 def _names(settings: Settings) -> list[str]:
@@ -152,7 +109,12 @@ async def open_app(settings: Settings) -> AsyncGenerator[App]:
             store,
             _records(settings, store),
             models,
-            brief=partial(_brief, settings=settings, queries=store.queries),
+            brief=partial(
+                brief_of,
+                folders=_folders(settings),
+                queries=store.queries,
+                learns=_names(settings) if settings.lessons else None,
+            ),
             decision_seconds=settings.decision_seconds,
             lessons=settings.lessons,
         )

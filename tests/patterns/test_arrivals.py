@@ -44,7 +44,7 @@ TEXT = json.dumps(
 
 def _hear(*pieces: str | None) -> list[Step]:
     offered: list[Step] = []
-    arrivals = Arrivals(TOOLS, Policy(), "flat", offered.append)
+    arrivals = Arrivals(TOOLS, Policy(), offered.append)
     arrivals.heard(None)
     for piece in pieces:
         arrivals.heard(piece)

@@ -13,7 +13,7 @@ from forethought_patterns import Decision, Model, Slot, Step
 from forethought_patterns.gates import Gate, Policy, call_gate, decision_faults, digest, visible
 from forethought_patterns.in_memory import InMemoryJournal
 from forethought_patterns.tool_calls import keep
-from forethought_tools import JSON, Answerer, Registry, Risk, Tool, Undo
+from forethought_tools import JSON, Answerer, Registry, Risk, Tool, ToolError, Undo
 
 
 async def _nothing(_: object, __: Answerer) -> JSON:
@@ -171,3 +171,14 @@ def test_an_edit_needs_the_whole_arguments_and_they_must_fit_the_tool() -> None:
     assert "'path' is a required property" in str(decision_faults(gate, Decision("edit", arguments={}), tools))
     assert decision_faults(gate, Decision("edit", arguments={"path": "y"}), tools) == []
     assert decision_faults(gate, Decision("happened"), tools)
+
+
+def test_an_edit_to_a_call_that_is_refused_anyway_is_not_taken() -> None:
+    def refuse(arguments: Mapping[str, JSON]) -> None:
+        raise ToolError("It is outside.")
+
+    tools = Registry([Tool("delete", "", {"type": "object"}, _nothing, Risk.HIGH, refuse=refuse)])
+    gate = _gate("delete", tools)
+    assert gate is not None
+    (fault,) = decision_faults(gate, Decision("edit", arguments={}), tools)
+    assert str(fault) == "edit: It is outside. Change it once more, or reject the call"

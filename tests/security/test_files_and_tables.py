@@ -2,12 +2,12 @@
 
 import hashlib
 import os
-import shutil
+import subprocess
 import sys
 import threading
 import tracemalloc
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from io import BytesIO
 from pathlib import Path
 from sqlite3 import connect
@@ -142,7 +142,7 @@ async def test_no_rollback_leaves_the_grant_through_a_folder_that_became_a_link_
     granted, outside = two_folders(tmp_path)
     folders = Exchanging([granted])
     folders.armed = False
-    undo = FileUndo(folders, Vault(tmp_path / "vault"), lambda _: b"outside")
+    undo = FileUndo(folders, Vault(tmp_path / "vault"), lambda _: hashlib.sha256(b"outside").hexdigest())
     for name in ("note.txt", "new.txt"):
         kept = await undo.before({"path": f"sub/{name}"})
         for folder in (granted / "sub", outside):
@@ -156,29 +156,32 @@ async def test_no_rollback_leaves_the_grant_through_a_folder_that_became_a_link_
         (granted / "was").rename(granted / "sub")
 
 
+SWAPPING = """
+import os, shutil, sys
+folder, target = sys.argv[1:]
+aside = folder + "-aside"
+while True:
+    for change, *names in (
+        (os.rename, folder, aside),
+        (os.symlink, target, folder),
+        (os.unlink, folder),
+        (shutil.rmtree, folder),  # which a call has made meanwhile
+        (os.rename, aside, folder),
+    ):
+        try:
+            change(*names)
+        except OSError:
+            pass
+"""
+
+
 @contextmanager
 def swapped_all_the_time(folder: Path, target: Path) -> Generator[None]:
-    done, aside = threading.Event(), folder.with_name("aside")
-
-    def swap() -> None:
-        while not done.is_set():
-            for change in (
-                lambda: folder.rename(aside),
-                lambda: folder.symlink_to(target),
-                folder.unlink,
-                lambda: shutil.rmtree(folder),  # which a call has made meanwhile
-                lambda: aside.rename(folder),
-            ):
-                with suppress(OSError):
-                    change()
-
-    thread = threading.Thread(target=swap)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
+    with subprocess.Popen([sys.executable, "-c", SWAPPING, str(folder), str(target)]) as swapping:
+        try:
+            yield
+        finally:
+            swapping.kill()
 
 
 @pytest.mark.parametrize("name", ["read_file", "write_file", "delete_file", "list_files"])
@@ -270,7 +273,7 @@ async def test_a_file_that_is_too_large_to_be_kept_is_written_over_only_if_a_per
 async def test_what_is_kept_and_put_back_is_never_whole_in_memory(tmp_path: Path) -> None:
     size = 60_000_000
     (tmp_path / "big").write_bytes(b"x" * size)
-    undo = FileUndo(Folders([tmp_path]), Vault(tmp_path / "vault"), lambda _: b"new")
+    undo = FileUndo(Folders([tmp_path]), Vault(tmp_path / "vault"), lambda _: hashlib.sha256(b"new").hexdigest())
     tracemalloc.start()
     try:
         kept = await undo.before({"path": "big"})
@@ -287,7 +290,7 @@ async def test_a_call_that_was_cut_off_knows_what_was_too_large_to_be_kept(tmp_p
     file = tmp_path / "big"
     file.touch()
     os.truncate(file, MAX_KEPT + 1)
-    undo = FileUndo(Folders([tmp_path]), Vault(tmp_path / "vault"), lambda _: b"new")
+    undo = FileUndo(Folders([tmp_path]), Vault(tmp_path / "vault"), lambda _: hashlib.sha256(b"new").hexdigest())
     kept = await undo.before({"path": "big"})
     assert await undo.stands(kept) == "as before"
     file.write_bytes(b"new")

@@ -14,9 +14,10 @@ from mcp.client import Client
 from tests.server.asking import text, view
 from tests.watchdog import watched
 
-from forethought.app import look_at
+from forethought.briefing import look_at
 from forethought.models.structured import read
 from forethought.settings import Settings
+from forethought.surface.schemas import ARGUMENTS
 from forethought.surface.server import build_server
 from forethought_patterns.checks import Check, examine, read_checks
 from forethought_patterns.references import mistaken
@@ -141,6 +142,26 @@ async def test_no_argument_freezes_the_server(settings: Settings) -> None:
         assert view(await client.call_tool("create_plan", {"goal": "g", "steps": [step]}))["status"] == "ready"
 
 
+NUMBERS = [
+    (tool, name, {"tokens": 10**400} if "additionalProperties" in schema else 10**400)
+    for tool, arguments in ARGUMENTS.items()
+    for name, schema in arguments.items()
+    if {schema["type"], schema.get("additionalProperties", {}).get("type")} & {"integer", "number"}
+]
+
+
+@pytest.mark.parametrize(("tool", "name", "number"), NUMBERS, ids=[f"{tool}-{name}" for tool, name, _ in NUMBERS])
+async def test_a_number_too_large_for_anything_is_refused_by_the_schema_that_clients_see(
+    settings: Settings, tool: str, name: str, number: Any
+) -> None:
+    needed = {"reflect": {"task": "t"}, "lats_search": {"goal": "g"}, "rollback": {"run_id": "run_1"}}
+    async with Client(build_server(settings)) as client:
+        refused = await client.call_tool(tool, {**needed.get(tool, {}), name: number})
+    assert refused.is_error
+    assert f"arguments.{name}" in text(refused)
+    assert "is greater than the maximum of" in text(refused)
+
+
 def test_our_own_expressions_are_linear() -> None:
     """Where one is not, each of these takes longer than anybody waits."""
     long = 1_000_000
@@ -155,7 +176,9 @@ def test_our_own_expressions_are_linear() -> None:
 
 async def test_arithmetic_makes_no_number_that_takes_long_to_go_on_with() -> None:
     product = "*".join(["factorial(1000)"] * 200)
-    for expression in (product, f"({product})//3", f"lcm({','.join(f'factorial({n})+1' for n in range(900, 1000))})"):
+    multiple = f"lcm({','.join(f'factorial({n})+1' for n in range(900, 1000))})"
+    # Their results are small: only what is worked with on the way is large.
+    for expression in (f"({product}) % 7", f"({product}) // 3 % 7", f"7 % {multiple}"):
         with pytest.raises(ToolError):
             await calculate(expression)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcp.client import Client
-from tests.server.asking import view
+from tests.server.asking import DONE, flat, view
 from tests.server.thinking import worth
 
 from forethought.settings import Settings
@@ -82,7 +82,7 @@ def test_what_writes_never_starts_before_its_plan_is_whole(tmp_path: Path, tool:
     read = {"id": 1, "tool": "read_file", "arguments": {"path": "a.txt"}}
     text = json.dumps({"steps": [read, {"id": 2, "tool": tool, "arguments": arguments}]})
     offered: list[Step] = []
-    arrivals = Arrivals(_lowered(tmp_path), Policy(), "wire", offered.append)
+    arrivals = Arrivals(_lowered(tmp_path), Policy(), offered.append)
     arrivals.heard(None)
     arrivals.heard(text)
     assert [step.id for step in offered] == [1]
@@ -174,8 +174,10 @@ async def test_a_plan_that_may_never_change_does_not_because_a_caller_says_so(
     scripted: Callable[..., Settings],
 ) -> None:
     steps = [{"id": 1, "tool": "read_file", "arguments": {"path": "missing.txt"}}]
+    better = flat({"id": 2, "tool": "read_file", "arguments": {"path": "a.txt"}})
+    script = {"planner": [{"always": better}], "joiner": [{"always": DONE}]}
     for terms in (Terms(replan="never"), Terms(max_replans=0)):
-        async with Client(build_server(scripted({}, terms=terms))) as client:
+        async with Client(build_server(scripted(script, terms=terms))) as client:
             plan = view(await client.call_tool("create_plan", {"goal": "g", "steps": steps}))
             loose = {"replan": "every_step", "max_replans": 20, "max_parallel": 64}
             done = view(await client.call_tool("execute_plan", {"plan_id": plan["plan_id"], **loose}))

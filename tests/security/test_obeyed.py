@@ -1,18 +1,19 @@
 """What agents, editors and version control obey is not written unasked, whatever it is called."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
 import pytest
 from mcp.client import Client, ClientRequestContext
 from mcp.types import ElicitRequestParams, ElicitResult
+from tests.server.asking import in_full, person, run_steps
 from tests.server.undoing import ran, tree, write
 from tests.serving import NEVER
 
 from forethought.settings import Settings
 from forethought.surface.server import build_server
-from forethought_patterns.tool_calls import judged_again
+from forethought_patterns.tool_calls import Admitted, look_again
 from forethought_tools import JSON, Question, Registry, Risk, ToolError
 from forethought_tools.files import file_tools
 from forethought_tools.folders import Folders
@@ -76,6 +77,32 @@ async def test_nothing_is_written_where_version_control_keeps_programs(tmp_path:
     assert "where files are programs" in await said(registry, "write_file", path=path, content="x")
     assert tree(tmp_path) == before
     assert registry.risk("write_file", {"path": path, "content": "x"}) is Risk.HIGH
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "why"),
+    [
+        ("write_file", {"path": ".git/hooks/pre-commit", "content": "x"}, "where files are programs"),
+        ("write_file", {"path": "../outside.txt", "content": "x"}, "outside the granted folders"),
+        ("delete_file", {"path": "../outside.txt"}, "outside the granted folders"),
+        ("run_command", {"command": "true", "folder": ".."}, "outside the granted folders"),
+        ("run_command", {"command": "true\0"}, "NUL"),
+        ("send_email", {"to": ["a@example.org"], "subject": "s", "body": "b"}, "No mailbox is configured"),
+    ],
+)
+async def test_nobody_is_asked_about_a_call_that_is_refused_anyway(
+    make_settings: Callable[..., Settings], tool: str, arguments: dict[str, JSON], why: str
+) -> None:
+    asked: list[str] = []
+    settings = make_settings(risks={"*": Risk.HIGH}, terms=NEVER)
+    async with Client(
+        build_server(settings), elicitation_callback=person({"decision": "approve"}, seen=asked)
+    ) as client:
+        done = await run_steps(client, [{"id": 1, "tool": tool, "arguments": arguments}])
+        (step,) = (await in_full(client, done))["steps"]
+    assert asked == []
+    assert step["state"] == "failed"
+    assert why in step["error"]
 
 
 # What other programs obey
@@ -154,11 +181,11 @@ async def test_a_run_that_writes_what_is_obeyed_waits_for_a_person_who_is_told(
     assert not (work / ".mcp.json").exists()
 
 
-def test_a_call_whose_risk_rose_since_nobody_was_asked_is_not_made(tmp_path: Path) -> None:
+async def test_a_call_whose_risk_rose_since_nobody_was_asked_is_not_made(tmp_path: Path) -> None:
     tools = Registry(file_tools(Folders([tmp_path])))
-    call: Mapping[str, JSON] = {"path": "a.txt", "content": "x"}
-    judged_again(tools.known("write_file"), call, tools, asked=False)
+    write, call = tools.known("write_file"), {"path": "a.txt", "content": "x"}
+    await look_again(write, Admitted(call), tools)
     (tmp_path / "a.txt").symlink_to(".mcp.json")
-    judged_again(tools.known("write_file"), call, tools, asked=True)
+    await look_again(write, Admitted(call, {}), tools)  # a person was asked
     with pytest.raises(ToolError, match=r"It changes \.mcp\.json"):
-        judged_again(tools.known("write_file"), call, tools, asked=False)
+        await look_again(write, Admitted(call), tools)

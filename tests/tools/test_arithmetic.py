@@ -109,3 +109,119 @@ async def test_a_refusal_says_how_to_mend_it(expression: str, hint: str) -> None
 async def test_what_would_take_long_is_refused_at_once(expression: str) -> None:
     with anyio.fail_after(10), pytest.raises(ToolError):
         await Registry(arithmetic_tools()).call("calculate", {"expression": expression}, nobody)
+
+
+@pytest.mark.parametrize(
+    ("expression", "result"),
+    [
+        ('days("2026-01-31", "2026-03-01")', 29),
+        ('days("2024-02-28", "2024-03-01")', 2),
+        ('weekdays("2026-03-01", "2026-03-31")', 22),
+        ('weekdays("2026-03-07", "2026-03-08")', 0),
+        ('weekdays("2026-03-06", "2026-03-02")', -5),
+        ('weekday("14 March 2025")', "Friday"),
+        ('weekday("March 14th, 2025")', "Friday"),
+        ('add_days("2026-01-31", 30)', "2026-03-02"),
+        ('add_days("2026-01-31", -31)', "2025-12-31"),
+        ('add_months("2026-01-31", 1)', "2026-02-28"),
+        ('add_years("2024-02-29", 1)', "2025-02-28"),
+        ('months("2026-01-31", "2026-03-30")', 1),
+        ('age("1990-05-17", "2026-05-16")', 35),
+        ('age("1990-05-17", "2026-05-17")', 36),
+        ('date("Fri, 14 Mar 2025 10:00 EST")', "2025-03-14"),
+        ('date("13/04/2025")', "2025-04-13"),
+        ('date("2025/03/04")', "2025-03-04"),
+        ('max("2026-01-01", add_days("2026-01-01", 1))', "2026-01-02"),
+        ("days(today(), today()) + age(today())", 0),
+    ],
+)
+async def test_days_are_counted_as_the_calendar_has_them(expression: str, result: JSON) -> None:
+    assert await calculate(expression) == result
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        ("03/04/2025", "either order"),
+        ("3.4.2025", "either order"),
+        ("March 2025", "day, month and a year"),
+        ("14 March", "day, month and a year"),
+        ("14 March 25", "four digits"),
+        ("Friday", "day, month and a year"),
+        ("10", "day, month and a year"),
+        ("tomorrow", "not a date"),
+        ("2026-02-30", "not a date"),
+        ("9" * 99, "not a date"),
+        ("1 " * 1000, "not a date"),
+        ("", "not a date"),
+    ],
+)
+async def test_a_date_that_could_mean_several_days_is_refused(written: str, hint: str) -> None:
+    with pytest.raises(ToolError, match=hint) as raised:
+        await calculate(f'date("{written}")')
+    assert "14 March 2026" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("expression", "result"),
+    [
+        ('convert(5, "mile", "km")', 8.04672),
+        ('convert(100, "C", "F")', 212),
+        ('convert(-40, "degrees Fahrenheit", "celsius")', -40),
+        ('convert(90, "km/h", "m/s")', 25),
+        ('convert(2, "cups", "ml")', 473.176473),
+        ('convert(1, "cubic meter", "liters")', 1000),
+        ('convert(1, "m^2", "ft2")', 10.7639104167),
+        ('convert(1, "GB", "MB")', 1000),
+        ('convert(1, "GiB", "KB")', 1073741.824),
+        ('convert(8, "Mbit", "MB")', 1),
+        ('round(convert(1, "Pounds", "kg"), 2)', 0.45),
+        ('convert(1.5, "hours", "min")', 90),
+    ],
+)
+async def test_quantities_are_converted(expression: str, result: JSON) -> None:
+    assert await calculate(expression) == result
+
+
+@pytest.mark.parametrize(
+    ("expression", "hint"),
+    [
+        ('convert(3, "kg", "km")', "different things"),
+        ('convert(3, "percent", "byte")', "different things"),
+        ('convert(1, "mb", "GB")', "MB for bytes, or Mbit"),
+        ('convert(1, "ton", "kg")', "short_ton"),
+        ('convert(1, "m**9**9**9", "km")', "not a unit"),
+        ('convert(1, "flurbs", "km")', "not a unit that is known"),
+        ('convert("five", "mile", "km")', "a number and two units"),
+    ],
+)
+async def test_what_cannot_be_converted_is_told(expression: str, hint: str) -> None:
+    with pytest.raises(ToolError, match=hint):
+        await calculate(expression)
+
+
+@pytest.mark.parametrize(
+    ("expression", "result"),
+    [
+        ("0.1 + 0.2", 0.3),
+        ("1.1 * 1.1", 1.21),
+        ("1 / 3", 0.333333333333),
+        ("1234567890123.45 + 0.01", 1234567890123.46),
+        ("123456789.123456", 123456789.123456),
+        ("percent(3, 12)", 25),
+        ("percent(1, 3)", 33.3333333333),
+        ("sum(1, 2, 3) + sum([1, 2], 3)", 12),
+        ("median(3, 1, 2)", 2),
+        ("round(stdev([1, 2, 3, 4]), 3)", 1.291),
+    ],
+)
+async def test_a_result_has_no_noise_of_binary_digits(expression: str, result: JSON) -> None:
+    assert await calculate(expression) == result
+
+
+@pytest.mark.parametrize(
+    "expression", ['"size DESC"', "'2026-01-31'", '"2026-01-31" + 3', 'days(2026-10-31, "2026-11-01")']
+)
+async def test_text_alone_is_no_calculation(expression: str) -> None:
+    with pytest.raises(ToolError):
+        await calculate(expression)

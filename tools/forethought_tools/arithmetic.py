@@ -1,4 +1,4 @@
-"""Built in: arithmetic. Bounded; nothing but numbers, lists of numbers and the functions below."""
+"""Built in: arithmetic, dates and units. Bounded; nothing but numbers, texts, lists and the functions below."""
 
 __all__ = ["arithmetic_tools", "holds"]
 
@@ -9,15 +9,19 @@ import statistics
 from collections.abc import Callable, Mapping
 from typing import Annotated, cast
 
+from anyio import to_thread
 from pydantic import Field
 
+from forethought_tools.dates import DATE_FUNCTIONS
 from forethought_tools.errors import ToolError
 from forethought_tools.risk import Risk
 from forethought_tools.tool import JSON, Limits, Tool, tool
+from forethought_tools.units import convert
 
 MAX_BITS = 4096
 MAX_BITS_BETWEEN = 32_768  # of a number on the way: dividing one of a million bits takes a second
 MAX_COUNT = 1000
+DIGITS = 12  # that are given of a number which has more than a float can hold exactly
 ALLOWED = (
     ast.Expression,
     ast.Constant,
@@ -56,11 +60,25 @@ def arithmetic_tools() -> list[Tool]:
 async def calculate(
     expression: Annotated[
         str,
-        Field(description="Such as (3 + 4) * 2 ** 3 or sqrt(mean([1, 2]))", min_length=1, max_length=4000),
+        Field(
+            description='Such as round(mean([3, 4]), 1), percent(part, whole), days("2026-01-31", "2026-03-01"), '
+            'weekdays, weekday, add_days, add_months, age, convert(5, "mile", "km")',
+            min_length=1,
+            max_length=4000,
+        ),
     ],
-) -> Number:
-    """Work out an arithmetic expression, with functions such as sum, mean, round. Returns a number."""
-    return finite(evaluate(checked(expression)))
+) -> Number | str:
+    """Work out an expression: arithmetic, sum, mean, round, dates, units. Returns a number, or a date as text."""
+    # In a thread, because the first use of dates or units imports what knows them.
+    return await to_thread.run_sync(worked_out, expression)
+
+
+def worked_out(expression: str) -> Number | str:
+    node = checked(expression)
+    result = evaluate(node)
+    if isinstance(result, str) and not isinstance(node, ast.Constant):
+        return result
+    return plainly(finite(result))
 
 
 def holds(expression: str, value: JSON, text: str) -> bool:
@@ -83,7 +101,7 @@ def checked(expression: str, *, on_text: bool = False) -> ast.expr:
             raise ToolError("^ is not a power here. Write 2 ** 3.")
         if on_text and (isinstance(node, ast.Subscript) or (isinstance(node, ast.Constant) and node.value is not ...)):
             continue
-        if not isinstance(node, ALLOWED) or (isinstance(node, ast.Constant) and not is_number(node.value)):
+        if not isinstance(node, ALLOWED) or (isinstance(node, ast.Constant) and not is_plain(node.value)):
             raise ToolError(f"{type(node).__name__} is not arithmetic. {HINT}")
         if isinstance(node, ast.Call) and not isinstance(node.func, ast.Name):
             raise ToolError(f"Only named functions can be called. {HINT}")
@@ -102,6 +120,7 @@ def evaluate(node: ast.expr, names: Mapping[str, object] | None = None) -> objec
         ast.Pow: power,
         ast.Mult: of_numbers(operator.mul),
         ast.Add: of_numbers(operator.add),
+        ast.Sub: of_numbers(operator.sub),
         ast.Mod: of_numbers(operator.mod),
     }
     functions = {**FUNCTIONS, **TEXT_FUNCTIONS} if names else FUNCTIONS
@@ -126,8 +145,16 @@ def finite(result: object) -> Number:
     return result
 
 
-def is_number(value: object) -> bool:
-    return isinstance(value, int | float)
+def plainly(number: Number) -> Number:
+    """A number without the noise of its binary digits: 0.3, where adding 0.1 and 0.2 gives 0.30000000000000004."""
+    if not isinstance(number, float) or float(f"{number:.15g}") == number:
+        return number
+    whole = len(str(int(abs(number))))
+    return float(f"{number:.{min(15, max(DIGITS, whole + 2))}g}")  # of large amounts the cents are kept
+
+
+def is_plain(value: object) -> bool:
+    return isinstance(value, int | float | str)
 
 
 def power(base: Number, exponent: Number) -> Number:
@@ -144,7 +171,7 @@ def of_numbers(operation: Callable[[Number, Number], Number]) -> Callable[[objec
 
     def bounded(left: object, right: object) -> Number:
         if not isinstance(left, int | float) or not isinstance(right, int | float):
-            raise TypeError("only numbers can be added and multiplied")
+            raise TypeError("only numbers can be added, subtracted and multiplied; dates with days and add_days")
         return short(operation(left, right))
 
     return bounded
@@ -155,6 +182,19 @@ def short(number: Number) -> Number:
     if isinstance(number, int) and number.bit_length() > MAX_BITS_BETWEEN:
         raise OverflowError
     return number
+
+
+def several(function: Callable[[list[Number]], Number]) -> Callable[..., Number]:
+    """Also for numbers that are not in a list."""
+
+    def of_all(*numbers: Number | list[Number]) -> Number:
+        return function([each for part in numbers for each in (part if isinstance(part, list | tuple) else [part])])
+
+    return of_all
+
+
+def percent(part: Number, whole: Number) -> Number:
+    return part * 100 / whole
 
 
 def least_multiple(*numbers: int) -> Number:
@@ -202,13 +242,14 @@ FUNCTIONS: Mapping[str, Callable[..., object]] = {
     "round": rounded,
     "min": min,
     "max": max,
-    "sum": sum,
+    "sum": several(sum),
+    "percent": percent,
     "len": len,
     "int": int,
     "float": float,
-    "mean": statistics.mean,
-    "median": statistics.median,
-    "stdev": statistics.stdev,
+    "mean": several(statistics.mean),
+    "median": several(statistics.median),
+    "stdev": several(statistics.stdev),
     "pow": power,
     "sqrt": math.sqrt,
     "exp": math.exp,
@@ -236,6 +277,8 @@ FUNCTIONS: Mapping[str, Callable[..., object]] = {
     "factorial": small(math.factorial),
     "comb": small(math.comb),
     "perm": small(math.perm),
+    "convert": convert,
+    **DATE_FUNCTIONS,
 }
 TEXT_FUNCTIONS: Mapping[str, Callable[..., object]] = {
     "words": words,
@@ -250,4 +293,4 @@ NAMES: Mapping[str, Number | None] = {
     "True": True,
     "False": False,
 }
-HINT = f"Use numbers, + - * / // % **, pi, e, and {', '.join(FUNCTIONS)}."
+HINT = f"Use numbers, dates in quotes, + - * / // % **, pi, e, and {', '.join(FUNCTIONS)}."

@@ -6,10 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from forethought_tools.arithmetic import arithmetic_tools
+from forethought_tools.comparing import comparing_tools
+from forethought_tools.editing import editing_tools
 from forethought_tools.files import file_tools
 from forethought_tools.folders import Folders
 from forethought_tools.inherited import is_inherited
 from forethought_tools.mail import Mailbox, mail_tools
+from forethought_tools.moving import moving_tools
 from forethought_tools.registry import Registry
 from forethought_tools.risk import Risk
 from forethought_tools.shell import shell_tools
@@ -46,10 +49,13 @@ def builtin(
             search_files,
             *table_tools(folders),
             *arithmetic_tools(),
+            *comparing_tools(folders),
             *web_tools(searxng_url=searxng_url, allow_private=allow_private),
             *word_tools(),
             write_file,
             table_writer(folders, vault),
+            *editing_tools(folders, vault),
+            *moving_tools(folders, vault),
             delete_file,
             *shell_tools(folders, told),
             *mail_tools(mailbox),

@@ -62,7 +62,16 @@ def file_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
     def raised(arguments: Mapping[str, JSON]) -> str:
         return obeyed(folders, str(arguments.get("path")))
 
-    undo = FileUndo(folders, vault, lambda given: payload(str(given["path"]), given["content"])) if vault else None
+    def refuse_writing(arguments: Mapping[str, JSON]) -> None:
+        writable(folders, str(arguments["path"]))
+
+    def refuse_deleting(arguments: Mapping[str, JSON]) -> None:
+        folders.resolve(str(arguments["path"]), new=True, follow=False)  # what is not there yet may be there by then
+
+    def digest(arguments: Mapping[str, JSON]) -> str:
+        return sha256(payload(str(arguments["path"]), arguments["content"]))
+
+    undo = FileUndo(folders, vault, digest) if vault else None
 
     async def read_file(
         path: FilePath,
@@ -121,8 +130,17 @@ def file_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
             undo=undo,
             claims=writes,
             raised=raised,
+            refuse=refuse_writing,
         ),
-        tool(delete_file, risk=Risk.HIGH, repeatable=False, limits=Limits(timeout=30), claims=writes, raised=raised),
+        tool(
+            delete_file,
+            risk=Risk.HIGH,
+            repeatable=False,
+            limits=Limits(timeout=30),
+            claims=writes,
+            raised=raised,
+            refuse=refuse_deleting,
+        ),
     ]
 
 
@@ -307,18 +325,32 @@ def payload(path: str, content: JSON) -> bytes:
     return text.encode("utf-8", "replace")
 
 
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def refuse_repository(path: str, real: Path) -> None:
+    if in_repository(path, real):
+        raise ToolError(f"{path!r} is inside .git, where files are programs. Write somewhere else.")
+
+
+def writable(folders: Folders, path: str) -> Path:
+    """The real path of a file that may be written. Raises ToolError."""
+    real = folders.resolve(path, new=True)
+    refuse_repository(path, real)
+    return real
+
+
 def put(folders: Folders, path: str, data: bytes) -> dict[str, JSON]:
     """Give a file this content, whatever was there before. Returns its path."""
     if len(data) > MAX_WRITTEN:
         raise ToolError(f"The content has {len(data):,} bytes, more than {MAX_WRITTEN:,}. Write it in several files.")
-    real = folders.resolve(path, new=True)
-    if in_repository(path, real):
-        raise ToolError(f"{path!r} is inside .git, where files are programs. Write somewhere else.")
+    real = writable(folders, path)
     with mended(path):
         if real.is_dir():
             raise ToolError(f"{path!r} is a folder. Name a file in it.")
         with folders.held(real.parent, make=True) as folder:
-            replace(folder, real.name, BytesIO(data), hashlib.sha256(data).hexdigest())
+            replace(folder, real.name, BytesIO(data), sha256(data))
     return {"path": folders.name(real)}
 
 

@@ -13,9 +13,8 @@ from anyio import from_thread
 
 from forethought_tools.errors import ToolError
 from forethought_tools.held import HeldFolder, held
+from forethought_tools.writing import READ_FLAGS
 
-# O_NONBLOCK: opening a FIFO that replaced the file after the check must not wait for a writer.
-READ_FLAGS: int = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _CHUNK = 1 << 20
 
 

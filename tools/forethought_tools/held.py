@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from errno import EACCES
+from errno import EACCES, EEXIST, EXDEV
 from pathlib import Path
 
 
@@ -51,6 +51,25 @@ class HeldFolder:
         """Give a file another name, and so the place of the file that has it."""
         descriptor = self.descriptor
         os.replace(self._place(name), self._place(to), src_dir_fd=descriptor, dst_dir_fd=descriptor)
+
+    def give(self, name: str, to: "HeldFolder", new: str) -> None:
+        """Move a file there. Raises FileExistsError where something has that name, and never replaces it."""
+        if self.descriptor is None:
+            os.rename(self._place(name), to._place(new))  # noqa: PTH104 - on Windows, where that replaces nothing
+            return
+        try:
+            os.link(name, new, src_dir_fd=self.descriptor, dst_dir_fd=to.descriptor, follow_symlinks=False)
+        except FileExistsError:
+            raise
+        except OSError as error:
+            # Not every disk gives a file two names, and not every user may: then nothing better is left than to look.
+            if error.errno != EXDEV and to.look(new) is not None:
+                raise FileExistsError(EEXIST, "there is something of that name") from None
+            os.rename(name, new, src_dir_fd=self.descriptor, dst_dir_fd=to.descriptor)
+            return
+        here, there = self.look(name), to.look(new)
+        if here is not None and there is not None and os.path.samestat(here, there):
+            self.remove(name)
 
     def remove(self, name: str) -> None:
         os.unlink(self._place(name), dir_fd=self.descriptor)

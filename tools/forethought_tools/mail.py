@@ -5,10 +5,11 @@ __all__ = ["Mailbox", "mail_tools"]
 import re
 import smtplib
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from anyio import to_thread
 from pydantic import Field
@@ -40,13 +41,22 @@ def mail_tools(mailbox: Mailbox | None) -> list[Tool]:
         body: Annotated[str, Field(description="Plain text", max_length=500_000)],
     ) -> JSON:
         """Send an e-mail. Cannot be taken back. Returns {sent_to, refused}."""
-        if mailbox is None:
-            raise ToolError("No mailbox is configured. Set FORETHOUGHT_SMTP_URL and FORETHOUGHT_SMTP_FROM.")
-        letter = compose(mailbox.sender, to, subject, body)
-        refused = await to_thread.run_sync(deliver, mailbox, letter)
+        own = configured()
+        refused = await to_thread.run_sync(deliver, own, compose(own.sender, to, subject, body))
         return {"sent_to": [each for each in to if each not in refused], "refused": refused}
 
-    return [tool(send_email, risk=Risk.HIGH, repeatable=False, limits=Limits(timeout=120, at_once=1))]
+    def configured() -> Mailbox:
+        if mailbox is None:
+            raise ToolError("No mailbox is configured. Set FORETHOUGHT_SMTP_URL and FORETHOUGHT_SMTP_FROM.")
+        return mailbox
+
+    def refuse(arguments: Mapping[str, JSON]) -> None:
+        to = cast("list[str]", arguments["to"])
+        compose(configured().sender, to, str(arguments["subject"]), str(arguments["body"]))
+
+    return [
+        tool(send_email, risk=Risk.HIGH, repeatable=False, limits=Limits(timeout=120, at_once=1), refuse=refuse),
+    ]
 
 
 def compose(sender: str, to: list[str], subject: str, body: str) -> EmailMessage:

@@ -104,7 +104,7 @@ class Registry:
         """The tool, if it can be called with these arguments.
 
         Raises:
-            ToolError: no such tool, or arguments that do not fit.
+            ToolError: no such tool, arguments that do not fit, or a call that can never be made.
         """
         known = self.known(name)
         if _holds(arguments, WITHHELD) or (self._redact and withheld(arguments, self._redact) is not arguments):
@@ -116,6 +116,8 @@ class Registry:
             raise ToolError(
                 f"{name} cannot use these arguments: " + "; ".join(fault.at("arguments") for fault in faults[:10])
             )
+        if known.refuse:
+            known.refuse(arguments)
         return known
 
     def place(self, tool: Tool, arguments: Mapping[str, JSON]) -> Place:

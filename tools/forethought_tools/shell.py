@@ -43,12 +43,18 @@ def shell_tools(folders: Folders, is_inherited: Callable[[str, str], bool] = is_
     def anything(_: Mapping[str, JSON]) -> Claim:
         return Claim(writes=folders.everything())  # what a command touches nobody knows
 
+    def refuse(arguments: Mapping[str, JSON]) -> None:
+        folders.resolve(str(arguments.get("folder", ".")), new=True)
+        refuse_nul(str(arguments["command"]))
+
     def named(arguments: Mapping[str, JSON]) -> Mapping[str, str]:
         return named_files(folders, str(arguments.get("folder", ".")), str(arguments.get("command", "")))
 
     limits = Limits(timeout=MAX_SECONDS + 30)
     return [
-        tool(run_command, risk=Risk.HIGH, repeatable=False, limits=limits, claims=anything, rests_on=named),
+        tool(
+            run_command, risk=Risk.HIGH, repeatable=False, limits=limits, claims=anything, rests_on=named, refuse=refuse
+        ),
     ]
 
 
@@ -101,9 +107,13 @@ async def run(command: str, folder: str, seconds: float, environment: Mapping[st
     return {"exit_status": status, "stdout": str(out), "stderr": str(err)}
 
 
-async def start(command: str, folder: str, environment: Mapping[str, str]) -> Process:
+def refuse_nul(command: str) -> None:
     if "\0" in command:
         raise ToolError("The command holds a NUL character, which no shell accepts.")
+
+
+async def start(command: str, folder: str, environment: Mapping[str, str]) -> Process:
+    refuse_nul(command)
     # Cancelled in the middle of this, only the shell would be ended, and not what it has started by then.
     with mended(folder), anyio.CancelScope(shield=True):
         is_posix = sys.platform != "win32"

@@ -16,7 +16,7 @@ from pydantic import JsonValue, WithJsonSchema
 
 from forethought_tools.claims import Claim
 from forethought_tools.errors import ToolError
-from forethought_tools.files import FilePath, put
+from forethought_tools.files import FilePath, put, sha256, writable
 from forethought_tools.folders import Folders
 from forethought_tools.obeyed import obeyed
 from forethought_tools.risk import Risk
@@ -43,26 +43,36 @@ def table_writer(folders: Folders, vault: Vault | None = None) -> Tool:
     def writes(arguments: Mapping[str, JSON]) -> Claim:
         return Claim(writes=folders.parts(str(arguments["path"])))
 
-    def content(arguments: Mapping[str, JSON]) -> bytes:
-        return written_as(str(arguments["path"]), as_table(arguments["rows"]))
+    def digest(arguments: Mapping[str, JSON]) -> str:
+        return sha256(written_as(str(arguments["path"]), as_table(arguments["rows"])))
+
+    def refuse(arguments: Mapping[str, JSON]) -> None:
+        writer(str(arguments["path"]))
+        writable(folders, str(arguments["path"]))
 
     return tool(
         write_table,
         risk=Risk.MEDIUM,
         repeatable=True,
         limits=Limits(timeout=30),
-        undo=FileUndo(folders, vault, content) if vault else None,
+        undo=FileUndo(folders, vault, digest) if vault else None,
         claims=writes,
         raised=lambda arguments: obeyed(folders, str(arguments.get("path"))),
+        refuse=refuse,
     )
+
+
+def writer(path: str) -> Callable[[Table], str | bytes]:
+    """How a table is written into a file of this name. Raises ToolError where it cannot be."""
+    ending = PurePosixPath(path).suffix.lower()
+    if ending not in WRITERS:
+        raise ToolError(f"{path!r}: a table is written into {', '.join(WRITERS)}. Choose one of these endings.")
+    return WRITERS[ending]
 
 
 def written_as(path: str, table: Table) -> bytes:
     """The table as a file of this name holds it. The same table is always the same bytes."""
-    ending = PurePosixPath(path).suffix.lower()
-    if ending not in WRITERS:
-        raise ToolError(f"{path!r}: a table is written into {', '.join(WRITERS)}. Choose one of these endings.")
-    found = WRITERS[ending](table)
+    found = writer(path)(table)
     return found.encode("utf-8", "replace") if isinstance(found, str) else found
 
 
@@ -77,17 +87,21 @@ def separated(separator: str) -> Callable[[Table], str]:
     return write
 
 
+def _rounded(value: JSON) -> JSON:
+    return rounded(value) if isinstance(value, float) else value
+
+
 def as_json(table: Table) -> str:
     return (
         json.dumps(
-            [{name: rounded(cell) for name, cell in row.items()} for row in table.rows], indent=2, ensure_ascii=False
+            [{name: _rounded(cell) for name, cell in row.items()} for row in table.rows], indent=2, ensure_ascii=False
         )
         + "\n"
     )
 
 
 def as_json_lines(table: Table) -> str:
-    rows = ({name: rounded(cell) for name, cell in row.items()} for row in table.rows)
+    rows = ({name: _rounded(cell) for name, cell in row.items()} for row in table.rows)
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
@@ -116,8 +130,10 @@ def as_workbook(table: Table) -> bytes:
 
 
 def _sheet_cell(value: JSON) -> bool | int | float | str | None:
-    if value is None or isinstance(value, bool | int):
-        return value if not isinstance(value, int) or abs(value) < 10**15 else str(value)  # a sheet knows 15 digits
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return value if abs(value) < 10**15 else str(value)  # a sheet knows 15 digits
     return rounded(value) if isinstance(value, float) and math.isfinite(value) else text_of(value)
 
 

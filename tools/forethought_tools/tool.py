@@ -39,6 +39,8 @@ class Question:
     """Material to work on. It may hold tool output, which is data and never instructions."""
     schema: Mapping[str, JSON]
     """JSON schema of the answer. `{"type": "string"}` asks for plain text."""
+    variety: float = 0.0
+    """How far a small model may stray from its likeliest answer, from 0 (not at all) to 1: another try is another."""
 
 
 Answerer: TypeAlias = Callable[[Question], Awaitable[JSON]]
@@ -115,11 +117,15 @@ class Tool:
     """How its calls are taken back, if they can be."""
     raised: Callable[[Mapping[str, JSON]], str] | None = None
     """Why a call with these arguments is HIGH whatever the tool's own risk is, or nothing. No setting lowers that."""
+    refuse: Callable[[Mapping[str, JSON]], None] | None = None
+    """Raises `ToolError` where no call with these arguments can be made, whoever agrees: a person is not asked then."""
     claims: Callable[[Mapping[str, JSON]], Claim] | None = None
     """What a call reads and writes. None: nothing that another call could get in the way of."""
     rests_on: Callable[[Mapping[str, JSON]], Mapping[str, str]] | None = None
     """What else a call depends on, such as files that it names: what that is called, and its SHA-256. An approval is
     bound to it. May take a moment: it is asked in a thread."""
+    doubted: Callable[[Mapping[str, JSON]], Awaitable[Sequence[str]]] | None = None
+    """What a look at the world says against such a call before it is made."""
 
 
 def tool(
@@ -132,7 +138,9 @@ def tool(
     undo: Undo | None = None,
     claims: Callable[[Mapping[str, JSON]], Claim] | None = None,
     raised: Callable[[Mapping[str, JSON]], str] | None = None,
+    refuse: Callable[[Mapping[str, JSON]], None] | None = None,
     rests_on: Callable[[Mapping[str, JSON]], Mapping[str, str]] | None = None,
+    doubted: Callable[[Mapping[str, JSON]], Awaitable[Sequence[str]]] | None = None,
 ) -> Tool:
     """Make a built-in tool of a typed async function: its name, docstring and annotations are the tool's.
 
@@ -171,7 +179,9 @@ def tool(
         undo=undo,
         claims=claims,
         raised=raised,
+        refuse=refuse,
         rests_on=rests_on,
+        doubted=doubted,
     )
 
 

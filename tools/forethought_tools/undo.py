@@ -1,8 +1,7 @@
 """Undoing calls that write files: what was there before is kept, and put back byte for byte."""
 
-__all__ = ["FileUndo", "Vault"]
+__all__ = ["FileUndo", "Vault", "change_of", "missing", "not_there", "remove_made", "same_place", "stands_now"]
 
-import hashlib
 import os
 import secrets
 import stat
@@ -12,13 +11,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from anyio import from_thread, to_thread
+from anyio import to_thread
 
 from forethought_tools.claims import Claim
 from forethought_tools.errors import ToolError
 from forethought_tools.folders import Folders, mended
 from forethought_tools.tool import JSON, Kept, Stands
-from forethought_tools.writing import CHUNK, replace, scratch_name
+from forethought_tools.writing import digested, replace, scratch_name
 
 MAX_KEPT = 100_000_000
 """The largest file that is kept. Writing over a larger one cannot be undone."""
@@ -38,7 +37,7 @@ class Vault:
         scratch = self._folder / f".{secrets.token_hex(8)}"
         try:
             with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                name = _digest(content, file)
+                name = digested(content, file, most=MAX_KEPT)
                 file.flush()
                 os.fsync(file.fileno())
             scratch.replace(self._folder / name)
@@ -52,7 +51,7 @@ class Vault:
             file = (self._folder / name).open("rb")
         except OSError:
             raise ToolError(f"What was kept to undo this ({name[:12]}) is gone from {self._folder}.") from None
-        if _digest(file) != name:
+        if digested(file) != name:
             file.close()
             raise ToolError(f"What was kept to undo this ({name[:12]}) was changed in {self._folder}.")
         file.seek(0)
@@ -66,35 +65,26 @@ class Vault:
                 file.unlink(missing_ok=True)
 
 
-def _digest(content: BinaryIO, copy: BinaryIO | None = None) -> str:
-    """The SHA-256 of what is read, and a copy of it, never more than a piece of it in memory.
-
-    A copy has its limit, also where the file grows meanwhile.
-    """
-    digest, size = hashlib.sha256(), 0
-    while chunk := content.read(CHUNK):
-        from_thread.check_cancelled()
-        digest.update(chunk)
-        size += len(chunk)
-        if copy is not None:
-            if size > MAX_KEPT:
-                raise ToolError(f"The file has grown beyond {MAX_KEPT:,} bytes just now. Try again.")
-            copy.write(chunk)
-    return digest.hexdigest()
-
-
 class FileUndo:
     """Takes back the writing of a file: its content and mode, or its absence, and the folders made for it."""
 
-    def __init__(self, folders: Folders, vault: Vault, written: Callable[[Mapping[str, JSON]], bytes]) -> None:
-        """`written` returns the bytes that a call with these arguments writes."""
+    def __init__(
+        self,
+        folders: Folders,
+        vault: Vault,
+        left: Callable[[Mapping[str, JSON]], str],
+        path: Callable[[Mapping[str, JSON]], str] = lambda arguments: str(arguments.get("path")),
+    ) -> None:
+        """`left` returns the SHA-256 of what the file holds once a call with these arguments is made, and `path` which
+        file that is."""
         self._folders = folders
         self._vault = vault
-        self._written = written
+        self._left = left
+        self._path = path
 
     def keeps(self, arguments: Mapping[str, JSON]) -> bool:
         try:
-            size = self._folders.resolve(str(arguments.get("path")), new=True).lstat().st_size
+            size = self._folders.resolve(self._path(arguments), new=True).lstat().st_size
         except (ToolError, OSError):
             return True  # nothing is there to be kept, or the call itself fails
         return size <= MAX_KEPT
@@ -116,54 +106,33 @@ class FileUndo:
         return f"{verb} {kept['path']}"
 
     def _before(self, arguments: Mapping[str, JSON]) -> Kept:
-        path = str(arguments["path"])
+        path = self._path(arguments)
         real = self._folders.resolve(path, new=True)
-        made = [str(folder) for folder in real.parents if not os.path.exists(folder)]  # noqa: PTH110 - see `_opened`
+        left = self._left(arguments)
         kept: dict[str, JSON] = {"content": None, "mode": None}
-        if file := self._opened(real, path):
+        if file := _opened(self._folders, real, path):
             with mended(path), file:
                 status = os.fstat(file.fileno())
                 kept["mode"] = stat.S_IMODE(status.st_mode)
                 if status.st_size > MAX_KEPT:
-                    kept["lost"] = _digest(file)
+                    kept["lost"] = digested(file)
                 else:
                     kept["content"] = self._vault.keep(file)
-        return {
-            "path": self._folders.name(real),
-            "real": str(real),
-            **kept,
-            "made": cast("list[JSON]", made),
-            "left": hashlib.sha256(self._written(arguments)).hexdigest(),
-        }
-
-    def _opened(self, real: Path, path: str) -> BinaryIO | None:
-        if not os.path.exists(real):  # noqa: PTH110 - a name too long for the disk is no error here: nothing is there
-            return None
-        return self._folders.open(path, shown=0)
+        return change_of(self._folders, real, **kept, made=missing(real), left=left)
 
     def _stands(self, kept: Kept) -> Stands:
-        real = self._same(kept)
-        now, mode = None, None
-        if file := self._opened(real, str(real)):
-            with mended(str(real)), file:
-                now, mode = _digest(file), stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-        if now is not None and kept["mode"] not in (None, mode):
-            return "changed"
-        if now == (kept.get("lost") or kept["content"]):
-            return "as before"
-        if now != kept["left"]:
-            return "changed"
-        if kept["content"] is not None:
+        stands = stands_now(self._folders, kept)
+        if stands == "as left" and kept["content"] is not None:
             self._vault.kept(str(kept["content"])).close()  # else it cannot be put back, which is to be said before
-        return "as left"
+        return stands
 
     def _back(self, kept: Kept) -> None:
-        path, real = str(kept["path"]), self._same(kept)
+        path, real = str(kept["path"]), same_place(self._folders, kept)
         stands = self._stands(kept)
         if stands == "changed" or kept.get("lost"):
             raise ToolError(f"{path} was changed just now, or was too large to be kept, so it is left as it is.")
         with mended(path):
-            with suppress(FileNotFoundError), self._folders.held(real.parent) as folder:
+            with suppress(FileNotFoundError, NotADirectoryError), self._folders.held(real.parent) as folder:
                 with suppress(OSError):
                     folder.remove(scratch_name(real.name, str(kept["left"])))  # left by a call that was killed
                 if stands == "as left" and kept["content"] is None:
@@ -171,26 +140,58 @@ class FileUndo:
             if stands == "as left" and kept["content"] is not None:
                 self._put_back(kept, real)
             if kept["content"] is None:
-                self._remove_made(kept, real)
+                remove_made(self._folders, kept, real)
 
     def _put_back(self, kept: Kept, real: Path) -> None:
         name = str(kept["content"])
         with self._vault.kept(name) as content, self._folders.held(real.parent) as folder:
             replace(folder, real.name, content, name, cast("int", kept["mode"]))
 
-    def _remove_made(self, kept: Kept, real: Path) -> None:
-        for made in real.parents:  # the innermost first
-            if str(made) not in cast("list[str]", kept["made"]) or not self._folders.holds(made):
-                break
-            with (
-                suppress(OSError, ToolError),
-                self._folders.held(made.parent) as folder,
-            ):  # others have put something there
-                folder.remove_folder(made.name)
 
-    def _same(self, kept: Kept) -> Path:
-        """The file that was written. Raises ToolError where its path leads to another one now, through a link."""
-        real = self._folders.resolve(str(kept["real"]), new=True)  # in another folder the short name may exist by now
-        if str(real) != kept["real"]:
-            raise ToolError(f"{kept['path']!r} leads to another place now: {real}.")
-        return real
+def change_of(folders: Folders, real: Path, **rest: JSON) -> dict[str, JSON]:
+    """The change of one place, as it is kept. A call that changes a second one keeps that as `also` of the first."""
+    return {"path": folders.name(real), "real": str(real), **rest}
+
+
+def missing(real: Path) -> list[JSON]:
+    """The folders that have to be made for a file, the innermost first."""
+    return [str(folder) for folder in real.parents if not_there(folder)]
+
+
+def not_there(real: Path) -> bool:
+    return not os.path.exists(real)  # noqa: PTH110 - a name too long for the disk is no error here: nothing is there
+
+
+def same_place(folders: Folders, kept: Kept) -> Path:
+    """The place that was changed. Raises ToolError where its path leads to another one now, through a link."""
+    real = folders.resolve(str(kept["real"]), new=True)  # in another folder the short name may exist by now
+    if str(real) != kept["real"]:
+        raise ToolError(f"{kept['path']!r} leads to another place now: {real}.")
+    return real
+
+
+def stands_now(folders: Folders, kept: Kept) -> Stands:
+    """How the file of one change stands now."""
+    real = same_place(folders, kept)
+    now, mode = None, None
+    if file := _opened(folders, real, str(real)):
+        with mended(str(real)), file:
+            now, mode = digested(file), stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+    if now is not None and kept["mode"] not in (None, mode):
+        return "changed"
+    if now == (kept.get("lost") or kept["content"]):
+        return "as before"
+    return "as left" if now == kept["left"] else "changed"
+
+
+def remove_made(folders: Folders, kept: Kept, real: Path) -> None:
+    """Remove the folders that were made for a file, as far as nobody has put anything there."""
+    for made in real.parents:  # the innermost first
+        if str(made) not in cast("list[str]", kept["made"]) or not folders.holds(made):
+            break
+        with suppress(OSError, ToolError), folders.held(made.parent) as folder:
+            folder.remove_folder(made.name)
+
+
+def _opened(folders: Folders, real: Path, path: str) -> BinaryIO | None:
+    return None if not_there(real) else folders.open(path, shown=0)

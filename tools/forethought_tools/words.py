@@ -28,11 +28,11 @@ Brief: {wish}"""
 
 
 def word_tools() -> list[Tool]:
-    """analyze, write and wait."""
+    """analyze, write, tell and wait."""
     open_ended = Limits(timeout=None)
     return [
         tool(each, risk=Risk.LOW, repeatable=True, reads_only=True, limits=open_ended)
-        for each in (analyze, write, wait)
+        for each in (analyze, write, tell, wait)
     ]
 
 
@@ -54,6 +54,11 @@ async def write(
 ) -> str:
     """Let a model write a text such as a report, letter or code. Returns the text."""
     return await answer(ask, WRITE, brief, material)
+
+
+async def tell(text: Annotated[str, Field(description="The answer, with results in it", min_length=1)]) -> str:
+    """Say what the person who set the goal is told in the end. Returns the text."""
+    return text
 
 
 async def wait(seconds: Annotated[float, Field(description="How long", ge=0, le=3600)]) -> JSON:

@@ -14,9 +14,11 @@ from typing import TextIO
 import regex  # type: ignore[import-untyped]  # it has no types
 
 from forethought_tools.arithmetic import holds
+from forethought_tools.differences import compared
 from forethought_tools.errors import ToolError
 from forethought_tools.schemas import not_a_schema, schema_faults
 from forethought_tools.text import as_text, clipped
+from forethought_tools.text_counts import counted
 from forethought_tools.tool import JSON
 
 _MEMORY = 512 * 2**20
@@ -88,7 +90,12 @@ def _untrue(expression: str, value: JSON) -> str | None:
     return None if true else f"result: {shown} is not true of it"
 
 
-_JOBS: Mapping[str, Callable[..., JSON]] = {"unmet": unmet, "all_unsound": all_unsound}
+_JOBS: Mapping[str, Callable[..., JSON]] = {
+    "unmet": unmet,
+    "all_unsound": all_unsound,
+    "compared": compared,
+    "counted": counted,
+}
 
 
 def _done(line: bytes) -> dict[str, JSON]:

@@ -2,7 +2,7 @@
 
 __all__ = ["Engine"]
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from forethought.engine.ages import Ages
@@ -14,6 +14,10 @@ from forethought.models import Models
 from forethought_patterns import Brief
 
 
+async def _only_the_goal(goal: str) -> Brief:
+    return Brief(goal)
+
+
 @dataclass(frozen=True)
 class Engine:
     """What every run of one process is driven with."""
@@ -21,7 +25,7 @@ class Engine:
     store: Store
     records: Records
     models: Models
-    brief: Callable[[str], Brief] = Brief
+    brief: Callable[[str], Awaitable[Brief]] = _only_the_goal
     """What a planner is told of a goal."""
     decision_seconds: float = 3600.0
     """How long an approval that was not used yet is good for."""

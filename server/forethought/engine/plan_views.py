@@ -22,6 +22,7 @@ _VALUE = 2000  # characters of arguments, or of a result
 _RESULT = 700  # the same, of what the last steps brought
 _LAST = 10  # steps whose results are shown
 _IDS = 12
+_ADVICE = 8  # lines
 _COLOURS = {
     "succeeded": "#cfe8cf",
     "running": "#cfe0f5",
@@ -47,7 +48,7 @@ def plan_view(records: Records, row: PlanRow, *, steps: str = "brief", page: int
         "levels": clipped(" | ".join(_ids(level) for level in plan.levels), _LINE),
         "risk": _risks(plan, records.tools),
         "steps": steps_of(plan, records.tools, steps, page, {}),
-        "advice": advice(plan) + _doubt(row),
+        "advice": [*advice(plan), *_advised(row), *_doubt(row)],
         "next": f'execute_plan(plan_id="{row.id}")',
     }
     return {key: value for key, value in view.items() if value not in ([], "")}
@@ -187,6 +188,14 @@ def _means(risk: Risk, steps: Sequence[Step], tools: Registry) -> str:
     # By what tools do, and not by what they count as: a person may have lowered the risk of one that writes.
     reads = all(tools.reads_only(tool) for step in steps for _, tool, _ in step.calls)
     return ("read only" if reads else "nobody is asked") + checking
+
+
+def _advised(row: PlanRow) -> list[str]:
+    """What was found when the plan was kept."""
+    kept = row.body.get("advice")
+    found = [str(each) for each in kept] if isinstance(kept, Sequence) and not isinstance(kept, str) else []
+    more = [f"And {len(found) - _ADVICE} more of the kind."] if len(found) > _ADVICE else []
+    return [clipped(each, _LINE) for each in found[:_ADVICE]] + more
 
 
 def _doubt(row: PlanRow) -> list[str]:

@@ -7,7 +7,7 @@ or by nobody at the moment. How a run of one kind is started is told in that kin
 __all__ = ["Runs"]
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, cast
 
 from forethought.engine import Engine
@@ -31,13 +31,13 @@ class Runs:
         self.records = engine.records
         self.supervisor = supervisor
         self.watchers = supervisor.watchers
-        self.brief: Callable[[str], Brief] = engine.brief
+        self.brief: Callable[[str], Awaitable[Brief]] = engine.brief
         self.terms = terms or Terms()
 
-    async def save_plan(self, plan: Plan) -> str:
-        """Keep a plan. Returns its id."""
+    async def save_plan(self, plan: Plan, advice: Sequence[str] = ()) -> str:
+        """Keep a plan, with what could be better. Returns its id."""
         plan_id = new_id("plan")
-        saved = Fact("plan_saved", plan_body(plan_id, plan, folders=self.records.folders))
+        saved = Fact("plan_saved", plan_body(plan_id, plan, folders=self.records.folders, advice=advice))
         await self.store.write(plan_id, saved)
         self.watchers.on_change(plan_id, None)
         return plan_id

@@ -14,7 +14,7 @@ __all__ = [
     "tried_of",
 ]
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from pydantic import TypeAdapter
@@ -49,7 +49,13 @@ def decision_of(message: MessageRow) -> Decision:
 
 
 def plan_body(
-    plan_id: str, plan: Plan, *, folders: JSON, confidence: float | None = None, why: str = ""
+    plan_id: str,
+    plan: Plan,
+    *,
+    folders: JSON,
+    confidence: float | None = None,
+    why: str = "",
+    advice: Sequence[str] = (),
 ) -> dict[str, JSON]:
     """A plan as the journal keeps it: what its calls mean depends on the folders that it was made for."""
     body: dict[str, JSON] = {
@@ -61,6 +67,7 @@ def plan_body(
         "folders": folders,
         "confidence": confidence,
         "why": why,
+        "advice": advice,
     }
     return {"plan": plan_id, "revision": plan.revision, "goal": plan.goal, "body": body}
 

@@ -1,6 +1,6 @@
 """The journal in one SQLite file: every commit is on disk (WAL, `synchronous=FULL`), several processes may share it."""
 
-__all__ = ["SQLite"]
+__all__ = ["SQLite", "ranked"]
 
 import sqlite3
 import threading
@@ -169,3 +169,17 @@ class _Writing:
 
     def tell(self, subject: str) -> None:
         """Nothing to do: whoever watches sees that the file has changed."""
+
+
+def ranked(texts: Sequence[Sequence[str]], weights: Sequence[float], words: Collection[str]) -> list[int]:
+    """The places of the texts that hold any of these words, the nearest first; a weight for each part of a text."""
+    columns = [f"part{number}" for number in range(len(weights))]
+    with closing(sqlite3.connect(":memory:")) as memory:
+        memory.execute(f"CREATE VIRTUAL TABLE texts USING fts5 ({', '.join(columns)}, tokenize = 'porter unicode61')")
+        blanks = ", ".join("?" * (1 + len(weights)))
+        numbered = [(place, *parts) for place, parts in enumerate(texts)]
+        memory.executemany(f"INSERT INTO texts (rowid, {', '.join(columns)}) VALUES ({blanks})", numbered)  # noqa: S608 - names of our own
+        wanted = " OR ".join(f'"{word}"' for word in words) or '""'
+        rank = f"bm25(texts, {', '.join(map(repr, weights))})"
+        found = memory.execute(f"SELECT rowid FROM texts WHERE texts MATCH ? ORDER BY {rank}, rowid", (wanted,))  # noqa: S608 - names of our own
+        return [int(row[0]) for row in found]

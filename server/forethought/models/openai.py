@@ -90,7 +90,8 @@ class OpenAIModel:
         if question.schema.get("type") != "string":
             return await self._structured(question, meter, heard)
         try:
-            return await self._converse(_messages(question), question.schema, {}, meter, heard, plain=True)
+            form = {"temperature": question.variety} if self._lean and question.variety else {}
+            return await self._converse(_messages(question), question.schema, form, meter, heard, plain=True)
         except openai.APIStatusError as error:
             raise self._endpoint.explained(error) from None
 

@@ -16,13 +16,13 @@ RESULT: dict[str, Any] = {"type": "object", "required": ["status", "next"]}
 
 _TEXT: Schema = {"type": "string"}
 _FLAG: Schema = {"type": "boolean"}
-_COUNT: Schema = {"type": "integer", "minimum": 1}
+_COUNT: Schema = {"type": "integer", "minimum": 1, "maximum": 2**53}  # what every client and store can hold
 _GOAL: Schema = {"type": "string", "maxLength": 20_000}
 _NEEDED_GOAL: Schema = {**_GOAL, "minLength": 1}
 _CONTEXT: Schema = {"type": "string", "maxLength": 100_000}
 _SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 _RISK: Schema = {"type": "string", "enum": ["low", "medium", "high"]}
-_BUDGET: Schema = {"type": "object", "additionalProperties": {"type": "number"}}
+_BUDGET: Schema = {"type": "object", "additionalProperties": {"type": "number", "maximum": 10**12}}
 _STEP: Schema = {
     "type": "object",
     "properties": {
@@ -105,7 +105,7 @@ ARGUMENTS: Mapping[str, Mapping[str, Schema]] = {
         "n_candidates": _up_to(20),
         "iterations": _up_to(1000),
         "max_depth": _up_to(50),
-        "exploration": {"type": "number", "minimum": 0},
+        "exploration": {"type": "number", "minimum": 0, "maximum": 100},
         "value_weight": _SHARE,
         "parallel": _up_to(16),
         "budget": _BUDGET,

@@ -47,7 +47,7 @@ class Work(Generic[O]):
     records: Records
     recorder: Recorder
     models: Models
-    brief: Callable[[str], Brief]
+    brief: Callable[[str], Awaitable[Brief]]
     """What a planner is told of a goal."""
 
     def calls(self) -> ToolCalls:
@@ -133,12 +133,12 @@ class Creator(Protocol):
         ...
 
     @property
-    def brief(self) -> Callable[[str], Brief]:
+    def brief(self) -> Callable[[str], Awaitable[Brief]]:
         """What a planner is told of a goal."""
         ...
 
-    async def save_plan(self, plan: Plan) -> str:
-        """Keep a plan. Returns its id."""
+    async def save_plan(self, plan: Plan, advice: Sequence[str] = ()) -> str:
+        """Keep a plan, with what could be better. Returns its id."""
         ...
 
     async def create(

@@ -22,6 +22,7 @@ from forethought.journal.rows import OPEN, SETTLED, RunRow, StepRow
 from forethought.terms import Terms
 from forethought_patterns import Ended, Outcome, Ports, Resumed, Rules, Step, parse_plan, run_plan
 from forethought_patterns.gates import digest
+from forethought_patterns.lints import lints
 from forethought_patterns.validate import refuse_unusable
 from forethought_tools import JSON, ForethoughtError
 from forethought_tools.text import as_text
@@ -31,7 +32,8 @@ async def save(creator: Creator, goal: str, context: str, steps: Sequence[JSON])
     """Validate steps and keep them as a plan. Returns its id. Raises PlanError with every fault."""
     plan = await to_thread.run_sync(partial(parse_plan, goal, steps, creator.records.tools, context=context))
     await refuse_unusable(plan)
-    return await creator.save_plan(plan)
+    found = await lints(plan, await creator.brief(goal), creator.records.tools)
+    return await creator.save_plan(plan, list(map(str, found)))
 
 
 async def start(creator: Creator, plan_id: str, terms: Terms | None = None) -> RunRow:
@@ -60,7 +62,7 @@ async def start(creator: Creator, plan_id: str, terms: Terms | None = None) -> R
 
 async def start_goal(creator: Creator, goal: str, context: str, terms: Terms | None = None) -> RunRow:
     """Start to plan a goal and to run the plan, in one run. Its `plan` is the id that the plan will have."""
-    return await creator.create(PLAN, brief_options(creator, goal, context), terms=terms, plan_id=new_id("plan"))
+    return await creator.create(PLAN, await brief_options(creator, goal, context), terms=terms, plan_id=new_id("plan"))
 
 
 async def started(creator: Creator, plan_id: str, terms: Terms, *, again: bool) -> RunRow:
@@ -97,7 +99,7 @@ async def _drive(work: Work[GoalOptions]) -> Ending:
     finished = {row.id: _outcome(row) for row in rows if row.state in SETTLED and not row.doubt}
     ended = await run_plan(
         plan,
-        work.options.brief() if plan is None else work.brief(plan.goal),
+        work.options.brief() if plan is None else await work.brief(plan.goal),
         ports=Ports(
             records.tools,
             journal=recorder,

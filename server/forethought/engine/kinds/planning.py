@@ -13,7 +13,8 @@ from forethought.journal.codec import plan_body
 from forethought.journal.database import new_id
 from forethought.journal.queries import Queries
 from forethought.journal.rows import Fact, RunRow
-from forethought_patterns import Brief, make_plan
+from forethought_patterns import Brief, Recipe, make_plan
+from forethought_patterns.lints import lints
 from forethought_patterns.planner import doubt
 
 
@@ -24,26 +25,32 @@ class GoalOptions(Options):
     files: Mapping[str, str] = Field(default_factory=dict[str, str])
     new_files: Sequence[str] = ()
     lessons: Sequence[str] = ()
+    names: Sequence[str] = ()
+    recipes: Sequence[Recipe] = ()
 
     def brief(self) -> Brief:
-        return Brief(self.goal, self.context, self.files, self.new_files, self.lessons)
+        return Brief(
+            self.goal, self.context, self.files, self.new_files, self.lessons, names=self.names, recipes=self.recipes
+        )
 
 
-def brief_options(creator: Creator, goal: str, context: str) -> GoalOptions:
+async def brief_options(creator: Creator, goal: str, context: str) -> GoalOptions:
     """The options of a run that has to plan a goal."""
-    brief = creator.brief(goal)
+    brief = await creator.brief(goal)
     return GoalOptions(
         goal=goal,
         context=context,
         files=brief.files,
         new_files=brief.new_files,
         lessons=brief.lessons,
+        names=brief.names,
+        recipes=brief.recipes,
     )
 
 
 async def start(creator: Creator, goal: str, context: str) -> RunRow:
     """Start to make a plan. The run's `plan` is the id that the plan will have."""
-    return await creator.create(PLANNING, brief_options(creator, goal, context), plan_id=new_id("plan"))
+    return await creator.create(PLANNING, await brief_options(creator, goal, context), plan_id=new_id("plan"))
 
 
 def is_told_by_its_plan(run: RunRow) -> bool:
@@ -53,9 +60,11 @@ def is_told_by_its_plan(run: RunRow) -> bool:
 
 async def _drive(work: Work[GoalOptions]) -> Ending:
     recorder = work.recorder
-    plan = await make_plan(work.options.brief(), work.records.tools, recorder, slot=recorder.slot)
+    brief, tools = work.options.brief(), work.records.tools
+    plan = await make_plan(brief, tools, recorder, slot=recorder.slot)
     confidence = await doubt(plan, recorder, slot=recorder.slot)
-    body = plan_body(work.run.plan, plan, folders=work.options.folders, confidence=confidence)
+    found = list(map(str, await lints(plan, brief, tools)))
+    body = plan_body(work.run.plan, plan, folders=work.options.folders, confidence=confidence, advice=found)
     return Ending(facts=[Fact("plan_saved", body)])
 
 

@@ -15,7 +15,7 @@ from forethought.journal.database import StaleError
 from forethought.journal.queries import Queries
 from forethought.journal.rows import OPEN, Fact, MessageRow, RunRow
 from forethought_patterns import Problem
-from forethought_patterns.rollback import UndoableCall, roll_back
+from forethought_patterns.rollback import UndoableCall, places, roll_back
 from forethought_tools import JSON, ForethoughtError
 
 _TAKEN_BACK = ("undone", "nothing to undo")
@@ -110,17 +110,16 @@ async def undoable(records: Records, run_id: str, step: int | None) -> list[Undo
 
 
 def _refuse_what_was_written_over(step: int, chosen: list[UndoableCall], standing: list[UndoableCall]) -> None:
-    latest = {call.place: call.step for call in reversed(standing)}
-    for call in chosen:
-        if (over := latest[call.place]) != step:
-            raise ForethoughtError(f"Step {over} has written over what step {step} wrote. Roll it back first.")
+    latest = {place: call.step for call in reversed(standing) for place in call.changes}
+    for over in {latest[place] for call in chosen for place in call.changes} - {step}:
+        raise ForethoughtError(f"Step {over} has written over what step {step} wrote. Roll it back first.")
 
 
 def undoable_calls(queries: Queries, run_id: str) -> list[UndoableCall]:
     """The calls of a run for which it was kept what undoing them takes: the latest first."""
     undos = queries.messages(run_id, "undo")
-    files = {_file(undo) for undo in undos} - {None}
-    over = [undo for undo in queries.undos_since(run_id) if _file(undo) in files]
+    files = {file for undo in undos for file in _files(undo)}
+    over = [undo for undo in queries.undos_since(run_id) if files & _files(undo)]
     undone = {run: _undone(queries, run) for run in {undo.run for undo in over}}
     over = [undo for undo in over if _key(undo) not in undone[undo.run]]
     # A folder that one step has made goes with the last of the files that steps have put there, whichever that is.
@@ -130,8 +129,8 @@ def undoable_calls(queries: Queries, run_id: str) -> list[UndoableCall]:
             _key(undo),
             undo.step,
             str(undo.body["tool"]),
-            {**_kept(undo), "made": made} if _file(undo) else _kept(undo),
-            over=next((other.run for other in over if _file(other) == _file(undo) and other.asked > undo.asked), ""),
+            {**_kept(undo), "made": made} if _files(undo) else _kept(undo),
+            over=next((other.run for other in over if _files(other) & _files(undo) and other.asked > undo.asked), ""),
         )
         for undo in reversed(undos)
         if not _lost(undo)
@@ -167,10 +166,9 @@ def _kept(undo: MessageRow) -> Mapping[str, JSON]:
     return cast("Mapping[str, JSON]", undo.body["kept"])
 
 
-def _file(undo: MessageRow) -> str | None:
-    """The file that a call has written, if that is what it did."""
-    real = _kept(undo).get("real")
-    return real if isinstance(real, str) else None
+def _files(undo: MessageRow) -> set[str]:
+    """The files that a call has written, if that is what it did."""
+    return set(places(_kept(undo)))
 
 
 def _lost(undo: MessageRow) -> bool:

@@ -1,0 +1,183 @@
+"""What makes a valid plan a pretence: steps that look like work and bring nothing towards the goal.
+
+Every lint is narrow: a false alarm costs a small model a round of repair, and a reader the trust in all the others.
+"""
+
+__all__ = ["lints"]
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
+
+import anyio
+
+from forethought_patterns.drafts import Brief
+from forethought_patterns.goal import Goal
+from forethought_patterns.plan import Plan, Step
+from forethought_patterns.references import find, unfilled, unknown, whole
+from forethought_patterns.saved import saved
+from forethought_patterns.sight import Sight
+from forethought_patterns.wishes import unmet
+from forethought_tools import Fault, Registry, ToolError
+from forethought_tools.arithmetic import FUNCTIONS, NAMES, checked
+from forethought_tools.text import as_text, clipped
+
+_MOST = 200  # steps of a plan that is looked at: of a longer one nobody reads this
+_LOOKS = 20  # calls that are looked at before they are made
+_SECONDS = 15.0  # for all these looks
+_AT_ONCE = 2
+_COPYING = frozenset({"copy", "duplicate", "rename", "move"})
+_WORDS = re.compile(r"[\s'\"(),;]+")
+
+
+async def lints(plan: Plan, brief: Brief, tools: Registry) -> list[Fault]:
+    """What looks like a pretence in a valid plan: faults for a small model, advice for everybody else."""
+    if len(plan.steps) > _MOST:
+        return []
+    sight = Sight(plan, Goal(brief), tools)
+    calls = [fault for step in plan.steps for fault in (*_calculation(step, sight), *saved(step, sight))]
+    return [*_idle(sight), *calls, *await _doubted(sight), *_forgotten(sight), *unmet(sight.goal, plan, tools)]
+
+
+def _idle(sight: Sight) -> Iterator[Fault]:
+    """Results that nothing uses. Mostly another step uses the wrong one in its place."""
+    nothing = _asked_of_nothing(sight)
+    for number, source in nothing.items():
+        problem = f"a model is asked about nothing: it is given no result, and nothing uses that of step {source}"
+        yield Fault(f"step {number}", problem, f"Give it {{{{{source}}}}}")
+    if sight.answered:
+        return
+    for step in sight.idle:
+        if step.id not in (*nothing, *nothing.values()):
+            yield _taken_for(step, sight) or Fault(
+                f"step {step.id}",
+                f"nothing uses the result of this {step.tool}",
+                f"Use {{{{{step.id}}}}} where it is meant, or leave the step out",
+            )
+
+
+def _asked_of_nothing(sight: Sight) -> Mapping[int, int]:
+    """The questions to a model that are given nothing, each with the step whose result was read for it."""
+    found: dict[int, int] = {}
+    source = 0
+    idle = {step.id for step in sight.idle}
+    for step in sight.plan.steps:
+        if not sight.asks(step):
+            source = step.id if step.id in idle else source
+        elif source and (step.id not in sight.used or not sight.answered) and _is_given_nothing(step):
+            found[step.id] = source
+    return found
+
+
+def _is_given_nothing(step: Step) -> bool:
+    material = any(step.arguments.get(name) for name in ("data", "material"))
+    return not (material or find(step.arguments) or unknown(step.arguments))
+
+
+def _taken_for(step: Step, sight: Sight) -> Fault | None:
+    """A file that is saved as it was read, most probably in the place of this step's result."""
+    if step.tool == "read_file" or sight.goal.does(_COPYING):
+        return None
+    for saving in sight.changing:
+        for source in filter(None, map(whole, saving.arguments.values())):
+            if sight.is_raw(source):
+                problem = f"it saves {source}, a file as it was read, and nothing uses the result of step {step.id}"
+                return Fault(f"step {saving.id}", problem, f"Most probably {{{{{step.id}}}}} is meant in its place")
+    return None
+
+
+def _calculation(step: Step, sight: Sight) -> Iterator[Fault]:
+    """What is no arithmetic, such as `mean(hours)` or `size DESC`."""
+    given = step.arguments.get("expression")
+    if step.tool != "calculate" or not isinstance(given, str) or unknown(step.arguments):
+        return
+    where, mend = f"step {step.id}", "Work on rows with query_table; calculate takes numbers and {{references}} to them"
+    if rows := [each for each in find(given) if sight.is_table(each)]:
+        yield Fault(where, f"{rows[0]} are rows, and calculate takes numbers", f"Refer to one, as {_one(rows[0].step)}")
+        return
+    try:
+        tree = checked(as_text(unfilled(given, "1")))
+    except ToolError:
+        yield Fault(where, f"{clipped(given, 80)!r} is no arithmetic", mend)
+        return
+    nodes = list(ast.walk(tree))
+    called = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
+    names = [node for node in nodes if isinstance(node, ast.Name)]
+    strange = [node.id for node in names if node.id not in (FUNCTIONS if id(node) in called else NAMES)]
+    if strange:
+        yield Fault(where, f"calculate knows no {clipped(strange[0], 60)!r}", mend)
+    elif isinstance(tree, ast.Constant) and not find(given):
+        yield Fault(where, f"there is nothing to work out in {clipped(given, 80)!r}", mend)
+
+
+def _one(step: int) -> str:
+    return f"{{{{{step}.rows.0.NAME}}}}"
+
+
+async def _doubted(sight: Sight) -> list[Fault]:
+    """What a look at the world says against calls, as far as the world is there already."""
+    looked_at = [step for step in sight.plan.steps if _can_be_looked_at(step, sight)][:_LOOKS]
+    found: dict[int, list[str]] = {}
+    limit = anyio.CapacityLimiter(_AT_ONCE)
+
+    async def look(step: Step) -> None:
+        tool = sight.tools.known(step.tool)
+        async with limit:
+            try:
+                found[step.id] = list(await tool.doubted(step.arguments)) if tool.doubted else []
+            except ToolError as error:
+                found[step.id] = [str(error)]
+
+    with anyio.move_on_after(_SECONDS):
+        async with anyio.create_task_group() as looks:
+            for step in looked_at:
+                looks.start_soon(look, step)
+    return [
+        Fault(f"step {step.id}", said.rstrip(". \n"), f"Mend the call of {step.tool}")
+        for step in looked_at
+        for said in found.get(step.id, ())
+    ]
+
+
+def _can_be_looked_at(step: Step, sight: Sight) -> bool:
+    """Whether nothing that the call names is only written by the plan itself."""
+    tool = sight.tools.get(step.tool)
+    if tool is None or tool.doubted is None:
+        return False
+    text = sight.texts[step.id]
+    return not any(_is_named(name, text) or _is_word(PurePosixPath(name).stem, text) for name in sight.written)
+
+
+def _forgotten(sight: Sight) -> Iterator[Fault]:
+    """Files that the goal names and the plan forgets: new ones that no step writes, others that no step uses."""
+    brief, plan = sight.goal.brief, sight.plan
+    written = [sight.texts[step.id] for step in sight.changing]
+    for name in brief.new_files:
+        if not any(_is_named(name, text) for text in written) and not sight.goal.spares(name):
+            yield Fault("plan", f"the goal names {name}, and no step writes it", f"Add a step that writes {name}")
+    if any(step.tool == "search_files" and "pattern" not in step.arguments for step in plan.steps):
+        return  # it goes through all there are
+    for name in brief.files:
+        if not any(_uses(step, name, sight) for step in plan.steps) and not sight.goal.spares(name):
+            mend = f"Add a step that does with {name} what the goal says"
+            yield Fault("plan", f"the goal names {name}, and no step uses it", mend)
+
+
+def _uses(step: Step, name: str, sight: Sight) -> bool:
+    """Whether a call names a file: by itself, by a pattern, or as a table in SQL."""
+    text = sight.texts[step.id]
+    stem = PurePosixPath(name).stem
+    return _is_named(name, text) or ("sql" in step.arguments and _is_word(re.sub(r"\W", "_", stem), text))
+
+
+def _is_named(name: str, text: str) -> bool:
+    if name in text:
+        return True
+    patterns = [word for word in _WORDS.split(text) if ("*" in word or "?" in word) and re.search(r"\w", word)]
+    return any(fnmatchcase(name, each) or fnmatchcase(name, each.replace("**/", "")) for each in patterns[:50])
+
+
+def _is_word(word: str, text: str) -> bool:
+    return bool(word) and re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text) is not None

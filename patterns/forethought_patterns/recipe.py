@@ -1,0 +1,56 @@
+"""Recipes: a goal, the files it is about, and a plan that reaches it. Planners are shown the nearest few.
+
+Ours are in the folder `recipes`, a file each: what it is for, the goal, the files with their shape, then the plan as a
+script.
+"""
+
+__all__ = ["Recipe", "called", "library", "read_recipe"]
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files as resources
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A goal with a plan that reaches it."""
+
+    name: str
+    about: str
+    """What it is for, in a few words."""
+    goal: str
+    """As a person would type it."""
+    files: Mapping[str, str]
+    """The shape of each file that the goal is about, by path."""
+    script: str
+    tools: tuple[str, ...]
+    """What the plan calls, in the order in which it does."""
+
+
+@cache
+def library() -> tuple[Recipe, ...]:
+    """The recipes that we ship, by name."""
+    found = sorted(resources("forethought_patterns").joinpath("recipes").iterdir(), key=lambda file: file.name)
+    return tuple(read_recipe(file.name.removesuffix(".txt"), file.read_text(encoding="utf-8")) for file in found)
+
+
+def read_recipe(name: str, text: str) -> Recipe:
+    """A recipe as it is written in its file. Raises ValueError where that is none."""
+    head, _, script = text.partition("\n\n")
+    about, *fields = head.splitlines()
+    said = [line.partition(": ") for line in fields]
+    (goal,) = [value for field, _, value in said if field == "goal"]
+    listed = [value for field, _, value in said if field == "files" and value != "none"]
+    shapes = {
+        path.removesuffix(":"): shape.replace(" | ", "\n") for path, _, shape in (f.partition(": ") for f in listed)
+    }
+    return Recipe(name, about.removeprefix("# "), goal, shapes, script.strip(), called(script))
+
+
+def called(script: str) -> tuple[str, ...]:
+    """The tools that a script calls. Raises SyntaxError where it is none."""
+    calls = [node for node in ast.walk(ast.parse(script)) if isinstance(node, ast.Call)]
+    names = [(node.lineno, node.col_offset, node.func.id) for node in calls if isinstance(node.func, ast.Name)]
+    return tuple(dict.fromkeys(name for _, _, name in sorted(names)))

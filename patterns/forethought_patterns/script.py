@@ -1,0 +1,353 @@
+"""A plan as a short script of calls, which is how small models of code plan best. It is read, and never executed.
+
+    totals = query_table("SELECT region, SUM(amount) AS total FROM 'sales.csv' GROUP BY region")
+    write_table("totals.md", totals)
+    tell(f"The first region is {totals.rows[0].region}.")
+
+A line is a call of one tool, with parameters in the order of its schema or by keyword. Its name is that of its result,
+which later lines refer to, whole (`totals`), in part (`totals.rows[0].region`) or inside a text (`f"{totals}"`); SQL
+does it by the plain name. A loop goes over files that are there already, and is unfolded at once:
+
+    for file in list_files("*.bak"):
+        delete_file(file)
+"""
+
+__all__ = ["FilesOf", "read_script"]
+
+import ast
+import re
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from forethought_patterns.references import Reference
+from forethought_patterns.script_values import (
+    Value,
+    as_json,
+    as_literal,
+    called_on,
+    holds,
+    member,
+    rendered,
+    unreadable,
+    written,
+)
+from forethought_tools import JSON, Fault, PlanError, Registry, Tool
+from forethought_tools.text import clipped
+
+FilesOf: TypeAlias = Callable[[str], Sequence[str]]
+"""The paths of the files that fit a pattern, as they are now."""
+_ALSO = {"print": "tell", "answer": "tell", "say": "tell"}  # what models of code write for it
+_MOST = 20_000  # characters of a script
+_STEPS = 100
+_TABLES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".xlsx")
+_GIVES_ROWS = ("query_table", "list_files", "search_files")
+_SAME = ("str", "int", "float", "list")
+_NUMERIC = ("round", "abs", "min", "max", "sum")
+_SIGNS: Mapping[type[ast.operator], str] = {
+    ast.Add: "+",
+    ast.Sub: "-",
+    ast.Mult: "*",
+    ast.Div: "/",
+    ast.FloorDiv: "//",
+    ast.Mod: "%",
+    ast.Pow: "**",
+}
+
+
+def read_script(
+    text: str,
+    tools: Registry,
+    files_of: FilesOf,
+    *,
+    first: int = 1,
+    known: Mapping[str, int] | None = None,
+) -> list[JSON]:
+    """The steps of a script, in the wire format.
+
+    Args:
+        text: The script.
+        tools: What it can call.
+        files_of: Looks up the files that a loop goes over.
+        first: The id of its first step.
+        known: The steps whose results are there already, by the names of the results.
+
+    Raises:
+        PlanError: every line that cannot be read, with its mend.
+    """
+    names: dict[str, Value] = {name: Reference(step) for name, step in (known or {}).items()}
+    reader = _Reader(tools, files_of, first, names)
+    reader.block(_parsed(text))
+    if reader.faults:
+        raise PlanError(reader.faults)
+    return [*reader.steps]
+
+
+def _parsed(text: str) -> Sequence[ast.stmt]:
+    lines = [line for line in text[:_MOST].splitlines() if not line.lstrip().startswith(("```", "files:", "goal:"))]
+    code = "\n".join(lines).strip()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "\d" in a regular expression means what it says
+            return ast.parse(code).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        number = getattr(error, "lineno", None) or 1
+        shown = clipped(code.splitlines()[min(number, code.count("\n") + 1) - 1], 120) if code else "nothing"
+        mend = "Write only calls such as name = tool(...), one a line, with texts in double quotes"
+        raise PlanError([Fault(f"line {number}", f"it cannot be read: {shown}", mend)]) from None
+
+
+@dataclass
+class _Reader:
+    tools: Registry
+    files_of: FilesOf
+    first: int
+    names: dict[str, Value]
+    steps: list[dict[str, JSON]] = field(default_factory=list[dict[str, JSON]])
+    faults: list[Fault] = field(default_factory=list[Fault])
+    changes: list[int] = field(default_factory=list[int])
+    """The last change, or the changes of the last loop: what comes later comes after them."""
+    reads: list[int] = field(default_factory=list[int])
+    """What was read since."""
+
+    def block(self, lines: Sequence[ast.stmt]) -> None:
+        for line in lines:
+            try:
+                self._line(line)
+            except PlanError as error:
+                self.faults += [replace(fault, where=f"line {line.lineno}") for fault in error.faults]
+            except RecursionError:
+                self.faults.append(Fault(f"line {line.lineno}", "it is nested too deeply", "Write simpler calls"))
+
+    def _line(self, line: ast.stmt) -> None:
+        match line:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                self.names[name] = self._value(value, name)
+            case ast.Expr(value=ast.Constant()) | ast.Import() | ast.ImportFrom() | ast.Pass():
+                pass  # a remark, or what only a program would need
+            case ast.Expr(value=value):
+                self._value(value)
+            case ast.For(target=target, iter=over, body=body, orelse=[]):
+                self._loop(target, over, body)
+            case ast.If(test=test, body=body, orelse=other):
+                self.block(body if self._is_true(test) else other)
+            case _:
+                raise unreadable("this is no call", "Write only calls such as name = tool(...), one a line")
+
+    # Loops
+
+    def _loop(self, target: ast.expr, over: ast.expr, body: Sequence[ast.stmt]) -> None:
+        """Unfold a loop. Its turns do not wait for each other; what follows waits for all of them."""
+        items = self._items(over)
+        before, after = list(self.changes), list[int]()
+        for item in items:
+            if len(self.steps) > _STEPS:
+                raise unreadable(f"it unfolds to over {_STEPS} steps", "Use a narrower pattern")
+            self._bind(target, item)
+            self.changes = list(before)
+            self.block(body)
+            after += [step for step in self.changes if step not in before]
+        self.changes = after or before
+
+    def _items(self, over: ast.expr) -> Sequence[Value]:
+        match over:
+            case ast.Call(func=ast.Name(id="enumerate"), args=[inner, *start]):
+                begin = as_literal(self._value(start[0])) if start else 0
+                return [[number, item] for number, item in enumerate(self._items(inner), int(str(begin)))]
+            case ast.Call(func=ast.Name(id="sorted"), args=[inner, *_]) | ast.Attribute(value=inner, attr="files"):
+                return self._items(inner)
+            case ast.Call(func=ast.Name(id="list_files")):
+                return self._files(self._arguments(over, self.tools.known("list_files")))
+            case ast.Name(id=name) if isinstance(found := self.names.get(name), Reference):
+                return self._files(self._forgotten(found))
+            case _:
+                value = self._value(over)
+                if isinstance(value, list):
+                    return value
+        raise unreadable("this loop does not go over files", 'Loop only over list_files("pattern") or over a list')
+
+    def _files(self, arguments: Mapping[str, JSON]) -> Sequence[str]:
+        pattern = str(arguments.get("pattern", "**/*"))
+        if not (found := self.files_of(pattern)):
+            raise unreadable(f"no file fits {pattern!r}", "Use a pattern that fits the files that are there")
+        return found
+
+    def _forgotten(self, result: Reference) -> Mapping[str, JSON]:
+        """The arguments of a step that lists files, which is no step any more: the loop has looked them up."""
+        for step in self.steps:
+            arguments = step["arguments"]
+            if step["id"] == result.step and step["tool"] == "list_files" and isinstance(arguments, Mapping):
+                self.steps.remove(step)
+                self.reads = [number for number in self.reads if number != result.step]
+                return arguments
+        raise unreadable("this loop does not go over files", 'Loop only over list_files("pattern") or over a list')
+
+    def _bind(self, target: ast.expr, item: Value) -> None:
+        if isinstance(target, ast.Name):
+            self.names[target.id] = item
+        elif isinstance(target, ast.Tuple) and isinstance(item, list):
+            for part, value in zip(target.elts, item, strict=False):
+                self._bind(part, value)
+
+    def _is_true(self, test: ast.expr) -> bool:
+        match test:
+            case ast.BoolOp(op=operator, values=tests):
+                return (all if isinstance(operator, ast.And) else any)(self._is_true(each) for each in tests)
+            case ast.UnaryOp(op=ast.Not(), operand=inner):
+                return not self._is_true(inner)
+            case ast.Compare(left=left, comparators=[right, *_]):
+                return holds(test, as_literal(self._value(left)), as_literal(self._value(right)))
+            case _:
+                return bool(as_literal(self._value(test)))
+
+    # Values
+
+    def _value(self, node: ast.expr, name: str = "") -> Value:
+        match node:
+            case ast.Constant(value=str() as text):
+                return written(text)
+            case ast.Constant(value=None | bool() | int() | float() as value):
+                return value
+            case ast.Name(id=known) if known in self.names:
+                return self.names[known]
+            case ast.Name(id="true" | "false" | "null" as word):
+                return {"true": True, "false": False}.get(word)
+            case ast.Name(id=unknown):
+                known = ", ".join(self.names) or "none"
+                raise unreadable(f"there is no result {unknown!r}", f"Earlier results: {known}. Ask for it first")
+            case ast.Attribute(value=whole, attr=part):
+                return member(self._value(whole), part)
+            case ast.Subscript(value=whole, slice=at):
+                return member(self._value(whole), as_literal(self._value(at)))
+            case ast.List(elts=parts) | ast.Tuple(elts=parts):
+                return [self._value(part) for part in parts]
+            case ast.Dict(keys=keys, values=values):
+                pairs = zip(keys, values, strict=True)
+                return {rendered(self._value(key)): self._value(value) for key, value in pairs if key is not None}
+            case ast.JoinedStr(values=parts):
+                return "".join(self._part(part) for part in parts)
+            case ast.BinOp(op=ast.Add(), left=left, right=right) if self._is_text(node):
+                return rendered(self._value(left)) + rendered(self._value(right))
+            case ast.BinOp() | ast.UnaryOp():
+                return self._step("calculate", {"expression": self._formula(node)}, name)
+            case ast.Call(func=ast.Attribute(value=whole, attr=method), args=arguments):
+                return called_on(self._value(whole), method, [as_literal(self._value(each)) for each in arguments])
+            case ast.Call(func=ast.Name(id=called)):
+                return self._call(called, node, name)
+            case _:
+                shown = clipped(ast.unparse(node), 80)
+                raise unreadable(f"{shown} is no call of a tool", "Do it with query_table, write or analyze")
+
+    def _part(self, part: ast.expr) -> str:
+        """A piece of an f-string."""
+        if not isinstance(part, ast.FormattedValue):
+            return rendered(self._value(part))
+        value = self._value(part.value)
+        form = rendered(self._value(part.format_spec)) if part.format_spec else ""
+        if isinstance(value, Reference) and (digits := re.fullmatch(r",?\.(\d)f", form)):
+            return rendered(self._step("calculate", {"expression": f"round({value}, {digits[1]})"}))
+        return rendered(value, form)
+
+    def _is_text(self, node: ast.expr) -> bool:
+        match node:
+            case ast.JoinedStr() | ast.Constant(value=str()):
+                return True
+            case ast.BinOp(left=left, right=right):
+                return self._is_text(left) or self._is_text(right)
+            case ast.Name(id=name):
+                return isinstance(self.names.get(name), str)
+            case _:
+                return False
+
+    def _formula(self, node: ast.expr) -> str:
+        """Arithmetic as `calculate` reads it."""
+        match node:
+            case ast.BinOp(left=left, op=sign, right=right) if type(sign) in _SIGNS:
+                return f"({self._formula(left)} {_SIGNS[type(sign)]} {self._formula(right)})"
+            case ast.UnaryOp(op=ast.USub(), operand=inner):
+                return f"-{self._formula(inner)}"
+            case ast.Call(func=ast.Name(id=called), args=parts) if called in _NUMERIC:
+                return f"{called}({', '.join(self._formula(part) for part in parts)})"
+            case _:
+                return rendered(self._value(node))
+
+    # Calls
+
+    def _call(self, called: str, node: ast.Call, name: str) -> Value:
+        called = called if called in self.tools else _ALSO.get(called, called)
+        if called in _SAME and called not in self.tools and len(node.args) == 1:
+            return self._value(node.args[0])
+        if called in _NUMERIC and called not in self.tools:
+            return self._step("calculate", {"expression": self._formula(node)}, name)
+        if (known := self.tools.get(called)) is None:
+            near = self.tools.nearest(called)
+            mend = f"Did you mean {' or '.join(near)}?" if near else "Use only the tools that are listed"
+            raise unreadable(f"there is no tool {called!r}", mend)
+        return self._step(called, self._arguments(node, known), name)
+
+    def _arguments(self, node: ast.Call, known: Tool) -> Mapping[str, JSON]:
+        names = _parameters(known)
+        if len(node.args) > len(names):
+            raise unreadable(f"{known.name} takes {len(names)} arguments, not {len(node.args)}", f"They are {names}")
+        given = dict(zip(names, node.args, strict=False)) | {each.arg: each.value for each in node.keywords if each.arg}
+        found = {name: as_json(self._value(value)) for name, value in given.items()}
+        return {name: _fitting(known, name, value) for name, value in found.items() if value is not None}
+
+    def _step(self, tool: str, arguments: Mapping[str, JSON], name: str = "") -> Reference:
+        tool, arguments = self._saving(tool, dict(arguments))
+        if tool == "query_table":
+            arguments = self._with_results(arguments)
+        number = self.first + len(self.steps)
+        while any(step["id"] == number for step in self.steps):  # one before it was forgotten
+            number += 1
+        if self.tools.reads_only(tool):
+            after = list(self.changes)
+            self.reads.append(number)
+        else:
+            after = [*self.changes, *self.reads]
+            self.changes, self.reads = [number], []
+        described = name.replace("_", " ")
+        self.steps.append(
+            {"id": number, "description": described, "tool": tool, "arguments": arguments, "depends_on": after}
+        )
+        return Reference(number)
+
+    def _with_results(self, arguments: Mapping[str, JSON]) -> Mapping[str, JSON]:
+        """SQL refers to earlier results by their names."""
+        words = set(re.findall(r"[A-Za-z_]\w*", re.sub(r"'[^']*'", "", str(arguments.get("sql")))))
+        named = {n: str(value) for n, value in self.names.items() if isinstance(value, Reference) and n in words}
+        return {**arguments, "tables": named} if named and "tables" not in arguments else arguments
+
+    def _saving(self, tool: str, arguments: dict[str, JSON]) -> tuple[str, dict[str, JSON]]:
+        """Rows are saved by write_table and texts by write_file: which of the two is clear from what is saved."""
+        saved = arguments.get("content", arguments.get("rows"))
+        source = next((step["tool"] for step in self.steps if saved == str(Reference(int(str(step["id"]))))), None)
+        path = str(arguments.get("path"))
+        if tool == "write_file" and source in _GIVES_ROWS and "write_table" in self.tools and path.endswith(_TABLES):
+            return "write_table", {"path": path, "rows": saved}
+        if (
+            tool == "write_table"
+            and "rows" in arguments
+            and isinstance(saved, str)
+            and source not in (*_GIVES_ROWS, None)
+        ):
+            return "write_file", {"path": path, "content": saved}
+        return tool, arguments
+
+
+def _parameters(known: Tool) -> list[str]:
+    properties = known.parameters.get("properties")
+    return list(properties) if isinstance(properties, Mapping) else []
+
+
+def _fitting(known: Tool, name: str, value: JSON) -> JSON:
+    """A number where text is due, or one value where a list is, as it is meant."""
+    properties = known.parameters.get("properties")
+    schema = properties.get(name) if isinstance(properties, Mapping) else None
+    kind = schema.get("type") if isinstance(schema, Mapping) else None
+    if kind == "string" and isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    if kind == "array" and isinstance(value, str):
+        return [value]
+    return value

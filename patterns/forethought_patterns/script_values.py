@@ -1,0 +1,127 @@
+"""What stands in a script beside its calls: literal values, parts of results, and the few things that are worked out
+while it is read, because they are about files that are there already."""
+
+__all__ = [
+    "Literal",
+    "Value",
+    "as_json",
+    "as_literal",
+    "called_on",
+    "holds",
+    "member",
+    "rendered",
+    "written",
+]
+
+import ast
+import operator
+from collections.abc import Callable, Mapping
+from pathlib import PurePosixPath
+from typing import TypeAlias
+
+from forethought_patterns.references import Reference
+from forethought_tools import JSON, Fault, PlanError
+from forethought_tools.text import as_text, clipped
+
+Literal: TypeAlias = "str | int | float | bool | None"
+Value: TypeAlias = "Literal | Reference | list[Value] | dict[str, Value]"
+
+_ASK = "Ask for it with query_table, write or analyze"
+_OF_TEXT: Mapping[str, Callable[..., JSON]] = {
+    "lower": str.lower,
+    "upper": str.upper,
+    "title": str.title,
+    "strip": str.strip,
+    "replace": str.replace,
+    "removeprefix": str.removeprefix,
+    "removesuffix": str.removesuffix,
+    "startswith": str.startswith,
+    "endswith": str.endswith,
+    "zfill": str.zfill,
+    "split": str.split,
+}
+_OF_PATH = ("path", "name", "stem", "suffix", "parent")
+_COMPARED: Mapping[type[ast.cmpop], Callable[[JSON, JSON], bool]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.In: lambda part, whole: as_text(part) in as_text(whole),
+    ast.NotIn: lambda part, whole: as_text(part) not in as_text(whole),
+}
+
+
+def unreadable(problem: str, mend: str) -> PlanError:
+    """The error about a line of a script, which whoever reads the line knows by its number."""
+    return PlanError([Fault("script", problem, mend)])
+
+
+def written(text: str) -> str:
+    """A literal text as an argument has it, in which double braces would refer. Nobody means a backspace by `\\b`."""
+    return text.replace("\b", r"\b").replace("{{", r"\{{")
+
+
+def as_literal(value: Value) -> Literal:
+    """The value, if it is known while the script is read. Raises PlanError."""
+    if isinstance(value, Reference | list | dict) or (isinstance(value, str) and "{{" in value.replace(r"\{{", "")):
+        raise unreadable("what a result holds is not known while the plan is made", _ASK)
+    return value
+
+
+def rendered(value: Value, form: str = "") -> str:
+    """The value inside a text, with the form that an f-string gives it."""
+    if isinstance(value, Reference):
+        return str(value)
+    if isinstance(value, list | dict):
+        return as_text(as_json(value))
+    try:
+        return format("" if value is None else value, form)
+    except (ValueError, TypeError):
+        raise unreadable(f"{form!r} does not form {clipped(str(value), 40)!r}", "Leave the form out") from None
+
+
+def member(value: Value, key: Literal) -> Value:
+    """A part of a result, of a list, or of a file's path."""
+    if isinstance(value, Reference):
+        if isinstance(key, int) and key < 0:
+            raise unreadable("a result is counted from its beginning", "Sort it the other way, and take [0]")
+        return Reference(value.step, (*value.path, str(key)))
+    if isinstance(value, str) and key in _OF_PATH:
+        return value if key == "path" else str(getattr(PurePosixPath(value), str(key)))
+    try:
+        if isinstance(value, dict) and isinstance(key, str):
+            return value[key]
+        if isinstance(value, list | str) and isinstance(key, int):
+            return value[key]
+    except (KeyError, IndexError):
+        pass
+    raise unreadable(f"there is no {key!r} in {clipped(as_text(as_json(value)), 60)}", "Use what is there")
+
+
+def called_on(value: Value, name: str, arguments: list[Literal]) -> Value:
+    """What a method of a text gives. Of a result it is not known yet."""
+    text = as_literal(value)
+    if not isinstance(text, str) or name not in _OF_TEXT:
+        raise unreadable(f".{name}() cannot be used here", _ASK)
+    try:
+        found = _OF_TEXT[name](text, *arguments)
+    except (TypeError, ValueError) as error:
+        raise unreadable(f".{name}(): {error}", _ASK) from None
+    return list(found) if isinstance(found, list) else found  # type: ignore[return-value]  # texts, or truth
+
+
+def holds(test: ast.Compare, left: Literal, right: Literal) -> bool:
+    """Whether a comparison of two known values holds."""
+    compare = _COMPARED.get(type(test.ops[0]))
+    if compare is None or len(test.ops) > 1:
+        raise unreadable(f"{clipped(ast.unparse(test), 60)} cannot be decided here", _ASK)
+    return compare(left, right)
+
+
+def as_json(value: Value) -> JSON:
+    """The value as an argument of a call has it."""
+    if isinstance(value, Reference):
+        return str(value)
+    if isinstance(value, list):
+        return [as_json(part) for part in value]
+    if isinstance(value, dict):
+        return {key: as_json(part) for key, part in value.items()}
+    return value

@@ -1,0 +1,130 @@
+"""A valid plan as lints look at it: which results are used, by whom, and what they are."""
+
+__all__ = ["BESIDE", "Sight", "ending"]
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import PurePosixPath
+
+from forethought_patterns.goal import Goal
+from forethought_patterns.plan import Plan, Step
+from forethought_patterns.references import Reference, find, unknown
+from forethought_tools import Registry
+from forethought_tools.text import as_text
+
+BESIDE = frozenset({".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet"})
+"""The endings of files of rows that are also files of text, or come with them."""
+_SHOWN = 4_000  # characters of a call's arguments in which names are looked for
+_ROWS: Mapping[str, str] = {"query_table": "rows", "list_files": "files", "search_files": "matches"}
+"""The tools whose results hold rows, and where."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """A plan, the goal that it is for, and the tools that it calls."""
+
+    plan: Plan
+    goal: Goal
+    tools: Registry
+
+    @cached_property
+    def texts(self) -> Mapping[int, str]:
+        """The arguments of each step, as text."""
+        return {step.id: as_text(step.arguments)[:_SHOWN] for step in self.plan.steps}
+
+    @cached_property
+    def used(self) -> frozenset[int]:
+        """The steps whose results others use. What an open argument may bring in counts."""
+        steps = self.plan.steps
+        referred = {each.step for step in steps for each in find(step.wire())}
+        return frozenset(referred.union(*(step.depends_on for step in steps if unknown(step.arguments))))
+
+    @cached_property
+    def changing(self) -> Sequence[Step]:
+        """The steps that change something."""
+        return [step for step in self.plan.steps if not self.tools.reads_only(step.tool)]
+
+    @cached_property
+    def bringing(self) -> Sequence[Step]:
+        """The steps by which results leave the plan: those that change something, and those that tell it."""
+        return [step for step in self.plan.steps if self.brings(step)]
+
+    @cached_property
+    def answered(self) -> bool:
+        """Whether results that no step uses are the answer: nothing else is brought, or somebody is to be told."""
+        tells = any(step.tool == "tell" for step in self.plan.steps)
+        return not tells and (self.goal.told or not self.changing)
+
+    @cached_property
+    def written(self) -> frozenset[str]:
+        """The files that steps write."""
+        return frozenset(name for step in self.changing for name in self.written_by(step))
+
+    def written_by(self, step: Step) -> set[str]:
+        """The files that a step writes, as far as the plan names them."""
+        places = [step.arguments.get(name) for name in ("path", "destination")]
+        return {place for place in places if isinstance(place, str) and not find(place)}
+
+    @cached_property
+    def idle(self) -> Sequence[Step]:
+        """The reading steps whose results no step uses. Those that look at what was written, or read once more what
+        another reads by itself, are too much at most."""
+        read = " ".join(self.texts[number] for number in self.used if self.reads(self.plan.by_id[number]))
+        found: list[Step] = []
+        written: set[str] = set()
+        for step in self.plan.steps:
+            if not self.reads(step):
+                written |= self.written_by(step)
+            elif not (
+                step.id in self.used
+                or any(name in self.texts[step.id] for name in written)
+                or str(step.arguments.get("path") or "\0") in read
+            ):
+                found.append(step)
+        return found
+
+    def reads(self, step: Step) -> bool:
+        """Whether it is there for its result alone."""
+        return self.tools.reads_only(step.tool) and step.tool not in ("tell", "wait")
+
+    def brings(self, step: Step) -> bool:
+        """Whether it changes something, or tells the person something."""
+        return step.tool == "tell" or not self.tools.reads_only(step.tool)
+
+    def asks(self, step: Step) -> bool:
+        """Whether it puts a question to a model."""
+        tool = self.tools.get(step.tool)
+        return tool is not None and tool.asks
+
+    def is_raw(self, reference: Reference) -> bool:
+        """Whether it stands for a file as it was read."""
+        source = self.plan.by_id[reference.step]
+        sql = str(source.arguments.get("sql", ""))[:_SHOWN].lower().rstrip("; \n").split()
+        every_row = source.tool == "query_table" and sql[:3] == ["select", "*", "from"] and len(sql) == 4
+        return (source.tool == "read_file" and not reference.path) or (every_row and self.is_table(reference))
+
+    def is_table(self, reference: Reference) -> bool:
+        """Whether it stands for rows: a whole result that holds them, or just these."""
+        rows = _ROWS.get(self.plan.by_id[reference.step].tool)
+        return rows is not None and reference.path in ((), (rows,))
+
+    def comes_of_rows(self, step: Step) -> bool:
+        """Whether rows have gone into its result, by whatever way."""
+        seen: set[int] = set()
+        left = [each.step for each in find(step.arguments)]
+        while left:
+            source = self.plan.by_id[left.pop()]
+            if source.id in seen:
+                continue
+            seen.add(source.id)
+            if source.tool in _ROWS or ending(source) in BESIDE:
+                return True
+            left += [each.step for each in find(source.arguments)]
+        return False
+
+
+def ending(step: Step) -> str:
+    """The ending of the file that a call names, in lower case; nothing where only the run can tell."""
+    path = step.arguments.get("path")
+    return PurePosixPath(path).suffix.lower() if isinstance(path, str) and not find(path) else ""

@@ -1,0 +1,70 @@
+"""What a planner is told of a goal: the files that it names, what else lies there, what earlier runs have taught, and
+recipes for goals like it."""
+
+__all__ = ["brief_of", "look_at"]
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+
+from anyio import to_thread
+
+from forethought.engine.lessons import with_lessons
+from forethought.journal.queries import Queries
+from forethought.recipes import nearest
+from forethought_patterns import Brief
+from forethought_tools import ToolError
+from forethought_tools.files import MAX_LISTED, matching
+from forethought_tools.folders import Folders
+
+# Two expressions, because one that looks for a name anywhere is quadratic: the first cuts a goal into what may hold one
+# name each, and the second is tried at the beginning of each.
+_WORD = re.compile(r"[\w./@:-]+")
+_FILE_NAME = re.compile(r"(?:\./|/)?(?:[\w-]+/)*[\w-]+(?:\.[\w-]+)*\.[A-Za-z]\w{0,7}(?![\w/])")
+_NEW_ENDINGS = frozenset(
+    {"cfg", "conf", "css", "csv", "htm", "html", "ini", "json", "jsonl", "log", "md", "py", "rst", "sh", "sql"}
+    | {"svg", "tex", "toml", "tsv", "txt", "xlsx", "xml", "yaml", "yml"}
+)
+_PREVIEW_LINES = 3
+_PREVIEW_CHARACTERS = 400
+_NAMED = 100  # files that are looked at for one goal
+_RECIPES = 3
+
+
+async def brief_of(goal: str, folders: Folders, queries: Queries, *, learns: Sequence[str] | None) -> Brief:
+    """What a planner is told. `learns` are the folders whose lessons count, if any do."""
+    brief = await to_thread.run_sync(look_at, goal, folders)
+    brief = replace(brief, recipes=nearest(goal, brief.files, _RECIPES))
+    return brief if learns is None else with_lessons(brief, queries, learns)
+
+
+def look_at(goal: str, folders: Folders) -> Brief:
+    """A goal with the first lines of the files that it names, the names that do not exist yet, and what else there is.
+    It takes a moment, and looks whether it was cancelled: call it in a worker thread."""
+    previews: dict[str, str] = {}
+    new: list[str] = []
+    for name in islice(dict.fromkeys(_file_names(goal)), _NAMED):
+        try:
+            with folders.open(name, shown=_PREVIEW_CHARACTERS) as file:
+                head = file.read(_PREVIEW_CHARACTERS)
+        except (ToolError, OSError):
+            # example.org is no file to be written; neither is "e.g".
+            if name.rpartition(".")[2].lower() in _NEW_ENDINGS:
+                new.append(name)
+        else:
+            text = "" if b"\0" in head else head.decode("utf-8", "replace")
+            previews[name] = "".join(text.splitlines(keepends=True)[:_PREVIEW_LINES])
+    return Brief(goal, files=previews, new_files=new, names=_names(folders))
+
+
+def _names(folders: Folders) -> list[str]:
+    try:
+        return [name for _, name, _ in islice(matching(folders, "**/*", "."), MAX_LISTED)]
+    except ToolError:  # there are too many to look at
+        return []
+
+
+def _file_names(goal: str) -> Iterator[str]:
+    """What in a goal looks like the name of a file. Its work is linear in the goal, whatever that holds."""
+    return (found[0] for word in _WORD.finditer(goal) if (found := _FILE_NAME.match(word[0])))

@@ -1,0 +1,121 @@
+"""Which recipes are nearest to a goal: full-text search over their goals, what is done, and the kinds of files."""
+
+__all__ = ["nearest"]
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+
+from forethought.journal.sqlite import ranked
+from forethought_patterns import Recipe
+from forethought_patterns.recipe import library
+
+_WORD = re.compile(r"[^\W_]+")
+_NAME = re.compile(r"\S*\w\.\w{1,8}\b|https?://\S+")
+_ENDING = re.compile(r"[\w*]\.([A-Za-z]\w{0,7})\b")
+_WEIGHTS = (1.0, 1.0, 2.0)  # of the goal's words, of what the recipe is for, and of kinds
+_LONGEST = 200  # words of a goal that are looked for
+
+# Words that mean the same piece of work, without their endings.
+_DOING: Mapping[str, str] = {
+    "sum": "sum summ total add up altogether overall",
+    "average": "average averag mean avg median",
+    "spread": "spread deviation deviat std stddev stdev variance",
+    "count": "count many often number frequent frequency common",
+    "top": "top most best highest biggest largest longest heaviest expensive max maximum fastest",
+    "low": "lowest least smallest cheapest worst bottom min minimum",
+    "join": "join combine combin merge merg together match enrich lookup name",
+    "missing": "missing lack without never absent neither not",
+    "filter": "filter only keep kept over under above below least more less than",
+    "convert": "convert turn transform export dump format version",
+    "unique": "duplicate doubl double unique distinct once twice dedup dedupe repeat",
+    "sort": "sort order alphabetic alphabetical alphabetically rank arrange",
+    "group": "per each every by",
+    "find": "find search grep where occur contain mention say",
+    "extract": "extract pull collect grab pick out",
+    "link": "url link",
+    "address": "address email mail",
+    "delete": "delete delet remove remov rid erase eras wipe",
+    "rename": "rename renam call named",
+    "move": "move mov put tidy clean organise organize into",
+    "copy": "copy copi backup",
+    "edit": "edit replace replac change chang set bump update updat fix",
+    "append": "append end",
+    "summary": "summary summaris summariz summarise summarize abstract gist brief short",
+    "translate": "translate translat translation german french spanish italian english norwegian",
+    "reword": "rewrite rewrit reword polite formal tone friendly correct spelling grammar",
+    "template": "template placeholder blank fill form",
+    "compare": "compare compar comparison differ different difference diff version change chang",
+    "share": "percent percentage share proportion",
+    "date": "date day deadline due until week year",
+    "month": "month monthly quarter",
+    "log": "log error warn warning fail debug",
+    "source": "source code comment function python todo fixme",
+    "database": "database sqlite table",
+    "send": "mail email send",
+    "web": "http https web page site internet online www",
+    "command": "run command test execute curl check",
+    "money": "invoice vat tax gross net bill",
+    "task": "action task todo",
+    "all": "all every each any",
+    "tell": "tell what which who how",
+}
+_DONE_BY: Mapping[str, Sequence[str]] = {
+    word: [what for what, words in _DOING.items() if word in words.split()]
+    for word in {word for words in _DOING.values() for word in words.split()}
+}
+_SAY_NOTHING = (
+    "a an and are as at be can could do for from get give has have i if in is it its me my need of on or our pls please"
+    " put save so that the their them then there these they this those to us want was we were what which who will with"
+    " would write you your file files into here"
+)
+_IDLE = frozenset(_SAY_NOTHING.split())
+_ENDINGS = ("", "s", "es", "d", "ed", "e", "ing", "er", "ly")
+
+
+def nearest(goal: str, files: Iterable[str], n: int, *, kept: Sequence[Recipe] = ()) -> list[Recipe]:
+    """The recipes nearest to a goal that is about these files, at most `n`, the nearest first: ours and those kept."""
+    known = [*kept, *library()]
+    words = list(dict.fromkeys([*_words(goal), *_kinds(goal, files)]))[:_LONGEST]
+    texts = [*map(_searched, kept), *_ours()]
+    return [known[place] for place in ranked(texts, _WEIGHTS, words)[:n]]
+
+
+@cache
+def _ours() -> Sequence[Sequence[str]]:
+    return [_searched(recipe) for recipe in library()]
+
+
+def _searched(recipe: Recipe) -> Sequence[str]:
+    """What is searched of a recipe: a part for each weight."""
+    kinds = _kinds(f"{recipe.goal} {recipe.about}", recipe.files)
+    return [" ".join(_words(recipe.goal)), recipe.about, " ".join(kinds)]
+
+
+def _words(text: str) -> list[str]:
+    """The words of a goal, without the names of files: those say nothing of what is done."""
+    return [word for word in _WORD.findall(_NAME.sub(" ", text).lower()) if word not in _IDLE]
+
+
+def _kinds(goal: str, files: Iterable[str]) -> list[str]:
+    """Marks of what a goal does, of what it reads and how much, and of what it writes."""
+    reads = [path.rpartition(".")[2].lower() for path in files]
+    named = {ending.lower() for ending in _ENDING.findall(goal)}
+    doing = {
+        what
+        for word in _WORD.findall(_NAME.sub(" ", goal).lower())
+        for what in _DONE_BY.get(word, ()) or _done_by(word)
+    }
+    amount = ("reads0", "reads1", "reads2")[min(len(reads), 2)]
+    return [
+        *sorted(f"do{what}" for what in doing),
+        amount,
+        *sorted({f"from{kind}" for kind in reads}),
+        *sorted(f"into{kind}" for kind in named - {*reads}),
+    ]
+
+
+def _done_by(word: str) -> Iterator[str]:
+    for ending in _ENDINGS[1:]:
+        if word.endswith(ending):
+            yield from _DONE_BY.get(word.removesuffix(ending), ())

@@ -1,0 +1,163 @@
+"""A plan as a script: what can be read, what it becomes, and what is said about lines that cannot be read."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forethought_patterns.script import read_script
+from forethought_patterns.validate import parse_plan
+from forethought_tools import PlanError, Registry
+from forethought_tools.builtin import builtin
+from forethought_tools.folders import Folders
+
+TOOLS: Registry = builtin(Folders([]))
+FILES = ["a.bak", "b.bak", "keep.bak"]
+
+
+def _read(text: str, files: Sequence[str] = (), **more: Any) -> list[Any]:
+    return [*read_script(text, TOOLS, lambda _: files, **more)]
+
+
+def _calls(text: str, files: Sequence[str] = ()) -> list[tuple[str, dict[str, Any]]]:
+    return [(step["tool"], step["arguments"]) for step in _read(text, files)]
+
+
+def test_a_name_refers_to_a_result_whole_in_part_and_inside_a_text() -> None:
+    assert _calls(
+        'text = read_file("in.txt")\n'
+        'write_file("whole.txt", text)\n'
+        'found = list_files("*.csv")\n'
+        "write_file(path=\"part.txt\", content=found.files[0]['path'])\n"
+        'write_file("inside.txt", f"Of {text}: {found.files[1].size} bytes")\n'
+        'write_file("joined.txt", "Of " + text)\n'
+    ) == [
+        ("read_file", {"path": "in.txt"}),
+        ("write_file", {"path": "whole.txt", "content": "{{1}}"}),
+        ("list_files", {"pattern": "*.csv"}),
+        ("write_file", {"path": "part.txt", "content": "{{3.files.0.path}}"}),
+        ("write_file", {"path": "inside.txt", "content": "Of {{1}}: {{3.files.1.size}} bytes"}),
+        ("write_file", {"path": "joined.txt", "content": "Of {{1}}"}),
+    ]
+
+
+def test_sql_refers_to_earlier_results_by_their_names() -> None:
+    sums = "SELECT region, SUM(amount) AS total FROM 'sales.csv' GROUP BY region"
+    (_, first), (_, second) = _calls(f'sums = query_table("{sums}")\nquery_table("SELECT MAX(total) FROM sums")')
+    assert "tables" not in first
+    assert second["tables"] == {"sums": "{{1}}"}
+
+
+def test_a_call_inside_a_call_is_a_step_before_it() -> None:
+    assert _calls('write_file("copy.txt", read_file("in.txt"))') == [
+        ("read_file", {"path": "in.txt"}),
+        ("write_file", {"path": "copy.txt", "content": "{{1}}"}),
+    ]
+
+
+def test_arithmetic_with_results_is_calculated_by_a_step() -> None:
+    assert _calls('net = calculate("2 * 3")\ngross = net * 1.19\ntell(f"{gross:.2f}")') == [
+        ("calculate", {"expression": "2 * 3"}),
+        ("calculate", {"expression": "({{1}} * 1.19)"}),
+        ("calculate", {"expression": "round({{2}}, 2)"}),
+        ("tell", {"text": "{{3}}"}),
+    ]
+
+
+def test_a_loop_over_files_is_unfolded_into_a_step_for_each() -> None:
+    script = (
+        'for number, file in enumerate(sorted(list_files("*.bak").files), 1):\n'
+        '    if file.name.endswith(".bak") and "keep" not in file:\n'
+        '        write_file(f"old/{number:02}_{file.stem}.txt", "old")\n'
+        "        delete_file(file.path)\n"
+        'tell("done")'
+    )
+    assert _calls(script, FILES) == [
+        ("write_file", {"path": "old/01_a.txt", "content": "old"}),
+        ("delete_file", {"path": "a.bak"}),
+        ("write_file", {"path": "old/02_b.txt", "content": "old"}),
+        ("delete_file", {"path": "b.bak"}),
+        ("tell", {"text": "done"}),
+    ]
+    named = 'found = list_files("*.bak")\nfor file in found.files:\n    delete_file(file)'
+    assert [step["tool"] for step in _read(named, FILES)] == ["delete_file"] * 3, "the listing is no step any more"
+
+
+def test_what_changes_something_keeps_its_place_and_turns_of_a_loop_do_not_wait_for_each_other() -> None:
+    script = (
+        'text = read_file("in.txt")\nwrite_file("a.bak", text)\n'
+        'for file in list_files("*.bak"):\n    delete_file(file)\n'
+        'list_files("*.bak")'
+    )
+    assert [step["depends_on"] for step in _read(script, FILES)] == [[], [1], [2], [2], [2], [3, 4, 5]]
+
+
+def test_double_braces_of_a_text_do_not_refer() -> None:
+    ((_, arguments),) = _calls('write_file("a.txt", "{{1}} and {{name}}")')
+    assert arguments["content"] == r"\{{1}} and \{{name}}"
+
+
+def test_the_words_that_programmers_use_for_telling_tell() -> None:
+    assert [tool for tool, _ in _calls('print("a")\nanswer("b")\nsay("c")')] == ["tell"] * 3
+
+
+def test_results_of_finished_steps_are_known_by_name() -> None:
+    (step,) = _read('tell(f"{sums}")', known={"sums": 4}, first=7)
+    assert (step["id"], step["arguments"]) == (7, {"text": "{{4}}"})
+
+
+def test_fences_and_repeated_questions_around_a_script_do_not_matter() -> None:
+    assert len(_calls('```python\nfiles: a.txt\ngoal: read it\nread_file("a.txt")\n```')) == 1
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ('open("a.txt").read()', "line 1: there is no tool 'open'"),
+        ('read_fil("a.txt")', "Did you mean read_file"),
+        ('x = read_file("a.txt")\ny = [l for l in x]', "line 2: [l for l in x] is no call of a tool"),
+        ("tell(total)", "there is no result 'total'. Earlier results: none"),
+        ('x = read_file("a.txt")\ntell(x.upper())', "what a result holds is not known while the plan is made"),
+        ('for line in read_file("a.txt"):\n    tell(line)', "this loop does not go over files"),
+        ('for f in list_files("*.none"):\n    delete_file(f)', "no file fits '*.none'"),
+        ("def plan():\n    pass", "line 1: this is no call"),
+        ('read_file("a.txt"', "line 1: it cannot be read"),
+        ('read_file("a.txt", 1, 2, 3, 4)', "read_file takes 3 arguments, not 5"),
+        ("x = " + "(" * 5000, "cannot be read"),
+        ("tell(" + "-" * 5000 + "1)", ""),
+    ],
+)
+def test_every_line_that_cannot_be_read_is_named_with_its_mend(script: str, said: str) -> None:
+    with pytest.raises(PlanError) as error:
+        _read(script)
+    assert said in str(error.value)
+
+
+def test_all_faults_are_told_at_once() -> None:
+    with pytest.raises(PlanError) as error:
+        _read('foo(1)\nread_file("a.txt")\ntell(bar)')
+    assert [fault.where for fault in error.value.faults] == ["line 1", "line 3"]
+
+
+PIECES = st.sampled_from(
+    [
+        'x = read_file("a")',
+        'tell(f"{x}")',
+        "for f in list_files():\n    delete_file(f)",
+        "y = x * 2",
+        "(",
+        "x.y[0].z",
+        "'\\",
+        "{{1}}",
+    ]
+)
+
+
+@given(st.one_of(st.text(max_size=200), st.lists(PIECES, max_size=8).map("\n".join)))
+def test_whatever_a_model_writes_becomes_a_plan_or_faults(text: str) -> None:
+    try:
+        parse_plan("g", read_script(text, TOOLS, lambda _: FILES), TOOLS)
+    except PlanError as error:
+        assert error.faults

@@ -1,0 +1,140 @@
+"""Built in: change a part of a text file, or add to it. Its encoding and the ends of its lines stay what they are."""
+
+__all__ = ["editing_tools"]
+
+import difflib
+import re
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+from anyio import to_thread
+from pydantic import Field, JsonValue, WithJsonSchema
+
+from forethought_tools.claims import Claim
+from forethought_tools.encoding import LINE_END, Text, text_of
+from forethought_tools.errors import ToolError
+from forethought_tools.files import MAX_WRITTEN, FilePath, payload, refuse_repository, sha256
+from forethought_tools.folders import Folders, mended
+from forethought_tools.obeyed import obeyed
+from forethought_tools.risk import Risk
+from forethought_tools.text import clipped
+from forethought_tools.tool import JSON, Limits, Tool, tool
+from forethought_tools.undo import FileUndo, Vault, not_there
+from forethought_tools.writing import replace
+
+_COMPARED = 5000  # lines that are looked at for one that is like another
+_LINE = 200  # characters of a line that is shown
+
+Changed: TypeAlias = tuple[Path, bytes, int]
+"""A file, its content after a call, and how much of it that has changed."""
+
+
+def editing_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
+    """edit_file and append_file over these folders. With a vault, what they replace is kept there."""
+
+    def edit(path: str, old: str, new: str, every: bool) -> Changed:
+        return edited(folders, path, old, new, every=every)
+
+    def edit_left(given: Mapping[str, JSON]) -> str:
+        return sha256(edit(str(given["path"]), str(given["old"]), str(given["new"]), given.get("all") is True)[1])
+
+    def append_left(given: Mapping[str, JSON]) -> str:
+        return sha256(appended(folders, str(given["path"]), given["content"])[1])
+
+    async def edit_file(
+        path: FilePath,
+        old: Annotated[str, Field(description="Text in the file; it must stand there exactly once", min_length=1)],
+        new: Annotated[str, Field(description="What stands there instead; may be empty")],
+        all: Annotated[bool, Field(description="Replace old wherever it stands")] = False,  # noqa: A002 - what models guess
+    ) -> JSON:
+        """Replace a text in a file by another, exactly. Returns {path, replaced}."""
+        name, count = await to_thread.run_sync(lambda: changed(folders, path, edit(path, old, new, all)))
+        return {"path": name, "replaced": count}
+
+    async def append_file(
+        path: FilePath,
+        content: Annotated[JsonValue, WithJsonSchema({"description": "Text is added as it is; anything else as JSON"})],
+    ) -> JSON:
+        """Add to the end of a file, on a new line; makes the file if there is none. Returns {path, bytes}."""
+        name, size = await to_thread.run_sync(lambda: changed(folders, path, appended(folders, path, content)))
+        return {"path": name, "bytes": size}
+
+    def writes(arguments: Mapping[str, JSON]) -> Claim:
+        return Claim(writes=folders.parts(str(arguments["path"])))
+
+    def raised(arguments: Mapping[str, JSON]) -> str:
+        return obeyed(folders, str(arguments.get("path")))
+
+    return [
+        tool(
+            function,
+            risk=Risk.MEDIUM,
+            repeatable=False,  # done twice it is not the same as once
+            limits=Limits(timeout=30),
+            undo=FileUndo(folders, vault, left) if vault else None,
+            claims=writes,
+            raised=raised,
+        )
+        for function, left in ((edit_file, edit_left), (append_file, append_left))
+    ]
+
+
+def changed(folders: Folders, path: str, change: Changed) -> tuple[str, int]:
+    """Write what was changed; returns the file's name, and how much was changed."""
+    real, content, count = change
+    if len(content) > MAX_WRITTEN:
+        raise ToolError(f"{path!r} would have {len(content):,} bytes, more than {MAX_WRITTEN:,}. Use another file.")
+    refuse_repository(path, real)
+    with mended(path), folders.held(real.parent, make=True) as folder:
+        replace(folder, real.name, BytesIO(content), sha256(content))
+    return folders.name(real), count
+
+
+def edited(folders: Folders, path: str, old: str, new: str, *, every: bool) -> Changed:
+    """A file with a text in it replaced. How lines end makes no difference to what is found."""
+    text = opened(folders, path, shown=None)
+    lines = LINE_END.split(old)
+    sought = re.compile(r"(?:\r\n|\n|\r)".join(map(re.escape, lines)))
+    count = len(sought.findall(text.text))
+    if count == 0:
+        raise ToolError(f"{path!r} does not hold old: {clipped(repr(old), _LINE)}. {nearest(text.text, lines)}")
+    if count > 1 and not every:
+        raise ToolError(
+            f"old occurs {count} times in {path!r}, and has to occur once: give more of the text around it, or say"
+            " all=true to replace it everywhere."
+        )
+    new = text.with_line_ends(new)
+    return folders.resolve(path), text.content(sought.sub(lambda _: new, text.text)), count
+
+
+def appended(folders: Folders, path: str, content: JSON) -> Changed:
+    """A file with a content at its end, which begins a line."""
+    real = folders.resolve(path, new=True)
+    text = Text("") if not_there(real) else opened(folders, path, shown=0)
+    more = text.with_line_ends(payload(path, content).decode())
+    ends = not text.text or LINE_END.search(text.text[-1:])
+    whole = text.content(text.text + ("" if ends else text.line_end) + more)
+    return real, whole, len(whole) - len(text.content(text.text))
+
+
+def opened(folders: Folders, path: str, *, shown: int | None) -> Text:
+    """The text of a file, of which only so much may be shown."""
+    with folders.open(path, shown=shown) as file, mended(path):
+        content = file.read(MAX_WRITTEN + 1)
+    if len(content) > MAX_WRITTEN:
+        raise ToolError(f"{path!r} has more than {MAX_WRITTEN:,} bytes, too many to change in place. Use another file.")
+    return text_of(content, path)
+
+
+def nearest(text: str, lines: list[str]) -> str:
+    """The line of a text that is most like the first of these that says anything."""
+    sought = next((line.strip() for line in lines if line.strip()), "")
+    there = LINE_END.split(text)[:_COMPARED]
+    stripped = {line.strip()[:_LINE]: number for number, line in enumerate(there)}
+    found = difflib.get_close_matches(sought[:_LINE], stripped, n=1, cutoff=0.4)
+    if not found:
+        return "No line of it is like that: read_file shows what is there."
+    number = stripped[found[0]]
+    return f"The nearest line is line {number + 1}: {clipped(repr(there[number]), _LINE)}"

@@ -17,6 +17,9 @@ from forethought_patterns import Brief
 from forethought_tools import ToolError
 from forethought_tools.files import MAX_LISTED, matching
 from forethought_tools.folders import Folders
+from forethought_tools.loading import SHEETS
+from forethought_tools.sources import BASES
+from forethought_tools.tables import shape_of
 
 # Two expressions, because one that looks for a name anywhere is quadratic: the first cuts a goal into what may hold one
 # name each, and the second is tried at the beginning of each.
@@ -26,6 +29,7 @@ _NEW_ENDINGS = frozenset(
     {"cfg", "conf", "css", "csv", "htm", "html", "ini", "json", "jsonl", "log", "md", "py", "rst", "sh", "sql"}
     | {"svg", "tex", "toml", "tsv", "txt", "xlsx", "xml", "yaml", "yml"}
 )
+_SHAPED = (".parquet", ".json", ".jsonl", ".ndjson", *SHEETS, *BASES)
 _PREVIEW_LINES = 3
 _PREVIEW_CHARACTERS = 400
 _NAMED = 100  # files that are looked at for one goal
@@ -35,7 +39,9 @@ _RECIPES = 3
 async def brief_of(goal: str, folders: Folders, queries: Queries, *, learns: Sequence[str] | None) -> Brief:
     """What a planner is told. `learns` are the folders whose lessons count, if any do."""
     brief = await to_thread.run_sync(look_at, goal, folders)
-    brief = replace(brief, recipes=nearest(goal, brief.files, _RECIPES))
+    # The first lines of these tell nobody what columns they have.
+    shaped = await shape_of(folders, [path for path in brief.files if path.lower().endswith(_SHAPED)])
+    brief = replace(brief, files={**brief.files, **shaped}, recipes=nearest(goal, brief.files, _RECIPES))
     return brief if learns is None else with_lessons(brief, queries, learns)
 
 

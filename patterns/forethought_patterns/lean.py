@@ -8,6 +8,7 @@ __all__ = ["lean_question", "lean_repair", "lean_rest", "lean_steps"]
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from forethought_patterns.drafts import Brief, lean_tools
 from forethought_patterns.plan import Step
@@ -33,9 +34,10 @@ def lean_question(brief: Brief, tools: Registry, *, past: str = "") -> Question:
     """The question for a script. `past`: what was done already, and why there must be another plan."""
     recipes = list(brief.recipes)[:_RECIPES][::-1]  # the nearest last
     shown = Registry(tool for tool in tools if _is_shown(tool.name, recipes))
-    parts = [LEAN_PLANNER, lean_tools(shown), *map(_told, recipes)]
+    instructions = f"{LEAN_PLANNER}\n\n{lean_tools(shown)}"
     context = f"{_files(brief)}\n{past}goal: {brief.goal}"
-    return Question(Role.PLANNER, "\n\n".join(parts), context, _SCRIPT, _VARIETY if past else 0.0)
+    examples = [(_asked(recipe), recipe.script) for recipe in recipes]
+    return Question(Role.PLANNER, instructions, context, _SCRIPT, examples, _VARIETY if past else 0.0)
 
 
 def lean_rest(done: Sequence[Step], results: Mapping[int, str], failed: Sequence[str], why: str) -> str:
@@ -52,8 +54,7 @@ def lean_repair(question: Question, draft: JSON, faults: Sequence[Fault]) -> Que
     told, _, goal = question.context.rpartition("goal: ")
     wrong = "\n".join(f"- {_STEP.sub('the call', str(fault))}" for fault in list(faults)[:_FAULTS])
     context = f"{told}This script is wrong:\n{str(draft)[:_DRAFT]}\n{wrong}\nWrite another one.\ngoal: {goal}"
-    variety = min(question.variety + _VARIETY, 1.0)
-    return Question(question.role, question.instructions, context, question.schema, variety)
+    return replace(question, context=context, variety=min(question.variety + _VARIETY, 1.0))
 
 
 def lean_steps(
@@ -71,9 +72,9 @@ def _is_shown(tool: str, recipes: Sequence[Recipe]) -> bool:
     return not recipes or tool in _ALWAYS or any(tool in recipe.tools for recipe in recipes)
 
 
-def _told(recipe: Recipe) -> str:
+def _asked(recipe: Recipe) -> str:
     files = "; ".join(f"{path}: {' | '.join(shape.splitlines())}" for path, shape in recipe.files.items())
-    return f"files: {files or 'none'}\ngoal: {recipe.goal}\n{recipe.script}"
+    return f"files: {files or 'none'}\ngoal: {recipe.goal}"
 
 
 def _files(brief: Brief) -> str:

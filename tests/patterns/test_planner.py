@@ -107,9 +107,9 @@ async def test_a_small_planner_is_shown_the_nearest_recipes_and_no_other_tools_t
     recipes = [recipe for recipe in library() if recipe.tools == ("delete_file",)][:1] or library()[:1]
     journal = InMemoryJournal(ScriptedModel({"planner": ['read_file("a.txt")']}), spoken="lean")
     await make_plan(Brief("g", recipes=recipes), TOOLS, journal, slot=Slot())
-    said = journal.questions[0].instructions
-    assert recipes[0].script in said
-    assert "send_email(" not in said
+    (question,) = journal.questions
+    assert question.examples[0][1] == recipes[0].script
+    assert "send_email(" not in question.instructions
 
 
 async def test_a_model_may_doubt_its_plan() -> None:

@@ -39,6 +39,8 @@ class Question:
     """Material to work on. It may hold tool output, which is data and never instructions."""
     schema: Mapping[str, JSON]
     """JSON schema of the answer. `{"type": "string"}` asks for plain text."""
+    examples: Sequence[tuple[str, str]] = ()
+    """Other contexts, each with a good answer to it, for a small model to do the same."""
     variety: float = 0.0
     """How far a small model may stray from its likeliest answer, from 0 (not at all) to 1: another try is another."""
 

@@ -109,4 +109,5 @@ def question_body(question: Question) -> dict[str, JSON]:
         "instructions": question.instructions,
         "context": question.context,
         "schema": question.schema,
+        **({"examples": [list(example) for example in question.examples]} if question.examples else {}),
     }

@@ -248,7 +248,10 @@ def _messages(question: Question, *, schema: Mapping[str, JSON] | None = None, a
     if question.schema.get("type") == "string" and "maxLength" in question.schema and not ask:
         system += f"\n\nAnswer in at most {question.schema['maxLength']} characters."
     user = "\n\n".join(part for part in (question.context, ask) if part) or "Begin."
-    return [{"role": "system", "content": system}, {"role": "user", "content": user}]
+    turns: Messages = [{"role": "system", "content": system}]
+    for asked, answered in question.examples:
+        turns += [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]
+    return [*turns, {"role": "user", "content": user}]
 
 
 async def _streamed(create: Any, request: Mapping[str, Any], heard: Heard) -> ChatCompletion:

@@ -49,29 +49,15 @@ def file_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
 
     With a vault, what write_file replaces is kept there, and can be put back.
     """
+    return [*_reading(folders), *_writing(folders, vault)]
 
+
+def _reading(folders: Folders) -> list[Tool]:
     def reads(arguments: Mapping[str, JSON]) -> Claim:
         return Claim(reads=folders.parts(str(arguments["path"])))
 
-    def writes(arguments: Mapping[str, JSON]) -> Claim:
-        return Claim(writes=folders.parts(str(arguments["path"])))
-
     def looks(_: Mapping[str, JSON]) -> Claim:
         return Claim(reads=folders.everything())
-
-    def raised(arguments: Mapping[str, JSON]) -> str:
-        return obeyed(folders, str(arguments.get("path")))
-
-    def refuse_writing(arguments: Mapping[str, JSON]) -> None:
-        writable(folders, str(arguments["path"]))
-
-    def refuse_deleting(arguments: Mapping[str, JSON]) -> None:
-        folders.resolve(str(arguments["path"]), new=True, follow=False)  # what is not there yet may be there by then
-
-    def digest(arguments: Mapping[str, JSON]) -> str:
-        return sha256(payload(str(arguments["path"]), arguments["content"]))
-
-    undo = FileUndo(folders, vault, digest) if vault else None
 
     async def read_file(
         path: FilePath,
@@ -96,6 +82,38 @@ def file_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
         """Find lines that hold a text in files. Returns {matches: [{path, line, text}], truncated}."""
         return await to_thread.run_sync(search, folders, text, pattern, regex)
 
+    return [
+        tool(read_file, risk=Risk.LOW, repeatable=True, reads_only=True, limits=Limits(timeout=30), claims=reads),
+        tool(list_files, risk=Risk.LOW, repeatable=True, reads_only=True, limits=Limits(timeout=30), claims=looks),
+        tool(
+            search_files,
+            risk=Risk.LOW,
+            repeatable=True,
+            reads_only=True,
+            limits=Limits(timeout=60, at_once=2),
+            claims=looks,
+        ),
+    ]
+
+
+def _writing(folders: Folders, vault: Vault | None) -> list[Tool]:
+    def writes(arguments: Mapping[str, JSON]) -> Claim:
+        return Claim(writes=folders.parts(str(arguments["path"])))
+
+    def raised(arguments: Mapping[str, JSON]) -> str:
+        return obeyed(folders, str(arguments.get("path")))
+
+    def refuse_writing(arguments: Mapping[str, JSON]) -> None:
+        writable(folders, str(arguments["path"]))
+
+    def refuse_deleting(arguments: Mapping[str, JSON]) -> None:
+        folders.resolve(str(arguments["path"]), new=True, follow=False)  # what is not there yet may be there by then
+
+    def digest(arguments: Mapping[str, JSON]) -> str:
+        return sha256(payload(str(arguments["path"]), arguments["content"]))
+
+    undo = FileUndo(folders, vault, digest) if vault else None
+
     async def write_file(
         path: FilePath,
         content: Annotated[
@@ -112,16 +130,6 @@ def file_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
         return await to_thread.run_sync(delete, folders, path)
 
     return [
-        tool(read_file, risk=Risk.LOW, repeatable=True, reads_only=True, limits=Limits(timeout=30), claims=reads),
-        tool(list_files, risk=Risk.LOW, repeatable=True, reads_only=True, limits=Limits(timeout=30), claims=looks),
-        tool(
-            search_files,
-            risk=Risk.LOW,
-            repeatable=True,
-            reads_only=True,
-            limits=Limits(timeout=60, at_once=2),
-            claims=looks,
-        ),
         tool(
             write_file,
             risk=Risk.MEDIUM,

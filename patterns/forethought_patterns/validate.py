@@ -16,6 +16,7 @@ from forethought_patterns.references import UNKNOWN, find, mistaken, unknown
 from forethought_tools import JSON, Fault, PlanError, Registry, SchemaFault
 
 MAX_STEPS = 10_000
+MAX_DEPENDENCIES = 100_000
 MAX_ARGUMENTS = 1_000_000  # characters of one step's arguments, as JSON
 _SHOWN_FAULTS = 50
 _UNREAD = "(unread)"  # stands for a tool whose name could not be read
@@ -38,6 +39,8 @@ def parse_plan(
     """
     if len(steps) > MAX_STEPS:
         raise PlanError([Fault("plan", f"it has {len(steps)} steps", f"Give at most {MAX_STEPS}")])
+    if sum(_declared(raw) for raw in steps) > MAX_DEPENDENCIES:
+        raise PlanError([Fault("plan", "its steps depend on too many", f"At most {MAX_DEPENDENCIES} times in all")])
     faults: list[Fault] = []
     parsed: list[Step] = []
     for position, raw in enumerate(steps, 1):
@@ -55,6 +58,11 @@ def parse_plan(
     if faults:
         raise PlanError(faults)
     return Plan(goal, tuple(parsed), reasoning, context, revision, planned)
+
+
+def _declared(raw: JSON) -> int:
+    needed = raw.get("depends_on") if isinstance(raw, Mapping) else None
+    return len(needed) if isinstance(needed, Sequence) else 0
 
 
 async def refuse_unusable(plan: Plan) -> None:

@@ -4,15 +4,15 @@ recipes for goals like it."""
 __all__ = ["brief_of", "look_at"]
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 
 from anyio import to_thread
 
 from forethought.engine.lessons import with_lessons
-from forethought.journal.queries import Queries
-from forethought.recipes import nearest
+from forethought.engine.recipes import with_recipes
+from forethought.engine.records import Records
 from forethought_patterns import Brief
 from forethought_tools import ToolError
 from forethought_tools.files import MAX_LISTED, matching
@@ -33,16 +33,19 @@ _SHAPED = (".parquet", ".json", ".jsonl", ".ndjson", *SHEETS, *BASES)
 _PREVIEW_LINES = 3
 _PREVIEW_CHARACTERS = 400
 _NAMED = 100  # files that are looked at for one goal
-_RECIPES = 3
 
 
-async def brief_of(goal: str, folders: Folders, queries: Queries, *, learns: Sequence[str] | None) -> Brief:
-    """What a planner is told. `learns` are the folders whose lessons count, if any do."""
-    brief = await to_thread.run_sync(look_at, goal, folders)
+async def brief_of(goal: str, folders: Folders, records: Records, *, lessons: bool, recipes: bool) -> Brief:
+    """What a planner is told, with lessons, and with recipes of earlier runs beside ours, if they are wanted."""
+    brief = await to_thread.run_sync(_brief, goal, folders, records, lessons, recipes)
     # The first lines of these tell nobody what columns they have.
     shaped = await shape_of(folders, [path for path in brief.files if path.lower().endswith(_SHAPED)])
-    brief = replace(brief, files={**brief.files, **shaped}, recipes=nearest(goal, brief.files, _RECIPES))
-    return brief if learns is None else with_lessons(brief, queries, learns)
+    return replace(brief, files={**brief.files, **shaped})
+
+
+def _brief(goal: str, folders: Folders, records: Records, lessons: bool, recipes: bool) -> Brief:
+    brief = with_recipes(look_at(goal, folders), records, also_kept=recipes)
+    return with_lessons(brief, records.queries, records.folders) if lessons else brief
 
 
 def look_at(goal: str, folders: Folders) -> Brief:

@@ -1,7 +1,7 @@
 """Which calls wait for a person. Unknown means high."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import cast
 
@@ -9,8 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forethought_patterns import Decision, Model, Slot, Step
-from forethought_patterns.gates import Gate, Policy, call_gate, decision_faults, digest, visible
+from forethought_patterns import Decision, Model, Plan, Slot, Step
+from forethought_patterns.gates import (
+    Gate,
+    Policy,
+    call_gate,
+    decision_faults,
+    digest,
+    doubt_gate,
+    edited,
+    in_brief,
+    plan_gate,
+    visible,
+)
 from forethought_patterns.in_memory import InMemoryJournal
 from forethought_patterns.tool_calls import keep
 from forethought_tools import JSON, Answerer, Registry, Risk, Tool, ToolError, Undo
@@ -95,7 +106,9 @@ def test_what_a_person_reads_holds_no_control_or_direction_characters(text: str)
     assert not any(ord(char) < 32 or char in "\u202e\u2066\u200b\u061c\u2028" for char in shown)
 
 
-@pytest.mark.parametrize(("limit", "fine"), [(99, False), (100, False), (100.5, True), ("200", False), (True, False)])
+@pytest.mark.parametrize(
+    ("limit", "fine"), [(99, False), (100, False), (100.5, True), (1e12, False), ("200", False), (True, False)]
+)
 def test_a_budget_can_only_be_raised(limit: JSON, *, fine: bool) -> None:
     """With the same limit the same question would come again, for ever."""
     gate = Gate(
@@ -182,3 +195,113 @@ def test_an_edit_to_a_call_that_is_refused_anyway_is_not_taken() -> None:
     assert gate is not None
     (fault,) = decision_faults(gate, Decision("edit", arguments={}), tools)
     assert str(fault) == "edit: It is outside. Change it once more, or reject the call"
+
+
+@pytest.mark.parametrize(("length", "fits"), [(4997, True), (4998, False)])
+def test_a_form_shows_five_thousand_characters_and_no_more(length: int, fits: bool) -> None:
+    gate = call_gate(Step(id=1, tool="high"), {"x": "a" * length}, _registry(high=Risk.HIGH), Policy())
+    assert gate is not None
+    assert gate.fits_a_form is fits
+
+
+def test_twenty_files_that_a_call_names_are_shown_and_the_rest_is_counted() -> None:
+    gate = _gate("high", _registry(high=Risk.HIGH))
+    assert gate is not None
+    for count in (20, 21):
+        text = gate.resting_on({f"{number:02}.sh": "0" * 64 for number in range(count)}).text({})
+        assert text.count(": SHA-256 ") == 20
+        assert ("and 1 more files" in text) == (count == 21)
+        assert "and 0 more" not in text
+
+
+def test_long_values_are_shown_in_part_from_a_length_on() -> None:
+    tools, policy = _registry(medium=Risk.MEDIUM), Policy(ask_from=Risk.MEDIUM)
+    for length in (1200, 1201):
+        gate = call_gate(Step(id=1, tool="medium"), {"x": "a" * length}, tools, policy)
+        assert gate is not None
+        assert ("a" * 1200 in gate.text({})) == (length == 1200)
+    assert in_brief({"x": "a" * 300}) == f'{{"x": "{"a" * 300}"}}'
+    assert "301 characters in all" in in_brief({"x": "a" * 301})
+    assert "é" * 290 in in_brief({"x": ["é" * 290]}), "a letter counts as one"
+
+
+def test_an_object_among_the_arguments_of_a_call_is_shown_whole_and_a_description_is_not() -> None:
+    step = Step(id=1, tool="high", description="d" * 301)
+    gate = call_gate(step, {"x": {"y": "z" * 400}}, _registry(high=Risk.HIGH), Policy())
+    assert gate is not None
+    assert "z" * 400 in gate.text({})
+    assert gate.reason.endswith(" It is meant to: " + "d" * 300)
+
+
+def test_a_call_that_was_cut_off_is_told_with_what_it_was_meant_to_do() -> None:
+    tools = _registry(high=Risk.HIGH)
+    meant = doubt_gate(Step(id=3, tool="high", description="Send"), {"x": 1}, tools, Policy())
+    assert meant.subject == "Step 3 was cut off in the middle of calling high."
+    unknown = "Whether it took effect, or still goes on, is not known. Look before you decide."
+    assert meant.reason == f"{unknown} It was meant to: Send"
+    assert doubt_gate(Step(id=3, tool="high"), {}, tools, Policy()).reason == unknown
+    assert meant.choices == ("happened", "again", "skip", "cancel")
+
+
+@pytest.mark.parametrize(
+    ("keeps", "undo"),
+    [(True, "what it replaces is kept; `forethought rollback` puts it back"), (False, "none: it cannot be undone")],
+)
+def test_a_person_is_told_whether_a_call_can_be_undone(keeps: bool, undo: str) -> None:
+    keeper = cast("Undo", SimpleNamespace(keeps=lambda _: keeps))
+    tools = Registry([Tool("write", "", {"type": "object"}, _nothing, Risk.HIGH, undo=keeper)])
+    gate = call_gate(Step(id=1, tool="write"), {"path": "a"}, tools, Policy())
+    assert gate is not None
+    assert f"Undo: {undo}" in gate.text({}).splitlines()
+
+
+def test_a_risk_is_raised_for_the_tools_that_are_named_and_for_no_other() -> None:
+    tools, policy = _registry(low=Risk.LOW, other=Risk.LOW), Policy(risks={"oth*": Risk.HIGH})
+    assert policy.risk("other", tools) is Risk.HIGH
+    assert policy.risk("low", tools) is Risk.LOW
+
+
+def test_an_approval_is_bound_to_the_files_that_a_call_names_whatever_they_are_called() -> None:
+    assert digest("t", {}, {"a.sh": "1"}) != digest("t", {}, {"a.sh": "2"}) != digest("t", {})
+    assert digest("t", {}, {}) == digest("t", {})
+    assert digest("t", {"path": "\ud800"}) != digest("t", {"path": "\ud801"})
+
+
+def _plan_of(tools: Registry) -> Gate:
+    """Steps 1 and 2, of which the first has run. Others have used the numbers up to 4."""
+    plan = Plan("g", (Step(id=1, tool="low"), Step(id=2, tool="low", depends_on=(1,))))
+    return plan_gate(plan, tools, Policy(), estimate="", finished=[1], next_step=5)
+
+
+def test_an_edited_plan_is_the_old_one_without_what_is_dropped_and_with_what_is_given_anew() -> None:
+    gate = _plan_of(_registry(low=Risk.LOW))
+    assert gate.subject.startswith("Revision 1 of the plan wants to run: 1 step, ")
+    new: JSON = {"id": 5, "tool": "low"}
+    anew: JSON = {"id": 2, "tool": "low", "description": "otherwise"}
+    assert edited(gate, drop=[], changed=[anew, new]) == [gate.steps[0], anew, new]
+    assert edited(gate, drop=[2], changed=[new]) == [gate.steps[0], new]
+    assert edited(gate, drop=[2], changed=[]) == [gate.steps[0]]
+    assert edited(gate, drop=[], changed=[{"tool": "low"}, 3]) == [*gate.steps, {"tool": "low"}, 3]
+
+
+@pytest.mark.parametrize(
+    ("changed", "drop", "said"),
+    [
+        ([{"id": 2, "tool": "low", "description": "otherwise"}], [], ""),
+        ([{"id": 5, "tool": "low"}], [2], ""),
+        ([{"id": 1, "tool": "low", "description": "otherwise"}], [], "step 1: it has run already"),
+        ([], [1, 2], "step 1: it has run already"),
+        ([{"id": 4, "tool": "low"}], [], "step 4: this id is taken. Number new steps from 5 on"),
+        ([{"tool": "low"}], [], "field 'id' is missing"),
+        ([{"id": 5, "tool": "nonsense"}], [], "there is no tool 'nonsense'"),
+    ],
+)
+def test_what_has_run_stays_and_new_steps_have_new_numbers(
+    changed: Sequence[JSON], drop: Sequence[int], said: str
+) -> None:
+    tools = _registry(low=Risk.LOW)
+    gate = _plan_of(tools)
+    faults = decision_faults(gate, Decision("edit", steps=edited(gate, drop=drop, changed=changed)), tools)
+    assert bool(faults) == bool(said)
+    assert said in "; ".join(map(str, faults))
+    assert decision_faults(gate, Decision("approve"), tools) == []

@@ -46,6 +46,27 @@ anyio.run(main, *sys.argv[1:])
 """
 
 
+CAPTURING = "(" * 30 + "a" + ")" * 30 + "*[bc]"
+SEARCH = """
+import resource, sys
+import anyio
+from pathlib import Path
+from forethought_tools import Registry, ToolError
+from forethought_tools.files import file_tools
+from forethought_tools.folders import Folders
+
+async def main(folder, pattern):
+    tools, arguments = Registry(file_tools(Folders([Path(folder)]))), {"text": pattern, "regex": True}
+    try:
+        print(await tools.call("search_files", arguments, None))
+    except ToolError as error:
+        print(error)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+anyio.run(main, *sys.argv[1:])
+"""
+
+
 @pytest.fixture
 def sales(tmp_path: Path) -> Path:
     (tmp_path / "sales.csv").write_text("id\n1\n", encoding="utf-8")
@@ -102,6 +123,15 @@ async def test_no_query_takes_more_memory_than_it_may(sales: Path) -> None:
     assert kilobytes[1] < 400_000, "the server"
     refused = [line for line in answers if "memory" in line.lower()]
     assert len(refused) == len(GREEDY), said
+
+
+async def test_no_pattern_to_search_files_by_takes_memory_of_the_server(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a" * 2_000_000, encoding="utf-8")
+    with anyio.fail_after(300):
+        said = (await anyio.run_process([sys.executable, "-c", SEARCH, str(tmp_path), CAPTURING])).stdout.decode()
+    answer, peak = said.splitlines()
+    assert "Give something simpler" in answer
+    assert int(peak) < 300_000
 
 
 async def test_a_query_ends_with_its_call_wherever_it_is(sales: Path) -> None:

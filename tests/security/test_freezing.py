@@ -24,8 +24,8 @@ from forethought_patterns.references import mistaken
 from forethought_tools import JSON, FaultsError, Registry, ToolError
 from forethought_tools.apart import apart
 from forethought_tools.arithmetic import calculate
-from forethought_tools.files import Finder
 from forethought_tools.folders import Folders
+from forethought_tools.named import named_files
 
 pytestmark = [pytest.mark.anyio, pytest.mark.skipif(sys.platform == "win32", reason="has other limits")]
 
@@ -162,6 +162,48 @@ async def test_a_number_too_large_for_anything_is_refused_by_the_schema_that_cli
     assert "is greater than the maximum of" in text(refused)
 
 
+async def test_no_plan_in_which_everything_depends_on_everything_freezes_the_server(settings: Settings) -> None:
+    steps = [{"id": number, **READ, "depends_on": list(range(1, number))} for number in range(1, 1000)]
+    async with Client(build_server(settings)) as client, watched(client):
+        refused = await client.call_tool("create_plan", {"goal": "g", "steps": steps})
+    assert "depend on too many" in text(refused)
+
+
+LONG = "a/" * 20_000
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("write_file", {"path": LONG + "b", "content": "x"}),
+        ("write_file", {"path": "a/" * 200 + "b", "content": "x"}),
+        ("write_file", {"path": "../" * 20_000 + "b", "content": "x"}),
+        ("delete_file", {"path": LONG + "b"}),
+        ("read_file", {"path": LONG + "b"}),
+        ("list_files", {"folder": LONG}),
+        ("query_table", {"sql": "SELECT 1", "paths": [LONG + "b.csv"]}),
+        ("run_command", {"command": "true", "folder": LONG}),
+    ],
+)
+async def test_no_path_freezes_the_server(settings: Settings, tool: str, arguments: dict[str, Any]) -> None:
+    # Whatever has to be asked is not answered here, and what is written is 200 folders deep.
+    step: dict[str, Any] = {"id": 1, "tool": tool, "arguments": arguments}
+    async with Client(build_server(settings)) as client, watched(client):
+        plan = view(await client.call_tool("create_plan", {"goal": "g", "steps": [step]}))["plan_id"]
+        with anyio.fail_after(120):
+            done = view(await client.call_tool("execute_plan", {"plan_id": plan, "replan": "never"}))
+    assert done["status"] in ("failed", "succeeded")
+
+
+def test_the_files_that_a_command_names_are_found_in_time(work: Path) -> None:
+    """However many words could be files, seen from however many folders. Else each takes minutes."""
+    for number in range(20):
+        (work / f"f{number}").mkdir()
+    bases = " ".join(f"f{number}" for number in range(20))
+    for words in (["a/" * 30 + str(number) for number in range(300)], ["a/" * 9_000], ["*" * 9_000], ["*/" * 9_000]):
+        assert "a.txt" in named_files(Folders([work]), ".", f"cat {bases} {' '.join(words)} a.txt")
+
+
 def test_our_own_expressions_are_linear() -> None:
     """Where one is not, each of these takes longer than anybody waits."""
     long = 1_000_000
@@ -186,9 +228,11 @@ async def test_arithmetic_makes_no_number_that_takes_long_to_go_on_with() -> Non
 @pytest.mark.parametrize(
     "text", ["(" * 4 + "a" + "{,200})" * 4, "((a{000000000200}){200}){200}", f"({'a|' * 400}b){{9999}}"]
 )
-def test_a_pattern_to_search_files_by_is_not_spelled_out_without_bound(text: str) -> None:
-    with pytest.raises(ToolError, match="repeats too much"):
-        Finder(text, is_regex=True)
+async def test_a_pattern_to_search_files_by_is_not_spelled_out_without_bound(settings: Settings, text: str) -> None:
+    search: dict[str, Any] = {"tool": "search_files", "arguments": {"text": text, "regex": True}}
+    async with Client(build_server(settings)) as client, watched(client):
+        done = await _ended(client, search)
+    assert "Internal error" not in str(done)
 
 
 async def test_a_check_that_is_cut_off_takes_nothing_from_the_next_one() -> None:

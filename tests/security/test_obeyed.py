@@ -60,6 +60,7 @@ def repository(folder: Path) -> Path:
         "bare.git/config",
         "tree/config",
         "nearly/HEAD",
+        "half/HEAD",
         "nearly/head",
     ],
 )
@@ -73,6 +74,8 @@ async def test_nothing_is_written_where_version_control_keeps_programs(tmp_path:
     (tmp_path / "tree" / "HEAD").touch()
     repository(tmp_path / "bare.git")
     (repository(tmp_path / "nearly") / "HEAD").unlink()
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "commondir").write_text("../store\n", encoding="utf-8")
     before, registry = tree(tmp_path), Registry(file_tools(Folders([tmp_path])), {"*": Risk.LOW})
     assert "where files are programs" in await said(registry, "write_file", path=path, content="x")
     assert tree(tmp_path) == before
@@ -85,6 +88,11 @@ async def test_nothing_is_written_where_version_control_keeps_programs(tmp_path:
         ("write_file", {"path": ".git/hooks/pre-commit", "content": "x"}, "where files are programs"),
         ("write_file", {"path": "../outside.txt", "content": "x"}, "outside the granted folders"),
         ("delete_file", {"path": "../outside.txt"}, "outside the granted folders"),
+        ("append_file", {"path": ".git/config", "content": "x"}, "where files are programs"),
+        ("copy_file", {"source": "a.txt", "destination": ".git/config"}, "where files are programs"),
+        ("move_file", {"source": "../outside.txt", "destination": "b.txt"}, "outside the granted folders"),
+        ("make_folder", {"path": ".git/hooks"}, "where files are programs"),
+        ("write_table", {"path": ".git/a.csv", "rows": [{"a": 1}]}, "where files are programs"),
         ("run_command", {"command": "true", "folder": ".."}, "outside the granted folders"),
         ("run_command", {"command": "true\0"}, "NUL"),
         ("send_email", {"to": ["a@example.org"], "subject": "s", "body": "b"}, "No mailbox is configured"),
@@ -147,8 +155,10 @@ def test_writing_what_other_programs_obey_is_high_whatever_is_set(tmp_path: Path
 def test_writing_anything_else_keeps_the_risk_that_is_set(tmp_path: Path, path: str) -> None:
     hidden = tmp_path / ".hidden" / "work"
     hidden.mkdir(parents=True)
+    (tmp_path / ".vscode").mkdir()
+    (hidden / ".elsewhere").symlink_to("nowhere")
     for risk in (Risk.LOW, Risk.MEDIUM):
-        registry = Registry(file_tools(Folders([hidden])), {"write_file": risk})
+        registry = Registry(file_tools(Folders([hidden, tmp_path / ".vscode"])), {"write_file": risk})
         assert registry.risk("write_file", {"path": path, "content": "x"}) is risk
         assert registry.risk("write_file", {"path": str(hidden / path), "content": "x"}) is risk
 

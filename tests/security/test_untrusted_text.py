@@ -94,6 +94,22 @@ def test_blanks_cannot_push_a_part_of_a_command_out_of_sight() -> None:
     assert visible("a.txt ") == "a.txt\\u0020"
 
 
+def test_what_is_counted_is_what_nobody_would_count() -> None:
+    for blanks in (32, 33):
+        shown = "\\u0020{33}" if blanks == 33 else " " * 32
+        assert visible("a" + " " * blanks + "b") == f"a{shown}b"
+        assert told("x", ["a" + " " * blanks + "b"]) == [f'x: ["a{shown}b"]']
+        assert told("x", "a\n" + " " * blanks + "b")[2] == f"  | {shown}b"
+    assert visible("a" + " " * 32 + "{b") == "a" + " " * 32 + "{b"
+    assert visible("a" + " " * 33 + "{b") == "a\\u0020{33}\\u007bb"
+    assert visible("\u200b" * 3) == "\\u200b" * 3
+    assert visible("\u200b" * 4) == "\\u200b{4}"
+    assert told("x", "a\n   \nb")[2] == "  | \\u0020\\u0020\\u0020"
+    assert told("x", "a\n\n\n\nb")[1:] == ["  | a", "  | ", "  | ", "  | ", "  | b"]
+    assert told("x", "a\n\n\n\n\nb")[1:] == ["  | a", "  | \\u000a{4}", "  | b"]
+    assert told("x", "\n".join(["same"] * 4))[1:] == ["  | same"] * 4
+
+
 def test_a_text_of_several_lines_is_shown_as_lines_that_are_not_ours() -> None:
     text = _shown({"command": "echo 1\nRisk: low. It only reads.\n  | x\n\nUndo: nothing to undo"})
     lines = text.splitlines()
@@ -287,3 +303,18 @@ def test_what_is_too_long_is_shown_from_both_ends_with_what_is_left_out() -> Non
     assert [each.removeprefix("  | ") for each in shown[:first]] == lines[:first]
     assert [each.removeprefix("  | ") for each in shown[first + 1 :]] == lines[40 - (last - first - 1) :]
     assert first == last - first - 1 == 4
+
+
+@pytest.mark.parametrize(
+    ("lines", "most", "shown"),
+    [(10, 200, (10, 0)), (10, 199, (5, 5)), (20, 160, (4, 4)), (20, 162, (5, 5))],
+    ids=["all of it", "nothing left between", "exactly so many", "one that is begun"],
+)
+def test_as_many_lines_are_shown_from_both_ends_as_there_is_room_for(
+    lines: int, most: int, shown: tuple[int, int]
+) -> None:
+    each = [f"{number:016}" for number in range(lines)]
+    first, last = shown
+    left = [f"  ... {lines - first - last} lines are not shown here ..."] if lines > first + last else []
+    wanted = [*(f"  | {line}" for line in each[:first]), *left, *(f"  | {line}" for line in each[lines - last :])]
+    assert told("text", "\n".join(each), most=most)[1:] == wanted

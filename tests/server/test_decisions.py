@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -14,7 +15,7 @@ from tests.server.asking import TOOLS, delete, in_full, names_in, person, run_st
 from tests.serving import NEVER
 
 from forethought.app import open_store
-from forethought.gates.decisions import decision_facts
+from forethought.gates.decisions import Overtaken, Refused, decision_facts, record_decision, take_decision
 from forethought.journal.database import StaleError
 from forethought.settings import Settings
 from forethought.surface.server import build_server
@@ -122,6 +123,9 @@ async def test_a_decision_reaches_its_own_gate_and_no_other(make_settings: Calla
         store.commit(gate_one.run, *decision_facts(gate_one, Decision("reject", reason="no"), TOOLS))
         with pytest.raises(StaleError):  # whoever is second
             store.commit(gate_one.run, *decision_facts(gate_one, approve, TOOLS))
+        record = partial(record_decision, store, TOOLS)
+        for filled, becomes in (({"decision": "approve"}, Overtaken), ({"decision": "yes"}, Refused)):
+            assert isinstance(await take_decision(gate_one, filled, by="p", channel="page", record=record), becomes)
         store.close()
         with anyio.fail_after(60):
             while (done := view(await client.call_tool("execute_plan", {"plan_id": one["plan_id"]})))["status"] in (

@@ -4,42 +4,48 @@ __all__ = ["file_tools"]
 
 import hashlib
 import json
-import math
-import re
+import os
 import stat
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, TypeAlias
 
 from anyio import from_thread, to_thread
 from pydantic import Field, JsonValue, WithJsonSchema
 
+from forethought_tools.apart import apart
 from forethought_tools.claims import Claim
 from forethought_tools.errors import ToolError
 from forethought_tools.folders import Folders, mended
 from forethought_tools.obeyed import in_repository, obeyed
+from forethought_tools.reading import read_tool
 from forethought_tools.risk import Risk
 from forethought_tools.tabular import as_html, as_table, table_in, text_of, told
 from forethought_tools.tool import JSON, Limits, Tool, tool
 from forethought_tools.undo import FileUndo, Vault
 from forethought_tools.writing import replace
 
-MAX_READ = 200_000
-MAX_LISTED = 500
+MAX_LISTED = 2000
 MAX_VISITED = 100_000
 MAX_MATCHES = 200
 MAX_LINE = 400
 MAX_SEARCHED_FILE = 2_000_000
 MAX_SEARCHED = 100_000_000
 SEARCH_SECONDS = 20.0
-MATCH_SECONDS = 1.0
+MAX_SEARCHED_TEXT = 7_500_000
+BATCH = 1_000_000
 MAX_WRITTEN = 10_000_000
 SKIPPED = frozenset({"node_modules", "__pycache__", "venv"})
 
+Finder: TypeAlias = Callable[[Sequence[str]], Sequence[Sequence[int]]]
+"""The numbers, from 1, of the lines of each text in which something is found."""
 FilePath = Annotated[str, Field(description="File inside a granted folder", min_length=1)]
 Pattern = Annotated[str, Field(description="Glob such as **/*.csv; * stays in one folder", max_length=200)]
 
@@ -49,29 +55,28 @@ def file_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
 
     With a vault, what write_file replaces is kept there, and can be put back.
     """
-    return [*_reading(folders), *_writing(folders, vault)]
 
-
-def _reading(folders: Folders) -> list[Tool]:
-    def reads(arguments: Mapping[str, JSON]) -> Claim:
-        return Claim(reads=folders.parts(str(arguments["path"])))
+    def writes(arguments: Mapping[str, JSON]) -> Claim:
+        return Claim(writes=folders.parts(str(arguments["path"])))
 
     def looks(_: Mapping[str, JSON]) -> Claim:
         return Claim(reads=folders.everything())
 
-    async def read_file(
-        path: FilePath,
-        start_line: Annotated[int, Field(description="First line, from 1", ge=1)] = 1,
-        max_lines: Annotated[int, Field(description="Most lines to return", ge=1, le=5000)] = 400,
-    ) -> JSON:
-        """Read a text file. Returns its text; a last line in [brackets] says when there is more."""
-        return await to_thread.run_sync(read, folders, path, start_line, max_lines)
+    def raised(arguments: Mapping[str, JSON]) -> str:
+        return obeyed(folders, str(arguments.get("path")))
+
+    def refuse_writing(arguments: Mapping[str, JSON]) -> None:
+        writable(folders, str(arguments["path"]))
+
+    undo = (
+        FileUndo(folders, vault, lambda given: sha256(payload(str(given["path"]), given["content"]))) if vault else None
+    )
 
     async def list_files(
         pattern: Pattern = "**/*",
         folder: Annotated[str, Field(description="Where to look; . is every granted folder")] = ".",
     ) -> JSON:
-        """Find files by name. Returns {files: [{path, size}], truncated}."""
+        """Find files by name. Returns {files: [{path, name, size, modified}], count, truncated}."""
         return await to_thread.run_sync(listing, folders, pattern, folder)
 
     async def search_files(
@@ -80,39 +85,9 @@ def _reading(folders: Folders) -> list[Tool]:
         regex: Annotated[bool, Field(description="Take text as a regular expression; case matters")] = False,
     ) -> JSON:
         """Find lines that hold a text in files. Returns {matches: [{path, line, text}], truncated}."""
-        return await to_thread.run_sync(search, folders, text, pattern, regex)
-
-    return [
-        tool(read_file, risk=Risk.LOW, repeatable=True, reads_only=True, limits=Limits(timeout=30), claims=reads),
-        tool(list_files, risk=Risk.LOW, repeatable=True, reads_only=True, limits=Limits(timeout=30), claims=looks),
-        tool(
-            search_files,
-            risk=Risk.LOW,
-            repeatable=True,
-            reads_only=True,
-            limits=Limits(timeout=60, at_once=2),
-            claims=looks,
-        ),
-    ]
-
-
-def _writing(folders: Folders, vault: Vault | None) -> list[Tool]:
-    def writes(arguments: Mapping[str, JSON]) -> Claim:
-        return Claim(writes=folders.parts(str(arguments["path"])))
-
-    def raised(arguments: Mapping[str, JSON]) -> str:
-        return obeyed(folders, str(arguments.get("path")))
-
-    def refuse_writing(arguments: Mapping[str, JSON]) -> None:
-        writable(folders, str(arguments["path"]))
-
-    def refuse_deleting(arguments: Mapping[str, JSON]) -> None:
-        folders.resolve(str(arguments["path"]), new=True, follow=False)  # what is not there yet may be there by then
-
-    def digest(arguments: Mapping[str, JSON]) -> str:
-        return sha256(payload(str(arguments["path"]), arguments["content"]))
-
-    undo = FileUndo(folders, vault, digest) if vault else None
+        if regex:
+            await refuse_unsound(text)
+        return await to_thread.run_sync(search, folders, finder(text, is_regex=regex), pattern)
 
     async def write_file(
         path: FilePath,
@@ -125,11 +100,17 @@ def _writing(folders: Folders, vault: Vault | None) -> list[Tool]:
         data = payload(path, content)
         return {**await to_thread.run_sync(put, folders, path, data), "bytes": len(data)}
 
-    async def delete_file(path: FilePath) -> JSON:
-        """Delete one file for good. Returns {path}."""
-        return await to_thread.run_sync(delete, folders, path)
-
     return [
+        read_tool(folders),
+        tool(list_files, risk=Risk.LOW, repeatable=True, reads_only=True, limits=Limits(timeout=30), claims=looks),
+        tool(
+            search_files,
+            risk=Risk.LOW,
+            repeatable=True,
+            reads_only=True,
+            limits=Limits(timeout=60, at_once=2),
+            claims=looks,
+        ),
         tool(
             write_file,
             risk=Risk.MEDIUM,
@@ -140,76 +121,59 @@ def _writing(folders: Folders, vault: Vault | None) -> list[Tool]:
             raised=raised,
             refuse=refuse_writing,
         ),
-        tool(
-            delete_file,
-            risk=Risk.HIGH,
-            repeatable=False,
-            limits=Limits(timeout=30),
-            claims=writes,
-            raised=raised,
-            refuse=refuse_deleting,
-        ),
+        delete_tool(folders),
     ]
 
 
-def read(folders: Folders, path: str, start: int, count: int) -> str:
-    with folders.open(path) as file, mended(path):
-        refuse_binary(file, path)
-        passed = skip(file, start - 1)
-        if passed < start - 1:
-            raise ToolError(f"{path!r} has only {passed} lines. Ask for a smaller start_line.")
-        kept, room, cut = list[bytes](), MAX_READ, ""
-        while line := file.readline(room + 1):
-            if (len(line) > room and kept) or len(kept) == count:
-                last = start + len(kept) - 1
-                cut = f"\n[lines {start} to {last} shown; there is more: go on with start_line={last + 1}]"
-                break
-            if len(line) > room:
-                kept, cut = [line[:room]], f"\n[line {start} is cut after {room} bytes]"
-                break
-            kept.append(line)
-            room -= len(line)
-    text = b"".join(kept).decode("utf-8", "replace").removeprefix("\ufeff")
-    return text.removesuffix("\n") + cut if cut else text
+def delete_tool(folders: Folders) -> Tool:
+    async def delete_file(path: FilePath) -> JSON:
+        """Delete one file for good. Returns {path}."""
+        return await to_thread.run_sync(delete, folders, path)
 
+    def refuse_deleting(arguments: Mapping[str, JSON]) -> None:
+        folders.resolve(str(arguments["path"]), new=True, follow=False)  # what is not there yet may be there by then
 
-def refuse_binary(file: BinaryIO, path: str) -> None:
-    if b"\0" in file.read(8192):
-        raise ToolError(f"{path!r} is binary, and read_file reads text. query_table reads Parquet and SQLite files.")
-    file.seek(0)
-
-
-def skip(file: BinaryIO, count: int) -> int:
-    """Read past this many lines; returns how many there were."""
-    passed = 0
-    while passed < count and (part := file.readline(MAX_READ)):
-        from_thread.check_cancelled()
-        passed += part.endswith(b"\n")
-    return passed
+    return tool(
+        delete_file,
+        risk=Risk.HIGH,
+        repeatable=False,
+        limits=Limits(timeout=30),
+        claims=lambda arguments: Claim(writes=folders.parts(str(arguments["path"]))),
+        raised=lambda arguments: obeyed(folders, str(arguments.get("path"))),
+        refuse=refuse_deleting,
+    )
 
 
 def listing(folders: Folders, pattern: str, folder: str) -> JSON:
     files: list[JSON] = []
-    for _, name, size in matching(folders, pattern, folder):
-        if len(files) == MAX_LISTED:
-            return {"files": files, "truncated": True}
-        files.append({"path": name, "size": size})
-    return {"files": files, "truncated": False}
+    count = 0
+    for real, name, status in found(folders, pattern, folder):
+        count += 1
+        if count <= MAX_LISTED:
+            changed = datetime.fromtimestamp(status.st_mtime, UTC).astimezone().replace(tzinfo=None)
+            modified = changed.isoformat(timespec="milliseconds")
+            files.append({"path": name, "name": real.name, "size": status.st_size, "modified": modified})
+    return {"files": files, "count": count, "truncated": count > MAX_LISTED}
 
 
 def matching(folders: Folders, pattern: str, folder: str) -> Iterator[tuple[Path, str, int]]:
     """Regular files that match, with the name a caller can use, and their sizes."""
+    return ((real, name, status.st_size) for real, name, status in found(folders, pattern, folder))
+
+
+def found(folders: Folders, pattern: str, folder: str) -> Iterator[tuple[Path, str, os.stat_result]]:
+    """Regular files that match, with the name a caller can use, and what the disk tells of them."""
     start = folders.resolve(folder)
     if not start.is_dir():
         raise ToolError(f"{folder!r} is a file. Name a folder.")
     parts = pattern.split("/")
     for root in list(folders) if folder in (".", "") else [start]:
-        for real, size in regular_files(folders, root):
+        for real, status in regular_files(folders, root):
             if fits(real.relative_to(root).parts, parts):
-                yield real, folders.name(real), size
+                yield real, folders.name(real), status
 
 
-def regular_files(folders: Folders, root: Path) -> Iterator[tuple[Path, int]]:
+def regular_files(folders: Folders, root: Path) -> Iterator[tuple[Path, os.stat_result]]:
     visited, waiting = 0, [root]
     while waiting:
         parent, below = waiting.pop(), list[Path]()
@@ -224,7 +188,7 @@ def regular_files(folders: Folders, root: Path) -> Iterator[tuple[Path, int]]:
                 if status is None:  # deleted since its name was read
                     continue
                 if stat.S_ISREG(status.st_mode):
-                    yield parent / name, status.st_size
+                    yield parent / name, status
                 # Hidden folders hold the tools' own state (.git, .venv), not the user's work.
                 elif stat.S_ISDIR(status.st_mode) and not name.startswith(".") and name not in SKIPPED:
                     below.append(parent / name)
@@ -250,27 +214,58 @@ def fits(path: tuple[str, ...], pattern: list[str]) -> bool:
     return False
 
 
-def search(folders: Folders, text: str, pattern: str, is_regex: bool) -> JSON:
+def search(folders: Folders, find: Finder, pattern: str) -> JSON:
     matches: list[JSON] = []
     room, end = MAX_SEARCHED, time.monotonic() + SEARCH_SECONDS
-    finder = Finder(text, is_regex=is_regex)
     truncated = False
-    for real, name, _ in matching(folders, pattern, "."):
-        content = beginning(folders, real)
-        truncated |= content is None or len(content) > MAX_SEARCHED_FILE
-        if content is None:
-            continue
-        room -= len(content)
-        if b"\0" in content[:8192]:
-            continue
-        for number, line in enumerate(content.decode("utf-8", "replace").split("\n"), 1):
-            if finder.finds(line.rstrip("\r")):
-                matches.append({"path": name, "line": number, "text": line.strip()[:MAX_LINE]})
-            if len(matches) == MAX_MATCHES or time.monotonic() > end:
-                return {"matches": matches, "truncated": True}
-        if room < 0:
+    for batch in batches(searched(folders, pattern)):
+        for file, numbers in zip(batch, find([file.text for file in batch]), strict=True):
+            lines = file.text.split("\n")
+            matches.extend(
+                {"path": file.name, "line": at, "text": lines[at - 1].strip()[:MAX_LINE]}
+                for at in numbers[: MAX_MATCHES - len(matches)]
+            )
+            truncated |= not file.is_whole
+            room -= len(file.text)
+        if len(matches) == MAX_MATCHES or time.monotonic() > end or room < 0:
             return {"matches": matches, "truncated": True}
     return {"matches": matches, "truncated": truncated}
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """What is searched of a file."""
+
+    name: str
+    text: str
+    is_whole: bool
+    size: int
+    """Characters as JSON, in which it goes to the process that matches."""
+
+
+def searched(folders: Folders, pattern: str) -> Iterator[Searched]:
+    for real, name, _ in matching(folders, pattern, "."):
+        content = beginning(folders, real)
+        if content is None:
+            yield Searched(name, "", is_whole=False, size=0)
+        elif b"\0" not in content[:8192]:
+            text = content.decode("utf-8", "replace")
+            size = len(json.dumps(text))
+            fits = size <= MAX_SEARCHED_TEXT
+            is_whole = fits and len(content) <= MAX_SEARCHED_FILE
+            yield Searched(name, text if fits else "", is_whole=is_whole, size=size if fits else 0)
+
+
+def batches(files: Iterator[Searched]) -> Iterator[list[Searched]]:
+    """A few files at once, since asking the other process takes longer than matching a small one."""
+    batch, size = list[Searched](), 0
+    for file in files:
+        if batch and size + file.size > BATCH:
+            yield batch
+            batch, size = [], 0
+        batch.append(file)
+        size += file.size
+    yield batch
 
 
 def beginning(folders: Folders, real: Path) -> bytes | None:
@@ -282,37 +277,40 @@ def beginning(folders: Folders, real: Path) -> bytes | None:
         return None
 
 
-IN_BRACES = re.compile(r"\{([^{}]*)\}")
-MAX_REPEATS = 10_000
-MAX_SPELLED_OUT = 100_000  # characters, with every repeat written as often as it is one
+def finder(text: str, *, is_regex: bool) -> Finder:
+    """Finds the lines of texts that hold a text, or match a regular expression."""
+
+    def holding(texts: Sequence[str]) -> Sequence[Sequence[int]]:
+        return [[at for at, line in enumerate(each.split("\n"), 1) if wanted in line.casefold()] for each in texts]
+
+    def matched(texts: Sequence[str]) -> Sequence[Sequence[int]]:
+        return from_thread.run(partial(apart, "matching_lines", pattern=text, texts=texts, most=MAX_MATCHES))
+
+    wanted = text.casefold()
+    return matched if is_regex else holding
 
 
-def counted(inside: str) -> int:
-    """How often what stands before these braces is repeated at most."""
-    return max([1, *map(int, re.findall(r"\d+", inside))])
+async def refuse_unsound(pattern: str) -> None:
+    """Raises ToolError where it is not a regular expression."""
+    (problems,) = await apart("all_unsound", checks=[[None, pattern]])
+    if problems:
+        raise ToolError(f"The text to find is {problems[0]}. Mend it, or leave regex out.")
 
 
-class Finder:
-    """Finds a text or a regular expression in a line, in bounded time."""
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
-    def __init__(self, text: str, *, is_regex: bool) -> None:
-        import regex  # type: ignore[import-untyped]  # it has no types; here, because few runs search
 
-        repeats = math.prod(counted(inside) for inside in IN_BRACES.findall(text)) if is_regex else 1
-        if repeats > MAX_REPEATS or repeats * len(text) > MAX_SPELLED_OUT:
-            raise ToolError("The regular expression repeats too much. Use smaller counts in {}.")  # it is spelled out
-        try:
-            flags = 0 if is_regex else regex.IGNORECASE
-            self._pattern = regex.compile(text if is_regex else regex.escape(text), flags)
-        except regex.error as error:
-            raise ToolError(f"{text!r} is not a regular expression: {error}.") from None
+def refuse_repository(path: str, real: Path) -> None:
+    if in_repository(path, real):
+        raise ToolError(f"{path!r} is inside .git, where files are programs. Write somewhere else.")
 
-    def finds(self, line: str) -> bool:
-        try:
-            # concurrent: a hard match must not hold the interpreter's lock and stop the server.
-            return self._pattern.search(line, timeout=MATCH_SECONDS, concurrent=True) is not None
-        except TimeoutError:
-            raise ToolError("The regular expression takes too long. Make it simpler, without nested repeats.") from None
+
+def writable(folders: Folders, path: str) -> Path:
+    """The real path of a file that may be written. Raises ToolError."""
+    real = folders.resolve(path, new=True)
+    refuse_repository(path, real)
+    return real
 
 
 TOLD = (".md", ".markdown", ".txt", ".html", ".htm", ".rst")  # endings of texts for people
@@ -331,22 +329,6 @@ def payload(path: str, content: JSON) -> bytes:
     else:
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     return text.encode("utf-8", "replace")
-
-
-def sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def refuse_repository(path: str, real: Path) -> None:
-    if in_repository(path, real):
-        raise ToolError(f"{path!r} is inside .git, where files are programs. Write somewhere else.")
-
-
-def writable(folders: Folders, path: str) -> Path:
-    """The real path of a file that may be written. Raises ToolError."""
-    real = folders.resolve(path, new=True)
-    refuse_repository(path, real)
-    return real
 
 
 def put(folders: Folders, path: str, data: bytes) -> dict[str, JSON]:

@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import BinaryIO
 
 from anyio import from_thread
@@ -16,6 +16,9 @@ from forethought_tools.held import HeldFolder, held
 from forethought_tools.writing import READ_FLAGS
 
 _CHUNK = 1 << 20
+MAX_PATH = 4096  # characters
+# Where each name of a path leads is looked up from the root on: twice as many take four times as long.
+MAX_PARTS = 128
 
 
 class Folders:
@@ -43,6 +46,8 @@ class Folders:
         Raises:
             ToolError: outside every grant, not there, or neither a regular file nor a folder.
         """
+        if len(path) > MAX_PATH or len(PurePath(path).parts) > MAX_PARTS:
+            raise ToolError(f"{path[:80]!r} goes on for too long: a path has at most {MAX_PARTS} names.")
         if not self._folders:
             raise ToolError("No folder is granted. Start forethought with --folder PATH, or set FORETHOUGHT_FOLDERS.")
         candidates = [self._real(folder / path, path, follow=follow) for folder in self._folders]
@@ -72,7 +77,7 @@ class Folders:
         file = os.fdopen(descriptor, "rb")
         try:
             with mended(path):
-                self._refuse_secrets(file, path, shown)
+                self.refuse_secrets(file, path, shown)
         except BaseException:
             file.close()
             raise
@@ -109,7 +114,7 @@ class Folders:
     def name(self, real: Path) -> str:
         """What a caller can write for this real path: relative where that is unambiguous."""
         for folder in self._folders:
-            if real.is_relative_to(folder):
+            if real.is_relative_to(folder) and len(real.parts) <= MAX_PARTS:
                 short = real.relative_to(folder).as_posix()
                 return short if self.resolve(short, new=True) == real else real.as_posix()
         return real.as_posix()
@@ -151,7 +156,8 @@ class Folders:
         files = (Path(at, name) for folder in self._apart for at, _, names in os.walk(folder) for name in names)
         return any(other is not None and os.path.samestat(status, other) for other in map(_look, files))
 
-    def _refuse_secrets(self, file: BinaryIO, path: str, shown: int | None) -> None:
+    def refuse_secrets(self, file: BinaryIO, path: str, shown: int | None = None) -> None:
+        """Refuse to show what holds a key or password of this server. Leaves the file at its beginning."""
         longest = max(map(len, self._secrets), default=0)
         if not longest or shown == 0:
             return

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from forethought_tools.errors import ToolError
-from forethought_tools.folders import Folders
+from forethought_tools.folders import MAX_PARTS, Folders
 
 _WORD = re.compile(r"[^\s'\"`;&|<>()${}=,:]+")
 _QUOTED = re.compile(r"""[\\'"`$#(){}*?\[~]""")
@@ -55,6 +55,7 @@ def _without_outputs(command: str) -> str:
 
 
 def _ends(word: str) -> Iterator[str]:
+    word = word if word.count("/") < MAX_PARTS else "/".join(word.split("/")[-MAX_PARTS:])
     yield word
     while "/" in word:
         word = word.partition("/")[2]
@@ -68,7 +69,10 @@ def _inside(folders: Folders, base: Path, words: list[str], is_kind: Callable[[P
         matches = islice(glob.iglob(word, root_dir=base), _MATCHES) if is_pattern else ()  # noqa: PTH207 - absolute too
         for name in (word, *matches):
             try:
-                real = Path(os.path.realpath(base / name))
+                path = os.path.join(base, name)  # noqa: PTH118 - a Path of each would take most of the time
+                if not os.path.lexists(path):
+                    continue  # most words are no files, and looking where they lead takes much longer
+                real = Path(os.path.realpath(path))
                 if is_kind(real) and folders.holds(real):
                     yield real
             except (OSError, ValueError):  # too long, or no path at all

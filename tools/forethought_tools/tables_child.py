@@ -1,26 +1,22 @@
 """The child program of `query_table`: one query over files and rows (through DuckDB, in memory) or one SQLite database.
 
-It reads a line of JSON, answers with a line of JSON, and ends when its standard input does: with its parent. Its memory
-and its time are bounded by the operating system, because DuckDB does not keep its own limit everywhere. Of ours it
-imports a few modules only: all of it would take longer than most queries.
+Of ours it imports a few modules only: all of it would take longer than most queries.
 """
 
 import json
 import math
-import os
 import re
 import sqlite3
-import sys
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from datetime import date, datetime, time
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from forethought_tools import grids
+from forethought_tools.answering import bound_by_the_system, serve
 from forethought_tools.bases import HEAP, guard, name_only_table, open_sqlite, reads_only, sqlite_columns
 from forethought_tools.given import DataFile, Rows, Source
 from forethought_tools.loading import Loader, QueryError, quoted
@@ -35,10 +31,6 @@ MAX_CHARACTERS = 1_900_000  # less than may go into the arguments of one call
 MAX_CELL = 20_000
 MAX_ASSUMED = 12
 SHOWN_ROWS, SHOWN_COLUMNS, SHOWN_CELL = 2, 20, 40  # of a table that is only looked at
-MEMORY = 1 << 30
-"""Bytes that the operating system allows beyond what the process has before it sees a file or a query."""
-CPU_SECONDS = 150
-"""Two threads for as long as a call of the tool may take, and a little more. Our parent ends us earlier."""
 NEEDS_MEMORY = "The query needs more memory than a query may have (512 MB). Filter or aggregate earlier."
 DUCKDB = {
     "memory_limit": f"{HEAP >> 20}MiB",
@@ -68,54 +60,23 @@ class Cursor(Protocol):
 
 def main() -> None:
     """Answer the one question that our parent asks."""
-    # Native code prints what it likes to fd 1. Only our one line may go there.
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as protocol:
-        os.dup2(2, 1)
-        request = json.loads(sys.stdin.buffer.readline())
-        threading.Thread(target=_end_with_parent, daemon=True).start()
-        sources = [
-            Source(names, [DataFile(Path(path), descriptor, shown) for path, descriptor, shown in files], united)
-            for names, files, united in request["sources"]
-        ]
-        results = [Rows(name, columns, rows) for name, columns, rows in request["results"]]
-        asked = partial(_JOBS[request["job"]], sources, results, request["sql"])
-        print(json.dumps(_answered(asked)), file=protocol)
-    os._exit(0)  # nothing is worth the time to take it down
+    serve(_answered)
 
 
-def _end_with_parent() -> None:
-    while os.read(0, 4096):
-        pass
-    os._exit(1)
-
-
-def _answered(asked: "Callable[[], JSON]") -> "Mapping[str, JSON]":
+def _answered(request: Mapping[str, Any]) -> "Mapping[str, JSON]":
+    sources = [
+        Source(names, [DataFile(Path(path), descriptor, shown) for path, descriptor, shown in files], united)
+        for names, files, united in request["sources"]
+    ]
+    results = [Rows(name, columns, rows) for name, columns, rows in request["results"]]
     try:
-        return {"result": asked()}
+        return {"result": _JOBS[request["job"]](sources, results, request["sql"])}
     except QueryError as error:
         return {"error": str(error)}
     except MemoryError:
         return {"error": NEEDS_MEMORY}
     except Exception as error:  # whatever a file or a query brings about is told, and is no fault of the server
         return {"error": f"The query failed: {type(error).__name__}: {brief(error)}"}
-
-
-def bound_by_the_system() -> None:
-    """From here on neither a file nor a query can take more than this."""
-    if sys.platform == "win32":
-        return
-    import resource
-
-    def lower(which: int, most: int) -> None:
-        _, hard = resource.getrlimit(which)
-        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(which, (most, most))
-
-    lower(resource.RLIMIT_CORE, 0)
-    lower(resource.RLIMIT_CPU, CPU_SECONDS)
-    if sys.platform == "linux":  # macOS does not keep this limit
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-        lower(resource.RLIMIT_AS, pages * resource.getpagesize() + MEMORY)
 
 
 def query(sources: Sequence[Source], results: Sequence[Rows], sql: str, *, dry: bool = False) -> "JSON":

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import TextIO
 
 import regex  # type: ignore[import-untyped]  # it has no types
@@ -90,9 +91,21 @@ def _untrue(expression: str, value: JSON) -> str | None:
     return None if true else f"result: {shown} is not true of it"
 
 
+def matching_lines(pattern: str, texts: Sequence[str], most: int) -> Sequence[JSON]:
+    """The numbers, from 1, of the lines of each text that match; of all texts at most so many."""
+    finds, found = regex.compile(pattern).search, list[JSON]()
+    for text in texts:
+        lines = enumerate(text.split("\n"), 1)
+        numbers = list(islice((at for at, line in lines if finds(line.rstrip("\r"), timeout=_PATIENCE)), most))
+        most -= len(numbers)
+        found.append(numbers)
+    return found
+
+
 _JOBS: Mapping[str, Callable[..., JSON]] = {
     "unmet": unmet,
     "all_unsound": all_unsound,
+    "matching_lines": matching_lines,
     "compared": compared,
     "counted": counted,
 }
@@ -102,6 +115,8 @@ def _done(line: bytes) -> dict[str, JSON]:
     try:
         job = json.loads(line)
         return {"result": _JOBS[job["name"]](**job["given"])}
+    except TimeoutError:
+        return {"problem": "It takes too long"}
     except MemoryError:
         return {"problem": "it needs too much memory"}
     except Exception as error:  # whatever it is, only this job has failed

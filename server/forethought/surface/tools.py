@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, cast
 
+from anyio import to_thread
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import func_metadata
@@ -68,7 +69,9 @@ class _Strict(Tool):
 
     async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:
         given = self.fn_metadata.pre_parse_json(arguments)
-        if problems := [fault.at("arguments") for fault in schema_faults(self.parameters, given)]:
+        # In a thread: a million small values take seconds, and others are answered meanwhile.
+        faults = await to_thread.run_sync(schema_faults, self.parameters, given)
+        if problems := [fault.at("arguments") for fault in faults]:
             names = ", ".join(self.parameters["properties"])
             return _failed("\n".join([*problems[:20], f"{self.name} takes: {names}."]))
         app: App = context.request_context.lifespan_context

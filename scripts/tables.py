@@ -149,7 +149,9 @@ def _commands(path: str, known: argparse.ArgumentParser) -> list[tuple[str, str,
         helps = {str(each.metavar or each.dest): each.help or "" for each in _below(group)}
         for name, command in cast("dict[str, argparse.ArgumentParser]", cast("Any", group).choices).items():
             below = _commands(f"{path}{name} ", command)
-            found += below or [(f"{path}{name}{_positionals(command)}", helps[name], _options(command))]
+            if not below or command.get_default("run"):
+                found.append((f"{path}{name}{_positionals(command)}", helps[name], _options(command)))
+            found += below
     return found
 
 
@@ -165,9 +167,9 @@ def _below(group: argparse.Action) -> list[argparse.Action]:
 def _positionals(command: argparse.ArgumentParser) -> str:
     found = ""
     for action in _actions(command):
-        if not action.option_strings:
+        if not action.option_strings and action.nargs != argparse.PARSER:
             name = str(action.metavar or action.dest).upper()
-            found += f" [{name}]" if action.nargs == "?" else f" {name}"
+            found += {"?": f" [{name}]", "*": f" [{name} ...]"}.get(str(action.nargs), f" {name}")
     return found
 
 
@@ -175,10 +177,14 @@ def _options(command: argparse.ArgumentParser) -> list[str]:
     found: list[str] = []
     for action in _actions(command):
         if action.option_strings and action.dest != "help":
-            value = "\\|".join(map(str, action.choices)) if action.choices else action.metavar or ""
+            value = "\\|".join(map(str, action.choices)) if action.choices else _meant(action.metavar)
             shown = f"{action.option_strings[-1]} {value}".strip() if action.nargs != 0 else action.option_strings[-1]
             found.append(f"`{shown}`: {action.help}".replace("\\|", ","))
     return found
+
+
+def _meant(metavar: str | tuple[str, ...] | None) -> str:
+    return f"{metavar[0]} [{metavar[1]} ...]" if isinstance(metavar, tuple) else metavar or ""
 
 
 def main() -> int:

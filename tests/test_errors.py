@@ -11,7 +11,7 @@ import forethought_tools
 from forethought_tools import errors
 
 # Programs of their own, which import nothing of ours: their errors stay within them.
-PROGRAMS = ("__main__", "tables_child")
+PROGRAMS = ("__main__", "tables_child", "documents_child")
 
 
 def _modules(package: ModuleType) -> list[ModuleType]:

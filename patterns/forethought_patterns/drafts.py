@@ -18,7 +18,7 @@ __all__ = [
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -60,8 +60,8 @@ def listed_tools(tools: Registry) -> str:
     )
 
 
-def lean_tools(tools: Registry) -> str:
-    """Every tool for a small planner, a line each."""
+def lean_tools(tools: Iterable[Tool]) -> str:
+    """Tools for a small planner, a line each."""
     return "\n".join(f"{tool.name}({', '.join(_required(tool))}): {_first(tool.description)}" for tool in tools)
 
 

@@ -4,38 +4,46 @@ Instructions, tools and recipes come first and the goal last: a server keeps wha
 and a small model does best what it was asked at the end.
 """
 
-__all__ = ["lean_question", "lean_repair", "lean_rest", "lean_steps"]
+__all__ = ["lean_faults", "lean_question", "lean_repair", "lean_rest", "lean_steps"]
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import cast
 
 from forethought_patterns.drafts import Brief, lean_tools
-from forethought_patterns.plan import Step
-from forethought_patterns.recipe import Recipe
+from forethought_patterns.plan import Plan, Step
+from forethought_patterns.recipe import OFTEN, Recipe, suggested_tools
+from forethought_patterns.references import Reference
 from forethought_patterns.roles import LEAN_PLANNER
 from forethought_patterns.script import read_script
 from forethought_tools import JSON, Fault, Question, Registry, Role
 from forethought_tools.files import fits
-from forethought_tools.text import clipped, one_line
+from forethought_tools.text import as_text, clipped, one_line
 
+_MAKES_ROWS = ("query_table", "list_files", "search_files")
+_MAKES_TEXT = ("write", "analyze")
 _SCRIPT: Mapping[str, JSON] = {"type": "string"}
-_ALWAYS = ("query_table", "write_table", "write_file", "tell")  # tools that a planner is shown for any goal
 _RECIPES = 3
 _NAMES = 40  # files beside those of the goal that a planner is shown
 _SHAPE = 300  # characters about one file
 _FAULTS = 4  # of a script, that its planner is told
 _DRAFT = 1500
 _VARIETY = 0.4
+_REFERENCE = re.compile(r"\{\{([0-9]{1,9})((?:\.\w+)*)\}\}")
+_NUMBERED = re.compile(r"\bstep ([0-9]{1,9})\b")
 _STEP = re.compile(r"\bstep \d+")
 
 
 def lean_question(brief: Brief, tools: Registry, *, past: str = "") -> Question:
     """The question for a script. `past`: what was done already, and why there must be another plan."""
     recipes = list(brief.recipes)[:_RECIPES][::-1]  # the nearest last
-    shown = Registry(tool for tool in tools if _is_shown(tool.name, recipes))
-    instructions = f"{LEAN_PLANNER}\n\n{lean_tools(shown)}"
-    context = f"{_files(brief)}\n{past}goal: {brief.goal}"
+    suggested = suggested_tools(brief.goal, brief.files, recipes, tools)
+    # The same for every goal, and so read once for all of them: what comes later is not.
+    instructions = f"{LEAN_PLANNER}\n\n{lean_tools(tool for tool in tools if tool.name in OFTEN)}"
+    more = lean_tools(tool for tool in suggested if tool.name not in OFTEN)
+    also = f"more tools:\n{more}\n" if more else ""
+    context = f"{also}{_files(brief)}\n{past}goal: {brief.goal}"
     examples = [(_asked(recipe), recipe.script) for recipe in recipes]
     return Question(Role.PLANNER, instructions, context, _SCRIPT, examples, _VARIETY if past else 0.0)
 
@@ -65,11 +73,47 @@ def lean_steps(
     def files_of(pattern: str) -> list[str]:
         return [name for name in brief.names if fits(tuple(name.split("/")), pattern.removeprefix("./").split("/"))]
 
-    return read_script(str(draft), tools, files_of, first=first, known={_name(step): step.id for step in done})
+    known = {_name(step): step.id for step in done}
+    return _with_what_is_saved(read_script(str(draft), tools, files_of, first=first, known=known), brief, tools)
 
 
-def _is_shown(tool: str, recipes: Sequence[Recipe]) -> bool:
-    return not recipes or tool in _ALWAYS or any(tool in recipe.tools for recipe in recipes)
+def _with_what_is_saved(steps: list[JSON], brief: Brief, tools: Registry) -> list[JSON]:
+    """The last result is for the file that the goal wants and nothing writes: small models forget to say so."""
+    calls = [cast("Mapping[str, JSON]", step) for step in steps]
+    if not calls:
+        return steps
+    last = calls[-1]
+    changing = [as_text(call["arguments"]) for call in calls if not tools.reads_only(str(call["tool"]))]
+    left = [name for name in brief.new_files if not any(name in arguments for arguments in changing)]
+    if len(left) != 1 or str(last["tool"]) not in _MAKES_ROWS + _MAKES_TEXT:
+        return steps
+    tool, argument = ("write_table", "rows") if last["tool"] in _MAKES_ROWS else ("write_file", "content")
+    number = int(str(last["id"]))
+    arguments: dict[str, JSON] = {"path": left[0], argument: str(Reference(number))}
+    return [
+        *steps,
+        {"id": number + 1, "tool": tool, "arguments": arguments, "depends_on": [call["id"] for call in calls]},
+    ]
+
+
+def lean_faults(faults: Sequence[Fault], plan: Plan) -> list[Fault]:
+    """Faults in the words of a script, which knows results by their names and no numbers of steps."""
+
+    def result(reference: re.Match[str]) -> str:
+        made = plan.by_id.get(int(reference[1]))
+        parts = [f"[{part}]" if part.isdecimal() else f".{part}" for part in reference[2].split(".")[1:]]
+        return "".join([_name(made), *parts]) if made else reference[0]
+
+    def call(step: re.Match[str]) -> str:
+        made = plan.by_id.get(int(step[1]))
+        if made is None:  # a file or a tool says so, and means something else
+            return step[0]
+        return f"{_name(made)} = {made.tool}(...)" if made.description else f"{made.tool}(...)"
+
+    def said(text: str) -> str:
+        return _NUMBERED.sub(call, _REFERENCE.sub(result, text))
+
+    return [Fault(said(fault.where), said(fault.problem), said(fault.mend)) for fault in faults]
 
 
 def _asked(recipe: Recipe) -> str:

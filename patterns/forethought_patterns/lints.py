@@ -8,7 +8,6 @@ __all__ = ["lints"]
 import ast
 import re
 from collections.abc import Iterator, Mapping
-from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 import anyio
@@ -29,7 +28,6 @@ _LOOKS = 20  # calls that are looked at before they are made
 _SECONDS = 15.0  # for all these looks
 _AT_ONCE = 2
 _COPYING = frozenset({"copy", "duplicate", "rename", "move"})
-_WORDS = re.compile(r"[\s'\"(),;]+")
 
 
 async def lints(plan: Plan, brief: Brief, tools: Registry) -> list[Fault]:
@@ -146,16 +144,14 @@ def _can_be_looked_at(step: Step, sight: Sight) -> bool:
     tool = sight.tools.get(step.tool)
     if tool is None or tool.doubted is None:
         return False
-    text = sight.texts[step.id]
-    return not any(_is_named(name, text) or _is_word(PurePosixPath(name).stem, text) for name in sight.written)
+    return not any(_uses(step, name, sight) for name in sight.written)
 
 
 def _forgotten(sight: Sight) -> Iterator[Fault]:
     """Files that the goal names and the plan forgets: new ones that no step writes, others that no step uses."""
     brief, plan = sight.goal.brief, sight.plan
-    written = [sight.texts[step.id] for step in sight.changing]
     for name in brief.new_files:
-        if not any(_is_named(name, text) for text in written) and not sight.goal.spares(name):
+        if not any(sight.names(step, name) for step in sight.changing) and not sight.goal.spares(name):
             yield Fault("plan", f"the goal names {name}, and no step writes it", f"Add a step that writes {name}")
     if any(step.tool == "search_files" and "pattern" not in step.arguments for step in plan.steps):
         return  # it goes through all there are
@@ -167,16 +163,8 @@ def _forgotten(sight: Sight) -> Iterator[Fault]:
 
 def _uses(step: Step, name: str, sight: Sight) -> bool:
     """Whether a call names a file: by itself, by a pattern, or as a table in SQL."""
-    text = sight.texts[step.id]
-    stem = PurePosixPath(name).stem
-    return _is_named(name, text) or ("sql" in step.arguments and _is_word(re.sub(r"\W", "_", stem), text))
-
-
-def _is_named(name: str, text: str) -> bool:
-    if name in text:
-        return True
-    patterns = [word for word in _WORDS.split(text) if ("*" in word or "?" in word) and re.search(r"\w", word)]
-    return any(fnmatchcase(name, each) or fnmatchcase(name, each.replace("**/", "")) for each in patterns[:50])
+    stem = re.sub(r"\W", "_", PurePosixPath(name).stem)
+    return sight.names(step, name) or ("sql" in step.arguments and _is_word(stem, sight.texts[step.id]))
 
 
 def _is_word(word: str, text: str) -> bool:

@@ -14,12 +14,14 @@ from forethought_patterns.compiler import Add, Grow, execute
 from forethought_patterns.drafts import Brief
 from forethought_patterns.gates import plan_gate
 from forethought_patterns.joiner import Joined, join
-from forethought_patterns.plan import Plan
+from forethought_patterns.judging import doubted, misdone
+from forethought_patterns.plan import Plan, Step
 from forethought_patterns.planner import Early, Progress, make_plan, replan
 from forethought_patterns.problem import Problem
 from forethought_patterns.rules import Ports, Resumed, Rules
 from forethought_patterns.signals import Paused
 from forethought_patterns.steps import Steps
+from forethought_patterns.strategies import strategy_of
 from forethought_patterns.validate import parse_plan
 from forethought_patterns.watcher import Outcome
 from forethought_tools import JSON, BudgetError, ModelError, PlanError, Role
@@ -36,6 +38,8 @@ class Ended:
     outcomes: Mapping[int, Outcome]
     answer: str = ""
     problem: Problem | None = None
+    unverified: Sequence[str] = ()
+    """What nobody could judge, each in a sentence. Empty where the run has failed."""
 
 
 @dataclass
@@ -64,6 +68,7 @@ class _Run:
                 if unreviewed := await self._reviewed():
                     return await self._ended(unreviewed)
             else:
+                problem = problem or await self._misdone()
                 joined = await self._joined() if problem is None else Joined()
                 problem = problem or joined.missing
                 if problem is None or self.ports.budget.refused:
@@ -160,6 +165,31 @@ class _Run:
             await self._adopt(plan, "after a step")
         return None
 
+    async def _misdone(self) -> Problem | None:
+        """What the goal plainly asks for and is not so, though every step has succeeded."""
+        look = self.ports.look
+        return None if look is None else await misdone(self.plan, self.outcomes, self.ports.tools, look)
+
+    async def _doubts(self, answer: str) -> Sequence[str]:
+        look, tools = self.ports.look, self.ports.tools
+        if look is None:
+            return ()
+        return await doubted(self.plan, self.outcomes, answer, tools, look, unjudged=self._unjudged())
+
+    def _unjudged(self) -> Sequence[Step]:
+        """Steps whose words come from a model of ours, and that no check and no other model has looked at."""
+        journal, tools = self.ports.journal, self.ports.tools
+        joined = self.plan.planned and journal.dialect(Role.JOINER) != "lean"
+        if joined or journal.dialect(Role.EXECUTOR) == "wire":  # what the calling agent has written, it knows
+            return ()
+        return [
+            step
+            for step in self.plan.steps
+            if tools.asks(step.tool)
+            and not (step.check or step.expected_output.strip())
+            and strategy_of(step, self.rules.strategies, tools) == "direct"
+        ]
+
     async def _joined(self) -> Joined:
         if not self.plan.planned:
             return Joined()
@@ -203,7 +233,10 @@ class _Run:
             if step.id not in self.outcomes:
                 self.outcomes[step.id] = Outcome("skipped", error="the run ended before it")
                 await self.ports.steps.settled(step, self.outcomes[step.id])
-        return Ended(self.plan, self.outcomes, answer, problem)
+        unverified = await self._doubts(answer) if problem is None else ()
+        if answer and unverified:
+            answer = f"{answer}\n\nNot verified: {'; '.join(unverified)}."
+        return Ended(self.plan, self.outcomes, answer, problem, unverified)
 
 
 async def run_plan(

@@ -17,7 +17,7 @@ from forethought_patterns.drafts import (
     wire_steps,
 )
 from forethought_patterns.gates import digest
-from forethought_patterns.lean import lean_question, lean_repair, lean_rest, lean_steps
+from forethought_patterns.lean import lean_faults, lean_question, lean_repair, lean_rest, lean_steps
 from forethought_patterns.lints import lints
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.ports import Dialect, Heard, Journal, PlanJournal
@@ -31,6 +31,7 @@ from forethought_tools.text import as_text, shortened
 P = TypeVar("P", bound=Plan | None)
 
 _REPAIRS = 2
+_RECIPES = 2  # that a larger planner is shown
 _RESULT = 1500  # characters of each result that a planner is shown
 
 
@@ -89,7 +90,7 @@ async def make_plan(
             raise PlanError([Fault(f"step {number}", "it has started already as it was", mend) for number in changed])
         return plan
 
-    looks = partial(lints, brief=brief, tools=tools) if dialect == "lean" else None
+    looks = partial(_pretences, brief=brief, tools=tools) if dialect == "lean" else None
     question = _question(brief, tools, dialect)
     return await _until_valid("plan", question, read, journal, slot, looks=looks, heard=early.heard if early else None)
 
@@ -148,7 +149,7 @@ async def replan(
             planned=plan.planned,
         )
 
-    looks = partial(lints, brief=brief, tools=tools) if dialect == "lean" else None
+    looks = partial(_pretences, brief=brief, tools=tools, done=done) if dialect == "lean" else None
     question = _replan_question(progress, brief, tools, dialect, optional=optional)
     return await _until_valid(key, question, read, journal, slot, looks=looks)
 
@@ -189,6 +190,12 @@ async def _seen(plan: P, looks: Callable[[Plan], Awaitable[Sequence[Fault]]] | N
         if looks is not None and (faults := await looks(plan)):
             raise PlanError(faults)
     return plan
+
+
+async def _pretences(plan: Plan, brief: Brief, tools: Registry, done: Sequence[Step] = ()) -> Sequence[Fault]:
+    """What pretends in a plan by script, in the words of the script. What is done cannot be mended."""
+    kept = {f"step {step.id}" for step in done}
+    return lean_faults([fault for fault in await lints(plan, brief, tools) if fault.where not in kept], plan)
 
 
 async def doubt(plan: Plan, journal: Journal, *, slot: Slot) -> float | None:
@@ -271,7 +278,11 @@ def _material(brief: Brief) -> str:
     files = "".join(f"\n--- first lines of {path}\n{text}" for path, text in brief.files.items())
     lessons = "".join(f"\n- {lesson}" for lesson in brief.lessons)
     learned = f"\n--- lessons of earlier runs{lessons}" if lessons else ""
-    material = f"{brief.context}{files}{learned}"
+    shown = "".join(f"\n{recipe.goal}\n{recipe.script}\n" for recipe in brief.recipes[:_RECIPES])
+    alike = (
+        f"\n--- how such goals were reached; name = tool(...) is a step, and name its result{shown}" if shown else ""
+    )
+    material = f"{brief.context}{files}{learned}{alike}"
     return f"{MATERIAL}\n<material>\n{material}\n</material>\n\n" if material else ""
 
 

@@ -4,13 +4,21 @@ Ours are in the folder `recipes`, a file each: what it is for, the goal, the fil
 script.
 """
 
-__all__ = ["Recipe", "called", "library", "read_recipe"]
+__all__ = ["OFTEN", "Recipe", "called", "library", "read_recipe", "suggested_tools"]
 
 import ast
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files as resources
+
+from forethought_tools import Registry, Tool
+
+OFTEN = ("query_table", "write_table", "read_file", "write_file", "write", "analyze", "tell")
+_WITHOUT_FILES = ("list_files", "search_files", "calculate")
+_IN_EVERY = frozenset({"file", "files", "text", "folder", "returns", "such", "with", "from", "what"})
+_STEM = 5  # letters by which words of a goal and of a tool are alike
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,4 +61,25 @@ def called(script: str) -> tuple[str, ...]:
     """The tools that a script calls. Raises SyntaxError where it is none."""
     calls = [node for node in ast.walk(ast.parse(script)) if isinstance(node, ast.Call)]
     names = [(node.lineno, node.col_offset, node.func.id) for node in calls if isinstance(node.func, ast.Name)]
-    return tuple(dict.fromkeys(name for _, _, name in sorted(names)))
+    return tuple(dict.fromkeys(name for _, _, name in sorted(names) if name not in ("sorted", "enumerate")))
+
+
+def suggested_tools(goal: str, files: Collection[str], recipes: Sequence[Recipe], tools: Registry) -> list[Tool]:
+    """The tools that a small planner is shown: what most plans need, also such as name no files, what recipes call, and
+    what the goal names. Without recipes it is shown all."""
+    called_there = {name for recipe in recipes for name in recipe.tools}
+    often = OFTEN if files else (*OFTEN, *_WITHOUT_FILES)
+    wanted = _stems(goal)
+    return [
+        tool
+        for tool in tools
+        if not recipes
+        or tool.name in often
+        or tool.name in called_there
+        or wanted & _stems(f"{tool.name.replace('_', ' ')} {tool.description.split('. ')[0]}")
+    ]
+
+
+def _stems(text: str) -> set[str]:
+    words = re.findall(r"[^\W\d_]{4,}", text.lower())
+    return {word[:_STEM] for word in words if word not in _IN_EVERY}

@@ -13,6 +13,7 @@ __all__ = [
     "map_texts",
     "mistaken",
     "part",
+    "pieces",
     "unfilled",
     "unknown",
     "whole",
@@ -52,6 +53,25 @@ class Reference:
 def find(value: JSON) -> set[Reference]:
     """All references inside a value."""
     return {_reference(token) for text in _texts(value) for token in _TOKEN.finditer(text) if token["step"]}
+
+
+def pieces(text: str) -> list[str | Reference]:
+    """A text in pieces: what stands in it, with `\\{{` as the `{{` that it means, and its references."""
+    found: list[str | Reference] = []
+    end = 0
+    for token in _TOKEN.finditer(text):
+        plain = text[end : token.start()] + ("" if token["step"] else "{{")
+        if plain and found and isinstance(found[-1], str):
+            found[-1] += plain
+        elif plain:
+            found.append(plain)
+        found += [_reference(token)] if token["step"] else []
+        end = token.end()
+    if (rest := text[end:]) and found and isinstance(found[-1], str):
+        found[-1] += rest
+    elif rest:
+        found.append(rest)
+    return found
 
 
 def mistaken(value: JSON) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ from forethought_patterns.ports import Approver, Journal, PlanJournal
 from forethought_patterns.slots import Slot
 from forethought_patterns.strategies import Override
 from forethought_patterns.watcher import Outcome
-from forethought_tools import Registry
+from forethought_tools import Look, Registry
 
 Replan: TypeAlias = Literal["on_failure", "every_step", "never"]
 
@@ -36,6 +36,8 @@ class Ports:
     """What may be spent."""
     estimate: Callable[[Plan], str] = _unknown
     """Tells what a plan may cost, for a person who approves it."""
+    look: Look | None = None
+    """How files stand, for judging what was done. None: what a goal says of files is not judged."""
     slot: Slot = field(default_factory=Slot)
     """Of the run itself."""
 

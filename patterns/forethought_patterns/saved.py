@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from forethought_patterns.plan import Step
-from forethought_patterns.references import Reference, find, unfilled, whole
+from forethought_patterns.references import Reference, find, unfilled, unknown, whole
 from forethought_patterns.sight import BESIDE, Sight, ending
 from forethought_patterns.wishes import works_out
 from forethought_tools import JSON, Fault
@@ -20,10 +20,30 @@ _BINARY = frozenset(
 )
 _FLAT = frozenset({".csv", ".tsv"})
 _OTHER_FORMS = frozenset({".json", ".jsonl", ".xml", ".html", ".yaml", ".yml", ".md"})
-_CODE = frozenset({".py", ".pyi", ".js", ".ts", ".sh"})
+_CODE = frozenset(
+    {
+        ".py",
+        ".pyi",
+        ".js",
+        ".jsx",
+        ".ts",
+        ".tsx",
+        ".sh",
+        ".java",
+        ".go",
+        ".rs",
+        ".c",
+        ".h",
+        ".cpp",
+        ".rb",
+        ".php",
+        ".sql",
+    }
+    | {".css", ".yml", ".yaml", ".toml", ".ini", ".cfg", ".conf", ".env"}
+)
 _DOTS = re.compile(r"^[ \t]*(?:\.\.\.|…)[ \t]*$", re.MULTILINE)
 _PRETENDED = re.compile(
-    r"\[(?:insert|your|add|fill|enter|put|name of|todo|tbd)\b[^\]\n]{0,80}\]|<(?:insert|your)\b[^>\n]{0,80}>"
+    r"\[(?:insert|your|add|fill|enter|put|name of|todo|tbd)\b[^\]\n]{0,80}\](?!\()|<(?:insert|your)\b[^>\n]{0,80}>"
     r"|\b(?:TODO|TBD|FIXME)\b|\blorem ipsum\b|\bexample\.com\b|\bpath/to/",
     re.IGNORECASE,
 )
@@ -41,10 +61,12 @@ def saved(step: Step, sight: Sight) -> Iterator[Fault]:
 
 def _unfit(step: Step, sight: Sight) -> tuple[str, str] | None:
     """Why what is written does not fit the ending of its file, and how to mend it."""
-    kind, content = ending(step), step.arguments["content"]
+    kind, content = ending(step), step.arguments.get("content")
     if kind in _BINARY:
         table = kind == ".xlsx" and "write_table" in sight.tools
         return f"write_file writes text, and a {kind} file is none", _by_table(content) if table else "Write a .md file"
+    if "content" in unknown(step.arguments):
+        return None
     reference = whole(content)
     if reference is not None and (problem := _unfit_result(kind, reference, sight)):
         return problem, _by_table(content) if "write_table" in sight.tools else "Save it as text that fits, or as .md"
@@ -92,8 +114,8 @@ def _pretended(step: Step, sight: Sight) -> Iterator[tuple[str, str]]:
     goal = sight.goal.brief.goal.lower()
     content = "\n".join(_texts([value for name, value in step.arguments.items() if name not in ("path", "old")]))
     literal = as_text(unfilled(content[:_LOOKED_AT], ""))
-    places = [found[0] for found in _PRETENDED.finditer(as_text(step.arguments.get("path", "")) + "\n" + literal)]
-    places += [found[0].strip() for found in _DOTS.finditer(literal)] if ending(step) not in _CODE else []
+    shown = as_text(step.arguments.get("path", "")) + ("" if ending(step) in _CODE else f"\n{literal}")
+    places = [found[0].strip() for form in (_PRETENDED, _DOTS) for found in form.finditer(shown)]
     for place in [each for each in places if each.lower() not in goal][:1]:
         yield f"{clipped(place, 60)!r} stands for something that nothing fills in", "Give what is meant, by a reference"
     if not places and _is_made_up(step, literal, sight):

@@ -85,7 +85,7 @@ def read_script(
 
 
 def _parsed(text: str) -> Sequence[ast.stmt]:
-    lines = [line for line in text[:_MOST].splitlines() if not line.lstrip().startswith(("```", "files:", "goal:"))]
+    lines = [line for line in text[:_MOST].split("\n") if not line.lstrip().startswith(("```", "files:", "goal:"))]
     code = "\n".join(lines).strip()
     try:
         with warnings.catch_warnings():
@@ -93,7 +93,7 @@ def _parsed(text: str) -> Sequence[ast.stmt]:
             return ast.parse(code).body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         number = getattr(error, "lineno", None) or 1
-        shown = clipped(code.splitlines()[min(number, code.count("\n") + 1) - 1], 120) if code else "nothing"
+        shown = clipped(code.split("\n")[min(number, code.count("\n") + 1) - 1], 120) if code else "nothing"
         mend = "Write only calls such as name = tool(...), one a line, with texts in double quotes"
         raise PlanError([Fault(f"line {number}", f"it cannot be read: {shown}", mend)]) from None
 
@@ -209,6 +209,8 @@ class _Reader:
                 return written(text)
             case ast.Constant(value=None | bool() | int() | float() as value):
                 return value
+            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
+                return -value
             case ast.Name(id=known) if known in self.names:
                 return self.names[known]
             case ast.Name(id="true" | "false" | "null" as word):

@@ -2,8 +2,10 @@
 
 __all__ = ["BESIDE", "Sight", "ending"]
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import PurePosixPath
 
@@ -15,6 +17,10 @@ from forethought_tools.text import as_text
 
 BESIDE = frozenset({".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet"})
 """The endings of files of rows that are also files of text, or come with them."""
+_WORDS = re.compile(r"[\s'\"(),;]+")
+_LETTER = re.compile(r"\w")
+_STARS = 6  # in a pattern
+_PATTERNS = 10  # of one call
 _SHOWN = 4_000  # characters of a call's arguments in which names are looked for
 _ROWS: Mapping[str, str] = {"query_table": "rows", "list_files": "files", "search_files": "matches"}
 """The tools whose results hold rows, and where."""
@@ -32,6 +38,23 @@ class Sight:
     def texts(self) -> Mapping[int, str]:
         """The arguments of each step, as text."""
         return {step.id: as_text(step.arguments)[:_SHOWN] for step in self.plan.steps}
+
+    def names(self, step: Step, file: str) -> bool:
+        """Whether a call names a file, by itself or by a pattern."""
+        return file in self.texts[step.id] or any(fnmatchcase(file, each) for each in self._patterns[step.id])
+
+    @cached_property
+    def _patterns(self) -> Mapping[int, Sequence[str]]:
+        """The patterns of file names in each call; what is no such pattern in truth fits no file."""
+        found: dict[int, list[str]] = {}
+        for number, text in self.texts.items():
+            words = {
+                word
+                for word in _WORDS.split(text)
+                if "*" in word and word.count("*") <= _STARS and _LETTER.search(word)
+            }
+            found[number] = [form for word in sorted(words)[:_PATTERNS] for form in (word, word.replace("**/", ""))]
+        return found
 
     @cached_property
     def used(self) -> frozenset[int]:

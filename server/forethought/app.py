@@ -1,13 +1,23 @@
 """The only place that wires: settings to store, models, tools and runs; and those to an MCP server."""
 
-__all__ = ["App", "Journal", "open_app", "open_journal", "open_store", "pruned", "seal_key", "tools_for"]
+__all__ = [
+    "App",
+    "Journal",
+    "open_app",
+    "open_journal",
+    "open_store",
+    "pruned",
+    "seal_key",
+    "tools_for",
+    "unfinished",
+]
 
 import json
 import logging
 import os
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -33,6 +43,7 @@ from forethought.variables import SECRET_VARIABLES
 from forethought_tools import WITHHELD, Registry, SettingsError, StoreError
 from forethought_tools.builtin import builtin
 from forethought_tools.folders import Folders
+from forethought_tools.seen import looking
 from forethought_tools.undo import Vault
 
 if TYPE_CHECKING:
@@ -71,7 +82,9 @@ def _names(settings: Settings) -> list[str]:
 
 
 def _records(settings: Settings, store: Store) -> Records:
-    return Records(store.queries, tools_for(settings, store), _names(settings))
+    folders = _folders(settings)
+    look = looking(folders) if len(folders) else None
+    return Records(store.queries, tools_for(settings, store), _names(settings), look)
 
 
 def tools_for(settings: Settings, store: Store | None = None) -> Registry:
@@ -105,18 +118,22 @@ async def open_app(settings: Settings) -> AsyncGenerator[App]:
         stack.push_async_callback(models.aclose)
         cluster = _cluster(settings, store)
         store.database.hold()
+        records = _records(settings, store)
         engine = Engine(
             store,
-            _records(settings, store),
+            records,
             models,
             brief=partial(
                 brief_of,
                 folders=_folders(settings),
-                queries=store.queries,
-                learns=_names(settings) if settings.lessons else None,
+                records=records,
+                lessons=settings.lessons,
+                recipes=settings.recipes,
             ),
             decision_seconds=settings.decision_seconds,
             lessons=settings.lessons,
+            recipes=settings.recipes,
+            shown=unfinished(settings),
         )
         supervisor = Supervisor(engine, offer=cluster.offer if cluster else None)
         runs = Runs(engine, supervisor, terms=settings.terms)
@@ -194,7 +211,7 @@ def open_store(settings: Settings) -> Store:
 
 def _redaction(settings: Settings) -> Callable[[str], str]:
     """What takes every secret of the settings out of a text."""
-    forms = sorted({form for secret in settings.secrets for form in _spelled(secret)}, key=len, reverse=True)
+    forms = _forms(settings)
 
     def redact(text: str) -> str:
         for form in forms:
@@ -202,6 +219,29 @@ def _redaction(settings: Settings) -> Callable[[str], str]:
         return text
 
     return redact
+
+
+def unfinished(settings: Settings) -> Callable[[str], str]:
+    """What takes secrets out of a text that is still being written, and its end where that may become one."""
+    redact, forms = _redaction(settings), _forms(settings)
+
+    def shown(text: str) -> str:
+        # Until nothing is left at its end: a cut may go through a secret.
+        while begun := max((_overlap(text, form) for form in forms), default=0):
+            text = text[:-begun]
+        return redact(text)
+
+    return shown
+
+
+def _overlap(text: str, form: str) -> int:
+    """How much of the end of a text is a beginning of this."""
+    return next((size for size in range(min(len(form), len(text)), 0, -1) if text.endswith(form[:size])), 0)
+
+
+def _forms(settings: Settings) -> Sequence[str]:
+    """Every secret of the settings in all its spellings, longest first."""
+    return sorted({form for secret in settings.secrets for form in _spelled(secret)}, key=len, reverse=True)
 
 
 def _spelled(secret: str) -> set[str]:

@@ -4,15 +4,14 @@ recipes for goals like it."""
 __all__ = ["brief_of", "look_at"]
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 from itertools import islice
 
 from anyio import to_thread
 
 from forethought.engine.lessons import with_lessons
-from forethought.journal.queries import Queries
-from forethought.recipes import nearest
+from forethought.engine.recipes import with_recipes
+from forethought.engine.records import Records
 from forethought_patterns import Brief
 from forethought_tools import ToolError
 from forethought_tools.files import MAX_LISTED, matching
@@ -29,14 +28,16 @@ _NEW_ENDINGS = frozenset(
 _PREVIEW_LINES = 3
 _PREVIEW_CHARACTERS = 400
 _NAMED = 100  # files that are looked at for one goal
-_RECIPES = 3
 
 
-async def brief_of(goal: str, folders: Folders, queries: Queries, *, learns: Sequence[str] | None) -> Brief:
-    """What a planner is told. `learns` are the folders whose lessons count, if any do."""
-    brief = await to_thread.run_sync(look_at, goal, folders)
-    brief = replace(brief, recipes=nearest(goal, brief.files, _RECIPES))
-    return brief if learns is None else with_lessons(brief, queries, learns)
+async def brief_of(goal: str, folders: Folders, records: Records, *, lessons: bool, recipes: bool) -> Brief:
+    """What a planner is told, with lessons, and with recipes of earlier runs beside ours, if they are wanted."""
+    return await to_thread.run_sync(_brief, goal, folders, records, lessons, recipes)
+
+
+def _brief(goal: str, folders: Folders, records: Records, lessons: bool, recipes: bool) -> Brief:
+    brief = with_recipes(look_at(goal, folders), records, also_kept=recipes)
+    return with_lessons(brief, records.queries, records.folders) if lessons else brief
 
 
 def look_at(goal: str, folders: Folders) -> Brief:

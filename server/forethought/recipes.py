@@ -13,8 +13,18 @@ from forethought_patterns.recipe import library
 _WORD = re.compile(r"[^\W_]+")
 _NAME = re.compile(r"(?<!\S)\S*\w\.\w{1,8}\b|https?://\S+")  # from one place in a word only: else it is not linear
 _ENDING = re.compile(r"[\w*]\.([A-Za-z]\w{0,7})\b")
+_PATTERN = re.compile(r"(?<!\w)\*?\.[A-Za-z]\w{0,7}\b|\w\*|\*\w")
+_ALIKE = {
+    "db": "sqlite",
+    "sqlite3": "sqlite",
+    "htm": "html",
+    "yml": "yaml",
+    "jpeg": "jpg",
+    "tsv": "csv",
+    "ndjson": "jsonl",
+}
 _WEIGHTS = (1.0, 1.0, 2.0)  # of the goal's words, of what the recipe is for, and of kinds
-_LONGEST = 200  # words of a goal that are looked for
+_READ = 2000  # characters of a goal that are looked at: one expression is quadratic in a word without end
 
 # Words that mean the same piece of work, without their endings.
 _DOING: Mapping[str, str] = {
@@ -24,10 +34,10 @@ _DOING: Mapping[str, str] = {
     "count": "count many often number frequent frequency common",
     "top": "top most best highest biggest largest longest heaviest expensive max maximum fastest",
     "low": "lowest least smallest cheapest worst bottom min minimum",
-    "join": "join combine combin merge merg together match enrich lookup name",
+    "join": "join combine combin merge merg together match enrich lookup attach one single",
     "missing": "missing lack without never absent neither not",
     "filter": "filter only keep kept over under above below least more less than",
-    "convert": "convert turn transform export dump format version",
+    "convert": "convert turn transform export dump format",
     "unique": "duplicate doubl double unique distinct once twice dedup dedupe repeat",
     "sort": "sort order alphabetic alphabetical alphabetically rank arrange",
     "group": "per each every by",
@@ -35,19 +45,20 @@ _DOING: Mapping[str, str] = {
     "extract": "extract pull collect grab pick out",
     "link": "url link",
     "address": "address email mail",
-    "delete": "delete delet remove remov rid erase eras wipe",
-    "rename": "rename renam call named",
-    "move": "move mov put tidy clean organise organize into",
+    "delete": "delete delet remove remov rid erase eras wipe throw away trash discard drop",
+    "rename": "rename renam call named ending extension prefix suffix",
+    "move": "move mov tidy clean organise organize folder directory subfolder sort",
     "copy": "copy copi backup",
     "edit": "edit replace replac change chang set bump update updat fix",
-    "append": "append end",
+    "append": "append end entry below bottom diary log",
     "summary": "summary summaris summariz summarise summarize abstract gist brief short",
     "translate": "translate translat translation german french spanish italian english norwegian",
     "reword": "rewrite rewrit reword polite formal tone friendly correct spelling grammar",
     "template": "template placeholder blank fill form",
     "compare": "compare compar comparison differ different difference diff version change chang",
     "share": "percent percentage share proportion",
-    "date": "date day deadline due until week year",
+    "date": "date day deadline due until week year between since january february march april may june july august"
+    " september october november december",
     "month": "month monthly quarter",
     "log": "log error warn warning fail debug",
     "source": "source code comment function python todo fixme",
@@ -57,7 +68,10 @@ _DOING: Mapping[str, str] = {
     "command": "run command test execute curl check",
     "money": "invoice vat tax gross net bill",
     "task": "action task todo",
-    "all": "all every each any",
+    "all": "all every each any everything",
+    "running": "running cumulative cumulated accumulated",
+    "new": "new create creat make mak",
+    "backup": "backup copy safe",
     "tell": "tell what which who how",
 }
 _DONE_BY: Mapping[str, Sequence[str]] = {
@@ -76,7 +90,7 @@ _ENDINGS = ("", "s", "es", "d", "ed", "e", "ing", "er", "ly")
 def nearest(goal: str, files: Iterable[str], n: int, *, kept: Sequence[Recipe] = ()) -> list[Recipe]:
     """The recipes nearest to a goal that is about these files, at most `n`, the nearest first: ours and those kept."""
     known = [*kept, *library()]
-    words = list(dict.fromkeys([*_words(goal), *_kinds(goal, files)]))[:_LONGEST]
+    words = list(dict.fromkeys([*_words(goal[:_READ]), *_kinds(goal[:_READ], files)]))
     texts = [*map(_searched, kept), *_ours()]
     return [known[place] for place in ranked(texts, _WEIGHTS, words)[:n]]
 
@@ -88,8 +102,8 @@ def _ours() -> Sequence[Sequence[str]]:
 
 def _searched(recipe: Recipe) -> Sequence[str]:
     """What is searched of a recipe: a part for each weight."""
-    kinds = _kinds(f"{recipe.goal} {recipe.about}", recipe.files)
-    return [" ".join(_words(recipe.goal)), recipe.about, " ".join(kinds)]
+    goal = recipe.goal[:_READ]
+    return [" ".join(_words(goal)), recipe.about, " ".join(_kinds(f"{goal} {recipe.about}", recipe.files))]
 
 
 def _words(text: str) -> list[str]:
@@ -99,8 +113,8 @@ def _words(text: str) -> list[str]:
 
 def _kinds(goal: str, files: Iterable[str]) -> list[str]:
     """Marks of what a goal does, of what it reads and how much, and of what it writes."""
-    reads = [path.rpartition(".")[2].lower() for path in files]
-    named = {ending.lower() for ending in _ENDING.findall(goal)}
+    reads = [_ending(path.rpartition(".")[2]) for path in files]
+    named = {_ending(ending) for ending in _ENDING.findall(goal)}
     doing = {
         what
         for word in _WORD.findall(_NAME.sub(" ", goal).lower())
@@ -109,10 +123,15 @@ def _kinds(goal: str, files: Iterable[str]) -> list[str]:
     amount = ("reads0", "reads1", "reads2")[min(len(reads), 2)]
     return [
         *sorted(f"do{what}" for what in doing),
+        *(["pattern"] if _PATTERN.search(goal) else []),
         amount,
         *sorted({f"from{kind}" for kind in reads}),
         *sorted(f"into{kind}" for kind in named - {*reads}),
     ]
+
+
+def _ending(text: str) -> str:
+    return _ALIKE.get(text.lower(), text.lower())
 
 
 def _done_by(word: str) -> Iterator[str]:

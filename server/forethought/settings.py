@@ -54,6 +54,8 @@ class Settings:
     """What holds for every run, unless whoever starts it wants stricter terms."""
     lessons: bool = True
     """Whether what runs teach is kept, and told to planners."""
+    recipes: bool = True
+    """Whether plans that have reached their goals are kept, and told to planners."""
     keep_days: float = 0.0
     """Days after its end for which a run is kept; 0 is for ever."""
     decision_seconds: float = 3600.0
@@ -119,6 +121,7 @@ class Settings:
             risks=read_risks(env["FORETHOUGHT_RISKS"], "FORETHOUGHT_RISKS"),
             terms=_terms(env),
             lessons=_flag(env, "FORETHOUGHT_LESSONS"),
+            recipes=_flag(env, "FORETHOUGHT_RECIPES"),
             keep_days=_number(env, "FORETHOUGHT_KEEP_DAYS", least=0),
             decision_seconds=_number(env, "FORETHOUGHT_DECISION_SECONDS", least=1),
         )

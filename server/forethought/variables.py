@@ -106,6 +106,11 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("FORETHOUGHT_KEEP_DAYS", "Days for which a run is kept after its end; 0 is for ever.", default="0"),
     Variable("FORETHOUGHT_LESSONS", "Whether what runs teach is kept, and told to planners.", default="yes"),
     Variable(
+        "FORETHOUGHT_RECIPES",
+        "Whether plans that have reached their goals are kept, and told to planners.",
+        default="yes",
+    ),
+    Variable(
         "FORETHOUGHT_SEARXNG_URL",
         "A SearXNG server for `web_search`; it must allow the format `json`.",
         shown="public search engines",

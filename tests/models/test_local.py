@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -278,3 +279,36 @@ def test_it_ends_with_a_parent_that_is_killed_and_never_writes_to_its_output(fil
     with os.fdopen(child):
         ended, _, _ = select.select([child], [], [], 20)
     assert ended == [child]
+
+
+def test_the_next_process_need_not_read_the_beginning_of_a_planners_prompt_again(file: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "home" / "prompts"
+    question = replace(asked(PLAN), instructions="Plan it. " * 100)
+    first = _answer(file, kept, question)
+    assert kept.stat().st_mode & 0o77 == 0, "nobody else may look"
+    (only,) = kept.iterdir()
+    inode = only.stat().st_ino
+    second = _answer(file, kept, question)
+    assert only.stat().st_ino == inode, "what was kept was of use, else it would have been made anew"
+    only.write_bytes(only.read_bytes()[:1000])
+    third = _answer(file, kept, question)
+    assert only.stat().st_size > 1000, "what is damaged is made anew"
+    assert first == second == third
+
+
+def test_few_beginnings_are_kept_and_only_those_of_planners(file: Path, tmp_path: Path) -> None:
+    boolean = asked({"type": "boolean"})
+    _answer(file, tmp_path, replace(boolean, role=Role.CRITIC))
+    assert not list(tmp_path.iterdir())
+    _answer(file, tmp_path, *(replace(boolean, instructions=f"Plan {number} of ten.") for number in range(10)))
+    assert len(list(tmp_path.iterdir())) == 8
+
+
+def _answer(file: Path, kept: Path, *questions: Question) -> list[JSON]:
+    """What a fresh process answers."""
+
+    async def ask() -> list[JSON]:
+        async with local(file, kept=kept) as model:
+            return [(await model.answer(question)).value for question in questions]
+
+    return anyio.run(ask)

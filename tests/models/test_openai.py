@@ -20,7 +20,6 @@ from tests.models.endpoint import (
 
 from forethought.models.openai import OpenAIModel
 from forethought_patterns import Charge, Usage
-from forethought_tools import ModelError
 
 
 @pytest.mark.anyio
@@ -148,11 +147,43 @@ async def test_an_endpoint_that_does_not_stream_is_asked_without(endpoint: Endpo
 
 
 @pytest.mark.anyio
-async def test_a_stream_that_breaks_off_is_no_answer(endpoint: Endpoint) -> None:
-    endpoint.reply = lambda _: streamed('{"n"', whole=False)
+@pytest.mark.parametrize(
+    "broken",
+    [
+        streamed('{"n"', whole=False),
+        (200, 'data: {"error": {"message": "overloaded"}}\n\n'),
+        (200, "data: {this is no JSON\n\n"),
+    ],
+)
+async def test_a_stream_that_breaks_off_is_no_answer_and_the_question_is_asked_once_more_whole(
+    endpoint: Endpoint, broken: Reply
+) -> None:
+    heard: list[str | None] = []
+    endpoint.reply = lambda body: broken if body.get("stream") else said('{"n": 7}')
     async with model_at(endpoint.base_url) as asking:
-        with pytest.raises(ModelError, match="in the middle of the answer"):
-            await asking.answer(asked(STRICT), heard=list[str | None]().append)
+        answer = await asking.answer(asked(STRICT), heard=heard.append)
+    assert answer.value == {"n": 7}
+    assert heard[-1] is None, "what was heard of the broken answer does not count"
+    assert [bool(body.get("stream")) for body in endpoint.asked] == [True, False]
+
+
+@pytest.mark.anyio
+async def test_an_event_without_choices_is_none_of_the_answer(endpoint: Endpoint) -> None:
+    nothing = 'data: {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": null}\n\n'
+    endpoint.reply = lambda _: (200, nothing + streamed('{"n": 1}')[1])
+    async with model_at(endpoint.base_url) as asking:
+        assert (await asking.answer(asked(STRICT), heard=list[str | None]().append)).value == {"n": 1}
+
+
+@pytest.mark.anyio
+async def test_what_does_not_count_its_tokens_in_a_stream_is_asked_whole_from_then_on(endpoint: Endpoint) -> None:
+    uncounted = "".join(part + "\n\n" for part in streamed('{"n": 1}')[1].split("\n\n") if "usage" not in part)
+    endpoint.reply = lambda body: (200, uncounted) if body.get("stream") else said('{"n": 1}')
+    async with model_at(endpoint.base_url) as asking:
+        for calls in range(2):
+            answer = await asking.answer(asked(STRICT), heard=list[str | None]().append)
+            assert bool(answer.usage.input_tokens) == bool(calls)
+    assert [bool(body.get("stream")) for body in endpoint.asked] == [True, False]
 
 
 class Counting:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from forethought.models.scripted import ScriptedModel
-from forethought_patterns import Brief, Dialect, InMemoryJournal, Plan, Slot, make_plan
-from forethought_patterns.planner import doubt
+from forethought_patterns import Brief, Dialect, InMemoryJournal, Outcome, Plan, Slot, Step, make_plan
+from forethought_patterns.planner import Progress, doubt, replan
 from forethought_patterns.recipe import library
 from forethought_tools import JSON, PlanError, Registry
 from forethought_tools.builtin import builtin
@@ -73,6 +73,14 @@ async def test_files_that_the_goal_names_and_a_small_model_forgets_are_asked_for
         await _plan(*[short] * 3, **named)
 
 
+async def test_the_last_result_of_a_script_goes_into_the_file_that_the_goal_wants() -> None:
+    for script, tool in (('query_table("SELECT 1")', "write_table"), ('write("A poem")', "write_file")):
+        plan, _ = await _plan(script, dialect="lean", new_files=("out.md",))
+        saving = plan.steps[-1]
+        assert (saving.tool, saving.arguments["path"]) == (tool, "out.md")
+        assert "{{1}}" in saving.arguments.values()
+
+
 async def test_flat_drafts_get_typed_arguments() -> None:
     def pair(name: str, value: str) -> dict[str, str]:
         return {"name": name, "value": value}
@@ -90,6 +98,34 @@ async def test_flat_drafts_get_typed_arguments() -> None:
     ]
     schema = journal.questions[0].schema
     assert schema["additionalProperties"] is False, "strict mode allows closed objects only"
+
+
+async def test_a_script_that_pretends_is_asked_for_again_in_its_own_words() -> None:
+    wrong = 'text = read_file("a.txt")\nnote = write("The gist", text)\nwrite_file("out.md", text)'
+    right = wrong.replace('"out.md", text', '"out.md", note')
+    named: dict[str, Any] = {"files": {"a.txt": ""}, "new_files": ("out.md",), "dialect": "lean"}
+    plan, journal = await _plan(wrong, right, **named)
+    assert plan.steps[2].arguments["content"] == "{{2}}"
+    repair = journal.questions[1].context
+    assert "- write_file(...): it saves text, a file as it was read," in repair
+    assert "nothing uses the result of note = write(...). Most probably note is meant in its place" in repair
+    with pytest.raises(PlanError, match="Most probably note is meant"):
+        await _plan(wrong, wrong, wrong, **named)
+
+
+async def test_what_is_done_already_is_not_asked_for_again() -> None:
+    done = Step(id=1, tool="read_file", arguments={"path": "a.txt"}, description="text")
+    failed = Step(id=2, tool="write_file", arguments={"path": "out.md", "content": "x"})
+    outcomes = {1: Outcome("succeeded", value="alpha"), 2: Outcome("failed", error="no")}
+    progress = Progress(Plan("Put the gist of b.txt into out.md", (done, failed)), outcomes, "it failed", {}, 3)
+    scripts = ['calculate("mean(b)")', 'note = write("The gist", read_file("b.txt"))\nwrite_file("out.md", note)']
+    journal = InMemoryJournal(ScriptedModel({"planner": scripts}), spoken="lean")
+    brief = Brief(progress.plan.goal, files={"b.txt": ""}, new_files=["out.md"])
+    plan = await replan(progress, brief, TOOLS, journal, key="replan/1", slot=Slot())
+    assert plan is not None
+    assert [step.tool for step in plan.steps] == ["read_file", "read_file", "write", "write_file"]
+    assert "calculate(...): calculate knows no 'b'" in journal.questions[1].context
+    assert len(journal.questions) == 2, "that nothing uses what was read before is no fault of the rest"
 
 
 async def test_the_lean_prompt_is_short_and_ends_with_the_goal() -> None:

@@ -204,7 +204,7 @@ async def test_where_folders_cannot_be_held_the_tools_work_by_path(
     assert "new/a.txt" in await said(registry, "list_files")
     await said(registry, "delete_file", path="new/a.txt")
     assert "outside the granted folders" in await said(registry, "delete_file", path=".")
-    assert await said(registry, "list_files") == "{'files': [], 'truncated': False}"
+    assert await said(registry, "list_files") == "{'files': [], 'count': 0, 'truncated': False}"
 
 
 # Other names of the same file

@@ -86,6 +86,7 @@ def _typed(environment: dict[str, str], *arguments: str, answers: list[tuple[str
     [
         *("serve", "run it", "runs", "show id", "rollback id", "pause id", "resume id", "cancel id", "verify"),
         *("export", "prune --older-than 1", "lessons", "decide", "doctor", "model fetch"),
+        *("recipes", "recipes --json", "recipes show x", "recipes name run_1 x a=b", "recipes forget x"),
     ],
 )
 def test_every_command_is_run_by_a_function_that_takes_its_options(line: str) -> None:

@@ -57,19 +57,16 @@ def world() -> Iterator[World]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             self.send_response(200)
-            if body.get("stream"):
-                self.send_header("Content-Type", "text/event-stream")
-                self.end_headers()
-                self._stream_the_plan()
-                return
-            said = json.dumps({"done": True, "answer": "It is kept.", "missing": ""})
-            answer = json.dumps(_event({"message": {"role": "assistant", "content": said}, "finish_reason": "stop"}))
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(answer)))
+            self.send_header("Content-Type", "text/event-stream")
             self.end_headers()
-            self.wfile.write(answer.encode())
+            if "planner" in body["messages"][0]["content"]:
+                self._say_the_plan()
+            else:
+                self._say(json.dumps({"done": True, "answer": "It is kept.", "missing": ""}))
+            self._send(_event({"delta": {}, "finish_reason": "stop"}))
+            self.wfile.write(b"data: [DONE]\n\n")
 
-        def _stream_the_plan(self) -> None:
+        def _say_the_plan(self) -> None:
             steps = [
                 _step(1, "fetch_url", url=f"{there.address}/page"),
                 _step(2, "write_file", path="kept.md", content="{{1}}"),
@@ -79,8 +76,6 @@ def world() -> Iterator[World]:
             self._say(text[:cut])
             there.in_time = there.fetched.wait(60)
             self._say(text[cut:])
-            self._send(_event({"delta": {}, "finish_reason": "stop"}))
-            self.wfile.write(b"data: [DONE]\n\n")
 
         def _say(self, text: str) -> None:
             self._send(_event({"delta": {"content": text}, "finish_reason": None}))
@@ -103,9 +98,9 @@ def world() -> Iterator[World]:
 
 
 def _event(choice: dict[str, Any]) -> dict[str, Any]:
-    kind = "chat.completion.chunk" if "delta" in choice else "chat.completion"
+    event = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
     usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
-    return {"id": "1", "object": kind, "created": 1, "model": "m", "choices": [{"index": 0, **choice}], "usage": usage}
+    return {**event, "choices": [{"index": 0, **choice}], "usage": usage}
 
 
 async def test_a_step_runs_while_its_plan_is_still_being_written(

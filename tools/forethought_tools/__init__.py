@@ -18,6 +18,7 @@ from forethought_tools.errors import (
 from forethought_tools.registry import WITHHELD, Registry, withheld
 from forethought_tools.risk import Risk
 from forethought_tools.schemas import SchemaFault, schema_faults
+from forethought_tools.seen import Look, Seen
 from forethought_tools.tool import JSON, Answerer, Kept, Limits, Question, Role, Stands, Tool, Undo, tool
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "ForethoughtError",
     "Kept",
     "Limits",
+    "Look",
     "ModelError",
     "NotFoundError",
     "Place",
@@ -42,6 +44,7 @@ __all__ = [
     "Risk",
     "Role",
     "SchemaFault",
+    "Seen",
     "SettingsError",
     "Stands",
     "StoreError",

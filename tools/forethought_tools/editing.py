@@ -15,7 +15,7 @@ from pydantic import Field, JsonValue, WithJsonSchema
 from forethought_tools.claims import Claim
 from forethought_tools.encoding import LINE_END, Text, text_of
 from forethought_tools.errors import ToolError
-from forethought_tools.files import MAX_WRITTEN, FilePath, payload, refuse_repository, refusing, sha256
+from forethought_tools.files import MAX_WRITTEN, FilePath, payload, sha256, writable
 from forethought_tools.folders import Folders, mended
 from forethought_tools.obeyed import obeyed
 from forethought_tools.risk import Risk
@@ -67,6 +67,9 @@ def editing_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
     def raised(arguments: Mapping[str, JSON]) -> str:
         return obeyed(folders, str(arguments.get("path")))
 
+    def refuse(arguments: Mapping[str, JSON]) -> None:
+        writable(folders, str(arguments["path"]))
+
     return [
         tool(
             function,
@@ -76,7 +79,7 @@ def editing_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
             undo=FileUndo(folders, vault, left) if vault else None,
             claims=writes,
             raised=raised,
-            refuse=refusing(folders, "path"),
+            refuse=refuse,
         )
         for function, left in ((edit_file, edit_left), (append_file, append_left))
     ]
@@ -84,10 +87,10 @@ def editing_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
 
 def changed(folders: Folders, path: str, change: Changed) -> tuple[str, int]:
     """Write what was changed; returns the file's name, and how much was changed."""
-    real, content, count = change
+    _, content, count = change
     if len(content) > MAX_WRITTEN:
         raise ToolError(f"{path!r} would have {len(content):,} bytes, more than {MAX_WRITTEN:,}. Use another file.")
-    refuse_repository(path, real)
+    real = writable(folders, path)
     with mended(path), folders.held(real.parent, make=True) as folder:
         replace(folder, real.name, BytesIO(content), sha256(content))
     return folders.name(real), count

@@ -4,16 +4,18 @@ __all__ = ["file_tools"]
 
 import hashlib
 import json
+import os
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import Annotated, BinaryIO, TypeAlias
+from typing import Annotated, TypeAlias
 
 from anyio import from_thread, to_thread
 from pydantic import Field, JsonValue, WithJsonSchema
@@ -23,14 +25,14 @@ from forethought_tools.claims import Claim
 from forethought_tools.errors import ToolError
 from forethought_tools.folders import Folders, mended
 from forethought_tools.obeyed import in_repository, obeyed
+from forethought_tools.reading import read_tool
 from forethought_tools.risk import Risk
 from forethought_tools.tabular import as_html, as_table, table_in, text_of, told
 from forethought_tools.tool import JSON, Limits, Tool, tool
 from forethought_tools.undo import FileUndo, Vault
 from forethought_tools.writing import replace
 
-MAX_READ = 200_000
-MAX_LISTED = 500
+MAX_LISTED = 2000
 MAX_VISITED = 100_000
 MAX_MATCHES = 200
 MAX_LINE = 400
@@ -49,30 +51,32 @@ Pattern = Annotated[str, Field(description="Glob such as **/*.csv; * stays in on
 
 
 def file_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
-    """The tools for files in these folders. With a vault, what is replaced is kept there, and can be put back."""
-    return [*looking_tools(folders), *writing_tools(folders, vault)]
+    """read_file, list_files, search_files, write_file and delete_file over these folders.
 
+    With a vault, what write_file replaces is kept there, and can be put back.
+    """
 
-def looking_tools(folders: Folders) -> list[Tool]:
-    def reads(arguments: Mapping[str, JSON]) -> Claim:
-        return Claim(reads=folders.parts(str(arguments["path"])))
+    def writes(arguments: Mapping[str, JSON]) -> Claim:
+        return Claim(writes=folders.parts(str(arguments["path"])))
 
     def looks(_: Mapping[str, JSON]) -> Claim:
         return Claim(reads=folders.everything())
 
-    async def read_file(
-        path: FilePath,
-        start_line: Annotated[int, Field(description="First line, from 1", ge=1)] = 1,
-        max_lines: Annotated[int, Field(description="Most lines to return", ge=1, le=5000)] = 400,
-    ) -> JSON:
-        """Read a text file. Returns its text; a last line in [brackets] says when there is more."""
-        return await to_thread.run_sync(read, folders, path, start_line, max_lines)
+    def raised(arguments: Mapping[str, JSON]) -> str:
+        return obeyed(folders, str(arguments.get("path")))
+
+    def refuse_writing(arguments: Mapping[str, JSON]) -> None:
+        writable(folders, str(arguments["path"]))
+
+    undo = (
+        FileUndo(folders, vault, lambda given: sha256(payload(str(given["path"]), given["content"]))) if vault else None
+    )
 
     async def list_files(
         pattern: Pattern = "**/*",
         folder: Annotated[str, Field(description="Where to look; . is every granted folder")] = ".",
     ) -> JSON:
-        """Find files by name. Returns {files: [{path, size}], truncated}."""
+        """Find files by name. Returns {files: [{path, name, size, modified}], count, truncated}."""
         return await to_thread.run_sync(listing, folders, pattern, folder)
 
     async def search_files(
@@ -85,34 +89,6 @@ def looking_tools(folders: Folders) -> list[Tool]:
             await refuse_unsound(text)
         return await to_thread.run_sync(search, folders, finder(text, is_regex=regex), pattern)
 
-    return [
-        tool(read_file, risk=Risk.LOW, repeatable=True, reads_only=True, limits=Limits(timeout=30), claims=reads),
-        tool(list_files, risk=Risk.LOW, repeatable=True, reads_only=True, limits=Limits(timeout=30), claims=looks),
-        tool(
-            search_files,
-            risk=Risk.LOW,
-            repeatable=True,
-            reads_only=True,
-            limits=Limits(timeout=60, at_once=2),
-            claims=looks,
-        ),
-    ]
-
-
-def writing_tools(folders: Folders, vault: Vault | None) -> list[Tool]:
-    def writes(arguments: Mapping[str, JSON]) -> Claim:
-        return Claim(writes=folders.parts(str(arguments["path"])))
-
-    def raised(arguments: Mapping[str, JSON]) -> str:
-        return obeyed(folders, str(arguments.get("path")))
-
-    def refuse_deleting(arguments: Mapping[str, JSON]) -> None:
-        folders.resolve(str(arguments["path"]), new=True, follow=False)  # what is not there yet may be there by then
-
-    undo = (
-        FileUndo(folders, vault, lambda given: sha256(payload(str(given["path"]), given["content"]))) if vault else None
-    )
-
     async def write_file(
         path: FilePath,
         content: Annotated[
@@ -124,11 +100,17 @@ def writing_tools(folders: Folders, vault: Vault | None) -> list[Tool]:
         data = payload(path, content)
         return {**await to_thread.run_sync(put, folders, path, data), "bytes": len(data)}
 
-    async def delete_file(path: FilePath) -> JSON:
-        """Delete one file for good. Returns {path}."""
-        return await to_thread.run_sync(delete, folders, path)
-
     return [
+        read_tool(folders),
+        tool(list_files, risk=Risk.LOW, repeatable=True, reads_only=True, limits=Limits(timeout=30), claims=looks),
+        tool(
+            search_files,
+            risk=Risk.LOW,
+            repeatable=True,
+            reads_only=True,
+            limits=Limits(timeout=60, at_once=2),
+            claims=looks,
+        ),
         tool(
             write_file,
             risk=Risk.MEDIUM,
@@ -137,78 +119,61 @@ def writing_tools(folders: Folders, vault: Vault | None) -> list[Tool]:
             undo=undo,
             claims=writes,
             raised=raised,
-            refuse=refusing(folders, "path"),
+            refuse=refuse_writing,
         ),
-        tool(
-            delete_file,
-            risk=Risk.HIGH,
-            repeatable=False,
-            limits=Limits(timeout=30),
-            claims=writes,
-            raised=raised,
-            refuse=refuse_deleting,
-        ),
+        delete_tool(folders),
     ]
 
 
-def read(folders: Folders, path: str, start: int, count: int) -> str:
-    with folders.open(path) as file, mended(path):
-        refuse_binary(file, path)
-        passed = skip(file, start - 1)
-        if passed < start - 1:
-            raise ToolError(f"{path!r} has only {passed} lines. Ask for a smaller start_line.")
-        kept, room, cut = list[bytes](), MAX_READ, ""
-        while line := file.readline(room + 1):
-            if (len(line) > room and kept) or len(kept) == count:
-                last = start + len(kept) - 1
-                cut = f"\n[lines {start} to {last} shown; there is more: go on with start_line={last + 1}]"
-                break
-            if len(line) > room:
-                kept, cut = [line[:room]], f"\n[line {start} is cut after {room} bytes]"
-                break
-            kept.append(line)
-            room -= len(line)
-    text = b"".join(kept).decode("utf-8", "replace").removeprefix("\ufeff")
-    return text.removesuffix("\n") + cut if cut else text
+def delete_tool(folders: Folders) -> Tool:
+    async def delete_file(path: FilePath) -> JSON:
+        """Delete one file for good. Returns {path}."""
+        return await to_thread.run_sync(delete, folders, path)
 
+    def refuse_deleting(arguments: Mapping[str, JSON]) -> None:
+        folders.resolve(str(arguments["path"]), new=True, follow=False)  # what is not there yet may be there by then
 
-def refuse_binary(file: BinaryIO, path: str) -> None:
-    if b"\0" in file.read(8192):
-        raise ToolError(f"{path!r} is binary, and read_file reads text. query_table reads Parquet and SQLite files.")
-    file.seek(0)
-
-
-def skip(file: BinaryIO, count: int) -> int:
-    """Read past this many lines; returns how many there were."""
-    passed = 0
-    while passed < count and (part := file.readline(MAX_READ)):
-        from_thread.check_cancelled()
-        passed += part.endswith(b"\n")
-    return passed
+    return tool(
+        delete_file,
+        risk=Risk.HIGH,
+        repeatable=False,
+        limits=Limits(timeout=30),
+        claims=lambda arguments: Claim(writes=folders.parts(str(arguments["path"]))),
+        raised=lambda arguments: obeyed(folders, str(arguments.get("path"))),
+        refuse=refuse_deleting,
+    )
 
 
 def listing(folders: Folders, pattern: str, folder: str) -> JSON:
     files: list[JSON] = []
-    for _, name, size in matching(folders, pattern, folder):
-        if len(files) == MAX_LISTED:
-            return {"files": files, "truncated": True}
-        files.append({"path": name, "size": size})
-    return {"files": files, "truncated": False}
+    count = 0
+    for real, name, status in found(folders, pattern, folder):
+        count += 1
+        if count <= MAX_LISTED:
+            changed = datetime.fromtimestamp(status.st_mtime, UTC).astimezone().replace(tzinfo=None)
+            modified = changed.isoformat(timespec="milliseconds")
+            files.append({"path": name, "name": real.name, "size": status.st_size, "modified": modified})
+    return {"files": files, "count": count, "truncated": count > MAX_LISTED}
 
 
 def matching(folders: Folders, pattern: str, folder: str) -> Iterator[tuple[Path, str, int]]:
     """Regular files that match, with the name a caller can use, and their sizes."""
+    return ((real, name, status.st_size) for real, name, status in found(folders, pattern, folder))
+
+
+def found(folders: Folders, pattern: str, folder: str) -> Iterator[tuple[Path, str, os.stat_result]]:
+    """Regular files that match, with the name a caller can use, and what the disk tells of them."""
     start = folders.resolve(folder)
     if not start.is_dir():
         raise ToolError(f"{folder!r} is a file. Name a folder.")
     parts = pattern.split("/")
     for root in list(folders) if folder in (".", "") else [start]:
-        for real, size in regular_files(folders, root):
+        for real, status in regular_files(folders, root):
             if fits(real.relative_to(root).parts, parts):
-                yield real, folders.name(real), size
+                yield real, folders.name(real), status
 
 
-def regular_files(folders: Folders, root: Path) -> Iterator[tuple[Path, int]]:
+def regular_files(folders: Folders, root: Path) -> Iterator[tuple[Path, os.stat_result]]:
     visited, waiting = 0, [root]
     while waiting:
         parent, below = waiting.pop(), list[Path]()
@@ -223,7 +188,7 @@ def regular_files(folders: Folders, root: Path) -> Iterator[tuple[Path, int]]:
                 if status is None:  # deleted since its name was read
                     continue
                 if stat.S_ISREG(status.st_mode):
-                    yield parent / name, status.st_size
+                    yield parent / name, status
                 # Hidden folders hold the tools' own state (.git, .venv), not the user's work.
                 elif stat.S_ISDIR(status.st_mode) and not name.startswith(".") and name not in SKIPPED:
                     below.append(parent / name)
@@ -339,16 +304,6 @@ def sha256(content: bytes) -> str:
 def refuse_repository(path: str, real: Path) -> None:
     if in_repository(path, real):
         raise ToolError(f"{path!r} is inside .git, where files are programs. Write somewhere else.")
-
-
-def refusing(folders: Folders, *names: str) -> Callable[[Mapping[str, JSON]], None]:
-    """Refuses calls whose arguments of these names lead to where nothing may be written."""
-
-    def refuse(arguments: Mapping[str, JSON]) -> None:
-        for name in names:
-            writable(folders, str(arguments[name]))
-
-    return refuse
 
 
 def writable(folders: Folders, path: str) -> Path:

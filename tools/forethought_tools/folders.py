@@ -77,7 +77,7 @@ class Folders:
         file = os.fdopen(descriptor, "rb")
         try:
             with mended(path):
-                self._refuse_secrets(file, path, shown)
+                self.refuse_secrets(file, path, shown)
         except BaseException:
             file.close()
             raise
@@ -156,7 +156,8 @@ class Folders:
         files = (Path(at, name) for folder in self._apart for at, _, names in os.walk(folder) for name in names)
         return any(other is not None and os.path.samestat(status, other) for other in map(_look, files))
 
-    def _refuse_secrets(self, file: BinaryIO, path: str, shown: int | None) -> None:
+    def refuse_secrets(self, file: BinaryIO, path: str, shown: int | None = None) -> None:
+        """Refuse to show what holds a key or password of this server. Leaves the file at its beginning."""
         longest = max(map(len, self._secrets), default=0)
         if not longest or shown == 0:
             return

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from forethought_tools.claims import Claim
 from forethought_tools.errors import ToolError
-from forethought_tools.files import FilePath, refuse_repository, refusing
+from forethought_tools.files import FilePath, refuse_repository, writable
 from forethought_tools.folders import Folders, mended
 from forethought_tools.obeyed import obeyed
 from forethought_tools.risk import Risk
@@ -30,10 +30,14 @@ Destination = Annotated[
 
 def moving_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
     """copy_file, move_file and make_folder over these folders. With a vault, they can be undone."""
+    return [copy_tool(folders, vault), move_tool(folders, vault), folder_tool(folders, vault)]
 
-    def named(arguments: Mapping[str, JSON]) -> tuple[str, str]:
-        return str(arguments.get("source")), str(arguments.get("destination"))
 
+def named(arguments: Mapping[str, JSON]) -> tuple[str, str]:
+    return str(arguments.get("source")), str(arguments.get("destination"))
+
+
+def copy_tool(folders: Folders, vault: Vault | None) -> Tool:
     def to(arguments: Mapping[str, JSON]) -> str:
         return str(landing(folders, *named(arguments)))
 
@@ -45,67 +49,74 @@ def moving_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
         """Copy a file; never writes over another. Returns {source, destination}."""
         return await to_thread.run_sync(copy, folders, source, destination)
 
+    def claims(arguments: Mapping[str, JSON]) -> Claim:
+        return Claim(reads=folders.parts(named(arguments)[0]), writes=place(folders, *named(arguments)))
+
+    return tool(
+        copy_file,
+        risk=Risk.MEDIUM,
+        repeatable=False,
+        limits=Limits(timeout=60),
+        undo=FileUndo(folders, vault, copied, to) if vault else None,
+        claims=claims,
+        raised=lambda arguments: destination_obeyed(folders, *named(arguments)),
+        refuse=lambda arguments: refuse_copy(folders, *named(arguments)),
+    )
+
+
+def move_tool(folders: Folders, vault: Vault | None) -> Tool:
     async def move_file(source: FilePath, destination: Destination) -> JSON:
         """Move or rename a file; never writes over another. Returns {source, destination}."""
         return await to_thread.run_sync(move, folders, source, destination)
 
+    def claims(arguments: Mapping[str, JSON]) -> Claim:
+        return Claim(writes=folders.parts(named(arguments)[0]) | place(folders, *named(arguments)))
+
+    def raised(arguments: Mapping[str, JSON]) -> str:
+        return obeyed(folders, named(arguments)[0]) or destination_obeyed(folders, *named(arguments))
+
+    def refuse(arguments: Mapping[str, JSON]) -> None:
+        refuse_copy(folders, *named(arguments))
+        writable(folders, named(arguments)[0])
+
+    return tool(
+        move_file,
+        risk=Risk.MEDIUM,
+        repeatable=False,
+        limits=Limits(timeout=60),
+        undo=MoveUndo(folders, lambda arguments: ends(folders, *named(arguments))) if vault else None,
+        claims=claims,
+        raised=raised,
+        refuse=refuse,
+    )
+
+
+def folder_tool(folders: Folders, vault: Vault | None) -> Tool:
     async def make_folder(
         path: Annotated[str, Field(description="Folder inside a granted folder", min_length=1)],
     ) -> JSON:
         """Make a folder, and those it lies in; well if it is there already. Returns {path}."""
         return await to_thread.run_sync(make, folders, path)
 
-    def copies(arguments: Mapping[str, JSON]) -> Claim:
-        return Claim(reads=folders.parts(named(arguments)[0]), writes=place(folders, *named(arguments)))
+    def refuse(arguments: Mapping[str, JSON]) -> None:
+        writable(folders, str(arguments["path"]))
 
-    def moves(arguments: Mapping[str, JSON]) -> Claim:
-        return Claim(writes=folders.parts(named(arguments)[0]) | place(folders, *named(arguments)))
+    return tool(
+        make_folder,
+        risk=Risk.MEDIUM,
+        repeatable=True,
+        limits=Limits(timeout=60),
+        undo=FolderUndo(folders) if vault else None,
+        claims=lambda arguments: Claim(writes=folders.parts(str(arguments["path"]))),
+        raised=lambda arguments: obeyed(folders, str(arguments.get("path"))),
+        refuse=refuse,
+    )
 
-    def makes(arguments: Mapping[str, JSON]) -> Claim:
-        return Claim(writes=folders.parts(str(arguments["path"])))
 
-    def copy_raised(arguments: Mapping[str, JSON]) -> str:
-        return destination_obeyed(folders, *named(arguments))
-
-    def move_raised(arguments: Mapping[str, JSON]) -> str:
-        return obeyed(folders, named(arguments)[0]) or copy_raised(arguments)
-
-    def make_raised(arguments: Mapping[str, JSON]) -> str:
-        return obeyed(folders, str(arguments.get("path")))
-
-    limits = Limits(timeout=60)
-    return [
-        tool(
-            copy_file,
-            risk=Risk.MEDIUM,
-            repeatable=False,
-            limits=limits,
-            undo=FileUndo(folders, vault, copied, to) if vault else None,
-            claims=copies,
-            raised=copy_raised,
-            refuse=refusing(folders, "destination"),
-        ),
-        tool(
-            move_file,
-            risk=Risk.MEDIUM,
-            repeatable=False,
-            limits=limits,
-            undo=MoveUndo(folders, lambda arguments: ends(folders, *named(arguments))) if vault else None,
-            claims=moves,
-            raised=move_raised,
-            refuse=refusing(folders, "source", "destination"),
-        ),
-        tool(
-            make_folder,
-            risk=Risk.MEDIUM,
-            repeatable=True,
-            limits=limits,
-            undo=FolderUndo(folders) if vault else None,
-            claims=makes,
-            raised=make_raised,
-            refuse=refusing(folders, "path"),
-        ),
-    ]
+def refuse_copy(folders: Folders, source: str, destination: str) -> None:
+    """Refuse what can never be done. What is not there yet may be there by then."""
+    folders.resolve(source, new=True)
+    writable(folders, destination)
 
 
 def landing(folders: Folders, source: str, destination: str) -> Path:
@@ -176,8 +187,7 @@ def move(folders: Folders, source: str, destination: str) -> JSON:
 
 
 def make(folders: Folders, path: str) -> JSON:
-    real = folders.resolve(path, new=True)
-    refuse_repository(path, real)
+    real = writable(folders, path)
     with mended(path):
         if not not_there(real) and not real.is_dir():
             raise ToolError(f"{path!r} is a file. Choose another name.")

@@ -81,6 +81,11 @@ class Registry:
         known = self._tools.get(name)
         return known is not None and known.reads_only
 
+    def asks(self, name: str) -> bool:
+        """Whether its calls put questions to a model: then a model has worded its results."""
+        known = self._tools.get(name)
+        return known is not None and known.asks
+
     def repeatable(self, name: str) -> bool:
         """Whether doing it twice does no harm, as far as is known."""
         known = self._tools.get(name)

@@ -6,21 +6,14 @@ in time, it takes there. Starting it costs a tenth of a second or two.
 
 __all__ = ["table_tools"]
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
-from pathlib import Path
-from typing import Annotated, cast
+from contextlib import ExitStack
+from typing import Annotated
 
-import anyio
 from anyio import to_thread
-from anyio.abc import Process
-from anyio.streams.buffered import BufferedByteReceiveStream
 from pydantic import Field, JsonValue, WithJsonSchema
 
+from forethought_tools.child import answered_by, as_line
 from forethought_tools.claims import Claim
 from forethought_tools.errors import ToolError
 from forethought_tools.folders import Folders
@@ -31,17 +24,7 @@ from forethought_tools.sources import BASES, TEXTS, claimed, found
 from forethought_tools.tabular import as_table
 from forethought_tools.tool import JSON, Limits, Tool, tool
 
-MAX_ANSWER = 16 << 20  # bytes: what the child may say, with every character spelled out
 MAX_GIVEN = 16_000_000  # characters of all results that a query is given
-# A query needs nothing else, least of all a key.
-VARIABLES = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONHOME", "PYTHONPATH", "SYSTEMROOT", "TZ")
-# The package without what it imports by itself, which takes longer than most queries. -P: a json.py in the user's
-# folder must not be imported.
-START = """import sys, types
-package = sys.modules["forethought_tools"] = types.ModuleType("forethought_tools")
-package.__path__ = [sys.argv[1]]
-from forethought_tools.tables_child import main
-main()"""
 
 Files = Annotated[
     list[Annotated[str, Field(json_schema_extra={"x-suffixes": [*READERS, *BASES, *TEXTS]})]],
@@ -108,49 +91,14 @@ async def queried(sql: str, sources: Sequence[Source], results: Sequence[Rows] =
         ],
         "results": [[result.name, list(result.columns), list(result.rows)] for result in results],
     }
-    line = json.dumps(request).encode() + b"\n"
+    line = as_line(request)
     if len(line) > MAX_GIVEN:
         raise ToolError("The results that are to be tables are too large together. Aggregate or filter them earlier.")
-    process = await started([file.descriptor for source in sources for file in source.files])
-    try:
-        answer = await asked(process, line)
-    finally:
-        with anyio.CancelScope(shield=True):
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.aclose()
-    if "error" in answer:
-        raise ToolError(str(answer["error"]))
-    return answer["result"]
-
-
-async def started(descriptors: Sequence[int]) -> Process:
-    """The query's own process, to which these open files are handed on, where the platform can."""
-    command = [sys.executable, "-P", "-c", START, str(Path(__file__).parent)]
-    environment = {name: value for name in VARIABLES if (value := os.environ.get(name)) is not None}
-    with anyio.CancelScope(shield=True):  # cancelled in the middle of this, the process would be left behind
-        return await anyio.open_process(
-            command,
-            stderr=subprocess.DEVNULL,
-            env=environment,
-            start_new_session=True,
-            pass_fds=() if sys.platform == "win32" else descriptors,
-        )
-    raise AssertionError("a shielded scope swallows nothing")
-
-
-async def asked(process: Process, line: bytes) -> Mapping[str, JSON]:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        await process.stdin.send(line)
-        answer = await BufferedByteReceiveStream(process.stdout).receive_until(b"\n", MAX_ANSWER)
-    except (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, anyio.IncompleteRead):
-        status = await process.wait()
-        raise ToolError(
-            f"The query was ended (status {status}): it took more memory or time than a query may have."
-            " Filter or aggregate earlier."
-        ) from None
-    except anyio.DelimiterNotFound:
-        raise ToolError("The query returns too much. Select fewer or shorter columns.") from None
-    return cast("Mapping[str, JSON]", json.loads(answer))
+    return await answered_by(
+        "tables_child",
+        line,
+        [file.descriptor for source in sources for file in source.files],
+        ended="The query was ended (status {status}): it took more memory or time than a query may have."
+        " Filter or aggregate earlier.",
+        too_long="The query returns too much. Select fewer or shorter columns.",
+    )

@@ -1,25 +1,21 @@
 """The child program of `query_table`: one query over files and rows (through DuckDB, in memory) or one SQLite database.
 
-It reads a line of JSON, answers with a line of JSON, and ends when its standard input does: with its parent. Its memory
-and its time are bounded by the operating system, because DuckDB does not keep its own limit everywhere. Of ours it
-imports a few modules only: all of it would take longer than most queries.
+Of ours it imports a few modules only: all of it would take longer than most queries.
 """
 
 import json
 import math
-import os
 import re
 import sqlite3
-import sys
-import threading
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from forethought_tools import grids
+from forethought_tools.answering import bound_by_the_system, serve
 from forethought_tools.bases import HEAP, guard, name_only_table, open_sqlite, reads_only, sqlite_columns
 from forethought_tools.given import DataFile, Rows, Source
 from forethought_tools.loading import Loader, QueryError, quoted
@@ -33,10 +29,6 @@ MAX_ROWS = 20_000
 MAX_CHARACTERS = 1_900_000  # less than may go into the arguments of one call
 MAX_CELL = 20_000
 MAX_ASSUMED = 12
-MEMORY = 1 << 30
-"""Bytes that the operating system allows beyond what the process has before it sees a file or a query."""
-CPU_SECONDS = 150
-"""Two threads for as long as a call of the tool may take, and a little more. Our parent ends us earlier."""
 NEEDS_MEMORY = "The query needs more memory than a query may have (512 MB). Filter or aggregate earlier."
 DUCKDB = {
     "memory_limit": f"{HEAP >> 20}MiB",
@@ -66,27 +58,16 @@ class Cursor(Protocol):
 
 def main() -> None:
     """Answer the one question that our parent asks."""
-    # Native code prints what it likes to fd 1. Only our one line may go there.
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as protocol:
-        os.dup2(2, 1)
-        request = json.loads(sys.stdin.buffer.readline())
-        threading.Thread(target=_end_with_parent, daemon=True).start()
-        sources = [
-            Source(names, [DataFile(Path(path), descriptor, shown) for path, descriptor, shown in files], united)
-            for names, files, united in request["sources"]
-        ]
-        results = [Rows(name, columns, rows) for name, columns, rows in request["results"]]
-        print(json.dumps(_answered(request["sql"], sources, results)), file=protocol)
-    os._exit(0)  # nothing is worth the time to take it down
+    serve(_answered)
 
 
-def _end_with_parent() -> None:
-    while os.read(0, 4096):
-        pass
-    os._exit(1)
-
-
-def _answered(sql: str, sources: Sequence[Source], results: Sequence[Rows]) -> "Mapping[str, JSON]":
+def _answered(request: Mapping[str, Any]) -> "Mapping[str, JSON]":
+    sql = request["sql"]
+    sources = [
+        Source(names, [DataFile(Path(path), descriptor, shown) for path, descriptor, shown in files], united)
+        for names, files, united in request["sources"]
+    ]
+    results = [Rows(name, columns, rows) for name, columns, rows in request["results"]]
     try:
         if len(sources) == 1 and sources[0].is_sqlite and not results:
             return {"result": query_sqlite(sources[0], sql)}
@@ -97,24 +78,6 @@ def _answered(sql: str, sources: Sequence[Source], results: Sequence[Rows]) -> "
         return {"error": NEEDS_MEMORY}
     except Exception as error:  # whatever a file or a query brings about is told, and is no fault of the server
         return {"error": f"The query failed: {type(error).__name__}: {brief(error)}"}
-
-
-def bound_by_the_system() -> None:
-    """From here on neither a file nor a query can take more than this."""
-    if sys.platform == "win32":
-        return
-    import resource
-
-    def lower(which: int, most: int) -> None:
-        _, hard = resource.getrlimit(which)
-        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(which, (most, most))
-
-    lower(resource.RLIMIT_CORE, 0)
-    lower(resource.RLIMIT_CPU, CPU_SECONDS)
-    if sys.platform == "linux":  # macOS does not keep this limit
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-        lower(resource.RLIMIT_AS, pages * resource.getpagesize() + MEMORY)
 
 
 def query_files(sources: Sequence[Source], results: Sequence[Rows], sql: str) -> "JSON":

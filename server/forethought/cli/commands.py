@@ -88,6 +88,8 @@ def _add_run(add: _Add, working: argparse.ArgumentParser) -> None:
     run = add("run", "run:run", "plan a goal, run the plan, ask before anything risky", [working])
     run.add_argument("goal", nargs="?", help="what you want, in your words")
     run.add_argument("--resume", metavar="ID", help="go on with a run instead")
+    again = "make the plan from a kept recipe, with its parameters"
+    run.add_argument("--recipe", nargs="+", metavar=("NAME", "KEY=VALUE"), help=again)
     run.add_argument("--yes", action="store_true", help="run the plan without asking; risky steps still ask")
     run.add_argument("--max-parallel", type=int, metavar="N", help="steps at once (default 8)")
     run.add_argument("--replan", choices=["on_failure", "every_step", "never"], help="when the rest is planned anew")
@@ -129,6 +131,25 @@ def _add_keeping(add: _Add) -> None:
     prune.add_argument("--older-than", dest="days", type=_days, required=True, metavar="DAYS", help=older)
     lessons = add("lessons", "records:lessons", "what failed runs and rejections have taught")
     lessons.add_argument("--forget", metavar="ID", help="forget this lesson, or all")
+    _add_recipes(add("recipes", "recipes:recipes", "plans that reached their goals: ours, and those of your runs"))
+
+
+def _add_recipes(recipes: argparse.ArgumentParser) -> None:
+    as_json = "forethought.cli.recipes:as_json"
+    recipes.add_argument("--json", action="store_const", const=as_json, dest="run", help="list them as JSON")
+    actions = recipes.add_subparsers(metavar="ACTION")
+
+    def add(name: str, meaning: str) -> argparse.ArgumentParser:
+        action = actions.add_parser(name, help=meaning)
+        action.set_defaults(run=f"forethought.cli.recipes:{name}")
+        return action
+
+    add("show", "show one as planners see it").add_argument("name", help="its name or id")
+    add("forget", "forget one that was kept").add_argument("name", help="its name or id, or all")
+    name = add("name", "give the plan of a run a name, to run it again")
+    name.add_argument("run_id", metavar="id", help="the run's id")
+    name.add_argument("name", help="such as monthly-report")
+    name.add_argument("values", nargs="*", metavar="KEY=VALUE", help="a value that may differ next time, and its name")
 
 
 def _add_decide(add: _Add) -> None:

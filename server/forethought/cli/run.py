@@ -13,15 +13,17 @@ from typing import Any, cast
 import anyio
 import anyio.to_thread
 from mcp.client import Client, ClientRequestContext
+from mcp.shared.dispatcher import ProgressFnT
 from mcp.shared.exceptions import MCPError
 from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult, Implementation, TextContent
-from rich.live import Live
 from rich.markup import escape
 from rich.panel import Panel
 
 from forethought import __version__
 from forethought.cli import innermost
 from forethought.cli.control import released
+from forethought.cli.live import Watched
+from forethought.cli.recipes import read_parameters
 from forethought.cli.terminal import PROGRAM, as_is, ask_form, console, errors, is_person, plan_table, styled
 from forethought.models import NO_MODEL, Models
 from forethought.settings import Settings
@@ -33,20 +35,30 @@ from forethought_tools.alike import lookalikes
 from forethought_tools.visible import told, visible, visible_json
 
 _STATUS = {"succeeded": 0, "waiting": 3, "paused": 3}
+_DOUBTFUL = 4  # done, and not all of it could be judged
 
 
 def run(
-    settings: Settings, goal: str | None, *, resume: str | None, yes: bool, budget: str | None, **wishes: Any
+    settings: Settings,
+    goal: str | None,
+    *,
+    resume: str | None,
+    recipe: list[str] | None,
+    yes: bool,
+    budget: str | None,
+    **wishes: Any,
 ) -> int:
     """Plan a goal and run the plan, or go on with a run. `wishes` are the run's own terms. Returns the exit status."""
     wishes["approve_plan"] = wishes["approve_plan"] or None
     wishes["budget"] = read_budget(budget, "--budget") if budget else None
-    if (goal is None) == (resume is None):
-        raise SettingsError("run takes either a goal or --resume ID.")
+    if sum(way is not None for way in (goal, resume, recipe)) != 1:
+        raise SettingsError("run takes either a goal, or --resume ID, or --recipe NAME.")
     given = {name: wish for name, wish in wishes.items() if wish is not None}
     # These may loosen what is set, since it is the user who types them.
     own = {name: given[name] for name in ("replan", "max_parallel") if name in given}
     session = _Session(replace(settings, terms=replace(settings.terms, **own)), yes=yes, wishes=given)
+    if recipe:
+        return _run(partial(session.run_recipe, recipe[0], read_parameters(recipe[1:], "--recipe")))
     return _run(partial(session.resume, resume) if resume else partial(session.plan_and_run, goal or ""))
 
 
@@ -69,7 +81,7 @@ class _Session:
         self._settings = settings
         self._yes = yes
         self._wishes = wishes
-        self._live: Live | None = None
+        self._watched = Watched()
         self._plan_id = ""
         self._asking = anyio.Lock()  # several gates may be open: one question at a time
         self._client = Client(
@@ -88,15 +100,22 @@ class _Session:
             f"[dim]folders {escape(', '.join(map(str, self._settings.folders)) or 'none')}[/]\n", soft_wrap=True
         )
         async with self._client:
-            with console.status("Planning. A small model on a small machine takes a minute ..."):
-                plan = await self._planned(goal)
-            await self._show_plan(plan)
-            if not await self._agreed():
-                flags = " ".join(f"--folder {shlex.quote(str(folder))}" for folder in self._settings.folders)
-                later = f"Not run. Later: {PROGRAM} run --resume {plan['plan_id']} {flags}"
-                console.print(escape(later), soft_wrap=True)
-                return 3
+            with self._watched.shown("planning; a small model on a small machine takes a minute"):
+                plan = await self._planned({"goal": goal})
+            return await self._show_and_run(plan)
+
+    async def run_recipe(self, name: str, parameters: Mapping[str, str]) -> int:
+        async with self._client:
+            return await self._show_and_run(await self._planned({"recipe": name, "parameters": {**parameters}}))
+
+    async def _show_and_run(self, plan: Mapping[str, Any]) -> int:
+        await self._show_plan(plan)
+        if await self._agreed():
             return await self._execute(str(plan["plan_id"]))
+        flags = " ".join(f"--folder {shlex.quote(str(folder))}" for folder in self._settings.folders)
+        later = f"Not run. Later: {PROGRAM} run --resume {plan['plan_id']} {flags}"
+        console.print(escape(later), soft_wrap=True)
+        return 3
 
     async def resume(self, some_id: str) -> int:
         released(self._settings, some_id)
@@ -104,11 +123,12 @@ class _Session:
             about = await self._read(f"run://{some_id}") if some_id.startswith("run_") else {"plan_id": some_id}
             if "plan_id" in about:
                 return await self._execute(str(about["plan_id"]))
-            view = await self._stayed(await self._call("report", {"run_id": some_id, "answers": []}))
+            with self._watched.shown():
+                view = await self._stayed({"status": "running", "run_id": some_id})
         return self._show_outcome(view)
 
-    async def _planned(self, goal: str) -> Mapping[str, Any]:
-        view = await self._stayed(await self._call("create_plan", {"goal": goal}))
+    async def _planned(self, asked: dict[str, Any]) -> Mapping[str, Any]:
+        view = await self._stayed(await self._call("create_plan", asked, self._watched.hear))
         if view["status"] != "ready":
             raise ForethoughtError(f"No plan could be made. {view.get('error', '')}")
         return view
@@ -129,13 +149,14 @@ class _Session:
     async def roll_back(self, run_id: str, step: int | None, dry_run: bool) -> int:
         arguments: dict[str, Any] = {"run_id": run_id, "dry_run": dry_run, **({} if step is None else {"step": step})}
         async with self._client:
-            view = await self._stayed(await self._call("rollback", arguments))
+            with self._watched.shown():
+                view = await self._stayed(await self._call("rollback", arguments, self._watched.hear))
         status = self._show_outcome(view)
         return 0 if dry_run else status
 
     async def _stayed(self, view: Mapping[str, Any]) -> Mapping[str, Any]:
         while view["status"] == "running":
-            view = await self._call("report", {"run_id": view["run_id"], "answers": []})
+            view = await self._call("report", {"run_id": view["run_id"], "answers": []}, self._watched.hear)
         return view
 
     def _show_outcome(self, view: Mapping[str, Any]) -> int:
@@ -166,27 +187,21 @@ class _Session:
         arguments: dict[str, Any] = {"plan_id": plan_id, **self._wishes}
 
         async def progress(progress: float, total: float | None, message: str | None) -> None:
-            del progress, total, message  # they say that something has changed; the table shows what
+            await self._watched.hear(progress, total, message)
             await self._refresh(plan_id)
 
         self._plan_id = plan_id
         view: Mapping[str, Any] = {"status": "running"}
-        self._live = _live()
-        try:
+        with self._watched.shown():
             while view["status"] == "running":
-                view = _view(await self._client.call_tool("execute_plan", arguments, progress_callback=progress))
+                view = await self._call("execute_plan", arguments, progress)
             await self._refresh(plan_id)
-        finally:
-            self._live.stop()
-            self._live = None
         self._show_end(view)
-        return _STATUS.get(str(view["status"]), 1)
+        return _DOUBTFUL if view.get("unverified") else _STATUS.get(str(view["status"]), 1)
 
     async def _refresh(self, plan_id: str) -> None:
-        if self._live:
-            whole = await self._call("get_plan", {"plan_id": plan_id, "view": "full"})
-            if self._live:
-                self._live.update(plan_table(whole.get("steps", ())), refresh=True)
+        whole = await self._call("get_plan", {"plan_id": plan_id, "view": "full"})
+        self._watched.show(whole.get("steps", ()))
 
     def _show_end(self, view: Mapping[str, Any]) -> None:
         console.print(f"\nrun {view['run_id']}: {styled(str(view['status']))} ({escape(str(view['progress']))})")
@@ -200,6 +215,8 @@ class _Session:
             answer = view.get("results", {})
         for name, value in answer.items():
             self._show_answer(name, value)
+        for doubt in view.get("unverified", ()):
+            console.print(f"[yellow]not verified: {escape(visible(doubt))}[/]", soft_wrap=True)
         if "usage" in view:
             console.print(f"[dim]{escape(str(view['usage']))}[/]")
         if view["status"] in ("waiting", "paused"):
@@ -227,32 +244,25 @@ class _Session:
     async def _elicit(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
         del context
         async with self._asking:
-            # The table as it stands stays above the question, and a new one begins below the answer.
-            await self._refresh(self._plan_id)
-            if self._live:
-                self._live.stop()
-                self._live = None
+            if self._plan_id:
+                await self._refresh(self._plan_id)
             schema = getattr(params, "requested_schema", {})
-            filled = await anyio.to_thread.run_sync(ask_form, params.message, schema, abandon_on_cancel=True)
-            self._live = _live()
+            with self._watched.aside():
+                filled = await anyio.to_thread.run_sync(ask_form, params.message, schema, abandon_on_cancel=True)
         return ElicitResult(action="cancel") if filled is None else ElicitResult(action="accept", content=filled)
 
     async def _read(self, uri: str) -> Mapping[str, Any]:
         (content,) = (await self._client.read_resource(uri)).contents
         return cast("Mapping[str, Any]", json.loads(getattr(content, "text", "{}")))
 
-    async def _call(self, name: str, arguments: dict[str, Any]) -> Mapping[str, Any]:
-        return _view(await self._client.call_tool(name, arguments))
+    async def _call(
+        self, name: str, arguments: dict[str, Any], progress: ProgressFnT | None = None
+    ) -> Mapping[str, Any]:
+        return _view(await self._client.call_tool(name, arguments, progress_callback=progress))
 
 
 def _error(view: Mapping[str, Any]) -> str:
     return escape("\n".join(told("error", str(view["error"]))))
-
-
-def _live() -> Live:
-    live = Live(console=console, refresh_per_second=8, auto_refresh=is_person())
-    live.start()
-    return live
 
 
 def _view(result: CallToolResult) -> Mapping[str, Any]:

@@ -31,6 +31,10 @@ class Engine:
     """How long an approval that was not used yet is good for."""
     lessons: bool = True
     """Whether failures and refusals teach."""
+    recipes: bool = True
+    """Whether plans that have reached their goals are kept."""
+    shown: Callable[[str], str] = str
+    """What may be told of a text while it is being written: no secret, and no beginning of one."""
     ages: Ages = field(default_factory=Ages)
 
     def is_late(self, gate: MessageRow) -> bool:

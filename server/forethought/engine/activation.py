@@ -7,7 +7,6 @@ again, by this process or another.
 __all__ = ["Activation"]
 
 import logging
-from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -18,7 +17,9 @@ from forethought.engine.cut_off import stopped
 from forethought.engine.kinds import kind_of
 from forethought.engine.kinds.kind import Ending, Work
 from forethought.engine.lessons import learned
+from forethought.engine.recipes import kept
 from forethought.engine.recorder import Recorder
+from forethought.engine.watchers import Watchers
 from forethought.journal.rows import Fact, RunRow
 from forethought_patterns import Paused, Problem
 from forethought_tools import JSON, BudgetError, FencedError, ModelError, PlanError, SettingsError, StoreError
@@ -29,8 +30,8 @@ logger = logging.getLogger(__name__)
 class Activation:
     """Drives one run until it ends or parks."""
 
-    def __init__(self, run: RunRow, engine: Engine, *, changed: Callable[[RunRow], None]) -> None:
-        """`changed` is called after each entry. Raises StoreError where the run is of no known kind."""
+    def __init__(self, run: RunRow, engine: Engine, watchers: Watchers) -> None:
+        """`watchers` are told of each entry. Raises StoreError where the run is of no known kind."""
         self.run = run
         self.left = anyio.Event()
         """Set once nobody drives it here any more."""
@@ -42,7 +43,7 @@ class Activation:
         self._parking = False
         self._stopping = bool(run.stopping)
         self._recorder = Recorder(
-            run, engine, changed=changed, park=self._park, pauses_at_once=self._kind.pauses_at_once
+            run, engine, watchers=watchers, park=self._park, pauses_at_once=self._kind.pauses_at_once
         )
 
     async def drive(self) -> None:
@@ -109,7 +110,8 @@ class Activation:
         state = "failed" if ending.problem else "succeeded"
         taught = ending.lessons if ending.problem and self._engine.lessons else ()
         ended = self._ended(state, str(ending.problem or ""), ending.answer)
-        await self._recorder.record(*ending.facts, ended, *learned(self._queries, self.run, taught))
+        found = kept(self._engine.records, self.run) if ending.worth_keeping and self._engine.recipes else ()
+        await self._recorder.record(*ending.facts, ended, *learned(self._queries, self.run, taught), *found)
 
     async def _end_stopped(self) -> None:
         facts, why = stopped(self._engine.records, self.run)

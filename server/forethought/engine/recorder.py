@@ -19,6 +19,8 @@ from forethought.engine.in_flight import InFlight
 from forethought.engine.lessons import learned
 from forethought.engine.questions import Questions
 from forethought.engine.spending import Spender
+from forethought.engine.watchers import Watchers
+from forethought.engine.writing import overheard
 from forethought.journal.codec import decision_of, gate_body, question_body
 from forethought.journal.database import new_id
 from forethought.journal.rows import Fact, MessageKind, MessageRow, RunRow
@@ -39,17 +41,17 @@ class Recorder:
         run: RunRow,
         engine: Engine,
         *,
-        changed: Callable[[RunRow], None],
+        watchers: Watchers,
         park: Callable[[], None],
         pauses_at_once: bool,
     ) -> None:
-        """`changed` is called after each entry, and `park` when nothing can go on. What `pauses_at_once` has no steps
-        that would have to end first."""
+        """`watchers` are told of each entry, and `park` is called when nothing can go on. What `pauses_at_once` has no
+        steps that would have to end first."""
         self.run = run
         self.store = engine.store
         self.tools = engine.records.tools
         self._engine = engine
-        self._changed = changed
+        self._watchers = watchers
         self._park = park
         self._pauses_at_once = pauses_at_once
         self._in_flight = InFlight()
@@ -74,7 +76,7 @@ class Recorder:
 
     async def _write(self, *facts: Fact) -> None:
         await self.store.write(self.run.id, *facts, epoch=self.run.epoch)
-        self._changed(self.run)
+        self._watchers.ring(self.run)
 
     def notice(self) -> None:
         """Someone may have answered, or want a pause, or no pause any more."""
@@ -128,9 +130,11 @@ class Recorder:
             return answered.answer
 
         async def answer(meter: Meter) -> Answer:
-            return await model.answer(question, meter=meter, heard=heard)
+            return await model.answer(question, meter=meter, heard=overhearing)
 
-        return (await self._answered_by(model, known, answer, slot)).value
+        shown = self._engine.shown
+        with overheard(self.run.id, question.role, self._watchers, shown=shown, also=heard) as overhearing:
+            return (await self._answered_by(model, known, answer, slot)).value
 
     async def judge(self, key: str, question: Question, *, slot: Slot) -> float | None:
         known = self._questions.known(key)

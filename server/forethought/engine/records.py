@@ -10,7 +10,7 @@ from typing import cast
 from forethought.journal.queries import Queries
 from forethought.journal.rows import PlanRow, RunRow
 from forethought_patterns import Plan, Step
-from forethought_tools import JSON, Registry
+from forethought_tools import JSON, Look, Registry
 
 _KEPT_PLANS = 8
 
@@ -18,8 +18,12 @@ _KEPT_PLANS = 8
 class Records:
     """The journal with the tools that its plans call, in the folders where they may. Changes nothing."""
 
-    def __init__(self, queries: Queries, tools: Registry, folders: Sequence[str] = ()) -> None:
+    def __init__(
+        self, queries: Queries, tools: Registry, folders: Sequence[str] = (), look: Look | None = None
+    ) -> None:
+        """`look` tells how files in these folders stand."""
         self.queries = queries
+        self.look = look
         self.tools = tools
         self.folders = list(folders)
         self._plans: OrderedDict[tuple[str, int], Plan] = OrderedDict()

@@ -126,7 +126,7 @@ class Supervisor:
     # Driving
 
     def _drive(self, run: RunRow) -> None:
-        activation = Activation(run, self._engine, changed=self.watchers.ring)
+        activation = Activation(run, self._engine, self.watchers)
         self._activations[run.id] = activation
         self._interrupted.discard(run.id)
         self._tasks.start_soon(self._driven, activation)

@@ -8,6 +8,7 @@ __all__ = [
     "Row",
     "StaleError",
     "Transaction",
+    "added",
     "new_id",
     "schema",
     "written_by_newer",
@@ -22,7 +23,7 @@ from typing import Any, Protocol
 
 from forethought_tools import StoreError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Value = str | int | float | None
 
@@ -116,6 +117,11 @@ def schema(*changes: tuple[str, str]) -> list[str]:
     for pattern, replacement in changes:
         script = re.sub(pattern, replacement, script)
     return [statement for statement in script.split(";") if statement.strip()]
+
+
+def added(*changes: tuple[str, str]) -> list[str]:
+    """The statements of the schema for what journals of older versions are without."""
+    return [statement for statement in schema(*changes) if "IF NOT EXISTS" in statement]
 
 
 def written_by_newer(name: str, version: int) -> StoreError:

@@ -144,6 +144,8 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
         Each("lessons", "DELETE FROM lesson WHERE id = :each"),
         Each("lessons", "DELETE FROM lesson_words WHERE id = :each"),
     ),
+    "recipe_kept": ("INSERT INTO recipe VALUES (:id, :workspace, :run, :name, :goal, :body, :at)",),
+    "recipes_forgotten": (Each("recipes", "DELETE FROM recipe WHERE id = :each"),),
     # Runs that ended `before` are gone, with their records.
     "pruned": (),
     # What a reflection or a search has come to, and what it takes to undo a call: they wait for nobody.

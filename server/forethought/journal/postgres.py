@@ -26,6 +26,7 @@ from forethought.journal.database import (
     Row,
     StaleError,
     Value,
+    added,
     new_id,
     schema,
     written_by_newer,
@@ -105,14 +106,18 @@ class Postgres:
 
     def _migrate(self) -> None:
         connection = self._writer.get()
-        if (version := self._version(connection)) == 0:
+        if (version := self._version(connection)) < SCHEMA_VERSION:
             with connection.transaction():
                 connection.execute("SELECT pg_advisory_xact_lock(%s, 0)", (_LOCKS,))
-                if self._version(connection) == 0:
+                if (version := self._version(connection)) == 0:
                     connection.execute("CREATE SCHEMA IF NOT EXISTS forethought")
                     for statement in (*schema(*_TYPES), *_MORE):
                         connection.execute(statement.encode())
                     connection.execute("INSERT INTO about VALUES (%s, %s)", (SCHEMA_VERSION, new_id("postgresql")))
+                elif version < SCHEMA_VERSION:
+                    for statement in added(*_TYPES):
+                        connection.execute(statement.encode())
+                    connection.execute("UPDATE about SET version = %s", (SCHEMA_VERSION,))
         elif version > SCHEMA_VERSION:
             raise written_by_newer(self.name, version)
         self.vault = str(connection.execute("SELECT id FROM about").fetchall()[0]["id"])

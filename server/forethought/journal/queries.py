@@ -11,7 +11,17 @@ import anyio
 
 from forethought.journal.codec import claim_of
 from forethought.journal.database import BrokenError, DamagedError, Database, Row, Value
-from forethought.journal.rows import Entry, LessonRow, MessageKind, MessageRow, Pausing, PlanRow, RunRow, StepRow
+from forethought.journal.rows import (
+    Entry,
+    LessonRow,
+    MessageKind,
+    MessageRow,
+    Pausing,
+    PlanRow,
+    RecipeRow,
+    RunRow,
+    StepRow,
+)
 from forethought_tools import NotFoundError, StoreError
 
 JSON_COLUMNS = frozenset({"body", "options", "budget", "arguments", "result", "answer", "claim"})
@@ -22,6 +32,7 @@ _SNAPSHOT = {
     "message": "SELECT * FROM message WHERE run = :chain ORDER BY number",
     "plan": "SELECT * FROM plan WHERE id = :chain OR id = (SELECT plan FROM run WHERE id = :chain) ORDER BY revision",
     "lesson": "SELECT * FROM lesson WHERE run = :chain ORDER BY id",
+    "recipe": "SELECT * FROM recipe WHERE run = :chain ORDER BY id",
 }
 
 
@@ -222,6 +233,15 @@ class Queries:
             words = " OR ".join(f'"{word}"' for word in found) or '""'
             rows = self._select(self.database.near, words=words, workspace=workspace, most=limit)
         return [LessonRow(**decoded(row)) for row in rows]
+
+    def recipes(self, workspace: str | None = None) -> list[RecipeRow]:
+        """What was kept of runs that ended well, those with a name first, then the latest first."""
+        rows = self._select(
+            "SELECT * FROM recipe WHERE workspace = coalesce(:workspace, workspace)"
+            " ORDER BY name = '', name, created DESC, id",
+            workspace=workspace,
+        )
+        return [RecipeRow(**decoded(row)) for row in rows]
 
     def journal(self, run_id: str, *, after: int = 0, limit: int = 200) -> list[Entry]:
         rows = self._select(

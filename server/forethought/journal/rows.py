@@ -10,6 +10,7 @@ __all__ = [
     "MessageRow",
     "Pausing",
     "PlanRow",
+    "RecipeRow",
     "RunRow",
     "StepRow",
 ]
@@ -145,6 +146,17 @@ class LessonRow:
     run: str
     goal: str
     text: str
+    created: float
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeRow:
+    id: str
+    workspace: str
+    run: str
+    name: str
+    goal: str
+    body: Mapping[str, JSON]
     created: float
 
 

@@ -63,6 +63,14 @@ CREATE TABLE lesson (
     created REAL NOT NULL
 ) WITHOUT ROWID;
 
+-- Plans that reached their goals, kept for those who plan in the same folders (`workspace`). `name` is what a person calls
+-- it, if anything; `body` holds the shapes of the files, the steps, and the values that a person has marked.
+-- IF NOT EXISTS: journals of schema 1 are without it, and get it when they are opened.
+CREATE TABLE IF NOT EXISTS recipe (
+    id TEXT PRIMARY KEY, workspace TEXT NOT NULL, run TEXT NOT NULL, name TEXT NOT NULL DEFAULT '', goal TEXT NOT NULL,
+    body TEXT NOT NULL, created REAL NOT NULL
+) WITHOUT ROWID;
+
 -- What happened, in order, never changed. `hash` is the SHA-256 of the entry and of the hash before it, in the same run.
 CREATE TABLE journal (
     seq INTEGER PRIMARY KEY, run TEXT NOT NULL, at REAL NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL,

@@ -16,6 +16,7 @@ from forethought.journal.database import (
     Row,
     StaleError,
     Value,
+    added,
     new_id,
     schema,
     written_by_newer,
@@ -24,6 +25,7 @@ from forethought.journal.owners import LockFile
 from forethought_tools import StoreError
 
 _APPLICATION = 0x464F5245  # marks a file as ours
+_LESSON_WORDS = "CREATE VIRTUAL TABLE lesson_words USING fts5 (id UNINDEXED, goal, text, tokenize = 'porter unicode61')"
 _CHANGES = "SELECT max(seq) AS seq, run FROM journal WHERE seq > :last GROUP BY run"
 
 
@@ -48,9 +50,9 @@ class SQLite:
         self._lock = LockFile(path.parent / "owners", self.id)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
-            is_new = self._is_new()
+            is_old = self._version_there() < SCHEMA_VERSION
             self._writer = self._connect()
-            if is_new:
+            if is_old:
                 self._create()
             self._reader = self._connect()
             self._watch = self._connect()
@@ -79,10 +81,10 @@ class SQLite:
         connection.execute("PRAGMA synchronous=FULL")
         return connection
 
-    def _is_new(self) -> bool:
-        """Whether a journal is still to be made here. Only looks: what is not ours is not even touched."""
+    def _version_there(self) -> int:
+        """The version of the journal that is here, 0 for none. Only looks: what is not ours is not even touched."""
         if not self._path.exists():
-            return True
+            return 0
         with closing(sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True, timeout=30)) as reader:
             (is_ours,) = reader.execute("PRAGMA application_id").fetchone()
             (version,) = reader.execute("PRAGMA user_version").fetchone()
@@ -91,17 +93,15 @@ class SQLite:
             raise StoreError(f"{self._path} is a database of another program. Move it away to start anew.")
         if version > SCHEMA_VERSION:
             raise written_by_newer(self.name, version)
-        return bool(version == 0)
+        return int(version)
 
     def _create(self) -> None:
         self._path.chmod(0o600)
         self._writer.execute("BEGIN IMMEDIATE")
-        if self._writer.execute("PRAGMA user_version").fetchone()[0] == 0:  # else another process was first
-            for statement in schema():
+        (version,) = self._writer.execute("PRAGMA user_version").fetchone()
+        if version < SCHEMA_VERSION:  # else another process was first
+            for statement in added() if version else (*schema(), _LESSON_WORDS):
                 self._writer.execute(statement)
-            self._writer.execute(
-                "CREATE VIRTUAL TABLE lesson_words USING fts5 (id UNINDEXED, goal, text, tokenize = 'porter unicode61')"
-            )
             self._writer.execute(f"PRAGMA application_id={_APPLICATION}")
             self._writer.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
         self._writer.execute("COMMIT")

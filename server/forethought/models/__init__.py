@@ -73,7 +73,8 @@ class Models:
             name = rest or DEFAULT_EMBEDDED
             if name not in known:
                 raise SettingsError(f"FORETHOUGHT_MODEL: no embedded model {name!r}. Known: {', '.join(known)}.")
-            return LocalModel(name=name, file=model_file(self.settings.home, known[name]))
+            kept = self.settings.home / "prompts"
+            return LocalModel(name=name, file=model_file(self.settings.home, known[name]), kept=kept)
         if kind == "scripted":
             from forethought.models.scripted import ScriptedModel
 

@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 from forethought.privacy import keep_private
@@ -17,7 +18,8 @@ from forethought.privacy import keep_private
 KEY_VARIABLE = "FORETHOUGHT_CHILD_KEY"
 
 
-def main() -> None:
+def main(tune: Callable[[Any], None] = lambda _: None) -> None:
+    """Serve until the parent ends. `tune` may change the parameters of llama.cpp: benchmarks do."""
     options = _options()
     keep_private([KEY_VARIABLE])
     key = os.environ.pop(KEY_VARIABLE)
@@ -27,7 +29,7 @@ def main() -> None:
         waiting = threading.Thread(target=_end_with_parent)
         waiting.start()
         try:
-            server = _serve(options, key)
+            server = _serve(options, key, tune)
         except BaseException:
             traceback.print_exc()
             sys.stderr.flush()
@@ -40,8 +42,8 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m forethought.models.child")
     parser.add_argument("--model", required=True)
     parser.add_argument("--name", default="local")
-    parser.add_argument("--threads", type=int, default=1, help="threads for generation")
-    parser.add_argument("--prompt-threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1, help="for reading and for writing")
+    parser.add_argument("--kept", default="", help="the folder for what is kept of prompts")
     return parser.parse_args()
 
 
@@ -51,21 +53,22 @@ def _end_with_parent() -> None:
     os._exit(0)  # the server has no close(): the process is the close()
 
 
-def _serve(options: argparse.Namespace, key: str) -> Any:
+def _serve(options: argparse.Namespace, key: str, tune: Callable[[Any], None]) -> Any:
     xllamacpp = importlib.import_module("xllamacpp")  # an optional extra, without type stubs
     params = xllamacpp.CommonParams()
     params.model.path = options.model
     params.model_alias = {options.name}
     params.n_ctx = 8192
     params.n_parallel = 1
-    params.cpuparams.n_threads = options.threads
-    params.cpuparams_batch.n_threads = options.prompt_threads
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = options.threads
     params.hostnames = ["127.0.0.1"]
     params.port = 0
     params.api_keys = [key]
     params.offline = True
+    params.slot_save_path = f"{options.kept}/" if options.kept else ""
     params.ui = params.endpoint_slots = params.endpoint_props = False
     params.verbosity = 1  # errors only: the parent keeps what is said
+    tune(params)
     return xllamacpp.Server(params)
 
 

@@ -19,11 +19,13 @@ from pathlib import Path
 from typing import IO, Any
 
 import anyio
+import httpx2
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from forethought.models.child import KEY_VARIABLE
 from forethought.models.openai import OpenAIModel
+from forethought.models.prompts import Prompts
 from forethought.variables import SECRET_VARIABLES
 from forethought_patterns.ports import Answer, Charge, Free, Heard, Meter, Usage
 from forethought_tools import ModelError, Question
@@ -38,6 +40,7 @@ _LAST_WORDS = 5.0  # seconds in which a process that has closed its output may e
 class _Child:
     process: Process
     model: OpenAIModel
+    prompts: Prompts | None
     log: IO[bytes]
 
 
@@ -67,12 +70,15 @@ class LocalModel:
         *,
         name: str,
         file: Path,
+        kept: Path | None = None,
         timeout: float = 300,
         max_tokens: int = 1024,
         start_timeout: float = 120,
     ) -> None:
+        """`kept` is a folder, closed to others, for what the next process need not read again (see `prompts.py`)."""
         self._name = name
         self._file = file
+        self._kept = kept
         self._timeout = timeout
         self._max_tokens = max_tokens
         self._start_timeout = start_timeout
@@ -97,10 +103,12 @@ class LocalModel:
         return 0.0
 
     async def answer(self, question: Question, *, meter: Meter = _FREE, heard: Heard | None = None) -> Answer:
-        return await self._ask(lambda model, metered: model.answer(question, meter=metered, heard=heard), meter)
+        return await self._ask(
+            question, meter, lambda model, metered: model.answer(question, meter=metered, heard=heard)
+        )
 
     async def verdict(self, question: Question, *, meter: Meter = _FREE) -> Answer:
-        return await self._ask(lambda model, metered: model.verdict(question, meter=metered), meter)
+        return await self._ask(question, meter, lambda model, metered: model.verdict(question, meter=metered))
 
     async def aclose(self) -> None:
         """End the child for good: no question is answered after this."""
@@ -109,11 +117,15 @@ class LocalModel:
         if child is not None:
             await _end(child)
 
-    async def _ask(self, ask: Callable[[OpenAIModel, Meter], Awaitable[Answer]], meter: Meter) -> Answer:
+    async def _ask(
+        self, question: Question, meter: Meter, ask: Callable[[OpenAIModel, Meter], Awaitable[Answer]]
+    ) -> Answer:
         async with self._asking:
             child = await self._running()
             try:
                 with anyio.fail_after(self._timeout) as scope:
+                    if child.prompts is not None:
+                        await child.prompts.prepare(question)
                     return await ask(child.model, _Stopwatch(meter, scope))
             except TimeoutError:
                 raise ModelError(
@@ -148,6 +160,8 @@ class LocalModel:
             raise ModelError(f"{self._name} needs the local extra: pip install 'forethought[local]'.")
         if not self._file.is_file():
             raise ModelError(f"The file of {self._name} is not at {self._file}: run `forethought model fetch`.")
+        if self._kept is not None:
+            self._kept.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     async def _start(self) -> _Child:
         key = secrets.token_urlsafe(24)
@@ -164,7 +178,8 @@ class LocalModel:
             log.close()
             raise
         try:
-            return _Child(process, self._client(await self._address(process, log), key), log)
+            address = await self._address(process, log)
+            return _Child(process, self._client(address, key), self._prompts(address, key), log)
         except BaseException:
             await _stop(process)
             log.close()
@@ -182,12 +197,23 @@ class LocalModel:
             retries=0,
         )
 
+    def _prompts(self, address: str, key: str) -> Prompts | None:
+        if self._kept is None:
+            return None
+        client = httpx2.AsyncClient(
+            base_url=address.removesuffix("/v1"),
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=self._timeout + 5,
+            trust_env=False,
+        )
+        return Prompts(client, name=self._name, file=self._file, kept=self._kept)
+
     def _command(self) -> list[str]:
-        cores = _cores()
-        threads = ["--threads", str(max(1, cores - 1)), "--prompt-threads", str(cores)]
+        threads = ["--threads", str(_cores())]
         # -P: a json.py in the user's folder must not be imported.
         child = [sys.executable, "-P", "-m", "forethought.models.child"]
-        return [*child, "--model", str(self._file), "--name", self._name, *threads]
+        kept = ["--kept", str(self._kept)] if self._kept else []
+        return [*child, "--model", str(self._file), "--name", self._name, *threads, *kept]
 
     async def _address(self, process: Process, log: IO[bytes]) -> str:
         assert process.stdout is not None
@@ -219,7 +245,8 @@ class LocalModel:
 def _environment(key: str) -> dict[str, str]:
     """What the child is told: its own key, and nobody else's."""
     told = {name: value for name, value in os.environ.items() if is_inherited(name, value, hidden=SECRET_VARIABLES)}
-    # Busy waiting makes a shared machine several times slower. A user's own setting wins.
+    # Threads that wait busily for each other make a shared machine several times slower; those that sleep do not, and
+    # then one for each core is the most, whether the machine is shared or not. A user's own setting wins.
     return {"OMP_WAIT_POLICY": "passive", **told, KEY_VARIABLE: key}
 
 
@@ -240,6 +267,8 @@ async def _end(child: _Child) -> None:
     await _stop(child.process)
     with anyio.CancelScope(shield=True):
         await child.model.aclose()
+        if child.prompts is not None:
+            await child.prompts.aclose()
     child.log.close()
 
 

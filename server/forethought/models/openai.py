@@ -5,7 +5,7 @@ where that was not the first.
 Every answer is checked against the question's schema, whatever the endpoint promises.
 """
 
-__all__ = ["OpenAIModel"]
+__all__ = ["OpenAIModel", "messages"]
 
 import json
 import math
@@ -39,6 +39,10 @@ _YES, _NO = frozenset({"yes", "y", "true"}), frozenset({"no", "n", "false"})
 _LEAST_SHARE = 0.05
 
 Messages: TypeAlias = list[dict[str, str]]
+
+
+class _BrokenOffError(openai.OpenAIError):
+    """A stream has ended in the middle of the answer."""
 
 
 class OpenAIModel:
@@ -91,7 +95,7 @@ class OpenAIModel:
             return await self._structured(question, meter, heard)
         try:
             form = {"temperature": question.variety} if self._lean and question.variety else {}
-            return await self._converse(_messages(question), question.schema, form, meter, heard, plain=True)
+            return await self._converse(messages(question), question.schema, form, meter, heard, plain=True)
         except openai.APIStatusError as error:
             raise self._endpoint.explained(error) from None
 
@@ -101,7 +105,7 @@ class OpenAIModel:
         if self._logprobs:
             options = {"temperature": 0, "max_tokens": 1, "logprobs": True, "top_logprobs": 10}
             try:
-                asked = _messages(question, ask="Answer with one word: Yes or No.")
+                asked = messages(question, ask="Answer with one word: Yes or No.")
                 completion = await self._complete(asked, options, meter)
             except openai.APIStatusError:
                 pass
@@ -122,9 +126,9 @@ class OpenAIModel:
         first = _STRICT if is_strict(schema) else _SCHEMA
         refused = self._highest
         for rung in range(max(first, self._highest), len(_LADDER)):
-            messages = _messages(question, schema=schema if rung >= _JSON_MODE else None)
+            asked = messages(question, schema=schema if rung >= _JSON_MODE else None)
             try:
-                answer = await self._converse(messages, schema, _form(rung, schema), meter, heard)
+                answer = await self._converse(asked, schema, _form(rung, schema), meter, heard)
             except openai.APIStatusError as error:
                 if rung == _TEXT:
                     raise self._endpoint.explained(error) from None
@@ -194,13 +198,18 @@ class OpenAIModel:
         create: Any = self._client.chat.completions.create
         if heard is not None and self._streams:
             try:
-                return await _streamed(create, request, heard)
+                said = await _streamed(create, request, heard)
             except openai.APIStatusError as error:
                 if not refuses_form(error):
                     raise
                 answer: object = await create(**request)  # if this works, it was the streaming that it refused
                 self._streams = False
                 return answer
+            except _BrokenOffError:
+                heard(None)  # what was said does not count: it is asked once more, and not in pieces
+            else:
+                self._streams = said.usage is not None  # budgets count tokens: not every endpoint does in a stream
+                return said
         whole: object = await create(**request)
         return whole
 
@@ -239,7 +248,7 @@ class OpenAIModel:
         return choice.message.content or ""
 
 
-def _messages(question: Question, *, schema: Mapping[str, JSON] | None = None, ask: str = "") -> Messages:
+def messages(question: Question, *, schema: Mapping[str, JSON] | None = None, ask: str = "") -> Messages:
     """Instructions first, as servers keep a shared prefix; what is asked last, as small models want it."""
     system = f"You are the {question.role}.\n\n{question.instructions}"
     if schema is not None:
@@ -259,16 +268,21 @@ async def _streamed(create: Any, request: Mapping[str, Any], heard: Heard) -> Ch
     heard(None)
     said, refusal, last, usage = list[str](), list[str](), "", None
     stream = await create(**request, stream=True, stream_options={"include_usage": True})
-    async for chunk in stream:
-        usage = chunk.usage or usage
-        for choice in chunk.choices[:1]:
-            if choice.delta.content:
-                said.append(choice.delta.content)
-                heard(choice.delta.content)
-            refusal += [choice.delta.refusal] if choice.delta.refusal else []
-            last = choice.finish_reason or last
+    try:
+        async for chunk in stream:
+            usage = chunk.usage or usage
+            for choice in (chunk.choices or ())[:1]:  # some send none at all
+                if choice.delta.content:
+                    said.append(choice.delta.content)
+                    heard(choice.delta.content)
+                refusal += [choice.delta.refusal] if choice.delta.refusal else []
+                last = choice.finish_reason or last
+    except openai.APITimeoutError:
+        raise
+    except (openai.APIError, ValueError) as error:
+        raise _BrokenOffError(str(error)) from None
     if not last:
-        raise openai.OpenAIError("the stream ended in the middle of the answer")
+        raise _BrokenOffError
     message = {"role": "assistant", "content": "".join(said), "refusal": "".join(refusal) or None}
     return ChatCompletion.model_validate(
         {

@@ -99,7 +99,8 @@ class _Attached:
             if run.state not in OPEN or died_twice(self._runs.queries, run):
                 await self._report(run)
                 return self._view(run)
-            if anyio.current_time() >= self._report_due:
+            early = self._report_due - anyio.current_time()
+            if early <= 0:
                 await self._report(run)
             if self._runs.queries.open_ids(run.id):
                 await self._gather()
@@ -119,7 +120,7 @@ class _Attached:
                 left = self._app.settings.heartbeat
             elif left <= 0:
                 return self._view(run)
-            if await self._runs.watchers.changed(run.id, left):
+            if await self._runs.watchers.changed(run.id, min(left, early) if early > 0 else left):
                 await anyio.sleep(_SETTLE)
 
     async def _gather(self) -> None:
@@ -144,7 +145,8 @@ class _Attached:
         self._report_due = anyio.current_time() + _REPORT
         so_far = kind_of(run).progress(self._runs.queries, run)
         self._progress = max(float(so_far.done), self._progress + 0.001)
-        await self._ctx.report_progress(self._progress, float(so_far.total) or None, so_far.text)
+        text = "; ".join(filter(None, (so_far.text, self._runs.watchers.writing(run.id))))
+        await self._ctx.report_progress(self._progress, float(so_far.total) or None, text)
 
     # Until 2025-11-25: ask in the middle of the call
 

@@ -12,7 +12,11 @@ from forethought_patterns.drafts import CHECK, STRATEGY
 Schema: TypeAlias = Mapping[str, Any]
 
 # Small, since each of the tools repeats it. What else a result holds depends on what it is about.
-RESULT: dict[str, Any] = {"type": "object", "required": ["status", "next"]}
+RESULT: dict[str, Any] = {
+    "type": "object",
+    "properties": {"unverified": {"type": "array", "items": {"type": "string"}}},
+    "required": ["status", "next"],
+}
 
 _TEXT: Schema = {"type": "string"}
 _FLAG: Schema = {"type": "boolean"}
@@ -69,6 +73,8 @@ ARGUMENTS: Mapping[str, Mapping[str, Schema]] = {
             " step 3, {{3.rows.0.name}} a part of it; a reference implies the dependency.",
         },
         "from_search": _said(_TEXT, "run_id of a search whose path to plan."),
+        "recipe": _said(_TEXT, "A kept plan to use again, with its parameters."),
+        "parameters": {"type": "object", "additionalProperties": _TEXT},
     },
     "execute_plan": {
         "plan_id": _TEXT,

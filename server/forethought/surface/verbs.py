@@ -14,6 +14,7 @@ from forethought.engine.kinds import plan, planning, reflection, search
 from forethought.engine.kinds import rollback as undoing
 from forethought.engine.kinds.look import View
 from forethought.engine.plan_views import PAGE, diff_view, graph, plan_view
+from forethought.engine.recipes import filled, recipe_called
 from forethought.engine.views import models_view, run_view
 from forethought.journal.database import StaleError
 from forethought.journal.rows import OPEN
@@ -26,7 +27,13 @@ Verb: TypeAlias = Callable[..., Awaitable[View | InputRequiredResult]]
 
 
 async def create_plan(
-    ctx: Context[App], goal: str = "", context: str = "", steps: Sequence[JSON] | None = None, from_search: str = ""
+    ctx: Context[App],
+    goal: str = "",
+    context: str = "",
+    steps: Sequence[JSON] | None = None,
+    from_search: str = "",
+    recipe: str = "",
+    parameters: Mapping[str, str] | None = None,
 ) -> View | InputRequiredResult:
     """Break a goal into steps that run in parallel where they can, and check them. Nothing is executed. Without `steps`
     the planner makes them; if it has no model of its own, you are handed a work order to answer with `report`. Show the
@@ -34,8 +41,10 @@ async def create_plan(
     app = _app(ctx)
     if from_search:
         goal, context, steps = search.way_of(app.runs, from_search, goal, context)
+    elif recipe:
+        goal, steps = filled(recipe_called(app.runs.records, recipe), parameters or {})
     elif not goal:
-        raise PlanError([Fault("create_plan", "it needs a goal, or from_search", "Give one of them")])
+        raise PlanError([Fault("create_plan", "it needs a goal, from_search or recipe", "Give one of them")])
     if steps is not None:
         plan_id = await plan.save(app.runs, goal, context, steps)
         return plan_view(app.runs.records, app.runs.queries.plan(plan_id))

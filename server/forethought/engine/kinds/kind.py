@@ -66,6 +66,8 @@ class Ending:
     """What a failure is to be remembered for."""
     facts: Sequence[Fact] = ()
     """What is recorded together with the end."""
+    worth_keeping: bool = False
+    """Whether its plan has reached the goal as it was planned."""
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,10 @@ from forethought.engine.kinds.rollback import rolled_back
 from forethought.engine.plan_views import making_of, results_of, steps_of
 from forethought.engine.records import Records, resuming
 from forethought.engine.step_recorder import StepRecorder
+from forethought.journal.codec import decision_of
 from forethought.journal.database import StaleError, new_id
 from forethought.journal.queries import Queries
-from forethought.journal.rows import OPEN, SETTLED, RunRow, StepRow
+from forethought.journal.rows import OPEN, SETTLED, Fact, RunRow, StepRow
 from forethought.terms import Terms
 from forethought_patterns import Ended, Outcome, Ports, Resumed, Rules, Step, parse_plan, run_plan
 from forethought_patterns.gates import digest
@@ -26,6 +27,8 @@ from forethought_patterns.lints import lints
 from forethought_patterns.validate import refuse_unusable
 from forethought_tools import JSON, ForethoughtError
 from forethought_tools.text import as_text
+
+_UNVERIFIED = "unverified"  # the key of the note
 
 
 async def save(creator: Creator, goal: str, context: str, steps: Sequence[JSON]) -> str:
@@ -107,12 +110,20 @@ async def _drive(work: Work[GoalOptions]) -> Ending:
             approver=recorder,
             budget=recorder.spender.budget,
             estimate=lambda plan: estimate(plan, records.tools, work.models),
+            look=records.look,
             slot=recorder.slot,
         ),
         rules=Rules(terms.policy, terms.replan, terms.max_replans - run.replans, terms.max_parallel, terms.strategies),
         resumed=Resumed(finished, _failed_calls(records, run)),
     )
-    return Ending(ended.answer, ended.problem, _lessons(ended))
+    worth_keeping = not ended.unverified and _as_planned(records, run, ended)
+    return Ending(ended.answer, ended.problem, _lessons(ended), _doubts(ended.unverified), worth_keeping)
+
+
+def _doubts(unverified: Sequence[str]) -> Sequence[Fact]:
+    """Kept with the end of the run: what nobody could judge."""
+    body: Mapping[str, JSON] = {"unverified": list(unverified)}
+    return [Fact("noted", {"id": new_id("note"), "key": _UNVERIFIED, "step": None, "body": body})] if unverified else ()
 
 
 async def _doubt_what_was_cut_off(work: Work[GoalOptions], steps: StepRecorder, rows: Sequence[StepRow]) -> None:
@@ -159,6 +170,16 @@ def _lessons(ended: Ended) -> Sequence[str]:
     return failed or ([] if rejected else [str(ended.problem)])
 
 
+def _as_planned(records: Records, run: RunRow, ended: Ended) -> bool:
+    """Whether the goal was reached by what a planner wrote at first: each step has succeeded, and nobody has changed a
+    call. Who plans anew has read results: what stands in those must not become an example."""
+    plan, states = ended.plan, {outcome.state for outcome in ended.outcomes.values()}
+    if ended.problem or not plan.planned or plan.revision > 1 or states != {"succeeded"}:
+        return False
+    gates = records.queries.messages(run.id, kind="gate")
+    return not any(gate.answer is not None and decision_of(gate).verb == "edit" for gate in gates)
+
+
 # What is shown
 
 
@@ -180,11 +201,19 @@ def _view(look: Look) -> View:
     if plan and not look.is_open:
         results = results_of(plan, rows)
         view |= {"answer": run.answer, "results": results} if run.answer else {"answer": results}
+    if run.ended and (doubts := _unverified(records.queries, run)):
+        view["unverified"] = doubts
     if plan and plan.revision > 1:
         view["revision"] = plan.revision
     if run.ended and (lines := rolled_back(records.queries, run.id)):
         view["rolled_back"] = lines
     return {**view, **look.tail()}
+
+
+def _unverified(queries: Queries, run: RunRow) -> list[JSON]:
+    """What nobody could judge of a run that has ended."""
+    kept = [note.body["unverified"] for note in queries.messages(run.id, "note") if note.key == _UNVERIFIED]
+    return [doubt for doubts in kept if isinstance(doubts, list) for doubt in doubts]
 
 
 def _states(look: Look) -> str:

@@ -1,0 +1,113 @@
+"""The other direction of `script.py`: the steps of a plan as the script that they could have been read from.
+
+What a script cannot say is left out: checks, strategies, and an order that neither results nor changes bring about.
+"""
+
+__all__ = ["as_script"]
+
+import json
+import keyword
+import re
+from collections.abc import Mapping, Sequence
+
+from forethought_patterns.plan import Step
+from forethought_patterns.references import Reference, find, pieces
+from forethought_tools import JSON, Registry
+
+_LONGEST = 30  # characters of a name
+
+
+def as_script(steps: Sequence[Step], tools: Registry) -> str:
+    """The steps, in an order in which each comes after those that it needs, as a script of calls."""
+    names = _names(steps, tools)
+    used = {part.step for step in steps for part in find(step.arguments)}
+    lines = [(names[step.id], _call(step, names, tools), step) for step in steps]
+    return "\n".join(f"{name} = {call}" if step.id in used or _described(step) else call for name, call, step in lines)
+
+
+def _names(steps: Sequence[Step], tools: Registry) -> Mapping[int, str]:
+    """A name for each result: as SQL calls it, as it is described, or by its number."""
+    names: dict[int, str] = {}
+    for name, number in [*_named_in_sql(steps), *((_described(step), step.id) for step in steps)]:
+        if name and number not in names and name not in names.values() and name not in tools:
+            names[number] = name
+    return {step.id: f"result{step.id}" for step in steps} | names
+
+
+def _named_in_sql(steps: Sequence[Step]) -> Sequence[tuple[str, int]]:
+    tables = [step.arguments.get("tables") for step in steps]
+    named = [
+        (name, pieces(str(value))) for table in tables if isinstance(table, Mapping) for name, value in table.items()
+    ]
+    return [
+        (name, only[0].step)
+        for name, only in named
+        if len(only) == 1 and isinstance(only[0], Reference) and not only[0].path and _is_name(name)
+    ]
+
+
+def _described(step: Step) -> str:
+    """The description as a name, where it is short enough for one."""
+    name = re.sub(r"\W+", "_", step.description).strip("_").lower()
+    return name if _is_name(name) and len(name) <= _LONGEST else ""
+
+
+def _is_name(text: str) -> bool:
+    return text.isascii() and text.isidentifier() and not keyword.iskeyword(text)
+
+
+def _call(step: Step, names: Mapping[int, str], tools: Registry) -> str:
+    given = dict(step.arguments)
+    tables = given.get("tables")
+    if isinstance(tables, Mapping) and all(_written(value, names) == name for name, value in tables.items()):
+        del given["tables"]  # SQL finds them by their names
+    known = tools.get(step.tool)
+    properties = known.parameters.get("properties") if known else None
+    order = list(properties) if isinstance(properties, Mapping) else []
+    arguments: list[str] = []
+    for name in order:
+        if name not in given:
+            break
+        arguments.append(_written(given.pop(name), names))
+    arguments += [f"{name}={_written(value, names)}" for name, value in given.items()]
+    return f"{step.tool}({', '.join(arguments)})"
+
+
+def _written(value: JSON, names: Mapping[int, str]) -> str:
+    if isinstance(value, str):
+        return _text(pieces(value), names)
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_quoted(key)}: {_written(part, names)}" for key, part in value.items()) + "}"
+    if isinstance(value, Sequence):
+        return "[" + ", ".join(_written(part, names) for part in value) + "]"
+    return repr(value)
+
+
+def _text(found: Sequence[str | Reference], names: Mapping[int, str]) -> str:
+    """A text with the results in it: a name, a literal, or an f-string."""
+    match found:
+        case []:
+            return '""'
+        case [Reference() as only]:
+            return _named(only, names)
+        case [str() as only]:
+            return _quoted(only)
+        case _:
+            inside = [
+                "{" + _named(piece, names) + "}"
+                if isinstance(piece, Reference)
+                else _quoted(piece.replace("{", "{{").replace("}", "}}"))[1:-1]
+                for piece in found
+            ]
+            return f'f"{"".join(inside)}"'
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _named(reference: Reference, names: Mapping[int, str]) -> str:
+    found = names.get(reference.step, f"result{reference.step}")
+    for part in reference.path:
+        found += f".{part}" if _is_name(part) else f"[{part}]" if part.isdecimal() else f"[{part!r}]"
+    return found

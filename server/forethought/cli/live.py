@@ -1,0 +1,71 @@
+"""A view that lives while one waits: the steps of a plan, how long it has taken, and what a model is writing."""
+
+__all__ = ["Watched"]
+
+import time
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from forethought.cli.terminal import console, is_person, plan_table
+
+
+class Watched:
+    """What is watched. When it is shown no more, its table is left on the screen, if it has one."""
+
+    def __init__(self) -> None:
+        self._news = ""
+        self._steps: Sequence[Mapping[str, Any]] | None = None
+        self._began = time.monotonic()
+        self._live: Live | None = None
+
+    @contextmanager
+    def shown(self, news: str = "") -> Generator[None]:
+        """On the screen while this is open. `news` is what is told until there is more to tell."""
+        self._news, self._steps, self._began = news, None, time.monotonic()
+        self._start()
+        try:
+            yield
+        finally:
+            self._stop()
+
+    @contextmanager
+    def aside(self) -> Generator[None]:
+        """Off the screen, for a question: the table as it stands stays above it, and goes on below the answer."""
+        was_shown = self._live is not None
+        self._stop()
+        try:
+            yield
+        finally:
+            if was_shown:
+                self._start()
+
+    async def hear(self, progress: float, total: float | None, message: str | None) -> None:
+        """A progress notice of the server."""
+        del progress, total  # the words say it too
+        self._news = message or self._news
+
+    def show(self, steps: Sequence[Mapping[str, Any]]) -> None:
+        """The steps as they are now."""
+        self._steps = steps
+        if self._live:
+            self._live.refresh()
+
+    def __rich__(self) -> RenderableType:
+        table = [plan_table(self._steps)] if self._steps is not None else []
+        # A line that changes is for whoever looks at it: not for a file, and not once all is over.
+        line = f"{time.monotonic() - self._began:.0f} s  {self._news}"
+        return Group(*table, *([Text(line, style="dim")] if self._live and is_person() else []))
+
+    def _start(self) -> None:
+        self._live = Live(self, console=console, refresh_per_second=4, auto_refresh=is_person())
+        self._live.start()
+
+    def _stop(self) -> None:
+        live, self._live = self._live, None
+        if live:
+            live.stop()

@@ -94,7 +94,16 @@ async def test_a_run_that_failed_or_in_which_a_person_changed_a_call_is_not_kept
     assert kept(failing) == []
     edit = {"decision": "edit", "arguments": '{"path": "a.txt"}'}
     settings = scripted(script(step(1, "delete_file", path="old.txt")))
-    await reached(settings, "Delete old.txt", elicitation_callback=person(edit))
+    await reached(settings, "Tidy up", elicitation_callback=person(edit))
+    assert kept(settings) == []
+
+
+async def test_what_nobody_could_judge_is_not_kept(scripted: Scripted) -> None:
+    worded = script(step(1, "write", brief="A poem"), step(2, "write_file", path="poem.txt", content="{{1}}"))
+    settings = scripted({**worded, "executor": [{"always": "Roses are red."}]})
+    async with Client(build_server(settings)) as client:
+        ended = view(await client.call_tool("execute_plan", {"goal": "Write a poem to poem.txt"}))
+    assert (ended["status"], bool(ended["unverified"])) == ("succeeded", True)
     assert kept(settings) == []
 
 

@@ -174,7 +174,7 @@ def _as_planned(records: Records, run: RunRow, ended: Ended) -> bool:
     """Whether the goal was reached by what a planner wrote at first: each step has succeeded, and nobody has changed a
     call. Who plans anew has read results: what stands in those must not become an example."""
     plan, states = ended.plan, {outcome.state for outcome in ended.outcomes.values()}
-    if ended.problem or not plan.planned or plan.revision > 1 or states != {"succeeded"}:
+    if ended.problem or ended.unverified or not plan.planned or plan.revision > 1 or states != {"succeeded"}:
         return False
     gates = records.queries.messages(run.id, kind="gate")
     return not any(gate.answer is not None and decision_of(gate).verb == "edit" for gate in gates)

@@ -1,6 +1,6 @@
 """Whether what is in a file fits the ending of its name. Plain reading of a bounded beginning: nothing is executed."""
 
-__all__ = ["unfit"]
+__all__ = ["too_long", "unfit"]
 
 import csv
 import io
@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from forethought_tools import Seen
+from forethought_tools.lengths import length_of
 
 _MAGIC = {"xlsx": b"PK\x03\x04", "docx": b"PK\x03\x04", "pdf": b"%PDF-", "parquet": b"PAR1"}
 _UNFILLED = re.compile(r"\{\{[^{}\n]{1,80}\}\}")
@@ -29,6 +30,14 @@ def unfit(path: str, seen: Seen, goal: str, material: str) -> str:
         return ""
     text = seen.content.decode("utf-8-sig", "replace")
     return look(text, goal.lower()) or (_left_open(text, material) if ending in _PROSE else "")
+
+
+def too_long(path: str, seen: Seen, goal: str) -> str:
+    """By how much a text is longer than its goal allows, in words, or nothing."""
+    length = length_of(goal)
+    if length is None or not seen.is_whole or path.rpartition(".")[2].lower() not in _PROSE:
+        return ""
+    return length.exceeded(seen.content.decode("utf-8-sig", "replace"))
 
 
 def _table(text: str, goal: str) -> str:

@@ -13,7 +13,7 @@ from typing import cast
 from anyio import to_thread
 
 from forethought_patterns.figures import Figures
-from forethought_patterns.fitting import unfit
+from forethought_patterns.fitting import too_long, unfit
 from forethought_patterns.goal_files import file_names, wishes_of
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.problem import Problem
@@ -40,13 +40,16 @@ async def misdone(plan: Plan, outcomes: Mapping[int, Outcome], tools: Registry, 
             found.append(f"{new} is not there, and the goal wants {old} to be moved to it")
     written = _written(plan, outcomes, tools)
     material = _material(plan, outcomes, tools)
-    for name in dict.fromkeys([*wishes.there, *(written if plan.planned else ())]):
+    names = dict.fromkeys([*wishes.there, *(written if plan.planned else ())])
+    for name in names:
         at = name if await _seen(look, name) else next((path for path in written if _ends_with(path, name)), name)
         seen = await _seen(look, at)
         if seen is None:
             found += [f"{name} is not there, and the goal names it"] if name in wishes.there else []
         elif not seen.is_folder and (wrong := await to_thread.run_sync(unfit, at, seen, plan.goal, material)):
             found.append(f"{at} {wrong}")
+        elif len(names) == 1 and (wrong := too_long(at, seen, plan.goal)):
+            found.append(f"{at} {wrong}, and the goal does not allow that")
         elif name in wishes.there and (source := await _copied(look, at, seen, plan, tools)):
             found.append(f"{at} is the same as {source}, byte for byte, and the goal does not ask for a copy")
     return Problem("The result is not what the goal asks for: " + "; ".join(found[:_SHOWN])) if found else None

@@ -34,7 +34,8 @@ from forethought_patterns.script_values import (
     written,
 )
 from forethought_tools import JSON, Fault, PlanError, Registry, Tool
-from forethought_tools.text import clipped
+from forethought_tools.arithmetic import FUNCTIONS, NAMES
+from forethought_tools.text import as_text, clipped
 
 FilesOf: TypeAlias = Callable[[str], Sequence[str]]
 """The paths of the files that fit a pattern, as they are now."""
@@ -44,6 +45,9 @@ _STEPS = 100
 _TABLES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".xlsx")
 _GIVES_ROWS = ("query_table", "list_files", "search_files")
 _SAME = ("str", "int", "float", "list")
+_NAME = re.compile(r"[A-Za-z_]\w*")
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_OF_SQL = {"avg", "count", "distinct", "as"}
 _NUMERIC = ("round", "abs", "min", "max", "sum")
 _SIGNS: Mapping[type[ast.operator], str] = {
     ast.Add: "+",
@@ -280,6 +284,8 @@ class _Reader:
         called = called if called in self.tools else _ALSO.get(called, called)
         if called in _SAME and called not in self.tools and len(node.args) == 1:
             return self._value(node.args[0])
+        if called == "len" and len(node.args) == 1 and isinstance(table := self._value(node.args[0]), Reference):
+            return Reference(table.step, ("count",))
         if called in _NUMERIC and called not in self.tools:
             return self._step("calculate", {"expression": self._formula(node)}, name)
         if (known := self.tools.get(called)) is None:
@@ -297,7 +303,7 @@ class _Reader:
         return {name: _fitting(known, name, value) for name, value in found.items() if value is not None}
 
     def _step(self, tool: str, arguments: Mapping[str, JSON], name: str = "") -> Reference:
-        tool, arguments = self._saving(tool, dict(arguments))
+        tool, arguments = self._over_rows(*self._saving(tool, dict(arguments)))
         if tool == "query_table":
             arguments = self._with_results(arguments)
         number = self.first + len(self.steps)
@@ -317,9 +323,26 @@ class _Reader:
 
     def _with_results(self, arguments: Mapping[str, JSON]) -> Mapping[str, JSON]:
         """SQL refers to earlier results by their names."""
-        words = set(re.findall(r"[A-Za-z_]\w*", re.sub(r"'[^']*'", "", str(arguments.get("sql")))))
+        words = set(_NAME.findall(_QUOTED.sub("", str(arguments.get("sql")))))
         named = {n: str(value) for n, value in self.names.items() if isinstance(value, Reference) and n in words}
         return {**arguments, "tables": named} if named and "tables" not in arguments else arguments
+
+    def _over_rows(self, tool: str, arguments: dict[str, JSON]) -> tuple[str, dict[str, JSON]]:
+        """A calculation with columns of an earlier result is a query of that result."""
+        expression = str(arguments.get("expression", ""))
+        words = {word.lower() for word in _NAME.findall(_QUOTED.sub("", expression))}
+        columns = words - {name.lower() for name in (*FUNCTIONS, *NAMES)} - _OF_SQL
+        if tool != "calculate" or not columns or "{{" in expression or "query_table" not in self.tools:
+            return tool, arguments
+        for name, value in reversed(self.names.items()):
+            made = next(
+                (step for step in self.steps if isinstance(value, Reference) and step["id"] == value.step), None
+            )
+            if made and made["tool"] == "query_table":
+                if columns <= {word.lower() for word in _NAME.findall(as_text(made["arguments"]))}:
+                    sql = f"SELECT {expression} AS result FROM {name}"  # noqa: S608 - it is the model's own SQL
+                    return "query_table", {"sql": sql, "tables": {name: str(value)}}
+        return tool, arguments
 
     def _saving(self, tool: str, arguments: dict[str, JSON]) -> tuple[str, dict[str, JSON]]:
         """Rows are saved by write_table and texts by write_file: which of the two is clear from what is saved."""

@@ -66,6 +66,24 @@ def test_arithmetic_with_results_is_calculated_by_a_step() -> None:
     ]
 
 
+def test_a_calculation_with_columns_of_a_result_is_a_query_of_it() -> None:
+    items = "items = query_table(\"SELECT *, quantity * price AS total FROM 'items.csv'\")"
+    (_, first), (tool, second), _ = _calls(f'{items}\nnet = calculate("round(sum(total), 2)")\ntax = net * 0.19')
+    assert (tool, second) == (
+        "query_table",
+        {"sql": "SELECT round(sum(total), 2) AS result FROM items", "tables": {"items": "{{1}}"}},
+    )
+    (_, _), (tool, _) = _calls(f'{items}\ncalculate("sum(weight)")')
+    assert tool == "calculate", "a name that no result has stays what it is, and is told"
+    assert "tables" not in first
+
+
+def test_the_length_of_a_result_is_its_count() -> None:
+    assert _calls('found = list_files("*.csv")\ntell(f"{len(found.files)} files")')[1][1] == {
+        "text": "{{1.count}} files"
+    }
+
+
 def test_a_loop_over_files_is_unfolded_into_a_step_for_each() -> None:
     script = (
         'for number, file in enumerate(sorted(list_files("*.bak").files), 1):\n'

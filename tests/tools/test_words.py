@@ -6,6 +6,7 @@ import anyio
 import pytest
 
 from forethought_tools import JSON, Question, Registry, Risk, ToolError
+from forethought_tools.lengths import Length, length_of
 from forethought_tools.tool import Answerer
 from forethought_tools.words import ANALYZE, MAX_MATERIAL, WRITE, word_tools
 
@@ -58,6 +59,49 @@ async def test_long_material_is_cut_with_a_notice() -> None:
 async def test_an_answer_that_is_not_text_is_a_tool_error() -> None:
     with pytest.raises(ToolError):
         await call("write", {"text": "no"}, brief="x")
+
+
+@pytest.mark.parametrize(
+    ("wish", "length"),
+    [
+        ("A summary in at most 80 words", Length(80, "word")),
+        ("Max. 300 characters, please", Length(300, "character")),
+        ("say it in two sentences", Length(2, "sentence")),
+        ("a 50-word limit, friendly", Length(50, "word")),
+        ("no more than 5 short lines", Length(5, "line")),
+        ("A text of 80 words", None),
+        ("at most 80 words in at most 3 sentences", None),
+        ("the words of 80 people", None),
+    ],
+)
+def test_a_wish_may_say_how_long_a_text_may_be(wish: str, length: Length | None) -> None:
+    assert length_of(wish) == length
+
+
+def test_lengths_are_counted_as_people_count() -> None:
+    text = "One - two, three. Four?!\n\nFive..."
+    for unit, count in {"word": 5, "sentence": 3, "line": 2, "paragraph": 2}.items():
+        assert not Length(count, unit).exceeded(text)
+        assert Length(count - 1, unit).exceeded(text) == f"has {count} {unit}s, more than {count - 1}"
+    for part in (" ", "-", ".", "a.", "\n", "\r\n \n", "at most 1 "):
+        assert length_of(part * 100_000) is None or part.startswith("at")
+        assert Length(0, "sentence").exceeded(part * 100_000)[:3] in ("", "has")
+
+
+async def test_a_text_that_is_too_long_is_shortened_and_never_taken_as_it_is() -> None:
+    replies = iter(["one two three four", "one two three", "one two"])
+    asked: list[Question] = []
+
+    async def ask(question: Question) -> JSON:
+        asked.append(question)
+        return next(replies)
+
+    arguments: dict[str, JSON] = {"brief": "At most 2 words", "material": "facts"}
+    assert await Registry(word_tools()).call("write", arguments, ask) == "one two"
+    assert asked[1].context == "one two three four"
+    assert "has 4 words, more than 2" in asked[1].instructions
+    with pytest.raises(ToolError, match="also when it was asked to shorten it"):
+        await call("write", "one two three", brief="At most 2 words")
 
 
 async def test_wait_returns_and_can_be_cancelled() -> None:

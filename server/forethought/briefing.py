@@ -5,6 +5,7 @@ __all__ = ["brief_of", "look_at"]
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 
 from anyio import to_thread
@@ -16,6 +17,9 @@ from forethought_patterns import Brief
 from forethought_tools import ToolError
 from forethought_tools.files import MAX_LISTED, matching
 from forethought_tools.folders import Folders
+from forethought_tools.loading import SHEETS
+from forethought_tools.sources import BASES
+from forethought_tools.tables import shape_of
 
 # Two expressions, because one that looks for a name anywhere is quadratic: the first cuts a goal into what may hold one
 # name each, and the second is tried at the beginning of each.
@@ -25,6 +29,7 @@ _NEW_ENDINGS = frozenset(
     {"cfg", "conf", "css", "csv", "htm", "html", "ini", "json", "jsonl", "log", "md", "py", "rst", "sh", "sql"}
     | {"svg", "tex", "toml", "tsv", "txt", "xlsx", "xml", "yaml", "yml"}
 )
+_SHAPED = (".parquet", ".json", ".jsonl", ".ndjson", *SHEETS, *BASES)
 _PREVIEW_LINES = 3
 _PREVIEW_CHARACTERS = 400
 _NAMED = 100  # files that are looked at for one goal
@@ -32,7 +37,10 @@ _NAMED = 100  # files that are looked at for one goal
 
 async def brief_of(goal: str, folders: Folders, records: Records, *, lessons: bool, recipes: bool) -> Brief:
     """What a planner is told, with lessons, and with recipes of earlier runs beside ours, if they are wanted."""
-    return await to_thread.run_sync(_brief, goal, folders, records, lessons, recipes)
+    brief = await to_thread.run_sync(_brief, goal, folders, records, lessons, recipes)
+    # The first lines of these tell nobody what columns they have.
+    shaped = await shape_of(folders, [path for path in brief.files if path.lower().endswith(_SHAPED)])
+    return replace(brief, files={**brief.files, **shaped})
 
 
 def _brief(goal: str, folders: Folders, records: Records, lessons: bool, recipes: bool) -> Brief:

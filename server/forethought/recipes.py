@@ -11,7 +11,7 @@ from forethought_patterns import Recipe
 from forethought_patterns.recipe import library
 
 _WORD = re.compile(r"[^\W_]+")
-_NAME = re.compile(r"\S*\w\.\w{1,8}\b|https?://\S+")
+_NAME = re.compile(r"(?<!\S)\S*\w\.\w{1,8}\b|https?://\S+")  # from one place in a word only: else it is not linear
 _ENDING = re.compile(r"[\w*]\.([A-Za-z]\w{0,7})\b")
 _PATTERN = re.compile(r"(?<!\w)\*?\.[A-Za-z]\w{0,7}\b|\w\*|\*\w")
 _ALIKE = {

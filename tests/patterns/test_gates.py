@@ -248,7 +248,10 @@ def test_a_call_that_was_cut_off_is_told_with_what_it_was_meant_to_do() -> None:
     [(True, "what it replaces is kept; `forethought rollback` puts it back"), (False, "none: it cannot be undone")],
 )
 def test_a_person_is_told_whether_a_call_can_be_undone(keeps: bool, undo: str) -> None:
-    keeper = cast("Undo", SimpleNamespace(keeps=lambda _: keeps))
+    def kept(_: Mapping[str, JSON]) -> bool:
+        return keeps
+
+    keeper = cast("Undo", SimpleNamespace(keeps=kept))
     tools = Registry([Tool("write", "", {"type": "object"}, _nothing, Risk.HIGH, undo=keeper)])
     gate = call_gate(Step(id=1, tool="write"), {"path": "a"}, tools, Policy())
     assert gate is not None

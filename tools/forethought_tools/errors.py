@@ -2,6 +2,7 @@
 
     ForethoughtError          anything that forethought raises on purpose
     ├── ToolError             a tool could not do its work; `transient` when a retry may help
+    │   └── ChangedError      what a call was approved for has changed meanwhile
     ├── ModelError            a model could not answer, or be had; names the setting to mend; `transient` as above
     ├── FaultsError           something that was handed in is not valid; carries every fault at once
     │   ├── PlanError         a plan is not valid

@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
 from forethought_tools.errors import ToolError
@@ -145,8 +146,7 @@ def _key(folders: Folders, path: str) -> str:
 
 def _root(path: str) -> str:
     """The folder in which everything lies that fits a pattern."""
-    parts = PurePosixPath(path).parts
-    kept = [part for at, part in enumerate(parts) if not any(WILD.search(each) for each in parts[: at + 1])]
+    kept = list(takewhile(lambda part: not WILD.search(part), PurePosixPath(path).parts))
     return str(Path(*kept)) if kept else "."
 
 

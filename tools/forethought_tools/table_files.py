@@ -43,30 +43,36 @@ def table_writer(folders: Folders, vault: Vault | None = None) -> Tool:
     def writes(arguments: Mapping[str, JSON]) -> Claim:
         return Claim(writes=folders.parts(str(arguments["path"])))
 
-    def refuse(arguments: Mapping[str, JSON]) -> None:
-        writable(folders, str(arguments["path"]))
-
-    def left(arguments: Mapping[str, JSON]) -> str:
+    def digest(arguments: Mapping[str, JSON]) -> str:
         return sha256(written_as(str(arguments["path"]), as_table(arguments["rows"])))
+
+    def refuse(arguments: Mapping[str, JSON]) -> None:
+        writer(str(arguments["path"]))
+        writable(folders, str(arguments["path"]))
 
     return tool(
         write_table,
         risk=Risk.MEDIUM,
         repeatable=True,
         limits=Limits(timeout=30),
-        undo=FileUndo(folders, vault, left) if vault else None,
+        undo=FileUndo(folders, vault, digest) if vault else None,
         claims=writes,
         raised=lambda arguments: obeyed(folders, str(arguments.get("path"))),
         refuse=refuse,
     )
 
 
-def written_as(path: str, table: Table) -> bytes:
-    """The table as a file of this name holds it. The same table is always the same bytes."""
+def writer(path: str) -> Callable[[Table], str | bytes]:
+    """How a table is written into a file of this name. Raises ToolError where it cannot be."""
     ending = PurePosixPath(path).suffix.lower()
     if ending not in WRITERS:
         raise ToolError(f"{path!r}: a table is written into {', '.join(WRITERS)}. Choose one of these endings.")
-    found = WRITERS[ending](table)
+    return WRITERS[ending]
+
+
+def written_as(path: str, table: Table) -> bytes:
+    """The table as a file of this name holds it. The same table is always the same bytes."""
+    found = writer(path)(table)
     return found.encode("utf-8", "replace") if isinstance(found, str) else found
 
 
@@ -81,17 +87,21 @@ def separated(separator: str) -> Callable[[Table], str]:
     return write
 
 
+def _rounded(value: JSON) -> JSON:
+    return rounded(value) if isinstance(value, float) else value
+
+
 def as_json(table: Table) -> str:
     return (
         json.dumps(
-            [{name: rounded(cell) for name, cell in row.items()} for row in table.rows], indent=2, ensure_ascii=False
+            [{name: _rounded(cell) for name, cell in row.items()} for row in table.rows], indent=2, ensure_ascii=False
         )
         + "\n"
     )
 
 
 def as_json_lines(table: Table) -> str:
-    rows = ({name: rounded(cell) for name, cell in row.items()} for row in table.rows)
+    rows = ({name: _rounded(cell) for name, cell in row.items()} for row in table.rows)
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
@@ -120,9 +130,11 @@ def as_workbook(table: Table) -> bytes:
 
 
 def _sheet_cell(value: JSON) -> bool | int | float | str | None:
-    if value is None or isinstance(value, bool | int):
-        return value if not isinstance(value, int) or abs(value) < 10**15 else str(value)  # a sheet knows 15 digits
-    return float(str(rounded(value))) if isinstance(value, float) and math.isfinite(value) else text_of(value)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return value if abs(value) < 10**15 else str(value)  # a sheet knows 15 digits
+    return rounded(value) if isinstance(value, float) and math.isfinite(value) else text_of(value)
 
 
 WRITERS: Mapping[str, Callable[[Table], str | bytes]] = {

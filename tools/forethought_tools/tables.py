@@ -4,12 +4,15 @@ Each query has a process of its own (`tables_child.py`), which is killed with th
 in time, it takes there. Starting it costs a tenth of a second or two.
 """
 
-__all__ = ["table_tools"]
+__all__ = ["shape_of", "table_tools"]
 
+import json
+import os
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from typing import Annotated
+from contextlib import ExitStack, suppress
+from typing import Annotated, cast
 
+import anyio
 from anyio import to_thread
 from pydantic import Field, JsonValue, WithJsonSchema
 
@@ -20,10 +23,13 @@ from forethought_tools.folders import Folders
 from forethought_tools.given import Rows, Source
 from forethought_tools.loading import READERS
 from forethought_tools.risk import Risk
-from forethought_tools.sources import BASES, TEXTS, claimed, found
+from forethought_tools.sources import BASES, TEXTS, checked, claimed, found
 from forethought_tools.tabular import as_table
 from forethought_tools.tool import JSON, Limits, Tool, tool
 
+MOST_LOOKED_AT = 20  # files
+MOST_LOOKED_INTO = 20_000_000  # bytes of one
+LOOK_SECONDS = 10.0
 MAX_GIVEN = 16_000_000  # characters of all results that a query is given
 
 Files = Annotated[
@@ -57,6 +63,22 @@ def table_tools(folders: Folders) -> list[Tool]:
             text, sources = await to_thread.run_sync(found, folders, sql, paths or [], list(tables or {}), held)
             return await queried(text, sources, given)
 
+    async def doubted(arguments: Mapping[str, JSON]) -> Sequence[str]:
+        """What keeps the query from running, as far as its files are there and no result is still to come."""
+        paths, tables, sql = arguments.get("paths"), arguments.get("tables"), str(arguments["sql"])
+        known: Mapping[str, JSON] = tables if isinstance(tables, Mapping) else dict[str, JSON]()
+        if "{{" in json.dumps(dict(arguments)):
+            return ()
+        named = list(map(str, paths)) if isinstance(paths, list) else []
+        try:
+            given = [rows_of(name, value) for name, value in known.items()]
+            with ExitStack() as held:
+                text, sources = await to_thread.run_sync(found, folders, sql, named, list(known), held)
+                await queried(text, sources, given, job="doubt")
+        except ToolError as error:
+            return (str(error),)
+        return ()
+
     def reads(arguments: Mapping[str, JSON]) -> Claim:
         paths, tables = arguments.get("paths"), arguments.get("tables")
         named = list(map(str, paths)) if isinstance(paths, list) else []
@@ -71,6 +93,7 @@ def table_tools(folders: Folders) -> list[Tool]:
             reads_only=True,
             limits=Limits(timeout=60, at_once=2),
             claims=reads,
+            doubted=doubted,
         )
     ]
 
@@ -81,9 +104,37 @@ def rows_of(name: str, value: JSON) -> Rows:
     return Rows(name, table.columns, table.rows)
 
 
-async def queried(sql: str, sources: Sequence[Source], results: Sequence[Rows] = ()) -> JSON:
+async def shape_of(folders: Folders, paths: Sequence[str]) -> Mapping[str, str]:
+    """What tables these files hold, a line each: columns with their types, how many rows there are, and the first ones.
+
+    Files that hold none, that may not be read, or that are large, are left out.
+    """
+
+    def opened(held: ExitStack) -> Mapping[str, Source]:
+        found: dict[str, Source] = {}
+        for path in paths[:MOST_LOOKED_AT]:
+            with suppress(ToolError):
+                file = checked(folders, path, held)
+                if os.fstat(file.descriptor).st_size <= MOST_LOOKED_INTO:
+                    found[path] = Source([path], [file])
+        return found
+
+    with ExitStack() as held:
+        sources = await to_thread.run_sync(opened, held)
+        if not sources:
+            return {}
+        try:
+            with anyio.fail_after(LOOK_SECONDS):
+                said = cast("Sequence[str]", await queried("", list(sources.values()), job="shapes"))
+        except (ToolError, TimeoutError):
+            return {}
+    return {path: line for path, line in zip(sources, said, strict=True) if line}
+
+
+async def queried(sql: str, sources: Sequence[Source], results: Sequence[Rows] = (), *, job: str = "query") -> JSON:
     """What the query's own process answers. However this is left, the process is gone."""
     request: Mapping[str, JSON] = {
+        "job": job,
         "sql": sql,
         "sources": [
             [list(source.names), [[str(f.real), f.descriptor, f.shown] for f in source.files], source.united]

@@ -7,10 +7,11 @@ import json
 import math
 import re
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from datetime import date, datetime, time
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -29,6 +30,7 @@ MAX_ROWS = 20_000
 MAX_CHARACTERS = 1_900_000  # less than may go into the arguments of one call
 MAX_CELL = 20_000
 MAX_ASSUMED = 12
+SHOWN_ROWS, SHOWN_COLUMNS, SHOWN_CELL = 2, 20, 40  # of a table that is only looked at
 NEEDS_MEMORY = "The query needs more memory than a query may have (512 MB). Filter or aggregate earlier."
 DUCKDB = {
     "memory_limit": f"{HEAP >> 20}MiB",
@@ -62,16 +64,13 @@ def main() -> None:
 
 
 def _answered(request: Mapping[str, Any]) -> "Mapping[str, JSON]":
-    sql = request["sql"]
     sources = [
         Source(names, [DataFile(Path(path), descriptor, shown) for path, descriptor, shown in files], united)
         for names, files, united in request["sources"]
     ]
     results = [Rows(name, columns, rows) for name, columns, rows in request["results"]]
     try:
-        if len(sources) == 1 and sources[0].is_sqlite and not results:
-            return {"result": query_sqlite(sources[0], sql)}
-        return {"result": query_files(sources, results, sql)}
+        return {"result": _JOBS[request["job"]](sources, results, request["sql"])}
     except QueryError as error:
         return {"error": str(error)}
     except MemoryError:
@@ -80,14 +79,45 @@ def _answered(request: Mapping[str, Any]) -> "Mapping[str, JSON]":
         return {"error": f"The query failed: {type(error).__name__}: {brief(error)}"}
 
 
-def query_files(sources: Sequence[Source], results: Sequence[Rows], sql: str) -> "JSON":
+def query(sources: Sequence[Source], results: Sequence[Rows], sql: str, *, dry: bool = False) -> "JSON":
+    """The rows of the query. Where it is `dry`, it is only looked whether it could run, and there are none."""
+    if len(sources) == 1 and sources[0].is_sqlite and not results:
+        return query_sqlite(sources[0], sql, dry=dry)
     memory = engine()
     loader = Loader(memory)
     try:
         beside = load(loader, sources, results, sql)
     except MemoryError:
         raise QueryError(NEEDS_MEMORY) from None
-    return answered(memory, loader, sql, beside)
+    return answered(memory, loader, sql, beside, dry=dry)
+
+
+def shapes(sources: Sequence[Source], _results: Sequence[Rows], _sql: str) -> "JSON":
+    """What tables each file holds: columns, how many rows there are, and the first ones. Nothing where it has none."""
+    memory = engine()
+    return [shape(memory, source) for source in sources]
+
+
+def shape(memory: "DuckDBPyConnection", source: Source) -> str:
+    loader = Loader(memory)
+    before = {table for table, _ in duckdb_columns(memory)}
+    try:
+        load(loader, [source], [], "", every=True)
+    except (QueryError, sqlite3.Error):
+        return ""
+    tables: dict[str, list[str]] = {}
+    for table, column in duckdb_columns(memory):
+        tables.setdefault(table, []).append(column)
+    return "\n".join(shown(memory, table, columns) for table, columns in tables.items() if table not in before)
+
+
+def shown(memory: "DuckDBPyConnection", table: str, columns: Sequence[str]) -> str:
+    """A table in one line."""
+    count = memory.execute(f"SELECT count(*) FROM {quoted(table)}").fetchone()  # noqa: S608 - quoted
+    first = memory.execute(f"SELECT * FROM {quoted(table)} LIMIT {SHOWN_ROWS}").fetchall()  # noqa: S608 - quoted
+    rows = "; ".join(", ".join(str(plain(cell))[:SHOWN_CELL] for cell in row[:SHOWN_COLUMNS]) for row in first)
+    more = f", and {len(columns) - SHOWN_COLUMNS} more" if len(columns) > SHOWN_COLUMNS else ""
+    return f"{table} ({', '.join(columns[:SHOWN_COLUMNS])}{more}), {count[0] if count else 0} rows: {rows}"
 
 
 def told(assumed: Sequence[str]) -> list[str]:
@@ -107,8 +137,11 @@ def engine() -> "DuckDBPyConnection":
     return memory
 
 
-def load(loader: Loader, sources: Sequence[Source], results: Sequence[Rows], sql: str) -> Sequence[tuple[str, str]]:
-    """Make every source a table. Returns the tables of databases that the query does not name."""
+def load(
+    loader: Loader, sources: Sequence[Source], results: Sequence[Rows], sql: str, *, every: bool = False
+) -> Sequence[tuple[str, str]]:
+    """Make every source a table. Returns the tables of databases that the query does not name, and so are none; with
+    `every` there are no such."""
     import duckdb
 
     taken: set[str] = set()
@@ -121,7 +154,7 @@ def load(loader: Loader, sources: Sequence[Source], results: Sequence[Rows], sql
             if source.is_sqlite:
                 with closing(open_sqlite(source.files[0])) as base:
                     guard(base)
-                    beside += load_base(loader, base, source, sql, taken)
+                    beside += load_base(loader, base, source, sql, taken, every=every)
             else:
                 load_source(loader, source, taken)
     except duckdb.OutOfMemoryException:
@@ -143,7 +176,7 @@ def load_source(loader: Loader, source: Source, taken: set[str]) -> None:
 
 
 def load_base(
-    loader: Loader, base: sqlite3.Connection, source: Source, sql: str, taken: set[str]
+    loader: Loader, base: sqlite3.Connection, source: Source, sql: str, taken: set[str], *, every: bool = False
 ) -> list[tuple[str, str]]:
     """The tables of a database that the query names. Returns the columns of the others."""
     base.set_authorizer(None)
@@ -152,7 +185,7 @@ def load_base(
     words = {word.lower() for word in re.findall(r"\w+", sql)}
     tables = [table for table in dict.fromkeys(table for table, _ in columns) if table.lower() not in taken]
     only = len(tables) == 1
-    named = [table for table in tables if only or words.issuperset(re.findall(r"\w+", table.lower()))]
+    named = [table for table in tables if only or every or words.issuperset(re.findall(r"\w+", table.lower()))]
     loader.sqlite(base, named)
     for name in source.names if only else ():
         if name.lower() not in taken | {tables[0].lower()}:
@@ -162,7 +195,9 @@ def load_base(
     return [(table, column) for table, column in columns if table not in named]
 
 
-def answered(memory: "DuckDBPyConnection", loader: Loader, sql: str, beside: Sequence[tuple[str, str]]) -> "JSON":
+def answered(
+    memory: "DuckDBPyConnection", loader: Loader, sql: str, beside: Sequence[tuple[str, str]], *, dry: bool = False
+) -> "JSON":
     """The query's rows. Nothing but the tables can be reached any more."""
     import duckdb
 
@@ -172,6 +207,9 @@ def answered(memory: "DuckDBPyConnection", loader: Loader, sql: str, beside: Seq
         statements = memory.extract_statements(sql)
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             raise QueryError("Only one statement that begins with SELECT or WITH can run here.")
+        if dry:
+            memory.execute(f"EXPLAIN {statements[0].query}")
+            return {"rows": []}
         found = collected(cast("Cursor", memory.execute(statements[0])))
     except duckdb.OutOfMemoryException:
         raise QueryError(NEEDS_MEMORY) from None
@@ -188,27 +226,27 @@ def duckdb_columns(memory: "DuckDBPyConnection") -> list[tuple[str, str]]:
     return [(str(table), str(column)) for table, column in rows]
 
 
-def query_sqlite(source: Source, sql: str) -> "JSON":
+def query_sqlite(source: Source, sql: str, *, dry: bool = False) -> "JSON":
     """What the database itself says; where it does not know the query's SQL, what DuckDB says over its tables."""
     bound_by_the_system()
     with closing(open_sqlite(source.files[0])) as base:
         try:
-            return _queried(base, source, sql)
+            return _queried(base, source, sql, dry=dry)
         except QueryError as error:
             if not re.search(r"no such function|syntax error|wrong number of arguments", str(error)):
                 raise
             with suppress(Exception):  # then the first fault is the one to be told
-                return _queried_elsewhere(base, source, sql)
+                return _queried_elsewhere(base, source, sql, dry=dry)
             raise
 
 
-def _queried_elsewhere(base: sqlite3.Connection, source: Source, sql: str) -> "JSON":
+def _queried_elsewhere(base: sqlite3.Connection, source: Source, sql: str, *, dry: bool) -> "JSON":
     memory = engine()
     loader = Loader(memory)
-    return answered(memory, loader, sql, load_base(loader, base, source, sql, set()))
+    return answered(memory, loader, sql, load_base(loader, base, source, sql, set()), dry=dry)
 
 
-def _queried(base: sqlite3.Connection, source: Source, sql: str) -> "JSON":
+def _queried(base: sqlite3.Connection, source: Source, sql: str, *, dry: bool) -> "JSON":
     tables = ""
     try:
         guard(base)
@@ -216,7 +254,7 @@ def _queried(base: sqlite3.Connection, source: Source, sql: str) -> "JSON":
         tables = outline(columns)
         name_only_table(base, source, [table for table, _ in columns])
         base.set_authorizer(reads_only)
-        return collected(cast("Cursor", base.execute(sql)))
+        return collected(cast("Cursor", base.execute(f"EXPLAIN {sql}" if dry else sql)))
     except (sqlite3.Error, sqlite3.Warning) as error:
         raise QueryError(f"{brief(error)}\n{tables}") from None
 
@@ -269,3 +307,10 @@ def outline(columns: Sequence[tuple[str, str]]) -> str:
         tables.setdefault(table, []).append(column)
     listed = "; ".join(f"{quoted(table)} ({', '.join(names)})" for table, names in tables.items())
     return f"Tables: {listed[:3000] or 'none'}."
+
+
+_JOBS: "Mapping[str, Callable[[Sequence[Source], Sequence[Rows], str], JSON]]" = {
+    "query": query,
+    "doubt": partial(query, dry=True),
+    "shapes": shapes,
+}

@@ -88,9 +88,9 @@ def text_of(value: JSON) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def rounded(value: JSON) -> JSON:
-    """A fraction without what binary arithmetic has added to it; anything else as it is."""
-    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) and math.isfinite(value) else value
+def rounded(value: float) -> float:
+    """A fraction without what binary arithmetic has added to it."""
+    return float(f"{value:.{DIGITS}g}")
 
 
 def told(value: JSON, *, lines: bool = False) -> str:

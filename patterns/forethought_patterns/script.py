@@ -338,10 +338,10 @@ class _Reader:
             made = next(
                 (step for step in self.steps if isinstance(value, Reference) and step["id"] == value.step), None
             )
-            if made and made["tool"] == "query_table":
-                if columns <= {word.lower() for word in _NAME.findall(as_text(made["arguments"]))}:
-                    sql = f"SELECT {expression} AS result FROM {name}"  # noqa: S608 - it is the model's own SQL
-                    return "query_table", {"sql": sql, "tables": {name: str(value)}}
+            known = as_text(made["arguments"]) if made and made["tool"] == "query_table" else ""
+            if columns <= {word.lower() for word in _NAME.findall(known)}:
+                sql = f"SELECT {expression} AS result FROM {name}"  # noqa: S608 - it is the model's own SQL
+                return "query_table", {"sql": sql, "tables": {name: str(value)}}
         return tool, arguments
 
     def _saving(self, tool: str, arguments: dict[str, JSON]) -> tuple[str, dict[str, JSON]]:

@@ -74,7 +74,9 @@ def lean_steps(
         return [name for name in brief.names if fits(tuple(name.split("/")), pattern.removeprefix("./").split("/"))]
 
     known = {_name(step): step.id for step in done}
-    return _with_what_is_saved(read_script(str(draft), tools, files_of, first=first, known=known), brief, tools)
+    shapes = "\n".join(brief.files.values())
+    steps = read_script(str(draft), tools, files_of, first=first, known=known, shapes=shapes)
+    return _with_what_is_saved(steps, brief, tools)
 
 
 def _with_what_is_saved(steps: list[JSON], brief: Brief, tools: Registry) -> list[JSON]:

@@ -76,7 +76,7 @@ def suggested_tools(goal: str, files: Collection[str], recipes: Sequence[Recipe]
         if not recipes
         or tool.name in often
         or tool.name in called_there
-        or wanted & _stems(f"{tool.name.replace('_', ' ')} {tool.description.split('. ')[0]}")
+        or wanted & _stems(tool.name.replace("_", " "))
     ]
 
 

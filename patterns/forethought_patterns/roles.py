@@ -39,9 +39,10 @@ You are the planner. Break the goal into the fewest steps that reach it, each on
 - If the goal names files, use those names."""
 
 LEAN_PLANNER = """\
-You write a short script of calls that reaches the goal, one call a line, and nothing else. A name keeps a result for later
-lines. SQL is DuckDB's: a file is a table under its name in quotes, a text file has the columns line and text, and an
-earlier result is a table under its name. Numbers come from query_table and calculate, never from your head."""
+You write a short script of calls that reaches the goal: one call a line, as name = tool(...), and nothing else.
+SQL is DuckDB's, such as SELECT a, SUM(b) AS b FROM 'file.csv' GROUP BY a. A file is a table under its name in quotes; a
+text file has the columns line and text; an earlier result is a table under its name. Numbers come from query_table and
+calculate, never from your head."""
 
 REPLANNER = """\
 The plan has been run in part, and has to change. Return only the steps that are still to be done, with ids from {first}

@@ -48,6 +48,7 @@ _SAME = ("str", "int", "float", "list")
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _OF_SQL = {"avg", "count", "distinct", "as"}
+_ONE_NAME = re.compile(r"[\w./*-]+")
 _NUMERIC = ("round", "abs", "min", "max", "sum")
 _SIGNS: Mapping[type[ast.operator], str] = {
     ast.Add: "+",
@@ -67,6 +68,7 @@ def read_script(
     *,
     first: int = 1,
     known: Mapping[str, int] | None = None,
+    shapes: str = "",
 ) -> list[JSON]:
     """The steps of a script, in the wire format.
 
@@ -76,12 +78,13 @@ def read_script(
         files_of: Looks up the files that a loop goes over.
         first: The id of its first step.
         known: The steps whose results are there already, by the names of the results.
+        shapes: What columns the files of the goal have.
 
     Raises:
         PlanError: every line that cannot be read, with its mend.
     """
     names: dict[str, Value] = {name: Reference(step) for name, step in (known or {}).items()}
-    reader = _Reader(tools, files_of, first, names)
+    reader = _Reader(tools, files_of, first, names, shapes)
     reader.block(_parsed(text))
     if reader.faults:
         raise PlanError(reader.faults)
@@ -108,6 +111,7 @@ class _Reader:
     files_of: FilesOf
     first: int
     names: dict[str, Value]
+    shapes: str
     steps: list[dict[str, JSON]] = field(default_factory=list[dict[str, JSON]])
     faults: list[Fault] = field(default_factory=list[Fault])
     changes: list[int] = field(default_factory=list[int])
@@ -305,7 +309,7 @@ class _Reader:
     def _step(self, tool: str, arguments: Mapping[str, JSON], name: str = "") -> Reference:
         tool, arguments = self._over_rows(*self._saving(tool, dict(arguments)))
         if tool == "query_table":
-            arguments = self._with_results(arguments)
+            arguments = self._with_results(_as_sql(arguments))
         number = self.first + len(self.steps)
         while any(step["id"] == number for step in self.steps):  # one before it was forgotten
             number += 1
@@ -339,7 +343,7 @@ class _Reader:
                 (step for step in self.steps if isinstance(value, Reference) and step["id"] == value.step), None
             )
             known = as_text(made["arguments"]) if made and made["tool"] == "query_table" else ""
-            if columns <= {word.lower() for word in _NAME.findall(known)}:
+            if known and columns <= {word.lower() for word in _NAME.findall(f"{known} {self.shapes}")}:
                 sql = f"SELECT {expression} AS result FROM {name}"  # noqa: S608 - it is the model's own SQL
                 return "query_table", {"sql": sql, "tables": {name: str(value)}}
         return tool, arguments
@@ -359,6 +363,15 @@ class _Reader:
         ):
             return "write_file", {"path": path, "content": saved}
         return tool, arguments
+
+
+def _as_sql(arguments: Mapping[str, JSON]) -> Mapping[str, JSON]:
+    """The name of a file, or of a result, where SQL is due means all of it."""
+    sql = str(arguments.get("sql")).strip().strip("'\"")
+    if not _ONE_NAME.fullmatch(sql):
+        return arguments
+    source = sql if sql.isidentifier() else f"'{sql}'"
+    return {**arguments, "sql": f"SELECT * FROM {source}"}  # noqa: S608 - it is the model's own SQL
 
 
 def _parameters(known: Tool) -> list[str]:

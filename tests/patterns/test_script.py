@@ -73,9 +73,16 @@ def test_a_calculation_with_columns_of_a_result_is_a_query_of_it() -> None:
         "query_table",
         {"sql": "SELECT round(sum(total), 2) AS result FROM items", "tables": {"items": "{{1}}"}},
     )
+    all_of_it = 'items = query_table("SELECT * FROM \'items.csv\'")\ncalculate("SUM(weight)")'
+    assert [step["tool"] for step in _read(all_of_it, shapes="weight,price")] == ["query_table", "query_table"]
     (_, _), (tool, _) = _calls(f'{items}\ncalculate("sum(weight)")')
     assert tool == "calculate", "a name that no result has stays what it is, and is told"
     assert "tables" not in first
+
+
+def test_a_name_where_sql_is_due_means_all_of_it() -> None:
+    (_, file), (_, result) = _calls('all = query_table("data/a.csv")\nquery_table("all")')
+    assert (file["sql"], result["sql"]) == ("SELECT * FROM 'data/a.csv'", "SELECT * FROM all")
 
 
 def test_the_length_of_a_result_is_its_count() -> None:

@@ -17,6 +17,7 @@ from forethought_patterns.recipe import OFTEN, Recipe, suggested_tools
 from forethought_patterns.references import Reference
 from forethought_patterns.roles import LEAN_PLANNER
 from forethought_patterns.script import read_script
+from forethought_patterns.script_values import written as escaped
 from forethought_tools import JSON, Fault, Question, Registry, Role
 from forethought_tools.files import fits
 from forethought_tools.text import as_text, clipped, one_line
@@ -76,7 +77,18 @@ def lean_steps(
     known = {_name(step): step.id for step in done}
     shapes = "\n".join(brief.files.values())
     steps = read_script(str(draft), tools, files_of, first=first, known=known, shapes=shapes)
-    return _with_what_is_saved(steps, brief, tools)
+    return _with_what_is_saved(_with_the_whole_wish(steps, brief.goal), brief, tools)
+
+
+def _with_the_whole_wish(steps: list[JSON], goal: str) -> list[JSON]:
+    """The one text that a plan has written is told the goal as well: a small planner's brief leaves out half of it."""
+    writing = [number for number, step in enumerate(steps) if isinstance(step, Mapping) and step["tool"] == "write"]
+    if len(writing) != 1:
+        return steps
+    step = cast("Mapping[str, JSON]", steps[writing[0]])
+    given = cast("Mapping[str, JSON]", step["arguments"])
+    told = {**step, "arguments": {**given, "brief": f"{given.get('brief')}. It is for this goal: {escaped(goal)}"}}
+    return [told if number == writing[0] else other for number, other in enumerate(steps)]
 
 
 def _with_what_is_saved(steps: list[JSON], brief: Brief, tools: Registry) -> list[JSON]:
@@ -126,10 +138,9 @@ def _asked(recipe: Recipe) -> str:
 def _files(brief: Brief) -> str:
     shapes = [f"{path}: {clipped(' | '.join(text.splitlines()), _SHAPE)}" for path, text in brief.files.items()]
     others = [name for name in brief.names if name not in brief.files]
-    more = ", ..." if len(others) > _NAMES else ""
-    beside = [f"others in the folder: {', '.join(others[:_NAMES])}{more}"] if others else []
+    more = ["..."] if len(others) > _NAMES else []
     notes = f"\nnotes: {brief.context}" if brief.context else ""
-    return f"files: {'; '.join([*shapes, *beside]) or 'none'}{notes}"
+    return f"files: {'; '.join([*shapes, *others[:_NAMES], *more]) or 'none'}{notes}"
 
 
 def _name(step: Step) -> str:

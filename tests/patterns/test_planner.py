@@ -135,7 +135,7 @@ async def test_the_lean_prompt_is_short_and_ends_with_the_goal() -> None:
     (question,) = journal.questions
     assert question.context.endswith("goal: What is in a.txt?")
     assert "a.txt: one | two" in question.context
-    assert "others in the folder: b.txt" in question.context
+    assert "a.txt: one | two; b.txt\n" in question.context
     assert len(question.instructions) < 5000
 
 

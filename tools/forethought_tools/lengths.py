@@ -3,7 +3,7 @@
 __all__ = ["Length", "length_of"]
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 _WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -36,6 +36,19 @@ class Length:
         """By how much a text is too long, in words; nothing if it is not."""
         count = _COUNTED[self.unit](text.strip())
         return f"has {count} {self.unit}s, more than {self.most}" if count > self.most else ""
+
+    def parts(self) -> tuple[int, int]:
+        """In how many parts such a text can be had, and how many characters each may have."""
+        if self.unit == "word":
+            count = max(1, self.most // 20)
+            return count, max(20, self.most * 11 // (2 * count))
+        if self.unit == "character":
+            return max(1, self.most // 120), max(10, self.most // max(1, self.most // 120) - 1)
+        return self.most, 300
+
+    def joined(self, parts: Sequence[str]) -> str:
+        """The parts as one text."""
+        return {"line": "\n", "paragraph": "\n\n"}.get(self.unit, " ").join(parts)
 
 
 def length_of(wish: str) -> Length | None:

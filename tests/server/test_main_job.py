@@ -12,25 +12,9 @@ from pathlib import Path
 import pytest
 from tests.terminal import answering, converse
 
-from forethought.models.fetch import catalogue, fetch
-from forethought_tools import ModelError
-
 ROOT = Path(__file__).parent.parent.parent
 COMMAND = str(Path(sys.executable).parent / "forethought")
 SECONDS = 900  # two minutes on two quiet cores
-
-
-@pytest.fixture(scope="session")
-def models() -> Path:
-    """A data folder that holds the 1.5B model, kept between runs."""
-    home = Path(os.environ.get("FORETHOUGHT_TEST_MODELS", "~/.cache/forethought-test-models")).expanduser()
-    try:
-        fetch(catalogue()["qwen2.5-coder-1.5b"], home, hub=os.environ.get("FORETHOUGHT_MODEL_HUB", "off"))
-    except ModelError as error:
-        if not error.transient or "CI" in os.environ:
-            raise
-        pytest.skip(f"the model cannot be fetched here: {error}")
-    return home
 
 
 def _command_of_the_readme() -> list[str]:
@@ -69,7 +53,8 @@ def test_the_readmes_main_job_on_the_embedded_model(models: Path, tmp_path: Path
     react, left = answering([("Run this plan? [Y/n]", "y"), ("to decide later", "approve")])
     status, screen = converse(arguments, environment, react, folder=tmp_path, seconds=SECONDS)
 
-    assert status == 0, screen
+    assert status == 4, screen
+    assert "Not verified: " in screen, "nobody has checked what a small model asked for"
     assert left == [], f"never asked: {left}\n{screen}"
     assert "wants to call delete_file" in screen
     assert not (tmp_path / "demo" / "draft.md").exists()

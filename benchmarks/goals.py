@@ -8,7 +8,6 @@ A person at the form approves what the goal asks for, and nothing else.
 
 import argparse
 import json
-import os
 import re
 import statistics
 import tempfile
@@ -166,9 +165,7 @@ GOALS = (
 async def attempt(goal: Goal, home: Path) -> Outcome:
     """Plan a goal and run it, in a folder of its own."""
     with tempfile.TemporaryDirectory() as place:
-        folder = Path(os.path.realpath(place))
-        for name, content in goal.files.items():
-            (folder / name).write_text(content, encoding="utf-8")
+        folder = _filled(Path(place), goal)
         settings = Settings(home=home, folders=(folder,), model="local")
         began = time.perf_counter()
         async with Client(build_server(settings), elicitation_callback=_person(goal, folder)) as client:
@@ -181,6 +178,12 @@ async def attempt(goal: Goal, home: Path) -> Outcome:
         wrong = "FAILED" if not succeeded else "DOUBTED" if state.get("unverified") else "WRONG"
         said = str(state.get("error") or state.get("answer") or state["status"])
         return Outcome(goal.name, "RIGHT" if right and succeeded else wrong, time.perf_counter() - began, said)
+
+
+def _filled(place: Path, goal: Goal) -> Path:
+    for name, content in goal.files.items():
+        (place / name).write_text(content, encoding="utf-8")
+    return place.resolve()
 
 
 async def _ended(client: Client, state: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,9 @@ Whether tools exist and arguments fit is judged in `validate`, since that needs 
 
 __all__ = ["Plan", "Step", "Strategy", "graph_faults"]
 
+import hashlib
+import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +21,7 @@ from forethought_patterns.checks import Check
 from forethought_patterns.references import find
 from forethought_tools import JSON, Fault, PlanError
 
+_REFERENCE = re.compile(r"\{\{\s*([0-9]{1,9})")
 Strategy: TypeAlias = Literal["direct", "reflect", "search"]
 
 
@@ -90,6 +94,17 @@ class Plan:
     def order(self) -> tuple[int, ...]:
         """Step ids so that each comes after all that it needs."""
         return tuple(TopologicalSorter({step.id: step.needs for step in self.steps}).static_order())
+
+    @cached_property
+    def meanings(self) -> Mapping[int, str]:
+        """What each step does, whatever its number: equal where the same is called with the same results."""
+        found: dict[int, str] = {}
+        for number in self.order:
+            step = self.by_id[number]
+            text = json.dumps([step.tool, step.arguments], sort_keys=True)
+            meant = _REFERENCE.sub(lambda reference: found.get(int(reference[1]), reference[0]), text)
+            found[number] = hashlib.sha256(meant.encode("utf-8", "replace")).hexdigest()
+        return found
 
     @cached_property
     def dependents(self) -> Mapping[int, tuple[int, ...]]:

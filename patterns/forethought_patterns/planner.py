@@ -139,7 +139,7 @@ async def replan(
             raise PlanError([Fault("plan", "it has no new step", "Give at least one step that goes another way")])
         if faults := _stale(fresh, first, progress.failed):
             raise PlanError(faults)
-        return parse_plan(
+        changed = parse_plan(
             plan.goal,
             [*kept, *fresh],
             tools,
@@ -148,6 +148,9 @@ async def replan(
             revision=plan.revision + 1,
             planned=plan.planned,
         )
+        if not optional and {*changed.meanings.values()} <= {*plan.meanings.values()}:
+            raise PlanError([Fault("plan", "it is the same plan as before, which did not do", "Go another way")])
+        return changed
 
     looks = partial(_pretences, brief=brief, tools=tools, done=done) if dialect == "lean" else None
     question = _replan_question(progress, brief, tools, dialect, optional=optional)

@@ -121,6 +121,18 @@ async def test_a_plan_that_brings_back_a_failed_call_is_refused_as_no_progress()
     assert len(journal.calls) == 2
 
 
+async def test_another_plan_is_really_another() -> None:
+    missing: dict[str, JSON] = {"done": False, "answer": "", "missing": "the second half"}
+    steps = [step(1, "echo", "first"), step(2, "echo", "{{1}} and more")]
+    again = draft(step(3, "echo", "first"), step(4, "echo", "{{3}} and more"))
+    ended, journal = await execute(
+        steps, {"joiner": [missing, DONE], "planner": [again, draft(step(3, "echo", "second"))]}, planned=True
+    )
+    assert ended.problem is None
+    assert "it is the same plan as before" in journal.questions[2].context
+    assert states(ended)[3] == "succeeded"
+
+
 async def test_a_failure_is_not_mended_by_leaving_it_out() -> None:
     ended, _ = await execute(
         [step(1), step(2, "broken")],

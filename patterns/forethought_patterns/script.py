@@ -26,9 +26,12 @@ from forethought_patterns.script_values import (
     Value,
     as_json,
     as_literal,
+    as_sql,
     called_on,
+    fitting,
     holds,
     member,
+    parameters,
     rendered,
     unreadable,
     written,
@@ -43,12 +46,13 @@ _ALSO = {"print": "tell", "answer": "tell", "say": "tell"}  # what models of cod
 _MOST = 20_000  # characters of a script
 _STEPS = 100
 _TABLES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".xlsx")
+_SAVES = ("write_file", "write_table")
+_TEXTS = (".md", ".txt", ".html")
 _GIVES_ROWS = ("query_table", "list_files", "search_files")
 _SAME = ("str", "int", "float", "list")
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _OF_SQL = {"avg", "count", "distinct", "as"}
-_ONE_NAME = re.compile(r"[\w./*-]+")
 _NUMERIC = ("round", "abs", "min", "max", "sum")
 _SIGNS: Mapping[type[ast.operator], str] = {
     ast.Add: "+",
@@ -299,17 +303,17 @@ class _Reader:
         return self._step(called, self._arguments(node, known), name)
 
     def _arguments(self, node: ast.Call, known: Tool) -> Mapping[str, JSON]:
-        names = _parameters(known)
+        names = parameters(known)
         if len(node.args) > len(names):
             raise unreadable(f"{known.name} takes {len(names)} arguments, not {len(node.args)}", f"They are {names}")
         given = dict(zip(names, node.args, strict=False)) | {each.arg: each.value for each in node.keywords if each.arg}
         found = {name: as_json(self._value(value)) for name, value in given.items()}
-        return {name: _fitting(known, name, value) for name, value in found.items() if value is not None}
+        return {name: fitting(known, name, value) for name, value in found.items() if value is not None}
 
     def _step(self, tool: str, arguments: Mapping[str, JSON], name: str = "") -> Reference:
-        tool, arguments = self._over_rows(*self._saving(tool, dict(arguments)))
+        tool, arguments = self._over_rows(*self._whole(*self._saving(tool, dict(arguments))))
         if tool == "query_table":
-            arguments = self._with_results(_as_sql(arguments))
+            arguments = self._with_results(as_sql(arguments))
         number = self.first + len(self.steps)
         while any(step["id"] == number for step in self.steps):  # one before it was forgotten
             number += 1
@@ -348,6 +352,26 @@ class _Reader:
                 return "query_table", {"sql": sql, "tables": {name: str(value)}}
         return tool, arguments
 
+    def _whole(self, tool: str, arguments: dict[str, JSON]) -> tuple[str, dict[str, JSON]]:
+        """Two texts for one file are one text: the second would write over the first."""
+        path, last = str(arguments.get("path")), arguments.get("content", arguments.get("rows"))
+        for step in self.steps if tool in _SAVES and path.lower().endswith(_TEXTS) else ():
+            given = step["arguments"]
+            if step["tool"] not in _SAVES or not isinstance(given, Mapping) or given.get("path") != path:
+                continue
+            first = given.get("content", given.get("rows"))
+            if isinstance(first, str) and isinstance(last, str):
+                self._forget(step)
+                return "write_file", {"path": path, "content": f"{first}\n\n{last}"}
+        return tool, arguments
+
+    def _forget(self, step: dict[str, JSON]) -> None:
+        self.steps.remove(step)
+        self.changes = [number for number in self.changes if number != step["id"]]
+        for other in self.steps:
+            after = other["depends_on"]
+            other["depends_on"] = [n for n in after if n != step["id"]] if isinstance(after, list) else after
+
     def _saving(self, tool: str, arguments: dict[str, JSON]) -> tuple[str, dict[str, JSON]]:
         """Rows are saved by write_table and texts by write_file: which of the two is clear from what is saved."""
         saved = arguments.get("content", arguments.get("rows"))
@@ -363,29 +387,3 @@ class _Reader:
         ):
             return "write_file", {"path": path, "content": saved}
         return tool, arguments
-
-
-def _as_sql(arguments: Mapping[str, JSON]) -> Mapping[str, JSON]:
-    """The name of a file, or of a result, where SQL is due means all of it."""
-    sql = str(arguments.get("sql")).strip().strip("'\"")
-    if not _ONE_NAME.fullmatch(sql):
-        return arguments
-    source = sql if sql.isidentifier() else f"'{sql}'"
-    return {**arguments, "sql": f"SELECT * FROM {source}"}  # noqa: S608 - it is the model's own SQL
-
-
-def _parameters(known: Tool) -> list[str]:
-    properties = known.parameters.get("properties")
-    return list(properties) if isinstance(properties, Mapping) else []
-
-
-def _fitting(known: Tool, name: str, value: JSON) -> JSON:
-    """A number where text is due, or one value where a list is, as it is meant."""
-    properties = known.parameters.get("properties")
-    schema = properties.get(name) if isinstance(properties, Mapping) else None
-    kind = schema.get("type") if isinstance(schema, Mapping) else None
-    if kind == "string" and isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
-    if kind == "array" and isinstance(value, str):
-        return [value]
-    return value

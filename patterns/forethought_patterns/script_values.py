@@ -6,21 +6,25 @@ __all__ = [
     "Value",
     "as_json",
     "as_literal",
+    "as_sql",
     "called_on",
+    "fitting",
     "holds",
     "member",
+    "parameters",
     "rendered",
     "written",
 ]
 
 import ast
 import operator
+import re
 from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 from typing import TypeAlias
 
 from forethought_patterns.references import Reference
-from forethought_tools import JSON, Fault, PlanError
+from forethought_tools import JSON, Fault, PlanError, Tool
 from forethought_tools.text import as_text, clipped
 
 Literal: TypeAlias = "str | int | float | bool | None"
@@ -40,6 +44,7 @@ _OF_TEXT: Mapping[str, Callable[..., JSON]] = {
     "zfill": str.zfill,
     "split": str.split,
 }
+_ONE_NAME = re.compile(r"[\w./*-]+")
 _OF_PATH = ("path", "name", "stem", "suffix", "parent")
 _COMPARED: Mapping[type[ast.cmpop], Callable[[JSON, JSON], bool]] = {
     ast.Eq: operator.eq,
@@ -124,4 +129,30 @@ def as_json(value: Value) -> JSON:
         return [as_json(part) for part in value]
     if isinstance(value, dict):
         return {key: as_json(part) for key, part in value.items()}
+    return value
+
+
+def as_sql(arguments: Mapping[str, JSON]) -> Mapping[str, JSON]:
+    """The name of a file, or of a result, where SQL is due means all of it."""
+    sql = str(arguments.get("sql")).strip().strip("'\"")
+    if not _ONE_NAME.fullmatch(sql):
+        return arguments
+    source = sql if sql.isidentifier() else f"'{sql}'"
+    return {**arguments, "sql": f"SELECT * FROM {source}"}  # noqa: S608 - it is the model's own SQL
+
+
+def parameters(known: Tool) -> list[str]:
+    properties = known.parameters.get("properties")
+    return list(properties) if isinstance(properties, Mapping) else []
+
+
+def fitting(known: Tool, name: str, value: JSON) -> JSON:
+    """A number where text is due, or one value where a list is, as it is meant."""
+    properties = known.parameters.get("properties")
+    schema = properties.get(name) if isinstance(properties, Mapping) else None
+    kind = schema.get("type") if isinstance(schema, Mapping) else None
+    if kind == "string" and isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    if kind == "array" and isinstance(value, str):
+        return [value]
     return value

@@ -85,6 +85,17 @@ def test_a_name_where_sql_is_due_means_all_of_it() -> None:
     assert (file["sql"], result["sql"]) == ("SELECT * FROM 'data/a.csv'", "SELECT * FROM all")
 
 
+def test_two_texts_for_one_file_are_one_text() -> None:
+    script = (
+        'a = query_table("SELECT * FROM \'a.csv\'")\nwrite_table("r.md", a)\n'
+        'b = query_table("SELECT * FROM \'b.csv\'")\nwrite_table("r.md", b)\ndelete_file("a.csv")'
+    )
+    steps = _read(script)
+    assert [step["tool"] for step in steps] == ["query_table", "query_table", "write_file", "delete_file"]
+    assert steps[2]["arguments"] == {"path": "r.md", "content": "{{1}}\n\n{{3}}"}
+    parse_plan("g", steps, TOOLS)
+
+
 def test_the_length_of_a_result_is_its_count() -> None:
     assert _calls('found = list_files("*.csv")\ntell(f"{len(found.files)} files")')[1][1] == {
         "text": "{{1.count}} files"

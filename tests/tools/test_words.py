@@ -89,19 +89,26 @@ def test_lengths_are_counted_as_people_count() -> None:
         assert Length(0, "sentence").exceeded(part * 100_000)[:3] in ("", "has")
 
 
-async def test_a_text_that_is_too_long_is_shortened_and_never_taken_as_it_is() -> None:
-    replies: Iterator[JSON] = iter(["word " * 100, ["Ann signs.", "By May."]])
+async def test_a_short_text_is_asked_for_in_parts_that_a_grammar_counts() -> None:
+    text, question = await call("write", ["Ann signs.", "By May."], brief="A summary in at most 40 words", material="x")
+    assert text == "Ann signs. By May."
+    assert question.schema["maxItems"] == 2, "what a small model cannot count"
+    assert "at most 40 words" in question.instructions
+    with pytest.raises(ToolError, match="has 6 words, more than 2"):
+        await call("write", ["one two three", "four five six"], brief="At most 2 words")
+
+
+async def test_a_long_text_that_is_too_long_is_shortened() -> None:
+    replies: Iterator[JSON] = iter(["word " * 300, ["word " * 20] * 9])
     asked: list[Question] = []
 
     async def ask(question: Question) -> JSON:
         asked.append(question)
         return next(replies)
 
-    arguments: dict[str, JSON] = {"brief": "A summary in at most 40 words", "material": "facts"}
-    assert await Registry(word_tools()).call("write", arguments, ask) == "Ann signs. By May."
-    assert asked[1].schema["maxItems"] == 2, "what a small model cannot count, its grammar does"
-    with pytest.raises(ToolError, match="also when it was asked to shorten it"):
-        await call("write", "word " * 100, brief="At most 2 words")
+    arguments: dict[str, JSON] = {"brief": "A report in at most 200 words"}
+    assert str(await Registry(word_tools()).call("write", arguments, ask)).count("word") == 180
+    assert asked[1].context == "word " * 300
 
 
 async def test_wait_returns_and_can_be_cancelled() -> None:

@@ -37,6 +37,11 @@ class Length:
         count = _COUNTED[self.unit](text.strip())
         return f"has {count} {self.unit}s, more than {self.most}" if count > self.most else ""
 
+    @property
+    def is_short(self) -> bool:
+        """Whether it is a few sentences or lines."""
+        return self.most <= {"word": 150, "character": 900}.get(self.unit, 8)
+
     def parts(self) -> tuple[int, int]:
         """In how many parts such a text can be had, and how many characters each may have."""
         if self.unit == "word":

@@ -103,8 +103,8 @@ async def in_parts(ask: Answerer, instructions: str, material: JSON, length: Len
     asked = f"{instructions}\n\nAnswer with a list of at most {most} short parts, which together are the whole text."
     said = await ask(Question(Role.EXECUTOR, asked, rendered(material), schema))
     text = length.joined([str(part).strip() for part in said] if isinstance(said, list) else [])
-    if not text or (wrong := length.exceeded(text)):
-        raise ToolError(f"The model's text {wrong if text else 'is empty'}. Allow more, or try the step again.")
+    if wrong := length.exceeded(text) if text else "is empty":
+        raise ToolError(f"The model's text {wrong}. Allow more, or try the step again.")
     return text
 
 

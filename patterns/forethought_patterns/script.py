@@ -50,6 +50,7 @@ _SAVES = ("write_file", "write_table")
 _TEXTS = (".md", ".txt", ".html")
 _GIVES_ROWS = ("query_table", "list_files", "search_files")
 _SAME = ("str", "int", "float", "list")
+_FROM = re.compile(r"^from (?=\w+ = )", re.MULTILINE)  # a slip of models that have just written SQL
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _OF_SQL = {"avg", "count", "distinct", "as"}
@@ -97,7 +98,7 @@ def read_script(
 
 def _parsed(text: str) -> Sequence[ast.stmt]:
     lines = [line for line in text[:_MOST].split("\n") if not line.lstrip().startswith(("```", "files:", "goal:"))]
-    code = "\n".join(lines).strip()
+    code = _FROM.sub("", "\n".join(lines)).strip()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "\d" in a regular expression means what it says

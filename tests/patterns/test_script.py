@@ -146,6 +146,7 @@ def test_results_of_finished_steps_are_known_by_name() -> None:
 
 def test_fences_and_repeated_questions_around_a_script_do_not_matter() -> None:
     assert len(_calls('```python\nfiles: a.txt\ngoal: read it\nread_file("a.txt")\n```')) == 1
+    assert len(_calls('from text = read_file("a.txt")')) == 1
 
 
 @pytest.mark.parametrize(

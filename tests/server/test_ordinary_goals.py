@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from benchmarks.goals import GOALS, Outcome, attempt
+from tests.goals import GOALS, Outcome, attempt
 
 pytestmark = pytest.mark.anyio
 

@@ -202,7 +202,12 @@ async def _pretences(plan: Plan, brief: Brief, tools: Registry, done: Sequence[S
 
 
 async def doubt(plan: Plan, journal: Journal, *, slot: Slot) -> float | None:
-    """How sure a model is that the plan reaches its goal, from 0 to 1, or none where no model of ours can tell."""
+    """How sure a model is that the plan reaches its goal, from 0 to 1, or none where no model of ours can tell.
+
+    A small model is not asked: it takes nearly every wrong plan for right.
+    """
+    if journal.dialect(Role.CRITIC) == "lean":
+        return None
     steps = "\n".join(f"{step.id}. {step.tool} {as_text(step.arguments)[:300]}" for step in plan.steps[:40])
     context = f"{MATERIAL}\n\nsteps:\n{steps}\n\ngoal: {plan.goal}\n\nDo the steps reach the whole goal?"
     question = Question(Role.CRITIC, DOUBT, context, {"type": "boolean"})

@@ -151,3 +151,5 @@ async def test_a_small_planner_is_shown_the_nearest_recipes_and_no_other_tools_t
 async def test_a_model_may_doubt_its_plan() -> None:
     plan, _ = await _plan(_wire(READ))
     assert await doubt(plan, InMemoryJournal(ScriptedModel({"verdict": [0.2]})), slot=Slot()) == 0.2
+    small = InMemoryJournal(ScriptedModel({"verdict": [0.9]}, lean=True))
+    assert await doubt(plan, small, slot=Slot()) is None, "a small one takes nearly every plan for right"

@@ -12,18 +12,18 @@ from io import BytesIO
 from pathlib import Path
 from sqlite3 import connect
 
-import anyio
 import pytest
 from anyio import to_thread
 from mcp.client import Client, ClientRequestContext
 from mcp.types import ElicitRequestParams, ElicitResult
+from tests.security.calling import said
 from tests.server.asking import approve, view
 from tests.server.undoing import ran, tree, verdicts, write
 from tests.serving import NEVER
 
 from forethought.settings import Settings
 from forethought.surface.server import build_server
-from forethought_tools import JSON, Question, Registry, ToolError
+from forethought_tools import JSON, Registry, ToolError
 from forethought_tools.builtin import builtin
 from forethought_tools.files import file_tools
 from forethought_tools.folders import Folders
@@ -44,19 +44,6 @@ CALLS: dict[str, dict[str, JSON]] = {
     "list_files": {"folder": "sub"},
     "query_table": {"sql": "SELECT * FROM rows", "paths": ["sub/rows.csv"]},
 }
-
-
-async def nobody(question: Question) -> JSON:
-    raise AssertionError(question)
-
-
-async def said(registry: Registry, name: str, **arguments: JSON) -> str:
-    """What a call gives back, or why it is refused."""
-    with anyio.fail_after(120):
-        try:
-            return str(await registry.call(name, arguments, nobody))
-        except ToolError as error:
-            return f"refused: {error}"
 
 
 # Folders that change meanwhile

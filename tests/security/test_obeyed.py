@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import anyio
 import pytest
 from mcp.client import Client, ClientRequestContext
 from mcp.types import ElicitRequestParams, ElicitResult
+from tests.security.calling import said
 from tests.server.asking import in_full, person, run_steps
 from tests.server.undoing import ran, tree, write
 from tests.serving import NEVER
@@ -14,24 +14,11 @@ from tests.serving import NEVER
 from forethought.settings import Settings
 from forethought.surface.server import build_server
 from forethought_patterns.tool_calls import Admitted, look_again
-from forethought_tools import JSON, Question, Registry, Risk, ToolError
+from forethought_tools import JSON, Registry, Risk, ToolError
 from forethought_tools.files import file_tools
 from forethought_tools.folders import Folders
 
 pytestmark = pytest.mark.anyio
-
-
-async def nobody(question: Question) -> JSON:
-    raise AssertionError(question)
-
-
-async def said(registry: Registry, name: str, **arguments: JSON) -> str:
-    """What a call gives back, or why it is refused."""
-    with anyio.fail_after(120):
-        try:
-            return str(await registry.call(name, arguments, nobody))
-        except ToolError as error:
-            return f"refused: {error}"
 
 
 # Version control

@@ -16,13 +16,12 @@ from forethought_patterns.plan import Plan, Step
 from forethought_patterns.recipe import OFTEN, Recipe, suggested_tools
 from forethought_patterns.references import Reference
 from forethought_patterns.roles import LEAN_PLANNER
-from forethought_patterns.script import read_script
+from forethought_patterns.script import GIVES_ROWS, read_script
 from forethought_patterns.script_values import written as escaped
 from forethought_tools import JSON, Fault, Question, Registry, Role
 from forethought_tools.files import fits
 from forethought_tools.text import as_text, clipped, one_line
 
-_MAKES_ROWS = ("query_table", "list_files", "search_files")
 _MAKES_TEXT = ("write", "analyze")
 _SCRIPT: Mapping[str, JSON] = {"type": "string"}
 _RECIPES = 3
@@ -33,7 +32,6 @@ _DRAFT = 1500
 _VARIETY = 0.6
 _REFERENCE = re.compile(r"\{\{([0-9]{1,9})((?:\.\w+)*)\}\}")
 _NUMBERED = re.compile(r"\bstep ([0-9]{1,9})\b")
-_STEP = re.compile(r"\bstep \d+")
 
 
 def lean_question(brief: Brief, tools: Registry, *, past: str = "") -> Question:
@@ -61,7 +59,7 @@ def lean_repair(question: Question, draft: JSON, faults: Sequence[Fault]) -> Que
     """The question once more, with what is wrong with the last script. The goal stays last, and the next script is not
     the likeliest one again."""
     told, _, goal = question.context.rpartition("goal: ")
-    wrong = "\n".join(f"- {_STEP.sub('the call', str(fault))}" for fault in list(faults)[:_FAULTS])
+    wrong = "\n".join(f"- {_NUMBERED.sub('the call', str(fault))}" for fault in list(faults)[:_FAULTS])
     context = f"{told}This script is wrong:\n{str(draft)[:_DRAFT]}\n{wrong}\nWrite another one.\ngoal: {goal}"
     return replace(question, context=context, variety=min(question.variety + _VARIETY, 1.0))
 
@@ -99,9 +97,9 @@ def _with_what_is_saved(steps: list[JSON], brief: Brief, tools: Registry) -> lis
     last = calls[-1]
     changing = [as_text(call["arguments"]) for call in calls if not tools.reads_only(str(call["tool"]))]
     left = [name for name in brief.new_files if not any(name in arguments for arguments in changing)]
-    if len(left) != 1 or str(last["tool"]) not in _MAKES_ROWS + _MAKES_TEXT:
+    if len(left) != 1 or str(last["tool"]) not in GIVES_ROWS + _MAKES_TEXT:
         return steps
-    tool, argument = ("write_table", "rows") if last["tool"] in _MAKES_ROWS else ("write_file", "content")
+    tool, argument = ("write_table", "rows") if last["tool"] in GIVES_ROWS else ("write_file", "content")
     number = int(str(last["id"]))
     arguments: dict[str, JSON] = {"path": left[0], argument: str(Reference(number))}
     return [

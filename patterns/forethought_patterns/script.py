@@ -12,7 +12,7 @@ does it by the plain name. A loop goes over files that are there already, and is
         delete_file(file)
 """
 
-__all__ = ["FilesOf", "read_script"]
+__all__ = ["GIVES_ROWS", "FilesOf", "read_script"]
 
 import ast
 import re
@@ -48,7 +48,7 @@ _STEPS = 100
 _TABLES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".xlsx")
 _SAVES = ("write_file", "write_table")
 _TEXTS = (".md", ".txt", ".html")
-_GIVES_ROWS = ("query_table", "list_files", "search_files")
+GIVES_ROWS = ("query_table", "list_files", "search_files")
 _SAME = ("str", "int", "float", "list")
 _FROM = re.compile(r"^from (?=\w+ = )", re.MULTILINE)  # a slip of models that have just written SQL
 _NAME = re.compile(r"[A-Za-z_]\w*")
@@ -378,13 +378,13 @@ class _Reader:
         saved = arguments.get("content", arguments.get("rows"))
         source = next((step["tool"] for step in self.steps if saved == str(Reference(int(str(step["id"]))))), None)
         path = str(arguments.get("path"))
-        if tool == "write_file" and source in _GIVES_ROWS and "write_table" in self.tools and path.endswith(_TABLES):
+        if tool == "write_file" and source in GIVES_ROWS and "write_table" in self.tools and path.endswith(_TABLES):
             return "write_table", {"path": path, "rows": saved}
         if (
             tool == "write_table"
             and "rows" in arguments
             and isinstance(saved, str)
-            and source not in (*_GIVES_ROWS, None)
+            and source not in (*GIVES_ROWS, None)
         ):
             return "write_file", {"path": path, "content": saved}
         return tool, arguments

@@ -9,19 +9,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
-from anyio import to_thread
-
 from forethought_tools.claims import Claim
 from forethought_tools.errors import ToolError
 from forethought_tools.folders import Folders, mended
 from forethought_tools.tool import JSON, Kept, Stands
-from forethought_tools.undo import change_of, missing, not_there, remove_made, same_place, stands_now
+from forethought_tools.undo import InThread, change_of, missing, not_there, remove_made, same_place, stands_now
 from forethought_tools.writing import digested, scratch_name, shift
 
 _FOLDER = "folder"
 
 
-class MoveUndo:
+class MoveUndo(InThread):
     """Takes back the move of a file: the very file goes back, so that nothing of it has to be kept."""
 
     def __init__(self, folders: Folders, ends: Callable[[Mapping[str, JSON]], tuple[Path, Path]]) -> None:
@@ -31,15 +29,6 @@ class MoveUndo:
 
     def keeps(self, arguments: Mapping[str, JSON]) -> bool:
         return True
-
-    async def before(self, arguments: Mapping[str, JSON]) -> Kept:
-        return await to_thread.run_sync(self._before, arguments)
-
-    async def stands(self, kept: Kept) -> Stands:
-        return await to_thread.run_sync(self._stands, kept)
-
-    async def back(self, kept: Kept) -> None:
-        await to_thread.run_sync(self._back, kept)
 
     def touches(self, kept: Kept) -> Claim:
         return Claim(writes=frozenset(place for each in (kept, *_also(kept)) for place in self._parts(each)))
@@ -85,7 +74,7 @@ def _also(kept: Kept) -> Sequence[Kept]:
     return cast("Sequence[Kept]", kept.get("also", ()))
 
 
-class FolderUndo:
+class FolderUndo(InThread):
     """Takes back the making of a folder, unless there is something in it."""
 
     def __init__(self, folders: Folders) -> None:
@@ -93,15 +82,6 @@ class FolderUndo:
 
     def keeps(self, arguments: Mapping[str, JSON]) -> bool:
         return True
-
-    async def before(self, arguments: Mapping[str, JSON]) -> Kept:
-        return await to_thread.run_sync(self._before, arguments)
-
-    async def stands(self, kept: Kept) -> Stands:
-        return await to_thread.run_sync(self._stands, kept)
-
-    async def back(self, kept: Kept) -> None:
-        await to_thread.run_sync(self._back, kept)
 
     def touches(self, kept: Kept) -> Claim:
         return Claim(writes=self._folders.parts(str(kept["real"])))

@@ -1,11 +1,22 @@
 """Undoing calls that write files: what was there before is kept, and put back byte for byte."""
 
-__all__ = ["FileUndo", "Vault", "change_of", "missing", "not_there", "remove_made", "same_place", "stands_now"]
+__all__ = [
+    "FileUndo",
+    "InThread",
+    "Vault",
+    "change_of",
+    "missing",
+    "not_there",
+    "remove_made",
+    "same_place",
+    "stands_now",
+]
 
 import os
 import secrets
 import stat
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -65,7 +76,29 @@ class Vault:
                 file.unlink(missing_ok=True)
 
 
-class FileUndo:
+class InThread(ABC):
+    """What is taken back in files, whose work is done in a thread."""
+
+    async def before(self, arguments: Mapping[str, JSON]) -> Kept:
+        return await to_thread.run_sync(self._before, arguments)
+
+    async def stands(self, kept: Kept) -> Stands:
+        return await to_thread.run_sync(self._stands, kept)
+
+    async def back(self, kept: Kept) -> None:
+        await to_thread.run_sync(self._back, kept)
+
+    @abstractmethod
+    def _before(self, arguments: Mapping[str, JSON]) -> Kept: ...
+
+    @abstractmethod
+    def _stands(self, kept: Kept) -> Stands: ...
+
+    @abstractmethod
+    def _back(self, kept: Kept) -> None: ...
+
+
+class FileUndo(InThread):
     """Takes back the writing of a file: its content and mode, or its absence, and the folders made for it."""
 
     def __init__(
@@ -88,15 +121,6 @@ class FileUndo:
         except (ToolError, OSError):
             return True  # nothing is there to be kept, or the call itself fails
         return size <= MAX_KEPT
-
-    async def before(self, arguments: Mapping[str, JSON]) -> Kept:
-        return await to_thread.run_sync(self._before, arguments)
-
-    async def stands(self, kept: Kept) -> Stands:
-        return await to_thread.run_sync(self._stands, kept)
-
-    async def back(self, kept: Kept) -> None:
-        await to_thread.run_sync(self._back, kept)
 
     def touches(self, kept: Kept) -> Claim:
         return Claim(writes=self._folders.parts(str(kept["real"])))

@@ -77,6 +77,13 @@ def test_every_check_in_the_table_of_checks_is_one() -> None:
     assert len(shown) == len(anyio.run(read_checks, shown, "check", builtin(Folders([])))) == 7
 
 
+def test_nobody_is_told_to_install_what_no_package_index_has() -> None:
+    sources = [*(ROOT / "server").rglob("*.py"), *(ROOT / "tools").rglob("*.py"), *(ROOT / "patterns").rglob("*.py")]
+    texts = {str(file): file.read_text(encoding="utf-8") for file in [*PAGES, *sources]}
+    told = re.compile(r"(install|uvx|pipx run|uv add)\s+(-\S+\s+)*[\"'`]?forethought\b(?!-)", re.IGNORECASE)
+    assert [name for name, text in texts.items() if told.search(text)] == []
+
+
 def test_the_readme_is_short() -> None:
     assert len(README.splitlines()) <= 150
 

@@ -27,6 +27,7 @@ from urllib.parse import quote, unquote
 
 from anyio import sleep, to_thread
 
+from forethought import installing
 from forethought.briefing import brief_of
 from forethought.engine import Engine
 from forethought.engine.records import Records
@@ -261,7 +262,7 @@ def _database(settings: Settings) -> Database:
         from forethought.journal.postgres import Postgres  # here, because it is optional
     except ImportError:
         raise SettingsError(
-            "FORETHOUGHT_STORE: PostgreSQL needs what is not installed: pip install 'forethought[distributed]'"
+            f"FORETHOUGHT_STORE: PostgreSQL needs what is not installed: {installing('distributed')}"
         ) from None
     return Postgres(settings.store, settings.journal)
 

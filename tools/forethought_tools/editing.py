@@ -70,6 +70,9 @@ def editing_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
     def refuse(arguments: Mapping[str, JSON]) -> None:
         writable(folders, str(arguments["path"]))
 
+    def there(arguments: Mapping[str, JSON]) -> None:
+        folders.resolve(str(arguments["path"]))
+
     return [
         tool(
             function,
@@ -80,6 +83,7 @@ def editing_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
             claims=writes,
             raised=raised,
             refuse=refuse,
+            ready=there if function is edit_file else None,
         )
         for function, left in ((edit_file, edit_left), (append_file, append_left))
     ]

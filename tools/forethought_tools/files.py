@@ -141,6 +141,7 @@ def delete_tool(folders: Folders) -> Tool:
         claims=lambda arguments: Claim(writes=folders.parts(str(arguments["path"]))),
         raised=lambda arguments: obeyed(folders, str(arguments.get("path"))),
         refuse=refuse_deleting,
+        ready=lambda arguments: folders.resolve(str(arguments["path"]), follow=False),
     )
 
 

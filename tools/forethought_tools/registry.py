@@ -125,6 +125,16 @@ class Registry:
             known.refuse(arguments)
         return known
 
+    def check_changed(self, name: str, arguments: Mapping[str, JSON]) -> None:
+        """Look at a call that a person has changed, as the call itself would.
+
+        Raises:
+            ToolError: it can never be made (see `check`), or would fail by now.
+        """
+        known = self.check(name, arguments)
+        if known.ready:
+            known.ready(arguments)
+
     def place(self, tool: Tool, arguments: Mapping[str, JSON]) -> Place:
         """A call's place among all calls of this process, whatever their run. While the place is held no other call
         writes what this one touches, or reads what it writes."""

@@ -121,6 +121,9 @@ class Tool:
     """Why a call with these arguments is HIGH whatever the tool's own risk is, or nothing. No setting lowers that."""
     refuse: Callable[[Mapping[str, JSON]], None] | None = None
     """Raises `ToolError` where no call with these arguments can be made, whoever agrees: a person is not asked then."""
+    ready: Callable[[Mapping[str, JSON]], object] | None = None
+    """Raises `ToolError` where a call with these arguments would fail by now, as a file is not there: what a person has
+    changed is looked at like this before it is recorded."""
     claims: Callable[[Mapping[str, JSON]], Claim] | None = None
     """What a call reads and writes. None: nothing that another call could get in the way of."""
     rests_on: Callable[[Mapping[str, JSON]], Mapping[str, str]] | None = None
@@ -141,6 +144,7 @@ def tool(
     claims: Callable[[Mapping[str, JSON]], Claim] | None = None,
     raised: Callable[[Mapping[str, JSON]], str] | None = None,
     refuse: Callable[[Mapping[str, JSON]], None] | None = None,
+    ready: Callable[[Mapping[str, JSON]], object] | None = None,
     rests_on: Callable[[Mapping[str, JSON]], Mapping[str, str]] | None = None,
     doubted: Callable[[Mapping[str, JSON]], Awaitable[Sequence[str]]] | None = None,
 ) -> Tool:
@@ -182,6 +186,7 @@ def tool(
         claims=claims,
         raised=raised,
         refuse=refuse,
+        ready=ready,
         rests_on=rests_on,
         doubted=doubted,
     )

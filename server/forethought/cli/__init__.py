@@ -10,11 +10,17 @@ from collections.abc import Sequence
 from typing import cast
 
 from forethought.cli.commands import parser, run_command
+from forethought.cli.completion import offer
+from forethought.cli.options import with_goal
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Exit status: 0 done, 1 not done, 2 wrong usage or setting, 3 a person is needed."""
-    options = vars((known := parser()).parse_args(arguments))
+    known = parser()
+    if "_ARGCOMPLETE" in os.environ:
+        offer(known)
+    found, rest = known.parse_known_args(arguments)
+    options = with_goal(vars(found), rest, known)
     if "run" not in options:
         known.print_help(sys.stderr)
         return 2
@@ -26,8 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read this has seen enough; what is left must not be written at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except KeyboardInterrupt:
-        print("forethought: interrupted", file=sys.stderr, flush=True)
+    except KeyboardInterrupt as error:
+        from forethought_tools.visible import harmless
+
+        print(harmless(f"forethought: interrupted. {error}".rstrip()), file=sys.stderr, flush=True)
         # A thread may still wait for a line from the terminal, and an ordinary exit would wait for the thread.
         os._exit(130)
     except Exception as error:

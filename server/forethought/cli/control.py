@@ -2,12 +2,15 @@
 
 __all__ = ["cancel", "pause", "released", "resume"]
 
+from contextlib import suppress
+
 from rich.markup import escape
 
 from forethought.app import open_journal
 from forethought.cli.terminal import PROGRAM, console
+from forethought.engine.cut_off import end_undriven
 from forethought.engine.deaths import died_twice
-from forethought.engine.records import resuming
+from forethought.engine.records import folder_flags, resuming
 from forethought.journal.database import StaleError
 from forethought.journal.rows import Fact, RunRow
 from forethought.settings import Settings
@@ -44,12 +47,16 @@ def released(settings: Settings, some_id: str) -> RunRow | None:
 
 
 def cancel(settings: Settings, run_id: str) -> int:
-    """End a run for good; what is done stays done and recorded."""
+    """End a run for good, with the server that drives it or without one; what is done stays done and recorded."""
     run = _ask_for(settings, run_id, "stop_asked", "it has ended already")
-    how = f"{PROGRAM} {resuming(run.id, run.folders)}"
-    console.print(
-        f"It is ended by the server that drives it, by the next that starts, or by {escape(how)}", soft_wrap=True
-    )
+    with open_journal(settings) as journal:
+        if journal.queries.alive(run.owner):
+            console.print(f"The server that drives it ends it. {PROGRAM} show {run_id} tells when it has.")
+            return 0
+        with suppress(StaleError):  # a server has just taken it, and ends it as well
+            end_undriven(journal.store, journal.records, run)
+    undo = f"{PROGRAM} rollback {run_id} {folder_flags(run.folders)}".strip()
+    console.print(f"It is ended. What it has done stays. To undo what can be undone: {escape(undo)}", soft_wrap=True)
     return 0
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
+from forethought import installing
 from forethought.settings import Settings
 from forethought_patterns import Model
 from forethought_tools import Role, SettingsError
@@ -16,7 +17,7 @@ DEFAULT_ENDPOINT_MODEL = "gpt-5.4-mini"
 NO_MODEL = (
     "No model of our own: questions to a model become work orders for the calling agent. To change that, set"
     " FORETHOUGHT_BASE_URL and FORETHOUGHT_MODEL (any OpenAI-compatible endpoint), or FORETHOUGHT_API_KEY, or"
-    " install forethought[local] and run `forethought model fetch` (1.1 GB, once)."
+    f" {installing('local')} and run `forethought model fetch` (1.1 GB, once)."
 )
 
 
@@ -49,8 +50,8 @@ class Models:
         if find_spec("xllamacpp") is None:
             return "host", NO_MODEL
         if not self._fetched(DEFAULT_EMBEDDED):
-            return "host", f"forethought[local] is installed, but its model is not fetched yet. {NO_MODEL}"
-        return f"local:{DEFAULT_EMBEDDED}", "forethought[local] is installed and its model is fetched"
+            return "host", f"the extra `local` is installed, but its model is not fetched yet. {NO_MODEL}"
+        return f"local:{DEFAULT_EMBEDDED}", "the extra `local` is installed and its model is fetched"
 
     async def aclose(self) -> None:
         """End the child processes and connections of every model."""

@@ -23,6 +23,7 @@ import httpx2
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
+from forethought import installing
 from forethought.models.child import KEY_VARIABLE
 from forethought.models.openai import OpenAIModel
 from forethought.models.prompts import Prompts
@@ -157,7 +158,7 @@ class LocalModel:
 
     def _check(self) -> None:
         if importlib.util.find_spec("xllamacpp") is None:
-            raise ModelError(f"{self._name} needs the local extra: pip install 'forethought[local]'.")
+            raise ModelError(f"{self._name} needs the local extra: {installing('local')}.")
         if not self._file.is_file():
             raise ModelError(f"The file of {self._name} is not at {self._file}: run `forethought model fetch`.")
         if self._kept is not None:

@@ -2,7 +2,7 @@
 
 __all__ = ["PLAN", "latest_run", "not_planned", "save", "start", "start_goal", "started"]
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import cast
 
@@ -117,7 +117,8 @@ async def _drive(work: Work[GoalOptions]) -> Ending:
         resumed=Resumed(finished, _failed_calls(records, run)),
     )
     worth_keeping = not ended.unverified and _as_planned(records, run, ended)
-    return Ending(ended.answer, ended.problem, _lessons(ended), _doubts(ended.unverified), worth_keeping)
+    taught = _lessons(ended, _edited(records, run))
+    return Ending(ended.answer, ended.problem, taught, _doubts(ended.unverified), worth_keeping)
 
 
 def _doubts(unverified: Sequence[str]) -> Sequence[Fact]:
@@ -147,27 +148,42 @@ def _outcome(row: StepRow) -> Outcome:
 
 
 def _failed_calls(records: Records, run: RunRow) -> dict[str, str]:
-    """What the calls that failed in this run said, by the digests of what was planned and what was called."""
+    """What the calls that failed in this run said, by the digests of what was planned and what was called. Of a call
+    that a person has changed only the latter: what was planned was never tried."""
     found: dict[str, str] = {}
     rows = {row.id: row for row in records.queries.steps(run.id) if row.state in ("failed", "rejected")}
+    edited = _edited(records, run) if rows else ()
     for revision in range(1, run.revision + 1) if rows else ():
         for step in records.plan(run.plan, revision).steps:
             if step.id in rows:
                 row = rows[step.id]
                 called = cast("Mapping[str, JSON]", row.arguments or step.arguments)
-                found |= {digest(step.tool, step.arguments): row.error, digest(step.tool, called): row.error}
+                planned = () if step.id in edited else (digest(step.tool, step.arguments),)
+                found |= dict.fromkeys((*planned, digest(step.tool, called)), row.error)
     return found
 
 
-def _lessons(ended: Ended) -> Sequence[str]:
+def _edited(records: Records, run: RunRow) -> Collection[int]:
+    """The steps whose latest call was changed by a person."""
+    changed = {
+        gate.step: decision.arguments
+        for gate in records.queries.messages(run.id, kind="gate")
+        if gate.answer is not None and (decision := decision_of(gate)).verb == "edit" and decision.arguments is not None
+    }
+    return {row.id for row in records.queries.steps(run.id) if row.id in changed and row.arguments == changed[row.id]}
+
+
+def _lessons(ended: Ended, edited: Collection[int]) -> Sequence[str]:
+    """What failed. A call that a person has changed tells nothing of the one that was planned."""
     steps = ended.plan.by_id
+    failures = {step: outcome for step, outcome in sorted(ended.outcomes.items()) if outcome.state == "failed"}
     failed = [
         f"{steps[step].tool} {as_text(steps[step].arguments)[:150]} failed: {outcome.error[:200]}"
-        for step, outcome in sorted(ended.outcomes.items())
-        if outcome.state == "failed" and step in steps
+        for step, outcome in failures.items()
+        if step in steps and step not in edited
     ]
     rejected = any(outcome.state == "rejected" for outcome in ended.outcomes.values())  # that has taught already
-    return failed or ([] if rejected else [str(ended.problem)])
+    return failed or ([] if rejected or failures.keys() & edited else [str(ended.problem)])
 
 
 def _as_planned(records: Records, run: RunRow, ended: Ended) -> bool:
@@ -187,7 +203,10 @@ def _progress(queries: Queries, run: RunRow) -> Progress:
     counts = queries.progress(run.id)
     total = sum(counts.values())
     done = total - sum(counts.get(state, 0) for state in ("pending", "running", "waiting"))
-    return Progress(done, total, f"{done} of {total} steps done" if run.revision else "making the plan")
+    if not run.revision:
+        return Progress(done, total, "making the plan")
+    anew = any(each.state == "open" and each.key.startswith("replan/") for each in queries.messages(run.id, "question"))
+    return Progress(done, total, f"{done} of {total} steps done{', planning the rest anew' if anew else ''}")
 
 
 def _view(look: Look) -> View:

@@ -198,16 +198,23 @@ def test_without_an_editor_the_line_is_filled_in_and_what_fails_then_teaches_not
 # Ctrl-C
 
 
+def _endpoint(silent: socket.socket) -> dict[str, str]:
+    """The settings of an endpoint that takes calls, and never answers."""
+    return {"FORETHOUGHT_BASE_URL": f"http://127.0.0.1:{silent.getsockname()[1]}/v1", "FORETHOUGHT_API_KEY": "k"}
+
+
 @pytest.mark.takes(8)
 def test_ctrl_c_while_it_is_planned_says_how_to_go_on(tmp_path: Path, work: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:  # an endpoint that takes calls, and never answers
-        address = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
-        settings = {"FORETHOUGHT_BASE_URL": address, "FORETHOUGHT_API_KEY": "k", "FORETHOUGHT_MODEL": "slow"}
-        environment = {**_environment(tmp_path, work), **settings}
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings = {**_endpoint(silent), "FORETHOUGHT_MODEL": "slow"}
+        able = _environment(tmp_path, work, *READ)
         react, left = answering([("making the plan", "\x03")])
-        status, screen = converse([COMMAND, "run", "x"], environment, react)
+        status, screen = converse([COMMAND, "run", "x"], {**able, **settings}, react)
     assert (status, left) == (130, []), screen
     assert f"To go on: {COMMAND} run --resume {_run_id(screen)}" in _words(screen)
+    done = piped(able, "run", "--resume", _run_id(screen), "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "step 1 read_file: succeeded" in done.stdout
 
 
 @pytest.mark.takes(20)
@@ -324,7 +331,19 @@ def test_a_plan_that_changes_on_the_way_says_so_and_why(tmp_path: Path, work: Pa
     done = piped(environment, "run", "--yes", "x")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "The plan was changed: revision 2." in done.stdout
-    assert "none.txt" in done.stdout.partition("why: ")[2]
+    for line in ("  why: step 1 failed: ", "  - 1. read_file (low): Do 1", "  + 2. read_file (low): Do 2"):
+        assert line in done.stdout
+
+
+@pytest.mark.takes(10)
+def test_while_the_rest_is_planned_anew_that_is_said(tmp_path: Path, work: Path) -> None:
+    environment = _environment(tmp_path, work, _step(1, "read_file", path="none.txt"))
+    (plan_id,) = set(re.findall(r"plan_[0-9a-f]{12}", piped(environment, "plan", "x").stdout))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        planner = {**_endpoint(silent), "FORETHOUGHT_MODEL_PLANNER": "slow"}
+        react, left = answering([("planning the rest anew", "\x03")])
+        status, screen = converse([COMMAND, "run", "--yes", "--resume", plan_id], {**environment, **planner}, react)
+    assert (status, left) == (130, []), screen
 
 
 # What is forgotten

@@ -154,7 +154,11 @@ def _read(text: str) -> JSON:
 
 def _editor() -> list[str]:
     """The person's own editor, and its options."""
-    return shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "")
+    named = os.environ.get("VISUAL") or os.environ.get("EDITOR") or ""
+    try:
+        return shlex.split(named)
+    except ValueError:  # a quote that does not end
+        return [named]
 
 
 def _edited(text: str, what: str) -> str:

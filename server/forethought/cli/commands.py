@@ -15,7 +15,18 @@ from forethought import __version__
 from forethought.cli.completion import completed, plans_and_runs, recipe_names, run_ids
 from forethought.cli.options import budget, count, days, share, step, steps_at_once
 
-STATES = ("running", "stale", "waiting", "pausing", "paused", "ending", "succeeded", "failed", "cancelled")
+STATES = (
+    "running",
+    "stale",
+    "waiting",
+    "pausing",
+    "paused",
+    "ending",
+    "succeeded",
+    "failed",
+    "cancelled",
+    "not resumed",
+)
 """What `runs` says of a run. A stale one was running when its server died."""
 
 

@@ -2,6 +2,7 @@
 
 __all__ = ["Watched"]
 
+import sys
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -75,13 +76,14 @@ class Watched:
     @property
     def _in_lines(self) -> bool:
         """Whether what happens is told in lines, since nothing that stands there can change."""
-        return not console.is_terminal
+        return not sys.stdout.isatty()  # colours may be forced into a file, and a moving cursor never
 
     def __rich__(self) -> RenderableType:
         table = [plan_table(self._steps)] if self._steps is not None else []
         # A line that changes is for whoever looks at it: not for a file, and not once all is over.
         line = f"{self._clock}  {self._news}"
-        return Group(*table, *([Text(line, style="dim")] if self._live and is_person() else []))
+        news = [Text(line, style="dim")] if self._live and is_person() else []
+        return Group(*news, *table)  # what does not fit on the screen is the end of the table
 
     def _start(self) -> None:
         if self._in_lines:

@@ -28,6 +28,7 @@ from rich.table import Table
 from rich.text import Text
 
 from forethought_tools import JSON
+from forethought_tools.text import one_line
 from forethought_tools.visible import harmless, visible, visible_json
 
 PROGRAM = "forethought" if shutil.which("forethought") else sys.argv[0]
@@ -48,6 +49,9 @@ class _Harmless(Console):
 console = _Harmless(highlight=False)
 errors = _Harmless(stderr=True, highlight=False)
 
+_NARROW = 70  # columns
+_ALL = ("step", "tool", "risk", "after", "what", "state")
+_FEW = ("step", "state", "risk", "what")
 _STYLES = {
     "succeeded": "green",
     "failed": "red",
@@ -88,21 +92,28 @@ def as_is(text: str) -> Text:
 
 
 def plan_table(steps: Sequence[Mapping[str, Any]]) -> Table:
-    """The steps of a plan, with their states if it has run."""
+    """The steps of a plan, with their states if it has run. A narrow terminal has room for what matters most."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("step", "tool", "risk", "after", "what", "state"):
-        table.add_column(heading, overflow="fold")
+    narrow = console.width < _NARROW
+    for heading in _FEW if narrow else _ALL:
+        table.add_column(heading, overflow="fold", no_wrap=narrow and heading != "what")
     for step in steps:
-        state = str(step.get("state", "pending"))
-        table.add_row(
-            str(step["id"]),
-            escape(visible(str(step["tool"]))),
-            "[bold red]high[/]" if step["risk"] == "high" else str(step["risk"]),
-            ", ".join(map(str, step["depends_on"])),
-            escape("\n".join([visible(str(step["description"])), *step.get("calls", ())]).strip()),
-            styled(state),
-        )
+        cells = _cells(step)
+        if narrow:
+            cells["what"] = f"{cells['tool']}\n{cells['what']}"
+        table.add_row(*(cells[heading] for heading in (_FEW if narrow else _ALL)))
     return table
+
+
+def _cells(step: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "step": str(step["id"]),
+        "tool": escape(visible(str(step["tool"]))),
+        "risk": "[bold red]high[/]" if step["risk"] == "high" else str(step["risk"]),
+        "after": ", ".join(map(str, step["depends_on"])),
+        "what": escape("\n".join([visible(one_line(str(step["description"]))), *step.get("calls", ())]).strip()),
+        "state": styled(str(step.get("state", "pending"))),
+    }
 
 
 def styled(state: str) -> str:

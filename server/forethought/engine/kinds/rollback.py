@@ -85,7 +85,7 @@ async def undoable(records: Records, run_id: str, step: int | None) -> list[Undo
     queries = records.queries
     run = queries.run(run_id)
     if run.ended is None:
-        raise ForethoughtError(f'{run_id} has not ended. First stop(run_id="{run_id}")')
+        raise ForethoughtError(f'{run_id} goes on. Stop it first: stop(run_id="{run_id}")')
     if run.folders != records.folders:
         raise ForethoughtError(
             f"{run_id} worked in other folders than are granted here. Where they are:"

@@ -262,11 +262,13 @@ class _Session:
     async def _execute(self, plan_id: str) -> int:
         arguments: dict[str, Any] = {"plan_id": plan_id, **self._wishes}
         self._subject = plan_id
+        view: Mapping[str, Any] = {}
         with self._watched.shown():
-            view = await self._call("execute_plan", arguments, plan_id)
-            while await self._goes_on(view):
+            goes_on = True
+            while goes_on:
                 view = await self._call("execute_plan", arguments, plan_id)
-            await self._refresh(plan_id)
+                await self._refresh(plan_id)
+                goes_on = await self._goes_on(view)
         return show_end(self._settings, view)
 
     async def _refresh(self, plan_id: str) -> None:

@@ -32,6 +32,8 @@ _NEW_ENDINGS = frozenset(
 _SHAPED = (".parquet", ".json", ".jsonl", ".ndjson", *SHEETS, *BASES)
 _PREVIEW_LINES = 3
 _PREVIEW_CHARACTERS = 400
+_SHORT = 300  # characters of a file that is shown whole
+_SETTINGS = (".ini", ".cfg", ".conf", ".toml", ".yaml", ".yml", ".env", ".properties")
 _NAMED = 100  # files that are looked at for one goal
 
 
@@ -63,7 +65,8 @@ def look_at(goal: str, folders: Folders) -> Brief:
                 new.append(name)
         else:
             text = "" if b"\0" in head else head.decode("utf-8", "replace")
-            previews[name] = "".join(text.splitlines(keepends=True)[:_PREVIEW_LINES])
+            whole = len(head) <= _SHORT or name.lower().endswith(_SETTINGS)  # any line may be the one to change
+            previews[name] = "".join(text.splitlines(keepends=True)[: None if whole else _PREVIEW_LINES])
     return Brief(goal, files=previews, new_files=new, names=_names(folders))
 
 

@@ -1,19 +1,23 @@
 """What a goal says of the form of its results, held against a plan: a number that no step uses, and in SQL "per month"
 where no month is taken of a date, "the best of each" where all are kept, an order, a limit, a rounding.
 
-It is told from English words, and so is a guess: a small planner is asked once more. What it says then stands, and
+It is told from English words, and so is a guess: a small planner is asked again. What it stays with stands, and
 what is still hinted at is told as not verified.
 """
 
-__all__ = ["hints"]
+__all__ = ["guesses", "hints"]
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from forethought_patterns.plan import Plan
-from forethought_tools import Fault
+from forethought_patterns.plan import Plan, Step
+from forethought_tools import Fault, Registry
 from forethought_tools.text import as_text
 
+_PLAIN = ("read_file", "list_files", "tell", "wait", "write", "analyze")  # nothing to misunderstand, or told already
+_WRITTEN = ("content", "rows", "new", "subject", "body")
+_REFERENCE = re.compile(r"\{\{[^{}]*\}\}")
+_WORD = re.compile(r"[^\W\d_]{2,}")
 _READ = 2_000  # characters of a goal
 _MOST = 4
 _SQL = 20_000  # of all SQL of a plan
@@ -41,7 +45,7 @@ _ONE_OF_EACH = re.compile(
 )
 _EACH_HAS_ONE = re.compile(rf"\b(?:each|every)\b[^.,;:?!\n]{{0,40}}\b{_BEST}\b(?![^.,;:?!\n]*\bfirst\b)")
 _PICKS = re.compile(
-    r"\b(?:max|min|max_by|min_by|arg_max|arg_min|row_number|rank|dense_rank|first|last|limit)\b|distinct on|qualify"
+    r"\b(?:max|min|max_by|min_by|arg_max|arg_min|row_number|rank|dense_rank|first|last)\b|distinct on|qualify"
 )
 _DOWN = re.compile(
     r"\b(?:most|highest|biggest|largest|longest|newest|latest|best|heaviest|most \w+) first\b|\bdescending\b"
@@ -70,6 +74,27 @@ def hints(plan: Plan) -> list[Fault]:
     form = [*_of_form(goal, sql), *_unit(goal, sql)] if sql.strip() else []
     found = list(dict.fromkeys([*form, *_unused(goal, calls)]))[:_MOST]
     return [Fault("plan", f"the goal says {said!r}, and nothing does it", mend) for said, mend in found]
+
+
+def guesses(plan: Plan, tools: Registry) -> list[str]:
+    """What of a small planner's plan nobody can judge, each in a sentence: what it asks for, what it words itself, and
+    what is hinted at. Its own verdict tells too little: it takes many a wrong query for right."""
+    chosen = [s.id for s in plan.steps if tools.reads_only(s.tool) and s.tool not in _PLAIN and not s.check]
+    known = {*_WORD.findall(f"{plan.goal} {plan.context}".lower())}
+    worded = [s.id for s in plan.steps if not tools.reads_only(s.tool) and not {*_literal(s)} <= known]
+    found = [f"step {_listed(chosen)}: a small model chose what to ask for there"] if chosen else []
+    found += [f"step {_listed(worded)}: a small model worded what is written there"] if worded else []
+    return [*found, *(hint.problem for hint in hints(plan))]
+
+
+def _literal(step: Step) -> list[str]:
+    """The words that a call itself writes, beside what results bring."""
+    texts = [as_text(value)[:_SQL] for name, value in step.arguments.items() if name in _WRITTEN]
+    return _WORD.findall(_REFERENCE.sub(" ", " ".join(texts)).lower())
+
+
+def _listed(steps: Sequence[int]) -> str:
+    return ", ".join(map(str, steps))
 
 
 def _of_form(goal: str, sql: str) -> Iterator[tuple[str, str]]:

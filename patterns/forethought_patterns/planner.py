@@ -172,37 +172,33 @@ async def _until_valid(
     other: Question | None = None,
     heard: Heard | None = None,
 ) -> P:
-    """Ask until a draft can be read, and nothing is seen in it that `looks` takes for a fault. A small planner is asked
-    once more where its plan does not seem to do what the goal says; then the better one stands."""
+    """Ask until a draft can be read, and nothing is seen in it that `looks` takes for a fault. A small planner is also
+    asked again where its plan does not seem to do what the goal says; in the end the best of these stands."""
     asked, repair = question, _repair if looks is None else lean_repair
-    hinted: tuple[P, int] | None = None
+    best: tuple[int, P] | None = None
     for attempt in range(_REPAIRS + 1):
+        draft: JSON = ""
         try:
             draft = await journal.ask(f"{key}/{attempt}", asked, slot=slot, heard=None if attempt else heard)
-        except ModelError:  # a small model may write without end; another time it may not
-            if looks is None or attempt == _REPAIRS:
-                raise
-            asked = lean_repair(question, "", [Fault("script", "it had no end", "Write a few lines")])
-            continue
-        try:
             plan = await _seen(read(draft), looks)
-        except PlanError as error:
-            if hinted:
-                return hinted[0]
-            if attempt == _REPAIRS:
+        except (PlanError, ModelError) as error:
+            if attempt == _REPAIRS and best is None:
                 raise
-            # A small planner that has brought its faults back goes on with what it sees of its own: it sees none of it.
-            last = other if attempt else None
-            asked = lean_repair(last, "", error.faults) if last else repair(question, draft, error.faults)
-            continue
-        told = hints(plan) if looks and plan is not None else []
-        if hinted:
-            return plan if len(told) < hinted[1] else hinted[0]
-        if not told or attempt == _REPAIRS:
-            return plan
-        hinted = (plan, len(told))
-        asked = lean_repair(question, draft, told)
-    raise AssertionError("unreachable")
+            if isinstance(error, PlanError):
+                faults = error.faults
+            elif looks is None:
+                raise
+            else:  # a small model may write without end; another time it may not
+                faults = [Fault("script", "it had no end", "Write a few lines")]
+        else:
+            faults = hints(plan) if looks and plan is not None else []
+            if not faults:
+                return plan
+            best = (len(faults), plan) if best is None or len(faults) < best[0] else best
+        # A small planner that has brought its faults back goes on with what it sees of its own: it sees none of it.
+        asked = repair(question, draft, faults) if other is None or not attempt else lean_repair(other, "", faults)
+    assert best is not None
+    return best[1]
 
 
 async def _seen(plan: P, looks: Callable[[Plan], Awaitable[Sequence[Fault]]] | None) -> P:

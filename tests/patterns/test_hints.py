@@ -1,10 +1,13 @@
 """What a goal says of the form of its results, and the SQL of a plan does not do."""
 
 import pytest
+from pydantic import JsonValue
 
 from forethought_patterns import Plan, Step
-from forethought_patterns.hints import hints
+from forethought_patterns.hints import guesses, hints
 from forethought_patterns.recipe import library
+from forethought_tools.builtin import builtin
+from forethought_tools.folders import Folders
 
 AMOUNTS = "SELECT day, SUM(amount) AS total FROM 'a.csv' GROUP BY day"
 BEST = "SELECT team, player, points FROM 'a.csv' ORDER BY points DESC"
@@ -62,6 +65,26 @@ def test_a_number_of_the_goal_that_nothing_uses_is_told_without_sql_too() -> Non
     edit = Step(id=1, tool="edit_file", arguments={"path": "a.ini", "old": "debug = true", "new": "debug = false"})
     goal = "in a.ini set debug to false and the port to 9000"
     assert [fault.problem for fault in hints(Plan(goal, (edit,)))] == ["the goal says '9000', and nothing does it"]
+
+
+def _guessed(tool: str, **arguments: JsonValue) -> list[str]:
+    goal = "write We are closed into a.txt, in b.ini set port to 90"
+    steps = (Step(id=1, tool="read_file"), Step(id=2, tool=tool, arguments=arguments))
+    return [said for said in guesses(Plan(goal, steps), builtin(Folders([]))) if "the goal says" not in said]
+
+
+def test_what_a_small_model_asks_for_or_words_itself_is_told() -> None:
+    assert _guessed("query_table", sql="SELECT 1") == ["step 2: a small model chose what to ask for there"]
+    assert _guessed("write_file", path="a.txt", content="We are closed till spring") == [
+        "step 2: a small model worded what is written there"
+    ]
+
+
+def test_what_stands_in_the_goal_or_comes_from_results_is_no_guess() -> None:
+    assert _guessed("write_file", path="a.txt", content="We are closed") == []
+    assert _guessed("write_file", path="a.txt", content="{{1}}") == []
+    assert _guessed("edit_file", path="b.ini", old="port = 80", new="port = 90") == []
+    assert _guessed("delete_file", path="c.txt") == []
 
 
 def test_it_says_nothing_of_nearly_all_recipes() -> None:

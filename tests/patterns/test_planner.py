@@ -94,7 +94,7 @@ async def test_a_small_planner_that_brings_its_faults_back_sees_other_recipes_an
     assert "there is no tool 'foo'" in last.context
 
 
-async def test_a_small_planner_is_asked_once_more_where_its_plan_does_not_seem_to_do_what_the_goal_says(
+async def test_a_small_planner_is_asked_again_where_its_plan_does_not_seem_to_do_what_the_goal_says(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "a.csv").write_text("day,x\n2026-01-02,3\n", encoding="utf-8")
@@ -105,7 +105,7 @@ async def test_a_small_planner_is_asked_once_more_where_its_plan_does_not_seem_t
     by_date = query("SELECT day, sum(x) AS x FROM 'a.csv' GROUP BY day")
     by_month = query("SELECT strftime(day, '%Y-%m') AS month, sum(x) AS x FROM 'a.csv' GROUP BY month")
     for second, stands in ((by_month, by_month), (by_date, by_date), ("nonsense(", by_date)):
-        journal = InMemoryJournal(ScriptedModel({"planner": [by_date, second]}), spoken="lean")
+        journal = InMemoryJournal(ScriptedModel({"planner": [by_date, second, second]}), spoken="lean")
         brief = Brief("Sum x of a.csv per month into out.csv", files={"a.csv": ""}, new_files=("out.csv",))
         plan = await make_plan(brief, builtin(Folders([tmp_path])), journal, slot=Slot())
         assert str(plan.steps[0].arguments["sql"]) in stands

@@ -178,6 +178,7 @@ async def _until_valid(
     best: tuple[int, P] | None = None
     for attempt in range(_REPAIRS + 1):
         draft: JSON = ""
+        faults: Sequence[Fault]
         try:
             draft = await journal.ask(f"{key}/{attempt}", asked, slot=slot, heard=None if attempt else heard)
             plan = await _seen(read(draft), looks)

@@ -328,11 +328,13 @@ def test_a_plan_that_changes_on_the_way_says_so_and_why(tmp_path: Path, work: Pa
     plans = [{"reasoning": "so", "steps": [step]} for step in steps]
     joiner = {"always": {"done": True, "answer": "It is done.", "missing": ""}}
     script.write_text(json.dumps({"planner": plans, "joiner": [joiner]}), encoding="utf-8")
-    done = piped(environment, "run", "--yes", "x")
+    done = piped({**environment, "FORCE_COLOR": "1"}, "run", "--yes", "x")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "The plan was changed: revision 2." in done.stdout
+    plain = re.sub(r"\x1b\[[\d;]*m", "", done.stdout)
+    assert "\x1b" not in plain, "colours may be forced into a pipe, and nothing that moves"
+    assert "The plan was changed: revision 2." in plain
     for line in ("  why: step 1 failed: ", "  - 1. read_file (low): Do 1", "  + 2. read_file (low): Do 2"):
-        assert line in done.stdout
+        assert line in plain
 
 
 @pytest.mark.takes(10)

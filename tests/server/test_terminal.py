@@ -266,6 +266,7 @@ def test_a_run_whose_server_was_killed_is_told_ended_without_one_and_undone(tmp_
     shown = piped(environment, "show", row["run_id"]).stdout
     assert "status: stale" in shown
     assert "Its server is gone" in shown
+    assert "the next one that takes it up pauses it" in piped(environment, "pause", row["run_id"]).stdout
     undo = ("rollback", row["run_id"], "--dry-run")
     assert f"forethought cancel {row['run_id']}" in piped(environment, *undo).stderr
     cancelled = piped(environment, "cancel", row["run_id"])

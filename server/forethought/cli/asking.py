@@ -147,7 +147,7 @@ def _read(text: str) -> JSON:
     """The value that a text holds as JSON; none, where it is no JSON."""
     try:
         value: JSON = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from rich.markup import escape
 
 from forethought.app import open_journal
+from forethought.cli.onward import state_of
 from forethought.cli.terminal import PROGRAM, console
 from forethought.engine.cut_off import end_undriven
 from forethought.engine.deaths import died_twice
@@ -16,11 +17,14 @@ from forethought.journal.rows import Fact, RunRow
 from forethought.settings import Settings
 from forethought_tools import ForethoughtError
 
+_HELD = {"paused": "It is paused.", "stale": "Its server is gone: the next one that takes it up pauses it."}
+
 
 def pause(settings: Settings, run_id: str) -> int:
     """Have a run start nothing more. It is paused once the calls that are in flight have ended."""
     run = _ask_for(settings, run_id, "pause_asked", "it has ended already, or is paused")
-    held = "It is paused." if run.state == "paused" else "It pauses once what is in flight has ended."
+    with open_journal(settings) as journal:
+        held = _HELD.get(state_of(journal.queries, run), "It pauses once what is in flight has ended.")
     console.print(f"{held} {PROGRAM} resume {run_id} lets it go on.", soft_wrap=True)
     return 0
 

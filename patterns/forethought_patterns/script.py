@@ -105,7 +105,7 @@ class _Reader:
     names: dict[str, Value]
     shapes: str
     source: str
-    """The file that a name must mean which nothing has: the only one that the goal names, as long as nothing reads it."""
+    """The file that a name which nothing has must mean: the only one of the goal, while nothing reads it."""
     steps: list[dict[str, JSON]] = field(default_factory=list[dict[str, JSON]])
     faults: list[Fault] = field(default_factory=list[Fault])
     changes: list[int] = field(default_factory=list[int])

@@ -1,4 +1,4 @@
-"""The text of a script as the lines that its reader goes through. Slips of small models that leave no doubt are mended."""
+"""The text of a script as the lines that its reader goes through. Plain slips of small models are mended."""
 
 __all__ = ["parsed"]
 

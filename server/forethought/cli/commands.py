@@ -81,6 +81,7 @@ def parser() -> argparse.ArgumentParser:
     _add_decide(add)
     doctor = add("doctor", "doctor:doctor", "say what was found, and how to mend what is missing")
     _add_json(doctor, "what was found")
+    _add_install(add("install", "install:install", "write the entry for this server into the settings of a client"))
     _add_fetch(commands.add_parser("model", help="the embedded model"))
     shell = add("completion", "completion:completion", "print what a shell needs to complete commands, options and ids")
     shell.add_argument("shell", choices=["bash", "zsh", "fish"], help="your shell")
@@ -209,3 +210,13 @@ def _add_fetch(model: argparse.ArgumentParser) -> None:
     fetch.set_defaults(run="forethought.cli.fetch:fetch")
     fetch.add_argument("name", nargs="?", help="which model (default: qwen2.5-coder-1.5b)")
     fetch.add_argument("--file", dest="source", metavar="PATH", help="a file that you have already")
+
+
+def _add_install(install: argparse.ArgumentParser) -> None:
+    from forethought.cli.clients import CLIENTS
+
+    install.add_argument("name", metavar="CLIENT", choices=[*CLIENTS], help=", ".join(CLIENTS))
+    install.add_argument("--print", dest="only_print", action="store_true", help="only show what belongs there")
+    install.add_argument("--yes", action="store_true", help="write it without asking")
+    allowed = "a folder that its tools may use; may be given again (default: where the client starts it)"
+    install.add_argument("--folder", dest="folders", action="append", default=[], metavar="DIR", help=allowed)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
+import anyio
 from mcp.server.mcpserver import Context
 from mcp.types import InputRequiredResult
 
@@ -169,10 +170,10 @@ async def stop(ctx: Context[App], run_id: str) -> View:
         await runs.stop(run_id)
     except StaleError:
         return run_view(runs.records, run)  # it had ended already
-    while (run := runs.queries.run(run_id)).state in OPEN:
-        if not await runs.watchers.changed(run_id, app.settings.silence):
-            break
-    return run_view(runs.records, run)
+    with anyio.move_on_after(min(app.settings.silence, app.settings.longest_call)):
+        while runs.queries.run(run_id).state in OPEN:
+            await runs.watchers.changed(run_id, app.settings.heartbeat)
+    return run_view(runs.records, runs.queries.run(run_id))
 
 
 def _recent(app: App) -> View:

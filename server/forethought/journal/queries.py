@@ -111,6 +111,11 @@ class Queries:
         )
         return [RunRow(**decoded(row)) for row in rows]
 
+    def started(self, call: str) -> RunRow | None:
+        """The open run that this call of a client has started."""
+        rows = self._select("SELECT run.* FROM started JOIN run ON run.id = started.run WHERE call = :call", call=call)
+        return RunRow(**decoded(rows[0])) if rows else None
+
     def rollbacks(self, run_id: str) -> list[RunRow]:
         """The rollbacks of a run, and of single steps of it, newest first."""
         rows = self._select(

@@ -75,12 +75,13 @@ ARGUMENTS: Mapping[str, Mapping[str, Schema]] = {
         "from_search": _said(_TEXT, "run_id of a search whose path to plan."),
         "recipe": _said(_TEXT, "A kept plan to use again, with its parameters."),
         "parameters": {"type": "object", "additionalProperties": _TEXT},
+        "again": _FLAG,
     },
     "execute_plan": {
         "plan_id": _TEXT,
         "goal": _GOAL,
         "context": _CONTEXT,
-        "again": _said(_FLAG, "Start anew though the plan has run already."),
+        "again": _said(_FLAG, "Start anew though it has run already, or is under way for a goal."),
         "replan": {"type": "string", "enum": list(REPLANS)},
         "max_replans": _up_to(20, least=0),
         "max_parallel": _up_to(64),
@@ -103,6 +104,7 @@ ARGUMENTS: Mapping[str, Mapping[str, Schema]] = {
         "max_iterations": _up_to(20),
         "threshold": {"type": "number", "minimum": 0, "maximum": 10},
         "budget": _BUDGET,
+        "again": _FLAG,
     },
     "lats_search": {
         "goal": _NEEDED_GOAL,
@@ -115,6 +117,7 @@ ARGUMENTS: Mapping[str, Mapping[str, Schema]] = {
         "value_weight": _SHARE,
         "parallel": _up_to(16),
         "budget": _BUDGET,
+        "again": _FLAG,
     },
     "get_plan": {
         "plan_id": _said(_TEXT, "Leave out to list recent plans."),

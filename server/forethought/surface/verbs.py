@@ -13,18 +13,23 @@ from mcp.types import InputRequiredResult
 from forethought.app import App
 from forethought.engine.kinds import plan, planning, reflection, search
 from forethought.engine.kinds import rollback as undoing
+from forethought.engine.kinds.kind import Caller
 from forethought.engine.kinds.look import View
 from forethought.engine.plan_views import PAGE, diff_view, graph, plan_view
 from forethought.engine.recipes import filled, recipe_called
 from forethought.engine.views import models_view, run_view
-from forethought.journal.database import StaleError
-from forethought.journal.rows import OPEN
+from forethought.journal.database import StaleError, UnderWayError
+from forethought.journal.rows import OPEN, RunRow
+from forethought.surface.asking import client_name
 from forethought.surface.attach import attach
 from forethought_patterns.rollback import looked_at
 from forethought_patterns.worlds import BOUNDS
 from forethought_tools import JSON, Fault, PlanError
 
 Verb: TypeAlias = Callable[..., Awaitable[View | InputRequiredResult]]
+
+
+_ATTACHED = "the same call had started this run already; again=true starts another one beside it"
 
 
 async def create_plan(
@@ -35,6 +40,7 @@ async def create_plan(
     from_search: str = "",
     recipe: str = "",
     parameters: Mapping[str, str] | None = None,
+    again: bool = False,
 ) -> View | InputRequiredResult:
     """Break a goal into steps that run in parallel where they can, and check them. Nothing is executed. Without `steps`
     the planner makes them; if it has no model of its own, you are handed a work order to answer with `report`. Show the
@@ -49,8 +55,7 @@ async def create_plan(
     if steps is not None:
         plan_id = await plan.save(app.runs, goal, context, steps)
         return plan_view(app.runs.records, app.runs.queries.plan(plan_id))
-    run = await planning.start(app.runs, goal, context)
-    return await attach(ctx, app, run.id)
+    return await _once(ctx, planning.start(app.runs, goal, context, _caller(ctx, again)))
 
 
 async def execute_plan(
@@ -64,20 +69,17 @@ async def execute_plan(
         raise PlanError([Fault("execute_plan", "it takes a plan_id or a goal", "Give one of them")])
     terms = app.runs.terms.tightened(**wishes)
     if goal:
-        run = await plan.start_goal(app.runs, goal, context, terms)
-    else:
-        run = await plan.started(app.runs, plan_id, terms, again=again)
-    return await attach(ctx, app, run.id)
+        return await _once(ctx, plan.start_goal(app.runs, goal, context, terms, _caller(ctx, again)))
+    return await _once(ctx, plan.started(app.runs, plan_id, terms, again=again))
 
 
 async def reflect(
-    ctx: Context[App], task: str, budget: Mapping[str, float] | None = None, **wishes: Any
+    ctx: Context[App], task: str, budget: Mapping[str, float] | None = None, again: bool = False, **wishes: Any
 ) -> View | InputRequiredResult:
     """Write a text or code, or improve a draft: critique, checks, revision, until good. Returns the best draft."""
     app = _app(ctx)
     terms = app.runs.terms.tightened(budget=budget)
-    run = await reflection.start(app.runs, task, terms=terms, **wishes)
-    return await attach(ctx, app, run.id)
+    return await _once(ctx, reflection.start(app.runs, task, terms=terms, caller=_caller(ctx, again), **wishes))
 
 
 async def lats_search(
@@ -88,6 +90,7 @@ async def lats_search(
     n_candidates: int = 5,
     iterations: int = 30,
     budget: Mapping[str, float] | None = None,
+    again: bool = False,
     **bounds: Any,
 ) -> View | InputRequiredResult:
     """Tree search (LATS) where many ways are possible. simulate: a model imagines what actions lead to; act: tools that
@@ -95,8 +98,9 @@ async def lats_search(
     app = _app(ctx)
     terms = app.runs.terms.tightened(budget=budget)
     limits = replace(BOUNDS, candidates=n_candidates, iterations=iterations, **bounds)
-    run = await search.start(app.runs, goal, world, verifier=verifier, bounds=limits, terms=terms)
-    return await attach(ctx, app, run.id)
+    caller = _caller(ctx, again)
+    start = search.start(app.runs, goal, world, verifier=verifier, bounds=limits, terms=terms, caller=caller)
+    return await _once(ctx, start)
 
 
 async def get_plan(
@@ -184,6 +188,19 @@ def _recent(app: App) -> View:
         "plans": listed,
         "next": 'get_plan(plan_id="...")' if rows else 'create_plan(goal="...")',
     }
+
+
+def _caller(ctx: Context[App], again: bool) -> Caller:
+    return Caller(client_name(ctx), again)
+
+
+async def _once(ctx: Context[App], start: Awaitable[RunRow]) -> View | InputRequiredResult:
+    """Start a run and stay with it; or with the one that the same call has started, and say so."""
+    try:
+        return await attach(ctx, _app(ctx), (await start).id)
+    except UnderWayError as error:
+        view = await attach(ctx, _app(ctx), error.run)
+    return view if isinstance(view, InputRequiredResult) else {**view, "attached": _ATTACHED}
 
 
 def _app(ctx: Context[App]) -> App:

@@ -120,7 +120,7 @@ ARGUMENTS: Mapping[str, Mapping[str, Schema]] = {
         "again": _FLAG,
     },
     "get_plan": {
-        "plan_id": _said(_TEXT, "Leave out to list recent plans."),
+        "plan_id": _said(_TEXT, "Leave out to list every run and plan."),
         "view": {"type": "string", "enum": ["brief", "full", "graph", "list", "diff"]},
         "page": _COUNT,
         "revision": _COUNT,

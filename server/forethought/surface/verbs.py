@@ -15,6 +15,7 @@ from forethought.engine.kinds import plan, planning, reflection, search
 from forethought.engine.kinds import rollback as undoing
 from forethought.engine.kinds.kind import Caller
 from forethought.engine.kinds.look import View
+from forethought.engine.listing import listing
 from forethought.engine.plan_views import PAGE, diff_view, graph, plan_view
 from forethought.engine.recipes import filled, recipe_called
 from forethought.engine.views import models_view, run_view
@@ -111,13 +112,15 @@ async def get_plan(
     revision: int | None = None,
     against: int | None = None,
 ) -> View:
-    """Look at a plan and its latest run: brief (where it stands), list (a line per step), full (arguments and results),
-    graph (Mermaid), diff (of a revision against an earlier one; the last two if you name none). list and full come in
-    pages of 50 steps."""
+    """Look at a plan and its latest run, or at a run: brief (where it stands), list (a line per step), full (arguments
+    and results), graph (Mermaid), diff (of a revision against an earlier one; the last two if you name none). list and
+    full come in pages of 50 steps. Without an id: every run and plan, newest first."""
     app = _app(ctx)
     records, queries = app.runs.records, app.runs.queries
     if not plan_id:
-        return _recent(app)
+        return listing(records, page)
+    if plan_id.startswith("run_"):
+        return run_view(records, queries.run(plan_id), steps=view, page=page)
     if run := plan.not_planned(queries, plan_id):
         return run_view(records, run)
     row = queries.plan(plan_id, revision)
@@ -178,16 +181,6 @@ async def stop(ctx: Context[App], run_id: str) -> View:
         while runs.queries.run(run_id).state in OPEN:
             await runs.watchers.changed(run_id, app.settings.heartbeat)
     return run_view(runs.records, runs.queries.run(run_id))
-
-
-def _recent(app: App) -> View:
-    rows = app.runs.queries.plans(limit=10)
-    listed = [f"{row.id}: {row.goal[:80]}" for row in rows]
-    return {
-        "status": "ok",
-        "plans": listed,
-        "next": 'get_plan(plan_id="...")' if rows else 'create_plan(goal="...")',
-    }
 
 
 def _caller(ctx: Context[App], again: bool) -> Caller:

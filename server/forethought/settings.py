@@ -66,6 +66,8 @@ class Settings:
     """Seconds after which a tool call returns in which its client hears nothing."""
     longest_call: float = 45.0
     """Seconds after which a tool call returns whatever happens, also while a form is open."""
+    go_on: bool = True
+    """Whether runs go on in a process of their own when the client ends its server."""
     heartbeat: float = 5.0
     """Seconds between progress notices while nothing happens."""
 
@@ -127,6 +129,7 @@ class Settings:
             keep_days=_number(env, "FORETHOUGHT_KEEP_DAYS", least=0),
             decision_seconds=_number(env, "FORETHOUGHT_DECISION_SECONDS", least=1),
             silence=_number(env, "FORETHOUGHT_SILENCE_SECONDS", least=0.1, most=_DAY),
+            go_on=_flag(env, "FORETHOUGHT_GO_ON"),
             longest_call=_number(env, "FORETHOUGHT_CALL_SECONDS", least=0.1, most=_DAY),
         )
         env.refuse_others()

@@ -29,7 +29,7 @@ async def test_a_client_that_never_answers_gets_the_run_back(
         raise AssertionError("unreachable")
 
     async with Client(
-        build_server(make_settings(longest_call=0.3)), mode="legacy", elicitation_callback=silent
+        build_server(make_settings(longest_call=5.0)), mode="legacy", elicitation_callback=silent
     ) as client:
         plan_id = await make_plan(client, DELETE)
         with anyio.fail_after(30):

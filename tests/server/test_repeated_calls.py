@@ -52,7 +52,7 @@ async def test_the_same_call_attaches_to_its_open_run_also_from_another_session(
         later = view(await client.call_tool(tool, arguments))
     assert first["run_id"] == again["run_id"] == later["run_id"]
     assert "attached" not in first
-    assert "again=true" in again["attached"]
+    assert "another=true" in again["attached"]
     assert len(_runs(settings)) == 1
 
 
@@ -93,14 +93,14 @@ async def test_spaces_and_spelled_out_defaults_make_no_other_wish(make_settings:
 
 
 @pytest.mark.parametrize(("tool", "arguments"), CALLS)
-async def test_again_starts_a_second_run_on_purpose_and_once(
+async def test_another_starts_a_second_run_on_purpose_and_once(
     make_settings: Callable[..., Settings], tool: str, arguments: dict[str, Any]
 ) -> None:
     settings = make_settings()
     async with _client(settings) as client:
         first = view(await client.call_tool(tool, arguments))
-        second = view(await client.call_tool(tool, {**arguments, "again": True}))
-        repeated = view(await client.call_tool(tool, {**arguments, "again": True}))
+        second = view(await client.call_tool(tool, {**arguments, "another": True}))
+        repeated = view(await client.call_tool(tool, {**arguments, "another": True}))
         plain = view(await client.call_tool(tool, arguments))
         await client.call_tool("stop", {"run_id": first["run_id"]})
         left = view(await client.call_tool(tool, arguments))

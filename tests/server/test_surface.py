@@ -133,7 +133,7 @@ async def test_a_plan_of_two_thousand_steps_is_run_and_told_about_in_fair_time(
 ) -> None:
     steps = [{"id": i, "tool": "wait", "arguments": {"seconds": 0}} for i in range(1, 2001)]
     worked = time.process_time()
-    async with Client(build_server(make_settings(silence=300, longest_call=300))) as client:
+    async with Client(build_server(make_settings(silence=300))) as client:
         plan_id = view(await client.call_tool("create_plan", {"goal": "g", "steps": steps}))["plan_id"]
         with anyio.fail_after(300):
             done = view(await client.call_tool("execute_plan", {"plan_id": plan_id, "max_parallel": 64}))

@@ -13,7 +13,6 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +20,7 @@ import anyio
 from filelock import FileLock, Timeout
 
 from forethought.app import App, open_app
+from forethought.cli.commands import secret_variables
 from forethought.privacy import keep_private
 from forethought.settings import Settings
 from forethought_tools import StoreError
@@ -28,29 +28,30 @@ from forethought_tools import StoreError
 logger = logging.getLogger(__name__)
 
 
-def leave(app: App, secret: Collection[str]) -> None:
-    """Leave a keeper behind, where one is needed. It is told of variables with these names by a pipe alone: commands
-    that steps run could read what it is started with."""
+def leave(app: App) -> None:
+    """Leave a keeper behind, where one is needed."""
     settings = app.settings
     try:
         if not settings.go_on or settings.store or not app.runs.supervisor.goes_on():
             return
-        _leave(settings, secret)
+        _leave(settings)
     except (StoreError, OSError) as error:
         logger.warning("nothing is left behind that goes on with the runs: %s", error)
 
 
-def _leave(settings: Settings, secret: Collection[str]) -> None:
+def _leave(settings: Settings) -> None:
     if sys.platform == "win32":
         logger.warning("On Windows runs do not go on without a server. The next server takes them up again.")
         return
     # Where one is there: it looks once more before it ends, and sees what goes on here.
     if _take(lock := _lock(settings)):
         lock.release()
-        _start(settings, secret)
+        _start(settings)
 
 
-def _start(settings: Settings, secret: Collection[str]) -> None:
+def _start(settings: Settings) -> None:
+    """Start one. It is told of secrets by a pipe alone: commands that steps run could read what it is started with."""
+    secret = secret_variables(settings.secrets)
     plain = {name: value for name, value in os.environ.items() if name not in secret}
     told = {
         "variables": {name: os.environ[name] for name in secret if name in os.environ},

@@ -78,15 +78,15 @@ class Runs:
         created = Fact("run_created", body)
         if caller is None:
             return await self.supervisor.begin(new_id("run"), created, *facts)
-        return await self._begin_once(_calls(caller, kind, whole), created, *facts, again=caller.again)
+        return await self._begin_once(_calls(caller, kind, whole), created, *facts, another=caller.another)
 
-    async def _begin_once(self, calls: Sequence[str], *facts: Fact, again: bool) -> RunRow:
-        """Begin a run unless one that such a call has started is open: any of them, or, `again`, the last of them."""
+    async def _begin_once(self, calls: Sequence[str], *facts: Fact, another: bool) -> RunRow:
+        """Begin a run, unless one is open that such a call has started, and where `another` is wanted a second one, too."""
         for _ in range(_TRIES):
             started = {call: self.queries.started(call) for call in calls}
             open_runs = [run for run in started.values() if run]
             free = [call for call, run in started.items() if not run]
-            if open_runs and not (again and free):
+            if open_runs and not (another and free):
                 raise UnderWayError(open_runs[-1].id)
             with suppress(StaleError):  # another call was quicker
                 return await self.supervisor.begin(new_id("run"), *facts, Fact("call_begun", {"call": free[0]}))
@@ -145,7 +145,7 @@ def _calls(caller: Caller, kind: Kind[Any], options: Options) -> Sequence[str]:
     wanted = {**options.wanted(), "goal": " ".join(options.goal.split())}
     whole = json.dumps([caller.name, kind.name, wanted], sort_keys=True)
     call = hashlib.sha256(whole.encode()).hexdigest()
-    return call, f"{call}/again"
+    return call, f"{call}/another"
 
 
 def _answered(order: str, answer: JSON, by: str, channel: str) -> Fact:

@@ -30,7 +30,7 @@ from forethought_tools import JSON, Fault, PlanError
 Verb: TypeAlias = Callable[..., Awaitable[View | InputRequiredResult]]
 
 
-_ATTACHED = "the same call had started this run already; again=true starts another one beside it"
+_ATTACHED = "the same call had started this run already; another=true starts a second one beside it"
 
 
 async def create_plan(
@@ -41,7 +41,7 @@ async def create_plan(
     from_search: str = "",
     recipe: str = "",
     parameters: Mapping[str, str] | None = None,
-    again: bool = False,
+    another: bool = False,
 ) -> View | InputRequiredResult:
     """Break a goal into steps that run in parallel where they can, and check them. Nothing is executed. Without `steps`
     the planner makes them; if it has no model of its own, you are handed a work order to answer with `report`. Show the
@@ -56,11 +56,17 @@ async def create_plan(
     if steps is not None:
         plan_id = await plan.save(app.runs, goal, context, steps)
         return plan_view(app.runs.records, app.runs.queries.plan(plan_id))
-    return await _once(ctx, planning.start(app.runs, goal, context, _caller(ctx, again)))
+    return await _once(ctx, planning.start(app.runs, goal, context, _caller(ctx, another)))
 
 
 async def execute_plan(
-    ctx: Context[App], plan_id: str = "", goal: str = "", context: str = "", again: bool = False, **wishes: Any
+    ctx: Context[App],
+    plan_id: str = "",
+    goal: str = "",
+    context: str = "",
+    again: bool = False,
+    another: bool = False,
+    **wishes: Any,
 ) -> View | InputRequiredResult:
     """Run a plan, or go on watching its run; with a goal instead: plan and run at once. Risky steps wait until a person
     approves them; you cannot. What fails is tried again or planned anew. Returns when the run ends, needs someone, or
@@ -70,17 +76,17 @@ async def execute_plan(
         raise PlanError([Fault("execute_plan", "it takes a plan_id or a goal", "Give one of them")])
     terms = app.runs.terms.tightened(**wishes)
     if goal:
-        return await _once(ctx, plan.start_goal(app.runs, goal, context, terms, _caller(ctx, again)))
+        return await _once(ctx, plan.start_goal(app.runs, goal, context, terms, _caller(ctx, another or bool(again))))
     return await _once(ctx, plan.started(app.runs, plan_id, terms, again=again))
 
 
 async def reflect(
-    ctx: Context[App], task: str, budget: Mapping[str, float] | None = None, again: bool = False, **wishes: Any
+    ctx: Context[App], task: str, budget: Mapping[str, float] | None = None, another: bool = False, **wishes: Any
 ) -> View | InputRequiredResult:
     """Write a text or code, or improve a draft: critique, checks, revision, until good. Returns the best draft."""
     app = _app(ctx)
     terms = app.runs.terms.tightened(budget=budget)
-    return await _once(ctx, reflection.start(app.runs, task, terms=terms, caller=_caller(ctx, again), **wishes))
+    return await _once(ctx, reflection.start(app.runs, task, terms=terms, caller=_caller(ctx, another), **wishes))
 
 
 async def lats_search(
@@ -91,7 +97,7 @@ async def lats_search(
     n_candidates: int = 5,
     iterations: int = 30,
     budget: Mapping[str, float] | None = None,
-    again: bool = False,
+    another: bool = False,
     **bounds: Any,
 ) -> View | InputRequiredResult:
     """Tree search (LATS) where many ways are possible. simulate: a model imagines what actions lead to; act: tools that
@@ -99,7 +105,7 @@ async def lats_search(
     app = _app(ctx)
     terms = app.runs.terms.tightened(budget=budget)
     limits = replace(BOUNDS, candidates=n_candidates, iterations=iterations, **bounds)
-    caller = _caller(ctx, again)
+    caller = _caller(ctx, another)
     start = search.start(app.runs, goal, world, verifier=verifier, bounds=limits, terms=terms, caller=caller)
     return await _once(ctx, start)
 
@@ -183,8 +189,8 @@ async def stop(ctx: Context[App], run_id: str) -> View:
     return run_view(runs.records, runs.queries.run(run_id))
 
 
-def _caller(ctx: Context[App], again: bool) -> Caller:
-    return Caller(client_name(ctx), again)
+def _caller(ctx: Context[App], another: bool) -> Caller:
+    return Caller(client_name(ctx), another)
 
 
 async def _once(ctx: Context[App], start: Awaitable[RunRow]) -> View | InputRequiredResult:

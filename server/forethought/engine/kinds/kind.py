@@ -45,7 +45,7 @@ class Caller:
 
     name: str
     """What the client calls itself. Sessions do not tell one from another: some clients have one for each call."""
-    again: bool = False
+    another: bool = False
     """Whether a second run is wanted beside the first."""
 
 

@@ -81,7 +81,7 @@ class Runs:
         return await self._begin_once(_calls(caller, kind, whole), created, *facts, another=caller.another)
 
     async def _begin_once(self, calls: Sequence[str], *facts: Fact, another: bool) -> RunRow:
-        """Begin a run, unless one is open that such a call has started, and where `another` is wanted a second one, too."""
+        """Begin a run unless such a call has one open; where `another` is wanted, unless it has two."""
         for _ in range(_TRIES):
             started = {call: self.queries.started(call) for call in calls}
             open_runs = [run for run in started.values() if run]

@@ -46,7 +46,7 @@ class Page:
                 self.end_headers()
                 self.wfile.write(b"slow")
 
-            def log_message(self, *said: object) -> None:
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name that the library gives it
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

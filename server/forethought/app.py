@@ -34,6 +34,7 @@ from forethought.engine.records import Records
 from forethought.engine.runs import Runs
 from forethought.engine.supervisor import Supervisor
 from forethought.gates.desk import Desk
+from forethought.gates.open_forms import OpenForms
 from forethought.journal.database import Database
 from forethought.journal.queries import Queries
 from forethought.journal.sqlite import SQLite
@@ -64,6 +65,7 @@ class App:
     runs: Runs
     models: Models
     desk: Desk
+    forms: OpenForms
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ async def open_app(settings: Settings) -> AsyncGenerator[App]:
         if settings.keep_days:
             tasks.start_soon(_prune_daily, store, settings)
         desk = Desk(settings.home, store, tasks, record=runs.decide, seconds=settings.decision_seconds)
-        yield App(settings, runs, models, desk)
+        yield App(settings, runs, models, desk, OpenForms(tasks))
 
 
 async def _prune_daily(store: Store, settings: Settings) -> None:

@@ -20,6 +20,8 @@ from forethought_tools.mail import Mailbox
 
 C = TypeVar("C", bound=str)
 
+_DAY = 86_400.0  # seconds
+
 _YES = {"1", "true", "yes", "on"}
 _NO = {"", "0", "false", "no", "off"}
 
@@ -61,11 +63,13 @@ class Settings:
     decision_seconds: float = 3600.0
     """How long a question to a person, and an approval that was not used yet, are good for."""
     silence: float = 20.0
-    """Seconds after which a tool call returns though nothing has happened."""
+    """Seconds after which a tool call returns in which its client hears nothing."""
+    longest_call: float = 45.0
+    """Seconds after which a tool call returns whatever happens, also while a form is open."""
+    go_on: bool = True
+    """Whether runs go on in a process of their own when the client ends its server."""
     heartbeat: float = 5.0
     """Seconds between progress notices while nothing happens."""
-    patience: float = 50.0
-    """Seconds that an elicitation stays open within one call, in protocol versions where it blocks the call."""
 
     @property
     def database(self) -> Path:
@@ -124,6 +128,9 @@ class Settings:
             recipes=_flag(env, "FORETHOUGHT_RECIPES"),
             keep_days=_number(env, "FORETHOUGHT_KEEP_DAYS", least=0),
             decision_seconds=_number(env, "FORETHOUGHT_DECISION_SECONDS", least=1),
+            silence=_number(env, "FORETHOUGHT_SILENCE_SECONDS", least=0.1, most=_DAY),
+            go_on=_flag(env, "FORETHOUGHT_GO_ON"),
+            longest_call=_number(env, "FORETHOUGHT_CALL_SECONDS", least=0.1, most=_DAY),
         )
         env.refuse_others()
         return settings

@@ -103,6 +103,21 @@ VARIABLES: tuple[Variable, ...] = (
         "How long a question to you, and an approval that was not used yet, are good for.",
         default="3600",
     ),
+    Variable(
+        "FORETHOUGHT_SILENCE_SECONDS",
+        "Seconds after which a call returns in which the client hears nothing. Less than your client's time-out.",
+        default="20",
+    ),
+    Variable(
+        "FORETHOUGHT_CALL_SECONDS",
+        "Seconds after which a call returns in any case: with progress notices, or while a form is open.",
+        default="45",
+    ),
+    Variable(
+        "FORETHOUGHT_GO_ON",
+        "Whether runs go on in a process of their own when a client ends its server, until they end or need somebody.",
+        default="yes",
+    ),
     Variable("FORETHOUGHT_KEEP_DAYS", "Days for which a run is kept after its end; 0 is for ever.", default="0"),
     Variable("FORETHOUGHT_LESSONS", "Whether what runs teach is kept, and told to planners.", default="yes"),
     Variable(

@@ -28,7 +28,9 @@ async def test_a_client_that_never_answers_gets_the_run_back(
         await anyio.sleep_forever()
         raise AssertionError("unreachable")
 
-    async with Client(build_server(make_settings(patience=0.3)), mode="legacy", elicitation_callback=silent) as client:
+    async with Client(
+        build_server(make_settings(longest_call=5.0)), mode="legacy", elicitation_callback=silent
+    ) as client:
         plan_id = await make_plan(client, DELETE)
         with anyio.fail_after(30):
             waiting = view(await client.call_tool("execute_plan", {"plan_id": plan_id}))
@@ -60,7 +62,7 @@ async def test_a_call_stays_within_its_patience_however_many_questions_there_are
             }
         )
     async with Client(
-        build_server(make_settings(patience=3.0, silence=20)), mode="legacy", elicitation_callback=slow
+        build_server(make_settings(longest_call=3.0, silence=20)), mode="legacy", elicitation_callback=slow
     ) as client:
         waiting = view(await client.call_tool("execute_plan", {"plan_id": await make_plan(client, steps)}))
     assert waiting["status"] == "waiting"
@@ -204,7 +206,7 @@ async def test_a_person_is_asked_at_once_though_the_rest_of_the_run_is_busy(
 async def test_a_question_that_was_decided_elsewhere_is_taken_back(
     make_settings: Callable[..., Settings], work: Path
 ) -> None:
-    settings = make_settings(patience=600)
+    settings = make_settings(longest_call=600)
 
     async def elsewhere(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
         store = open_store(settings)

@@ -13,6 +13,7 @@
     ├── StoreError            the journal cannot be read or written
     │   ├── StaleError        a row is not in the state that a fact needs, because somebody else was first
     │   │   └── HeldError     another process has claimed what was to be claimed
+    │   ├── UnderWayError     a run of the same is open already, for whoever wanted to start it; holds its id
     │   ├── DamagedError      a row of the journal is not what forethought writes
     │   └── BrokenError       the disk, the file or the connection failed, whatever was written or asked for
     └── FencedError           another process has taken this run over, so this one must stop writing to it

@@ -3,7 +3,7 @@
 A command's function takes the settings, and each option by the name that it has here.
 """
 
-__all__ = ["STATES", "parser", "run_command"]
+__all__ = ["STATES", "parser", "run_command", "secret_variables"]
 
 import argparse
 import os
@@ -38,11 +38,11 @@ def run_command(options: Mapping[str, Any]) -> int:
     given = dict(options)
     command: Callable[..., int] = resolve_name(given.pop("run"))
     settings = Settings.read(folders=given.pop("folder", ()), model=given.pop("model", None))
-    keep_private(_secret_variables(settings.secrets))
+    keep_private(secret_variables(settings.secrets))
     return command(settings, **given)
 
 
-def _secret_variables(secrets: Collection[str]) -> list[str]:
+def secret_variables(secrets: Collection[str]) -> list[str]:
     """Which variables of our environment hold a secret: one of these, or one of another service."""
     from forethought.variables import SECRET_VARIABLES
     from forethought_tools.inherited import is_inherited

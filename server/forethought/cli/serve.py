@@ -4,6 +4,7 @@ __all__ = ["serve"]
 
 import sys
 
+from forethought.cli.keeper import leave
 from forethought.settings import Settings
 from forethought.surface.server import build_server
 
@@ -19,5 +20,5 @@ def serve(settings: Settings) -> int:
         from forethought.cli.terminal import errors  # here, since a client waits for the server to start
 
         errors.print(_FOR_A_PERSON, soft_wrap=True)
-    build_server(settings).run("stdio")
+    build_server(settings, leaving=leave).run("stdio")
     return 0

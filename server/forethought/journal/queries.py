@@ -111,6 +111,25 @@ class Queries:
         )
         return [RunRow(**decoded(row)) for row in rows]
 
+    def started(self, call: str) -> RunRow | None:
+        """The open run that this call of a client has started."""
+        rows = self._select("SELECT run.* FROM started JOIN run ON run.id = started.run WHERE call = :call", call=call)
+        return RunRow(**decoded(rows[0])) if rows else None
+
+    def newest(self, planning: str, *, limit: int, skipped: int) -> list[RunRow | PlanRow]:
+        """Runs, and plans of which none of these tells, newest first. A run of the kind `planning` that has brought a
+        plan is told of by that."""
+        rows = self._select(
+            "SELECT id, created, 0 AS revision FROM run WHERE kind <> :planning OR state <> 'succeeded'"
+            " UNION ALL SELECT id, min(created) AS created, max(revision) AS revision FROM plan WHERE NOT EXISTS"
+            " (SELECT 1 FROM run WHERE run.plan = plan.id AND (kind <> :planning OR state <> 'succeeded'))"
+            " GROUP BY id ORDER BY created DESC, id LIMIT :most OFFSET :skipped",
+            planning=planning,
+            most=limit,
+            skipped=skipped,
+        )
+        return [self.plan(row["id"]) if row["revision"] else self.run(row["id"]) for row in rows]
+
     def rollbacks(self, run_id: str) -> list[RunRow]:
         """The rollbacks of a run, and of single steps of it, newest first."""
         rows = self._select(

@@ -9,7 +9,7 @@ from typing import cast
 from anyio import to_thread
 
 from forethought.engine.estimate import estimate
-from forethought.engine.kinds.kind import Creator, Ending, Kind, Options, Progress, Work
+from forethought.engine.kinds.kind import Caller, Creator, Ending, Kind, Options, Progress, Work
 from forethought.engine.kinds.look import Look, View
 from forethought.engine.kinds.planning import PLANNING, GoalOptions, brief_options, is_told_by_its_plan
 from forethought.engine.kinds.rollback import rolled_back
@@ -63,9 +63,12 @@ async def start(creator: Creator, plan_id: str, terms: Terms | None = None) -> R
         return records.queries.runs(plan=plan_id, limit=1)[0]
 
 
-async def start_goal(creator: Creator, goal: str, context: str, terms: Terms | None = None) -> RunRow:
+async def start_goal(
+    creator: Creator, goal: str, context: str, terms: Terms | None = None, caller: Caller | None = None
+) -> RunRow:
     """Start to plan a goal and to run the plan, in one run. Its `plan` is the id that the plan will have."""
-    return await creator.create(PLAN, await brief_options(creator, goal, context), terms=terms, plan_id=new_id("plan"))
+    options = await brief_options(creator, goal, context)
+    return await creator.create(PLAN, options, terms=terms, plan_id=new_id("plan"), caller=caller)
 
 
 async def started(creator: Creator, plan_id: str, terms: Terms, *, again: bool) -> RunRow:

@@ -208,7 +208,7 @@ def _folders(flags: Sequence[str], variable: str, home: Path) -> tuple[Path, ...
     for name in named:
         folder = Path(name).expanduser()
         if not folder.is_dir():
-            raise SettingsError(f"{key}: {name!r} is not a folder.")
+            raise SettingsError(f"{key}: {name!r} is not a folder. Name one that is there.")
         folders.append(folder.resolve())
         if folders[-1].is_relative_to(home):
             raise SettingsError(f"{key}: {name!r} lies in FORETHOUGHT_HOME, which no tool may touch. Name another one.")

@@ -3,27 +3,41 @@
 A command's function takes the settings, and each option by the name that it has here.
 """
 
-__all__ = ["parser", "run_command"]
+__all__ = ["SERVE", "parser", "run_command"]
 
 import argparse
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pkgutil import resolve_name
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from forethought import __version__
+
+if TYPE_CHECKING:
+    from forethought.settings import Settings
+
+SERVE = "forethought.cli.serve:serve"
+"""The function that reads the settings itself: what is wrong with them is for the client to hear."""
 
 
 def run_command(options: Mapping[str, Any]) -> int:
     """Run the command that these options were given to. Returns its exit status."""
+    given = dict(options)
+    name = given.pop("run")
+    command: Callable[..., int] = resolve_name(name)
+    read = partial(_settings, given.pop("folder", ()), given.pop("model", None))
+    return command(read if name == SERVE else read(), **given)
+
+
+def _settings(folders: Sequence[str], model: str | None) -> "Settings":
+    """The settings; once they are read, no other program reads what is secret of them."""
     from forethought.privacy import keep_private
     from forethought.settings import Settings
 
-    given = dict(options)
-    command: Callable[..., int] = resolve_name(given.pop("run"))
-    settings = Settings.read(folders=given.pop("folder", ()), model=given.pop("model", None))
+    settings = Settings.read(folders=folders, model=model)
     keep_private(_secret_variables(settings.secrets))
-    return command(settings, **given)
+    return settings
 
 
 def _secret_variables(secrets: Collection[str]) -> list[str]:

@@ -101,7 +101,9 @@ def _working() -> argparse.ArgumentParser:
 def _add_run(add: _Add, working: argparse.ArgumentParser) -> None:
     run = add("run", "run:run", "plan a goal, run the plan, ask before anything risky", [working])
     run.add_argument("goal", nargs="?", help="what you want, in your words")
-    run.add_argument("--resume", metavar="ID", help="go on with a run instead")
+    resume = "go on with a run instead; of one that failed or was cancelled, with what has not succeeded"
+    run.add_argument("--resume", metavar="ID", help=resume)
+    run.add_argument("--anew", action="store_true", help="with --resume: run all of the plan once more")
     again = "make the plan from a kept recipe, with its parameters"
     run.add_argument("--recipe", nargs="+", metavar=("NAME", "KEY=VALUE"), help=again)
     run.add_argument("--yes", action="store_true", help="run the plan without asking; risky steps still ask")

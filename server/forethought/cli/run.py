@@ -43,6 +43,7 @@ def run(
     goal: str | None,
     *,
     resume: str | None,
+    anew: bool,
     recipe: list[str] | None,
     yes: bool,
     budget: str | None,
@@ -53,13 +54,16 @@ def run(
     wishes["budget"] = read_budget(budget, "--budget") if budget else None
     if sum(way is not None for way in (goal, resume, recipe)) != 1:
         raise SettingsError("run takes either a goal, or --resume ID, or --recipe NAME.")
+    if anew and not resume:
+        raise SettingsError("--anew goes with --resume ID: it runs all of that plan once more.")
     given = {name: wish for name, wish in wishes.items() if wish is not None}
     # These may loosen what is set, since it is the user who types them.
     own = {name: given[name] for name in ("replan", "max_parallel") if name in given}
     session = _Session(replace(settings, terms=replace(settings.terms, **own)), yes=yes, wishes=given)
     if recipe:
         return _run(partial(session.run_recipe, recipe[0], read_parameters(recipe[1:], "--recipe")))
-    return _run(partial(session.resume, resume) if resume else partial(session.plan_and_run, goal or ""))
+    again = "all" if anew else "failed"
+    return _run(partial(session.resume, resume, again) if resume else partial(session.plan_and_run, goal or ""))
 
 
 def rollback(settings: Settings, run_id: str, *, step: int | None, dry_run: bool) -> int:
@@ -117,12 +121,12 @@ class _Session:
         console.print(escape(later), soft_wrap=True)
         return 3
 
-    async def resume(self, some_id: str) -> int:
+    async def resume(self, some_id: str, again: str) -> int:
         released(self._settings, some_id)
         async with self._client:
             about = await self._read(f"run://{some_id}") if some_id.startswith("run_") else {"plan_id": some_id}
             if "plan_id" in about:
-                return await self._execute(str(about["plan_id"]))
+                return await self._execute(str(about["plan_id"]), again)
             with self._watched.shown():
                 view = await self._stayed({"status": "running", "run_id": some_id})
         return self._show_outcome(view)
@@ -183,8 +187,9 @@ class _Session:
         typed = await anyio.to_thread.run_sync(input, "Run this plan? [Y/n] ", abandon_on_cancel=True)
         return typed.strip().lower() in ("", "y", "yes")
 
-    async def _execute(self, plan_id: str) -> int:
+    async def _execute(self, plan_id: str, again: str = "") -> int:
         arguments: dict[str, Any] = {"plan_id": plan_id, **self._wishes}
+        taken_up = {"again": again} if again else {}
 
         async def progress(progress: float, total: float | None, message: str | None) -> None:
             await self._watched.hear(progress, total, message)
@@ -194,7 +199,8 @@ class _Session:
         view: Mapping[str, Any] = {"status": "running"}
         with self._watched.shown():
             while view["status"] == "running":
-                view = await self._call("execute_plan", arguments, progress)
+                view = await self._call("execute_plan", {**arguments, **taken_up}, progress)
+                taken_up = {}  # once: what fails now has been tried
             await self._refresh(plan_id)
         self._show_end(view)
         return _DOUBTFUL if view.get("unverified") else _STATUS.get(str(view["status"]), 1)

@@ -80,7 +80,7 @@ ARGUMENTS: Mapping[str, Mapping[str, Schema]] = {
         "plan_id": _TEXT,
         "goal": _GOAL,
         "context": _CONTEXT,
-        "again": _said(_FLAG, "Start anew though the plan has run already."),
+        "again": {"type": "string", "enum": ["failed", "all"], "description": "What has not succeeded, or all anew."},
         "replan": {"type": "string", "enum": list(REPLANS)},
         "max_replans": _up_to(20, least=0),
         "max_parallel": _up_to(64),

@@ -53,7 +53,7 @@ async def create_plan(
 
 
 async def execute_plan(
-    ctx: Context[App], plan_id: str = "", goal: str = "", context: str = "", again: bool = False, **wishes: Any
+    ctx: Context[App], plan_id: str = "", goal: str = "", context: str = "", again: plan.Again = "", **wishes: Any
 ) -> View | InputRequiredResult:
     """Run a plan, or go on watching its run; with a goal instead: plan and run at once. Risky steps wait until a person
     approves them; you cannot. What fails is tried again or planned anew. Returns when the run ends, needs someone, or

@@ -153,7 +153,7 @@ async def test_a_call_that_was_cut_off_is_a_question_in_the_new_run_too(
         {"id": 1, "tool": "run_command", "arguments": {"command": "echo once >> effects; until [ -e go ]; do :; done"}},
         {"id": 2, "tool": "read_file", "arguments": {"path": "effects"}, "depends_on": [1]},
     ]
-    settings, asked = make_settings(), list[str]()
+    settings, asked, stopped = make_settings(), list[str](), dict[str, Any]()
     happened = person(APPROVE, {"decision": "happened", "reason": "I have looked"}, seen=asked)
     async with Client(build_server(settings), mode=era, elicitation_callback=happened) as client:
         plan = await make_plan(client, steps)

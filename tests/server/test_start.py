@@ -81,6 +81,12 @@ def _folder_for_a_journal(home: Path) -> Mapping[str, str]:
     return {}
 
 
+def _file_for_the_owners(home: Path) -> Mapping[str, str]:
+    home.mkdir()
+    (home / "owners").touch()
+    return {}
+
+
 def _no_distributed(home: Path) -> Mapping[str, str]:
     return {**_without(home.parent / "site", "psycopg"), "FORETHOUGHT_STORE": "postgresql://me:sesame-open@h/n"}
 
@@ -103,6 +109,8 @@ def _unfetched(_: Path) -> Mapping[str, str]:
         (_nothing, {"FORETHOUGHT_MODEL": "local:nobody"}, [], "no embedded model 'nobody'"),
         (_nothing, {"FORETHOUGHT_MODEL_CRITIC": "scripted:/not/there.json"}, [], "/not/there.json cannot be read"),
         (_nothing, {"FORETHOUGHT_HOME": "/proc/nowhere"}, [], "FORETHOUGHT_HOME: /proc/nowhere"),
+        (_nothing, {"FORETHOUGHT_HOME": "~nobody-known/here"}, [], "a user that is not known here"),
+        (_nothing, {"FORETHOUGHT_MAX_REPLANS": "\udcff\x1b[31m"}, [], "FORETHOUGHT_MAX_REPLANS: "),
         (_nothing, {}, ["--folder", "/not/there"], "'/not/there' is not a folder. Name one"),
         (_nothing, {}, ["--foldr", "/not/there"], "unrecognized arguments: --foldr"),
         (_nothing, {}, ["--model"], "--model: expected one argument"),
@@ -112,6 +120,8 @@ def _unfetched(_: Path) -> Mapping[str, str]:
         (_file, {}, [], "FORETHOUGHT_HOME"),
         (_short_key, {}, [], "state.key is damaged. Delete it"),
         (_folder_for_a_journal, {}, [], "journal.sqlite"),
+        (_file_for_the_owners, {}, [], "Mend that, or set FORETHOUGHT_HOME"),
+        (_nothing, {"FORETHOUGHT_STORE": "postgresql://me:sesame-open@127.0.0.1:1/n"}, [], "FORETHOUGHT_STORE"),
         (_no_distributed, {}, [], "pip install 'forethought[distributed]'"),
         (_no_local, {}, [], "pip install 'forethought[local]'"),
         (_unfetched, {}, [], "forethought model fetch"),

@@ -67,16 +67,19 @@ def _told(error: Exception) -> str:
     from platformdirs import user_data_path
 
     from forethought_tools import ForethoughtError
+    from forethought_tools.visible import harmless
 
     cause = innermost(error)
     if isinstance(cause, OSError):
         where = f": {cause.filename}" if cause.filename else ""
         text = f"{cause.strerror or type(cause).__name__}{where}. Mend that, or set FORETHOUGHT_HOME to another folder."
+    elif isinstance(cause, ImportError):
+        text = f"{cause.name or 'Something'} that forethought needs cannot be loaded. Install forethought anew."
     elif isinstance(cause, ForethoughtError):
         text = str(cause)
     else:
         logger.error("it cannot be opened", exc_info=error)
         text = f"Internal error: {type(cause).__name__}. The log has more; so may `forethought doctor` in a terminal."
-    if os.environ.get("FORETHOUGHT_HOME"):
-        return text
-    return text.replace(str(user_data_path("forethought", appauthor=False)), "FORETHOUGHT_HOME")
+    if not os.environ.get("FORETHOUGHT_HOME"):
+        text = text.replace(str(user_data_path("forethought", appauthor=False)), "FORETHOUGHT_HOME")
+    return harmless(text)  # a variable may hold what no answer could

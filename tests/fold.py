@@ -219,6 +219,11 @@ def _settled(rows: Folded, entry: Entry, body: Any) -> None:
     rows.steps[body["step"]] |= {**said, "ended": entry.at, "doubt": 0}
 
 
+@_fact("step_taken_up")
+def _taken_up(rows: Folded, entry: Entry, body: Any) -> None:
+    rows.steps[body["step"]] |= {name: body[name] for name in ("state", "arguments", "result", "doubt")}
+
+
 # Its messages
 
 

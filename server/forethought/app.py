@@ -115,7 +115,7 @@ def _folders(settings: Settings) -> Folders:
 async def open_app(settings: Settings) -> AsyncGenerator[App]:
     """Open the journal and drive runs, until left."""
     async with AsyncExitStack() as stack:
-        store = open_store(settings)
+        store = await to_thread.run_sync(open_store, settings)  # another process may keep it locked for a while
         stack.callback(store.close)
         models = Models(settings)
         stack.push_async_callback(models.aclose)
@@ -162,8 +162,10 @@ def _cluster(settings: Settings, store: Store) -> "Cluster | None":
     """The servers that share this journal, where it is one that servers can share."""
     if not settings.store:
         return None
-    from forethought.engine.cluster import Cluster  # here, because it is optional and slow to load
-
+    try:
+        from forethought.engine.cluster import Cluster  # here, because it is optional and slow to load
+    except ImportError:
+        raise _not_distributed() from None
     cluster = Cluster(settings.store, cast("Postgres", store.database), _names(settings))
     cluster.owner.share_home(seal_key(settings.home))
     return cluster
@@ -263,10 +265,12 @@ def _database(settings: Settings) -> Database:
     try:
         from forethought.journal.postgres import Postgres  # here, because it is optional
     except ImportError:
-        raise SettingsError(
-            f"FORETHOUGHT_STORE: PostgreSQL needs what is not installed: {installing('distributed')}"
-        ) from None
+        raise _not_distributed() from None
     return Postgres(settings.store, settings.journal)
+
+
+def _not_distributed() -> SettingsError:
+    return SettingsError(f"FORETHOUGHT_STORE: PostgreSQL needs what is not installed: {installing('distributed')}")
 
 
 def pruned(store: Store, settings: Settings, days: float) -> int:

@@ -108,7 +108,9 @@ class Settings:
         env = _Environment(os.environ if environment is None else environment)
         named = env["FORETHOUGHT_MODEL"]
         where = env["FORETHOUGHT_HOME"]
-        home = Path(where).expanduser().resolve() if where else user_data_path("forethought", appauthor=False)
+        home = (
+            _expanded("FORETHOUGHT_HOME", where).resolve() if where else user_data_path("forethought", appauthor=False)
+        )
         settings = cls(
             home=home,
             store=_store(env),
@@ -213,17 +215,27 @@ def _folders(flags: Sequence[str], variable: str, home: Path) -> tuple[Path, ...
     home = home.resolve()
     folders: list[Path] = []
     for name in named:
-        folder = Path(name).expanduser()
+        folder = _expanded(key, name)
         if not folder.is_dir():
-            raise SettingsError(f"{key}: {name!r} is not a folder.")
+            raise SettingsError(f"{key}: {name!r} is not a folder. Name one that is there.")
         folders.append(folder.resolve())
         if folders[-1].is_relative_to(home):
             raise SettingsError(f"{key}: {name!r} lies in FORETHOUGHT_HOME, which no tool may touch. Name another one.")
     if folders:
         return tuple(folders)
-    here = Path.cwd().resolve()
+    try:
+        here = Path.cwd().resolve()
+    except FileNotFoundError:  # it was deleted
+        return ()
     # Hosts start servers anywhere; the home folder or the root must never be granted by accident.
     return () if here in (Path.home().resolve(), Path(here.anchor)) or here.is_relative_to(home) else (here,)
+
+
+def _expanded(key: str, name: str) -> Path:
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        raise SettingsError(f"{key}: {name!r} begins with a user that is not known here. Write it out.") from None
 
 
 def _terms(env: _Environment) -> Terms:

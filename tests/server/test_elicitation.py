@@ -171,7 +171,7 @@ async def test_answers_that_were_not_asked_for_change_nothing(
         assert view(done)["status"] == "succeeded"
         assert not (work / "old.txt").exists()
         (work / "old.txt").write_text("again", encoding="utf-8")
-        await client.call_tool("execute_plan", {"plan_id": one, "again": True})
+        await client.call_tool("execute_plan", {"plan_id": one, "again": "all"})
         replay = await call(client, one, request_state=asked_one.request_state, input_responses=accept(gate_one))
         assert isinstance(replay, CallToolResult)
         assert view(replay)["run_id"] == view(done)["run_id"], "the old answer belongs to the old run, which has ended"
@@ -244,7 +244,7 @@ async def test_a_gate_after_an_order_is_asked_within_the_same_report(
 async def test_starting_anew_starts_once_however_often_the_call_is_repeated(
     make_settings: Callable[..., Settings], work: Path
 ) -> None:
-    """In the 2026 era the client repeats `again=true` with its answers; the run may have ended meanwhile."""
+    """In the 2026 era the client repeats `again` with its answers; the run may have ended meanwhile."""
     settings = make_settings()
 
     async def slow(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
@@ -259,7 +259,7 @@ async def test_starting_anew_starts_once_however_often_the_call_is_repeated(
 
     async with Client(build_server(settings), mode="2026-07-28", elicitation_callback=slow) as client:
         plan_id = await make_plan(client, DELETE)
-        done = view(await client.call_tool("execute_plan", {"plan_id": plan_id, "again": True}))
+        done = view(await client.call_tool("execute_plan", {"plan_id": plan_id, "again": "all"}))
     store = open_store(settings)
     runs = store.queries.runs(plan=plan_id)
     store.close()

@@ -97,7 +97,7 @@ async def test_running_a_plan_again_shows_the_result_and_repeats_nothing(
         second = view(await client.call_tool("execute_plan", {"plan_id": plan_id}))
         assert second == first
         assert not (work / "b.txt").exists()
-        third = view(await client.call_tool("execute_plan", {"plan_id": plan_id, "again": True}))
+        third = view(await client.call_tool("execute_plan", {"plan_id": plan_id, "again": "all"}))
     assert third["run_id"] != first["run_id"]
     assert (work / "b.txt").exists()
 

@@ -1,28 +1,26 @@
 """The `forethought` command. Its parts are imported when they are used, so that it starts fast."""
 
-__all__ = ["innermost", "main", "parser"]
+__all__ = ["innermost", "is_terminal", "main", "parser"]
 
+import io
 import logging
 import os
 import sys
 import traceback
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr
+from typing import Any, cast
 
-from forethought.cli.commands import parser, run_command
+from forethought.cli.commands import SERVE, parser, run_command
 from forethought.cli.completion import offer
 from forethought.cli.options import with_goal
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Exit status: 0 done, 1 not done, 2 wrong usage or setting, 3 a person is needed."""
-    known = parser()
-    if "_ARGCOMPLETE" in os.environ:
-        offer(known)
-    found, rest = known.parse_known_args(arguments)
-    options = with_goal(vars(found), rest, known)
+    options = _options(sys.argv[1:] if arguments is None else arguments)
     if "run" not in options:
-        known.print_help(sys.stderr)
+        parser().print_help(sys.stderr)
         return 2
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
     for handler in logging.root.handlers:
@@ -40,6 +38,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os._exit(130)
     except Exception as error:
         return _failed(error)
+
+
+def _options(arguments: Sequence[str]) -> Mapping[str, Any]:
+    """What was typed. What is wrong with it ends the program, but for a server whose client would not hear of it."""
+    known, said = parser(), io.StringIO()
+    if "_ARGCOMPLETE" in os.environ:
+        offer(known)
+    try:
+        with redirect_stderr(said):
+            found, rest = known.parse_known_args(arguments)
+            return with_goal(vars(found), rest, known)
+    except SystemExit as ended:
+        sys.stderr.write(said.getvalue())
+        if not ended.code or not arguments or arguments[0] != "serve" or is_terminal():
+            raise
+        wrong = said.getvalue().strip().rpartition("error: ")[2]
+        return {"run": SERVE, "wrong": wrong}
+
+
+def is_terminal() -> bool:
+    """Whether somebody may be typing: then they also read what is written to standard error."""
+    return bool(sys.stdin and sys.stdin.isatty())
 
 
 class _Formatter(logging.Formatter):

@@ -3,13 +3,14 @@
 A command's function takes the settings, and each option by the name that it has here.
 """
 
-__all__ = ["STATES", "parser", "run_command", "secret_variables"]
+__all__ = ["SERVE", "STATES", "parser", "run_command", "secret_variables"]
 
 import argparse
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pkgutil import resolve_name
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from forethought import __version__
 from forethought.cli.completion import completed, plans_and_runs, recipe_names, run_ids
@@ -29,17 +30,30 @@ STATES = (
 )
 """What `runs` says of a run. A stale one was running when its server died."""
 
+if TYPE_CHECKING:
+    from forethought.settings import Settings
+
+SERVE = "forethought.cli.serve:serve"
+"""The function that reads the settings itself: what is wrong with them is for the client to hear."""
+
 
 def run_command(options: Mapping[str, Any]) -> int:
     """Run the command that these options were given to. Returns its exit status."""
+    given = dict(options)
+    name = given.pop("run")
+    command: Callable[..., int] = resolve_name(name)
+    read = partial(_settings, given.pop("folder", ()), given.pop("model", None))
+    return command(read if name == SERVE else read(), **given)
+
+
+def _settings(folders: Sequence[str], model: str | None) -> "Settings":
+    """The settings; once they are read, no other program reads what is secret of them."""
     from forethought.privacy import keep_private
     from forethought.settings import Settings
 
-    given = dict(options)
-    command: Callable[..., int] = resolve_name(given.pop("run"))
-    settings = Settings.read(folders=given.pop("folder", ()), model=given.pop("model", None))
+    settings = Settings.read(folders=folders, model=model)
     keep_private(secret_variables(settings.secrets))
-    return command(settings, **given)
+    return settings
 
 
 def secret_variables(secrets: Collection[str]) -> list[str]:
@@ -119,7 +133,9 @@ def _add_json(command: argparse.ArgumentParser, what: str) -> None:
 def _add_run(add: _Add, working: argparse.ArgumentParser) -> None:
     run = add("run", "run:run", "plan a goal, run the plan, ask before anything risky", [working])
     _add_goal(run)
-    completed(run.add_argument("--resume", metavar="ID", help="go on with a run instead"), plans_and_runs)
+    resume = "go on with a run instead; of one that failed or was cancelled, with what has not succeeded"
+    completed(run.add_argument("--resume", metavar="ID", help=resume), plans_and_runs)
+    run.add_argument("--anew", action="store_true", help="with --resume: run all of the plan once more")
     run.add_argument("--yes", action="store_true", help="run the plan without asking; risky steps still ask")
     run.add_argument("--max-parallel", type=steps_at_once, metavar="N", help="steps at once, 1 to 64 (default 8)")
     run.add_argument("--replan", choices=["on_failure", "every_step", "never"], help="when the rest is planned anew")

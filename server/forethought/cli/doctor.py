@@ -16,7 +16,7 @@ from rich.markup import escape
 from forethought import __version__, installing
 from forethought.app import open_store, tools_for
 from forethought.cli.terminal import console, print_json
-from forethought.models import DEFAULT_EMBEDDED, Models
+from forethought.models import Models
 from forethought.models.fetch import catalogue, present
 from forethought.settings import Settings
 from forethought.terms import Terms
@@ -62,7 +62,7 @@ def _models(settings: Settings, line: _Line) -> bool:
     line("model", f"{spec}: {why}")
     for role, name in settings.role_models.items():
         line("", f"{role}: {name}")
-    problems = [problem for problem in dict.fromkeys(_trouble(models, settings, role) for role in Role) if problem]
+    problems = [problem for problem in dict.fromkeys(_trouble(models, role) for role in Role) if problem]
     for problem in problems:
         line("", problem)
     line("embedded", _embedded(settings))
@@ -97,19 +97,13 @@ def _asked(terms: Terms) -> str:
     return f"from {terms.ask_from} risk on{plans}; budget of a run: {limits}; plans change {terms.replan}"
 
 
-def _trouble(models: Models, settings: Settings, role: Role) -> str:
+def _trouble(models: Models, role: Role) -> str:
     """Why the model of a role could not answer, as far as can be known without asking it. Empty: it could."""
     try:
         models.for_role(role)
     except ForethoughtError as error:
         return f"{error}"
-    spec = settings.role_models.get(role, "") or models.chosen[0]
-    name = spec.removeprefix("local:") if spec.startswith("local:") else DEFAULT_EMBEDDED if spec == "local" else ""
-    if name and find_spec("xllamacpp") is None:
-        return f"{name} is not installed. Mend: {installing('local')}"
-    if name and not present(settings.home, catalogue()[name]):
-        return f"the file of {name} is not here. Mend: forethought model fetch {name}"
-    return ""
+    return models.missing(role)
 
 
 def _embedded(settings: Settings) -> str:

@@ -45,6 +45,7 @@ def run(
     goal: str | None,
     *,
     resume: str | None,
+    anew: bool,
     recipe: list[str] | None,
     yes: bool,
     **wishes: Any,
@@ -53,12 +54,14 @@ def run(
     wishes["approve_plan"] = wishes["approve_plan"] or None
     if sum(way is not None for way in (goal, resume, recipe)) != 1:
         raise SettingsError("run takes either a goal, or --resume ID, or --recipe NAME.")
+    if anew and not resume:
+        raise SettingsError("--anew goes with --resume ID: it runs all of that plan once more.")
     given = {name: wish for name, wish in wishes.items() if wish is not None}
     # These may loosen what is set, since it is the user who types them.
     own = {name: given[name] for name in ("replan", "max_parallel") if name in given}
     session = _Session(replace(settings, terms=replace(settings.terms, **own)), yes=yes, wishes=given)
     if resume:
-        return _run(session, partial(session.resume, resume))
+        return _run(session, partial(session.resume, resume, "all" if anew else "failed"))
     return _run(session, partial(session.plan_and_run, _wanted(goal, recipe)))
 
 
@@ -159,7 +162,7 @@ class _Session:
         console.print(escape(later), soft_wrap=True)
         return 3
 
-    async def resume(self, some_id: str) -> int:
+    async def resume(self, some_id: str, again: str) -> int:
         released(self._settings, some_id)
         self._subject = some_id
         plan_id, kind = self._of(some_id)
@@ -168,7 +171,7 @@ class _Session:
                 made = self._made(await self._attended("report", {"run_id": some_id, "answers": []}))
                 return await self._show_and_run(made)
             if plan_id:
-                return await self._execute(plan_id)
+                return await self._execute(plan_id, again)
             view = await self._attended("report", {"run_id": some_id, "answers": []})
         return show_outcome(self._settings, view)
 
@@ -259,14 +262,16 @@ class _Session:
         question = partial(agreed, "Run this plan? [Y/n] ", default=True)
         return await anyio.to_thread.run_sync(question, abandon_on_cancel=True)
 
-    async def _execute(self, plan_id: str) -> int:
+    async def _execute(self, plan_id: str, again: str = "") -> int:
         arguments: dict[str, Any] = {"plan_id": plan_id, **self._wishes}
+        taken_up = {"again": again} if again else {}
         self._subject = plan_id
         view: Mapping[str, Any] = {}
         with self._watched.shown():
             goes_on = True
             while goes_on:
-                view = await self._call("execute_plan", arguments, plan_id)
+                view = await self._call("execute_plan", {**arguments, **taken_up}, plan_id)
+                taken_up = {}  # once: what fails now has been tried
                 await self._refresh(plan_id)
                 goes_on = await self._goes_on(view)
         return show_end(self._settings, view)

@@ -125,6 +125,11 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
         "UPDATE step SET state = 'pending', attempt = attempt + 1, round = round + 1, feedback = :feedback,"
         " error = :error, arguments = NULL, returned = 0, result = NULL WHERE run = :run AND id = :step",
     ),
+    # A run takes up another (`of`), which has ended: this step of it counts.
+    "step_taken_up": (
+        "UPDATE step SET state = :state, arguments = :arguments, result = :result, doubt = :doubt"
+        " WHERE run = :run AND id = :step",
+    ),
     "call_started": ("UPDATE run SET tool_calls = tool_calls + 1 WHERE id = :run",),
     "step_settled": (
         "UPDATE step SET state = :state, result = :result, error = :error, ended = :at, doubt = 0"

@@ -96,6 +96,10 @@ class Queries:
             )
         return RunRow(**decoded(rows[0]))
 
+    def has_run(self, run_id: str) -> bool:
+        """Whether there is a run of this id, and it was not forgotten."""
+        return bool(self._select("SELECT 1 FROM run WHERE id = :id", id=run_id))
+
     def runs(
         self, *, plan: str | None = None, open_only: bool = False, limit: int = 20, prefix: str = ""
     ) -> list[RunRow]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from forethought import installing
 from forethought.settings import Settings
 from forethought_patterns import Model
-from forethought_tools import Role, SettingsError
+from forethought_tools import ForethoughtError, Role, SettingsError
 
 DEFAULT_EMBEDDED = "qwen2.5-coder-1.5b"
 DEFAULT_ENDPOINT_MODEL = "gpt-5.4-mini"
@@ -52,6 +52,22 @@ class Models:
         if not self._fetched(DEFAULT_EMBEDDED):
             return "host", f"the extra `local` is installed, but its model is not fetched yet. {NO_MODEL}"
         return f"local:{DEFAULT_EMBEDDED}", "the extra `local` is installed and its model is fetched"
+
+    def missing(self, role: str) -> str:
+        """What the model of a role is without, as far as can be known without asking it. Empty: nothing."""
+        spec = self.settings.role_models.get(Role(role), "") or self.chosen[0]
+        kind, _, name = spec.partition(":")
+        try:
+            if kind in ("local", "scripted"):
+                self.for_role(role)
+        except ForethoughtError as error:
+            return str(error)
+        if kind != "local":
+            return ""
+        name = name or DEFAULT_EMBEDDED
+        if find_spec("xllamacpp") is None:
+            return f"{name} is not installed. Mend: pip install 'forethought[local]'"
+        return "" if self._fetched(name) else f"the file of {name} is not here. Mend: forethought model fetch {name}"
 
     async def aclose(self) -> None:
         """End the child processes and connections of every model."""

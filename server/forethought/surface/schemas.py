@@ -81,7 +81,7 @@ ARGUMENTS: Mapping[str, Mapping[str, Schema]] = {
         "plan_id": _TEXT,
         "goal": _GOAL,
         "context": _CONTEXT,
-        "again": _said(_FLAG, "Start anew though the plan has run already."),
+        "again": {"type": "string", "enum": ["failed", "all"], "description": "What has not succeeded, or all anew."},
         "another": _said(_FLAG, "A second run of a goal beside the open one."),
         "replan": {"type": "string", "enum": list(REPLANS)},
         "max_replans": _up_to(20, least=0),

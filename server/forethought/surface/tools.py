@@ -68,7 +68,7 @@ class _Strict(Tool):
         return RESULT
 
     async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:
-        given = self.fn_metadata.pre_parse_json(arguments)
+        given = self.fn_metadata.pre_parse_json(_as_now_called(self.name, arguments))
         # In a thread: a million small values take seconds, and others are answered meanwhile.
         faults = await to_thread.run_sync(schema_faults, self.parameters, given)
         if problems := [fault.at("arguments") for fault in faults]:
@@ -91,6 +91,15 @@ class _Strict(Tool):
             name: int(value) if isinstance(value, float) and properties[name].get("type") == "integer" else value
             for name, value in given.items()
         }
+
+
+def _as_now_called(tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """`again` of execute_plan was yes or no once. Yes is read as what repeats nothing that is done."""
+    said = str(arguments.get("again")).lower()
+    if tool != "execute_plan" or said not in ("true", "false", "none"):
+        return arguments
+    rest = {name: value for name, value in arguments.items() if name != "again"}
+    return {**rest, "again": "failed"} if said == "true" else rest
 
 
 def _result(view: View, queries: Queries) -> CallToolResult:

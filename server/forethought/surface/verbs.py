@@ -64,7 +64,7 @@ async def execute_plan(
     plan_id: str = "",
     goal: str = "",
     context: str = "",
-    again: bool = False,
+    again: plan.Again = "",
     another: bool = False,
     **wishes: Any,
 ) -> View | InputRequiredResult:

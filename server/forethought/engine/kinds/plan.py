@@ -1,10 +1,10 @@
 """Runs of plans: a plan that was saved, or a goal that is planned and run at once."""
 
-__all__ = ["PLAN", "latest_run", "not_planned", "save", "start", "start_goal", "started"]
+__all__ = ["PLAN", "Again", "latest_run", "not_planned", "save", "start", "start_goal", "started"]
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from typing import cast
+from typing import Literal, TypeAlias, cast
 
 from anyio import to_thread
 
@@ -13,13 +13,14 @@ from forethought.engine.kinds.kind import Caller, Creator, Ending, Kind, Options
 from forethought.engine.kinds.look import Look, View
 from forethought.engine.kinds.planning import PLANNING, GoalOptions, brief_options, is_told_by_its_plan
 from forethought.engine.kinds.rollback import rolled_back
+from forethought.engine.kinds.taking_up import TakenUp, same_gates, taken_up
 from forethought.engine.plan_views import making_of, results_of, steps_of
 from forethought.engine.records import Records, resuming
 from forethought.engine.step_recorder import StepRecorder
 from forethought.journal.codec import decision_of
 from forethought.journal.database import StaleError, new_id
 from forethought.journal.queries import Queries
-from forethought.journal.rows import OPEN, SETTLED, Fact, RunRow, StepRow
+from forethought.journal.rows import SETTLED, Fact, RunRow, StepRow
 from forethought.terms import Terms
 from forethought_patterns import Ended, Outcome, Ports, Resumed, Rules, Step, parse_plan, run_plan
 from forethought_patterns.gates import digest
@@ -28,7 +29,19 @@ from forethought_patterns.validate import refuse_unusable
 from forethought_tools import JSON, ForethoughtError
 from forethought_tools.text import as_text
 
+Again: TypeAlias = Literal["", "failed", "all"]
+"""What is run once more of a plan that has run: nothing, what has not succeeded, or all of it."""
+
 _UNVERIFIED = "unverified"  # the key of the note
+
+
+class PlanOptions(GoalOptions):
+    """What a run of a plan keeps of how it was started."""
+
+    takes_up: str = ""
+    """The run whose results count in this one."""
+    ask_about: Sequence[int] = ()
+    """Steps that a person has rejected there, and is asked about again."""
 
 
 async def save(creator: Creator, goal: str, context: str, steps: Sequence[JSON]) -> str:
@@ -41,6 +54,10 @@ async def save(creator: Creator, goal: str, context: str, steps: Sequence[JSON])
 
 async def start(creator: Creator, plan_id: str, terms: Terms | None = None) -> RunRow:
     """Start a run of a plan's latest revision. If one is open already, whoever started it, that is the run."""
+    return await _start(creator, plan_id, terms)
+
+
+async def _start(creator: Creator, plan_id: str, terms: Terms | None, earlier: RunRow | None = None) -> RunRow:
     records = creator.records
     row = records.queries.plan(plan_id)
     folders = cast("list[str]", row.body["folders"])
@@ -50,14 +67,19 @@ async def start(creator: Creator, plan_id: str, terms: Terms | None = None) -> R
             f" forethought {resuming(plan_id, folders)}"
         )
     plan = records.plan(plan_id, row.revision)
+    options, taken = Options(goal=plan.goal), TakenUp()
+    if earlier is not None:
+        taken = taken_up(records, earlier)
+        options = PlanOptions(goal=plan.goal, takes_up=earlier.id, ask_about=taken.ask_about)
     try:
         return await creator.create(
             PLAN,
-            Options(goal=plan.goal),
+            options,
             terms=terms,
             plan_id=plan_id,
             revision=row.revision,
             steps=[step.id for step in plan.steps],
+            facts=taken.facts,
         )
     except StaleError:
         return records.queries.runs(plan=plan_id, limit=1)[0]
@@ -71,14 +93,20 @@ async def start_goal(
     return await creator.create(PLAN, options, terms=terms, plan_id=new_id("plan"), caller=caller)
 
 
-async def started(creator: Creator, plan_id: str, terms: Terms, *, again: bool) -> RunRow:
+async def started(creator: Creator, plan_id: str, terms: Terms, *, again: Again = "") -> RunRow:
     """The run to watch when a plan is to be run: the making of the plan where that is not over, the latest run of it
-    where there is one that is open or not to be done `again`, else a new one."""
+    where there is one that has not ended, or of which nothing is to be done `again`, else a new one."""
     latest = creator.records.queries.runs(plan=plan_id, limit=1)
     run = latest[0] if latest and not is_told_by_its_plan(latest[0]) else None
-    if run and (run.kind == PLANNING.name or run.state in OPEN or not again):
+    if run is None:
+        return await start(creator, plan_id, terms)
+    if run.kind == PLANNING.name or run.ended is None or not again or (again == "failed" and run.state == "succeeded"):
         return run
-    return await start(creator, plan_id, terms)
+    terms = same_gates(terms, PLAN.read(run).terms) if again == "failed" else terms
+    if not run.revision:  # there is no plan yet
+        options = await brief_options(creator, run.goal, PLAN.read(run).context)
+        return await creator.create(PLAN, options, terms=terms, plan_id=plan_id)
+    return await _start(creator, plan_id, terms, run if again == "failed" else None)
 
 
 def latest_run(queries: Queries, plan_id: str) -> RunRow | None:
@@ -96,7 +124,7 @@ def not_planned(queries: Queries, plan_id: str) -> RunRow | None:
 # Driving
 
 
-async def _drive(work: Work[GoalOptions]) -> Ending:
+async def _drive(work: Work[PlanOptions]) -> Ending:
     run, records, recorder, terms = work.run, work.records, work.recorder, work.options.terms
     plan = records.plan(run.plan, run.revision) if run.revision else None
     rows = [row for row in records.queries.steps(run.id) if not row.dropped]
@@ -116,7 +144,14 @@ async def _drive(work: Work[GoalOptions]) -> Ending:
             look=records.look,
             slot=recorder.slot,
         ),
-        rules=Rules(terms.policy, terms.replan, terms.max_replans - run.replans, terms.max_parallel, terms.strategies),
+        rules=Rules(
+            terms.policy,
+            terms.replan,
+            terms.max_replans - run.replans,
+            terms.max_parallel,
+            terms.strategies,
+            frozenset(work.options.ask_about),
+        ),
         resumed=Resumed(finished, _failed_calls(records, run)),
     )
     worth_keeping = not ended.unverified and _as_planned(records, run, ended)
@@ -130,7 +165,7 @@ def _doubts(unverified: Sequence[str]) -> Sequence[Fact]:
     return [Fact("noted", {"id": new_id("note"), "key": _UNVERIFIED, "step": None, "body": body})] if unverified else ()
 
 
-async def _doubt_what_was_cut_off(work: Work[GoalOptions], steps: StepRecorder, rows: Sequence[StepRow]) -> None:
+async def _doubt_what_was_cut_off(work: Work[PlanOptions], steps: StepRecorder, rows: Sequence[StepRow]) -> None:
     """A call that was in flight when its server died, and must not be made twice, is for a person to look at."""
     for row in rows:
         if row.state == "running" and row.arguments is not None and not row.returned and not row.doubt:
@@ -190,10 +225,17 @@ def _lessons(ended: Ended, edited: Collection[int]) -> Sequence[str]:
 
 
 def _as_planned(records: Records, run: RunRow, ended: Ended) -> bool:
-    """Whether the goal was reached by what a planner wrote at first: each step has succeeded, and nobody has changed a
-    call. Who plans anew has read results: what stands in those must not become an example."""
+    """Whether the goal was reached by what a planner wrote at first: each step has succeeded in this very run, and
+    nobody has changed a call. Who plans anew has read results: what stands in those must not become an example."""
     plan, states = ended.plan, {outcome.state for outcome in ended.outcomes.values()}
-    if ended.problem or ended.unverified or not plan.planned or plan.revision > 1 or states != {"succeeded"}:
+    if (
+        ended.problem
+        or ended.unverified
+        or "takes_up" in run.options
+        or not plan.planned
+        or plan.revision > 1
+        or states != {"succeeded"}
+    ):
         return False
     gates = records.queries.messages(run.id, kind="gate")
     return not any(gate.answer is not None and decision_of(gate).verb == "edit" for gate in gates)
@@ -219,6 +261,8 @@ def _view(look: Look) -> View:
     view: View = {"plan_id": run.plan, **look.head(_states(look))}
     if plan and look.steps != "brief":
         view["steps"] = steps_of(plan, records.tools, look.steps, look.page, {row.id: row for row in rows})
+    if earlier := run.options.get("takes_up"):
+        view["takes_up"] = earlier
     view |= look.trouble()
     if plan and not look.is_open:
         results = results_of(plan, rows)
@@ -255,13 +299,13 @@ def _next(look: Look) -> str:
         return f'get_plan(plan_id="{plan_id}", view="full") shows every result'
     return (
         f'get_plan(plan_id="{plan_id}", view="full") shows what failed;'
-        f' execute_plan(plan_id="{plan_id}", again=true) starts anew'
+        f' execute_plan(plan_id="{plan_id}", again="failed") goes on with that, and keeps what succeeded'
     )
 
 
 PLAN = Kind(
     name="plan",
-    options=GoalOptions,
+    options=PlanOptions,
     drive=_drive,
     progress=_progress,
     view=_view,

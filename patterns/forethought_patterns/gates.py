@@ -27,6 +27,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Literal, TypeAlias
 
+from forethought_patterns.numbering import step_as_meant
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.validate import parse_plan
 from forethought_tools import JSON, Fault, PlanError, Registry, Risk, ToolError
@@ -263,6 +264,7 @@ def decision_faults(gate: Gate, decision: Decision, tools: Registry) -> list[Fau
 
 def edited(gate: Gate, *, drop: Collection[int], changed: Sequence[JSON]) -> list[JSON]:
     """The steps of a plan without those to drop, and with those that are given anew, by id."""
+    changed = list(map(step_as_meant, changed))
     by_id = {number: step for step in changed if (number := _id(step)) is not None}
     nameless = [step for step in changed if _id(step) is None]  # a fault, which validation tells
     kept = [by_id.pop(n, step) for step in gate.steps if (n := _id(step)) is not None and n not in drop]

@@ -26,6 +26,7 @@ from forethought_patterns.slots import Slot
 from forethought_patterns.validate import parse_plan, refuse_unusable
 from forethought_patterns.watcher import Outcome
 from forethought_tools import JSON, Fault, ModelError, PlanError, Question, Registry, Role
+from forethought_tools.errors import MOST_SHOWN
 from forethought_tools.text import as_text, shortened
 
 P = TypeVar("P", bound=Plan | None)
@@ -182,7 +183,7 @@ async def _until_valid(
         except PlanError as error:
             if attempt == _REPAIRS:
                 raise
-            asked = repair(question, draft, error.faults)
+            asked = repair(question, draft, error.faults[:MOST_SHOWN])
     raise AssertionError("unreachable")
 
 

@@ -24,6 +24,7 @@ from forethought.terms import Terms
 from forethought_patterns import Ended, Outcome, Ports, Resumed, Rules, Step, parse_plan, run_plan
 from forethought_patterns.gates import digest
 from forethought_patterns.lints import lints
+from forethought_patterns.numbering import COUNTS_FROM_0, counts_from_0
 from forethought_patterns.validate import refuse_unusable
 from forethought_tools import JSON, ForethoughtError
 from forethought_tools.text import as_text
@@ -36,7 +37,8 @@ async def save(creator: Creator, goal: str, context: str, steps: Sequence[JSON])
     plan = await to_thread.run_sync(partial(parse_plan, goal, steps, creator.records.tools, context=context))
     await refuse_unusable(plan)
     found = await lints(plan, await creator.brief(goal), creator.records.tools)
-    return await creator.save_plan(plan, list(map(str, found)))
+    counted = [f"{COUNTS_FROM_0}."] if counts_from_0(steps) else []
+    return await creator.save_plan(plan, [*counted, *map(str, found)])
 
 
 async def start(creator: Creator, plan_id: str, terms: Terms | None = None) -> RunRow:

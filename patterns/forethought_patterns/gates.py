@@ -303,14 +303,14 @@ def digest(tool: str, arguments: Mapping[str, JSON], rests_on: Mapping[str, str]
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def in_brief(arguments: Mapping[str, JSON]) -> str:
-    """The arguments of a call on one line. Each is there, however long another one is."""
-    return one_line_json({name: _brief(value) for name, value in arguments.items()})
+def in_brief(arguments: Mapping[str, JSON], most: int = _PART) -> str:
+    """The arguments of a call on one line. Each is there, about `most` characters of it."""
+    return one_line_json({name: _brief(value, most) for name, value in arguments.items()})
 
 
-def _brief(value: JSON) -> JSON:
+def _brief(value: JSON, most: int) -> JSON:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return value if len(text) <= _PART else cut(text, _PART)
+    return value if len(text) <= most else cut(text, most)
 
 
 def _plain_name(name: str) -> str:

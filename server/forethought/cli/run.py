@@ -171,7 +171,7 @@ class _Session:
         if "error" in view:
             console.print(f"[red]{_error(view)}[/]", soft_wrap=True)
         if view["status"] in ("waiting", "paused"):
-            console.print(escape(str(view["next"])), soft_wrap=True)
+            console.print(escape(_to_do(view)), soft_wrap=True)
         return _STATUS.get(str(view["status"]), 1)
 
     async def _agreed(self) -> bool:
@@ -220,7 +220,7 @@ class _Session:
         if "usage" in view:
             console.print(f"[dim]{escape(str(view['usage']))}[/]")
         if view["status"] in ("waiting", "paused"):
-            console.print(escape(str(view["next"])), soft_wrap=True)
+            console.print(escape(_to_do(view)), soft_wrap=True)
         recorded = f"recorded in {self._settings.journal}; {PROGRAM} show {view['run_id']} --journal"
         console.print(f"[dim]{escape(recorded)}[/]", soft_wrap=True)
 
@@ -259,6 +259,11 @@ class _Session:
         self, name: str, arguments: dict[str, Any], progress: ProgressFnT | None = None
     ) -> Mapping[str, Any]:
         return _view(await self._client.call_tool(name, arguments, progress_callback=progress))
+
+
+def _to_do(view: Mapping[str, Any]) -> str:
+    """What a person can do in a terminal about a run that waits."""
+    return f"Go on with: {view['for_a_person']}" if "for_a_person" in view else str(view["next"])
 
 
 def _error(view: Mapping[str, Any]) -> str:

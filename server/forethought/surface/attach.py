@@ -5,7 +5,7 @@ Two protocol eras ask differently: up to 2025-11-25 the server asks in the middl
 call returns the questions and the client calls again with the answers.
 """
 
-__all__ = ["attach"]
+__all__ = ["attach", "client_name", "continued"]
 
 import json
 import logging
@@ -235,7 +235,7 @@ class _Attached:
             return  # having opened the page decides nothing
         content = cast("Mapping[str, JSON]", answer.content or {})
         taken = await take_decision(
-            message, content, by=_client(self._ctx), channel="elicitation", record=self._runs.decide
+            message, content, by=client_name(self._ctx), channel="elicitation", record=self._runs.decide
         )
         if isinstance(taken, Refused):
             logger.info("gate %s stays open: %s", message.id, taken.error)
@@ -267,6 +267,7 @@ def _can_open(ctx: Context[App]) -> bool:
     return is_version_at_least(ctx.protocol_version or "", "2026-07-28") or ctx.session.can_send_request
 
 
-def _client(ctx: Context[App]) -> str:
+def client_name(ctx: Context[App]) -> str:
+    """What the client calls itself."""
     params = ctx.session.client_params
     return json.dumps(f"{params.client_info.name} {params.client_info.version}")[1:-1] if params else "unknown client"

@@ -19,14 +19,16 @@ from forethought.app import App
 from forethought.engine.kinds.look import View
 from forethought.engine.views import text_of
 from forethought.surface import verbs
-from forethought.surface.attach import attach, continued
+from forethought.surface.attach import attach, client_name, continued
+from forethought.surface.orders import told_once
 from forethought.surface.schemas import ARGUMENTS, RESULT
 from forethought_patterns.numbering import step_as_meant
-from forethought_tools import JSON, ForethoughtError, schema_faults
+from forethought_tools import JSON, ForethoughtError, NotFoundError, schema_faults
 from forethought_tools.errors import MOST_SHOWN
 from forethought_tools.meant import as_meant, holds_half_a_character
 
 _COUNTED = 10_000  # faults
+_LISTED = "get_plan() lists the plans and runs there are"
 
 
 def tools() -> list[Tool]:
@@ -73,23 +75,37 @@ class _Strict(Tool):
 
     async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:
         if holds_half_a_character(arguments):
-            return _failed(
+            return self._failed(
                 f"The arguments of {self.name} hold half of a character (a lone surrogate). Write whole ones."
             )
         # In a thread: a million small values take seconds, and others are answered meanwhile.
         given, faults = await to_thread.run_sync(self._read, arguments)
         if faults:
             names = ", ".join(self.parameters["properties"])
-            return _failed("\n".join([*faults, f"{self.name} takes: {names}."]))
+            return self._failed("\n".join([*faults, f"{self.name} takes: {names}."]))
         app: App = context.request_context.lifespan_context
         try:
             if (run_id := continued(context)) is not None:
                 view = await attach(context, app, run_id)
             else:
                 view = await self.fn(context, **given)
+        except NotFoundError as error:
+            return self._failed(f"{error} {_LISTED}.", _LISTED)
         except ForethoughtError as error:
-            return _failed(str(error))
-        return view if isinstance(view, InputRequiredResult) else _result(view)
+            return self._failed(_without_places(str(error), app))
+        if isinstance(view, InputRequiredResult):
+            return view
+        if "error" in view:
+            view["error"] = _without_places(str(view["error"]), app)
+        return _result(told_once(view, app.told, client_name(context), anew=given.get("view") == "full"))
+
+    def _failed(self, message: str, then: str = "") -> CallToolResult:
+        then = then or f"{self.name}(...) again, with what is listed mended"
+        return CallToolResult(
+            content=[TextContent(type="text", text=message)],
+            structured_content={"status": "error", "error": message, "next": then},
+            is_error=True,
+        )
 
     def _read(self, arguments: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         """The arguments as they were meant, and what is wrong with them."""
@@ -106,13 +122,8 @@ def _result(view: View) -> CallToolResult:
     return CallToolResult(content=[text], structured_content=cast("dict[str, Any]", view))
 
 
-def _failed(message: str) -> CallToolResult:
-    return CallToolResult(
-        content=[TextContent(type="text", text=message)],
-        structured_content={
-            "status": "error",
-            "error": message,
-            "next": "Mend what is listed, and call again.",
-        },
-        is_error=True,
-    )
+def _without_places(message: str, app: App) -> str:
+    """An error without where the server keeps its own: a client can do nothing with that, and its log may go far."""
+    for place in {str(app.settings.home), str(app.settings.home.resolve())} - {"/", "."}:
+        message = message.replace(place, "(its data folder)")
+    return message.replace(app.settings.journal, "(its journal)")

@@ -13,6 +13,7 @@ from forethought.app import App
 from forethought.engine.kinds import plan, planning, reflection, search
 from forethought.engine.kinds import rollback as undoing
 from forethought.engine.kinds.look import View
+from forethought.engine.mermaid import fenced
 from forethought.engine.plan_views import PAGE, diff_view, graph, plan_view
 from forethought.engine.recipes import filled, recipe_called
 from forethought.engine.views import models_view, run_view
@@ -111,6 +112,8 @@ async def get_plan(
     records, queries = app.runs.records, app.runs.queries
     if not plan_id:
         return _recent(app)
+    if plan_id.startswith("run_"):
+        return run_view(records, queries.run(plan_id), steps=view if view in ("list", "full") else "brief", page=page)
     if run := plan.not_planned(queries, plan_id):
         return run_view(records, run)
     row = queries.plan(plan_id, revision)
@@ -122,7 +125,7 @@ async def get_plan(
         return {
             "plan_id": plan_id,
             "status": run.state if run else "ready",
-            "graph": graph(records, plan_id),
+            "graph": fenced(graph(records, plan_id)),
             "next": f'get_plan(plan_id="{plan_id}")',
         }
     shown = run_view(records, run, steps=view, page=page) if run else plan_view(records, row, steps=view, page=page)

@@ -198,7 +198,7 @@ def _view(look: Look) -> View:
     rows = records.queries.steps(run.id) if look.steps != "brief" or not look.is_open else []
     view: View = {"plan_id": run.plan, **look.head(_states(look))}
     if plan and look.steps != "brief":
-        view["steps"] = steps_of(plan, records.tools, look.steps, look.page, {row.id: row for row in rows})
+        view["steps"] = steps_of(plan, records.tools, look.steps, look.page, {row.id: row for row in rows}, run.plan)
     view |= look.trouble()
     if plan and not look.is_open:
         results = results_of(plan, rows)
@@ -230,7 +230,7 @@ def _states(look: Look) -> str:
 def _next(look: Look) -> str:
     plan_id = look.run.plan
     if look.run.state == "succeeded" and look.steps != "brief":
-        return "nothing is left to do"
+        return "get_plan() lists what else there is: nothing is left to do here"
     if look.run.state == "succeeded":
         return f'get_plan(plan_id="{plan_id}", view="full") shows every result'
     return (

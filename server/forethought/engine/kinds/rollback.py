@@ -85,7 +85,9 @@ async def undoable(records: Records, run_id: str, step: int | None) -> list[Undo
     queries = records.queries
     run = queries.run(run_id)
     if run.ended is None:
-        raise ForethoughtError(f"{run_id} goes on. Stop it first: `stop`, or forethought cancel {run_id}")
+        raise ForethoughtError(
+            f'{run_id} goes on. Stop it first: stop(run_id="{run_id}"), or forethought cancel {run_id}'
+        )
     if run.folders != records.folders:
         raise ForethoughtError(
             f"{run_id} worked in other folders than are granted here. Where they are:"
@@ -205,8 +207,8 @@ def _view(look: Look) -> View:
 
 def _next(look: Look) -> str:
     if look.run.state == "succeeded":
-        return "nothing is left to do"
-    return "look at what was left, and mend it by hand"
+        return "get_plan() lists what else there is: nothing is left to do here"
+    return f'rollback(run_id="{ROLLBACK.read(look.run).of}") once what was left is mended by hand'
 
 
 ROLLBACK = Kind(

@@ -1,6 +1,9 @@
 """Null is not given, JSON text is read where something else is due, and ids are read as they were meant."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from forethought.surface.server import build_server
 from forethought_patterns import parse_plan
 
 pytestmark = pytest.mark.anyio
+COMMAND = str(Path(sys.executable).parent / "forethought")
 
 STEPS: list[dict[str, Any]] = [
     {"id": 1, "tool": "read_file", "arguments": {"path": "a.txt"}, "confidence": 1, "check": {"matches": "alpha"}},
@@ -251,3 +255,31 @@ async def test_a_form_may_leave_out_null_or_empty_what_is_optional(
     async with Client(build_server(make_settings()), elicitation_callback=person(form)) as client:
         assert (await run_steps(client, [delete(1, "old.txt")]))["status"] == "succeeded"
     assert not (work / "old.txt").exists()
+
+
+def test_half_a_character_is_refused_on_the_wire_too(tmp_path: Path) -> None:
+    opened = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}
+    calls = [
+        json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": opened}),
+        json.dumps({"jsonrpc": "2.0", "method": "notifications/initialized"}),
+        *(
+            f'{{"jsonrpc":"2.0","id":{number},"method":"tools/call","params":{{"name":"{tool}","arguments":{{{sent}}}}}}}'
+            for number, tool, sent in (
+                (2, "get_plan", '"plan_id":"\\ud800"'),
+                (3, "stop", '"run_id":"r","\\udc00":1'),
+                (4, "create_plan", '"goal":"g","steps":[{"id":1,"tool":"wait","arguments":{"seconds":"\\ud83d"}}]'),
+            )
+        ),
+    ]
+    env = {**os.environ, "FORETHOUGHT_HOME": str(tmp_path), "FORETHOUGHT_MODEL": "host"}
+    with subprocess.Popen([COMMAND, "serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env) as server:
+        assert server.stdin
+        assert server.stdout
+        server.stdin.write("".join(f"{call}\n" for call in calls).encode())
+        server.stdin.flush()
+        answers = [json.loads(server.stdout.readline()) for _ in range(4)]
+        server.stdin.close()
+    told = {answer["id"]: answer["result"] for answer in answers}
+    for number in (2, 3, 4):
+        assert told[number]["isError"]
+        assert "half of a character" in told[number]["content"][0]["text"]

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +18,12 @@ pytestmark = pytest.mark.anyio
 CALL = re.compile(r"\b(create_plan|execute_plan|reflect|lats_search|get_plan|report|rollback|stop)\(")
 
 
-def _properties(schema: Any) -> Iterator[tuple[str, Any]]:
-    """Every schema inside a schema, with its name."""
-    if not isinstance(schema, dict):
-        return
-    for name, part in schema.get("properties", {}).items():
-        yield name, part
-        yield from _properties(part)
-    for key in ("items", "additionalProperties"):
-        if key in schema and schema[key] is not False:
-            yield key, schema[key]
-            yield from _properties(schema[key])
-    for part in schema.get("anyOf", []):
-        yield "anyOf", part
+def _properties(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Every schema inside a schema."""
+    inside: list[Mapping[str, Any]] = [*schema.get("properties", {}).values(), *schema.get("anyOf", [])]
+    inside += [schema[key] for key in ("items", "additionalProperties") if schema.get(key) not in (None, False)]
+    for part in inside:
+        yield part
         yield from _properties(part)
 
 
@@ -38,8 +31,8 @@ async def test_no_property_of_any_tool_is_untyped(make_settings: Callable[..., S
     async with Client(build_server(make_settings())) as client:
         tools = (await client.list_tools()).tools
     for tool in tools:
-        for schema in (tool.input_schema, tool.output_schema):
-            assert all(part.get("type") or part.get("anyOf") for _, part in _properties(schema)), tool.name
+        for schema in (tool.input_schema, tool.output_schema or {}):
+            assert all(part.get("type") or part.get("anyOf") for part in _properties(schema)), tool.name
     wire = [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in tools]
     assert len(json.dumps(wire, separators=(",", ":"))) < 8550, "there is room for another tool"
 
@@ -54,11 +47,12 @@ async def test_an_order_is_told_in_full_once_and_again_when_asked(
         for line in order["instructions"].splitlines():
             assert f"      | {line}" in text(first), "texts of several lines are shown as such"
         plan_id, run_id = view(first)["plan_id"], view(first)["run_id"]
-        for name, arguments in (
+        calls: list[tuple[str, dict[str, Any]]] = [
             ("get_plan", {"plan_id": plan_id}),
             ("execute_plan", {"plan_id": plan_id}),
             ("report", {"run_id": run_id, "answers": []}),
-        ):
+        ]
+        for name, arguments in calls:
             again = await client.call_tool(name, arguments)
             (short,) = view(again)["waiting_on"]
             assert short["order"] == order["order"]
@@ -165,14 +159,15 @@ async def test_a_run_whose_server_died_is_gone_on_with_by_a_call(make_settings: 
 
 async def test_errors_do_not_tell_where_the_server_keeps_its_own(make_settings: Callable[..., Settings]) -> None:
     settings = make_settings()
+    calls: list[tuple[str, dict[str, Any]]] = [
+        ("get_plan", {"plan_id": "plan_x"}),
+        ("execute_plan", {"plan_id": "plan_x"}),
+        ("stop", {"run_id": "run_x"}),
+        ("report", {"run_id": "run_x", "answers": []}),
+        ("rollback", {"run_id": "run_x"}),
+    ]
     async with Client(build_server(settings)) as client:
-        for name, arguments in (
-            ("get_plan", {"plan_id": "plan_x"}),
-            ("execute_plan", {"plan_id": "plan_x"}),
-            ("stop", {"run_id": "run_x"}),
-            ("report", {"run_id": "run_x", "answers": []}),
-            ("rollback", {"run_id": "run_x"}),
-        ):
+        for name, arguments in calls:
             refused = await client.call_tool(name, arguments)
             assert refused.is_error
             assert str(settings.home) not in text(refused)

@@ -4,12 +4,13 @@ __all__ = ["answering"]
 
 import json
 from collections.abc import AsyncGenerator, Mapping
-from typing import cast
 
 from mcp.shared._stream_protocols import ReadStream, WriteStream
 from mcp.shared.message import SessionMessage
 from mcp.types import INVALID_REQUEST, CallToolResult, ErrorData, JSONRPCError, JSONRPCResponse, TextContent
 from pydantic import ValidationError
+
+from forethought_tools import JSON
 
 _WHY = "The message holds half of a character (a lone surrogate), or is no request. Write it anew, and send it again."
 
@@ -28,14 +29,15 @@ async def answering(
 def _answer_to(error: ValidationError) -> SessionMessage | None:
     """The answer to a request that was read as this error; none, where nobody waits for one."""
     try:
-        request = json.loads(str(error.errors()[0]["input"]))
+        request: JSON = json.loads(str(error.errors()[0]["input"]))
     except (ValueError, RecursionError):
         return None
-    named = cast("Mapping[str, object]", request) if isinstance(request, Mapping) else {}
-    number = named.get("id")
-    if isinstance(number, bool) or not isinstance(number, int | str) or "method" not in named:
+    if not isinstance(request, Mapping) or "method" not in request:
         return None
-    if named["method"] != "tools/call":
+    number = request.get("id")
+    if isinstance(number, bool) or not isinstance(number, int | str):
+        return None
+    if request["method"] != "tools/call":
         refused = ErrorData(code=INVALID_REQUEST, message=_WHY)
         return SessionMessage(JSONRPCError(jsonrpc="2.0", id=number, error=refused))
     view = {"status": "error", "error": _WHY, "next": "the same call again, in whole characters"}

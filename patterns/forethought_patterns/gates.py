@@ -28,6 +28,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Literal, TypeAlias
 
+from forethought_patterns.numbering import step_as_meant
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.validate import parse_plan
 from forethought_tools import JSON, Fault, PlanError, Registry, Risk, ToolError
@@ -270,6 +271,7 @@ def decision_faults(gate: Gate, decision: Decision, tools: Registry) -> list[Fau
 
 def edited(gate: Gate, *, drop: Collection[int], changed: Sequence[JSON]) -> list[JSON]:
     """The steps of a plan without those to drop, and with those that are given anew, by id."""
+    changed = list(map(step_as_meant, changed))
     by_id = {number: step for step in changed if (number := _id(step)) is not None}
     nameless = [step for step in changed if _id(step) is None]  # a fault, which validation tells
     kept = [by_id.pop(n, step) for step in gate.steps if (n := _id(step)) is not None and n not in drop]
@@ -308,9 +310,9 @@ def digest(tool: str, arguments: Mapping[str, JSON], rests_on: Mapping[str, str]
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def in_brief(arguments: Mapping[str, JSON]) -> str:
-    """The arguments of a call on one line. Each is there, however long another one is."""
-    return one_line_json({name: _brief(value) for name, value in arguments.items()})
+def in_brief(arguments: Mapping[str, JSON], most: int = _PART) -> str:
+    """The arguments of a call on one line. Each is there, about `most` characters of it."""
+    return one_line_json({name: _brief(value, most) for name, value in arguments.items()})
 
 
 def brief_lines(call: str, arguments: Mapping[str, JSON]) -> list[str]:
@@ -321,9 +323,9 @@ def brief_lines(call: str, arguments: Mapping[str, JSON]) -> list[str]:
     return [f"{call}:", *(f"  {line}" for line in shown)]
 
 
-def _brief(value: JSON) -> JSON:
+def _brief(value: JSON, most: int) -> JSON:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return value if len(text) <= _PART else cut(text, _PART)
+    return value if len(text) <= most else cut(text, most)
 
 
 def _plain_name(name: str) -> str:

@@ -14,6 +14,7 @@ __all__ = [
     "mistaken",
     "part",
     "pieces",
+    "shifted",
     "unfilled",
     "unknown",
     "whole",
@@ -93,6 +94,15 @@ def whole(value: JSON) -> Reference | None:
     """The reference that a value consists of, if it is nothing else."""
     token = _TOKEN.fullmatch(value.strip()) if isinstance(value, str) else None
     return _reference(token) if token and token["step"] else None
+
+
+def shifted(value: JSON, by: int) -> JSON:
+    """A value in which each reference leads to a step whose number is so much higher."""
+
+    def moved(token: re.Match[str]) -> str:
+        return token[0].replace(token["step"], str(int(token["step"]) + by), 1) if token["step"] else token[0]
+
+    return map_texts(value, lambda text: _TOKEN.sub(moved, text))
 
 
 def unfilled(text: str, stand_in: str) -> str:

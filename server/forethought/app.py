@@ -19,7 +19,7 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -66,6 +66,8 @@ class App:
     models: Models
     desk: Desk
     forms: OpenForms
+    told: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    """Which work orders went out in full: the client, and the order."""
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,8 @@ __all__ = [
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+MOST_SHOWN = 50  # faults that a message tells one by one
+
 
 class ForethoughtError(Exception):
     """Anything that forethought raises on purpose."""
@@ -74,14 +76,19 @@ class Fault:
 
 
 class FaultsError(ForethoughtError):
-    """Something handed in is not valid. `faults` holds every fault that was found, not only the first."""
+    """Something handed in is not valid. `faults` holds every fault that was found, not only the first.
+
+    `note` is what whoever handed it in should know to read the faults.
+    """
 
     headline = "This is not valid"
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
+    def __init__(self, faults: Sequence[Fault], note: str = "") -> None:
         self.faults = tuple(faults)
         count = f"{len(self.faults)} fault" + ("s" if len(self.faults) != 1 else "")
-        super().__init__("\n".join([f"{self.headline} ({count}):", *(f"- {fault}" for fault in self.faults)]))
+        lines = [f"{self.headline} ({count}):", *(f"- {fault}" for fault in self.faults[:MOST_SHOWN])]
+        lines += [f"- and {more} more: mend these first"] if (more := len(self.faults) - MOST_SHOWN) > 0 else []
+        super().__init__("\n".join([*lines, note] if note else lines))
 
 
 class PlanError(FaultsError):

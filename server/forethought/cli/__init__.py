@@ -73,14 +73,15 @@ class _Formatter(logging.Formatter):
 
 def _failed(error: Exception) -> int:
     """Say what went wrong: in a sentence if it is an error of ours, else with the place in our code."""
-    from forethought_tools import ForethoughtError, SettingsError
+    from forethought_tools import ForethoughtError, NotFoundError, SettingsError
     from forethought_tools.visible import harmless
 
     cause = innermost(error)
     if not isinstance(cause, ForethoughtError):
         print(harmless("".join(traceback.format_exception(error))), end="", file=sys.stderr)
         return 1
-    print(harmless(f"forethought: {cause}"), file=sys.stderr)
+    listed = " `forethought runs` lists the runs there are." if type(cause) is NotFoundError else ""
+    print(harmless(f"forethought: {cause}{listed}"), file=sys.stderr)
     return 2 if isinstance(error, SettingsError) else 1
 
 

@@ -22,6 +22,7 @@ from forethought.journal.rows import Fact, MessageRow, RunRow
 from forethought.terms import Terms
 from forethought_patterns import Brief, Decision, Plan
 from forethought_tools import JSON, AnswerError, Fault, NotFoundError, schema_faults
+from forethought_tools.meant import as_meant
 
 _TRIES = 20
 
@@ -100,11 +101,9 @@ class Runs:
         """
         answers = [(name, answer) for name, answer in answers if not self._was_said(run_id, name, answer)]
         open_ids = self.queries.open_ids(run_id, "order")
-        faults = [
-            fault
-            for name, answer in answers
-            for fault in _order_faults(name, answer, self.queries.message(name) if name in open_ids else None, open_ids)
-        ]
+        orders = {name: self.queries.message(name) for name, _ in answers if name in open_ids}
+        answers = [(name, as_meant(_schema(orders[name]), said) if name in orders else said) for name, said in answers]
+        faults = [fault for name, said in answers for fault in _order_faults(name, said, orders.get(name), open_ids)]
         if faults:
             raise AnswerError(faults)
         facts = [_answered(name, answer, by, channel) for name, answer in answers]
@@ -157,12 +156,15 @@ def _order_faults(name: str, answer: JSON, order: MessageRow | None, open_ids: C
     if order is None:
         known = ", ".join(sorted(open_ids)[:20]) or "none"
         return [Fault(f"order {name}", "it is not open in this run", f"Open orders: {known}")]
-    schema = cast("Mapping[str, JSON]", order.body["schema"])
     return [
         Fault(
             f"order {name}",
             fault.at("answer"),
             f"The answer must fit this JSON schema: {json.dumps(fault.schema)[:300]}",
         )
-        for fault in schema_faults(schema, answer)[:20]
+        for fault in schema_faults(_schema(order), answer)
     ]
+
+
+def _schema(order: MessageRow) -> Mapping[str, JSON]:
+    return cast("Mapping[str, JSON]", order.body["schema"])

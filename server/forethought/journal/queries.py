@@ -23,7 +23,9 @@ from forethought.journal.rows import (
     StepRow,
 )
 from forethought_tools import NotFoundError, StoreError
+from forethought_tools.text import clipped
 
+_ID = 80  # characters of an id that is none
 JSON_COLUMNS = frozenset({"body", "options", "budget", "arguments", "result", "answer", "claim"})
 _SNAPSHOT = {
     "journal": "SELECT * FROM journal WHERE run = :chain ORDER BY seq",
@@ -65,9 +67,7 @@ class Queries:
             revision=revision,
         )
         if not rows:
-            raise NotFoundError(
-                f"There is no plan {plan_id!r} in {self.name}. get_plan without plan_id lists the plans there are."
-            )
+            raise NotFoundError(f"There is no plan {clipped(plan_id, _ID)!r}.")
         return PlanRow(**decoded(rows[0]))
 
     def has_plan(self, plan_id: str) -> bool:
@@ -91,9 +91,7 @@ class Queries:
         if not rows:
             of_plan = self.runs(plan=run_id, limit=1) if run_id else []
             meant = f"{run_id} is a plan. Its latest run is {of_plan[0].id}." if of_plan else ""
-            raise NotFoundError(
-                meant or f"There is no run {run_id!r} in {self.name}. `forethought runs` lists the runs there are."
-            )
+            raise NotFoundError(meant or f"There is no run {clipped(run_id, _ID)!r}.")
         return RunRow(**decoded(rows[0]))
 
     def has_run(self, run_id: str) -> bool:
@@ -192,7 +190,7 @@ class Queries:
         """One of them by its id, which clients know of gates and orders. Raises NotFoundError."""
         rows = self._select("SELECT * FROM message WHERE id = :id", id=message_id)
         if not rows:
-            raise NotFoundError(f"There is no request {message_id!r}.")
+            raise NotFoundError(f"There is no request {clipped(message_id, _ID)!r}.")
         return MessageRow(**decoded(rows[0]))
 
     def messages(self, run_id: str, kind: MessageKind) -> list[MessageRow]:

@@ -5,7 +5,7 @@ Two protocol eras ask differently: up to 2025-11-25 the server asks in the middl
 call returns the questions and the client calls again with the answers.
 """
 
-__all__ = ["attach"]
+__all__ = ["attach", "continued"]
 
 import logging
 from collections.abc import Mapping, Sequence

@@ -45,6 +45,7 @@ from mcp.types import (
 from pydantic import BaseModel
 
 from forethought import __version__
+from forethought.surface.unread import answering
 
 logger = logging.getLogger(__name__)
 
@@ -173,7 +174,7 @@ async def serve_sessions(server: Server[Any], read: ReadStream[SessionMessage | 
         inlet: MemoryObjectSendStream[SessionMessage | Exception] | None = None
         shaken = False
         with ExitStack() as inlets:
-            async for message in read:
+            async for message in answering(read, write):
                 begins = _is_request(message, "initialize")
                 if inlet is None or (begins and not shaken):
                     inlet, outlet = anyio.create_memory_object_stream[SessionMessage | Exception]()

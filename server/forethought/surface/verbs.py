@@ -16,6 +16,7 @@ from forethought.engine.kinds import rollback as undoing
 from forethought.engine.kinds.kind import Caller
 from forethought.engine.kinds.look import View
 from forethought.engine.listing import listing
+from forethought.engine.mermaid import fenced
 from forethought.engine.plan_views import PAGE, diff_view, graph, plan_view
 from forethought.engine.recipes import filled, recipe_called
 from forethought.engine.views import models_view, run_view
@@ -43,9 +44,9 @@ async def create_plan(
     parameters: Mapping[str, str] | None = None,
     another: bool = False,
 ) -> View | InputRequiredResult:
-    """Break a goal into steps that run in parallel where they can, and check them. Nothing is executed. Without `steps`
-    the planner makes them; if it has no model of its own, you are handed a work order to answer with `report`. Show the
-    plan to the user, then call execute_plan."""
+    """Break a goal into checked steps that run in parallel where they can. Nothing is executed. Without `steps` the
+    planner makes them; if it has no model, you get a work order for `report`. Show the plan to the user, then call
+    execute_plan."""
     app = _app(ctx)
     if from_search:
         goal, context, steps = search.way_of(app.runs, from_search, goal, context)
@@ -68,9 +69,9 @@ async def execute_plan(
     another: bool = False,
     **wishes: Any,
 ) -> View | InputRequiredResult:
-    """Run a plan, or go on watching its run; with a goal instead: plan and run at once. Risky steps wait until a person
-    approves them; you cannot. What fails is tried again or planned anew. Returns when the run ends, needs someone, or
-    after about 20 s without news: follow `next`."""
+    """Run a plan, or watch its run; with a goal: plan and run at once. Risky steps wait until a person approves
+    them; you cannot. What fails is tried again or planned anew. Returns when it ends, needs someone, or after 20 s
+    without news: follow `next`."""
     app = _app(ctx)
     if bool(plan_id) == bool(goal):
         raise PlanError([Fault("execute_plan", "it takes a plan_id or a goal", "Give one of them")])
@@ -100,8 +101,7 @@ async def lats_search(
     another: bool = False,
     **bounds: Any,
 ) -> View | InputRequiredResult:
-    """Tree search (LATS) where many ways are possible. simulate: a model imagines what actions lead to; act: tools that
-    only read are really called, others never."""
+    """Tree search (LATS) among many ways. simulate: a model imagines results; act: only tools that read are called."""
     app = _app(ctx)
     terms = app.runs.terms.tightened(budget=budget)
     limits = replace(BOUNDS, candidates=n_candidates, iterations=iterations, **bounds)
@@ -118,15 +118,14 @@ async def get_plan(
     revision: int | None = None,
     against: int | None = None,
 ) -> View:
-    """Look at a plan and its latest run, or at a run: brief (where it stands), list (a line per step), full (arguments
-    and results), graph (Mermaid), diff (of a revision against an earlier one; the last two if you name none). list and
-    full come in pages of 50 steps. Without an id: every run and plan, newest first."""
+    """Look at a plan and its latest run, or at a run: brief, list (a line per step), full (arguments, results, work
+    orders), graph (Mermaid), diff (against an earlier revision). list and full: 50 steps a page."""
     app = _app(ctx)
     records, queries = app.runs.records, app.runs.queries
     if not plan_id:
         return listing(records, page)
     if plan_id.startswith("run_"):
-        return run_view(records, queries.run(plan_id), steps=view, page=page)
+        return run_view(records, queries.run(plan_id), steps=view if view in ("list", "full") else "brief", page=page)
     if run := plan.not_planned(queries, plan_id):
         return run_view(records, run)
     row = queries.plan(plan_id, revision)
@@ -138,7 +137,7 @@ async def get_plan(
         return {
             "plan_id": plan_id,
             "status": run.state if run else "ready",
-            "graph": graph(records, plan_id),
+            "graph": fenced(graph(records, plan_id)),
             "next": f'get_plan(plan_id="{plan_id}")',
         }
     shown = run_view(records, run, steps=view, page=page) if run else plan_view(records, row, steps=view, page=page)
@@ -150,8 +149,8 @@ async def get_plan(
 
 
 async def report(ctx: Context[App], run_id: str, answers: Sequence[Mapping[str, JSON]]) -> View | InputRequiredResult:
-    """Hand in your answers to work orders of a run, and stay with it. With no answers: wait for news of any run. It
-    cannot approve anything: only a person can."""
+    """Hand in answers to work orders of a run, and stay with it; with none: wait for news of any run. It cannot
+    approve: only a person can."""
     app = _app(ctx)
     app.runs.queries.run(run_id)
     pairs = [(str(answer["order"]), answer["answer"]) for answer in answers]
@@ -162,7 +161,7 @@ async def report(ctx: Context[App], run_id: str, answers: Sequence[Mapping[str, 
 async def rollback(
     ctx: Context[App], run_id: str, step: int | None = None, dry_run: bool = False
 ) -> View | InputRequiredResult:
-    """Undo what a run, or one step, has written, the latest first; a person is asked. dry_run only shows it."""
+    """Undo what a run, or one step, has written; a person is asked. dry_run only shows it."""
     app = _app(ctx)
     records = app.runs.records
     if not dry_run:
@@ -175,7 +174,7 @@ async def rollback(
 
 
 async def stop(ctx: Context[App], run_id: str) -> View:
-    """Stop a run for good. Calls in flight are cut off; what is done stays done and recorded."""
+    """Stop a run for good. Calls in flight are cut off; what is done stays."""
     app = _app(ctx)
     runs = app.runs
     run = runs.queries.run(run_id)

@@ -25,6 +25,7 @@ from forethought.terms import Terms
 from forethought_patterns import Ended, Outcome, Ports, Resumed, Rules, Step, parse_plan, run_plan
 from forethought_patterns.gates import digest
 from forethought_patterns.lints import lints
+from forethought_patterns.numbering import COUNTS_FROM_0, counts_from_0
 from forethought_patterns.validate import refuse_unusable
 from forethought_tools import JSON, ForethoughtError
 from forethought_tools.text import as_text
@@ -49,7 +50,8 @@ async def save(creator: Creator, goal: str, context: str, steps: Sequence[JSON])
     plan = await to_thread.run_sync(partial(parse_plan, goal, steps, creator.records.tools, context=context))
     await refuse_unusable(plan)
     found = await lints(plan, await creator.brief(goal), creator.records.tools)
-    return await creator.save_plan(plan, list(map(str, found)))
+    counted = [f"{COUNTS_FROM_0}."] if counts_from_0(steps) else []
+    return await creator.save_plan(plan, [*counted, *map(str, found)])
 
 
 async def start(creator: Creator, plan_id: str, terms: Terms | None = None) -> RunRow:
@@ -260,7 +262,7 @@ def _view(look: Look) -> View:
     rows = records.queries.steps(run.id) if look.steps != "brief" or not look.is_open else []
     view: View = {"plan_id": run.plan, **look.head(_states(look))}
     if plan and look.steps != "brief":
-        view["steps"] = steps_of(plan, records.tools, look.steps, look.page, {row.id: row for row in rows})
+        view["steps"] = steps_of(plan, records.tools, look.steps, look.page, {row.id: row for row in rows}, run.plan)
     if earlier := run.options.get("takes_up"):
         view["takes_up"] = earlier
     view |= look.trouble()
@@ -294,7 +296,7 @@ def _states(look: Look) -> str:
 def _next(look: Look) -> str:
     plan_id = look.run.plan
     if look.run.state == "succeeded" and look.steps != "brief":
-        return "nothing is left to do"
+        return "get_plan() lists what else there is: nothing is left to do here"
     if look.run.state == "succeeded":
         return f'get_plan(plan_id="{plan_id}", view="full") shows every result'
     return (

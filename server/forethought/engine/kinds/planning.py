@@ -86,7 +86,7 @@ def _view(look: Look) -> View:
 
 
 def _next(_: Look) -> str:
-    return "create_plan again with a clearer goal, or with steps of your own"
+    return 'create_plan(goal="...", steps=[...]) with a clearer goal, or with steps of your own'
 
 
 PLANNING = Kind(

@@ -135,8 +135,8 @@ def _round_line(body: Mapping[str, JSON]) -> str:
 
 def _next(look: Look) -> str:
     if not look.run.answer:
-        return "reflect again, once what is in the way is mended"
-    return "use the draft, or reflect again with it and other criteria or checks"
+        return 'reflect(task="...") again, once what is in the way is mended'
+    return 'use the draft, or reflect(task="...", draft="...") with it and other criteria or checks'
 
 
 REFLECTION = Kind(

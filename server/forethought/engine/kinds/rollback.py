@@ -215,8 +215,8 @@ def _view(look: Look) -> View:
 
 def _next(look: Look) -> str:
     if look.run.state == "succeeded":
-        return "nothing is left to do"
-    return "look at what was left, and mend it by hand"
+        return "get_plan() lists what else there is: nothing is left to do here"
+    return f'rollback(run_id="{ROLLBACK.read(look.run).of}") once what was left is mended by hand'
 
 
 ROLLBACK = Kind(

@@ -123,7 +123,7 @@ def _move_line(move: Mapping[str, JSON]) -> str:
 
 def _next(look: Look) -> str:
     if not look.run.answer:
-        return "lats_search again, once what is in the way is mended"
+        return 'lats_search(goal="...") again, once what is in the way is mended'
     return f'create_plan(from_search="{look.run.id}") makes a plan of the path, if it is to be done'
 
 

@@ -137,7 +137,12 @@ async def queried(sql: str, sources: Sequence[Source], results: Sequence[Rows] =
         "job": job,
         "sql": sql,
         "sources": [
-            [list(source.names), [[str(f.real), f.descriptor, f.shown] for f in source.files], source.united]
+            [
+                list(source.names),
+                [[str(f.real), f.descriptor, f.shown] for f in source.files],
+                source.united,
+                source.options,
+            ]
             for source in sources
         ],
         "results": [[result.name, list(result.columns), list(result.rows)] for result in results],

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from forethought_tools import grids
 from forethought_tools.answering import bound_by_the_system, serve
 from forethought_tools.bases import HEAP, guard, name_only_table, open_sqlite, reads_only, sqlite_columns
-from forethought_tools.given import DataFile, Rows, Source
-from forethought_tools.loading import Loader, QueryError, quoted
+from forethought_tools.filling import QueryError, quoted
+from forethought_tools.given import DataFile, Options, Rows, Source
+from forethought_tools.loading import Loader
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -65,8 +66,8 @@ def main() -> None:
 
 def _answered(request: Mapping[str, Any]) -> "Mapping[str, JSON]":
     sources = [
-        Source(names, [DataFile(Path(path), descriptor, shown) for path, descriptor, shown in files], united)
-        for names, files, united in request["sources"]
+        Source(names, [DataFile(Path(path), descriptor, shown) for path, descriptor, shown in files], united, options)
+        for names, files, united, options in request["sources"]
     ]
     results = [Rows(name, columns, rows) for name, columns, rows in request["results"]]
     try:
@@ -144,7 +145,7 @@ def load(
     `every` there are no such."""
     import duckdb
 
-    taken: set[str] = set()
+    taken = loader.taken
     beside: list[tuple[str, str]] = []
     try:
         for result in results:
@@ -156,23 +157,26 @@ def load(
                     guard(base)
                     beside += load_base(loader, base, source, sql, taken, every=every)
             else:
-                load_source(loader, source, taken)
+                load_source(loader, source)
     except duckdb.OutOfMemoryException:
         raise QueryError(NEEDS_MEMORY) from None
     return beside
 
 
-def load_source(loader: Loader, source: Source, taken: set[str]) -> None:
-    first, *others = [name for name in source.names if name.lower() not in taken] or grids.unique(
-        [*taken, source.names[0]]
-    )[-1:]
+def load_source(loader: Loader, source: Source) -> None:
+    taken = loader.taken
+    free = [name for name in source.names if name.lower() not in taken]
+    first, *others = free or grids.unique([*taken, source.names[0]])[-1:]
+    if source.names[0] not in (first, *others):
+        loader.assume(source.files[0].shown, f"another table has the name {source.names[0]}; this one is {first}")
+    taken |= {name.lower() for name in (first, *others)}
+    options = Options(**cast("Mapping[str, Any]", source.options))
     if source.united:
-        loader.united(first, source.files)
+        loader.united(first, source.files, options)
     else:
-        loader.file(first, source.files[0])
+        loader.file(first, source.files[0], options)
     for name in others:
         loader.alias(name, first)
-    taken |= {name.lower() for name in (first, *others)}
 
 
 def load_base(

@@ -83,6 +83,8 @@ async def test_a_part_of_a_table_and_unknown_endings_are_refused(tmp_path: Path)
         await call(tmp_path, "write_file", path="x.md", content=cut)
     with pytest.raises(ToolError, match=r"\.csv, \.tsv.*\.xlsx"):
         await call(tmp_path, "write_table", path="x.docx", rows=[1])
+    with pytest.raises(ToolError, match="takes one column"):
+        await call(tmp_path, "write_table", path="x.log", rows=[{"a": 1, "b": 2}])
     assert (await call(tmp_path, "list_files"))["files"] == []
 
 

@@ -31,6 +31,16 @@ MAX_ROWS = 20_000
 MAX_CHARACTERS = 1_900_000  # less than may go into the arguments of one call
 MAX_CELL = 20_000
 MAX_ASSUMED = 12
+MADE_UP = 20  # rows of a result that is only foreseen
+_OF_TYPE: "Mapping[str, JSON]" = {
+    r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?": 1,
+    r"DOUBLE|FLOAT|DECIMAL.*": 1.5,
+    "BOOLEAN": True,
+    "DATE": "2026-01-02",
+    r"TIMESTAMP.*": "2026-01-02T10:00:00",
+    "TIME": "10:00:00",
+    "VARCHAR": "x",
+}
 SHOWN_ROWS, SHOWN_COLUMNS, SHOWN_CELL = 2, 20, 40  # of a table that is only looked at
 NEEDS_MEMORY = "The query needs more memory than a query may have (512 MB). Filter or aggregate earlier."
 DUCKDB = {
@@ -91,6 +101,32 @@ def query(sources: Sequence[Source], results: Sequence[Rows], sql: str, *, dry: 
     except MemoryError:
         raise QueryError(NEEDS_MEMORY) from None
     return answered(memory, loader, sql, beside, dry=dry)
+
+
+def foresee(sources: Sequence[Source], results: Sequence[Rows], sql: str) -> "JSON":
+    """A made-up result with the columns of the query, each of its type; null where a type is of many parts."""
+    if len(sources) == 1 and sources[0].is_sqlite and not results:
+        with closing(open_sqlite(sources[0].files[0])) as base:
+            guard(base)
+            columns = sqlite_columns(base)
+            name_only_table(base, sources[0], [table for table, _ in columns])
+            base.set_authorizer(reads_only)
+            cursor = base.execute(f"SELECT * FROM ({sql.rstrip('; ')}) LIMIT 0")  # noqa: S608 - it can only read
+            row: dict[str, JSON] = {str(column[0]): None for column in cursor.description or ()}
+    else:
+        memory = engine()
+        loader = Loader(memory)
+        load(loader, sources, results, sql)
+        memory.execute("SET enable_external_access = false")
+        statements = memory.extract_statements(sql)
+        described = memory.execute(f"DESCRIBE {statements[0].query}").fetchall()
+        names = grids.unique([str(column[0]) for column in described])
+        row = {name: _made_up(str(column[1])) for name, column in zip(names, described, strict=True)}
+    return {"rows": [row] * MADE_UP, "count": MADE_UP, "truncated": False} if row else None
+
+
+def _made_up(kind: str) -> "JSON":
+    return next((value for pattern, value in _OF_TYPE.items() if re.fullmatch(pattern, kind)), None)
 
 
 def shapes(sources: Sequence[Source], _results: Sequence[Rows], _sql: str) -> "JSON":
@@ -316,5 +352,6 @@ def outline(columns: Sequence[tuple[str, str]]) -> str:
 _JOBS: "Mapping[str, Callable[[Sequence[Source], Sequence[Rows], str], JSON]]" = {
     "query": query,
     "doubt": partial(query, dry=True),
+    "foresee": foresee,
     "shapes": shapes,
 }

@@ -93,8 +93,9 @@ def _leading_nowhere(sight: Sight, foreseen: dict[int, JSON]) -> Iterator[Fault]
 
 
 def _can_be_looked_at(step: Step, sight: Sight) -> bool:
-    """Whether nothing that the call names is only written by the plan itself."""
+    """Whether nothing that the call names is written by the plan itself before it."""
     tool = sight.tools.get(step.tool)
     if tool is None or tool.doubted is None:
         return False
-    return not any(sight.uses(step, name) for name in sight.written)
+    before = [each for each in sight.plan.steps[: sight.plan.steps.index(step)] if each in sight.changing]
+    return not any(sight.uses(step, name) for each in before for name in sight.written_by(each))

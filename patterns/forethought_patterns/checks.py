@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from forethought_patterns.problem import Problem
-from forethought_patterns.references import MAX_FILLED, Reference, map_texts, part
+from forethought_patterns.references import MAX_FILLED, Reference, map_texts, part, path_of
 from forethought_tools import JSON, Fault, FaultsError, Registry, ToolError
 from forethought_tools.apart import apart
 from forethought_tools.arithmetic import checked
@@ -214,7 +214,7 @@ def _filled(arguments: Mapping[str, JSON], result: JSON) -> Mapping[str, JSON]:
 
 async def _unmet(check: Check, result: JSON) -> list[Problem]:
     try:
-        value = part(Reference(0, tuple(check.at.split("."))), result) if check.at else result
+        value = part(Reference(0, path_of(f".{check.at}")), result) if check.at else result
         found = await _found(check, value)
     except ToolError as error:
         return [Problem(f"result: {error}".replace("{{0", "{{result"))]

@@ -16,7 +16,7 @@ from pydantic import Field, JsonValue, WithJsonSchema
 from forethought_tools.claims import Claim
 from forethought_tools.encoding import LINE_END, Text, text_of
 from forethought_tools.errors import ToolError
-from forethought_tools.files import MAX_WRITTEN, FilePath, payload, sha256, writable
+from forethought_tools.files import MAX_WRITTEN, SEPARATED, FilePath, payload, sha256, writable
 from forethought_tools.folders import Folders, mended
 from forethought_tools.obeyed import obeyed
 from forethought_tools.risk import Risk
@@ -134,6 +134,12 @@ def appended(folders: Folders, path: str, content: JSON) -> Changed:
     real = folders.resolve(path, new=True)
     text = Text("") if not_there(real) else opened(folders, path, shown=0)
     more = text.with_line_ends(payload(path, content).decode())
+    if text.text and real.suffix.lower() in SEPARATED and not isinstance(content, str):
+        header, more = LINE_END.split(more, 1)
+        if header != LINE_END.split(text.text, 1)[0]:
+            raise ToolError(
+                f"{path!r} has another header than these rows: {header}. Give rows with its columns, in order."
+            )
     ends = not text.text or LINE_END.search(text.text[-1:])
     whole = text.content(text.text + ("" if ends else text.line_end) + more)
     return real, whole, len(whole) - len(text.content(text.text))

@@ -131,6 +131,8 @@ class Tool:
     bound to it. May take a moment: it is asked in a thread."""
     doubted: Callable[[Mapping[str, JSON]], Awaitable[Sequence[str]]] | None = None
     """What a look at the world says against such a call before it is made."""
+    foreseen: Callable[[Mapping[str, JSON]], Awaitable[JSON]] | None = None
+    """A made-up result with the parts that the call will return, and null where nobody can know them."""
 
 
 def tool(
@@ -147,6 +149,7 @@ def tool(
     ready: Callable[[Mapping[str, JSON]], object] | None = None,
     rests_on: Callable[[Mapping[str, JSON]], Mapping[str, str]] | None = None,
     doubted: Callable[[Mapping[str, JSON]], Awaitable[Sequence[str]]] | None = None,
+    foreseen: Callable[[Mapping[str, JSON]], Awaitable[JSON]] | None = None,
 ) -> Tool:
     """Make a built-in tool of a typed async function: its name, docstring and annotations are the tool's.
 
@@ -189,6 +192,7 @@ def tool(
         ready=ready,
         rests_on=rests_on,
         doubted=doubted,
+        foreseen=foreseen,
     )
 
 

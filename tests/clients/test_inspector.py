@@ -27,7 +27,16 @@ def inspect(scene: Scene, tmp_path: Path) -> Inspect:
     configuration = tmp_path / "mcp.json"
     configuration.write_text(json.dumps({"mcpServers": {"forethought": scene.server}}), encoding="utf-8")
     program = node_with(_INSPECTOR) / "node_modules/.bin/mcp-inspector"
-    command = [str(program), "--cli", "--config", str(configuration), "--server", "forethought"]
+    command = [
+        str(program),
+        "--cli",
+        "--config",
+        str(configuration),
+        "--server",
+        "forethought",
+        "--connect-timeout",
+        "0",
+    ]
 
     def ask(method: str, *more: str) -> Any:
         done = subprocess.run(

@@ -24,6 +24,9 @@ from forethought.surface.attach import attach, continued
 from forethought.surface.schemas import ARGUMENTS, RESULT
 from forethought_tools import ForethoughtError, schema_faults
 
+_ALWAYS_LOADED = ("create_plan", "execute_plan", "get_plan", "report")
+"""What is seldom used where a client puts tools behind a search, and nothing goes without."""
+
 
 def tools() -> list[Tool]:
     """All tools, in the order in which clients see them."""
@@ -57,6 +60,7 @@ def _tool(function: verbs.Verb, title: str, annotations: ToolAnnotations, requir
         is_async=True,
         context_kwarg="ctx",
         annotations=annotations,
+        meta={"anthropic/alwaysLoad": True} if name in _ALWAYS_LOADED else None,
     )
 
 

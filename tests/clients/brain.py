@@ -16,6 +16,8 @@ from forethought_tools import JSON
 
 _PLAN = re.compile(r"plan_[0-9a-f]{12}")
 _STATUS = re.compile(r"status\W{1,8}(\w+)")
+_GOES_ON = ("ready", "waiting", "running")
+_PATIENCE = 25  # calls
 _END = "final_answer"  # the tool with which agents of some frameworks say that they are done
 
 
@@ -37,7 +39,7 @@ class Brain:
             return self._call("create_plan", goal=self.goal, steps=list(self.steps))
         self.seen.append(news)
         plan, status = _PLAN.search(news), _STATUS.findall(news)
-        if plan is None or not status or status[0] not in ("ready", "waiting", "running"):
+        if plan is None or not status or status[0] not in _GOES_ON or len(self.seen) > _PATIENCE:
             return self._end(news)
         if status[0] == "waiting":
             self.approve()

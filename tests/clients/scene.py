@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +53,10 @@ class Scene:
 
     folder: Path
     home: Path
+    goal: str = GOAL
+    steps: Sequence[Mapping[str, Any]] = tuple(STEPS)
+    more: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Settings of the server besides those that it needs."""
     screens: list[str] = field(default_factory=list[str])
 
     def __post_init__(self) -> None:
@@ -68,7 +72,7 @@ class Scene:
     def environment(self) -> Mapping[str, str]:
         path = f"{Path(COMMAND).parent}{os.pathsep}{os.environ['PATH']}"
         ours = {"PATH": path, "FORETHOUGHT_MODEL": "host", "FORETHOUGHT_FOLDERS": str(self.folder)}
-        return {**environment(self.settings), **ours, "TERM": "xterm"}
+        return {**environment(self.settings), **ours, **self.more, "TERM": "xterm"}
 
     @property
     def server(self) -> Mapping[str, Any]:
@@ -77,7 +81,7 @@ class Scene:
 
     def told(self, model: str) -> str:
         """What a program that drives a client is given."""
-        return json.dumps({"server": self.server, "model": model, "goal": GOAL, "steps": STEPS})
+        return json.dumps({"server": self.server, "model": model, "goal": self.goal, "steps": self.steps})
 
     def approve(self) -> None:
         """Be the person: say in a terminal of one's own that the call may be made."""
@@ -90,6 +94,9 @@ class Scene:
         """Look at the files and into the journal."""
         assert not (self.folder / "old.txt").exists()
         assert (self.folder / "copy.txt").read_text(encoding="utf-8") == KNOWN_ONLY_TO_THE_FILE
+        self.check_that_one_run_succeeded()
+
+    def check_that_one_run_succeeded(self) -> None:
         with closing(open_store(self.settings)) as store:
             assert len(store.queries.plans()) == 1
             assert [run.state for run in store.queries.runs() if run.kind == "plan"] == ["succeeded"]

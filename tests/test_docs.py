@@ -30,6 +30,7 @@ NOT_RUN = {
     "forethought model fetch": "it fetches 1.1 GB",
     "forethought decide --page": "it waits for a browser; tests/server/test_page.py plays one",
     "scripts/check": "it runs all tests, this one included",
+    ".venv/bin/pytest tests/clients": "they are tests of their own",
     "cd examples/cluster": _DEPLOYS,
     'echo "POSTGRES_PASSWORD=': _DEPLOYS,
     "docker compose ": _DEPLOYS,

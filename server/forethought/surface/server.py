@@ -16,6 +16,7 @@ from mcp.server.subscriptions import InMemorySubscriptionBus
 from forethought import __version__
 from forethought.app import App, open_app, seal_key
 from forethought.settings import Settings
+from forethought.surface.prompts import add_prompts
 from forethought.surface.resources import Notices, add_resources
 from forethought.surface.tools import tools
 
@@ -62,6 +63,7 @@ def build_server(settings: Settings, *, leaving: Callable[[App], None] | None = 
         request_state_security=RequestStateSecurity(keys=[seal_key(settings.home)], ttl=settings.decision_seconds),
     )
     add_resources(server, live)
+    add_prompts(server)
     notices.serve_subscriptions(server)
     return server
 

@@ -31,6 +31,9 @@ from forethought_tools.meant import as_meant, holds_half_a_character
 _COUNTED = 10_000  # faults
 _LISTED = "get_plan() lists the plans and runs there are"
 
+_ALWAYS_LOADED = ("create_plan", "execute_plan", "reflect", "lats_search")
+"""What begins work: agents seldom find it where a client puts tools behind a search, and it names the others."""
+
 
 def tools() -> list[Tool]:
     """All tools, in the order in which clients see them."""
@@ -64,6 +67,7 @@ def _tool(function: verbs.Verb, title: str, annotations: ToolAnnotations, requir
         is_async=True,
         context_kwarg="ctx",
         annotations=annotations,
+        meta={"anthropic/alwaysLoad": True} if name in _ALWAYS_LOADED else None,
     )
 
 

@@ -24,6 +24,8 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from forethought.models.child import KEY_VARIABLE
+from forethought.models.fetch import catalogue
+from forethought.models.gguf import trouble
 from forethought.models.openai import OpenAIModel
 from forethought.models.prompts import Prompts
 from forethought.variables import SECRET_VARIABLES
@@ -158,8 +160,10 @@ class LocalModel:
     def _check(self) -> None:
         if importlib.util.find_spec("xllamacpp") is None:
             raise ModelError(f"{self._name} needs the local extra: pip install 'forethought[local]'.")
-        if not self._file.is_file():
+        if not self._file.is_file() and self._name in catalogue():
             raise ModelError(f"The file of {self._name} is not at {self._file}: run `forethought model fetch`.")
+        if problem := trouble(self._file):
+            raise ModelError(problem)
         if self._kept is not None:
             self._kept.mkdir(mode=0o700, parents=True, exist_ok=True)
 

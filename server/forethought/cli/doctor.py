@@ -4,11 +4,14 @@ __all__ = ["doctor"]
 
 import os
 import platform
+import time
 from contextlib import closing
 from importlib.metadata import version
 from importlib.util import find_spec
+from pathlib import Path
 from urllib.parse import urlsplit
 
+import anyio
 from rich.markup import escape
 
 from forethought import __version__
@@ -16,9 +19,16 @@ from forethought.app import open_store, tools_for
 from forethought.cli.terminal import console
 from forethought.models import DEFAULT_EMBEDDED, Models
 from forethought.models.fetch import catalogue, present
+from forethought.models.gguf import is_file, trouble
 from forethought.settings import Settings
 from forethought.terms import Terms
-from forethought_tools import ForethoughtError, Risk, Role, SettingsError, StoreError
+from forethought_patterns import Model
+from forethought_patterns.drafts import closed_object
+from forethought_tools import ForethoughtError, Question, Risk, Role, SettingsError, StoreError
+
+
+_PATIENCE = 120  # seconds for one model
+_EVEN = closed_object({"even": {"type": "boolean"}})
 
 
 def doctor(settings: Settings) -> int:
@@ -45,8 +55,41 @@ def _models(settings: Settings) -> bool:
     problems = [problem for problem in dict.fromkeys(_trouble(models, settings, role) for role in Role) if problem]
     for problem in problems:
         _line("", problem)
+    problems += [] if problems else anyio.run(_unanswered, models)
     _line("embedded", _embedded(settings))
     return not problems
+
+
+async def _unanswered(models: Models) -> list[str]:
+    """Ask each model one real question, and one with a schema. What keeps it from answering, said already."""
+    problems: list[str] = []
+    asked: set[int] = set()
+    for role in Role:
+        model = models.for_role(role)
+        # A script has answers for its own questions only.
+        if model is None or id(model) in asked or models.spec_of(role).startswith("scripted:"):
+            continue
+        asked.add(id(model))
+        try:
+            with anyio.fail_after(_PATIENCE):
+                _line("answers", await _answers(model))
+        except TimeoutError:
+            problems.append(f"{model.name} did not answer within {_PATIENCE} s. Mend: a faster FORETHOUGHT_MODEL")
+        except ForethoughtError as error:
+            problems.append(str(error))
+        if problems:
+            _line("", problems[-1])
+    await models.aclose()
+    return problems
+
+
+async def _answers(model: Model) -> str:
+    begun = time.monotonic()
+    await model.answer(Question(Role.EXECUTOR, "Answer with the word: ready", "Are you there?", {"type": "string"}))
+    structured = await model.answer(Question(Role.EVALUATOR, "Say whether six is even.", "6", _EVEN))
+    note = f" ({structured.note})" if structured.note else ""
+    where = getattr(model, "where", "this machine")
+    return f"{model.name} at {where}, in words and as JSON, in {time.monotonic() - begun:.1f} s{note}"
 
 
 def _folders(settings: Settings) -> bool:
@@ -83,7 +126,9 @@ def _trouble(models: Models, settings: Settings, role: Role) -> str:
         models.for_role(role)
     except ForethoughtError as error:
         return f"{error}"
-    spec = settings.role_models.get(role, "") or models.chosen[0]
+    spec = models.spec_of(role)
+    if spec.startswith("local:") and is_file(spec.removeprefix("local:")):
+        return trouble(Path(spec.removeprefix("local:")).expanduser())
     name = spec.removeprefix("local:") if spec.startswith("local:") else DEFAULT_EMBEDDED if spec == "local" else ""
     if name and find_spec("xllamacpp") is None:
         return f"{name} is not installed. Mend: pip install 'forethought[local]'"

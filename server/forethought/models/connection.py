@@ -168,7 +168,7 @@ async def _chained(first: str, rest: AsyncIterator[str]) -> AsyncIterator[str]:
 
 def _body(text: str) -> JSON:
     if not text.strip():
-        raise ReplyError("an empty reply", error={"message": "an empty reply", "code": 503})
+        raise ReplyError("an empty reply", broken=True)
     try:
         return cast("JSON", json.loads(text))
     except (ValueError, RecursionError):
@@ -186,5 +186,5 @@ async def _heard(told: AsyncIterator[JSON], heard: Heard | None) -> Reply:
         elif isinstance(event, Mapping) and (piece := pieces.take(event)) and heard is not None:
             heard(piece)
     if not pieces.choices or not (pieces.ended or done):
-        raise ReplyError("its answer broke off", error={"message": "the answer broke off", "code": 503})
+        raise ReplyError("its answer broke off", broken=True)
     return pieces.reply()

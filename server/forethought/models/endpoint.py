@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from urllib.request import getproxies, proxy_bypass
 
 import httpx2
 import openai
@@ -61,7 +62,7 @@ class Endpoint:
 
     def explained(self, error: Exception) -> ModelError:
         """An error of the endpoint as one of ours, which says what to mend."""
-        what, mend = _meaning(error)
+        what, mend = _meaning(error, proxied=self._is_proxied())
         problem = f"{self.model} at {self.where} {what}: {self.safe(_words(error))}. {mend}"
         return ModelError(problem, transient=_may_pass(error))
 
@@ -70,6 +71,11 @@ class Endpoint:
         for secret in sorted(self.secrets, key=len, reverse=True):
             said = said.replace(secret, "[key]")
         return one_line(said)[:400].rstrip(".")
+
+    def _is_proxied(self) -> bool:
+        scheme = (self.address.url or "https").partition(":")[0]
+        host = self.address.host or "api.openai.com"
+        return not self.address.is_here and bool({scheme, "all"} & getproxies().keys()) and not proxy_bypass(host)
 
     @property
     def where(self) -> str:
@@ -80,8 +86,8 @@ def refusal_of(error: Exception) -> Refusal | None:
     """What an endpoint says instead of an answer, or none where it was not heard at all."""
     if isinstance(error, openai.APIStatusError):
         return Refusal(error.status_code, f"{error.message} {error.response.text}", _blamed(error.body))
-    if isinstance(error, ReplyError) and error.error is not None:
-        return Refusal(error.status or 200, as_text(error.error), _blamed(error.error))
+    if isinstance(error, ReplyError) and (error.broken or error.error is not None):
+        return Refusal(error.status or 200, "" if error.broken else as_text(error.error), _blamed(error.error))
     return None
 
 
@@ -97,10 +103,10 @@ def _blamed(body: object) -> str:
     return " ".join([str(told.get("param") or ""), *places]).strip()
 
 
-def _meaning(error: Exception) -> tuple[str, str]:
+def _meaning(error: Exception, *, proxied: bool) -> tuple[str, str]:
     refusal = refusal_of(error)
     if refusal is None:
-        return _unheard(error)
+        return _unheard(error, proxied=proxied)
     status = next(
         (status for words, status, of in _WORDS if refusal.status in of and words.search(refusal.said.casefold())), 0
     )
@@ -113,10 +119,11 @@ def _meaning(error: Exception) -> tuple[str, str]:
     return _STATUS.get(status, _UNUSABLE if status == 200 else _REFUSED)
 
 
-def _unheard(error: Exception) -> tuple[str, str]:
+def _unheard(error: Exception, *, proxied: bool) -> tuple[str, str]:
     """What keeps an endpoint from being heard."""
     causes = list(_causes(error))
-    if any(isinstance(cause, httpx2.ProxyError) for cause in causes):
+    connecting = any(isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout) for cause in causes)
+    if (proxied and connecting) or any(isinstance(cause, httpx2.ProxyError) for cause in causes):
         return "cannot be reached through the proxy", "Check HTTPS_PROXY, or name the host in NO_PROXY."
     if any(
         isinstance(cause, ssl.SSLCertVerificationError) or "certificate" in str(cause).casefold() for cause in causes

@@ -26,13 +26,17 @@ _TITLE = re.compile(r"<(title|h1)[^>]*>(.*?)</\1>", re.IGNORECASE | re.DOTALL)
 class ReplyError(Exception):
     """A reply with status 200 that holds no answer: `error` is what the endpoint says instead, if it says anything."""
 
-    def __init__(self, problem: str, *, error: JSON = None) -> None:
+    def __init__(self, problem: str, *, error: JSON = None, broken: bool = False) -> None:
+        """`broken`: the answer was begun, or should have been, and another try may bring it."""
         super().__init__(problem)
         self.error = error
+        self.broken = broken
 
     @property
     def status(self) -> int:
         """The status that the endpoint means, where it tells one."""
+        if self.broken:
+            return 503
         told = (
             [self.error.get(key) for key in ("status", "code", "status_code")]
             if isinstance(self.error, Mapping)
@@ -112,7 +116,7 @@ class Pieces:
             message = {"content": choice.get("text") if message is None else message}
         said = _said(message.get("content"))
         self._text.append(said)
-        self._thought += [_said(part) for key in _REASONING if (part := message.get(key))][:1]
+        self._thought += [_thought(part) for key in _REASONING if (part := message.get(key))][:1]
         self._thought += [_said(message.get("content"), of="thinking")]
         self._called += [_arguments(message)]
         self._refusal += [_said(message.get("refusal")), _said(message.get("content"), of="refusal")]
@@ -130,7 +134,7 @@ class Pieces:
         """
         reason = self.ended or ""
         if _BROKEN.search(reason):
-            raise ReplyError(f"it was broken off: {reason}", error={"message": reason, "code": 503})
+            raise ReplyError(f"it was broken off: {reason}", broken=True)
         text, refusal = "".join(self._text), "".join(self._refusal)
         ended = "length" if _LENGTH.search(reason) else "filter" if _FILTER.search(reason) else ""
         note = ""
@@ -180,6 +184,11 @@ def _said(content: JSON, *, of: str = "text") -> str:
     if isinstance(content, Mapping) and _is_part(content):
         return _part(content, of)
     return as_text(content) if of == "text" else ""
+
+
+def _thought(content: JSON) -> str:
+    """The text of a field for reasoning, whose parts may be called so again."""
+    return _said(content) or _said(content, of="thinking")
 
 
 def _is_part(part: JSON) -> bool:

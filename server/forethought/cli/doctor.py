@@ -26,7 +26,6 @@ from forethought_patterns import Model
 from forethought_patterns.drafts import closed_object
 from forethought_tools import ForethoughtError, Question, Risk, Role, SettingsError, StoreError
 
-
 _PATIENCE = 120  # seconds for one model
 _EVEN = closed_object({"even": {"type": "boolean"}})
 

@@ -23,6 +23,7 @@ from forethought.models.endpoint import Endpoint, refusal_of
 from forethought.models.prices import price
 from forethought.models.replies import Reply, ReplyError
 from forethought.models.structured import boxed, is_strict, read
+from forethought.models.thoughts import spoken
 from forethought.models.ways import FORMS, JSON_MODE, SCHEMA, STRICT, TEXT, Body, Learnt, Refusal, Way
 from forethought.options import ModelOptions
 from forethought_patterns.ports import Answer, Free, Heard, Meter, Usage
@@ -214,9 +215,9 @@ class OpenAIModel:
 
     def _hopeless(self, faults: list[str], text: str) -> ModelError:
         tries = f"{self._model} gave no answer that fits the schema in {1 + _REPAIRS} tries"
-        if not text.strip():
+        if not spoken(text):
             return ModelError(
-                f"{tries}: its answers were empty. Have it reason less"
+                f"{tries}: its answers were empty, but for reasoning. Have it reason less"
                 " (FORETHOUGHT_MODEL_OPTIONS=reasoning_effort=low), or change FORETHOUGHT_MODEL."
             )
         return ModelError(f"{tries}: {'; '.join(faults)[:600]}. Set FORETHOUGHT_MODEL to a more able model.")

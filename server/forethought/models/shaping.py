@@ -29,7 +29,8 @@ def fitted(value: JSON, schema: Schema, *, alone: bool = True) -> JSON:
         return value
     shaped = _shaped(value, schema, schema, _NESTED)
     if alone and schema_faults(schema, shaped, 1):
-        for other in (*_framed(value, schema), *_unframed(value)):
+        inner = _unframed(value)
+        for other in (*_framed(value, schema), *inner, *(frame for part in inner for frame in _framed(part, schema))):
             framed = _shaped(other, schema, schema, _NESTED)
             if not schema_faults(schema, framed, 1):
                 return framed

@@ -29,7 +29,12 @@ _ALSO: Mapping[str, tuple[str, ...]] = {
 _OTHERWISE = frozenset({400, 404, 415, 422, 500, 501})
 _STEPWISE = frozenset({400, 415, 422, 501})
 _NEVER = frozenset({401, 402, 408, 429})
-_LONG = re.compile(r"context|too long|too large|tokens? limit|reduce the length", re.IGNORECASE)
+# A question that is too long, a key or credit: no other words for the same mend these.
+_ELSEWHERE = re.compile(
+    r"context|too long|too large|tokens? limit|reduce the length"
+    r"|api[ _-]?key|unauthori|authenticat|insufficient|billing",
+    re.IGNORECASE,
+)
 _SCHEMA = re.compile(r"invalid schema|schema conversion|grammar", re.IGNORECASE)
 
 
@@ -69,7 +74,7 @@ class Way:
             form = self._next(refusal) if "response_format" in to_blame else self.form
             return replace(self, form=form, without=self.without | to_blame - {"response_format"})
         parts = frozenset(_parts(body))
-        if refusal.status not in _OTHERWISE or not parts or _LONG.search(refusal.said):
+        if refusal.status not in _OTHERWISE or not parts or _ELSEWHERE.search(refusal.said):
             return None
         if refusal.status in _STEPWISE and "response_format" in parts:
             return replace(self, form=self.form + 1)

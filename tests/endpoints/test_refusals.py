@@ -22,7 +22,7 @@ def _without(*names: str) -> Callable[[Body], bool]:
 
 
 def _no_system(body: Body) -> bool:
-    return body["messages"][0]["role"] == "user"
+    return bool(body["messages"][0]["role"] == "user")
 
 
 def _form(*kinds: str) -> Callable[[Body], bool]:

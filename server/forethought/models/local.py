@@ -239,9 +239,11 @@ class LocalModel:
     def _failed(self, what: str, log: IO[bytes], *, transient: bool = True) -> ModelError:
         log.seek(max(0, log.seek(0, os.SEEK_END) - 1500))
         tail = log.read().decode(errors="replace").strip()
+        mend = "Run `forethought model fetch` to check its file"
+        if self._name not in catalogue():
+            mend = f"{self._file} may be damaged, or of a kind that llama.cpp does not know: get it anew"
         return ModelError(
-            f"The process of {self._name} {what}. Run `forethought model fetch` to check its file, or set"
-            f" FORETHOUGHT_MODEL to another model. It last said:\n{tail or '(nothing)'}",
+            f"The process of {self._name} {what}. {mend}, or set FORETHOUGHT_MODEL to another model. It last said:\n{tail or '(nothing)'}",
             transient=transient,
         )
 

@@ -2,11 +2,11 @@
 
 import json
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import anyio
 import pytest
@@ -49,7 +49,7 @@ class Endpoint:
 
 
 @contextmanager
-def serving() -> Iterator[Endpoint]:
+def serving() -> Generator[Endpoint]:
     """An endpoint, until left."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -63,7 +63,9 @@ def serving() -> Iterator[Endpoint]:
             there.heads.append({name.lower(): value for name, value in self.headers.items()})
             status, what = there.reply(body)
             if isinstance(what, Iterator):
-                self._send(status, "text/event-stream", (str(piece).encode() for piece in what), whole=False)
+                self._send(
+                    status, "text/event-stream", (piece.encode() for piece in cast("Iterator[str]", what)), whole=False
+                )
             elif isinstance(what, str | bytes):
                 content = what.encode() if isinstance(what, str) else what
                 self._send(status, "text/event-stream" if content.startswith(b"data:") else "text/html", [content])

@@ -19,34 +19,34 @@ from forethought_tools import ModelError
 pytestmark = pytest.mark.anyio
 
 
+FAULTS: list[tuple[Reply, str]] = [
+    (refused("bad key", 401), "does not accept the key"),
+    (refused("API key not valid. Please pass a valid API key.", 400), "does not accept the key"),
+    (refused("Insufficient Balance", 402), "wants to be paid"),
+    (refused("You exceeded your quota", 429, code="insufficient_quota"), "wants to be paid"),
+    (refused("not for you", 403), "does not allow this"),
+    (refused("The model `m` does not exist", 404), "FORETHOUGHT_MODEL"),
+    ((404, "<html><head><title>Not Found</title></head></html>"), "path of FORETHOUGHT_BASE_URL"),
+    ((405, {"detail": "Method Not Allowed"}), "path of FORETHOUGHT_BASE_URL"),
+    (refused("Request too large", 413), "Shorten the material"),
+    (refused("This model's maximum context length is 4096 tokens", 400), "Shorten the material"),
+    (refused("slow down", 429), "too many requests"),
+    ((502, "<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"), "502 Bad Gateway"),
+    ((503, b""), "Try again later"),
+    ((200, "<!DOCTYPE html><title>Sign in</title>"), "OpenAI-compatible"),
+    ((200, b"Hello"), "OpenAI-compatible"),
+    ((200, {"result": "Hello"}), "OpenAI-compatible"),
+    ((200, {"choices": []}), "OpenAI-compatible"),
+    ((200, {"choices": "none"}), "OpenAI-compatible"),
+    ((200, []), "OpenAI-compatible"),
+    ((200, {"error": {"message": "No auth credentials found", "code": 401}}), "does not accept the key"),
+    ((200, {"error": {"message": "Rate limit", "code": "429"}}), "too many requests"),
+    ((200, {"error": "gateway"}), "OpenAI-compatible"),
+]
+
+
 @pytest.mark.parametrize("schema", [TEXT, STRICT])
-@pytest.mark.parametrize(
-    ("reply", "words"),
-    [
-        (refused("bad key", 401), "does not accept the key"),
-        (refused("API key not valid. Please pass a valid API key.", 400), "does not accept the key"),
-        (refused("Insufficient Balance", 402), "wants to be paid"),
-        (refused("You exceeded your quota", 429, code="insufficient_quota"), "wants to be paid"),
-        (refused("not for you", 403), "does not allow this"),
-        (refused("The model `m` does not exist", 404), "FORETHOUGHT_MODEL"),
-        ((404, "<html><head><title>Not Found</title></head></html>"), "path of FORETHOUGHT_BASE_URL"),
-        ((405, {"detail": "Method Not Allowed"}), "path of FORETHOUGHT_BASE_URL"),
-        (refused("Request too large", 413), "Shorten the material"),
-        (refused("This model's maximum context length is 4096 tokens", 400), "Shorten the material"),
-        (refused("slow down", 429), "too many requests"),
-        ((502, "<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"), "502 Bad Gateway"),
-        ((503, b""), "Try again later"),
-        ((200, "<!DOCTYPE html><title>Sign in</title>"), "OpenAI-compatible"),
-        ((200, b"Hello"), "OpenAI-compatible"),
-        ((200, {"result": "Hello"}), "OpenAI-compatible"),
-        ((200, {"choices": []}), "OpenAI-compatible"),
-        ((200, {"choices": "none"}), "OpenAI-compatible"),
-        ((200, []), "OpenAI-compatible"),
-        ((200, {"error": {"message": "No auth credentials found", "code": 401}}), "does not accept the key"),
-        ((200, {"error": {"message": "Rate limit", "code": "429"}}), "too many requests"),
-        ((200, {"error": "gateway"}), "OpenAI-compatible"),
-    ],
-)
+@pytest.mark.parametrize(("reply", "words"), FAULTS)
 async def test_a_fault_is_told_with_what_mends_it(
     endpoint: Endpoint, reply: Reply, words: str, schema: dict[str, object]
 ) -> None:

@@ -1,8 +1,8 @@
 """What an endpoint refuses is learnt from what its error names, done otherwise, and never tried again."""
 
 import json
-from collections.abc import Callable
-from typing import Any
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 from tests.endpoints.fake import LOOSE, STRICT, TEXT, Body, Endpoint, Reply, asked, failure, model_at, refused, said
@@ -105,14 +105,9 @@ async def test_an_endpoint_that_takes_nothing_but_what_the_user_says_is_served(e
 class Bounded:
     """A meter that lets answers have so many tokens."""
 
-    def request(self, input_tokens: int) -> Any:
-        from contextlib import asynccontextmanager
-
-        @asynccontextmanager
-        async def charged() -> Any:
-            yield Charge(700, lambda _: None)
-
-        return charged()
+    @asynccontextmanager
+    async def request(self, input_tokens: int) -> AsyncGenerator[Charge]:
+        yield Charge(700, lambda _: None)
 
 
 async def test_with_a_budget_the_limit_is_sent_in_the_words_that_the_endpoint_knows(endpoint: Endpoint) -> None:

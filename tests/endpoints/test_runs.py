@@ -109,19 +109,19 @@ async def test_what_an_odd_endpoint_says_is_what_is_written(
     assert (work / "report.md").read_text(encoding="utf-8") == TEXT
 
 
-@pytest.mark.parametrize(
-    ("reply", "words"),
-    [
-        (lambda _: refused("no such model", 404), "FORETHOUGHT_MODEL"),
-        (lambda _: refused("who are you?", 401), "FORETHOUGHT_API_KEY"),
-        (lambda _: (200, {"choices": [{"message": None}]}), "its answers were empty"),
-        (lambda _: (200, {"choices": [{"message": {"content": 7.5}}]}), "no answer that fits"),
-        (lambda _: (200, [[["?"]]]), "FORETHOUGHT_BASE_URL"),
-        (lambda _: (200, "<html><title>Welcome</title></html>"), "FORETHOUGHT_BASE_URL"),
-        (lambda body: said(_answer(body)[:-20]), "it is cut off"),
-        (lambda body: said("<think>" + _answer(body)), "its answers were empty"),
-    ],
-)
+USELESS: list[tuple[Callable[[Body], Reply], str]] = [
+    (lambda _: refused("no such model", 404), "FORETHOUGHT_MODEL"),
+    (lambda _: refused("who are you?", 401), "FORETHOUGHT_API_KEY"),
+    (lambda _: (200, {"choices": [{"message": None}]}), "its answers were empty"),
+    (lambda _: (200, {"choices": [{"message": {"content": 7.5}}]}), "no answer that fits"),
+    (lambda _: (200, [[["?"]]]), "FORETHOUGHT_BASE_URL"),
+    (lambda _: (200, "<html><title>Welcome</title></html>"), "FORETHOUGHT_BASE_URL"),
+    (lambda body: said(_answer(body)[:-20]), "it is cut off"),
+    (lambda body: said("<think>" + _answer(body)), "its answers were empty"),
+]
+
+
+@pytest.mark.parametrize(("reply", "words"), USELESS)
 async def test_what_no_plan_can_be_made_of_fails_with_what_mends_it(
     make_settings: Callable[..., Settings], endpoint: Endpoint, work: Path, reply: Callable[[Body], Reply], words: str
 ) -> None:

@@ -243,7 +243,8 @@ class LocalModel:
         if self._name not in catalogue():
             mend = f"{self._file} may be damaged, or of a kind that llama.cpp does not know: get it anew"
         return ModelError(
-            f"The process of {self._name} {what}. {mend}, or set FORETHOUGHT_MODEL to another model. It last said:\n{tail or '(nothing)'}",
+            f"The process of {self._name} {what}. {mend}, or set FORETHOUGHT_MODEL to another model."
+            f" It last said:\n{tail or '(nothing)'}",
             transient=transient,
         )
 

@@ -104,7 +104,7 @@ class OpenAIModel:
         first = TEXT if plain else STRICT if is_strict(schema) else SCHEMA
         form: Body = {"temperature": question.variety} if plain and self._lean and question.variety else {}
         way, turns = self._learnt.begin(schema), Messages()
-        usage, faults, notes = Usage(), list[str](), list[str]()
+        usage, faults, text = Usage(), list[str](), ""
         for repairs in range(1 + _REPAIRS):
             way = replace(way, form=max(way.form, first))
             reply, way = await self._asked(_Asked(question, schema, first, turns, form), way, meter, heard)

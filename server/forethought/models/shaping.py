@@ -132,7 +132,7 @@ def _worded(value: JSON, kinds: frozenset[str], schema: Schema) -> JSON:
     choices = schema.get("enum")
     if isinstance(value, str) and isinstance(choices, list):
         return next((each for each in choices if str(each).casefold() == value.strip().casefold()), value)
-    if isinstance(value, bool | int | float) and kinds == {"string"}:
+    if isinstance(value, bool | int | float) and "string" in kinds and len(kinds) == 1:
         return as_text(value)
     return value
 

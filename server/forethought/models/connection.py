@@ -9,6 +9,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx2
 import openai
+from openai.types.chat import ChatCompletionMessageParam
 
 from forethought.models.endpoint import Endpoint, refusal_of
 from forethought.models.replies import Pieces, Reply, ReplyError, events, reply_of, shown
@@ -72,7 +73,7 @@ class Connection:
         self._client = client = self._client or self._open()
         rest = {name: value for name, value in body.items() if name not in ("model", "messages")}
         create = client.chat.completions.with_streaming_response.create
-        messages = cast("list[openai.types.chat.ChatCompletionMessageParam]", body["messages"])
+        messages = cast("list[ChatCompletionMessageParam]", body["messages"])
         async with create(model=str(body["model"]), messages=messages, extra_body=rest) as response:
             return await _read(_lines(response.iter_bytes()), heard)
 

@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import cast
 from urllib.request import getproxies, proxy_bypass
 
 import httpx2
@@ -15,7 +16,7 @@ import openai
 from forethought.address import Address
 from forethought.models.replies import ReplyError, shown
 from forethought.models.ways import Refusal
-from forethought_tools import ModelError
+from forethought_tools import JSON, ModelError
 from forethought_tools.text import as_text, one_line
 
 _CREDIT = "Add credit, or set FORETHOUGHT_API_KEY to a key that has some."
@@ -85,22 +86,21 @@ class Endpoint:
 def refusal_of(error: Exception) -> Refusal | None:
     """What an endpoint says instead of an answer, or none where it was not heard at all."""
     if isinstance(error, openai.APIStatusError):
-        return Refusal(error.status_code, f"{error.message} {error.response.text}", _blamed(error.body))
+        return Refusal(error.status_code, f"{error.message} {error.response.text}", _blamed(cast("JSON", error.body)))
     if isinstance(error, ReplyError) and (error.broken or error.error is not None):
         return Refusal(error.status or 200, "" if error.broken else as_text(error.error), _blamed(error.error))
     return None
 
 
-def _blamed(body: object) -> str:
+def _blamed(body: JSON) -> str:
     """The field of an error that names what is to blame: `param`, or `loc` of a validator."""
     if not isinstance(body, Mapping):
         return ""
-    told: Mapping[str, object] = {str(key): value for key, value in body.items()}
-    details = told.get("detail")
+    details = body.get("detail")
     places = (
         [str(each.get("loc", "")) for each in details if isinstance(each, Mapping)] if isinstance(details, list) else []
     )
-    return " ".join([str(told.get("param") or ""), *places]).strip()
+    return " ".join([str(body.get("param") or ""), *places]).strip()
 
 
 def _meaning(error: Exception, *, proxied: bool) -> tuple[str, str]:

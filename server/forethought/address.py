@@ -57,7 +57,7 @@ def read_address(text: str | None, *, model: str = "", api_key: str = "", key: s
         parts, whole = urlsplit(""), False
     if not whole:
         raise SettingsError(
-            f"{key}: not the address of an endpoint. Use http:// or https://, a host and a path;"
+            f"{key}: not an address of an endpoint. Use http:// or https://, a host and a path;"
             " what is special in a user or a password is percent-encoded: @ as %40, % as %25."
         )
     query = dict(parse_qsl(parts.query, keep_blank_values=True))

@@ -15,7 +15,8 @@ _HARMLESS = frozenset(
     {"http-referer", "referer", "origin", "x-title", "user-agent", "accept", "accept-language", "content-type"}
     | {"openai-beta", "anthropic-version", "anthropic-beta"}
 )
-_SECRET = re.compile(r"key|token|secret|passw|credential|auth|signature|^sig$", re.IGNORECASE)
+_SECRET = re.compile(r"key|token|secret|passw|credential|auth|cookie|signature|^sig$", re.IGNORECASE)
+_LONG = 20  # characters that no plain word has
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -35,10 +36,17 @@ class ModelOptions:
 
     @property
     def secrets(self) -> frozenset[str]:
-        """What may be a key: every header that is not known to be none, and what has such a name."""
-        headers = [value for name, value in self.headers.items() if name.casefold() not in _HARMLESS]
+        """What may be a key: by its name, or, in a header that nobody knows, by its look. Plain words are none: they
+        would be taken out of everything that is written."""
+        headers = [value for name, value in self.headers.items() if _may_be_key(name, value)]
         tokens = [value.split(" ", 1)[1] for value in headers if " " in value]
         return frozenset([*headers, *tokens, *secret_values(self.body)])
+
+
+def _may_be_key(name: str, value: str) -> bool:
+    if _SECRET.search(name):
+        return True
+    return name.casefold() not in _HARMLESS and (len(value) >= _LONG or any(sign.isdigit() for sign in value))
 
 
 def secret_values(value: JSON, name: str = "") -> list[str]:

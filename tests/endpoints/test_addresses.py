@@ -58,7 +58,7 @@ def test_an_address_is_read_as_it_is_meant(written: str, meant: str | None) -> N
     "written", ["ftp://h/v1", "http://", "http:///v1", "http://h:x/v1", "http://h:99999", "a b", "http://u@v@h"]
 )
 def test_what_is_no_address_names_the_setting(written: str) -> None:
-    with pytest.raises(SettingsError, match="FORETHOUGHT_BASE_URL: not the address"):
+    with pytest.raises(SettingsError, match="FORETHOUGHT_BASE_URL: not an address"):
         Settings.read({"FORETHOUGHT_BASE_URL": written})
 
 
@@ -191,14 +191,14 @@ async def test_options_go_with_every_question_and_those_of_a_role_win(
 def test_what_may_be_a_key_in_headers_options_and_addresses_is_a_secret() -> None:
     settings = Settings.read(
         {
-            "FORETHOUGHT_MODEL_OPTIONS": '{"headers": {"X-Api": "abcdefgh1", "Authorization": "Bearer abcdefgh2",'
+            "FORETHOUGHT_MODEL_OPTIONS": '{"headers": {"X-Team": "planning", "X-Api": "abcdefgh1", "Authorization": "Bearer abcdefgh2",'
             ' "HTTP-Referer": "https://example.org"}, "extra_body": {"a": {"api_key": "abcdefgh3"}}}',
             "FORETHOUGHT_MODEL_OPTIONS_CRITIC": '{"headers": {"Cookie": "abcdefgh4"}}',
             "FORETHOUGHT_BASE_URL": "me:abcdefgh5@gpu-box/v1?key=abcdefgh6&api-version=2024-10-21",
         }
     )
     assert {f"abcdefgh{number}" for number in range(1, 7)} <= settings.secrets
-    assert not {"https://example.org", "2024-10-21"} & settings.secrets
+    assert not {"https://example.org", "2024-10-21", "planning"} & settings.secrets
     assert "abcdefgh" not in repr(settings)
 
 

@@ -191,7 +191,8 @@ async def test_options_go_with_every_question_and_those_of_a_role_win(
 def test_what_may_be_a_key_in_headers_options_and_addresses_is_a_secret() -> None:
     settings = Settings.read(
         {
-            "FORETHOUGHT_MODEL_OPTIONS": '{"headers": {"X-Team": "planning", "X-Api": "abcdefgh1", "Authorization": "Bearer abcdefgh2",'
+            "FORETHOUGHT_MODEL_OPTIONS": '{"headers": {"X-Team": "planning", "X-Api": "abcdefgh1",'
+            ' "Authorization": "Bearer abcdefgh2",'
             ' "HTTP-Referer": "https://example.org"}, "extra_body": {"a": {"api_key": "abcdefgh3"}}}',
             "FORETHOUGHT_MODEL_OPTIONS_CRITIC": '{"headers": {"Cookie": "abcdefgh4"}}',
             "FORETHOUGHT_BASE_URL": "me:abcdefgh5@gpu-box/v1?key=abcdefgh6&api-version=2024-10-21",

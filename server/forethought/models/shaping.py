@@ -50,7 +50,10 @@ def _framed(value: JSON, schema: Schema) -> list[JSON]:
 
 def _unframed(value: JSON) -> list[JSON]:
     """What an object with one key holds: some put the answer into an object of their own."""
-    return list(value.values()) if isinstance(value, Mapping) and len(value) == 1 else []
+    inner = list(value.values()) if isinstance(value, Mapping) and len(value) == 1 else []
+    return [
+        part for part in inner if isinstance(part, Mapping | list)
+    ]  # a number by another name may mean another thing
 
 
 _EMPTY: Mapping[str, JSON] = {"string": "", "array": []}

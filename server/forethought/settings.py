@@ -13,6 +13,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from platformdirs import user_data_path
 
+from forethought.address import read_address
+from forethought.options import ModelOptions, read_options
 from forethought.terms import REPLANS, Terms, read_budget, read_risks
 from forethought.variables import HUB, VARIABLES
 from forethought_tools import Risk, Role, SettingsError
@@ -24,6 +26,8 @@ _DAY = 86_400.0  # seconds
 
 _YES = {"1", "true", "yes", "on"}
 _NO = {"", "0", "false", "no", "off"}
+_OPTIONS = "FORETHOUGHT_MODEL_OPTIONS"
+_ROLE_OPTIONS = {role: f"{_OPTIONS}_{role.upper()}" for role in Role}
 
 
 """Everything that the environment can set, in the order in which the docs list it."""
@@ -45,6 +49,10 @@ class Settings:
     """The same, for single roles."""
     base_url: str | None = field(default=None, repr=False)
     api_key: str | None = field(default=None, repr=False)
+    model_options: ModelOptions = field(default_factory=ModelOptions)
+    """What is sent along to the endpoint."""
+    role_options: Mapping[Role, ModelOptions] = field(default_factory=dict[Role, ModelOptions])
+    """The same, for single roles; it wins where both set something."""
     model_hub: str | None = field(default=HUB, repr=False)
     searxng_url: str | None = field(default=None, repr=False)
     allow_private: bool = False
@@ -86,11 +94,14 @@ class Settings:
     @property
     def secrets(self) -> frozenset[str]:
         """Values that must never be written anywhere."""
-        urls = (self.store, self.base_url, self.searxng_url, self.model_hub)
+        urls = (self.store, self.searxng_url, self.model_hub)
+        options = [secret for each in (self.model_options, *self.role_options.values()) for secret in each.secrets]
         in_urls = [urlsplit(url).password for url in urls if url]
         in_queries = [value for url in urls if url for value in parse_qs(urlsplit(url).query).get("password", ())]
-        candidates = (self.api_key, self.mailbox.password if self.mailbox else None, *in_urls, *in_queries)
-        return frozenset(secret for secret in candidates if secret and len(secret) >= 8)
+        candidates = (self.api_key, self.mailbox.password if self.mailbox else None, *in_urls, *in_queries, *options)
+        return frozenset(
+            secret for secret in (*candidates, *read_address(self.base_url).secrets) if secret and len(secret) >= 8
+        )
 
     @classmethod
     def read(
@@ -117,8 +128,10 @@ class Settings:
             folders=_folders(folders, env["FORETHOUGHT_FOLDERS"], home),
             model=named if model is None else model,
             role_models={role: spec for role in Role if (spec := env[f"FORETHOUGHT_MODEL_{role.upper()}"])},
-            base_url=_address(env, "FORETHOUGHT_BASE_URL") or _address(env, "OPENAI_BASE_URL"),
+            base_url=_endpoint(env, "FORETHOUGHT_BASE_URL") or _endpoint(env, "OPENAI_BASE_URL"),
             api_key=env["FORETHOUGHT_API_KEY"] or env["OPENAI_API_KEY"] or None,
+            model_options=read_options(env[_OPTIONS], _OPTIONS),
+            role_options={role: read_options(text, key) for role, key in _ROLE_OPTIONS.items() if (text := env[key])},
             model_hub=_hub(env),
             searxng_url=_address(env, "FORETHOUGHT_SEARXNG_URL"),
             allow_private=_flag(env, "FORETHOUGHT_ALLOW_PRIVATE_ADDRESSES"),
@@ -176,6 +189,11 @@ _NOT_ENCODED = re.compile(r"%(?![0-9A-Fa-f]{2})|\s")
 def _address(env: _Environment, key: str) -> str | None:
     url = env[key].strip()
     return _checked(key, url) if url else None
+
+
+def _endpoint(env: _Environment, key: str) -> str | None:
+    url = env[key].strip()
+    return url if read_address(url, key=key).url else None
 
 
 def _hub(env: _Environment) -> str | None:

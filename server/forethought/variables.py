@@ -45,8 +45,8 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     Variable(
         "FORETHOUGHT_MODEL",
-        "`host`, `local`, `local:NAME`, `scripted:FILE`, or the name of a model at your endpoint. `--model` wins over"
-        " it.",
+        "`host`, `local`, `local:NAME`, `local:/path/to/model.gguf`, `scripted:FILE`, or the name of a model at"
+        " your endpoint. `--model` wins over it.",
         shown="chosen, see [models](models.md)",
     ),
     *(
@@ -58,8 +58,22 @@ VARIABLES: tuple[Variable, ...] = (
         for role in Role
     ),
     Variable(
+        "FORETHOUGHT_MODEL_OPTIONS",
+        "What is sent along to the endpoint: `reasoning_effort=low`, or a JSON object that may also hold `headers`,"
+        " `extra_body` and `timeout` in seconds.",
+        secret=True,
+    ),
+    *(
+        Variable(
+            f"FORETHOUGHT_MODEL_OPTIONS_{role.upper()}",
+            f"The same for the {role}; what it sets wins.",
+            secret=True,
+        )
+        for role in Role
+    ),
+    Variable(
         "FORETHOUGHT_BASE_URL",
-        "The address of an OpenAI-compatible endpoint; most end in `/v1`.",
+        "The address of an OpenAI-compatible endpoint; most end in `/v1`. An Azure address may be pasted whole.",
         also="OPENAI_BASE_URL",
         secret=True,
     ),

@@ -17,6 +17,7 @@
     │   ├── DamagedError      a row of the journal is not what forethought writes
     │   └── BrokenError       the disk, the file or the connection failed, whatever was written or asked for
     └── FencedError           another process has taken this run over, so this one must stop writing to it
+    ReplyError                an endpoint's reply holds no answer: becomes a ModelError (`forethought.models.replies`)
 
 Each message says what is wrong and what to do next. Those below StoreError are in `forethought.journal.database`. Human
 decisions and "not yet" are not errors but signals (`forethought_patterns.signals`): no `except Exception` catches them.

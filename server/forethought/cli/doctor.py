@@ -4,6 +4,7 @@ __all__ = ["doctor"]
 
 import os
 import platform
+import time
 from collections.abc import Callable
 from contextlib import closing
 from importlib.metadata import version
@@ -11,6 +12,7 @@ from importlib.util import find_spec
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
+import anyio
 from rich.markup import escape
 
 from forethought import __version__, installing
@@ -20,8 +22,12 @@ from forethought.models import Models
 from forethought.models.fetch import catalogue, present
 from forethought.settings import Settings
 from forethought.terms import Terms
-from forethought_tools import JSON, ForethoughtError, Risk, Role, SettingsError, StoreError
+from forethought_patterns import Model
+from forethought_patterns.drafts import closed_object
+from forethought_tools import JSON, ForethoughtError, Question, Risk, Role, SettingsError, StoreError
 
+_PATIENCE = 120  # seconds for one model
+_EVEN = closed_object({"even": {"type": "boolean"}})
 _Line: TypeAlias = Callable[[str, str], None]
 """Tells what was found, and what it is of."""
 
@@ -65,8 +71,41 @@ def _models(settings: Settings, line: _Line) -> bool:
     problems = [problem for problem in dict.fromkeys(_trouble(models, role) for role in Role) if problem]
     for problem in problems:
         line("", problem)
+    problems += [] if problems else anyio.run(_unanswered, models, line)
     line("embedded", _embedded(settings))
     return not problems
+
+
+async def _unanswered(models: Models, line: _Line) -> list[str]:
+    """Ask each model one real question, and one with a schema. What keeps it from answering, said already."""
+    problems: list[str] = []
+    asked: set[int] = set()
+    for role in Role:
+        model = models.for_role(role)
+        # A script has answers for its own questions only.
+        if model is None or id(model) in asked or models.spec_of(role).startswith("scripted:"):
+            continue
+        asked.add(id(model))
+        try:
+            with anyio.fail_after(_PATIENCE):
+                line("answers", await _answers(model))
+        except TimeoutError:
+            problems.append(f"{model.name} did not answer within {_PATIENCE} s. Mend: a faster FORETHOUGHT_MODEL")
+        except ForethoughtError as error:
+            problems.append(str(error))
+        if problems:
+            line("", problems[-1])
+    await models.aclose()
+    return problems
+
+
+async def _answers(model: Model) -> str:
+    begun = time.monotonic()
+    await model.answer(Question(Role.EXECUTOR, "Answer with the word: ready", "Are you there?", {"type": "string"}))
+    structured = await model.answer(Question(Role.EVALUATOR, "Say whether six is even.", "6", _EVEN))
+    note = f" ({structured.note})" if structured.note else ""
+    where = getattr(model, "where", "this machine")
+    return f"{model.name} at {where}, in words and as JSON, in {time.monotonic() - begun:.1f} s{note}"
 
 
 def _folders(settings: Settings, line: _Line) -> bool:

@@ -7,6 +7,7 @@ __all__ = [
     "DRAFT",
     "EVALUATOR",
     "EXECUTOR",
+    "HOST_PLANNER",
     "IMAGINE",
     "JOINER",
     "LEAN_PLANNER",
@@ -36,6 +37,19 @@ You are the planner. Break the goal into the fewest steps that reach it, each on
 - confidence, from 0 to 1, is how sure you are that the step is right as it stands.
 - strategy is direct. Only for write and analyze: reflect where the quality of the text or code is critical, search where
   there are many ways and it is uncertain which one leads to the answer.
+- If the goal names files, use those names."""
+
+HOST_PLANNER = """\
+You are the planner. Break the goal into the fewest steps that reach it, each one call of one tool of those listed (what
+has a ? may be left out; risk is low where none is named).
+- Steps run in parallel unless one needs another: depends_on lists only what must merely come first.
+- {{3}} is the result of step 3, {{3.rows.0.name}} a part of it: it implies the dependency, and alone it keeps its type.
+  {{?}} is an argument that only results can tell: it is filled when the steps in depends_on are done.
+- Sums with query_table (FROM 'sales.csv') or calculate, wording with write, judgement with analyze. Never invent data.
+- expected_output says what a good result looks like. Leave it out where the tool itself tells whether it worked, as
+  when a file is written. confidence, from 0 to 1: how sure you are that the step is right as it stands.
+- strategy, only for write and analyze: reflect where quality is critical, search where it is uncertain which of many
+  ways leads to the answer.
 - If the goal names files, use those names."""
 
 LEAN_PLANNER = """\

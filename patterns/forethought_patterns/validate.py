@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from forethought_patterns.checks import tool_faults, unusable
 from forethought_patterns.plan import Plan, Step, graph_faults
 from forethought_patterns.references import UNKNOWN, find, mistaken, unknown
+from forethought_patterns.signatures import signature
 from forethought_tools import JSON, Fault, PlanError, Registry, SchemaFault
 
 MAX_STEPS = 10_000
@@ -164,8 +165,6 @@ def _hidden(fault: SchemaFault) -> bool:
 
 def _mend(tool: str, fault: SchemaFault, tools: Registry) -> str:
     known = tools.get(tool)
-    properties = known.parameters.get("properties") if known else None
-    names = ", ".join(properties) if isinstance(properties, Mapping) and properties else "no arguments"
-    if fault.rule in ("required", "additionalProperties"):
-        return f"{tool} takes: {names}"
+    if known and fault.rule in ("required", "additionalProperties"):
+        return f"It is called as {signature(known)}"
     return f"See the schema of {tool}: {str(fault.schema)[:200]}"

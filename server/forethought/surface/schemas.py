@@ -70,7 +70,8 @@ ARGUMENTS: Mapping[str, Mapping[str, Schema]] = {
             "type": "array",
             "items": _STEP,
             "description": "Your own steps instead of the planner's. {{3}} in an argument is the result of"
-            " step 3, {{3.rows.0.name}} a part of it; a reference implies the dependency.",
+            " step 3, {{3.rows.0.name}} a part of it; a reference implies the dependency. Their tools:"
+            ' get_plan(view="tools").',
         },
         "from_search": _said(_TEXT, "run_id of a search whose path to plan."),
         "recipe": _said(_TEXT, "A kept plan to use again, with its parameters."),
@@ -118,7 +119,7 @@ ARGUMENTS: Mapping[str, Mapping[str, Schema]] = {
     },
     "get_plan": {
         "plan_id": _said(_TEXT, "Leave out to list recent plans."),
-        "view": {"type": "string", "enum": ["brief", "full", "graph", "list", "diff"]},
+        "view": {"type": "string", "enum": ["brief", "full", "graph", "list", "diff", "tools"]},
         "page": _COUNT,
         "revision": _COUNT,
         "against": _COUNT,

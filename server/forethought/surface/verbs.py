@@ -15,7 +15,7 @@ from forethought.engine.kinds import rollback as undoing
 from forethought.engine.kinds.look import View
 from forethought.engine.plan_views import PAGE, diff_view, graph, plan_view
 from forethought.engine.recipes import filled, recipe_called
-from forethought.engine.views import models_view, run_view
+from forethought.engine.views import models_view, run_view, tools_view
 from forethought.journal.database import StaleError
 from forethought.journal.rows import OPEN
 from forethought.surface.attach import attach
@@ -101,16 +101,18 @@ async def lats_search(
 async def get_plan(
     ctx: Context[App],
     plan_id: str = "",
-    view: Literal["brief", "full", "graph", "list", "diff"] = "brief",
+    view: Literal["brief", "full", "graph", "list", "diff", "tools"] = "brief",
     page: int = 1,
     revision: int | None = None,
     against: int | None = None,
 ) -> View:
     """Look at a plan and its latest run: brief (where it stands), list (a line per step), full (arguments and results),
     graph (Mermaid), diff (of a revision against an earlier one; the last two if you name none). list and full come in
-    pages of 50 steps."""
+    pages of 50 steps. tools: what steps can call, and what that takes."""
     app = _app(ctx)
     records, queries = app.runs.records, app.runs.queries
+    if view == "tools":
+        return tools_view(records.tools, page)
     if not plan_id:
         return _recent(app)
     if run := plan.not_planned(queries, plan_id):

@@ -12,7 +12,7 @@ from forethought.engine.deaths import ASIDE, died_twice
 from forethought.engine.records import Records, resuming
 from forethought.journal.rows import OPEN, MessageRow, RunRow
 from forethought_patterns.budget import SOFT
-from forethought_tools import JSON
+from forethought_tools import JSON, Role
 from forethought_tools.text import clipped
 from forethought_tools.visible import one_line_json
 
@@ -96,8 +96,10 @@ class Look:
                 f" server: look at `forethought show {run.id} --journal`. `forethought cancel {run.id}` ends it"
             )
         if any(message.kind == "order" for message in self.waiting):
+            planning = any(message.body.get("role") == Role.PLANNER for message in self.waiting)
+            details = ' (get_plan(view="tools") tells all of each tool)' if planning else ""
             return (
-                "Do the orders in waiting_on yourself, then "
+                f"Do the orders in waiting_on yourself{details}, then "
                 f'report(run_id="{run.id}", answers=[{{"order": id, "answer": value that fits the order\'s schema}}])'
             )
         if self.waiting:

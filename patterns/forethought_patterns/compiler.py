@@ -93,7 +93,7 @@ class _Execution:
         self._outcomes: dict[int, Outcome] = {}
         self._values: dict[int, JSON] = {}
         self._unjudged: set[int] = set()
-        """Steps that have returned, and whose result those who trust it have been given."""
+        """Whose results those who trust them have been given."""
         self._trusting: set[int] = set()
         self._trials: dict[int, Trial] = {}
         self._awaiting: set[int] = set()
@@ -234,7 +234,8 @@ class _Execution:
             self.look_who_waits()
             self.dispatch()  # their starts are recorded together with this end
         await self._watcher.settled(step, outcome)
-        await anyio.lowlevel.checkpoint()  # whoever was waiting for this is not outside any more
+        if self._trials:
+            await anyio.lowlevel.checkpoint()  # who has waited for this is not outside any more
         if outcome.state != "succeeded" and self._whole:
             await self._skip_dependents(step.id, outcome)
 

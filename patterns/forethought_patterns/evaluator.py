@@ -12,7 +12,7 @@ from forethought_patterns.problem import Problem
 from forethought_patterns.roles import EVALUATOR, MATERIAL, MEETS
 from forethought_patterns.slots import Slot
 from forethought_tools import JSON, Question, Role
-from forethought_tools.text import as_text, shortened
+from forethought_tools.text import as_text, compact, shortened
 
 _RESULT = 12_000  # characters of a result that an evaluator is shown
 _CALL = {"wire": 300, "flat": 2000, "lean": 2000}  # characters of the call; the calling agent knows its plan
@@ -63,7 +63,8 @@ def _all_of(problems: Sequence[Problem]) -> Problem | None:
 def _context(step: Step, arguments: Mapping[str, JSON], value: JSON, dialect: Dialect) -> str:
     called = step.arguments if dialect == "wire" else arguments  # with references, since their results are told too
     call = f"{step.tool} {as_text(called)[: _CALL[dialect]]}"
+    shown = compact(value) if dialect == "wire" else value
     return (
-        f"{MATERIAL}\n<result>\n{shortened(value, _RESULT)}\n</result>\n\n"
+        f"{MATERIAL}\n<result>\n{shortened(shown, _RESULT)}\n</result>\n\n"
         f"Step: {step.description or step.tool}\nCall: {call}\nExpected: {step.expected_output}"
     )

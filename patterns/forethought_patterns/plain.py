@@ -21,12 +21,11 @@ _LEAVES: Mapping[str, str] = {
 _DELETES = "delete_file"
 _NAMING = ("path", "source", "destination")
 # Of an expectation, in this order: what it is about, that it is so, and where. Any other word says more.
-_THING = frozenset("the|a|an|new|old|its|this|that|it|whole|file|folder|copy".split("|"))
-_IS = frozenset("is are was were has have been gets will should be now all successfully".split())
-_WHERE = frozenset("in into to as at on from under disk the a new old name place file folder now successfully".split())
-_THERE = frozenset(
-    "written saved stored created made there present exists exist copied moved renamed edited updated".split()
-)
+_THING = frozenset(["the", "a", "an", "new", "old", "its", "this", "that", "it", "whole", "file", "folder", "copy"])
+_IS = frozenset(["is", "are", "was", "were", "has", "have", "been", "gets", "will", "be", "now", "all", "successfully"])
+_WHERE = _THING | {"in", "into", "to", "as", "at", "on", "from", "under", "disk", "place", "now", "successfully"}
+_MADE = frozenset(["written", "saved", "stored", "created", "made", "copied", "moved", "renamed", "edited", "updated"])
+_THERE = _MADE | {"there", "present", "exists", "exist"}
 _GONE: Sequence[Sequence[str]] = [
     each.split()
     for each in (

@@ -46,6 +46,7 @@ _OPEN = (
 _ROUNDS = 8  # clients give up after ten
 _LONG_PATIENCE = 600.0  # seconds for an answer where heartbeats keep the call open
 _GATHER = 0.3  # seconds for more requests to open, so that they go out together
+_GATHER_ORDERS = 1.5  # the same where the calling agent has work: each round of it takes longer than that
 _SETTLE = 0.02  # seconds in which changes count as one
 _REPORT = 0.25  # seconds between progress notices at the least: counting steps takes time where there are many
 
@@ -125,7 +126,8 @@ class _Attached:
 
     async def _gather(self) -> None:
         """Wait a moment for more requests to open, so that they go out together; not longer, whatever happens."""
-        until = anyio.current_time() + _GATHER
+        orders = self._runs.queries.open_ids(self._run_id, "order")
+        until = anyio.current_time() + (_GATHER_ORDERS if orders else _GATHER)
         while self._runs.queries.run(self._run_id).state == "running" and (left := until - anyio.current_time()) > 0:
             await self._runs.watchers.changed(self._run_id, left)
             await anyio.sleep(_SETTLE)

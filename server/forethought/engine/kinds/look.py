@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TypeAlias
 
 from forethought.engine.deaths import ASIDE, died_twice
+from forethought.engine.orders import Told
 from forethought.engine.records import Records, resuming
 from forethought.journal.rows import OPEN, MessageRow, RunRow
 from forethought_patterns.budget import SOFT
@@ -95,11 +96,12 @@ class Look:
                 f"Only a person can let it go on: `forethought resume {run.id}`. It may be what hung or killed its"
                 f" server: look at `forethought show {run.id} --journal`. `forethought cancel {run.id}` ends it"
             )
-        if any(message.kind == "order" for message in self.waiting):
-            planning = any(message.body.get("role") == Role.PLANNER for message in self.waiting)
+        if orders := [message for message in self.waiting if message.kind == "order"]:
+            planning = any(message.body.get("role") == Role.PLANNER for message in orders)
             details = ' (get_plan(view="tools") tells all of each tool)' if planning else ""
+            like = ", all at once; `like`: instructions and schema are those of that order" if len(orders) > 1 else ""
             return (
-                f"Do the orders in waiting_on yourself{details}, then "
+                f"Do the orders in waiting_on yourself{details}{like}, then "
                 f'report(run_id="{run.id}", answers=[{{"order": id, "answer": value that fits the order\'s schema}}])'
             )
         if self.waiting:
@@ -143,9 +145,10 @@ def _nearly_spent(run: RunRow) -> list[JSON]:
 
 def _waiting_on(run: RunRow, messages: Sequence[MessageRow]) -> list[JSON]:
     shown: list[JSON] = []
+    told = Told()
     room = _ORDER_CHARACTERS
     for message in messages:
-        entry = _gate(run, message) if message.kind == "gate" else {"order": message.id, **message.body}
+        entry = _gate(run, message) if message.kind == "gate" else told.order(message)
         size = len(json.dumps(entry))
         if shown and size > room:
             shown.append("... and more, shown when these are answered")

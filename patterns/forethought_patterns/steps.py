@@ -5,6 +5,7 @@ __all__ = ["Steps"]
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import anyio
 
@@ -107,16 +108,20 @@ class Steps(Watcher):
         self._admitted[step.id], self._called[step.id] = call, call.arguments
         return call.arguments
 
-    def patient(self) -> bool:
+    @cached_property
+    def _is_patient(self) -> bool:
         return self.ports.journal.dialect(Role.EVALUATOR) == "wire" and self.rules.replan != "every_step"
 
+    def patient(self) -> bool:
+        return self._is_patient
+
     def trusts(self, step: Step, arguments: Mapping[str, JSON]) -> bool:
+        if not self._is_patient:
+            return False
         tools, unsure = self.ports.tools, self._unsure.get(step.id)
         harmless = tools.reads_only(step.tool) and tools.repeatable(step.tool)
         calls = bool(step.check and step.check.call())
-        if not (self.patient() and harmless) or calls or unknown(step.arguments):
-            return False
-        if self._strategy(step) != "direct":
+        if not harmless or calls or unknown(step.arguments) or self._strategy(step) != "direct":
             return False
         return call_gate(step, arguments, tools, self.rules.policy, confidence=unsure) is None
 

@@ -26,7 +26,7 @@ class Told:
         context = str(message.body.get("context", ""))
         told: dict[str, JSON] = {"order": message.id, **body, "context": self._short(context)}
         self._contexts[message.id] = context
-        return {**told, **asked} if like == message.id else {**told, "like": like}
+        return {**told, **(asked if like == message.id else {"instructions": f"Those of {like}, with its schema."})}
 
     def _short(self, context: str) -> str:
         """The context, with a pointer to an order before it in place of a result that stands there word for word."""

@@ -99,9 +99,9 @@ class Look:
         if orders := [message for message in self.waiting if message.kind == "order"]:
             planning = any(message.body.get("role") == Role.PLANNER for message in orders)
             details = ' (get_plan(view="tools") tells all of each tool)' if planning else ""
-            like = ", all at once; `like`: instructions and schema are those of that order" if len(orders) > 1 else ""
+            together = ", all of them at once" if len(orders) > 1 else ""
             return (
-                f"Do the orders in waiting_on yourself{details}{like}, then "
+                f"Do the orders in waiting_on yourself{details}{together}, then "
                 f'report(run_id="{run.id}", answers=[{{"order": id, "answer": value that fits the order\'s schema}}])'
             )
         if self.waiting:

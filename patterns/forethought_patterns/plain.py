@@ -3,6 +3,7 @@
 __all__ = ["plainly_judged"]
 
 from collections.abc import Mapping, Sequence
+from itertools import dropwhile
 
 from forethought_patterns.plan import Step
 from forethought_patterns.problem import Problem
@@ -73,7 +74,7 @@ def _is_plain(step: Step, arguments: Mapping[str, JSON]) -> bool:
 
 def _without(words: list[str], known: frozenset[str]) -> list[str]:
     """The words from the first on that is not known."""
-    return next((words[number:] for number, word in enumerate(words) if word not in known), [])
+    return list(dropwhile(known.__contains__, words))
 
 
 def _names(arguments: Mapping[str, JSON]) -> frozenset[str]:

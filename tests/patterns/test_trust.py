@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -150,7 +151,7 @@ async def test_what_rests_on_a_result_that_stays_wrong_is_skipped() -> None:
     ],
 )
 async def test_the_engine_judges_only_what_it_can_see(
-    tool: str, expected: str, arguments: dict[str, JSON], verdict: str
+    tool: str, expected: str, arguments: dict[str, Any], verdict: str
 ) -> None:
     async def look(path: str) -> Seen | None:
         return Seen() if "there" in path else None

@@ -137,7 +137,8 @@ async def test_what_a_planners_order_leaves_out_of_tools_can_be_looked_up(
         assert "delete_file(path: str) [HIGH]" in order["context"]
         assert 'get_plan(view="tools")' in asked["next"]
         tools = view(await client.call_tool("get_plan", {"view": "tools"}))["tools"]
-        answers = [{"order": order["order"], "answer": {"steps": [{"id": 1, "tool": "calculate", "arguments": {}}]}}]
+        faulty: dict[str, Any] = {"steps": [{"id": 1, "tool": "calculate", "arguments": {}}]}
+        answers = [{"order": order["order"], "answer": faulty}]
         again = view(await client.call_tool("report", {"run_id": asked["run_id"], "answers": answers}))
         resource = await read(client, "forethought://tools")
     assert "It is called as calculate(expression: str)" in again["waiting_on"][0]["context"], (

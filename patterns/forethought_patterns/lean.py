@@ -34,9 +34,17 @@ _REFERENCE = re.compile(r"\{\{([0-9]{1,9})((?:\.\w+)*)\}\}")
 _NUMBERED = re.compile(r"\bstep ([0-9]{1,9})\b")
 
 
-def lean_question(brief: Brief, tools: Registry, *, past: str = "") -> Question:
-    """The question for a script. `past`: what was done already, and why there must be another plan."""
-    recipes = list(brief.recipes)[:_RECIPES][::-1]  # the nearest last
+def lean_question(brief: Brief, tools: Registry, *, past: str = "", others: bool = False) -> Question:
+    """The question for a script.
+
+    Args:
+        brief: The goal, its files, and the recipes nearest to it.
+        tools: What a script can call.
+        past: What was done already, and why there must be another plan.
+        others: Show the recipes that come next, beside the nearest: what a small planner imitates is what it gets.
+    """
+    near = list(brief.recipes)
+    recipes = ([*near[:1], *near[_RECIPES : 2 * _RECIPES - 1]] if others else near[:_RECIPES])[::-1]  # the nearest last
     suggested = suggested_tools(brief.goal, brief.files, recipes, tools)
     # The same for every goal, and so read once for all of them: what comes later is not.
     instructions = f"{LEAN_PLANNER}\n\n{lean_tools(tool for tool in tools if tool.name in OFTEN)}"
@@ -56,11 +64,12 @@ def lean_rest(done: Sequence[Step], results: Mapping[int, str], failed: Sequence
 
 
 def lean_repair(question: Question, draft: JSON, faults: Sequence[Fault]) -> Question:
-    """The question once more, with what is wrong with the last script. The goal stays last, and the next script is not
-    the likeliest one again."""
+    """The question once more, with what is wrong with the last script; without a draft only what was wrong. The goal
+    stays last, and the next script is not the likeliest one again."""
     told, _, goal = question.context.rpartition("goal: ")
-    wrong = "\n".join(f"- {_NUMBERED.sub('the call', str(fault))}" for fault in list(faults)[:_FAULTS])
-    context = f"{told}This script is wrong:\n{str(draft)[:_DRAFT]}\n{wrong}\nWrite another one.\ngoal: {goal}"
+    wrong = "\n".join(dict.fromkeys(f"- {_NUMBERED.sub('the call', str(fault))}" for fault in list(faults)[:_FAULTS]))
+    shown = f"This script is wrong:\n{str(draft)[:_DRAFT]}" if draft else "Other scripts were wrong:"
+    context = f"{told}{shown}\n{wrong}\nWrite another one.\ngoal: {goal}"
     return replace(question, context=context, variety=min(question.variety + _VARIETY, 1.0))
 
 

@@ -140,11 +140,12 @@ async def _doubted(sight: Sight) -> list[Fault]:
 
 
 def _can_be_looked_at(step: Step, sight: Sight) -> bool:
-    """Whether nothing that the call names is only written by the plan itself."""
+    """Whether nothing that the call names is written by the plan itself before it."""
     tool = sight.tools.get(step.tool)
     if tool is None or tool.doubted is None:
         return False
-    return not any(_uses(step, name, sight) for name in sight.written)
+    before = [each for each in sight.plan.steps[: sight.plan.steps.index(step)] if each in sight.changing]
+    return not any(_uses(step, name, sight) for each in before for name in sight.written_by(each))
 
 
 def _forgotten(sight: Sight) -> Iterator[Fault]:

@@ -13,6 +13,7 @@ from forethought_patterns.arrivals import Arrivals
 from forethought_patterns.compiler import Add, Grow, execute
 from forethought_patterns.drafts import Brief
 from forethought_patterns.gates import plan_gate
+from forethought_patterns.hints import guesses
 from forethought_patterns.joiner import Joined, join
 from forethought_patterns.judging import doubted, misdone
 from forethought_patterns.plan import Plan, Step
@@ -27,7 +28,6 @@ from forethought_patterns.watcher import Outcome
 from forethought_tools import JSON, BudgetError, ModelError, PlanError, Role
 
 _USUAL = Rules()
-_PLAIN = ("read_file", "list_files", "tell", "wait", "write", "analyze")  # nothing to misunderstand, or told already
 _BEGINNING = Resumed()
 
 
@@ -176,16 +176,8 @@ class _Run:
         if look is None:
             return ()
         found = await doubted(self.plan, self.outcomes, answer, tools, look, unjudged=self._unjudged())
-        guessed = ", ".join(str(step.id) for step in self._guessed())
-        return [*found, f"step {guessed}: a small model chose what to ask for there"] if guessed else found
-
-    def _guessed(self) -> Sequence[Step]:
-        """Steps that find something out as a small model has understood the goal. Its own verdict on that tells too
-        little: it takes many a wrong query for right."""
-        if not self.plan.planned or self.ports.journal.dialect(Role.PLANNER) != "lean":
-            return ()
-        tools = self.ports.tools
-        return [s for s in self.plan.steps if tools.reads_only(s.tool) and s.tool not in _PLAIN and not s.check]
+        lean = self.plan.planned and self.ports.journal.dialect(Role.PLANNER) == "lean"
+        return [*found, *(guesses(self.plan, tools) if lean else ())]
 
     def _unjudged(self) -> Sequence[Step]:
         """Steps whose words come from a model of ours, and that no check and no other model has looked at."""

@@ -17,11 +17,13 @@ from forethought_patterns.drafts import (
     wire_steps,
 )
 from forethought_patterns.gates import digest
+from forethought_patterns.hints import hints
 from forethought_patterns.lean import lean_faults, lean_question, lean_repair, lean_rest, lean_steps
 from forethought_patterns.lints import lints
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.ports import Dialect, Heard, Journal, PlanJournal
 from forethought_patterns.roles import DOUBT, HOST_PLANNER, MATERIAL, PLANNER, REPAIR, REPLANNER
+from forethought_patterns.script_text import as_script
 from forethought_patterns.slots import Slot
 from forethought_patterns.validate import parse_plan, refuse_unusable
 from forethought_patterns.watcher import Outcome
@@ -93,7 +95,8 @@ async def make_plan(
     looks = partial(_pretences, brief=brief, tools=tools) if dialect == "lean" else None
     question = _question(brief, tools, dialect)
     told, heard = _told(tools, dialect), early.heard if early else None
-    return await _until_valid("plan", question, read, journal, slot, looks=looks, heard=heard, told=told)
+    other = lean_question(brief, tools, others=True) if looks else None
+    return await _until_valid("plan", question, read, journal, slot, looks=looks, other=other, heard=heard, told=told)
 
 
 def _changed(plan: Plan, early: Early) -> list[int]:
@@ -166,28 +169,40 @@ async def _until_valid(
     slot: Slot,
     *,
     looks: Callable[[Plan], Awaitable[Sequence[Fault]]] | None = None,
+    other: Question | None = None,
     heard: Heard | None = None,
     told: str,
 ) -> P:
-    """Ask until a draft can be read, and nothing is seen in it that `looks` takes for a fault. What is `told` at the
-    beginning of the first question is not told again."""
+    """Ask until a draft can be read, and nothing is seen in it that `looks` takes for a fault. A small planner is also
+    asked again where its plan does not seem to do what the goal says; in the end the best of these stands. What is
+    `told` at the beginning of the first question is not told again."""
     asked, repair = question, _repair if looks is None else lean_repair
     again = replace(question, context=question.context.removeprefix(told))
+    best: tuple[int, P] | None = None
     for attempt in range(_REPAIRS + 1):
+        draft: JSON = ""
+        faults: Sequence[Fault]
         try:
             draft = await journal.ask(f"{key}/{attempt}", asked, slot=slot, heard=None if attempt else heard)
-        except ModelError:  # a small model may write without end; another time it may not
-            if looks is None or attempt == _REPAIRS:
+            plan = await _seen(read(draft), looks)
+        except (PlanError, ModelError) as error:
+            if attempt == _REPAIRS and best is None:
                 raise
-            asked = lean_repair(question, "", [Fault("script", "it had no end", "Write a few lines")])
-            continue
-        try:
-            return await _seen(read(draft), looks)
-        except PlanError as error:
-            if attempt == _REPAIRS:
+            if isinstance(error, PlanError):
+                faults = error.faults
+            elif looks is None:
                 raise
-            asked = repair(again, draft, error.faults)
-    raise AssertionError("unreachable")
+            else:  # a small model may write without end; another time it may not
+                faults = [Fault("script", "it had no end", "Write a few lines")]
+        else:
+            faults = hints(plan) if looks and plan is not None else []
+            if not faults:
+                return plan
+            best = (len(faults), plan) if best is None or len(faults) < best[0] else best
+        # A small planner that has brought its faults back goes on with what it sees of its own: it sees none of it.
+        asked = repair(again, draft, faults) if other is None or not attempt else lean_repair(other, "", faults)
+    assert best is not None
+    return best[1]
 
 
 async def _seen(plan: P, looks: Callable[[Plan], Awaitable[Sequence[Fault]]] | None) -> P:
@@ -239,9 +254,11 @@ def _replan_question(
 ) -> Question:
     plan, outcomes, reason, first = progress.plan, progress.outcomes, progress.reason, progress.next_step
     shown = {step.id: _shown(outcomes[step.id].value) for step in progress.done}
-    rest = [f"{_call(step)} {_fate(outcomes.get(step.id))}" for step in plan.steps if step not in progress.done]
+    left = [step for step in plan.steps if step not in progress.done]
     if dialect == "lean":
-        return lean_question(brief, tools, past=lean_rest(progress.done, shown, rest, reason))
+        fates = [f"{as_script([step], tools)}  # {_fate(outcomes.get(step.id))}" for step in left]
+        return lean_question(brief, tools, past=lean_rest(progress.done, shown, fates, reason))
+    rest = [f"{_call(step)} {_fate(outcomes.get(step.id))}" for step in left]
     good = "\n".join(f"{_call(step)} -> {shown[step.id]}" for step in progress.done) or "nothing"
     bad = "\n".join(rest) or "nothing"
     instructions = _INSTRUCTIONS[dialect] + "\n\n" + REPLANNER.format(first=first)

@@ -35,6 +35,8 @@ class Recipe:
     script: str
     tools: tuple[str, ...]
     """What the plan calls, in the order in which it does."""
+    also: tuple[str, ...] = ()
+    """Other goals that such a plan reaches: by these too it is found."""
 
 
 @cache
@@ -54,7 +56,8 @@ def read_recipe(name: str, text: str) -> Recipe:
     shapes = {
         path.removesuffix(":"): shape.replace(" | ", "\n") for path, _, shape in (f.partition(": ") for f in listed)
     }
-    return Recipe(name, about.removeprefix("# "), goal, shapes, script.strip(), called(script))
+    also = tuple(value for field, _, value in said if field == "also")
+    return Recipe(name, about.removeprefix("# "), goal, shapes, script.strip(), called(script), also)
 
 
 def called(script: str) -> tuple[str, ...]:

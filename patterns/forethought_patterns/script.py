@@ -23,6 +23,7 @@ from typing import TypeAlias
 
 from forethought_patterns.references import Reference
 from forethought_patterns.script_values import (
+    ALSO,
     Value,
     as_json,
     as_literal,
@@ -34,6 +35,7 @@ from forethought_patterns.script_values import (
     parameters,
     rendered,
     unreadable,
+    without_flags,
     written,
 )
 from forethought_tools import JSON, Fault, PlanError, Registry, Tool
@@ -42,7 +44,6 @@ from forethought_tools.text import as_text, clipped
 
 FilesOf: TypeAlias = Callable[[str], Sequence[str]]
 """The paths of the files that fit a pattern, as they are now."""
-_ALSO = {"print": "tell", "answer": "tell", "say": "tell"}  # what models of code write for it
 _MOST = 20_000  # characters of a script
 _STEPS = 100
 _TABLES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".xlsx")
@@ -51,6 +52,7 @@ _TEXTS = (".md", ".txt", ".html")
 GIVES_ROWS = ("query_table", "list_files", "search_files")
 _SAME = ("str", "int", "float", "list")
 _FROM = re.compile(r"^from (?=\w+ = )", re.MULTILINE)  # a slip of models that have just written SQL
+_FENCED = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _OF_SQL = {"avg", "count", "distinct", "as"}
@@ -99,15 +101,22 @@ def read_script(
 def _parsed(text: str) -> Sequence[ast.stmt]:
     lines = [line for line in text[:_MOST].split("\n") if not line.lstrip().startswith(("```", "files:", "goal:"))]
     code = _FROM.sub("", "\n".join(lines)).strip()
+    fenced = _FENCED.search(text[:_MOST])
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # "\d" in a regular expression means what it says
-            return ast.parse(code).body
+        return _tree(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         number = getattr(error, "lineno", None) or 1
         shown = clipped(code.split("\n")[min(number, code.count("\n") + 1) - 1], 120) if code else "nothing"
         mend = "Write only calls such as name = tool(...), one a line, with texts in double quotes"
+        if fenced:  # with words around it
+            return _parsed(fenced[1])
         raise PlanError([Fault(f"line {number}", f"it cannot be read: {shown}", mend)]) from None
+
+
+def _tree(code: str) -> Sequence[ast.stmt]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # "\d" in a regular expression means what it says
+        return ast.parse(code).body
 
 
 @dataclass
@@ -146,7 +155,8 @@ class _Reader:
             case ast.If(test=test, body=body, orelse=other):
                 self.block(body if self._is_true(test) else other)
             case _:
-                raise unreadable("this is no call", "Write only calls such as name = tool(...), one a line")
+                mend = "Write only calls such as name = tool(...); query_table reads files and counts what is in them"
+                raise unreadable("this is no call", mend)
 
     # Loops
 
@@ -290,7 +300,7 @@ class _Reader:
     # Calls
 
     def _call(self, called: str, node: ast.Call, name: str) -> Value:
-        called = called if called in self.tools else _ALSO.get(called, called)
+        called = called if called in self.tools else ALSO.get(called, called)
         if called in _SAME and called not in self.tools and len(node.args) == 1:
             return self._value(node.args[0])
         if called == "len" and len(node.args) == 1 and isinstance(table := self._value(node.args[0]), Reference):
@@ -309,7 +319,8 @@ class _Reader:
             raise unreadable(f"{known.name} takes {len(names)} arguments, not {len(node.args)}", f"They are {names}")
         given = dict(zip(names, node.args, strict=False)) | {each.arg: each.value for each in node.keywords if each.arg}
         found = {name: as_json(self._value(value)) for name, value in given.items()}
-        return {name: fitting(known, name, value) for name, value in found.items() if value is not None}
+        fits = {name: fitting(known, name, value) for name, value in found.items() if value is not None}
+        return without_flags(known, fits)
 
     def _step(self, tool: str, arguments: Mapping[str, JSON], name: str = "") -> Reference:
         tool, arguments = self._over_rows(*self._whole(*self._saving(tool, dict(arguments))))

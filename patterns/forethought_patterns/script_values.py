@@ -2,6 +2,7 @@
 while it is read, because they are about files that are there already."""
 
 __all__ = [
+    "ALSO",
     "Literal",
     "Value",
     "as_json",
@@ -13,6 +14,8 @@ __all__ = [
     "member",
     "parameters",
     "rendered",
+    "unreadable",
+    "without_flags",
     "written",
 ]
 
@@ -30,6 +33,27 @@ from forethought_tools.text import as_text, clipped
 Literal: TypeAlias = "str | int | float | bool | None"
 Value: TypeAlias = "Literal | Reference | list[Value] | dict[str, Value]"
 
+ALSO: Mapping[str, str] = {
+    **dict.fromkeys(("print", "answer", "say", "show", "respond"), "tell"),
+    **dict.fromkeys(("rename_file", "rename", "move", "mv"), "move_file"),
+    **dict.fromkeys(("remove_file", "delete", "remove", "unlink", "rm"), "delete_file"),
+    **dict.fromkeys(("copy", "duplicate_file", "cp"), "copy_file"),
+    **dict.fromkeys(
+        ("create_folder", "make_directory", "create_directory", "make_dir", "mkdir", "makedirs"), "make_folder"
+    ),
+    **dict.fromkeys(("save_file", "create_file", "save_text", "write_text", "save"), "write_file"),
+    **dict.fromkeys(("save_table", "write_csv", "to_csv", "save_csv", "write_rows"), "write_table"),
+    **dict.fromkeys(("replace_in_file", "replace_text", "update_file"), "edit_file"),
+    **dict.fromkeys(("append_to_file", "append_text"), "append_file"),
+    **dict.fromkeys(("load_file", "read", "open_file", "read_text"), "read_file"),
+    **dict.fromkeys(("query", "sql", "select", "query_sql", "run_sql", "run_query"), "query_table"),
+    **dict.fromkeys(("list_dir", "glob", "find_files", "get_files"), "list_files"),
+    **dict.fromkeys(("search_text", "grep", "search"), "search_files"),
+    **dict.fromkeys(("send_mail", "email", "mail"), "send_email"),
+    **dict.fromkeys(("fetch", "get_url", "download"), "fetch_url"),
+    **dict.fromkeys(("run", "execute", "shell"), "run_command"),
+}
+"""What models of code call a tool that is not called so, and takes the same arguments in the same order."""
 _ASK = "Ask for it with query_table, write or analyze"
 _OF_TEXT: Mapping[str, Callable[..., JSON]] = {
     "lower": str.lower,
@@ -156,3 +180,14 @@ def fitting(known: Tool, name: str, value: JSON) -> JSON:
     if kind == "array" and isinstance(value, str):
         return [value]
     return value
+
+
+def without_flags(known: Tool, arguments: Mapping[str, JSON]) -> dict[str, JSON]:
+    """The arguments without such as `header=True`, where the tool has none of that name: a habit of models of code.
+    `recursive=True` is said to a tool with patterns by the pattern."""
+    names = parameters(known)
+    kept = {name: value for name, value in arguments.items() if name in names or not isinstance(value, bool)}
+    if arguments.get("recursive") is True and "pattern" in names and "**" not in str(kept.get("pattern", "**")):
+        folder, _, name = str(kept["pattern"]).rstrip("/").rpartition("/")
+        kept["pattern"] = "/".join(filter(None, [folder, "**", name])) if "*" in name else f"{kept['pattern']}/**/*"
+    return kept

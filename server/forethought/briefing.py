@@ -32,6 +32,9 @@ _NEW_ENDINGS = frozenset(
 _SHAPED = (".parquet", ".json", ".jsonl", ".ndjson", *SHEETS, *BASES)
 _PREVIEW_LINES = 3
 _PREVIEW_CHARACTERS = 400
+_SHORT = 300  # characters of a file that is shown whole
+_ROWS = (".csv", ".tsv", ".log")
+_SETTINGS = (".ini", ".cfg", ".conf", ".toml", ".yaml", ".yml", ".env", ".properties")
 _NAMED = 100  # files that are looked at for one goal
 
 
@@ -63,7 +66,9 @@ def look_at(goal: str, folders: Folders) -> Brief:
                 new.append(name)
         else:
             text = "" if b"\0" in head else head.decode("utf-8", "replace")
-            previews[name] = "".join(text.splitlines(keepends=True)[:_PREVIEW_LINES])
+            # Any line of settings may be the one to change; of a table the first lines say what the others are like.
+            whole = name.lower().endswith(_SETTINGS) or (len(head) <= _SHORT and not name.lower().endswith(_ROWS))
+            previews[name] = "".join(text.splitlines(keepends=True)[: None if whole else _PREVIEW_LINES])
     return Brief(goal, files=previews, new_files=new, names=_names(folders))
 
 

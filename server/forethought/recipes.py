@@ -91,19 +91,21 @@ def nearest(goal: str, files: Iterable[str], n: int, *, kept: Sequence[Recipe] =
     """The recipes nearest to a goal that is about these files, at most `n`, the nearest first: ours and those kept."""
     known = [*kept, *library()]
     words = list(dict.fromkeys([*_words(goal[:_READ]), *_kinds(goal[:_READ], files)]))
-    texts = [*map(_searched, kept), *_ours()]
-    return [known[place] for place in ranked(texts, _WEIGHTS, words)[:n]]
+    searched = [*((at, text) for at, recipe in enumerate(kept) for text in _searched(recipe)),
+                *((at + len(kept), text) for at, text in _ours())]  # fmt: skip
+    places = [searched[place][0] for place in ranked([text for _, text in searched], _WEIGHTS, words)]
+    return [known[place] for place in dict.fromkeys(places)][:n]
 
 
 @cache
-def _ours() -> Sequence[Sequence[str]]:
-    return [_searched(recipe) for recipe in library()]
+def _ours() -> Sequence[tuple[int, Sequence[str]]]:
+    return [(at, text) for at, recipe in enumerate(library()) for text in _searched(recipe)]
 
 
-def _searched(recipe: Recipe) -> Sequence[str]:
-    """What is searched of a recipe: a part for each weight."""
-    goal = recipe.goal[:_READ]
-    return [" ".join(_words(goal)), recipe.about, " ".join(_kinds(f"{goal} {recipe.about}", recipe.files))]
+def _searched(recipe: Recipe) -> Iterator[Sequence[str]]:
+    """What is searched of a recipe, for each of its goals: a part for each weight."""
+    for goal in (recipe.goal[:_READ], *recipe.also):
+        yield [" ".join(_words(goal)), recipe.about, " ".join(_kinds(f"{goal} {recipe.about}", recipe.files))]
 
 
 def _words(text: str) -> list[str]:

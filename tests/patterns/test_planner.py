@@ -1,6 +1,7 @@
 """From a goal to a valid plan: drafts in three forms, exact faults back to the planner, never more than three tries."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,6 +82,36 @@ async def test_the_last_result_of_a_script_goes_into_the_file_that_the_goal_want
         assert "{{1}}" in saving.arguments.values()
 
 
+async def test_a_small_planner_that_brings_its_faults_back_sees_other_recipes_and_not_its_own_script() -> None:
+    journal = InMemoryJournal(ScriptedModel({"planner": ["foo()", "foo()", 'read_file("a.txt")']}), spoken="lean")
+    await make_plan(Brief("g", recipes=library()[:6]), TOOLS, journal, slot=Slot())
+    first, second, last = journal.questions
+    assert first.examples == second.examples
+    assert "foo()" in second.context
+    assert last.examples[-1] == first.examples[-1], "the nearest stays"
+    assert not {*last.examples[:-1]} & {*first.examples}
+    assert "foo()" not in last.context
+    assert "there is no tool 'foo'" in last.context
+
+
+async def test_a_small_planner_is_asked_again_where_its_plan_does_not_seem_to_do_what_the_goal_says(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "a.csv").write_text("day,x\n2026-01-02,3\n", encoding="utf-8")
+
+    def query(sql: str) -> str:
+        return f'found = query_table("{sql}")\nwrite_table("out.csv", found)'
+
+    by_date = query("SELECT day, sum(x) AS x FROM 'a.csv' GROUP BY day")
+    by_month = query("SELECT strftime(day, '%Y-%m') AS month, sum(x) AS x FROM 'a.csv' GROUP BY month")
+    for second, stands in ((by_month, by_month), (by_date, by_date), ("nonsense(", by_date)):
+        journal = InMemoryJournal(ScriptedModel({"planner": [by_date, second, second]}), spoken="lean")
+        brief = Brief("Sum x of a.csv per month into out.csv", files={"a.csv": ""}, new_files=("out.csv",))
+        plan = await make_plan(brief, builtin(Folders([tmp_path])), journal, slot=Slot())
+        assert str(plan.steps[0].arguments["sql"]) in stands
+        assert "the goal says 'per month', and nothing does it" in journal.questions[1].context
+
+
 async def test_flat_drafts_get_typed_arguments() -> None:
     def pair(name: str, value: str) -> dict[str, str]:
         return {"name": name, "value": value}
@@ -126,6 +157,17 @@ async def test_what_is_done_already_is_not_asked_for_again() -> None:
     assert [step.tool for step in plan.steps] == ["read_file", "read_file", "write", "write_file"]
     assert "calculate(...): calculate knows no 'b'" in journal.questions[1].context
     assert len(journal.questions) == 2, "that nothing uses what was read before is no fault of the rest"
+
+
+async def test_a_small_planner_reads_what_did_not_work_as_a_script() -> None:
+    """It goes on in the form of what it sees last."""
+    failed = Step(id=1, tool="edit_file", arguments={"path": "a.ini", "old": "debug = no", "new": "debug = off"})
+    progress = Progress(Plan("g", (failed,)), {1: Outcome("failed", error="no such line")}, "it failed", {}, 2)
+    journal = InMemoryJournal(ScriptedModel({"planner": ['read_file("a.ini")']}), spoken="lean")
+    await replan(progress, Brief("g"), TOOLS, journal, key="replan/1", slot=Slot())
+    asked = journal.questions[0].context
+    assert 'edit_file("a.ini", "debug = no", "debug = off")  # (failed: no such line)' in asked
+    assert '{"path"' not in asked
 
 
 async def test_the_lean_prompt_is_short_and_ends_with_the_goal() -> None:

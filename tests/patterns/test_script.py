@@ -172,6 +172,39 @@ def test_every_line_that_cannot_be_read_is_named_with_its_mend(script: str, said
     assert said in str(error.value)
 
 
+def test_words_around_a_fenced_script_are_no_part_of_it() -> None:
+    assert _calls('The correct script is:\n\n```python\nread_file("a.txt")\n```\n\nIt reads the file.') == [
+        ("read_file", {"path": "a.txt"})
+    ]
+
+
+def test_a_tool_by_the_name_that_models_of_code_give_it_is_meant() -> None:
+    assert _calls('rename_file("a.txt", "b.txt")\nremove_file("c.txt")\nmkdir("d")') == [
+        ("move_file", {"source": "a.txt", "destination": "b.txt"}),
+        ("delete_file", {"path": "c.txt"}),
+        ("make_folder", {"path": "d"}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("call", "arguments"),
+    [
+        ('list_files("media/*", recursive=True)', {"pattern": "media/**/*"}),
+        ('list_files("media", recursive=True)', {"pattern": "media/**/*"}),
+        ('list_files("*.log", recursive=False)', {"pattern": "*.log"}),
+        ('read_file("a.txt", strip=True)', {"path": "a.txt"}),
+    ],
+)
+def test_flags_that_a_tool_does_not_know_are_left_out_and_recursive_is_said_by_the_pattern(
+    call: str, arguments: dict[str, Any]
+) -> None:
+    assert [given for _, given in _calls(call)] == [arguments]
+
+
+def test_any_other_argument_that_a_tool_does_not_know_stays_a_fault() -> None:
+    assert _calls('read_file("a.txt", encoding="latin-1")') == [("read_file", {"path": "a.txt", "encoding": "latin-1"})]
+
+
 def test_all_faults_are_told_at_once() -> None:
     with pytest.raises(PlanError) as error:
         _read('foo(1)\nread_file("a.txt")\ntell(bar)')

@@ -22,3 +22,15 @@ async def test_named_files_are_read_a_little_and_new_ones_are_known_by_their_end
     assert files["data.bin"] == ""
     assert new == ["out/report.md"]
     assert {"a.txt", "long.json", "data.bin"} <= {*brief.names}
+
+
+async def test_a_short_file_and_a_file_of_settings_are_shown_whole_and_of_others_the_first_lines(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "list.txt").write_text("one\ntwo\nthree\nfour\nfive\n", encoding="utf-8")
+    (tmp_path / "app.ini").write_text("".join(f"key{n} = {n}\n" for n in range(100)), encoding="utf-8")
+    (tmp_path / "long.csv").write_text("a,b\n" + "1,2\n" * 200, encoding="utf-8")
+    brief = await to_thread.run_sync(look_at, "Use list.txt, app.ini and long.csv", Folders([tmp_path]))
+    assert brief.files["list.txt"].splitlines()[-1] == "five"
+    assert len(brief.files["app.ini"].splitlines()) > 20
+    assert len(brief.files["long.csv"].splitlines()) == 3

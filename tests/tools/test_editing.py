@@ -120,3 +120,19 @@ async def test_nothing_is_changed_where_files_are_programs(tmp_path: Path) -> No
         with pytest.raises(ToolError, match="where files are programs"):
             await registry.call(name, arguments, nobody)
     assert (tmp_path / ".git" / "config").read_text(encoding="utf-8") == "[core]\n"
+
+
+async def test_an_edit_that_cannot_be_is_doubted_before_it_is_made(tmp_path: Path) -> None:
+    (tmp_path / "app.ini").write_text("debug = true\nport = 8080\n", encoding="utf-8")
+    doubted = Registry(editing_tools(Folders([tmp_path]))).known("edit_file").doubted
+    assert doubted is not None
+
+    async def said(old: str, new: str) -> str:
+        return " ".join(await doubted({"path": "app.ini", "old": old, "new": new}))
+
+    assert "does not hold old: 'debug = yes'. The nearest line is line 1: 'debug = true'" in await said(
+        "debug = yes", "x"
+    )
+    assert "nothing would change" in await said("port = 8080", "port = 8080")
+    assert await said("port = 8080", "port = 9000") == ""
+    assert await said("{{1.old}}", "x") == "", "what only a result can tell is not doubted"

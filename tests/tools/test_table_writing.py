@@ -71,8 +71,10 @@ async def test_one_column_is_lines_and_a_result_without_rows_keeps_its_header(tm
     assert await wrote(tmp_path, "y.txt", ["ann", 2]) == "ann\n2\n"
     empty: JSON = {"rows": [], "count": 0, "truncated": False, "columns": ["a", "b"]}
     assert await wrote(tmp_path, "x.csv", empty) == "a,b\n"
-    with pytest.raises(ToolError, match="one column"):
-        await wrote(tmp_path, "x.txt", [{"a": 1, "b": 2}])
+
+
+async def test_several_columns_in_a_plain_text_are_a_table_that_a_person_can_read(tmp_path: Path) -> None:
+    assert await wrote(tmp_path, "x.txt", [{"a": 1, "b": 2}]) == "| a | b |\n| --- | --- |\n| 1 | 2 |\n"
 
 
 async def test_a_part_of_a_table_and_unknown_endings_are_refused(tmp_path: Path) -> None:

@@ -261,3 +261,41 @@ async def test_a_cancelled_query_really_ends(sales: Path, shop: Path, name: str,
         await query(shop, sql, name)
     assert scope.cancelled_caught
     assert time.monotonic() - started < 30
+
+
+@pytest.mark.parametrize(
+    ("sql", "found"),
+    [
+        ("SELECT id FROM 'ids.txt' WHERE id NOT IN (SELECT id FROM 'scan.csv')", ["B2"]),
+        ("SELECT DISTINCT lower(id) AS id FROM 'ids.txt' ORDER BY 1", ["a1", "b2", "c3"]),
+        ("SELECT i.id FROM 'ids.txt' i LEFT JOIN 'scan.csv' s ON i.id = s.id WHERE s.id IS NULL", ["B2"]),
+        # without a column of its own, the inner code would be the outer one, and nothing would be missing
+        ("SELECT code AS id FROM 'stock.csv' WHERE code NOT IN (SELECT code FROM 'ids.txt')", ["Z9"]),
+        ("SELECT text AS id FROM 'ids.txt' WHERE line = 2", ["B2"]),
+    ],
+)
+async def test_the_values_of_a_text_with_one_a_line_are_a_column_of_any_name(
+    tmp_path: Path, sql: str, found: list[str]
+) -> None:
+    (tmp_path / "ids.txt").write_text("A1\nB2\n\n C3 \n", encoding="utf-8")
+    (tmp_path / "scan.csv").write_text("time,id\n1,A1\n2,C3\n", encoding="utf-8")
+    (tmp_path / "stock.csv").write_text("code,amount\nA1,4\nC3,9\nZ9,1\n", encoding="utf-8")
+    result = await query(tmp_path, sql)
+    assert [row["id"] for row in result["rows"]] == found
+
+
+async def test_the_first_line_of_such_a_text_may_be_the_name_of_its_column(tmp_path: Path) -> None:
+    (tmp_path / "ids.txt").write_text("id\nA1\n", encoding="utf-8")
+    assert (await query(tmp_path, "SELECT id FROM 'ids.txt'"))["rows"] == [{"id": "A1"}]
+
+
+async def test_a_text_of_sentences_has_no_such_column(tmp_path: Path) -> None:
+    (tmp_path / "mail.txt").write_text("Dear Bo,\nwrite to ann@x.net, please.\n", encoding="utf-8")
+    assert 'column "email" not found' in await refusal(tmp_path, "SELECT email FROM 'mail.txt'")
+
+
+async def test_a_refusal_names_the_columns_and_not_a_place_in_sql_that_its_writer_never_saw(sales: Path) -> None:
+    said = await refusal(sales, "SELECT amount FROM 'sales.csv'")
+    assert 'column "amount" not found' in said
+    assert "id BIGINT, price DOUBLE" in said
+    assert "LINE 1" not in said

@@ -3,8 +3,9 @@
 __all__ = ["editing_tools"]
 
 import difflib
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Annotated, TypeAlias
@@ -70,6 +71,16 @@ def editing_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
     def refuse(arguments: Mapping[str, JSON]) -> None:
         writable(folders, str(arguments["path"]))
 
+    async def doubted(arguments: Mapping[str, JSON]) -> Sequence[str]:
+        """Why the file, as it is now, cannot be changed like that."""
+        if "{{" in json.dumps(dict(arguments)):
+            return ()
+        try:
+            await to_thread.run_sync(edit_left, arguments)
+        except ToolError as error:
+            return (str(error),)
+        return ("old and new are the same: nothing would change",) if arguments["old"] == arguments["new"] else ()
+
     return [
         tool(
             function,
@@ -80,8 +91,9 @@ def editing_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
             claims=writes,
             raised=raised,
             refuse=refuse,
+            doubted=doubts,
         )
-        for function, left in ((edit_file, edit_left), (append_file, append_left))
+        for function, left, doubts in ((edit_file, edit_left, doubted), (append_file, append_left, None))
     ]
 
 

@@ -31,6 +31,8 @@ SEPARATED = (".csv", ".tsv", ".tab")
 SHEETS = (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
 READERS = (*SEPARATED, ".parquet", ".json", ".jsonl", ".ndjson", *SHEETS)
 NO_HIVE = "hive_partitioning = false"  # else folders named a=b would become columns
+_SENTENCES = """SELECT count(*) FROM {table}
+    WHERE length(text::VARCHAR) > 80 OR regexp_matches(trim(text::VARCHAR), '[,;|=\t]|: |[.!?]$|(\\S+\\s+){{6}}')"""
 _AFFINITIES = {"integer": "BIGINT", "real": "DOUBLE", "text": "VARCHAR", "blob": "BLOB"}
 
 
@@ -264,6 +266,18 @@ class Loader:
             rows = ([number, line.rstrip("\n")] for number, line in enumerate(text, 1))
             self._tables.insert(raw, ["BIGINT", "VARCHAR"], rows)
         self._tables.finish(name, raw, ["line", "text"], ["BIGINT", "VARCHAR"], ())
+
+    def values(self, name: str, columns: Sequence[str]) -> None:
+        """Give a text with one value a line a column of values, under each of these names."""
+        wanted = [column for column in columns if column.lower() not in ("line", "text")]
+        if not wanted or self._tables.run(_SENTENCES.format(table=quoted(name))).fetchone() != (0,):
+            return
+        value = "trim(text::VARCHAR)"
+        for column in wanted:
+            self._tables.run(f"ALTER TABLE {quoted(name)} ADD COLUMN {quoted(column)} VARCHAR")
+            self._tables.run(f"UPDATE {quoted(name)} SET {quoted(column)} = {value}")
+            heading = f"line = 1 AND lower({value}) = {literal(column.lower())}"
+            self._tables.run(f"DELETE FROM {quoted(name)} WHERE {value} = '' OR ({heading})")
 
     def _sheets(self, name: str, file: DataFile) -> None:
         import python_calamine as calamine  # here, because few files need it

@@ -4,7 +4,7 @@ The text is only scanned, in time that is linear in it: what may be read is deci
 by the database that runs it.
 """
 
-__all__ = ["TableName", "replaced", "table_names"]
+__all__ = ["TableName", "columns_of", "replaced", "table_names"]
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +30,11 @@ _JOINS = frozenset(
 )
 _READS = re.compile(r"(read_\w+|parquet_scan|sqlite_scan|csv_scan)$", re.IGNORECASE)
 MAX_READ = 60  # tokens of a function that reads a file
+MAX_SELECTED = 200  # characters before a table in which its one column is looked for
+_SELECTED = re.compile(
+    r"""\bselect\s+(?:distinct\s+)?(?:\w+\(\s*){0,3}"?(\w+)"?[\s)]+(?:as\s+"?\w+"?\s+)?from\s+\Z""", re.IGNORECASE
+)
+_ALIAS = re.compile(r"""\s+(?:as\s+)?(?:"([^"]*)"|(\w+))""", re.IGNORECASE)
 _UNNAMED = frozenset({"lateral", "only", "unnest", "values"})
 
 
@@ -70,6 +75,18 @@ def table_names(sql: str) -> list[TableName]:
     common = {found[1].lower() for found in _COMMON.finditer(sql)}
     named = (_named(sql, tokens, at) for at in _places(tokens))
     return [each for each in named if each and (each.is_quoted or each.name.lower() not in common)]
+
+
+def columns_of(sql: str, table: TableName) -> list[str]:
+    """The columns that a query says plainly are of this table: the one that it selects from it, and those that are
+    named with the table's alias."""
+    found = _SELECTED.search(sql, max(0, table.start - MAX_SELECTED), table.start)
+    columns = [found[1]] if found else []
+    alias = _ALIAS.match(sql, table.end) if table.has_alias else None
+    if alias:
+        name = re.escape(alias[1] or alias[2])
+        columns += re.findall(rf"""(?:"{name}"|(?<![\w."]){name})\."?(\w+)""", sql, re.IGNORECASE)
+    return list(dict.fromkeys(column for column in columns if not column.isdecimal()))
 
 
 def replaced(sql: str, names: Sequence[TableName], write: Callable[[TableName], str]) -> str:

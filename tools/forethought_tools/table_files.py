@@ -106,8 +106,9 @@ def as_json_lines(table: Table) -> str:
 
 
 def as_lines(table: Table) -> str:
+    """One column as lines; what has several, as a table that a person can read."""
     if len(table.columns) > 1:
-        raise ToolError("A .txt file takes one column, a value a line. Give one column, or write a .csv or .md file.")
+        return markdown(table, whole=True) + "\n"
     return "".join(f"{text_of(cell)}\n" for row in table.cells() for cell in row)
 
 

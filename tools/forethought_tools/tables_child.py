@@ -19,7 +19,8 @@ from forethought_tools import grids
 from forethought_tools.answering import bound_by_the_system, serve
 from forethought_tools.bases import HEAP, guard, name_only_table, open_sqlite, reads_only, sqlite_columns
 from forethought_tools.given import DataFile, Rows, Source
-from forethought_tools.loading import Loader, QueryError, quoted
+from forethought_tools.loading import READERS, Loader, QueryError, quoted
+from forethought_tools.sql_names import columns_of, table_names
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -156,13 +157,13 @@ def load(
                     guard(base)
                     beside += load_base(loader, base, source, sql, taken, every=every)
             else:
-                load_source(loader, source, taken)
+                load_source(loader, source, taken, sql)
     except duckdb.OutOfMemoryException:
         raise QueryError(NEEDS_MEMORY) from None
     return beside
 
 
-def load_source(loader: Loader, source: Source, taken: set[str]) -> None:
+def load_source(loader: Loader, source: Source, taken: set[str], sql: str) -> None:
     first, *others = [name for name in source.names if name.lower() not in taken] or grids.unique(
         [*taken, source.names[0]]
     )[-1:]
@@ -170,6 +171,9 @@ def load_source(loader: Loader, source: Source, taken: set[str]) -> None:
         loader.united(first, source.files)
     else:
         loader.file(first, source.files[0])
+        if source.files[0].real.suffix.lower() not in READERS:
+            named = [each for each in table_names(sql) if each.name in source.names]
+            loader.values(first, [column for each in named for column in columns_of(sql, each)])
     for name in others:
         loader.alias(name, first)
     taken |= {name.lower() for name in (first, *others)}
@@ -296,8 +300,10 @@ def plain(value: object) -> "JSON":
 
 
 def brief(error: Exception) -> str:
-    """What went wrong, without the engine's own tables, which it likes to suggest."""
-    return re.sub(r'\s*Did you mean "(pg|duckdb|sqlite)_\w*"\?', "", str(error)).strip()[:600]
+    """What went wrong, without the engine's own tables, which it likes to suggest, and without the place in a text that
+    its writer has not seen like that."""
+    said = re.sub(r'\s*Did you mean "(pg|duckdb|sqlite)_\w*"\?', "", str(error))
+    return re.sub(r"(?s)(\A(?:Binder|Catalog) .*?)\s+LINE \d+:.*", r"\1", said).strip()[:600]
 
 
 def outline(columns: Sequence[tuple[str, str]]) -> str:

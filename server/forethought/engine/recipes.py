@@ -21,7 +21,7 @@ from forethought_patterns.references import UNKNOWN, Reference, map_texts, piece
 from forethought_patterns.script_text import as_script
 from forethought_tools import JSON, WITHHELD, ForethoughtError, NotFoundError, Registry
 
-_TOLD = 3  # recipes that a planner is told
+_TOLD = 6  # recipes that a planner is told: a small one is shown half of them, and others when it goes wrong
 _MOST = 100  # kept without a name, for each workspace
 _GOAL = 1000  # characters
 _BODY = 20_000  # characters

@@ -1,0 +1,147 @@
+"""What a goal says of the form of its results, held against a plan: a number that no step uses, and in SQL "per month"
+where no month is taken of a date, "the best of each" where all are kept, an order, a limit, a rounding.
+
+It is told from English words, and so is a guess: a small planner is asked again. What it stays with stands, and
+what is still hinted at is told as not verified.
+"""
+
+__all__ = ["guesses", "hints"]
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from forethought_patterns.plan import Plan, Step
+from forethought_tools import Fault, Registry
+from forethought_tools.text import as_text
+
+_PLAIN = ("read_file", "list_files", "tell", "wait", "write", "analyze")  # nothing to misunderstand, or told already
+_WRITTEN = ("content", "rows", "new", "subject", "body")
+_REFERENCE = re.compile(r"\{\{[^{}]*\}\}")
+_WORD = re.compile(r"[^\W\d_]{2,}")
+_READ = 2_000  # characters of a goal
+_MOST = 4
+_SQL = 20_000  # of all SQL of a plan
+_FILE = re.compile(r"(?<![\w.])[\w/*-]*\.[A-Za-z]\w{0,7}\b|https?://\S+|\"[^\"]*\"")
+_ASIDE = re.compile(r"\([^()\n]*\)")  # examples stand there
+_NUMBER = re.compile(r"(?<![\w.,-])\d{1,12}(?:[.,]\d+)?(?![\w-]|[.,]\d)")
+_DATE = re.compile(r"(?<![\w-])\d{4}-\d\d(?:-\d\d)?(?![\w-])")
+_WORDS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_SPELLED = {word: str(number) for number, word in enumerate(_WORDS, start=2)}
+_EACH = r"\b(?:per|each|every|by|for each|for every)\s+(?:calendar\s+)?"
+_UNITS: Mapping[str, tuple[str, str]] = {
+    "month": (r"month|%m|%b|\[:7\]|, ?7\)", "strftime(date, '%Y-%m') AS month"),
+    "year": (r"year|%y|, ?4\)", "year(date) AS year"),
+    "quarter": (r"quarter", "quarter(date) AS quarter"),
+    "week": (r"week|%w|%v", "week(date) AS week"),
+    "weekday": (r"weekday|dayname|dayofweek|dow\b|%a|%w|%u", "dayname(date) AS weekday"),
+    "hour": (r"hour|%h|, ?13\)|, ?2\)", "hour(time) AS hour"),
+}
+_BEST = (
+    r"(?:most|least|fewest|highest|lowest|best|worst|fastest|slowest|largest|biggest|smallest|longest|shortest"
+    r"|cheapest|newest|latest|oldest|earliest|heaviest|dearest|most expensive)"
+)
+_ONE_OF_EACH = re.compile(
+    rf"(?<!at )\b{_BEST}\b(?![^.,;:?!\n]*\bfirst\b)[^.;:?!\n]{{0,60}}\b(?:each|every|per|for each)\b"
+)
+_EACH_HAS_ONE = re.compile(rf"\b(?:each|every)\b[^.,;:?!\n]{{0,40}}\b{_BEST}\b(?![^.,;:?!\n]*\bfirst\b)")
+_PICKS = re.compile(
+    r"\b(?:max|min|max_by|min_by|arg_max|arg_min|row_number|rank|dense_rank|first|last)\b|distinct on|qualify"
+)
+_DOWN = re.compile(
+    r"\b(?:most|highest|biggest|largest|longest|newest|latest|best|heaviest|most \w+) first\b|\bdescending\b"
+)
+_UP = re.compile(
+    r"\b(?:least|lowest|smallest|shortest|oldest|earliest|cheapest|fewest) first\b|\bascending\b|\balphabetical"
+)
+_LIMITED = re.compile(
+    rf"\b(?:top|the|which|first)\s+(\d{{1,3}}|{'|'.join(_SPELLED)})\s+(?:\w+\s+){{0,2}}?{_BEST}\b|\btop\s+(\d{{1,3}}|{'|'.join(_SPELLED)})\b"
+)
+_ROUNDED = re.compile(r"\brounded\b|\bround (?:it|them|to|the|all)\b|\bdecimals?\b|\bdecimal places?\b")
+_ROUNDS = re.compile(r"round|%\.\d|decimal|format|printf|:\.\d")
+_ONCE = re.compile(r"\b(?:no|without|remove|drop) (?:any )?(?:duplicates|doubles|repeats)\b|\beach (?:only )?once\b")
+_SINGLE = re.compile(r"distinct|group by|union\b(?! all)|row_number|qualify")
+_ANY_CASE = re.compile(
+    r"\bcase[- ]insensitive|\bcase does(?: not|n't) matter|\bupper\W+(?:and|or)?\W*lower|\bignor\w+ (?:the )?case"
+)
+_FOLDS = re.compile(r"lower|upper|ilike|collate|nocase|\(\?i\)|'i'")
+
+
+def hints(plan: Plan) -> list[Fault]:
+    """What the goal says, and no step seems to do."""
+    sql = "\n".join(str(step.arguments.get("sql", "")) for step in plan.steps).lower()[:_SQL]
+    goal = _FILE.sub(" ", plan.goal[:_READ]).lower()
+    calls = " ".join(as_text(step.arguments) for step in plan.steps)[:_SQL]
+    form = [*_of_form(goal, sql), *_unit(goal, sql)] if sql.strip() else []
+    found = list(dict.fromkeys([*form, *_unused(goal, calls)]))[:_MOST]
+    return [Fault("plan", f"the goal says {said!r}, and nothing does it", mend) for said, mend in found]
+
+
+def guesses(plan: Plan, tools: Registry) -> list[str]:
+    """What of a small planner's plan nobody can judge, each in a sentence: what it asks for, what it words itself, and
+    what is hinted at. Its own verdict tells too little: it takes many a wrong query for right."""
+    chosen = [s.id for s in plan.steps if tools.reads_only(s.tool) and s.tool not in _PLAIN and not s.check]
+    known = {*_WORD.findall(f"{plan.goal} {plan.context}".lower())}
+    worded = [s.id for s in plan.steps if not tools.reads_only(s.tool) and not {*_literal(s)} <= known]
+    found = [f"step {_listed(chosen)}: a small model chose what to ask for there"] if chosen else []
+    found += [f"step {_listed(worded)}: a small model worded what is written there"] if worded else []
+    return [*found, *(hint.problem for hint in hints(plan))]
+
+
+def _literal(step: Step) -> list[str]:
+    """The words that a call itself writes, beside what results bring."""
+    texts = [as_text(value)[:_SQL] for name, value in step.arguments.items() if name in _WRITTEN]
+    return _WORD.findall(_REFERENCE.sub(" ", " ".join(texts)).lower())
+
+
+def _listed(steps: Sequence[int]) -> str:
+    return ", ".join(map(str, steps))
+
+
+def _of_form(goal: str, sql: str) -> Iterator[tuple[str, str]]:
+    one = _ONE_OF_EACH.search(goal) or _EACH_HAS_ONE.search(goal)
+    if one and not _PICKS.search(sql):
+        mend = "Keep one row of each: QUALIFY row_number() OVER (PARTITION BY group ORDER BY value DESC) = 1"
+        yield one[0], mend
+    _, ordered, by = sql.rpartition("order by")
+    if (said := _DOWN.search(goal)) and not (ordered and "desc" in by):
+        yield said[0], "End the SQL with ORDER BY ... DESC"
+    elif (said := _UP.search(goal)) and (not ordered or "desc" in by):
+        yield said[0], "End the SQL with ORDER BY ... without DESC"
+    if (limited := _LIMITED.search(goal)) and not one:
+        number = _SPELLED.get(limited[1] or limited[2], limited[1] or limited[2])
+        if not re.search(rf"(?<!\d){number}(?!\d)", sql):
+            yield limited[0], f"End the SQL with ORDER BY ... LIMIT {number}"
+    for asks, does, mend in (
+        (_ROUNDED, _ROUNDS, "Use round(value, 2), with the decimals that the goal names"),
+        (_ONCE, _SINGLE, "Use SELECT DISTINCT or GROUP BY"),
+        (_ANY_CASE, _FOLDS, "Compare lower(column)"),
+    ):
+        if (heard := asks.search(goal)) and not does.search(sql):
+            yield heard[0], mend
+
+
+def _unit(goal: str, sql: str) -> Iterator[tuple[str, str]]:
+    """A part of a date by which is grouped."""
+    for unit, (takes, mend) in _UNITS.items():
+        said = re.search(rf"{_EACH}{unit}\b|\b{unit}ly\b", goal)
+        if said and not re.search(takes, sql):
+            yield said[0].strip(), f"Group by the {unit}: SELECT {mend}, ... GROUP BY {unit}"
+
+
+def _unused(goal: str, calls: str) -> Iterator[tuple[str, str]]:
+    """A number or a date of the goal that no call names, in whatever form a percentage takes there."""
+    goal = _ASIDE.sub(" ", goal)
+    for date in _DATE.findall(goal):
+        if date not in calls:
+            yield date, f"Use {date} in the SQL"
+    said, rest = {_plain(each) for each in re.findall(r"\d+(?:\.\d+)?", calls)}, _DATE.sub(" ", goal)
+    for found in _NUMBER.finditer(rest):
+        number = float(found[0].replace(",", "."))
+        is_share = re.match(r"\s*(?:%|per ?cent)", rest[found.end() : found.end() + 12])
+        forms = [number, *((number / 100, 1 + number / 100, 1 - number / 100) if is_share else ())]
+        if not said.intersection(map(_plain, map(str, forms))):
+            yield found[0], f"Use {found[0]} where the goal needs it"
+
+
+def _plain(number: str) -> str:
+    return f"{float(number):.6g}"

@@ -1,0 +1,100 @@
+"""What a goal says of the form of its results, and the SQL of a plan does not do."""
+
+import pytest
+from pydantic import JsonValue
+
+from forethought_patterns import Plan, Step
+from forethought_patterns.hints import guesses, hints
+from forethought_patterns.recipe import library
+from forethought_tools.builtin import builtin
+from forethought_tools.folders import Folders
+
+AMOUNTS = "SELECT day, SUM(amount) AS total FROM 'a.csv' GROUP BY day"
+BEST = "SELECT team, player, points FROM 'a.csv' ORDER BY points DESC"
+
+
+def _said(goal: str, sql: str) -> list[str]:
+    step = Step(id=1, tool="query_table", arguments={"sql": sql})
+    return [fault.problem for fault in hints(Plan(goal, (step,)))]
+
+
+@pytest.mark.parametrize(
+    ("goal", "sql", "said"),
+    [
+        ("What did I spend each month? a.csv", AMOUNTS, "each month"),
+        ("monthly totals of a.csv", AMOUNTS, "monthly"),
+        ("visitors per weekday from a.csv", AMOUNTS, "per weekday"),
+        ("Who has the most points in each team? a.csv", BEST, "most points in each"),
+        ("for every team the best player of a.csv", BEST, "every team the best"),
+        ("sums of a.csv, biggest first", AMOUNTS, "biggest first"),
+        ("players of a.csv, lowest first", BEST, "lowest first"),
+        ("the three best players of a.csv", BEST, "the three best"),
+        ("top 5 of a.csv", BEST, "top 5"),
+        ("averages of a.csv with two decimals", "SELECT avg(x) FROM 'a.csv'", "decimals"),
+        ("names in a.csv, no duplicates", "SELECT name FROM 'a.csv'", "no duplicates"),
+        ("rows of a.csv over 500 euros", "SELECT * FROM 'a.csv'", "500"),
+        ("rows of a.csv before 2026-04-01", "SELECT * FROM 'a.csv' WHERE day < '2026-01-01'", "2026-04-01"),
+        ("raise prices in a.csv by 10 %", "SELECT item, price + 10 / 3 AS price FROM 'a.csv'", ""),
+        ("raise prices in a.csv by 15 %", "SELECT item, price * 1.1 AS price FROM 'a.csv'", "15"),
+    ],
+)
+def test_what_the_goal_says_and_the_sql_does_not_do_is_told(goal: str, sql: str, said: str) -> None:
+    assert bool(said) == any(repr(said) in each for each in _said(goal, sql))
+
+
+@pytest.mark.parametrize(
+    ("goal", "sql"),
+    [
+        ("sum a.csv per month", "SELECT strftime(day, '%Y-%m') AS m, SUM(x) FROM 'a.csv' GROUP BY m"),
+        ("sum a.csv per month", "SELECT month, SUM(x) FROM 'a.csv' GROUP BY month"),
+        ("Who has the most points in each team?", "SELECT team, max_by(player, points) FROM 'a.csv' GROUP BY team"),
+        ("words of each file, most words first", "SELECT f, count(*) AS n FROM 'a.csv' GROUP BY f ORDER BY n DESC"),
+        ("clients with at least 3 orders in every year", "SELECT client, year FROM 'a.csv' WHERE orders >= 3"),
+        ("add 19 % to a.csv", "SELECT price * 1.19 FROM 'a.csv'"),
+        ("add 19 % to a.csv", "SELECT price * 0.19 FROM 'a.csv'"),
+        ("rows over 1.5 in v2.csv", "SELECT * FROM 'v2.csv' WHERE x > 1.5"),
+        ("the 3 largest of a.csv", "SELECT * FROM 'a.csv' ORDER BY size DESC LIMIT 3"),
+        ("what is in the log?", ""),
+    ],
+)  # fmt: skip
+def test_what_is_done_is_not_told(goal: str, sql: str) -> None:
+    assert _said(goal, sql) == []
+
+
+def test_a_number_of_the_goal_that_nothing_uses_is_told_without_sql_too() -> None:
+    edit = Step(id=1, tool="edit_file", arguments={"path": "a.ini", "old": "debug = true", "new": "debug = false"})
+    goal = "in a.ini set debug to false and the port to 9000"
+    assert [fault.problem for fault in hints(Plan(goal, (edit,)))] == ["the goal says '9000', and nothing does it"]
+
+
+def _guessed(tool: str, **arguments: JsonValue) -> list[str]:
+    goal = "write We are closed into a.txt, in b.ini set port to 90"
+    steps = (Step(id=1, tool="read_file"), Step(id=2, tool=tool, arguments=arguments))
+    return [said for said in guesses(Plan(goal, steps), builtin(Folders([]))) if "the goal says" not in said]
+
+
+def test_what_a_small_model_asks_for_or_words_itself_is_told() -> None:
+    assert _guessed("query_table", sql="SELECT 1") == ["step 2: a small model chose what to ask for there"]
+    assert _guessed("write_file", path="a.txt", content="We are closed till spring") == [
+        "step 2: a small model worded what is written there"
+    ]
+
+
+def test_what_stands_in_the_goal_or_comes_from_results_is_no_guess() -> None:
+    assert _guessed("write_file", path="a.txt", content="We are closed") == []
+    assert _guessed("write_file", path="a.txt", content="{{1}}") == []
+    assert _guessed("edit_file", path="b.ini", old="port = 80", new="port = 90") == []
+    assert _guessed("delete_file", path="c.txt") == []
+
+
+def test_it_says_nothing_of_nearly_all_recipes() -> None:
+    told = 0
+    for recipe in library():
+        step = Step(id=1, tool="query_table", arguments={"sql": recipe.script})
+        told += bool(hints(Plan(recipe.goal, (step,))))
+    assert told <= len(library()) // 30
+
+
+def test_it_takes_no_time_for_a_goal_without_end() -> None:
+    for goal in ("most " * 4000, "each " * 4000, "1 " * 10_000, "a-" * 10_000, "9" * 20_000, "%" * 20_000):
+        assert len(_said(goal, BEST)) <= 4

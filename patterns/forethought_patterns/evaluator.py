@@ -47,7 +47,11 @@ async def evaluate(
         if sure is None:
             return Problem("nobody could judge whether it is as expected")
         return None if sure >= 0.5 else Problem(f"the evaluator is only {sure:.0%} sure that it is as expected")
-    schema = {**_VERDICT, "required": ["success"]} if dialect == "wire" else _VERDICT
+    schema = (
+        {name: _VERDICT[name] for name in ("type", "properties")} | {"required": ["success"]}
+        if dialect == "wire"
+        else _VERDICT
+    )
     verdict = await journal.ask(key, Question(Role.EVALUATOR, EVALUATOR, context, schema), slot=slot)
     if not isinstance(verdict, Mapping) or verdict["success"]:
         return None

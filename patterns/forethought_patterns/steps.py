@@ -77,7 +77,7 @@ class Steps(Watcher):
         value = await think(
             step, self._strategy(step), arguments, self._calls(slot), ask, f"step/{step.id}/{tried.attempt}/"
         )
-        if step.check or step.expected_output.strip() or self.trusts(step, arguments):
+        if step.check or step.expected_output.strip() or (step.needs and self.trusts(step, arguments)):
             # Whoever judges it may take a while, and the call is not repeated.
             await self.ports.steps.returned(step, value)
         return value

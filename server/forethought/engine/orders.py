@@ -20,13 +20,11 @@ class Told:
 
     def order(self, message: MessageRow) -> dict[str, JSON]:
         """A work order without what an order before it says already: that one is named instead."""
-        body = {name: message.body[name] for name in message.body if name not in ("instructions", "schema")}
-        asked = {name: message.body[name] for name in message.body if name in ("instructions", "schema")}
-        like = self._orders.setdefault(json.dumps(asked, sort_keys=True), message.id)
+        like = self._orders.setdefault(str(message.body.get("instructions")), message.id)
         context = str(message.body.get("context", ""))
-        told: dict[str, JSON] = {"order": message.id, **body, "context": self._short(context)}
+        told: dict[str, JSON] = {"order": message.id, **message.body, "context": self._short(context)}
         self._contexts[message.id] = context
-        return {**told, **(asked if like == message.id else {"instructions": f"Those of {like}, with its schema."})}
+        return told if like == message.id else {**told, "instructions": f"Those of {like}."}
 
     def _short(self, context: str) -> str:
         """The context, with a pointer to an order before it in place of a result that stands there word for word."""

@@ -46,7 +46,8 @@ def _install(tmp_path: Path, *arguments: str, typed: str = "") -> subprocess.Com
 
 def _servers(file: Path, name: str) -> dict[str, Any]:
     text = file.read_text(encoding="utf-8")
-    readers: dict[str, Callable[[str], Any]] = {".toml": tomllib.loads, ".yaml": YAML().load, ".json": json.loads}
+    yaml: Any = YAML()  # its types are partial
+    readers: dict[str, Callable[[str], Any]] = {".toml": tomllib.loads, ".yaml": yaml.load, ".json": json.loads}
     return dict(readers[file.suffix](text)[CLIENTS[name].key])
 
 

@@ -184,7 +184,7 @@ def test_a_result_may_have_the_name_of_a_keyword() -> None:
         'from = analyze("Does it return, from when?", text)\nreturn = analyze("When is the return?", text)\n'
         "days = calculate(f\"days('{from}', '{return}')\")\ntell(return)"
     )
-    assert [given for tool, given in _calls(script)[1:]] == [
+    assert [given for _, given in _calls(script)[1:]] == [
         {"question": "Does it return, from when?", "data": "{{1}}"},
         {"question": "When is the return?", "data": "{{1}}"},
         {"expression": "days('{{2}}', '{{3}}')"},

@@ -102,12 +102,13 @@ def _without_comments(text: str) -> str:
 def _toml(text: str, key: str, name: str, entry: Mapping[str, JSON]) -> str:
     import tomlkit  # here, because few need it
 
-    document = tomlkit.parse(text)
-    servers = document.setdefault(key, tomlkit.table(is_super_table=True))
+    document: Any = tomlkit.parse(text)
+    servers: Any = document.setdefault(key, tomlkit.table(is_super_table=True))
     if not isinstance(servers, Mapping):
         raise SettingsError(f"what stands under {key!r} in it holds no servers")
-    for field, value in _merged(servers.get(name), entry).items():
-        cast("Any", servers).setdefault(name, tomlkit.table())[field] = value
+    server: Any = cast("Any", servers).setdefault(name, tomlkit.table())
+    for field, value in entry.items():
+        server[field] = value
     return tomlkit.dumps(document)
 
 
@@ -116,13 +117,14 @@ def _yaml(text: str, key: str, name: str, entry: Mapping[str, JSON]) -> str:
 
     from ruamel.yaml import YAML  # here, because few need it
 
-    yaml = YAML()
+    yaml: Any = YAML()
     yaml.preserve_quotes = True
     yaml.width = 10_000
     document: Any = yaml.load(text) or {}
-    if not isinstance(document, dict) or not isinstance(document.setdefault(key, {}), dict):
+    servers: Any = document.setdefault(key, {}) if isinstance(document, dict) else None
+    if not isinstance(servers, dict):
         raise SettingsError(f"what stands under {key!r} in it holds no servers")
-    document[key].setdefault(name, {}).update(entry)
+    cast("Any", servers).setdefault(name, {}).update(entry)
     out = StringIO()
     yaml.dump(document, out)
     return out.getvalue()

@@ -121,8 +121,8 @@ def _yaml(text: str, key: str, name: str, entry: Mapping[str, JSON]) -> str:
     yaml.preserve_quotes = True
     yaml.width = 10_000
     document: Any = yaml.load(text) or {}
-    servers: Any = document.setdefault(key, {}) if isinstance(document, dict) else None
-    if not isinstance(servers, dict):
+    servers = cast("Any", document).setdefault(key, {}) if isinstance(document, Mapping) else None
+    if not isinstance(servers, Mapping):
         raise SettingsError(f"what stands under {key!r} in it holds no servers")
     cast("Any", servers).setdefault(name, {}).update(entry)
     out = StringIO()

@@ -31,9 +31,8 @@ def with_entry(text: str, form: Form, key: str, name: str, entry: Mapping[str, J
 
 def _json(text: str, key: str, name: str, entry: Mapping[str, JSON]) -> str:
     """By changing only the place of the entry; then it is looked whether the rest still says what it said."""
-    before = cast("JSON", json.loads(_without_comments(text))) if text.strip() else {}
-    if not isinstance(before, dict) or not isinstance(servers := before.get(key, {}), dict):
-        raise SettingsError(f"what stands under {key!r} in it holds no servers")
+    before = _object(json.loads(_without_comments(text)) if text.strip() else {}, key)
+    servers = _object(before.get(key, {}), key)
     whole = _merged(servers.get(name), entry)
     wanted: JSON = {**before, key: {**servers, name: whole}}
     if not text.strip():
@@ -42,6 +41,12 @@ def _json(text: str, key: str, name: str, entry: Mapping[str, JSON]) -> str:
     if json.loads(_without_comments(written)) != wanted:
         raise SettingsError("its layout is one that cannot be changed safely")
     return written
+
+
+def _object(value: JSON, key: str) -> dict[str, JSON]:
+    if not isinstance(value, Mapping):
+        raise SettingsError(f"what stands under {key!r} in it holds no servers")
+    return {**value}
 
 
 def _merged(old: object, entry: Mapping[str, JSON]) -> dict[str, JSON]:

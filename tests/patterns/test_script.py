@@ -200,6 +200,13 @@ def test_a_name_that_nothing_has_is_the_only_file_of_the_goal_if_nothing_reads_i
             _read(other, source="a.txt")
 
 
+def test_several_materials_of_one_text_are_a_list() -> None:
+    assert _calls('a = read_file("a.txt")\nb = read_file("b.txt")\nwrite("Both in short", a, b)')[2] == (
+        "write",
+        {"brief": "Both in short", "material": ["{{1}}", "{{2}}"]},
+    )
+
+
 def test_a_tool_by_the_name_that_models_of_code_give_it_is_meant() -> None:
     assert _calls('rename_file("a.txt", "b.txt")\nremove_file("c.txt")\nmkdir("d")') == [
         ("move_file", {"source": "a.txt", "destination": "b.txt"}),

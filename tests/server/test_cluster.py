@@ -88,6 +88,7 @@ async def test_the_runs_of_a_server_that_was_killed_go_on_elsewhere_within_secon
         plan_id = await planned(two, *waits(8, 0.3))
         with suppress(BaseExceptionGroup):  # the connection is gone, as it should be
             async with Client(server(make_settings(), work, "first")) as one:
+                await one.call_tool("get_plan", {"plan_id": plan_id})  # it has opened
                 with anyio.move_on_after(0.5):
                     await one.call_tool("execute_plan", {"plan_id": plan_id})
                 await until_step(one, plan_id, "running")

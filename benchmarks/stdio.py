@@ -59,7 +59,7 @@ async def compare(rounds: int) -> None:
                 empty = await measure(EMPTY, str(Path(home)), "nothing", mode)
             starts.append((ours[0], empty[0]))
             calls.append((ours[1], empty[1]))
-        show(f"{mode}: start to first tool list, s (goal: at most 1.3 times)", starts)
+        show(f"{mode}: start to first tool list, s (goal: at most 1.1 times)", starts)
         show(f"{mode}: get_plan against an empty tool, ms (goal: at most 1.5 times)", calls)
 
 

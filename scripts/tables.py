@@ -2,17 +2,25 @@
 """The tables of the docs, made from the code: MCP tools, tools of steps, settings, commands.
 
 A page has `<!-- table: NAME -->` where a table begins and `<!-- end -->` where it ends. Without arguments this writes
-every table anew; with `--check` it only says which pages are stale, and exits with status 1 if there are any.
+every table anew, and `lists.json`; with `--check` it only says which are stale, and exits with status 1 if any is.
 """
 
 import argparse
+import json
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import anyio
+from mcp.client import Client
+from pydantic import BaseModel
+
 from forethought.cli import parser
+from forethought.settings import Settings
+from forethought.surface.server import build_server
 from forethought.surface.tools import tools
 from forethought.variables import VARIABLES, Variable
 from forethought_tools import Risk, Tool
@@ -20,6 +28,7 @@ from forethought_tools.builtin import builtin
 from forethought_tools.folders import Folders
 
 ROOT = Path(__file__).resolve().parent.parent
+LISTS = ROOT / "server" / "forethought" / "surface" / "lists.json"
 MEANING = {
     Risk.LOW: "reads only; runs",
     Risk.MEDIUM: "writes inside the granted folders; runs, and can be undone",
@@ -74,6 +83,28 @@ def commands() -> str:
         for usage, meaning, options in _commands("", parser())
     ]
     return _table("command", "what it does", "options", rows=rows)
+
+
+def lists(_: str = "") -> str:
+    """What the whole server says of itself, which clients are told before that is there."""
+    return json.dumps(anyio.run(_said), ensure_ascii=False, indent=1) + "\n"
+
+
+async def _said() -> Mapping[str, Any]:
+    with tempfile.TemporaryDirectory() as home:
+        async with Client(build_server(Settings(home=Path(home)))) as client:
+            info = {name: getattr(client.server_info, name) for name in ("title", "description")}
+            return {
+                "server": {**info, "instructions": client.instructions},
+                "tools/list": _wire(await client.list_tools(), "tools"),
+                "resources/list": _wire(await client.list_resources(), "resources"),
+                "resources/templates/list": _wire(await client.list_resource_templates(), "resourceTemplates"),
+                "prompts/list": _wire(await client.list_prompts(), "prompts"),
+            }
+
+
+def _wire(result: BaseModel, name: str) -> Mapping[str, Any]:
+    return {name: result.model_dump(mode="json", by_alias=True, exclude_none=True)[name]}
 
 
 TABLES = {
@@ -193,9 +224,10 @@ def main() -> int:
     asked.add_argument("--check", action="store_true", help="change nothing; exit status 1 if a page is stale")
     check = asked.parse_args().check
     stale = 0
-    for page in pages():
+    written: list[tuple[Path, Callable[[str], str]]] = [(LISTS, lists), *((page, refreshed) for page in pages())]
+    for page, made in written:
         text = page.read_text(encoding="utf-8")
-        if (fresh := refreshed(text)) == text:
+        if (fresh := made(text)) == text:
             continue
         stale += 1
         sys.stdout.write(f"{page.relative_to(ROOT)} {'is stale: run scripts/tables.py' if check else 'written'}\n")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.endpoints.fake import Endpoint, serving
 from tests.stores import Cluster, postgres_is_here
 
 from forethought.settings import Settings
@@ -32,6 +33,13 @@ def _seconds(item: pytest.Item) -> int:
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture
+def endpoint() -> Generator[Endpoint]:
+    """An endpoint that can be told what it is able to do."""
+    with serving() as there:
+        yield there
 
 
 @pytest.fixture(params=["2026-07-28", "legacy"])
@@ -106,6 +114,7 @@ def make_settings(tmp_path: Path, work: Path, store: str | None) -> Callable[...
             "folders": (work,),
             "model": "host",
             "heartbeat": 0.2,
+            "longest_call": 600.0,  # on a busy machine much takes longer than clients wait
             "store": store,
         }
         return Settings(**(values | changes))  # type: ignore[arg-type]  # a test names real fields

@@ -43,6 +43,7 @@ def _fact(*kinds: str) -> Callable[[Fact], Fact]:
 
 @_fact("claimed", "freed")  # a claim is nothing that stays
 @_fact("lesson_learned", "lessons_forgotten", "recipe_kept", "recipes_forgotten", "pruned")  # no part of a run
+@_fact("call_begun")  # gone when the run ends
 @_fact("budget_nearly_spent", "step_allowed", "run_left", "drive_asked")
 def _nothing(rows: Folded, entry: Entry, body: Any) -> None:
     pass
@@ -216,6 +217,11 @@ def _retrying(rows: Folded, entry: Entry, body: Any) -> None:
 def _settled(rows: Folded, entry: Entry, body: Any) -> None:
     said = {name: body[name] for name in ("state", "result", "error")}
     rows.steps[body["step"]] |= {**said, "ended": entry.at, "doubt": 0}
+
+
+@_fact("step_taken_up")
+def _taken_up(rows: Folded, entry: Entry, body: Any) -> None:
+    rows.steps[body["step"]] |= {name: body[name] for name in ("state", "arguments", "result", "doubt")}
 
 
 # Its messages

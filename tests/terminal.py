@@ -1,12 +1,52 @@
-"""A command in a real terminal, and somebody who types."""
+"""A command in a real terminal, and somebody who types; or without one, as a program meets it."""
 
+import json
 import os
 import pty
 import select
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+COMMAND = str(Path(sys.executable).parent / "forethought")
+
+
+def surroundings(home: Path, **more: str) -> dict[str, str]:
+    """What a command finds in its environment, in a terminal of 120 columns."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return {**kept, "FORETHOUGHT_HOME": str(home), "TERM": "xterm", "COLUMNS": "120", **more}
+
+
+def scripted(folder: Path, roles: Mapping[str, Any]) -> str:
+    """A model that always says the same in each role, as a setting names it."""
+    script = folder / "script.json"
+    script.write_text(json.dumps({role: [{"always": said}] for role, said in roles.items()}), encoding="utf-8")
+    return f"scripted:{script}"
+
+
+def piped(environment: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of ours without a terminal."""
+    return subprocess.run(
+        [COMMAND, *arguments],
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+def typed(environment: Mapping[str, str], *arguments: str, answers: Sequence[tuple[str, str]]) -> tuple[int, str]:
+    """Run a command of ours in a terminal, and type each answer once its question is on the screen."""
+    react, left = answering(answers)
+    status, screen = converse([COMMAND, *arguments], environment, react)
+    assert not left, f"never asked: {left}\n{screen}"
+    return status, screen
 
 
 def converse(

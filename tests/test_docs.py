@@ -23,6 +23,7 @@ PAGES = [
 ]
 _INSTALLS = "it installs from a package index"
 _DEPLOYS = "it needs Docker; tests/server/test_deployment.py starts the same commands without it"
+_PACKAGES = "tests/clients/test_packages.py runs it, with programs from a package index"
 NOT_RUN = {
     "python3 -m venv .venv && ": ".ci/run and tests/server/test_main_job.py run what begins so in the README",
     "pip install ": _INSTALLS,
@@ -30,6 +31,9 @@ NOT_RUN = {
     "forethought model fetch": "it fetches 1.1 GB",
     "forethought decide --page": "it waits for a browser; tests/server/test_page.py plays one",
     "scripts/check": "it runs all tests, this one included",
+    ".venv/bin/pytest tests/clients": "they are tests of their own",
+    "claude ": _PACKAGES,
+    "npx ": _PACKAGES,
     "cd examples/cluster": _DEPLOYS,
     'echo "POSTGRES_PASSWORD=': _DEPLOYS,
     "docker compose ": _DEPLOYS,
@@ -67,7 +71,8 @@ def test_the_tables_are_as_the_code_has_them() -> None:
 
 def test_every_variable_of_ours_is_in_the_table_of_settings() -> None:
     sources = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "server/forethought").rglob("*.py"))
-    inside = {"FORETHOUGHT_CHILD_KEY", "FORETHOUGHT_MODEL_", "FORETHOUGHT_"}  # between our own processes; prefixes
+    # Between our own processes; prefixes.
+    inside = {"FORETHOUGHT_CHILD_KEY", "FORETHOUGHT_MODEL_", "FORETHOUGHT_MODEL_OPTIONS_", "FORETHOUGHT_"}
     assert set(re.findall(r"\bFORETHOUGHT_[A-Z_]*", sources)) - inside <= {variable.name for variable in VARIABLES}
 
 
@@ -75,6 +80,13 @@ def test_every_check_in_the_table_of_checks_is_one() -> None:
     page = (ROOT / "docs" / "plans.md").read_text(encoding="utf-8")
     shown = [json.loads(check) for check in re.findall(r"^\| `(\{.*?\})` \|", page, re.MULTILINE)]
     assert len(shown) == len(anyio.run(read_checks, shown, "check", builtin(Folders([])))) == 7
+
+
+def test_nobody_is_told_to_install_what_no_package_index_has() -> None:
+    sources = [*(ROOT / "server").rglob("*.py"), *(ROOT / "tools").rglob("*.py"), *(ROOT / "patterns").rglob("*.py")]
+    texts = {str(file): file.read_text(encoding="utf-8") for file in [*PAGES, *sources]}
+    told = re.compile(r"(install|uvx|pipx run|uv add)\s+(-\S+\s+)*[\"'`]?forethought\b(?!-)", re.IGNORECASE)
+    assert [name for name, text in texts.items() if told.search(text)] == []
 
 
 def test_the_readme_is_short() -> None:

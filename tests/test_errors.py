@@ -11,7 +11,7 @@ import forethought_tools
 from forethought_tools import errors
 
 # Programs of their own, which import nothing of ours: their errors stay within them.
-PROGRAMS = ("__main__", "tables_child", "documents_child", "loading", "bases", "differences")
+PROGRAMS = ("__main__", "tables_child", "documents_child", "filling", "grids", "bases", "differences")
 
 
 def _modules(package: ModuleType) -> list[ModuleType]:

@@ -50,6 +50,8 @@ FLOORS = {
     "settings": 1,
     "privacy": 0,
     "terms": 0,
+    "address": 0,
+    "options": -1,
     "variables": 0,
 }
 KINDS = "engine.kinds"

@@ -12,6 +12,7 @@ import ijson  # type: ignore[import-untyped]  # it has no types
 from forethought_patterns.compiler import Add
 from forethought_patterns.drafts import wire_step
 from forethought_patterns.gates import Policy, call_gate
+from forethought_patterns.numbering import counts_from_0
 from forethought_patterns.plan import Step
 from forethought_patterns.validate import read_step
 from forethought_tools import PlanError, Registry
@@ -46,6 +47,9 @@ class Arrivals:
     def _take(self) -> None:
         complete, self._whole[:] = list(self._whole), []
         for raw in complete:
+            if counts_from_0([raw]):
+                self._parser = None  # each step gets another number once the draft is whole
+                return
             try:
                 step = read_step(wire_step(raw, self._tools), self._tools)
             except PlanError:

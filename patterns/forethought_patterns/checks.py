@@ -1,12 +1,13 @@
 """A check that is not a model: what a result must fulfil, told by a schema, a pattern, a number, an expression or a
 tool that is called."""
 
-__all__ = ["CallTool", "Check", "examine", "read_checks", "tool_faults", "unusable"]
+__all__ = ["CallTool", "Check", "examine", "read_checks", "tool_faults", "unusable", "with_arguments"]
 
 import json
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Annotated, Self, TypeAlias
+from functools import cache
+from typing import Annotated, Self, TypeAlias, cast
 
 from pydantic import (
     BaseModel,
@@ -20,10 +21,11 @@ from pydantic import (
 )
 
 from forethought_patterns.problem import Problem
-from forethought_patterns.references import MAX_FILLED, Reference, map_texts, part
+from forethought_patterns.references import MAX_FILLED, Reference, map_texts, part, path_of
 from forethought_tools import JSON, Fault, FaultsError, Registry, ToolError
 from forethought_tools.apart import apart
 from forethought_tools.arithmetic import checked
+from forethought_tools.meant import as_meant
 from forethought_tools.text import as_text
 
 CallTool: TypeAlias = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
@@ -124,7 +126,9 @@ async def read_checks(raw: Sequence[JSON], what: str, tools: Registry) -> list[C
     for position, each in enumerate(raw, 1):
         where = f"{what} {position}" if len(raw) > 1 else what
         try:
-            checks.append((where, Check.model_validate(each)))
+            if (check := _read(each, tools)) is None:
+                continue
+            checks.append((where, check))
         except ValidationError as error:
             faults += [
                 Fault(where, f"{'.'.join(map(str, problem['loc']))} {problem['msg']}".strip(), _FORM)
@@ -136,6 +140,26 @@ async def read_checks(raw: Sequence[JSON], what: str, tools: Registry) -> list[C
     if faults:
         raise FaultsError(faults)
     return [check for _, check in checks]
+
+
+def _read(raw: JSON, tools: Registry) -> Check | None:
+    """A check as it was meant; none, where nothing is in it. Raises ValidationError."""
+    meant = as_meant(_schema(), raw)
+    if meant is None or (isinstance(meant, Mapping) and all(part is None for part in meant.values())):
+        return None
+    return with_arguments(Check.model_validate(meant), tools)
+
+
+@cache
+def _schema() -> Mapping[str, JSON]:
+    return cast("Mapping[str, JSON]", Check.model_json_schema())
+
+
+def with_arguments(check: Check, tools: Registry) -> Check:
+    """The check with the arguments of its tool as that tool's schema means them."""
+    if check.tool is None:
+        return check
+    return check.model_copy(update={"arguments": tools.as_meant(check.tool, check.arguments)})
 
 
 async def unusable(checks: Sequence[tuple[str, Check]]) -> list[Fault]:
@@ -190,7 +214,7 @@ def _filled(arguments: Mapping[str, JSON], result: JSON) -> Mapping[str, JSON]:
 
 async def _unmet(check: Check, result: JSON) -> list[Problem]:
     try:
-        value = part(Reference(0, tuple(check.at.split("."))), result) if check.at else result
+        value = part(Reference(0, path_of(f".{check.at}")), result) if check.at else result
         found = await _found(check, value)
     except ToolError as error:
         return [Problem(f"result: {error}".replace("{{0", "{{result"))]

@@ -22,14 +22,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
+from forethought_patterns.numbering import step_as_meant
 from forethought_patterns.ports import Dialect
 from forethought_patterns.recipe import Recipe
 from forethought_tools import JSON, Fault, PlanError, Registry, Tool
+from forethought_tools.meant import decoded
 
 CHECK: Mapping[str, JSON] = {
     "type": "object",
-    "description": "Judges the result, or its part `at` a path: schema, matches (regex), equals, tolerance, expression;"
-    " command (shell); or tool with arguments, in which {{result}} is the result.",
+    "description": "Judges the result, or its part `at` a path: schema, matches (regex), equals, tolerance, expression,"
+    " command (shell), or tool with arguments ({{result}}).",
 }
 STRATEGY: Mapping[str, JSON] = {"type": "string", "enum": ["direct", "reflect", "search"]}
 _SURE: Mapping[str, JSON] = {"type": "number", "minimum": 0, "maximum": 1}
@@ -78,7 +80,7 @@ def wire_steps(draft: JSON, tools: Registry) -> list[JSON]:
     steps = draft.get("steps") if isinstance(draft, Mapping) else None
     if not isinstance(steps, Sequence) or isinstance(steps, str):
         raise PlanError([Fault("plan", "the draft has no list of steps", "Return an object with `steps`, a list")])
-    return [wire_step(step, tools) for step in steps]
+    return [step_as_meant(wire_step(step, tools)) for step in steps]
 
 
 def wire_step(step: JSON, tools: Registry) -> JSON:
@@ -98,29 +100,28 @@ def _typed(value: JSON, schema: Mapping[str, JSON]) -> JSON:
     if not isinstance(value, str) or schema.get("type") == "string":
         return value
     try:
-        parsed: JSON = json.loads(value)
-    except ValueError:
+        return decoded(value)
+    except (ValueError, RecursionError):
         return value
-    return parsed
 
 
 def draft_schema(tools: Registry, dialect: Dialect, **more: JSON) -> Mapping[str, JSON]:
     pair = closed_object({"name": {"type": "string"}, "value": {"type": "string"}})
     arguments: JSON = {"type": "object"} if dialect == "wire" else {"type": "array", "items": pair}
-    step: Mapping[str, JSON] = closed_object(
-        {
-            "id": {"type": "integer"},
-            "description": {"type": "string"},
-            "tool": {"type": "string", "enum": [tool.name for tool in tools]},
-            "arguments": arguments,
-            "depends_on": {"type": "array", "items": {"type": "integer"}},
-            "expected_output": {"type": "string"},
-            "confidence": _SURE,
-            "strategy": STRATEGY,
-        }
-    )
+    properties: Mapping[str, JSON] = {
+        "id": {"type": "integer"},
+        "description": {"type": "string"},
+        "tool": {"type": "string", "enum": [tool.name for tool in tools]},
+        "arguments": arguments,
+        "depends_on": {"type": "array", "items": {"type": "integer"}},
+        "expected_output": {"type": "string"},
+        "confidence": _SURE,
+        "strategy": STRATEGY,
+    }
+    step = closed_object(properties)
     if dialect == "wire":
-        step = _with_choice(step, {"check": CHECK, "confidence": _SURE, "strategy": STRATEGY})
+        left_out = {name: properties[name] for name in ("description", "depends_on", "expected_output")}
+        step = _with_choice(step, {**left_out, "check": CHECK, "confidence": _SURE, "strategy": STRATEGY})
     return closed_object({"reasoning": {"type": "string"}, **more, "steps": {"type": "array", "items": step}})
 
 

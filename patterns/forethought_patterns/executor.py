@@ -50,7 +50,9 @@ async def arguments_for(
     filled = fill(given, results)
     confidence = answer.get("confidence")
     assert isinstance(filled, Mapping)
-    return PreparedCall(filled, float(confidence) if isinstance(confidence, int | float) else None)
+    return PreparedCall(
+        tools.as_meant(step.tool, filled), float(confidence) if isinstance(confidence, int | float) else None
+    )
 
 
 def _given(answer: Mapping[str, JSON], step: Step, tried: Tried) -> Mapping[str, JSON]:

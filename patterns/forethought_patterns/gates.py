@@ -9,6 +9,7 @@ __all__ = [
     "Gate",
     "Policy",
     "Verb",
+    "brief_lines",
     "call_gate",
     "decision_faults",
     "digest",
@@ -27,11 +28,12 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Literal, TypeAlias
 
+from forethought_patterns.numbering import step_as_meant
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.validate import parse_plan
 from forethought_tools import JSON, Fault, PlanError, Registry, Risk, ToolError
 from forethought_tools.alike import lookalikes
-from forethought_tools.visible import cut, one_line_json, told, visible, visible_json
+from forethought_tools.visible import cut, has_lines, one_line_json, told, visible, visible_json
 
 Verb: TypeAlias = Literal["approve", "approve_tool", "edit", "reject", "cancel", "happened", "again", "skip"]
 
@@ -128,10 +130,16 @@ class Gate:
         """
         lines = self._lines() or ["(no arguments)"]
         lines += [f"Look closely: {each}." for each in lookalikes(self.details)]
-        lines += [f"Risk: {self.risk}. {visible(self.reason)}"] if self._is_call else [visible(self.reason)]
+        lines += self._why()
         lines += [f"Undo: {self.undo}"] if self.undo else []
         lines += [line for name, value in about.items() if value for line in told(name, value)]
         return "\n".join([visible(self.subject), *lines])
+
+    def _why(self) -> list[str]:
+        risk = f"Risk: {self.risk}." if self._is_call else ""
+        if "\n" in self.reason:  # a model has worded the end of it, and its lines must not pass for ours
+            return [*([risk] if risk else []), *told("Why", self.reason)]
+        return [f"{risk} {visible(self.reason)}".strip()]
 
     @property
     def _is_call(self) -> bool:
@@ -143,7 +151,7 @@ class Gate:
         lines: list[str] = []
         for name, value in self.details.items():
             if self.kind == "plan" and isinstance(value, Mapping):
-                lines.append(f"{visible(name)}: {in_brief(value)}")
+                lines += brief_lines(visible(name), value)
             else:
                 lines += told(_plain_name(name) if self._is_call else visible(name), value, most=most)
         lines += [f"File {visible(name)}: SHA-256 {sha[:16]}" for name, sha in list(self.rests_on.items())[:_FILES]]
@@ -255,7 +263,7 @@ def decision_faults(gate: Gate, decision: Decision, tools: Registry) -> list[Fau
     if unfit := tools.faults(gate.tool, decision.arguments):
         return [Fault("edit", fault.at("arguments"), f"See the schema of {gate.tool}") for fault in unfit]
     try:
-        tools.check(gate.tool, decision.arguments)
+        tools.check_changed(gate.tool, decision.arguments)
     except ToolError as error:
         return [Fault("edit", str(error).rstrip("."), "Change it once more, or reject the call")]
     return []
@@ -263,6 +271,7 @@ def decision_faults(gate: Gate, decision: Decision, tools: Registry) -> list[Fau
 
 def edited(gate: Gate, *, drop: Collection[int], changed: Sequence[JSON]) -> list[JSON]:
     """The steps of a plan without those to drop, and with those that are given anew, by id."""
+    changed = list(map(step_as_meant, changed))
     by_id = {number: step for step in changed if (number := _id(step)) is not None}
     nameless = [step for step in changed if _id(step) is None]  # a fault, which validation tells
     kept = [by_id.pop(n, step) for step in gate.steps if (n := _id(step)) is not None and n not in drop]
@@ -301,14 +310,22 @@ def digest(tool: str, arguments: Mapping[str, JSON], rests_on: Mapping[str, str]
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def in_brief(arguments: Mapping[str, JSON]) -> str:
-    """The arguments of a call on one line. Each is there, however long another one is."""
-    return one_line_json({name: _brief(value) for name, value in arguments.items()})
+def in_brief(arguments: Mapping[str, JSON], most: int = _PART) -> str:
+    """The arguments of a call on one line. Each is there, about `most` characters of it."""
+    return one_line_json({name: _brief(value, most) for name, value in arguments.items()})
 
 
-def _brief(value: JSON) -> JSON:
+def brief_lines(call: str, arguments: Mapping[str, JSON]) -> list[str]:
+    """A call with its arguments: on one line, or where they hold texts of several lines, each in a block of its own."""
+    if not has_lines(arguments):
+        return [f"{call}: {in_brief(arguments)}"]
+    shown = [line for name, value in arguments.items() for line in told(_plain_name(name), value, most=_PART)]
+    return [f"{call}:", *(f"  {line}" for line in shown)]
+
+
+def _brief(value: JSON, most: int) -> JSON:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return value if len(text) <= _PART else cut(text, _PART)
+    return value if len(text) <= most else cut(text, most)
 
 
 def _plain_name(name: str) -> str:

@@ -83,7 +83,8 @@ def lean_steps(
 
     known = {_name(step): step.id for step in done}
     shapes = "\n".join(brief.files.values())
-    steps = read_script(str(draft), tools, files_of, first=first, known=known, shapes=shapes)
+    only = next(iter(brief.files)) if len(brief.files) == 1 and not known else ""
+    steps = read_script(str(draft), tools, files_of, first=first, known=known, shapes=shapes, source=only)
     return _with_what_is_saved(_with_the_whole_wish(steps, brief.goal), brief, tools)
 
 

@@ -6,14 +6,11 @@ Every lint is narrow: a false alarm costs a small model a round of repair, and a
 __all__ = ["lints"]
 
 import ast
-import re
 from collections.abc import Iterator, Mapping
-from pathlib import PurePosixPath
-
-import anyio
 
 from forethought_patterns.drafts import Brief
 from forethought_patterns.goal import Goal
+from forethought_patterns.looks import looked_at
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.references import find, unfilled, unknown, whole
 from forethought_patterns.saved import saved
@@ -24,9 +21,6 @@ from forethought_tools.arithmetic import FUNCTIONS, NAMES, checked
 from forethought_tools.text import as_text, clipped
 
 _MOST = 200  # steps of a plan that is looked at: of a longer one nobody reads this
-_LOOKS = 20  # calls that are looked at before they are made
-_SECONDS = 15.0  # for all these looks
-_AT_ONCE = 2
 _COPYING = frozenset({"copy", "duplicate", "rename", "move"})
 
 
@@ -36,7 +30,7 @@ async def lints(plan: Plan, brief: Brief, tools: Registry) -> list[Fault]:
         return []
     sight = Sight(plan, Goal(brief), tools)
     calls = [fault for step in plan.steps for fault in (*_calculation(step, sight), *saved(step, sight))]
-    return [*_idle(sight), *calls, *await _doubted(sight), *_forgotten(sight), *unmet(sight.goal, plan, tools)]
+    return [*_idle(sight), *calls, *await looked_at(sight), *_forgotten(sight), *unmet(sight.goal, plan, tools)]
 
 
 def _idle(sight: Sight) -> Iterator[Fault]:
@@ -114,40 +108,6 @@ def _one(step: int) -> str:
     return f"{{{{{step}.rows.0.NAME}}}}"
 
 
-async def _doubted(sight: Sight) -> list[Fault]:
-    """What a look at the world says against calls, as far as the world is there already."""
-    looked_at = [step for step in sight.plan.steps if _can_be_looked_at(step, sight)][:_LOOKS]
-    found: dict[int, list[str]] = {}
-    limit = anyio.CapacityLimiter(_AT_ONCE)
-
-    async def look(step: Step) -> None:
-        tool = sight.tools.known(step.tool)
-        async with limit:
-            try:
-                found[step.id] = list(await tool.doubted(step.arguments)) if tool.doubted else []
-            except ToolError as error:
-                found[step.id] = [str(error)]
-
-    with anyio.move_on_after(_SECONDS):
-        async with anyio.create_task_group() as looks:
-            for step in looked_at:
-                looks.start_soon(look, step)
-    return [
-        Fault(f"step {step.id}", said.rstrip(". \n"), f"Mend the call of {step.tool}")
-        for step in looked_at
-        for said in found.get(step.id, ())
-    ]
-
-
-def _can_be_looked_at(step: Step, sight: Sight) -> bool:
-    """Whether nothing that the call names is written by the plan itself before it."""
-    tool = sight.tools.get(step.tool)
-    if tool is None or tool.doubted is None:
-        return False
-    before = [each for each in sight.plan.steps[: sight.plan.steps.index(step)] if each in sight.changing]
-    return not any(_uses(step, name, sight) for each in before for name in sight.written_by(each))
-
-
 def _forgotten(sight: Sight) -> Iterator[Fault]:
     """Files that the goal names and the plan forgets: new ones that no step writes, others that no step uses."""
     brief, plan = sight.goal.brief, sight.plan
@@ -157,16 +117,6 @@ def _forgotten(sight: Sight) -> Iterator[Fault]:
     if any(step.tool == "search_files" and "pattern" not in step.arguments for step in plan.steps):
         return  # it goes through all there are
     for name in brief.files:
-        if not any(_uses(step, name, sight) for step in plan.steps) and not sight.goal.spares(name):
+        if not any(sight.uses(step, name) for step in plan.steps) and not sight.goal.spares(name):
             mend = f"Add a step that does with {name} what the goal says"
             yield Fault("plan", f"the goal names {name}, and no step uses it", mend)
-
-
-def _uses(step: Step, name: str, sight: Sight) -> bool:
-    """Whether a call names a file: by itself, by a pattern, or as a table in SQL."""
-    stem = re.sub(r"\W", "_", PurePosixPath(name).stem)
-    return sight.names(step, name) or ("sql" in step.arguments and _is_word(stem, sight.texts[step.id]))
-
-
-def _is_word(word: str, text: str) -> bool:
-    return bool(word) and re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text) is not None

@@ -186,7 +186,8 @@ def graph_faults(steps: Sequence[Step], *, all_known: bool = True) -> list[Fault
                 continue
             how = f"it refers to {referred[needed]}" if needed in referred else f"it depends on step {needed}"
             faults.append(Fault(f"step {step.id}", f"{how}, which is not in the plan", f"Known steps: {known}"))
-    return faults + _cycles(steps)
+    # What several steps with one id wait for, each of them does not: that would look like a circle.
+    return faults + _cycles(step for step in steps if ids[step.id] == 1)
 
 
 def _cycles(steps: Iterable[Step]) -> list[Fault]:

@@ -28,6 +28,7 @@ from forethought_patterns.slots import Slot
 from forethought_patterns.validate import parse_plan, refuse_unusable
 from forethought_patterns.watcher import Outcome
 from forethought_tools import JSON, Fault, ModelError, PlanError, Question, Registry, Role
+from forethought_tools.errors import MOST_SHOWN
 from forethought_tools.text import as_text, shortened
 
 P = TypeVar("P", bound=Plan | None)
@@ -186,7 +187,7 @@ async def _until_valid(
             if attempt == _REPAIRS and best is None:
                 raise
             if isinstance(error, PlanError):
-                faults = error.faults
+                faults = error.faults[:MOST_SHOWN]
             elif looks is None:
                 raise
             else:  # a small model may write without end; another time it may not

@@ -1,4 +1,5 @@
 """References: `{{3}}` is the result of step 3, `{{3.items.0.name}}` a part of it, `\\{{` a plain `{{`.
+A name with a dot or a bracket in it stands in quotes: `{{3.rows.0["a.b"]}}`.
 An argument that is `{{?}}` is left to the executor, who sees the results that the step depends on.
 
 Text is read once, from left to right: what a reference brings in is never read again, so a tool's output cannot refer.
@@ -13,7 +14,9 @@ __all__ = [
     "map_texts",
     "mistaken",
     "part",
+    "path_of",
     "pieces",
+    "shifted",
     "unfilled",
     "unknown",
     "whole",
@@ -27,7 +30,12 @@ from forethought_tools import JSON, ToolError
 from forethought_tools.tabular import told
 from forethought_tools.text import as_text, clipped
 
-_TOKEN = re.compile(r"\\\{\{|\{\{\s*(?P<step>[0-9]{1,9})(?P<path>(?:\.[^.{}\[\]|]*[^.{}\[\]|\s])*)\s*\}\}")
+# Bounded, else a text full of opening brackets is searched to its end for each of them.
+_QUOTED = r"""\["(?:[^"\\{}]|\\["\\]){1,200}"\]|\['(?:[^'\\{}]|\\['\\]){1,200}'\]"""
+_PATH = rf"(?:\.[^.{{}}\[\]|]*[^.{{}}\[\]|\s]|{_QUOTED})*"
+_TOKEN = re.compile(rf"\\\{{\{{|\{{\{{\s*(?P<step>[0-9]{{1,9}})(?P<path>{_PATH})\s*\}}\}}")
+_PART = re.compile(rf"{_QUOTED}|\.[^.\[]+")
+_PLAIN = re.compile(r"[^.{}\[\]|\s]|[^.{}\[\]|\s][^.{}\[\]|]*[^.{}\[\]|\s]")
 # Whatever else stands in double braces and holds a number was most probably meant as one. The number is looked for
 # afterwards: in the expression it would make the search quadratic.
 _IN_BRACES = re.compile(r"(?<!\\)\{\{([^{}]*)\}\}")
@@ -47,7 +55,7 @@ class Reference:
     path: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return "{{" + ".".join([str(self.step), *self.path]) + "}}"
+        return "{{" + str(self.step) + "".join(map(_written, self.path)) + "}}"
 
 
 def find(value: JSON) -> set[Reference]:
@@ -93,6 +101,15 @@ def whole(value: JSON) -> Reference | None:
     """The reference that a value consists of, if it is nothing else."""
     token = _TOKEN.fullmatch(value.strip()) if isinstance(value, str) else None
     return _reference(token) if token and token["step"] else None
+
+
+def shifted(value: JSON, by: int) -> JSON:
+    """A value in which each reference leads to a step whose number is so much higher."""
+
+    def moved(token: re.Match[str]) -> str:
+        return token[0].replace(token["step"], str(int(token["step"]) + by), 1) if token["step"] else token[0]
+
+    return map_texts(value, lambda text: _TOKEN.sub(moved, text))
 
 
 def unfilled(text: str, stand_in: str) -> str:
@@ -142,15 +159,35 @@ def fill(value: JSON, results: Mapping[int, JSON]) -> JSON:
 
 
 def _reference(token: re.Match[str]) -> Reference:
-    return Reference(int(token["step"]), tuple(part.strip() for part in token["path"].split(".")[1:]))
+    return Reference(int(token["step"]), path_of(token["path"]))
+
+
+def path_of(text: str) -> tuple[str, ...]:
+    """The names in a path such as `.rows.0["a.b"]`."""
+    if not re.fullmatch(_PATH, text):
+        return tuple(text.removeprefix(".").split("."))
+    return tuple(
+        re.sub(r"\\(.)", r"\1", found[2:-2]) if found[0] == "[" else found[1:].strip() for found in _PART.findall(text)
+    )
+
+
+def _written(name: str) -> str:
+    """A name as it stands in a path."""
+    if _PLAIN.fullmatch(name) or not name:
+        return f".{name}"
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'["{escaped}"]'
 
 
 def part(reference: Reference, value: JSON) -> JSON:
     """What a reference's path leads to in a result. Raises ToolError where it leads nowhere."""
-    for depth, key in enumerate(reference.path):
-        here = Reference(reference.step, reference.path[:depth])
-        missing = repr(clipped(key, _SHOWN))
+    depth = 0
+    while depth < len(reference.path):
+        key, here = reference.path[depth], Reference(reference.step, reference.path[:depth])
+        missing, taken = repr(clipped(key, _SHOWN)), 1
         if isinstance(value, Mapping):
+            if key not in value:
+                key, taken = _dotted(value, reference.path[depth:])
             if key not in value:
                 raise _nowhere(reference, f"{here} has {_listed(value)}, but no {missing}")
             value = value[key]
@@ -160,7 +197,14 @@ def part(reference: Reference, value: JSON) -> JSON:
             value = value[int(key)]
         else:
             raise _nowhere(reference, f"{here} is a plain value without parts, so it has no {missing}")
+        depth += taken
     return value
+
+
+def _dotted(value: Mapping[str, JSON], path: Sequence[str]) -> tuple[str, int]:
+    """A name with dots in it that the path spells without quotes, and how much of the path it is."""
+    names = ((".".join(path[:count]), count) for count in range(2, len(path) + 1))
+    return next(((name, count) for name, count in names if name in value), (path[0], 1))
 
 
 def _nowhere(reference: Reference, why: str) -> ToolError:

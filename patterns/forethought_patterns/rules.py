@@ -2,7 +2,7 @@
 
 __all__ = ["Ports", "Replan", "Resumed", "Rules"]
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -56,6 +56,8 @@ class Rules:
     """Calls in flight at once."""
     strategies: Override = field(default_factory=dict[str, Strategy])
     """How steps are done, by id or `*`, instead of what the plan says."""
+    ask_about: Collection[int] = frozenset()
+    """Steps that a person is asked about, whatever their risk."""
 
 
 @dataclass(frozen=True, slots=True)

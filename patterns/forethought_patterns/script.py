@@ -16,12 +16,12 @@ __all__ = ["GIVES_ROWS", "FilesOf", "read_script"]
 
 import ast
 import re
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from forethought_patterns.references import Reference
+from forethought_patterns.script_lines import parsed
 from forethought_patterns.script_values import (
     ALSO,
     Value,
@@ -44,15 +44,12 @@ from forethought_tools.text import as_text, clipped
 
 FilesOf: TypeAlias = Callable[[str], Sequence[str]]
 """The paths of the files that fit a pattern, as they are now."""
-_MOST = 20_000  # characters of a script
 _STEPS = 100
 _TABLES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".xlsx")
 _SAVES = ("write_file", "write_table")
 _TEXTS = (".md", ".txt", ".html")
 GIVES_ROWS = ("query_table", "list_files", "search_files")
 _SAME = ("str", "int", "float", "list")
-_FROM = re.compile(r"^from (?=\w+ = )", re.MULTILINE)  # a slip of models that have just written SQL
-_FENCED = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _OF_SQL = {"avg", "count", "distinct", "as"}
@@ -76,6 +73,7 @@ def read_script(
     first: int = 1,
     known: Mapping[str, int] | None = None,
     shapes: str = "",
+    source: str = "",
 ) -> list[JSON]:
     """The steps of a script, in the wire format.
 
@@ -86,37 +84,17 @@ def read_script(
         first: The id of its first step.
         known: The steps whose results are there already, by the names of the results.
         shapes: What columns the files of the goal have.
+        source: The file that is meant by a name which nothing has, if the script does not name it.
 
     Raises:
         PlanError: every line that cannot be read, with its mend.
     """
     names: dict[str, Value] = {name: Reference(step) for name, step in (known or {}).items()}
-    reader = _Reader(tools, files_of, first, names, shapes)
-    reader.block(_parsed(text))
+    reader = _Reader(tools, files_of, first, names, shapes, "" if source and source in text else source)
+    reader.block(parsed(text))
     if reader.faults:
         raise PlanError(reader.faults)
     return [*reader.steps]
-
-
-def _parsed(text: str) -> Sequence[ast.stmt]:
-    lines = [line for line in text[:_MOST].split("\n") if not line.lstrip().startswith(("```", "files:", "goal:"))]
-    code = _FROM.sub("", "\n".join(lines)).strip()
-    fenced = _FENCED.search(text[:_MOST])
-    try:
-        return _tree(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        number = getattr(error, "lineno", None) or 1
-        shown = clipped(code.split("\n")[min(number, code.count("\n") + 1) - 1], 120) if code else "nothing"
-        mend = "Write only calls such as name = tool(...), one a line, with texts in double quotes"
-        if fenced:  # with words around it
-            return _parsed(fenced[1])
-        raise PlanError([Fault(f"line {number}", f"it cannot be read: {shown}", mend)]) from None
-
-
-def _tree(code: str) -> Sequence[ast.stmt]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # "\d" in a regular expression means what it says
-        return ast.parse(code).body
 
 
 @dataclass
@@ -126,6 +104,8 @@ class _Reader:
     first: int
     names: dict[str, Value]
     shapes: str
+    source: str
+    """The file that a name which nothing has must mean: the only one of the goal, while nothing reads it."""
     steps: list[dict[str, JSON]] = field(default_factory=list[dict[str, JSON]])
     faults: list[Fault] = field(default_factory=list[Fault])
     changes: list[int] = field(default_factory=list[int])
@@ -238,6 +218,10 @@ class _Reader:
                 return self.names[known]
             case ast.Name(id="true" | "false" | "null" as word):
                 return {"true": True, "false": False}.get(word)
+            case ast.Name(id=unknown) if self.source:
+                source, self.source = self.source, ""
+                self.names[unknown] = self._step("read_file", {"path": source}, unknown)
+                return self.names[unknown]
             case ast.Name(id=unknown):
                 known = ", ".join(self.names) or "none"
                 raise unreadable(f"there is no result {unknown!r}", f"Earlier results: {known}. Ask for it first")

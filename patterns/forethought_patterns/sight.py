@@ -56,6 +56,11 @@ class Sight:
             found[number] = [form for word in sorted(words)[:_PATTERNS] for form in (word, word.replace("**/", ""))]
         return found
 
+    def uses(self, step: Step, file: str) -> bool:
+        """Whether a call names a file: by itself, by a pattern, or as a table in SQL."""
+        stem = re.sub(r"\W", "_", PurePosixPath(file).stem)
+        return self.names(step, file) or ("sql" in step.arguments and _is_word(stem, self.texts[step.id]))
+
     @cached_property
     def used(self) -> frozenset[int]:
         """The steps whose results others use. What an open argument may bring in counts."""
@@ -145,6 +150,10 @@ class Sight:
                 return True
             left += [each.step for each in find(source.arguments)]
         return False
+
+
+def _is_word(word: str, text: str) -> bool:
+    return bool(word) and re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text) is not None
 
 
 def ending(step: Step) -> str:

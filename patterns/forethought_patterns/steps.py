@@ -90,7 +90,8 @@ class Steps(Watcher):
             self._admitted[step.id] = Admitted(arguments, {})
             return arguments
         purpose, unsure = f"gate/{step.id}/{self.ports.steps.tried(step).attempt}", self._unsure.get(step.id)
-        call = await self._calls(slot).admitted(step, arguments, purpose=purpose, confidence=unsure)
+        asked = step.id in self.rules.ask_about
+        call = await self._calls(slot).admitted(step, arguments, purpose=purpose, confidence=unsure, asked=asked)
         self._admitted[step.id], self._called[step.id] = call, call.arguments
         return call.arguments
 

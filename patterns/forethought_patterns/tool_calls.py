@@ -75,15 +75,21 @@ class ToolCalls:
             return await self.journal.once(key, body, place, act, slot=self.slot, again=doubtful)
 
     async def admitted(
-        self, step: Step, arguments: Mapping[str, JSON], *, purpose: str, confidence: float | None = None
+        self,
+        step: Step,
+        arguments: Mapping[str, JSON],
+        *,
+        purpose: str,
+        confidence: float | None = None,
+        asked: bool = False,
     ) -> Admitted:
-        """The call as it may be made, once a person has agreed where one has to.
+        """The call as it may be made, once a person has agreed where one has to, or was `asked` before.
 
         Raises:
             Rejected: the person did not want it.
             ToolError: the person has changed it to one that cannot be made.
         """
-        asked, tool = self.approver.asked(purpose), step.tool
+        asked, tool = asked or self.approver.asked(purpose), step.tool
         while True:
             gate = call_gate(step, arguments, self.tools, self.policy, confidence=confidence, asked=asked)
             if gate is None:

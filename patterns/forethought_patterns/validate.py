@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import ValidationError
 
-from forethought_patterns.checks import tool_faults, unusable
+from forethought_patterns.checks import tool_faults, unusable, with_arguments
+from forethought_patterns.numbering import COUNTS_FROM_0, counts_from_0, step_as_meant, steps_as_meant
 from forethought_patterns.plan import Plan, Step, graph_faults
 from forethought_patterns.references import UNKNOWN, find, mistaken, unknown
 from forethought_tools import JSON, Fault, PlanError, Registry, SchemaFault
@@ -18,7 +19,17 @@ from forethought_tools import JSON, Fault, PlanError, Registry, SchemaFault
 MAX_STEPS = 10_000
 MAX_DEPENDENCIES = 100_000
 MAX_ARGUMENTS = 1_000_000  # characters of one step's arguments, as JSON
-_SHOWN_FAULTS = 50
+_SHAPES = {
+    "id": "Give a whole number from 1, such as 1",
+    "description": 'Give a text, such as "read the notes"',
+    "tool": 'Give the name of a tool, such as "read_file"',
+    "arguments": 'Give an object, such as {"path": "notes.txt"}',
+    "depends_on": "Give a list of ids, such as [1, 2]",
+    "expected_output": 'Give a text, such as "a table by month"',
+    "check": 'Give an object, such as {"matches": "total"}, or leave it out',
+    "confidence": "Give a number from 0 to 1, such as 0.9",
+    "strategy": "Give one of direct, reflect, search",
+}
 _UNREAD = "(unread)"  # stands for a tool whose name could not be read
 
 
@@ -39,13 +50,14 @@ def parse_plan(
     """
     if len(steps) > MAX_STEPS:
         raise PlanError([Fault("plan", f"it has {len(steps)} steps", f"Give at most {MAX_STEPS}")])
+    steps = steps_as_meant(given := steps)
     if sum(_declared(raw) for raw in steps) > MAX_DEPENDENCIES:
         raise PlanError([Fault("plan", "its steps depend on too many", f"At most {MAX_DEPENDENCIES} times in all")])
     faults: list[Fault] = []
     parsed: list[Step] = []
     for position, raw in enumerate(steps, 1):
         try:
-            parsed.append(Step.model_validate(raw))
+            parsed.append(_with_arguments(Step.model_validate(raw), tools))
         except ValidationError as error:
             faults += _shape_faults(position, raw, error)
             parsed += _readable(raw, error)
@@ -53,10 +65,8 @@ def parse_plan(
         faults += _tool_faults(step, tools)
     # A step whose id could not be read may be the very one that others depend on.
     faults += graph_faults(parsed, all_known=len(parsed) == len(steps))
-    if more := len(faults) - _SHOWN_FAULTS:
-        faults[_SHOWN_FAULTS:] = [Fault("plan", f"it has {more} more faults", "Mend these first")] if more > 0 else []
     if faults:
-        raise PlanError(faults)
+        raise PlanError(faults, COUNTS_FROM_0 if counts_from_0(given) else "")
     return Plan(goal, tuple(parsed), reasoning, context, revision, planned)
 
 
@@ -73,13 +83,20 @@ async def refuse_unusable(plan: Plan) -> None:
 
 def read_step(raw: JSON, tools: Registry) -> Step:
     """One step by itself; whether what it needs is there only the whole plan can tell. Raises PlanError."""
+    raw = step_as_meant(raw)
     try:
-        step = Step.model_validate(raw)
+        step = _with_arguments(Step.model_validate(raw), tools)
     except ValidationError as error:
         raise PlanError(_shape_faults(1, raw, error)) from None
     if faults := _tool_faults(step, tools):
         raise PlanError(faults)
     return step
+
+
+def _with_arguments(step: Step, tools: Registry) -> Step:
+    """The step with its arguments, and those of its check, as their tools' schemas mean them."""
+    check = with_arguments(step.check, tools) if step.check else None
+    return step.model_copy(update={"arguments": tools.as_meant(step.tool, step.arguments), "check": check})
 
 
 def advice(plan: Plan) -> list[str]:
@@ -109,7 +126,7 @@ def _shape_faults(position: int, raw: JSON, error: ValidationError) -> list[Faul
             faults[name] = Fault(where, f"field {name!r} is missing", f"Add {name!r}")
         else:
             what = f"field {name!r}: {problem['msg']}" if name else problem["msg"]
-            faults.setdefault(name, Fault(where, what, f"A step is an object with: {known}"))
+            faults.setdefault(name, Fault(where, what, _SHAPES.get(name, f"A step is an object with: {known}")))
     return list(faults.values())
 
 

@@ -19,7 +19,7 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -27,12 +27,14 @@ from urllib.parse import quote, unquote
 
 from anyio import sleep, to_thread
 
+from forethought import installing
 from forethought.briefing import brief_of
 from forethought.engine import Engine
 from forethought.engine.records import Records
 from forethought.engine.runs import Runs
 from forethought.engine.supervisor import Supervisor
 from forethought.gates.desk import Desk
+from forethought.gates.open_forms import OpenForms
 from forethought.journal.database import Database
 from forethought.journal.queries import Queries
 from forethought.journal.sqlite import SQLite
@@ -63,6 +65,9 @@ class App:
     runs: Runs
     models: Models
     desk: Desk
+    forms: OpenForms
+    told: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    """Which work orders went out in full: the client, and the order."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,7 @@ def _folders(settings: Settings) -> Folders:
 async def open_app(settings: Settings) -> AsyncGenerator[App]:
     """Open the journal and drive runs, until left."""
     async with AsyncExitStack() as stack:
-        store = open_store(settings)
+        store = await to_thread.run_sync(open_store, settings)  # another process may keep it locked for a while
         stack.callback(store.close)
         models = Models(settings)
         stack.push_async_callback(models.aclose)
@@ -143,7 +148,7 @@ async def open_app(settings: Settings) -> AsyncGenerator[App]:
         if settings.keep_days:
             tasks.start_soon(_prune_daily, store, settings)
         desk = Desk(settings.home, store, tasks, record=runs.decide, seconds=settings.decision_seconds)
-        yield App(settings, runs, models, desk)
+        yield App(settings, runs, models, desk, OpenForms(tasks))
 
 
 async def _prune_daily(store: Store, settings: Settings) -> None:
@@ -159,8 +164,10 @@ def _cluster(settings: Settings, store: Store) -> "Cluster | None":
     """The servers that share this journal, where it is one that servers can share."""
     if not settings.store:
         return None
-    from forethought.engine.cluster import Cluster  # here, because it is optional and slow to load
-
+    try:
+        from forethought.engine.cluster import Cluster  # here, because it is optional and slow to load
+    except ImportError:
+        raise _not_distributed() from None
     cluster = Cluster(settings.store, cast("Postgres", store.database), _names(settings))
     cluster.owner.share_home(seal_key(settings.home))
     return cluster
@@ -260,10 +267,12 @@ def _database(settings: Settings) -> Database:
     try:
         from forethought.journal.postgres import Postgres  # here, because it is optional
     except ImportError:
-        raise SettingsError(
-            "FORETHOUGHT_STORE: PostgreSQL needs what is not installed: pip install 'forethought[distributed]'"
-        ) from None
+        raise _not_distributed() from None
     return Postgres(settings.store, settings.journal)
+
+
+def _not_distributed() -> SettingsError:
+    return SettingsError(f"FORETHOUGHT_STORE: PostgreSQL needs what is not installed: {installing('distributed')}")
 
 
 def pruned(store: Store, settings: Settings, days: float) -> int:

@@ -91,8 +91,8 @@ def nearest(goal: str, files: Iterable[str], n: int, *, kept: Sequence[Recipe] =
     """The recipes nearest to a goal that is about these files, at most `n`, the nearest first: ours and those kept."""
     known = [*kept, *library()]
     words = list(dict.fromkeys([*_words(goal[:_READ]), *_kinds(goal[:_READ], files)]))
-    searched = [*((at, text) for at, recipe in enumerate(kept) for text in _searched(recipe)),
-                *((at + len(kept), text) for at, text in _ours())]  # fmt: skip
+    of_kept = [(at, text) for at, recipe in enumerate(kept) for text in _searched(recipe)]
+    searched = [*of_kept, *((at + len(kept), text) for at, text in _ours())]
     places = [searched[place][0] for place in ranked([text for _, text in searched], _WEIGHTS, words)]
     return [known[place] for place in dict.fromkeys(places)][:n]
 

@@ -13,6 +13,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from platformdirs import user_data_path
 
+from forethought.address import read_address
+from forethought.options import ModelOptions, read_options
 from forethought.terms import REPLANS, Terms, read_budget, read_risks
 from forethought.variables import HUB, VARIABLES
 from forethought_tools import Risk, Role, SettingsError
@@ -20,8 +22,12 @@ from forethought_tools.mail import Mailbox
 
 C = TypeVar("C", bound=str)
 
+_DAY = 86_400.0  # seconds
+
 _YES = {"1", "true", "yes", "on"}
 _NO = {"", "0", "false", "no", "off"}
+_OPTIONS = "FORETHOUGHT_MODEL_OPTIONS"
+_ROLE_OPTIONS = {role: f"{_OPTIONS}_{role.upper()}" for role in Role}
 
 
 """Everything that the environment can set, in the order in which the docs list it."""
@@ -43,6 +49,10 @@ class Settings:
     """The same, for single roles."""
     base_url: str | None = field(default=None, repr=False)
     api_key: str | None = field(default=None, repr=False)
+    model_options: ModelOptions = field(default_factory=ModelOptions)
+    """What is sent along to the endpoint."""
+    role_options: Mapping[Role, ModelOptions] = field(default_factory=dict[Role, ModelOptions])
+    """The same, for single roles; it wins where both set something."""
     model_hub: str | None = field(default=HUB, repr=False)
     searxng_url: str | None = field(default=None, repr=False)
     allow_private: bool = False
@@ -61,11 +71,13 @@ class Settings:
     decision_seconds: float = 3600.0
     """How long a question to a person, and an approval that was not used yet, are good for."""
     silence: float = 20.0
-    """Seconds after which a tool call returns though nothing has happened."""
+    """Seconds after which a tool call returns in which its client hears nothing."""
+    longest_call: float = 45.0
+    """Seconds after which a tool call returns whatever happens, also while a form is open."""
+    go_on: bool = True
+    """Whether runs go on in a process of their own when the client ends its server."""
     heartbeat: float = 5.0
     """Seconds between progress notices while nothing happens."""
-    patience: float = 50.0
-    """Seconds that an elicitation stays open within one call, in protocol versions where it blocks the call."""
 
     @property
     def database(self) -> Path:
@@ -82,11 +94,14 @@ class Settings:
     @property
     def secrets(self) -> frozenset[str]:
         """Values that must never be written anywhere."""
-        urls = (self.store, self.base_url, self.searxng_url, self.model_hub)
+        urls = (self.store, self.searxng_url, self.model_hub)
+        options = [secret for each in (self.model_options, *self.role_options.values()) for secret in each.secrets]
         in_urls = [urlsplit(url).password for url in urls if url]
         in_queries = [value for url in urls if url for value in parse_qs(urlsplit(url).query).get("password", ())]
-        candidates = (self.api_key, self.mailbox.password if self.mailbox else None, *in_urls, *in_queries)
-        return frozenset(secret for secret in candidates if secret and len(secret) >= 8)
+        candidates = (self.api_key, self.mailbox.password if self.mailbox else None, *in_urls, *in_queries, *options)
+        return frozenset(
+            secret for secret in (*candidates, *read_address(self.base_url).secrets) if secret and len(secret) >= 8
+        )
 
     @classmethod
     def read(
@@ -104,15 +119,19 @@ class Settings:
         env = _Environment(os.environ if environment is None else environment)
         named = env["FORETHOUGHT_MODEL"]
         where = env["FORETHOUGHT_HOME"]
-        home = Path(where).expanduser().resolve() if where else user_data_path("forethought", appauthor=False)
+        home = (
+            _expanded("FORETHOUGHT_HOME", where).resolve() if where else user_data_path("forethought", appauthor=False)
+        )
         settings = cls(
             home=home,
             store=_store(env),
             folders=_folders(folders, env["FORETHOUGHT_FOLDERS"], home),
             model=named if model is None else model,
             role_models={role: spec for role in Role if (spec := env[f"FORETHOUGHT_MODEL_{role.upper()}"])},
-            base_url=_address(env, "FORETHOUGHT_BASE_URL") or _address(env, "OPENAI_BASE_URL"),
+            base_url=_endpoint(env, "FORETHOUGHT_BASE_URL") or _endpoint(env, "OPENAI_BASE_URL"),
             api_key=env["FORETHOUGHT_API_KEY"] or env["OPENAI_API_KEY"] or None,
+            model_options=read_options(env[_OPTIONS], _OPTIONS),
+            role_options={role: read_options(text, key) for role, key in _ROLE_OPTIONS.items() if (text := env[key])},
             model_hub=_hub(env),
             searxng_url=_address(env, "FORETHOUGHT_SEARXNG_URL"),
             allow_private=_flag(env, "FORETHOUGHT_ALLOW_PRIVATE_ADDRESSES"),
@@ -124,6 +143,9 @@ class Settings:
             recipes=_flag(env, "FORETHOUGHT_RECIPES"),
             keep_days=_number(env, "FORETHOUGHT_KEEP_DAYS", least=0),
             decision_seconds=_number(env, "FORETHOUGHT_DECISION_SECONDS", least=1),
+            silence=_number(env, "FORETHOUGHT_SILENCE_SECONDS", least=0.1, most=_DAY),
+            go_on=_flag(env, "FORETHOUGHT_GO_ON"),
+            longest_call=_number(env, "FORETHOUGHT_CALL_SECONDS", least=0.1, most=_DAY),
         )
         env.refuse_others()
         return settings
@@ -169,6 +191,11 @@ def _address(env: _Environment, key: str) -> str | None:
     return _checked(key, url) if url else None
 
 
+def _endpoint(env: _Environment, key: str) -> str | None:
+    url = env[key].strip()
+    return url if read_address(url, key=key).url else None
+
+
 def _hub(env: _Environment) -> str | None:
     key = "FORETHOUGHT_MODEL_HUB"
     hub = env[key].strip()
@@ -206,17 +233,27 @@ def _folders(flags: Sequence[str], variable: str, home: Path) -> tuple[Path, ...
     home = home.resolve()
     folders: list[Path] = []
     for name in named:
-        folder = Path(name).expanduser()
+        folder = _expanded(key, name)
         if not folder.is_dir():
-            raise SettingsError(f"{key}: {name!r} is not a folder.")
+            raise SettingsError(f"{key}: {name!r} is not a folder. Name one that is there.")
         folders.append(folder.resolve())
         if folders[-1].is_relative_to(home):
             raise SettingsError(f"{key}: {name!r} lies in FORETHOUGHT_HOME, which no tool may touch. Name another one.")
     if folders:
         return tuple(folders)
-    here = Path.cwd().resolve()
+    try:
+        here = Path.cwd().resolve()
+    except FileNotFoundError:  # it was deleted
+        return ()
     # Hosts start servers anywhere; the home folder or the root must never be granted by accident.
     return () if here in (Path.home().resolve(), Path(here.anchor)) or here.is_relative_to(home) else (here,)
+
+
+def _expanded(key: str, name: str) -> Path:
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        raise SettingsError(f"{key}: {name!r} begins with a user that is not known here. Write it out.") from None
 
 
 def _terms(env: _Environment) -> Terms:

@@ -45,8 +45,8 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     Variable(
         "FORETHOUGHT_MODEL",
-        "`host`, `local`, `local:NAME`, `scripted:FILE`, or the name of a model at your endpoint. `--model` wins over"
-        " it.",
+        "`host`, `local`, `local:NAME`, `local:/path/to/model.gguf`, `scripted:FILE`, or the name of a model at"
+        " your endpoint. `--model` wins over it.",
         shown="chosen, see [models](models.md)",
     ),
     *(
@@ -58,8 +58,22 @@ VARIABLES: tuple[Variable, ...] = (
         for role in Role
     ),
     Variable(
+        "FORETHOUGHT_MODEL_OPTIONS",
+        "What is sent along to the endpoint: `reasoning_effort=low`, or a JSON object that may also hold `headers`,"
+        " `extra_body` and `timeout` in seconds.",
+        secret=True,
+    ),
+    *(
+        Variable(
+            f"FORETHOUGHT_MODEL_OPTIONS_{role.upper()}",
+            f"The same for the {role}; what it sets wins.",
+            secret=True,
+        )
+        for role in Role
+    ),
+    Variable(
         "FORETHOUGHT_BASE_URL",
-        "The address of an OpenAI-compatible endpoint; most end in `/v1`.",
+        "The address of an OpenAI-compatible endpoint; most end in `/v1`. An Azure address may be pasted whole.",
         also="OPENAI_BASE_URL",
         secret=True,
     ),
@@ -102,6 +116,21 @@ VARIABLES: tuple[Variable, ...] = (
         "FORETHOUGHT_DECISION_SECONDS",
         "How long a question to you, and an approval that was not used yet, are good for.",
         default="3600",
+    ),
+    Variable(
+        "FORETHOUGHT_SILENCE_SECONDS",
+        "Seconds after which a call returns in which the client hears nothing. Less than your client's time-out.",
+        default="20",
+    ),
+    Variable(
+        "FORETHOUGHT_CALL_SECONDS",
+        "Seconds after which a call returns in any case: with progress notices, or while a form is open.",
+        default="45",
+    ),
+    Variable(
+        "FORETHOUGHT_GO_ON",
+        "Whether runs go on in a process of their own when a client ends its server, until they end or need somebody.",
+        default="yes",
     ),
     Variable("FORETHOUGHT_KEEP_DAYS", "Days for which a run is kept after its end; 0 is for ever.", default="0"),
     Variable("FORETHOUGHT_LESSONS", "Whether what runs teach is kept, and told to planners.", default="yes"),

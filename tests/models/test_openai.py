@@ -1,12 +1,11 @@
 """Answers, verdicts and streams of a real HTTP server on loopback, which can be told what it is able to do."""
 
-import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from tests.models.endpoint import (
+from tests.endpoints.fake import (
     STRICT,
     TEXT,
     Endpoint,
@@ -14,6 +13,7 @@ from tests.models.endpoint import (
     asked,
     in_turn,
     model_at,
+    pieces,
     refused,
     said,
 )
@@ -101,17 +101,10 @@ async def test_a_first_token_that_is_no_verdict_is_asked_about_in_json(endpoint:
     assert (answer.usage.calls, "neither yes nor no" in answer.note) == (2, True)
 
 
-def streamed(*pieces: str, finish: str = "stop", whole: bool = True) -> Reply:
+def streamed(*texts: str, whole: bool = True) -> Reply:
     """The answer as a stream of events."""
-    base = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
-    deltas: list[dict[str, Any]] = [
-        {**base, "choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]} for piece in pieces
-    ]
-    last: list[dict[str, Any]] = [{**base, "choices": [{"index": 0, "delta": {}, "finish_reason": finish}]}]
-    usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
-    spent: list[dict[str, Any]] = [{**base, "choices": [], "usage": usage}]
-    events = [*deltas, *(last + spent if whole else [])]
-    return 200, "".join(f"data: {json.dumps(event)}\n\n" for event in events) + ("data: [DONE]\n\n" if whole else "")
+    sent = list(pieces(*texts))
+    return 200, "".join(sent if whole else sent[: len(texts)])
 
 
 @pytest.mark.anyio

@@ -1,7 +1,7 @@
 """What goes wrong with an endpoint says what to do, and never shows the key."""
 
 import pytest
-from tests.models.endpoint import KEY, STRICT, TEXT, Endpoint, Reply, asked, failure, in_turn, model_at, refused, said
+from tests.endpoints.fake import KEY, STRICT, TEXT, Endpoint, Reply, asked, failure, in_turn, model_at, refused, said
 
 from forethought.models.openai import OpenAIModel
 from forethought_tools import ModelError

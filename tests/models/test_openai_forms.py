@@ -1,7 +1,7 @@
 """Structured output, by the best form that an endpoint can do; and faults are mended."""
 
 import pytest
-from tests.models.endpoint import LOOSE, STRICT, Endpoint, able, asked, failure, in_turn, model_at, refused, said
+from tests.endpoints.fake import LOOSE, STRICT, Endpoint, able, asked, failure, in_turn, model_at, refused, said
 
 from forethought_tools import JSON, ModelError
 
@@ -55,11 +55,12 @@ async def test_structured_output_goes_down_to_what_the_endpoint_can_do_and_remem
 
 @pytest.mark.anyio
 async def test_a_schema_that_is_refused_does_not_degrade_the_next_one(endpoint: Endpoint) -> None:
-    endpoint.reply = in_turn(refused("Invalid schema for response_format"), said('{"n": 1}'), said('{"n": 2}'))
+    endpoint.reply = in_turn(refused("Invalid schema for response_format"), *[said('{"n": 1}')] * 3)
     async with model_at(endpoint.base_url) as model:
         await model.answer(asked(STRICT))
+        await model.answer(asked({**STRICT, "title": "another"}))
         await model.answer(asked(STRICT))
-    assert endpoint.forms() == ["strict", "schema", "strict"]
+    assert endpoint.forms() == ["strict", "schema", "strict", "schema"]
 
 
 @pytest.mark.anyio
@@ -76,7 +77,7 @@ async def test_a_form_that_has_worked_is_not_given_up_for_one_refusal(endpoint: 
 async def test_a_question_that_every_form_is_refused_for_is_an_error_and_teaches_nothing(
     endpoint: Endpoint,
 ) -> None:
-    endpoint.reply = in_turn(*[refused("no")] * 4, said('{"n": 1}'))
+    endpoint.reply = in_turn(*[refused("no")] * 5, said('{"n": 1}'))
     async with model_at(endpoint.base_url) as model:
         with pytest.raises(ModelError, match=r"refused the question: .*FORETHOUGHT_MODEL"):
             await model.answer(asked(STRICT))

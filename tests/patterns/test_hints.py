@@ -56,7 +56,7 @@ def test_what_the_goal_says_and_the_sql_does_not_do_is_told(goal: str, sql: str,
         ("the 3 largest of a.csv", "SELECT * FROM 'a.csv' ORDER BY size DESC LIMIT 3"),
         ("what is in the log?", ""),
     ],
-)  # fmt: skip
+)
 def test_what_is_done_is_not_told(goal: str, sql: str) -> None:
     assert _said(goal, sql) == []
 

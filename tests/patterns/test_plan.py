@@ -64,6 +64,8 @@ def test_a_step_that_is_not_whole_hides_no_other_fault() -> None:
             {"id": 2, "arguments": {"path": "{{77}}"}, "depends_on": [3]},
             {"id": 3, "tool": "read_file", "arguments": {"path": 5}, "depends_on": [2]},
             {"id": 3, "tool": "read_file", "arguments": {"path": "x"}, "depends_on": [9]},
+            {"id": 4, "tool": "read_file", "arguments": {"path": "x"}, "depends_on": [5]},
+            {"id": 5, "tool": "read_file", "arguments": {"path": "x"}, "depends_on": [4]},
         )
     )
     for fault in (
@@ -74,7 +76,7 @@ def test_a_step_that_is_not_whole_hides_no_other_fault() -> None:
         "5 is not of type",
         "2 steps have the id 3",
         "depends on step 9",
-        "they wait for each other",
+        "steps 4, 5: they wait for each other",
     ):
         assert fault in text, fault
 
@@ -86,9 +88,24 @@ def test_arguments_have_a_size() -> None:
 
 def test_more_faults_than_can_be_shown_are_counted() -> None:
     steps: list[JSON] = [{"id": n, "tool": "nonsense"} for n in range(1, 101)]
-    faults = _faults(*steps)
-    assert len(faults) == 51
-    assert faults[-1] == "plan: it has 50 more faults. Mend these first"
+    with pytest.raises(PlanError, match=r"not valid \(100 faults\)") as caught:
+        parse_plan("goal", steps, TOOLS)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 52
+    assert lines[-1] == "- and 50 more: mend these first"
+
+
+def _needs(*steps: tuple[int, list[int]]) -> list[tuple[int, list[int]]]:
+    return list(steps)
+
+
+@pytest.mark.parametrize(
+    "steps", [_needs((1, []), (1, [1])), _needs((1, [2]), (1, []), (2, [1])), _needs((1, []), (2, [1]), (1, [2]))]
+)
+def test_two_steps_with_one_id_are_no_circle(steps: list[tuple[int, list[int]]]) -> None:
+    sent: list[JSON] = [{"id": number, "tool": "srv/get-page.v2", "depends_on": after} for number, after in steps]
+    faults = _faults(*sent)
+    assert faults == ["step 1: 2 steps have the id 1. Give each step an id of its own"]
 
 
 def test_an_empty_plan_is_a_fault() -> None:

@@ -129,3 +129,27 @@ def test_results_that_would_fill_the_memory_are_refused(value: JSON) -> None:
 def test_a_table_goes_into_a_text_as_a_table(value: JSON, expected: str) -> None:
     assert fill("Result: {{1}}", {1: value}) == f"Result: {expected}"
     assert fill("{{1}}", {1: value}) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ('{{1.rows.0["a.b"]}}', "a.b"),
+        ("{{1.rows.0['a.b']}}", "a.b"),
+        ('{{ 1.rows.0["a [x] | y"] }}', "a [x] | y"),
+        (r'{{1.rows.0["say \"hi\""]}}', 'say "hi"'),
+        ("{{1.rows.0.a.b}}", "a.b"),
+        ("{{1.rows.0.v1.2.3}}", "v1.2.3"),
+    ],
+)
+def test_a_column_with_dots_or_brackets_can_be_referred_to(text: str, name: str) -> None:
+    assert fill(text, {1: {"rows": [{name: 5, "b": 6}]}}) == 5
+    assert mistaken(text) == []
+    (reference,) = find(text)
+    assert fill(str(reference), {1: {"rows": [{name: 5}]}}) == 5
+
+
+def test_a_part_of_a_part_comes_before_a_name_with_dots() -> None:
+    assert fill("{{1.a.b}}", {1: {"a": {"b": 1}, "a.b": 2}}) == 1
+    assert fill('{{1["a.b"]}}', {1: {"a": {"b": 1}, "a.b": 2}}) == 2
+    assert fill('{{1["a.b"].c}} and {{1["a.b"]["c"]}}', {1: {"a.b": {"c": 3}}}) == "3 and 3"

@@ -178,6 +178,28 @@ def test_words_around_a_fenced_script_are_no_part_of_it() -> None:
     ]
 
 
+def test_a_result_may_have_the_name_of_a_keyword() -> None:
+    script = (
+        'text = read_file("a.txt")\n'
+        'from = analyze("Does it return, from when?", text)\nreturn = analyze("When is the return?", text)\n'
+        "days = calculate(f\"days('{from}', '{return}')\")\ntell(return)"
+    )
+    assert [given for tool, given in _calls(script)[1:]] == [
+        {"question": "Does it return, from when?", "data": "{{1}}"},
+        {"question": "When is the return?", "data": "{{1}}"},
+        {"expression": "days('{{2}}', '{{3}}')"},
+        {"text": "{{3}}"},
+    ]
+
+
+def test_a_name_that_nothing_has_is_the_only_file_of_the_goal_if_nothing_reads_it() -> None:
+    script = 'who = analyze("Who?", text)\nwhen = analyze("When?", text)'
+    assert [step["tool"] for step in _read(script, source="a.txt")] == ["read_file", "analyze", "analyze"]
+    for other in (f'x = read_file("a.txt")\n{script}', f"{script}\ntell(other)"):
+        with pytest.raises(PlanError, match="there is no result"):
+            _read(other, source="a.txt")
+
+
 def test_a_tool_by_the_name_that_models_of_code_give_it_is_meant() -> None:
     assert _calls('rename_file("a.txt", "b.txt")\nremove_file("c.txt")\nmkdir("d")') == [
         ("move_file", {"source": "a.txt", "destination": "b.txt"}),

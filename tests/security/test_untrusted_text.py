@@ -1,10 +1,8 @@
 """What plans, files and models say is shown as text: it cannot hide, move the cursor, or pass for something else."""
 
 import json
-import os
 import re
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mcp.client import Client
 from tests.server.asking import view
-from tests.terminal import answering, converse
+from tests.terminal import COMMAND, answering, converse, scripted, surroundings
 
 from forethought.engine.mermaid import node
 from forethought.gates.markup import fields_of
@@ -30,7 +28,6 @@ from forethought_tools.builtin import builtin
 from forethought_tools.folders import Folders
 from forethought_tools.visible import harmless, told, visible, visible_json
 
-COMMAND = str(Path(sys.executable).parent / "forethought")
 TOOLS = builtin(Folders([]))
 RAW = "\x1b[8mhidden\x1b[1A\x1b[2K\x9b2J\u202etxt\u2066\u200b\U000e0041\x07\r"
 ITS_OWN = re.compile(r"\x1b\[[0-9;]*m|\x1b\[\?25[lh]|\x1b\[[12]?[AK]|\r")
@@ -207,18 +204,9 @@ def environment(tmp_path: Path, work: Path) -> dict[str, str]:
         **flat,
     }
     answer = {"done": True, "answer": f"It says {RAW}", "missing": ""}
-    script = tmp_path / "script.json"
-    roles = {"planner": {"reasoning": RAW, "steps": [step]}, "executor": RAW, "joiner": answer}
-    script.write_text(json.dumps({role: [{"always": said}] for role, said in roles.items()}), encoding="utf-8")
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    return {
-        **kept,
-        "FORETHOUGHT_HOME": str(tmp_path / "home"),
-        "FORETHOUGHT_FOLDERS": str(work),
-        "FORETHOUGHT_MODEL": f"scripted:{script}",
-        "TERM": "xterm",
-        "COLUMNS": "160",
-    }
+    model = scripted(tmp_path, {"planner": {"reasoning": RAW, "steps": [step]}, "executor": RAW, "joiner": answer})
+    told = {"FORETHOUGHT_FOLDERS": str(work), "FORETHOUGHT_MODEL": model, "COLUMNS": "160"}
+    return surroundings(tmp_path / "home", **told)
 
 
 def _printed(environment: dict[str, str], *arguments: str) -> str:

@@ -157,7 +157,7 @@ async def test_what_an_open_rollback_needs_is_not_forgotten(ran: tuple[Settings,
         undone = view(await client.call_tool("rollback", {"run_id": run}))
     assert undone["status"] == "succeeded"
     assert not (work / "a.txt").exists() or (work / "a.txt").read_text(encoding="utf-8") != "new"
-    assert "2 runs" in forethought(configured, "prune", "--older-than", "0").stdout
+    assert "2 runs" in forethought(configured, "prune", "--older-than", "0", "--yes").stdout
 
 
 async def test_a_plan_that_was_never_run_is_not_forgotten(make_settings: Callable[..., Settings]) -> None:

@@ -2,20 +2,16 @@
 
 import inspect
 import json
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
 import pytest
-from tests.terminal import answering, converse
+from tests.terminal import COMMAND, piped, scripted, surroundings, typed
 
 from forethought.cli import parser
-
-COMMAND = str(Path(sys.executable).parent / "forethought")
 
 STEPS = [
     {"id": 1, "description": "Read it", "tool": "read_file", "arguments": [{"name": "path", "value": "a.txt"}]},
@@ -43,49 +39,18 @@ STEPS = [
 
 @pytest.fixture
 def environment(tmp_path: Path, work: Path) -> dict[str, str]:
-    script = tmp_path / "script.json"
     rest: dict[str, Any] = {"depends_on": [], "expected_output": "", "confidence": 0.9, "strategy": "direct"}
     plan = {"reasoning": "four steps", "steps": [{**rest, **step} for step in STEPS]}
     answer = {"done": True, "answer": "It is shouted and saved.", "missing": ""}
-    roles = {"planner": plan, "executor": "ALPHA", "joiner": answer}
-    script.write_text(json.dumps({role: [{"always": said}] for role, said in roles.items()}), encoding="utf-8")
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    return {
-        **kept,
-        "FORETHOUGHT_HOME": str(tmp_path / "home"),
-        "FORETHOUGHT_FOLDERS": str(work),
-        "FORETHOUGHT_MODEL": f"scripted:{script}",
-        "TERM": "xterm",
-        "COLUMNS": "120",
-    }
-
-
-def _plain(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a command without a terminal."""
-    return subprocess.run(
-        [COMMAND, *arguments],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-
-
-def _typed(environment: dict[str, str], *arguments: str, answers: list[tuple[str, str]]) -> tuple[int, str]:
-    """Run a command in a terminal, and type each answer once its question is on the screen."""
-    react, left = answering(answers)
-    status, screen = converse([COMMAND, *arguments], environment, react)
-    assert not left, f"never asked: {left}\n{screen}"
-    return status, screen
+    model = scripted(tmp_path, {"planner": plan, "executor": "ALPHA", "joiner": answer})
+    return surroundings(tmp_path / "home", FORETHOUGHT_FOLDERS=str(work), FORETHOUGHT_MODEL=model)
 
 
 @pytest.mark.parametrize(
     "line",
     [
-        *("serve", "run it", "runs", "show id", "rollback id", "pause id", "resume id", "cancel id", "verify"),
-        *("export", "prune --older-than 1", "lessons", "decide", "doctor", "model fetch"),
+        *("serve", "run it", "plan it", "runs", "show id", "rollback id", "pause id", "resume id", "cancel id"),
+        *("verify", "export", "prune --older-than 1", "lessons", "decide", "doctor", "model fetch", "completion zsh"),
         *("recipes", "recipes --json", "recipes show x", "recipes name run_1 x a=b", "recipes forget x"),
     ],
 )
@@ -96,7 +61,7 @@ def test_every_command_is_run_by_a_function_that_takes_its_options(line: str) ->
 
 
 def test_a_goal_is_planned_shown_run_asked_about_and_answered(environment: dict[str, str], work: Path) -> None:
-    status, screen = _typed(
+    status, screen = typed(
         environment,
         "run",
         "Shout a.txt into b.txt, delete old.txt",
@@ -114,11 +79,11 @@ def test_a_goal_is_planned_shown_run_asked_about_and_answered(environment: dict[
 
 
 def test_a_person_can_say_no_to_the_plan_and_to_a_step(environment: dict[str, str], work: Path) -> None:
-    status, screen = _typed(environment, "run", "x", answers=[("Run this plan?", "n")])
+    status, screen = typed(environment, "run", "x", answers=[("Run this plan?", "n")])
     assert status == 3
     assert "Not run" in screen
     assert not (work / "b.txt").exists()
-    status, screen = _typed(
+    status, screen = typed(
         environment,
         "run",
         "x",
@@ -130,7 +95,7 @@ def test_a_person_can_say_no_to_the_plan_and_to_a_step(environment: dict[str, st
 
 
 def test_yes_runs_the_plan_but_never_approves_what_is_risky(environment: dict[str, str], work: Path) -> None:
-    done = _plain(environment, "run", "--yes", "x")
+    done = piped(environment, "run", "--yes", "x")
     assert done.returncode == 3
     assert "forethought decide run_" in done.stdout
     assert (work / "b.txt").exists()
@@ -138,47 +103,47 @@ def test_yes_runs_the_plan_but_never_approves_what_is_risky(environment: dict[st
 
 
 def test_without_a_terminal_and_without_yes_nothing_runs(environment: dict[str, str], work: Path) -> None:
-    done = _plain(environment, "run", "x")
+    done = piped(environment, "run", "x")
     assert done.returncode == 3
     assert "--yes" in done.stderr
     assert not (work / "b.txt").exists()
 
 
 def test_decide_takes_a_person_and_resume_goes_on(environment: dict[str, str], work: Path) -> None:
-    waiting = _plain(environment, "run", "--yes", "x").stdout
+    waiting = piped(environment, "run", "--yes", "x").stdout
     run_id = next(word for word in waiting.split() if word.startswith("run_")).strip(":.")
-    refused = _plain(environment, "decide", run_id)
+    refused = piped(environment, "decide", run_id)
     assert refused.returncode == 3
     assert "needs a terminal" in refused.stderr
-    assert _typed(environment, "decide", run_id, answers=[("to decide later", "")])[0] == 3, "later is fine"
-    status, screen = _typed(environment, "decide", answers=[("to decide later", "approve")])
+    assert typed(environment, "decide", run_id, answers=[("to decide later", "")])[0] == 3, "later is fine"
+    status, screen = typed(environment, "decide", answers=[("to decide later", "approve")])
     assert status == 0
     assert "approve: recorded" in screen
-    assert _plain(environment, "decide", run_id).returncode == 3
-    done = _plain(environment, "run", "--resume", run_id)
+    assert piped(environment, "decide", run_id).returncode == 3
+    done = piped(environment, "run", "--resume", run_id)
     assert done.returncode == 0, done.stdout + done.stderr
     assert not (work / "old.txt").exists()
 
 
 def test_what_happened_can_be_read(environment: dict[str, str]) -> None:
-    assert "No runs yet" in _plain(environment, "runs").stdout
-    waiting = _plain(environment, "run", "--yes", "a goal of mine").stdout
+    assert "No runs yet" in piped(environment, "runs").stdout
+    waiting = piped(environment, "run", "--yes", "a goal of mine").stdout
     run_id = next(word for word in waiting.split() if word.startswith("run_")).strip(":.")
-    listed = _plain(environment, "runs").stdout
+    listed = piped(environment, "runs").stdout
     assert run_id in listed
     assert "a goal of mine" in listed
-    shown = _plain(environment, "show", run_id).stdout
+    shown = piped(environment, "show", run_id).stdout
     assert "3 of 4 steps succeeded" in shown
-    facts = [json.loads(line)["fact"] for line in _plain(environment, "show", run_id, "--journal").stdout.splitlines()]
+    facts = [json.loads(line)["fact"] for line in piped(environment, "show", run_id, "--journal").stdout.splitlines()]
     assert facts[0] == "run_created"
     assert facts[-1] == "run_parked"
-    missing = _plain(environment, "show", "run_nobody")
+    missing = piped(environment, "show", "run_nobody")
     assert missing.returncode == 1
     assert "There is no run 'run_nobody'" in missing.stderr
 
 
 def test_doctor_says_what_was_found_and_how_to_mend_the_rest(environment: dict[str, str], work: Path) -> None:
-    done = _plain(environment, "doctor")
+    done = piped(environment, "doctor")
     assert done.returncode == 0
     for found in ("scripted:", str(work), "journal.sqlite", "delete_file, run_command, send_email"):
         assert found in done.stdout
@@ -187,32 +152,32 @@ def test_doctor_says_what_was_found_and_how_to_mend_the_rest(environment: dict[s
     assert lost.returncode == 1, "the root is never granted by accident"
     assert "--folder DIR, or FORETHOUGHT_FOLDERS" in lost.stdout
     for model, mend in (("local", "forethought model fetch"), ("scripted:/nope", "/nope"), ("local:none", "Known:")):
-        broken = _plain({**environment, "FORETHOUGHT_MODEL": model}, "doctor")
+        broken = piped({**environment, "FORETHOUGHT_MODEL": model}, "doctor")
         assert broken.returncode == 1, model
         assert mend in broken.stdout
 
 
 def test_ids_are_shown_whole_however_narrow_the_terminal(environment: dict[str, str]) -> None:
-    waiting = _plain(environment, "run", "--yes", "a goal that is much too long for such a narrow terminal").stdout
+    waiting = piped(environment, "run", "--yes", "a goal that is much too long for such a narrow terminal").stdout
     run_id = next(word for word in waiting.split() if word.startswith("run_")).strip(":.")
-    assert run_id in _plain({**environment, "COLUMNS": "80"}, "runs").stdout
+    assert run_id in piped({**environment, "COLUMNS": "80"}, "runs").stdout
 
 
 def test_a_run_can_be_interrupted_at_a_question(environment: dict[str, str]) -> None:
-    status, screen = _typed(environment, "run", "x", answers=[("Run this plan?", "\x03")])
+    status, screen = typed(environment, "run", "x", answers=[("Run this plan?", "\x03")])
     assert status == 130
     assert "interrupted" in screen
 
 
 def test_a_model_for_planning_alone_is_enough_to_plan(environment: dict[str, str]) -> None:
     planner = {"FORETHOUGHT_MODEL": "host", "FORETHOUGHT_MODEL_PLANNER": environment["FORETHOUGHT_MODEL"]}
-    done = _plain({**environment, **planner}, "run", "--yes", "x")
+    done = piped({**environment, **planner}, "run", "--yes", "x")
     assert done.returncode == 3
     assert "order" in done.stdout + done.stderr or "report" in done.stdout
 
 
 def test_without_a_model_run_names_the_ways_to_get_one(environment: dict[str, str]) -> None:
-    done = _plain({**environment, "FORETHOUGHT_MODEL": "host"}, "run", "x")
+    done = piped({**environment, "FORETHOUGHT_MODEL": "host"}, "run", "x")
     assert done.returncode == 1
     for way in ("FORETHOUGHT_BASE_URL", "FORETHOUGHT_API_KEY", "forethought model fetch"):
         assert way in done.stderr
@@ -232,7 +197,7 @@ def test_without_a_model_run_names_the_ways_to_get_one(environment: dict[str, st
     ],
 )
 def test_a_wrong_setting_is_named_and_its_secret_is_not(environment: dict[str, str], name: str, value: str) -> None:
-    done = _plain({**environment, name: value, "FORETHOUGHT_SMTP_FROM": "a@example.org"}, "run", "--yes", "x")
+    done = piped({**environment, name: value, "FORETHOUGHT_SMTP_FROM": "a@example.org"}, "run", "--yes", "x")
     assert done.returncode != 0
     assert name in done.stderr + done.stdout
     assert "hunter22" not in done.stderr + done.stdout
@@ -240,7 +205,7 @@ def test_a_wrong_setting_is_named_and_its_secret_is_not(environment: dict[str, s
 
 
 def test_without_a_command_all_commands_are_told(environment: dict[str, str]) -> None:
-    done = _plain(environment)
+    done = piped(environment)
     assert (done.returncode, done.stdout) == (2, "")
     for command in ("serve", "run", "decide", "rollback", "--help"):
         assert command in done.stderr
@@ -248,80 +213,76 @@ def test_without_a_command_all_commands_are_told(environment: dict[str, str]) ->
 
 @pytest.mark.takes(18)
 def test_what_cannot_be_steered_says_in_which_state_it_is(environment: dict[str, str]) -> None:
-    waiting = _plain(environment, "run", "--yes", "x").stdout
+    waiting = piped(environment, "run", "--yes", "x").stdout
     run_id = next(word for word in waiting.split() if word.startswith("run_")).strip(":.")
-    assert f"{run_id} is waiting: it is not paused." in _plain(environment, "resume", run_id).stderr
-    assert _plain(environment, "cancel", run_id).returncode == 0
-    assert "ending" in _plain(environment, "runs").stdout
-    assert "it is being ended" in _plain(environment, "pause", run_id).stderr
-    shown = _plain(environment, "show", run_id).stdout
-    assert "next: It is being ended: by the server that drives it, by the next that starts, or by `" in shown
-    assert "Nothing waits" in _typed(environment, "decide", run_id, answers=[])[1]
-    _plain(environment, "run", "--resume", run_id)
+    assert f"{run_id} is waiting: it is not paused." in piped(environment, "resume", run_id).stderr
+    assert piped(environment, "cancel", run_id).returncode == 0
+    assert "cancelled" in piped(environment, "runs").stdout, "no server is needed for that"
+    assert "Nothing waits" in typed(environment, "decide", run_id, answers=[])[1]
     for command in ("pause", "cancel"):
-        assert f"{run_id} is cancelled: " in _plain(environment, command, run_id).stderr
+        assert f"{run_id} is cancelled: " in piped(environment, command, run_id).stderr
 
 
 @pytest.mark.takes(8)
 def test_an_id_of_the_wrong_kind_is_told_what_it_is(environment: dict[str, str]) -> None:
-    waiting = _plain(environment, "run", "--yes", "x").stdout
+    waiting = piped(environment, "run", "--yes", "x").stdout
     words = [word.strip(":.`") for word in waiting.split()]
     run_id = next(word for word in words if word.startswith("run_"))
     plan_id = next(word for word in words if word.startswith("plan_"))
     for command in ("pause", "rollback"):
-        assert f"{plan_id} is a plan. Its latest run is {run_id}." in _plain(environment, command, plan_id).stderr
-    assert "`forethought runs` lists" in _plain(environment, "show", "plan_none").stderr
-    step = _plain(environment, "rollback", run_id, "--step", "0")
+        assert f"{plan_id} is a plan. Its latest run is {run_id}." in piped(environment, command, plan_id).stderr
+    assert "`forethought runs` lists" in piped(environment, "show", "plan_none").stderr
+    step = piped(environment, "rollback", run_id, "--step", "0")
     assert (step.returncode, "1 or more" in step.stderr) == (2, True)
 
 
 @pytest.mark.takes(8)
 def test_what_was_decided_while_no_server_is_there_says_how_it_goes_on(environment: dict[str, str], work: Path) -> None:
-    waiting = _plain(environment, "run", "--yes", "x").stdout
+    waiting = piped(environment, "run", "--yes", "x").stdout
     run_id = next(word for word in waiting.split() if word.startswith("run_")).strip(":.")
-    _, screen = _typed(environment, "decide", run_id, answers=[("to decide later", "approve")])
+    _, screen = typed(environment, "decide", run_id, answers=[("to decide later", "approve")])
     again = f"run --resume {run_id} --folder {work}"
     assert again in " ".join(screen.split())
-    shown = _plain(environment, "show", run_id).stdout
+    shown = piped(environment, "show", run_id).stdout
     assert "It was answered, and goes on with the next server that starts" in shown
     assert again in " ".join(shown.split())
     assert "failed" not in shown
-    assert "succeeded" in _plain(environment, *again.split()).stdout
+    assert "succeeded" in piped(environment, *again.split()).stdout
 
 
 @pytest.mark.takes(8)
 def test_lessons_are_listed_and_forgotten(environment: dict[str, str]) -> None:
-    assert "No lessons yet" in _plain(environment, "lessons").stdout
-    status, screen = _typed(
+    assert "No lessons yet" in piped(environment, "lessons").stdout
+    status, screen = typed(
         environment,
         "run",
         "x",
         answers=[("Run this plan?", "y"), ("to decide later", "reject"), ("Why", "never delete")],
     )
     assert status != 0, screen
-    listed = _plain(environment, "lessons").stdout
+    listed = piped(environment, "lessons").stdout
     assert 'A person rejected delete_file {"path": "old.txt"}: never delete' in listed
     lesson = next(word for word in listed.split() if word.startswith("lesson_"))
-    unknown = _plain(environment, "lessons", "--forget", "lesson_none")
+    unknown = piped(environment, "lessons", "--forget", "lesson_none")
     assert (unknown.returncode, unknown.stdout) == (1, "")
-    assert "Forgotten: 1." in _plain(environment, "lessons", "--forget", lesson).stdout
-    assert "never delete" not in _plain(environment, "lessons").stdout
-    _plain(environment, "lessons", "--forget", "all")
-    assert "No lessons yet" in _plain(environment, "lessons").stdout
+    assert "Forgotten: 1." in piped(environment, "lessons", "--forget", lesson).stdout
+    assert "never delete" not in piped(environment, "lessons").stdout
+    piped(environment, "lessons", "--forget", "all")
+    assert "No lessons yet" in piped(environment, "lessons").stdout
 
 
 def test_a_run_is_rolled_back_at_the_terminal(environment: dict[str, str], work: Path) -> None:
-    status, screen = _typed(environment, "run", "x", answers=[("Run this plan?", "y"), ("to decide later", "approve")])
+    status, screen = typed(environment, "run", "x", answers=[("Run this plan?", "y"), ("to decide later", "approve")])
     assert status == 0, screen
     run = re.findall(r"run_[0-9a-f]{12}", screen)[0]
-    dry = _plain(environment, "rollback", run, "--dry-run")
+    dry = piped(environment, "rollback", run, "--dry-run")
     assert dry.returncode == 0, dry.stderr
     assert "would be undone: delete b.txt" in dry.stdout
     assert "stays done: step 4 delete_file" in dry.stdout
     assert (work / "b.txt").exists()
-    assert _plain(environment, "rollback", run).returncode == 3, "without a terminal nobody can agree"
+    assert piped(environment, "rollback", run).returncode == 3, "without a terminal nobody can agree"
     assert (work / "b.txt").exists()
-    status, screen = _typed(environment, "rollback", run, answers=[("to decide later", "approve")])
+    status, screen = typed(environment, "rollback", run, answers=[("to decide later", "approve")])
     assert status == 0, screen
     assert "undone: delete b.txt" in screen
     assert not (work / "b.txt").exists()

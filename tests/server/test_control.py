@@ -70,7 +70,7 @@ async def test_a_paused_run_drains_holds_and_goes_on(make_settings: Callable[...
             held = await status(client, plan, "paused")
         assert [step["state"] for step in held["steps"]] == ["succeeded", "pending"]
         assert f"forethought resume {run}" in held["next"]
-        again = view(await client.call_tool("execute_plan", {"plan_id": plan, "again": True}))
+        again = view(await client.call_tool("execute_plan", {"plan_id": plan, "again": "all"}))
         assert (again["run_id"], again["status"]) == (run, "paused"), "a model cannot let it go on"
         assert (await forethought(configured, "pause", run)).returncode == 1
         assert (await forethought(configured, "resume", run)).returncode == 0

@@ -28,7 +28,9 @@ async def test_a_client_that_never_answers_gets_the_run_back(
         await anyio.sleep_forever()
         raise AssertionError("unreachable")
 
-    async with Client(build_server(make_settings(patience=0.3)), mode="legacy", elicitation_callback=silent) as client:
+    async with Client(
+        build_server(make_settings(longest_call=5.0)), mode="legacy", elicitation_callback=silent
+    ) as client:
         plan_id = await make_plan(client, DELETE)
         with anyio.fail_after(30):
             waiting = view(await client.call_tool("execute_plan", {"plan_id": plan_id}))
@@ -60,7 +62,7 @@ async def test_a_call_stays_within_its_patience_however_many_questions_there_are
             }
         )
     async with Client(
-        build_server(make_settings(patience=3.0, silence=20)), mode="legacy", elicitation_callback=slow
+        build_server(make_settings(longest_call=3.0, silence=20)), mode="legacy", elicitation_callback=slow
     ) as client:
         waiting = view(await client.call_tool("execute_plan", {"plan_id": await make_plan(client, steps)}))
     assert waiting["status"] == "waiting"
@@ -169,7 +171,7 @@ async def test_answers_that_were_not_asked_for_change_nothing(
         assert view(done)["status"] == "succeeded"
         assert not (work / "old.txt").exists()
         (work / "old.txt").write_text("again", encoding="utf-8")
-        await client.call_tool("execute_plan", {"plan_id": one, "again": True})
+        await client.call_tool("execute_plan", {"plan_id": one, "again": "all"})
         replay = await call(client, one, request_state=asked_one.request_state, input_responses=accept(gate_one))
         assert isinstance(replay, CallToolResult)
         assert view(replay)["run_id"] == view(done)["run_id"], "the old answer belongs to the old run, which has ended"
@@ -204,7 +206,7 @@ async def test_a_person_is_asked_at_once_though_the_rest_of_the_run_is_busy(
 async def test_a_question_that_was_decided_elsewhere_is_taken_back(
     make_settings: Callable[..., Settings], work: Path
 ) -> None:
-    settings = make_settings(patience=600)
+    settings = make_settings(longest_call=600)
 
     async def elsewhere(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
         store = open_store(settings)
@@ -242,7 +244,7 @@ async def test_a_gate_after_an_order_is_asked_within_the_same_report(
 async def test_starting_anew_starts_once_however_often_the_call_is_repeated(
     make_settings: Callable[..., Settings], work: Path
 ) -> None:
-    """In the 2026 era the client repeats `again=true` with its answers; the run may have ended meanwhile."""
+    """In the 2026 era the client repeats `again` with its answers; the run may have ended meanwhile."""
     settings = make_settings()
 
     async def slow(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
@@ -257,7 +259,7 @@ async def test_starting_anew_starts_once_however_often_the_call_is_repeated(
 
     async with Client(build_server(settings), mode="2026-07-28", elicitation_callback=slow) as client:
         plan_id = await make_plan(client, DELETE)
-        done = view(await client.call_tool("execute_plan", {"plan_id": plan_id, "again": True}))
+        done = view(await client.call_tool("execute_plan", {"plan_id": plan_id, "again": "all"}))
     store = open_store(settings)
     runs = store.queries.runs(plan=plan_id)
     store.close()

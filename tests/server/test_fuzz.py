@@ -119,7 +119,7 @@ class Generator:
         if name in ("page", "max_parallel"):
             return pick.randint(1, 4)
         if name == "again":
-            return pick.random() < 0.5
+            return pick.choice(["failed", "all", True, False, None])
         if name in ("plan_id", "run_id"):
             return pick.choice(self.ids)
         if name == "steps":

@@ -1,9 +1,5 @@
 """A run ends well only where what its goal names is so; what nobody could judge is told."""
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +7,7 @@ from typing import Any
 import pytest
 from mcp.client import Client
 from tests.server.asking import view
+from tests.terminal import piped, scripted, surroundings
 
 from forethought.settings import Settings
 from forethought.surface.server import build_server
@@ -96,25 +93,11 @@ async def test_in_host_mode_the_agent_is_not_told_to_doubt_its_own_words(
 
 
 def test_the_terminal_says_what_was_not_verified_and_ends_with_4(work: Path, tmp_path: Path) -> None:
-    script = tmp_path / "script.json"
     answer = {**DONE, "answer": "There are 4711 words."}
-    roles = {"planner": draft(("read_file", {"path": "a.txt"})), "joiner": answer}
-    script.write_text(json.dumps({role: [{"always": said}] for role, said in roles.items()}), encoding="utf-8")
-    environment = {
-        **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
-        "FORETHOUGHT_HOME": str(tmp_path / "home"),
-        "FORETHOUGHT_FOLDERS": str(work),
-        "FORETHOUGHT_MODEL": f"scripted:{script}",
-        "COLUMNS": "120",
-    }
-    done = subprocess.run(
-        [str(Path(sys.executable).parent / "forethought"), "run", "Count the words of a.txt", "--yes"],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    model = scripted(tmp_path, {"planner": draft(("read_file", {"path": "a.txt"})), "joiner": answer})
+    environment = surroundings(tmp_path / "home", FORETHOUGHT_FOLDERS=str(work), FORETHOUGHT_MODEL=model)
+    done = piped(environment, "run", "Count the words of a.txt", "--yes")
     assert done.returncode == 4, done.stdout + done.stderr
+    assert "succeeded (1 of 1 steps succeeded), not all of it verified" in done.stdout
+    assert "answer, not verified" in done.stdout
     assert "not verified: the answer says 4711" in done.stdout

@@ -49,5 +49,5 @@ async def test_failures_and_refusals_are_remembered_for_the_next_plan(
     assert "we keep old files" not in await planned("delete the old files", folders=(other,))
     # The same lesson again is not kept twice.
     async with Client(build_server(settings), elicitation_callback=refuse) as client:
-        await client.call_tool("execute_plan", {"plan_id": plan["plan_id"], "again": True})
+        await client.call_tool("execute_plan", {"plan_id": plan["plan_id"], "again": "all"})
     assert (await planned("delete the old files")).count("we keep old files") == 1

@@ -1,19 +1,16 @@
 """The README's first command, really: a small model plans, a person at a terminal approves, a file is the judge."""
 
 import csv
-import os
 import re
 import shlex
 import shutil
-import sys
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from tests.terminal import answering, converse
+from tests.terminal import COMMAND, answering, converse, surroundings
 
 ROOT = Path(__file__).parent.parent.parent
-COMMAND = str(Path(sys.executable).parent / "forethought")
 SECONDS = 900  # two minutes on two quiet cores
 
 
@@ -39,14 +36,7 @@ def _totals(file: Path, column: str) -> dict[str, float]:
 def test_the_readmes_main_job_on_the_embedded_model(models: Path, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "examples" / "shop", tmp_path / "demo")
     arguments = [COMMAND, *_command_of_the_readme()[1:]]
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
-        "TERM": "xterm",
-        "COLUMNS": "120",
-        "FORETHOUGHT_HOME": str(tmp_path / "home"),
-        "FORETHOUGHT_MODEL": "local",
-    }
+    environment = surroundings(tmp_path / "home", HOME=str(tmp_path), FORETHOUGHT_MODEL="local")
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "models").symlink_to(models / "models")
 

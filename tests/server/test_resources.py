@@ -98,12 +98,12 @@ async def test_a_plan_that_is_handed_in_or_made_is_noticed(make_settings: Callab
     assert view(made)["status"] == "ready"
 
 
-async def test_a_plan_is_linked_to_once_it_is_there(make_settings: Callable[..., Settings]) -> None:
+async def test_results_hold_text_and_no_links(make_settings: Callable[..., Settings]) -> None:
     async with Client(build_server(make_settings())) as client:
         waiting = await client.call_tool("create_plan", {"goal": "g"})
         made = await client.call_tool("create_plan", {"goal": "copy", "steps": COPY})
     assert [content.type for content in waiting.content] == ["text"]
-    assert [content.type for content in made.content] == ["text", "resource_link"]
+    assert [content.type for content in made.content] == ["text"]
 
 
 async def test_a_changed_run_is_noticed_by_subscribers_before_2026(

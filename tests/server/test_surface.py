@@ -97,7 +97,7 @@ async def test_running_a_plan_again_shows_the_result_and_repeats_nothing(
         second = view(await client.call_tool("execute_plan", {"plan_id": plan_id}))
         assert second == first
         assert not (work / "b.txt").exists()
-        third = view(await client.call_tool("execute_plan", {"plan_id": plan_id, "again": True}))
+        third = view(await client.call_tool("execute_plan", {"plan_id": plan_id, "again": "all"}))
     assert third["run_id"] != first["run_id"]
     assert (work / "b.txt").exists()
 
@@ -148,7 +148,7 @@ async def test_a_plan_of_two_thousand_steps_is_run_and_told_about_in_fair_time(
         ("create_plan", {"goal": "g", "plan": 1}, "'plan' was unexpected"),
         ("create_plan", {}, "it needs a goal, from_search or recipe"),
         ("reflect", {}, "'task' is a required property"),
-        ("execute_plan", {"plan_id": "plan_x"}, "get_plan without plan_id lists"),
+        ("execute_plan", {"plan_id": "plan_x"}, "There is no plan 'plan_x'. get_plan() lists"),
         ("get_plan", {"plan_id": 5, "view": "all"}, "'all' is not one of"),
         ("report", {"run_id": "run_x", "answers": []}, "There is no run 'run_x'"),
         ("stop", {"run_id": "run_x"}, "There is no run 'run_x'"),

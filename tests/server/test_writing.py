@@ -3,16 +3,14 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mcp.client import Client
+from tests.endpoints.fake import Body, Endpoint, Reply, event, pieces
 from tests.server.asking import view
 
 from forethought.app import open_store, unfinished
@@ -43,53 +41,32 @@ PLAN = {
 VERDICT = {"done": True, "answer": "It is forty-two.", "missing": ""}
 
 
-@dataclass
 class World:
     """An endpoint that says the first half of each answer, and the rest once somebody has seen that."""
 
-    address: str
-    seen: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
-    in_time: list[bool] = field(default_factory=list[bool])
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.address = endpoint.base_url
+        self.seen = threading.Semaphore(0)
+        self.in_time: list[bool] = []
+        endpoint.reply = self.reply
+
+    def reply(self, body: Body) -> Reply:
+        assert body["stream"], "every question is streamed"
+        text = json.dumps(PLAN if "planner" in body["messages"][0]["content"] else VERDICT, ensure_ascii=False)
+        return 200, self.halves(text, text.index(KEY) + 8 if KEY in text else text.index("two"))
+
+    def halves(self, text: str, cut: int) -> Iterator[str]:
+        yield event({"delta": {"content": text[:cut]}})
+        self.in_time.append(self.seen.acquire(timeout=60))
+        yield from pieces(text[cut:])
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            assert body["stream"], "every question is streamed"
-            self.send_response(200)
-            self.send_header("Content-Type", "text/event-stream")
-            self.end_headers()
-            text = json.dumps(PLAN if "planner" in body["messages"][0]["content"] else VERDICT, ensure_ascii=False)
-            cut = text.index(KEY) + 8 if KEY in text else text.index("two")
-            self._say(text[:cut])
-            there.in_time.append(there.seen.acquire(timeout=60))
-            self._say(text[cut:])
-            self._event({"delta": {}, "finish_reason": "stop"})
-            self.wfile.write(b"data: [DONE]\n\n")
-
-        def _say(self, text: str) -> None:
-            self._event({"delta": {"content": text}, "finish_reason": None})
-
-        def _event(self, choice: dict[str, Any]) -> None:
-            usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
-            event = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m", "usage": usage}
-            self.wfile.write(f"data: {json.dumps({**event, 'choices': [{'index': 0, **choice}]})}\n\n".encode())
-            self.wfile.flush()
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name in the base class
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        there = World(f"http://127.0.0.1:{server.server_port}/v1")
-        serving = threading.Thread(target=server.serve_forever)
-        serving.start()
-        yield there
-        for _ in range(9):
-            there.seen.release()
-        server.shutdown()
-        serving.join()
+def world(endpoint: Endpoint) -> Iterator[World]:
+    there = World(endpoint)
+    yield there
+    for _ in range(9):
+        there.seen.release()
 
 
 async def test_what_a_model_writes_is_told_as_progress_while_it_writes(

@@ -122,6 +122,19 @@ async def test_nothing_is_changed_where_files_are_programs(tmp_path: Path) -> No
     assert (tmp_path / ".git" / "config").read_text(encoding="utf-8") == "[core]\n"
 
 
+async def test_rows_are_added_to_a_file_of_rows_without_their_header(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    await call(tmp_path, "append_file", path="x.csv", content=[{"a": 3, "b": 4}])
+    assert (tmp_path / "x.csv").read_text(encoding="utf-8") == "a,b\n1,2\n3,4\n"
+    assert "another header" in await refusal(tmp_path, "append_file", path="x.csv", content=[{"c": 3}])
+
+
+async def test_a_file_with_a_few_damaged_bytes_keeps_them(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes("größer als möglich, süß\n".encode() + b"caf\xe9\n")
+    await call(tmp_path, "edit_file", path="a.txt", old="möglich", new="üblich")
+    assert (tmp_path / "a.txt").read_bytes() == "größer als üblich, süß\n".encode() + b"caf\xe9\n"
+
+
 async def test_an_edit_that_cannot_be_is_doubted_before_it_is_made(tmp_path: Path) -> None:
     (tmp_path / "app.ini").write_text("debug = true\nport = 8080\n", encoding="utf-8")
     doubted = Registry(editing_tools(Folders([tmp_path]))).known("edit_file").doubted

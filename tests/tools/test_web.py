@@ -135,6 +135,10 @@ async def test_a_page_becomes_markdown(site: Site) -> None:
     [
         ("text/plain; charset=latin-1", b"caf\xe9", "café"),
         ("text/plain; charset=nonsense", "café".encode(), "café"),
+        ("text/csv", "ort\nMüller, Köln\n".encode("cp1252"), "ort\nMüller, Köln\n"),
+        ("text/csv; charset=utf-8", "Köln".encode("utf-16"), "Köln"),
+        ("text/csv; charset=us-ascii", "Köln".encode("cp1252"), "Köln"),
+        ("text/csv", "Köln".encode("utf-8-sig"), "Köln"),
         ("application/json", b'{"a": 1}', '{"a": 1}'),
         ("application/feed+json", b"[]", "[]"),
         ("application/atom+xml", b"<feed/>", "<feed/>"),
@@ -160,7 +164,29 @@ async def test_large_documents_are_cut_also_when_they_unpack_to_more(site: Site)
     site.pages["/long"] = page("x" * 6_000_000, "text/plain")
     site.pages["/packed"] = page(gzip.compress(b"x" * 30_000_000), "text/plain", **{"Content-Encoding": "gzip"})
     for path in ("/long", "/packed"):
-        assert await fetch(site.url(path), anywhere) == "x" * MAX_TEXT + "\n[cut: the document is longer]"
+        assert await fetch(site.url(path), anywhere) == "x" * MAX_TEXT + (
+            "\n[cut: 4,900,000 more characters: go on with start=100000; the document is too large, and what comes"
+            " after its first 5,000,000 bytes is not read]"
+        )
+
+
+async def test_the_rest_of_a_long_text_can_be_fetched(site: Site) -> None:
+    site.pages["/"] = page("a" * MAX_TEXT + "b" * 5, "text/plain")
+    assert (await fetch(site.url("/"), anywhere)).endswith("[cut: 5 more characters: go on with start=100000]")
+    assert await call("fetch_url", {"url": site.url("/"), "start": MAX_TEXT}, allow_private=True) == "bbbbb"
+    with pytest.raises(ToolError, match="has only 100,005 characters"):
+        await fetch(site.url("/"), anywhere, 200_000)
+
+
+async def test_a_large_page_is_read_without_its_scripts_or_said_to_be_too_large(site: Site) -> None:
+    text = "<p>" + "The main text of the page is here. " * 20 + "</p>"
+    script = "<script>" + "x" * 4_000_000 + "</script>"
+    site.pages["/script"] = page(f"<html><head>{script}</head><body><article>{text}</article></body></html>")
+    assert "main text of the page" in await fetch(site.url("/script"), anywhere)
+    site.pages["/large"] = page(f"<html><body><!-- {'x' * 15_000_000} --><article>{text}</article></body></html>")
+    assert "is too large: the part of it that is read holds no text" in str(await refusal(site.url("/large")))
+    site.pages["/open"] = page("<html><body>" + "<script>" * 200_000)
+    assert "no readable text" in str(await refusal(site.url("/open")))
 
 
 @pytest.mark.parametrize(("status", "transient"), [(404, False), (403, False), (429, True), (503, True)])

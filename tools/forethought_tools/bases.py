@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from forethought_tools.filling import QueryError, quoted
 from forethought_tools.given import DataFile, Source
-from forethought_tools.loading import QueryError, quoted
 
 HEAP = 512 << 20
 """Bytes that an engine allows itself."""

@@ -16,7 +16,7 @@ from pydantic import Field, JsonValue, WithJsonSchema
 from forethought_tools.claims import Claim
 from forethought_tools.encoding import LINE_END, Text, text_of
 from forethought_tools.errors import ToolError
-from forethought_tools.files import MAX_WRITTEN, FilePath, payload, sha256, writable
+from forethought_tools.files import MAX_WRITTEN, SEPARATED, FilePath, payload, sha256, writable
 from forethought_tools.folders import Folders, mended
 from forethought_tools.obeyed import obeyed
 from forethought_tools.risk import Risk
@@ -71,6 +71,9 @@ def editing_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
     def refuse(arguments: Mapping[str, JSON]) -> None:
         writable(folders, str(arguments["path"]))
 
+    def there(arguments: Mapping[str, JSON]) -> None:
+        folders.resolve(str(arguments["path"]))
+
     async def doubted(arguments: Mapping[str, JSON]) -> Sequence[str]:
         """Why the file, as it is now, cannot be changed like that."""
         if "{{" in json.dumps(dict(arguments)):
@@ -91,6 +94,7 @@ def editing_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
             claims=writes,
             raised=raised,
             refuse=refuse,
+            ready=there if function is edit_file else None,
             doubted=doubts,
         )
         for function, left, doubts in ((edit_file, edit_left, doubted), (append_file, append_left, None))
@@ -130,6 +134,12 @@ def appended(folders: Folders, path: str, content: JSON) -> Changed:
     real = folders.resolve(path, new=True)
     text = Text("") if not_there(real) else opened(folders, path, shown=0)
     more = text.with_line_ends(payload(path, content).decode())
+    if text.text and real.suffix.lower() in SEPARATED and not isinstance(content, str):
+        header, more = LINE_END.split(more, 1)
+        if header != LINE_END.split(text.text, 1)[0]:
+            raise ToolError(
+                f"{path!r} has another header than these rows: {header}. Give rows with its columns, in order."
+            )
     ends = not text.text or LINE_END.search(text.text[-1:])
     whole = text.content(text.text + ("" if ends else text.line_end) + more)
     return real, whole, len(whole) - len(text.content(text.text))

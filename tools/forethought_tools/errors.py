@@ -13,9 +13,11 @@
     ├── StoreError            the journal cannot be read or written
     │   ├── StaleError        a row is not in the state that a fact needs, because somebody else was first
     │   │   └── HeldError     another process has claimed what was to be claimed
+    │   ├── UnderWayError     a run of the same is open already, for whoever wanted to start it; holds its id
     │   ├── DamagedError      a row of the journal is not what forethought writes
     │   └── BrokenError       the disk, the file or the connection failed, whatever was written or asked for
     └── FencedError           another process has taken this run over, so this one must stop writing to it
+    ReplyError                an endpoint's reply holds no answer: becomes a ModelError (`forethought.models.replies`)
 
 Each message says what is wrong and what to do next. Those below StoreError are in `forethought.journal.database`. Human
 decisions and "not yet" are not errors but signals (`forethought_patterns.signals`): no `except Exception` catches them.
@@ -38,6 +40,8 @@ __all__ = [
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+MOST_SHOWN = 50  # faults that a message tells one by one
 
 
 class ForethoughtError(Exception):
@@ -73,14 +77,19 @@ class Fault:
 
 
 class FaultsError(ForethoughtError):
-    """Something handed in is not valid. `faults` holds every fault that was found, not only the first."""
+    """Something handed in is not valid. `faults` holds every fault that was found, not only the first.
+
+    `note` is what whoever handed it in should know to read the faults.
+    """
 
     headline = "This is not valid"
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
+    def __init__(self, faults: Sequence[Fault], note: str = "") -> None:
         self.faults = tuple(faults)
         count = f"{len(self.faults)} fault" + ("s" if len(self.faults) != 1 else "")
-        super().__init__("\n".join([f"{self.headline} ({count}):", *(f"- {fault}" for fault in self.faults)]))
+        lines = [f"{self.headline} ({count}):", *(f"- {fault}" for fault in self.faults[:MOST_SHOWN])]
+        lines += [f"- and {more} more: mend these first"] if (more := len(self.faults) - MOST_SHOWN) > 0 else []
+        super().__init__("\n".join([*lines, note] if note else lines))
 
 
 class PlanError(FaultsError):

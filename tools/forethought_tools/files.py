@@ -22,14 +22,15 @@ from pydantic import Field, JsonValue, WithJsonSchema
 
 from forethought_tools.apart import apart
 from forethought_tools.claims import Claim
+from forethought_tools.encoding import text_of as text_in
 from forethought_tools.errors import ToolError
 from forethought_tools.folders import Folders, mended
 from forethought_tools.obeyed import in_repository, obeyed
 from forethought_tools.reading import read_tool
 from forethought_tools.risk import Risk
-from forethought_tools.tabular import as_html, as_table, table_in, text_of, told
+from forethought_tools.tabular import as_html, as_separated, as_table, table_in, text_of, told
 from forethought_tools.tool import JSON, Limits, Tool, tool
-from forethought_tools.undo import FileUndo, Vault
+from forethought_tools.undo import FileUndo, Vault, not_there
 from forethought_tools.writing import replace
 
 MAX_LISTED = 2000
@@ -69,7 +70,9 @@ def file_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
         writable(folders, str(arguments["path"]))
 
     undo = (
-        FileUndo(folders, vault, lambda given: sha256(payload(str(given["path"]), given["content"]))) if vault else None
+        FileUndo(folders, vault, lambda given: sha256(as_there(folders, str(given["path"]), given["content"])[0]))
+        if vault
+        else None
     )
 
     async def list_files(
@@ -93,12 +96,13 @@ def file_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
         path: FilePath,
         content: Annotated[
             JsonValue,
-            WithJsonSchema({"description": "Text as it is; a table as a table in .md, .txt or .html; else JSON"}),
+            WithJsonSchema({"description": "Text as it is; a table as a table in .md, .txt, .html or .csv; else JSON"}),
         ],
     ) -> JSON:
-        """Write a file, replacing what was there. Returns {path, bytes}."""
-        data = payload(path, content)
-        return {**await to_thread.run_sync(put, folders, path, data), "bytes": len(data)}
+        """Write a file, replacing what was there, in the encoding that it has. Returns {path, bytes}."""
+        data, changed = await to_thread.run_sync(as_there, folders, path, content)
+        written = await to_thread.run_sync(put, folders, path, data)
+        return {**written, "bytes": len(data), **({"changed": changed} if changed else {})}
 
     return [
         read_tool(folders),
@@ -141,6 +145,7 @@ def delete_tool(folders: Folders) -> Tool:
         claims=lambda arguments: Claim(writes=folders.parts(str(arguments["path"]))),
         raised=lambda arguments: obeyed(folders, str(arguments.get("path"))),
         refuse=refuse_deleting,
+        ready=lambda arguments: folders.resolve(str(arguments["path"]), follow=False),
     )
 
 
@@ -313,22 +318,50 @@ def writable(folders: Folders, path: str) -> Path:
     return real
 
 
-TOLD = (".md", ".markdown", ".txt", ".html", ".htm", ".rst")  # endings of texts for people
+LINES = (".txt", ".log")
+TOLD = (*LINES, ".md", ".markdown", ".html", ".htm", ".rst")  # endings of texts for people
+
+
+SEPARATED: Mapping[str, str] = {".csv": ",", ".tsv": "\t"}
+"""What separates the fields of files of rows, by their endings."""
 
 
 def payload(path: str, content: JSON) -> bytes:
-    """What writing a content puts into a file: a table into a text as a table, else JSON."""
+    """What writing a content puts into a file: a table into a text as a table, rows into a file of rows, else JSON."""
+    separator = SEPARATED.get(Path(path).suffix.lower())
     if isinstance(content, str):
         text = content
+    elif separator:
+        text = as_separated(as_table(content, "content"), separator)  # JSON is nothing that such a file holds
     elif path.lower().endswith(TOLD) and table_in(content) is not None:
         table = as_table(content, "content")  # it says so where rows are missing
         is_page = path.lower().endswith((".html", ".htm"))
-        text = as_html(table) if is_page else told(content, lines=path.lower().endswith(".txt")) + "\n"
+        text = as_html(table) if is_page else told(content, lines=path.lower().endswith(LINES)) + "\n"
     elif path.lower().endswith(TOLD) and isinstance(content, Sequence):
         text = "".join(f"{text_of(part)}\n" for part in content)
     else:
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     return text.encode("utf-8", "replace")
+
+
+def as_there(folders: Folders, path: str, content: JSON) -> tuple[bytes, str]:
+    """The content in the encoding and with the line ends of the text that it replaces, and what cannot be kept."""
+    data = payload(path, content)
+    try:
+        if not_there(folders.resolve(path, new=True)):
+            return data, ""
+        with folders.open(path, shown=0) as file, mended(path):
+            before = file.read(MAX_WRITTEN + 1)
+        there = text_in(before, path)
+    except ToolError:  # it is no text, or the writing says what is wrong
+        return data, ""
+    text = there.with_line_ends(data.decode()).removeprefix("\ufeff" if there.mark else "")
+    with suppress(ToolError):
+        written = there.content(text)
+        # Else nobody could tell any more how to read it, and writing it again would make something else of it.
+        if written == text.encode() or text_in(written, path).codec == there.codec:
+            return written, ""
+    return text.encode(), f"its encoding was {there.codec}, and is UTF-8 now"
 
 
 def put(folders: Folders, path: str, data: bytes) -> dict[str, JSON]:

@@ -1,11 +1,11 @@
 """What the child program of `query_table` is given: files that are held open, and rows of earlier results."""
 
-__all__ = ["DataFile", "Rows", "Source"]
+__all__ = ["DataFile", "Options", "Rows", "Source"]
 
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,12 +44,35 @@ class DataFile:
 
 
 @dataclass(frozen=True)
+class Options:
+    """How a file of separated fields is to be read, as far as that is said; the rest is found out."""
+
+    separator: str = ""
+    quote: str | None = None
+    escape: str = ""
+    comment: str = ""
+    header: bool | None = None
+    skip: int = 0
+    encoding: str = ""
+    decimal: str = ""
+    dates: str = ""
+    """The form of dates, such as %d/%m/%Y."""
+    all_text: bool = False
+    missing: Sequence[str] = ()
+    names: Sequence[str] = ()
+    types: Mapping[str, str] = field(default_factory=dict[str, str])
+    separated: bool = False
+    """Whether it is such a file whatever its ending says."""
+
+
+@dataclass(frozen=True)
 class Source:
     """What becomes a table: one file, or the files that fit a pattern, and the names that it has in SQL."""
 
     names: Sequence[str]
     files: Sequence[DataFile]
     united: bool = False
+    options: "Mapping[str, JSON]" = field(default_factory=dict[str, "JSON"])
 
     @property
     def is_sqlite(self) -> bool:

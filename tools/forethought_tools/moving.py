@@ -61,6 +61,7 @@ def copy_tool(folders: Folders, vault: Vault | None) -> Tool:
         claims=claims,
         raised=lambda arguments: destination_obeyed(folders, *named(arguments)),
         refuse=lambda arguments: refuse_copy(folders, *named(arguments)),
+        ready=lambda arguments: (folders.resolve(named(arguments)[0]), landing(folders, *named(arguments))),
     )
 
 
@@ -88,6 +89,7 @@ def move_tool(folders: Folders, vault: Vault | None) -> Tool:
         claims=claims,
         raised=raised,
         refuse=refuse,
+        ready=lambda arguments: ends(folders, *named(arguments)),
     )
 
 

@@ -47,7 +47,11 @@ def read_tool(folders: Folders) -> Tool:
         return Claim(reads=folders.parts(str(arguments["path"])))
 
     limits = Limits(timeout=60, at_once=4)
-    return tool(read_file, risk=Risk.LOW, repeatable=True, reads_only=True, limits=limits, claims=reads)
+
+    def there(arguments: Mapping[str, JSON]) -> None:
+        folders.resolve(str(arguments["path"]))
+
+    return tool(read_file, risk=Risk.LOW, repeatable=True, reads_only=True, limits=limits, claims=reads, ready=there)
 
 
 def opened_document(folders: Folders, path: str) -> BinaryIO | None:

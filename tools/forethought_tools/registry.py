@@ -12,6 +12,7 @@ from anyio import to_thread
 
 from forethought_tools.claims import Claim, Claims, Place
 from forethought_tools.errors import ToolError
+from forethought_tools.meant import as_meant
 from forethought_tools.risk import Risk
 from forethought_tools.schemas import SchemaFault, schema_faults
 from forethought_tools.tool import JSON, Answerer, Limits, Tool
@@ -99,6 +100,12 @@ class Registry:
         """Everything in the arguments that does not fit the schema of a known tool."""
         return schema_faults(self._tools[name].parameters, arguments)
 
+    def as_meant(self, name: str, arguments: Mapping[str, JSON]) -> Mapping[str, JSON]:
+        """The arguments as the schema of a known tool means them. Of any other they stay as they are."""
+        known = self._tools.get(name)
+        meant = as_meant(known.parameters, arguments) if known else arguments
+        return meant if isinstance(meant, Mapping) else arguments
+
     def known(self, name: str) -> Tool:
         """The tool of this name. Raises ToolError where there is none."""
         if name not in self._tools:
@@ -124,6 +131,16 @@ class Registry:
         if known.refuse:
             known.refuse(arguments)
         return known
+
+    def check_changed(self, name: str, arguments: Mapping[str, JSON]) -> None:
+        """Look at a call that a person has changed, as the call itself would.
+
+        Raises:
+            ToolError: it can never be made (see `check`), or would fail by now.
+        """
+        known = self.check(name, arguments)
+        if known.ready:
+            known.ready(arguments)
 
     def place(self, tool: Tool, arguments: Mapping[str, JSON]) -> Place:
         """A call's place among all calls of this process, whatever their run. While the place is held no other call

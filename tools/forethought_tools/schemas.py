@@ -4,11 +4,12 @@ A schema refers to nothing outside itself: no address and no file is ever read f
 process; one from outside only where it can do no harm (`apart`).
 """
 
-__all__ = ["SchemaFault", "not_a_schema", "schema_faults"]
+__all__ = ["SchemaFault", "example", "fits", "not_a_schema", "schema_faults"]
 
+import json
 import re
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from threading import Lock
@@ -25,6 +26,8 @@ from forethought_tools.tool import JSON
 
 _SHOWN = 300  # characters of a message: it quotes the value, which may be long
 _MOST = 100  # faults: whoever mends that many looks again
+_LEVELS = 3  # of an example
+_NAMES = 4  # properties of an object in an example that requires none
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,12 @@ class SchemaFault:
 
     def at(self, root: str) -> str:
         """The fault with its place, below a name for the whole value."""
-        return f"{'.'.join([root, *self.path])}: {self.message}"
+        return f"{'.'.join([root, *self.path])}: {self.message}{self._would_do()}"
+
+    def _would_do(self) -> str:
+        if self.rule not in ("type", "anyOf", "oneOf", "items") or not isinstance(self.schema, Mapping):
+            return ""
+        return f". Give it such as {clipped(json.dumps(example(self.schema), ensure_ascii=False), _SHOWN)}"
 
 
 def schema_faults(schema: Mapping[str, JSON], value: JSON, most: int = _MOST) -> list[SchemaFault]:
@@ -63,6 +71,45 @@ def schema_faults(schema: Mapping[str, JSON], value: JSON, most: int = _MOST) ->
         ]
     except (Unresolvable, RecursionError, ArithmeticError, ValueError, TypeError, re.error) as error:
         return [SchemaFault((), f"it cannot be held against its schema: {_why(error)}", "schema", value, schema)]
+
+
+def fits(schema: Mapping[str, JSON], value: JSON, root: Mapping[str, JSON]) -> bool:
+    """Whether a value fits a part of a whole schema. Where that cannot be told, it does not."""
+    try:
+        return bool(_validator(root).evolve(schema=dict(schema)).is_valid(value))
+    except (Unresolvable, RecursionError, ArithmeticError, ValueError, TypeError, re.error):
+        return False
+
+
+def example(schema: JSON, depth: int = 0) -> JSON:
+    """A value of the shape that a schema asks for, for whoever has given another one."""
+    if not isinstance(schema, Mapping) or depth > _LEVELS:
+        return "..."
+    if isinstance(choices := schema.get("enum", schema.get("anyOf", schema.get("oneOf"))), Sequence) and choices:
+        return choices[0] if "enum" in schema else example(choices[0], depth)
+    kind = schema.get("type")
+    match kind[0] if isinstance(kind, Sequence) and not isinstance(kind, str) and kind else kind:
+        case "integer" | "number":
+            least = schema.get("minimum")
+            return least if isinstance(least, int | float) and least > 1 else 1
+        case "boolean":
+            return True
+        case "array":
+            return [example(schema.get("items"), depth + 1)]
+        case "object":
+            return _example_object(schema, depth)
+        case _:
+            return "..."
+
+
+def _example_object(schema: Mapping[str, JSON], depth: int) -> JSON:
+    properties, needed = schema.get("properties"), schema.get("required")
+    if not isinstance(properties, Mapping):
+        return (
+            {"...": example(more, depth + 1)} if isinstance(more := schema.get("additionalProperties"), Mapping) else {}
+        )
+    names = list(map(str, needed)) if isinstance(needed, Sequence) and needed else list(properties)[:_NAMES]
+    return {name: example(properties.get(name), depth + 1) for name in names}
 
 
 def not_a_schema(schema: Mapping[str, JSON]) -> str | None:

@@ -2,6 +2,7 @@
 
 __all__ = ["BASES", "TEXTS", "checked", "claimed", "found"]
 
+import json
 import os
 import re
 from collections.abc import Collection, Iterable, Sequence
@@ -12,11 +13,14 @@ from pathlib import Path, PurePosixPath
 
 from forethought_tools.errors import ToolError
 from forethought_tools.files import matching
+from forethought_tools.filling import quoted
 from forethought_tools.folders import Folders
 from forethought_tools.given import DataFile, Source
 from forethought_tools.grids import unique
-from forethought_tools.loading import READERS, quoted
+from forethought_tools.loading import READERS, SHEETS
+from forethought_tools.reader_options import reader_options
 from forethought_tools.sql_names import TableName, replaced, table_names
+from forethought_tools.tool import JSON
 
 BASES = (".sqlite", ".sqlite3", ".db")
 TEXTS = (".txt", ".log", ".md")
@@ -27,8 +31,8 @@ WILD = re.compile(r"[*?\[]")
 def claimed(folders: Folders, sql: str, paths: Sequence[str], known: Collection[str]) -> frozenset[tuple[str, ...]]:
     """Every place that such a query may read, told by its arguments alone."""
     names = table_names(sql)
-    places = {*paths, *(each.name for each in names if each.is_quoted)}
-    if _bare(names, paths, known):
+    places = {*paths, *(place for each in names if each.is_quoted for place in (each.name, *each.more))}
+    if _bare(folders, names, paths, known):
         return folders.everything()
     return frozenset(part for place in places for part in folders.parts(_root(place)))
 
@@ -41,19 +45,34 @@ def found(
     Raises:
         ToolError: a file of `paths` is not there or may not be read, or a pattern fits too many.
     """
-    names = [each for each in table_names(sql) if each.is_quoted and each.name.lower() not in _lower(known)]
+    names = [each for each in table_names(sql) if each.name.lower() not in _lower(known)]
     sources: dict[str, Source] = {}
     stems = unique([*known, *map(_stem, paths)])[len(known) :]
     for path, stem in zip(paths, stems, strict=True):
         _add(sources, folders, path, [stem, path, PurePosixPath(path).name], held)
     named = {name.lower() for source in sources.values() for name in source.names}
-    files = [each for each in names if each.name.lower() not in named and _exists(folders, each.name)]
+    files = [
+        each
+        for each in names
+        if each.is_quoted and (each.reader or each.name.lower() not in named) and _exists(folders, each.name)
+    ]
     for each in files:
-        _add(sources, folders, each.name, [each.name], held)
-    if bare := _bare(table_names(sql), paths, known):
-        for name, path in _beside(folders, bare):
-            _add(sources, folders, path, [name, path], held)
-    return _rewritten(sql, files, known), list(sources.values())
+        _add(sources, folders, each.name, [_table(each)], held, each)
+    beside = dict(_beside(folders, bare)) if (bare := _bare(folders, names, paths, known)) else dict[str, str]()
+    for name, path in beside.items():
+        _add(sources, folders, path, [name, path], held)
+    odd = [each for each in names if each.name in beside and not each.name.isidentifier()]
+    return _rewritten(sql, [*files, *_inner(names, files), *odd], known), list(sources.values())
+
+
+def _table(name: TableName) -> str:
+    """The name of the table of a file: its own, and what it is read with."""
+    return " ".join(filter(None, (name.name, *name.more, name.options.strip(" ,"))))
+
+
+def _inner(names: Sequence[TableName], files: Sequence[TableName]) -> list[TableName]:
+    """Tables in files that are in `paths`."""
+    return [each for each in names if each.inner and each not in files]
 
 
 def checked(folders: Folders, path: str, held: ExitStack) -> DataFile:
@@ -66,13 +85,29 @@ def checked(folders: Folders, path: str, held: ExitStack) -> DataFile:
     return file
 
 
-def _add(sources: dict[str, Source], folders: Folders, path: str, names: Sequence[str], held: ExitStack) -> None:
-    """A file or a pattern as a source, under these names too where it is one already."""
-    key = _key(folders, path)
+def _add(
+    sources: dict[str, Source],
+    folders: Folders,
+    path: str,
+    names: Sequence[str],
+    held: ExitStack,
+    named: TableName | None = None,
+) -> None:
+    """A file or a pattern as a source, under these names too where it is one already, read in the same way."""
+    options = reader_options(named.options, named.reader) if named and named.reader else dict[str, JSON]()
+    key = json.dumps([_key(folders, path), named.more if named else (), options])
     if key not in sources:
-        sources[key] = _source(folders, path, held)
+        more = named.more if named else ()
+        source = _source(folders, path, held) if not more else _several(folders, [path, *more], held)
+        sources[key] = replace(source, options=options)
     all_names = {name.lower(): name for name in reversed([*sources[key].names, *names])}
     sources[key] = replace(sources[key], names=list(reversed(all_names.values())))
+
+
+def _several(folders: Folders, paths: Sequence[str], held: ExitStack) -> Source:
+    """The files of a list, as one table."""
+    files = [file for path in paths for file in _source(folders, path, held).files]
+    return Source((), files, united=True)
 
 
 def _source(folders: Folders, path: str, held: ExitStack) -> Source:
@@ -92,34 +127,61 @@ def _rewritten(sql: str, files: Sequence[TableName], known: Collection[str]) -> 
 
     def write(each: TableName) -> str:
         if each.inner:
-            return quoted(each.inner)
+            is_book = each.name.lower().endswith(SHEETS)
+            inner = quoted(f"{each.name}.{each.inner}" if is_book else each.inner)
+            return f"{inner} AS {quoted(each.inner)}" if is_book and not each.has_alias else inner
         stem = _stem(each.name)
         if each.has_alias or stems.count(stem.lower()) > 1 or f"{quoted(each.name)}." in sql:
-            return quoted(each.name)
-        return f"{quoted(each.name)} AS {quoted(stem)}"
+            return quoted(_table(each))
+        return f"{quoted(_table(each))} AS {quoted(stem)}"
 
     return replaced(sql, files, write)
 
 
-def _bare(names: Iterable[TableName], paths: Sequence[str], known: Collection[str]) -> list[str]:
+def _bare(folders: Folders, names: Iterable[TableName], paths: Sequence[str], known: Collection[str]) -> list[str]:
     """Names that no file and no result has: each may be the stem of a file. Not beside a database, whose tables they
     may be."""
     names = list(names)
     places = [*paths, *(each.name for each in names if each.is_quoted)]
     if any(place.lower().endswith(BASES) for place in places):
         return []
-    taken = _lower([*known, *map(_stem, paths)])
-    return [each.name for each in names if not each.is_quoted and each.name.lower() not in taken]
+    taken = _lower([*known, *map(_stem, paths), *paths, *(PurePosixPath(path).name for path in paths)])
+    free = [each for each in names if each.name.lower() not in taken and not each.reader]
+    return [each.name for each in free if not (each.is_quoted and _may_be(folders, each.name))]
+
+
+def _may_be(folders: Folders, path: str) -> bool:
+    """Whether a name in quotes is that of a file, by what it looks like or by what is there."""
+    endings = (*READERS, *BASES, *TEXTS)
+    return path.lower().endswith(endings) or _is_pattern(folders, path) or _is_file(folders, path)
 
 
 def _beside(folders: Folders, names: Sequence[str]) -> list[tuple[str, str]]:
-    """Of these names, those that are the stem of exactly one table in the granted folders, with its path."""
-    there: dict[str, list[str]] = {}
-    for _, path, _ in matching(folders, "*", "."):
-        if path.lower().endswith(READERS):
-            there.setdefault(_stem(path).lower(), []).append(path)
-    wanted = {name.lower(): name for name in names}
-    return [(wanted[stem], paths[0]) for stem, paths in there.items() if stem in wanted and len(paths) == 1]
+    """Of these names, those that are the stem of a table in the granted folders, with its path.
+
+    Raises:
+        ToolError: several have the same one.
+    """
+    there = [path for _, path, _ in matching(folders, "*", ".") if path.lower().endswith(READERS)]
+    there += [
+        path
+        for folder in {name.rpartition("/")[0] for name in names if "/" in name}
+        for _, path, _ in matching(folders, f"{folder}/*", ".")
+        if path.lower().endswith(READERS)
+    ]
+    found: list[tuple[str, str]] = []
+    for name in dict.fromkeys(names):
+        exact = [path for path in there if path.lower().startswith(f"{name.lower()}.") and _is_stem(name, path)]
+        like = exact or [path for path in there if "/" not in path and _stem(path).lower() == _identifier(name).lower()]
+        if len(like) > 1:
+            listed = " or ".join(f"FROM '{path}'" for path in like[:4])
+            raise ToolError(f"{name} may be {' or '.join(like[:4])}. Name the file itself: {listed}.")
+        found += [(name, path) for path in like]
+    return found
+
+
+def _is_stem(name: str, path: str) -> bool:
+    return str(PurePosixPath(path).with_suffix("")).lower() == name.lower()
 
 
 def _is_pattern(folders: Folders, path: str) -> bool:
@@ -129,8 +191,21 @@ def _is_pattern(folders: Folders, path: str) -> bool:
 def _exists(folders: Folders, path: str) -> bool:
     """Whether a name in the SQL is that of a file. Where it looks like one, it has to be."""
     if path.lower().endswith((*READERS, *BASES, *TEXTS)):
-        _key(folders, path)
+        try:
+            _key(folders, path)
+        except ToolError as error:
+            raise ToolError(f"{error}{_elsewhere(folders, path)}") from None
     return _is_pattern(folders, path) or _is_file(folders, path)
+
+
+def _elsewhere(folders: Folders, path: str) -> str:
+    """Where a file of this name is, in whatever case and folder."""
+    name = PurePosixPath(path).name.lower()
+    try:
+        found = [each for real, each, _ in matching(folders, "**/*", ".") if real.name.lower() == name]
+    except ToolError:
+        return ""
+    return f" Is it {' or '.join(map(repr, found[:3]))}?" if found else ""
 
 
 def _is_file(folders: Folders, path: str) -> bool:
@@ -152,8 +227,12 @@ def _root(path: str) -> str:
 
 def _stem(path: str) -> str:
     """The name of a file's table: its stem as an identifier."""
-    stem = re.sub(r"\W", "_", PurePosixPath(path).stem) or "table"
-    return f"t_{stem}" if stem[0].isdigit() else stem
+    return _identifier(PurePosixPath(path).stem)
+
+
+def _identifier(text: str) -> str:
+    name = re.sub(r"\W", "_", text) or "table"
+    return f"t_{name}" if name[0].isdigit() else name
 
 
 def _lower(names: Iterable[str]) -> set[str]:

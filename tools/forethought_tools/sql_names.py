@@ -29,7 +29,8 @@ _JOINS = frozenset(
     | {"fetch", "for", "pivot", "unpivot", "sample", "tablesample", "lateral", "outer"}
 )
 _READS = re.compile(r"(read_\w+|parquet_scan|sqlite_scan|csv_scan)$", re.IGNORECASE)
-MAX_READ = 60  # tokens of a function that reads a file
+_SHEET = re.compile(r"\bsheet\s*(?:=>?|:=)\s*'([^']*)'", re.IGNORECASE)
+MAX_READ = 200  # tokens of a function that reads a file
 MAX_SELECTED = 200  # characters before a table in which its one column is looked for
 _SELECTED = re.compile(
     r"""\bselect\s+(?:distinct\s+)?(?:\w+\(\s*){0,3}"?(\w+)"?[\s)]+(?:as\s+"?\w+"?\s+)?from\s+\Z""", re.IGNORECASE
@@ -50,6 +51,12 @@ class TableName:
     has_alias: bool
     inner: str = ""
     """A table in it, where a file is named before a table of its."""
+    more: tuple[str, ...] = ()
+    """Further files, where a function reads several."""
+    reader: str = ""
+    """The function that reads it."""
+    options: str = ""
+    """What else that function is told."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +131,7 @@ def _named(sql: str, tokens: Sequence[_Token], at: int) -> TableName | None:
     token = tokens[at]
     after = at + 1
     if token.kind == "word" and after < len(tokens) and tokens[after].text == "(":
-        return _read(tokens, at) if _READS.match(token.text) else None
+        return _read(sql, tokens, at) if _READS.match(token.text) else None
     if token.kind in ("text", "name"):
         inner = ""
         if after + 1 < len(tokens) and tokens[after].text == "." and tokens[after + 1].kind in ("word", "name"):
@@ -135,11 +142,11 @@ def _named(sql: str, tokens: Sequence[_Token], at: int) -> TableName | None:
         return None
     while after < len(tokens) and tokens[after].end <= path.end():
         after += 1
-    is_path = any(sign in path[0] for sign in "./*")
+    is_path = any(sign in path[0] for sign in "./*") or ("-" in path[0] and "--" not in path[0])
     return TableName(path[0], token.start, path.end(), is_path, _has_alias(tokens, after))
 
 
-def _read(tokens: Sequence[_Token], at: int) -> TableName | None:
+def _read(sql: str, tokens: Sequence[_Token], at: int) -> TableName | None:
     """A function that reads a file: `read_csv_auto('a.csv', header = true)`."""
     depth, inside = 0, list[_Token]()
     for end in range(at + 1, min(len(tokens), at + MAX_READ)):
@@ -151,8 +158,19 @@ def _read(tokens: Sequence[_Token], at: int) -> TableName | None:
         return None
     if not inside:
         return None
-    inner = inside[1].plain if tokens[at].text.lower() == "sqlite_scan" and len(inside) > 1 else ""
-    return TableName(inside[0].plain, tokens[at].start, tokens[end].end, True, _has_alias(tokens, end + 1), inner)
+    reader = tokens[at].text.lower()
+    files, rest = [inside[0].plain], tokens.index(inside[0]) + 1
+    if tokens[at + 2].text == "[":
+        rest = next(where for where in range(at, end) if tokens[where].text == "]") + 1
+        files = [each.plain for each in tokens[at:rest] if each.kind == "text"]
+    options = sql[tokens[rest].start : tokens[end].start]
+    inner = inside[1].plain if reader == "sqlite_scan" and len(inside) > 1 else ""
+    sheet = _SHEET.search(options) if reader == "read_xlsx" else None
+    if inner or sheet:
+        inner, options = inner or (sheet[1] if sheet else ""), ""
+    alias = _has_alias(tokens, end + 1)
+    first, *more = files
+    return TableName(first, tokens[at].start, tokens[end].end, True, alias, inner, tuple(more), reader, options)
 
 
 def _has_alias(tokens: Sequence[_Token], at: int) -> bool:

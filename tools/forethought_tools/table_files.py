@@ -2,12 +2,12 @@
 
 __all__ = ["table_writer"]
 
-import csv
 import io
 import json
 import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
@@ -16,11 +16,11 @@ from pydantic import JsonValue, WithJsonSchema
 
 from forethought_tools.claims import Claim
 from forethought_tools.errors import ToolError
-from forethought_tools.files import FilePath, put, sha256, writable
+from forethought_tools.files import SEPARATED, FilePath, put, sha256, writable
 from forethought_tools.folders import Folders
 from forethought_tools.obeyed import obeyed
 from forethought_tools.risk import Risk
-from forethought_tools.tabular import Table, as_html, as_table, markdown, rounded, text_of
+from forethought_tools.tabular import Table, as_html, as_separated, as_table, markdown, rounded, text_of
 from forethought_tools.tool import JSON, Limits, Tool, tool
 from forethought_tools.undo import FileUndo, Vault
 
@@ -34,7 +34,7 @@ def table_writer(folders: Folders, vault: Vault | None = None) -> Tool:
         path: FilePath,
         rows: Annotated[JsonValue, WithJsonSchema({"description": "A result with rows, such as {{1}}, or a list"})],
     ) -> JSON:
-        """Write rows as the file's ending says: csv, tsv, json, jsonl, md, html, xlsx, txt. Returns {path, rows,
+        """Write rows as the file's ending says: csv, tsv, json, jsonl, md, html, xlsx, txt, log. Returns {path, rows,
         columns}."""
         table = as_table(rows)
         written = await to_thread.run_sync(lambda: put(folders, path, written_as(path, table)))
@@ -74,17 +74,6 @@ def written_as(path: str, table: Table) -> bytes:
     """The table as a file of this name holds it. The same table is always the same bytes."""
     found = writer(path)(table)
     return found.encode("utf-8", "replace") if isinstance(found, str) else found
-
-
-def separated(separator: str) -> Callable[[Table], str]:
-    def write(table: Table) -> str:
-        text = io.StringIO()
-        writer = csv.writer(text, delimiter=separator, lineterminator="\n")
-        writer.writerow(table.columns)
-        writer.writerows([text_of(value) for value in row] for row in table.cells())
-        return text.getvalue()
-
-    return write
 
 
 def _rounded(value: JSON) -> JSON:
@@ -139,8 +128,7 @@ def _sheet_cell(value: JSON) -> bool | int | float | str | None:
 
 
 WRITERS: Mapping[str, Callable[[Table], str | bytes]] = {
-    ".csv": separated(","),
-    ".tsv": separated("\t"),
+    **{ending: partial(as_separated, separator=separator) for ending, separator in SEPARATED.items()},
     ".json": as_json,
     ".jsonl": as_json_lines,
     ".ndjson": as_json_lines,
@@ -149,4 +137,5 @@ WRITERS: Mapping[str, Callable[[Table], str | bytes]] = {
     ".htm": as_html,
     ".xlsx": as_workbook,
     ".txt": as_lines,
+    ".log": as_lines,
 }

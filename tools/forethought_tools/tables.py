@@ -65,19 +65,29 @@ def table_tools(folders: Folders) -> list[Tool]:
 
     async def doubted(arguments: Mapping[str, JSON]) -> Sequence[str]:
         """What keeps the query from running, as far as its files are there and no result is still to come."""
-        paths, tables, sql = arguments.get("paths"), arguments.get("tables"), str(arguments["sql"])
-        known: Mapping[str, JSON] = tables if isinstance(tables, Mapping) else dict[str, JSON]()
-        if "{{" in json.dumps(dict(arguments)):
-            return ()
-        named = list(map(str, paths)) if isinstance(paths, list) else []
         try:
-            given = [rows_of(name, value) for name, value in known.items()]
-            with ExitStack() as held:
-                text, sources = await to_thread.run_sync(found, folders, sql, named, list(known), held)
-                await queried(text, sources, given, job="doubt")
+            await looked_at(arguments, "doubt")
         except ToolError as error:
             return (str(error),)
         return ()
+
+    async def foreseen(arguments: Mapping[str, JSON]) -> JSON:
+        """A result with the columns of the query."""
+        try:
+            return await looked_at(arguments, "foresee")
+        except ToolError:
+            return None
+
+    async def looked_at(arguments: Mapping[str, JSON], job: str) -> JSON:
+        paths, tables, sql = arguments.get("paths"), arguments.get("tables"), str(arguments["sql"])
+        known: Mapping[str, JSON] = tables if isinstance(tables, Mapping) else dict[str, JSON]()
+        if "{{" in json.dumps(dict(arguments)):
+            return None
+        named = list(map(str, paths)) if isinstance(paths, list) else []
+        given = [rows_of(name, value) for name, value in known.items()]
+        with ExitStack() as held:
+            text, sources = await to_thread.run_sync(found, folders, sql, named, list(known), held)
+            return await queried(text, sources, given, job=job)
 
     def reads(arguments: Mapping[str, JSON]) -> Claim:
         paths, tables = arguments.get("paths"), arguments.get("tables")
@@ -94,6 +104,7 @@ def table_tools(folders: Folders) -> list[Tool]:
             limits=Limits(timeout=60, at_once=2),
             claims=reads,
             doubted=doubted,
+            foreseen=foreseen,
         )
     ]
 
@@ -137,7 +148,12 @@ async def queried(sql: str, sources: Sequence[Source], results: Sequence[Rows] =
         "job": job,
         "sql": sql,
         "sources": [
-            [list(source.names), [[str(f.real), f.descriptor, f.shown] for f in source.files], source.united]
+            [
+                list(source.names),
+                [[str(f.real), f.descriptor, f.shown] for f in source.files],
+                source.united,
+                source.options,
+            ]
             for source in sources
         ],
         "results": [[result.name, list(result.columns), list(result.rows)] for result in results],

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from forethought_tools import grids
 from forethought_tools.answering import bound_by_the_system, serve
 from forethought_tools.bases import HEAP, guard, name_only_table, open_sqlite, reads_only, sqlite_columns
-from forethought_tools.given import DataFile, Rows, Source
-from forethought_tools.loading import READERS, Loader, QueryError, quoted
+from forethought_tools.filling import QueryError, quoted
+from forethought_tools.given import DataFile, Options, Rows, Source
+from forethought_tools.loading import READERS, Loader
 from forethought_tools.sql_names import columns_of, table_names
 
 if TYPE_CHECKING:
@@ -31,6 +32,16 @@ MAX_ROWS = 20_000
 MAX_CHARACTERS = 1_900_000  # less than may go into the arguments of one call
 MAX_CELL = 20_000
 MAX_ASSUMED = 12
+MADE_UP = 20  # rows of a result that is only foreseen
+_OF_TYPE: "Mapping[str, JSON]" = {
+    r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?": 1,
+    r"DOUBLE|FLOAT|DECIMAL.*": 1.5,
+    "BOOLEAN": True,
+    "DATE": "2026-01-02",
+    r"TIMESTAMP.*": "2026-01-02T10:00:00",
+    "TIME": "10:00:00",
+    "VARCHAR": "x",
+}
 SHOWN_ROWS, SHOWN_COLUMNS, SHOWN_CELL = 2, 20, 40  # of a table that is only looked at
 NEEDS_MEMORY = "The query needs more memory than a query may have (512 MB). Filter or aggregate earlier."
 DUCKDB = {
@@ -66,8 +77,8 @@ def main() -> None:
 
 def _answered(request: Mapping[str, Any]) -> "Mapping[str, JSON]":
     sources = [
-        Source(names, [DataFile(Path(path), descriptor, shown) for path, descriptor, shown in files], united)
-        for names, files, united in request["sources"]
+        Source(names, [DataFile(Path(path), descriptor, shown) for path, descriptor, shown in files], united, options)
+        for names, files, united, options in request["sources"]
     ]
     results = [Rows(name, columns, rows) for name, columns, rows in request["results"]]
     try:
@@ -91,6 +102,32 @@ def query(sources: Sequence[Source], results: Sequence[Rows], sql: str, *, dry: 
     except MemoryError:
         raise QueryError(NEEDS_MEMORY) from None
     return answered(memory, loader, sql, beside, dry=dry)
+
+
+def foresee(sources: Sequence[Source], results: Sequence[Rows], sql: str) -> "JSON":
+    """A made-up result with the columns of the query, each of its type; null where a type is of many parts."""
+    if len(sources) == 1 and sources[0].is_sqlite and not results:
+        with closing(open_sqlite(sources[0].files[0])) as base:
+            guard(base)
+            columns = sqlite_columns(base)
+            name_only_table(base, sources[0], [table for table, _ in columns])
+            base.set_authorizer(reads_only)
+            cursor = base.execute(f"SELECT * FROM ({sql.rstrip('; ')}) LIMIT 0")  # noqa: S608 - it can only read
+            row: dict[str, JSON] = {str(column[0]): None for column in cursor.description or ()}
+    else:
+        memory = engine()
+        loader = Loader(memory)
+        load(loader, sources, results, sql)
+        memory.execute("SET enable_external_access = false")
+        statements = memory.extract_statements(sql)
+        described = memory.execute(f"DESCRIBE {statements[0].query}").fetchall()
+        names = grids.unique([str(column[0]) for column in described])
+        row = {name: _made_up(str(column[1])) for name, column in zip(names, described, strict=True)}
+    return {"rows": [row] * MADE_UP, "count": MADE_UP, "truncated": False} if row else None
+
+
+def _made_up(kind: str) -> "JSON":
+    return next((value for pattern, value in _OF_TYPE.items() if re.fullmatch(pattern, kind)), None)
 
 
 def shapes(sources: Sequence[Source], _results: Sequence[Rows], _sql: str) -> "JSON":
@@ -145,7 +182,7 @@ def load(
     `every` there are no such."""
     import duckdb
 
-    taken: set[str] = set()
+    taken = loader.taken
     beside: list[tuple[str, str]] = []
     try:
         for result in results:
@@ -157,26 +194,29 @@ def load(
                     guard(base)
                     beside += load_base(loader, base, source, sql, taken, every=every)
             else:
-                load_source(loader, source, taken, sql)
+                load_source(loader, source, sql)
     except duckdb.OutOfMemoryException:
         raise QueryError(NEEDS_MEMORY) from None
     return beside
 
 
-def load_source(loader: Loader, source: Source, taken: set[str], sql: str) -> None:
-    first, *others = [name for name in source.names if name.lower() not in taken] or grids.unique(
-        [*taken, source.names[0]]
-    )[-1:]
+def load_source(loader: Loader, source: Source, sql: str) -> None:
+    taken = loader.taken
+    free = [name for name in source.names if name.lower() not in taken]
+    first, *others = free or grids.unique([*taken, source.names[0]])[-1:]
+    if source.names[0] not in (first, *others):
+        loader.assume(source.files[0].shown, f"another table has the name {source.names[0]}; this one is {first}")
+    taken |= {name.lower() for name in (first, *others)}
+    options = Options(**cast("Mapping[str, Any]", source.options))
     if source.united:
-        loader.united(first, source.files)
+        loader.united(first, source.files, options)
     else:
-        loader.file(first, source.files[0])
-        if source.files[0].real.suffix.lower() not in READERS:
+        loader.file(first, source.files[0], options)
+        if source.files[0].real.suffix.lower() not in READERS and not options.separated:
             named = [each for each in table_names(sql) if each.name in source.names]
             loader.values(first, [column for each in named for column in columns_of(sql, each)])
     for name in others:
         loader.alias(name, first)
-    taken |= {name.lower() for name in (first, *others)}
 
 
 def load_base(
@@ -318,5 +358,6 @@ def outline(columns: Sequence[tuple[str, str]]) -> str:
 _JOBS: "Mapping[str, Callable[[Sequence[Source], Sequence[Rows], str], JSON]]" = {
     "query": query,
     "doubt": partial(query, dry=True),
+    "foresee": foresee,
     "shapes": shapes,
 }

@@ -3,9 +3,11 @@
 The only place that knows which results are tables: those with `rows`, `files` or `matches`, and lists.
 """
 
-__all__ = ["Table", "as_html", "as_table", "markdown", "rounded", "table_in", "text_of", "told"]
+__all__ = ["Table", "as_html", "as_separated", "as_table", "markdown", "rounded", "table_in", "text_of", "told"]
 
+import csv
 import html
+import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -133,6 +135,15 @@ def markdown(table: Table, *, whole: bool = False) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("\r\n", "<br>").replace("\n", "<br>")
+
+
+def as_separated(table: Table, separator: str, *, header: bool = True) -> str:
+    """Rows of fields, as CSV and TSV files hold them."""
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=separator, lineterminator="\n")
+    writer.writerows([table.columns] if header else [])
+    writer.writerows([text_of(value) for value in row] for row in table.cells())
+    return text.getvalue()
 
 
 def as_html(table: Table) -> str:

@@ -121,6 +121,9 @@ class Tool:
     """Why a call with these arguments is HIGH whatever the tool's own risk is, or nothing. No setting lowers that."""
     refuse: Callable[[Mapping[str, JSON]], None] | None = None
     """Raises `ToolError` where no call with these arguments can be made, whoever agrees: a person is not asked then."""
+    ready: Callable[[Mapping[str, JSON]], object] | None = None
+    """Raises `ToolError` where a call with these arguments would fail by now, as a file is not there: what a person has
+    changed is looked at like this before it is recorded."""
     claims: Callable[[Mapping[str, JSON]], Claim] | None = None
     """What a call reads and writes. None: nothing that another call could get in the way of."""
     rests_on: Callable[[Mapping[str, JSON]], Mapping[str, str]] | None = None
@@ -128,6 +131,8 @@ class Tool:
     bound to it. May take a moment: it is asked in a thread."""
     doubted: Callable[[Mapping[str, JSON]], Awaitable[Sequence[str]]] | None = None
     """What a look at the world says against such a call before it is made."""
+    foreseen: Callable[[Mapping[str, JSON]], Awaitable[JSON]] | None = None
+    """A made-up result with the parts that the call will return, and null where nobody can know them."""
 
 
 def tool(
@@ -141,8 +146,10 @@ def tool(
     claims: Callable[[Mapping[str, JSON]], Claim] | None = None,
     raised: Callable[[Mapping[str, JSON]], str] | None = None,
     refuse: Callable[[Mapping[str, JSON]], None] | None = None,
+    ready: Callable[[Mapping[str, JSON]], object] | None = None,
     rests_on: Callable[[Mapping[str, JSON]], Mapping[str, str]] | None = None,
     doubted: Callable[[Mapping[str, JSON]], Awaitable[Sequence[str]]] | None = None,
+    foreseen: Callable[[Mapping[str, JSON]], Awaitable[JSON]] | None = None,
 ) -> Tool:
     """Make a built-in tool of a typed async function: its name, docstring and annotations are the tool's.
 
@@ -182,8 +189,10 @@ def tool(
         claims=claims,
         raised=raised,
         refuse=refuse,
+        ready=ready,
         rests_on=rests_on,
         doubted=doubted,
+        foreseen=foreseen,
     )
 
 

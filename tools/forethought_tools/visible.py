@@ -5,12 +5,13 @@ passes for something spelled out. `harmless` is the last thing before a terminal
 again. `visible_json` stays JSON, and says the same to whoever parses it.
 """
 
-__all__ = ["cut", "harmless", "one_line_json", "told", "visible", "visible_json"]
+__all__ = ["cut", "harmless", "has_lines", "one_line_json", "told", "visible", "visible_json"]
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
+from typing import cast
 
 import regex  # type: ignore[import-untyped]  # it has no types
 
@@ -31,6 +32,7 @@ _MARK = r"(?<![\p{L}\p{M}\p{N}\p{P}\p{S}])\p{M}"
 _unseen = regex.compile(_UNSEEN, regex.V1)
 _in_json = regex.compile(rf"(?!\n){_UNSEEN}", regex.V1)
 _on_screen = regex.compile(rf"(?![\n\t]){_UNSEEN}", regex.V1)
+_plain = regex.compile(r"[\w-]+", regex.ASCII)
 _blanks = regex.compile(rf"\x20{{{_FOLDED + 1},}}")
 _RUN = rf"(?P<one>{_UNSEEN}|{_MARK})(?P=one)*+|(?<!\x20)(?:^\x20++|\x20++$|\x20{{{_FOLDED + 1},}}+)"
 # What looks like our own spelling, or would run into it, is told apart: one more backslash, or a spelled brace.
@@ -62,7 +64,7 @@ def told(name: str, value: JSON, *, most: int | None = None) -> list[str]:
     """A named value as lines: `name: value`, or a block whose lines begin with a bar. At most about `most` characters
     of it are shown, from both ends."""
     if not isinstance(value, str):
-        return [f"{name}: {cut(one_line_json(value), most)}"]
+        return _told_parts(name, value, most) if has_lines(value) else [f"{name}: {cut(one_line_json(value), most)}"]
     if "\n" not in value:
         return [f"{name}: {cut(visible(value), most)}"]
     lines = value.split("\n")
@@ -71,6 +73,30 @@ def told(name: str, value: JSON, *, most: int | None = None) -> list[str]:
     if most is None or sum(map(len, shown)) <= most:
         return [f"{name}: ({about})", *shown]
     return [f"{name}: ({about}, SHA-256 {_sha(value)})", *_ends(shown, most)]
+
+
+def has_lines(value: JSON) -> bool:
+    """Whether a text of several lines is in a value, at any depth."""
+    if isinstance(value, str):
+        return "\n" in value
+    if isinstance(value, Mapping):
+        return any(map(has_lines, value.values()))
+    return isinstance(value, Sequence) and any(map(has_lines, value))
+
+
+def _told_parts(name: str, value: JSON, most: int | None) -> list[str]:
+    """A list or an object that holds texts of several lines: each part by its path, as references name it."""
+    parts = value.items() if isinstance(value, Mapping) else enumerate(cast("Sequence[JSON]", value))
+    lines = [line for part, item in parts for line in told(f"{name}.{_path_part(part)}", item, most=most)]
+    if most is None or sum(map(len, lines)) <= most:
+        return lines
+    return [f"{name}: (SHA-256 {_sha(one_line_json(value))})", *_ends(lines, most)]
+
+
+def _path_part(part: str | int) -> str:
+    """A part of a path; in quotes, where it could be taken for something else."""
+    text = str(part)
+    return text if _plain.fullmatch(text) else visible_json(text)
 
 
 def one_line_json(value: JSON) -> str:

@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from io import BytesIO
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Annotated, cast
 
@@ -21,6 +22,7 @@ import httpx2
 from anyio import to_thread
 from pydantic import Field
 
+from forethought_tools.encoding import encoding_in
 from forethought_tools.errors import ToolError
 from forethought_tools.risk import Risk
 from forethought_tools.tool import JSON, Limits, Tool, tool
@@ -50,9 +52,10 @@ def web_tools(*, searxng_url: str | None = None, allow_private: bool = False) ->
 
     async def fetch_url(
         url: Annotated[str, Field(description="http:// or https:// address", max_length=4000)],
+        start: Annotated[int, Field(description="Character to go on from, where a text was cut", ge=0)] = 0,
     ) -> str:
         """Fetch a web page, text or JSON document. Returns its text; a page becomes Markdown."""
-        return await fetch(url, permitted)
+        return await fetch(url, permitted, start)
 
     async def web_search(
         query: Annotated[str, Field(description="Search words", min_length=1, max_length=400)],
@@ -78,19 +81,39 @@ class Document:
     cut: bool
 
 
-async def fetch(url: str, permitted: Callable[[Address], bool]) -> str:
+async def fetch(url: str, permitted: Callable[[Address], bool], start: int = 0) -> str:
     document = await download(httpx2.URL(valid(url)), permitted)
     if document.kind in ("text/html", "application/xhtml+xml"):
+        document = without_scripts(document)
         text = await to_thread.run_sync(markdown, document, abandon_on_cancel=True)
     elif document.kind.startswith("text/") or document.kind.endswith(("json", "xml", "javascript", "yaml")):
-        text = decoded(document)
+        text = await to_thread.run_sync(decoded, document, abandon_on_cancel=True)
     else:
         raise ToolError(
             f"{document.url} is {document.kind or 'of no stated type'}. fetch_url reads pages, text and JSON only."
         )
-    if document.cut or len(text) > MAX_TEXT:
-        return f"{text[:MAX_TEXT]}\n[cut: the document is longer]"
-    return text
+    if start and start >= len(text):
+        raise ToolError(f"{document.url} has only {len(text):,} characters that are read. Ask for a smaller start.")
+    shown, left = text[start : start + MAX_TEXT], len(text) - start - MAX_TEXT
+    notes = [f"{left:,} more characters: go on with start={start + MAX_TEXT}"] if left > 0 else []
+    notes += [f"the document is too large, and what comes after its first {len(document.body):,} bytes is not read"] * (
+        document.cut
+    )
+    return f"{shown}\n[cut: {'; '.join(notes)}]" if notes else shown
+
+
+def without_scripts(document: Document) -> Document:
+    """A page without what no reader sees, which is most of many a large one, as long as the extractor can take."""
+    body, parts, at = document.body, list[bytes](), 0
+    lowered = body.lower()
+    for opening in re.finditer(rb"<(script|style)\b", lowered):
+        if opening.start() >= at:
+            parts.append(body[at : opening.start()])
+            end = lowered.find(b"</" + opening[1], opening.end())
+            at = len(body) if end < 0 else end
+    whole = b"".join([*parts, body[at:]])
+    # The extractor takes time that grows with the square of the markup.
+    return replace(document, body=whole[:MAX_MARKUP], cut=document.cut or len(whole) > MAX_MARKUP)
 
 
 def valid(url: str) -> str:
@@ -162,6 +185,10 @@ async def received(response: httpx2.Response) -> Document:
 
 
 def decoded(document: Document) -> str:
+    """The document as text, in the encoding that its first bytes mark, its server names, or it seems to be."""
+    found = encoding_in(BytesIO(document.body))
+    if found is not None and (found.mark or not document.encoding):
+        return document.body[len(found.mark) :].decode(found.codec, "replace")
     return document.body.decode(usable(document.encoding), "replace").removeprefix("\ufeff")
 
 
@@ -171,14 +198,14 @@ def usable(encoding: str | None) -> str:
         name = codecs.lookup(encoding or "utf-8").name
     except (LookupError, ValueError):
         return "utf-8"
+    if name in ("ascii", "iso8859-1"):
+        return "cp1252"  # as the web has it: https://encoding.spec.whatwg.org/#names-and-labels
     return name if ENCODINGS.fullmatch(name) else "utf-8"
 
 
 def markdown(document: Document) -> str:
     import trafilatura  # slow to import, and few runs fetch pages
 
-    body = document.body[:MAX_MARKUP]  # the extractor takes time that grows with the square of the markup
-    document = replace(document, body=body)
     source = (
         decoded(document) if document.encoding else document.body
     )  # without a header, the page's own <meta> is looked at
@@ -187,6 +214,11 @@ def markdown(document: Document) -> str:
         text = text or trafilatura.html2txt(source)
     except Exception as error:  # a stranger's page: whatever it brings about is the page's fault
         raise ToolError(f"{document.url} cannot be read as a page ({type(error).__name__}).") from None
+    if not text and document.cut:
+        raise ToolError(
+            f"{document.url} is too large: the part of it that is read holds no text. Fetch a page that holds less, or"
+            " its data as text or JSON."
+        )
     if not text:
         raise ToolError(f"{document.url} holds no readable text. It may be filled in by a script.")
     return text

@@ -3,30 +3,60 @@
 A command's function takes the settings, and each option by the name that it has here.
 """
 
-__all__ = ["parser", "run_command"]
+__all__ = ["SERVE", "STATES", "parser", "run_command", "secret_variables"]
 
 import argparse
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pkgutil import resolve_name
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from forethought import __version__
+from forethought.cli.completion import completed, plans_and_runs, recipe_names, run_ids
+from forethought.cli.options import budget, count, days, share, step, steps_at_once
+
+STATES = (
+    "running",
+    "stale",
+    "waiting",
+    "pausing",
+    "paused",
+    "ending",
+    "succeeded",
+    "failed",
+    "cancelled",
+    "not resumed",
+)
+"""What `runs` says of a run. A stale one was running when its server died."""
+
+if TYPE_CHECKING:
+    from forethought.settings import Settings
+
+SERVE = "forethought.cli.serve:serve"
+"""The function that reads the settings itself: what is wrong with them is for the client to hear."""
 
 
 def run_command(options: Mapping[str, Any]) -> int:
     """Run the command that these options were given to. Returns its exit status."""
+    given = dict(options)
+    name = given.pop("run")
+    command: Callable[..., int] = resolve_name(name)
+    read = partial(_settings, given.pop("folder", ()), given.pop("model", None))
+    return command(read if name == SERVE else read(), **given)
+
+
+def _settings(folders: Sequence[str], model: str | None) -> "Settings":
+    """The settings; once they are read, no other program reads what is secret of them."""
     from forethought.privacy import keep_private
     from forethought.settings import Settings
 
-    given = dict(options)
-    command: Callable[..., int] = resolve_name(given.pop("run"))
-    settings = Settings.read(folders=given.pop("folder", ()), model=given.pop("model", None))
-    keep_private(_secret_variables(settings.secrets))
-    return command(settings, **given)
+    settings = Settings.read(folders=folders, model=model)
+    keep_private(secret_variables(settings.secrets))
+    return settings
 
 
-def _secret_variables(secrets: Collection[str]) -> list[str]:
+def secret_variables(secrets: Collection[str]) -> list[str]:
     """Which variables of our environment hold a secret: one of these, or one of another service."""
     from forethought.variables import SECRET_VARIABLES
     from forethought_tools.inherited import is_inherited
@@ -57,13 +87,18 @@ def parser() -> argparse.ArgumentParser:
     working = _working()
     add("serve", "serve:serve", "serve MCP on standard input and output", [working])
     _add_run(add, working)
+    _add_plan(add, working)
     _add_looking(add)
     _add_rollback(add, working)
     _add_steering(add)
     _add_keeping(add)
     _add_decide(add)
-    add("doctor", "doctor:doctor", "say what was found, and how to mend what is missing")
+    doctor = add("doctor", "doctor:doctor", "say what was found, and how to mend what is missing")
+    _add_json(doctor, "what was found")
+    _add_install(add("install", "install:install", "write the entry for this server into the settings of a client"))
     _add_fetch(commands.add_parser("model", help="the embedded model"))
+    shell = add("completion", "completion:completion", "print what a shell needs to complete commands, options and ids")
+    shell.add_argument("shell", choices=["bash", "zsh", "fish"], help="your shell")
     return top
 
 
@@ -84,32 +119,51 @@ def _working() -> argparse.ArgumentParser:
     return working
 
 
+def _add_goal(command: argparse.ArgumentParser) -> None:
+    command.add_argument("goal", nargs="*", help="what you want, in your words")
+    again = "make the plan from a kept recipe, with its parameters"
+    recipe = command.add_argument("--recipe", nargs="+", metavar=("NAME", "KEY=VALUE"), help=again)
+    completed(recipe, recipe_names)
+
+
+def _add_json(command: argparse.ArgumentParser, what: str) -> None:
+    command.add_argument("--json", action="store_true", dest="as_json", help=f"{what}, as JSON")
+
+
 def _add_run(add: _Add, working: argparse.ArgumentParser) -> None:
     run = add("run", "run:run", "plan a goal, run the plan, ask before anything risky", [working])
-    run.add_argument("goal", nargs="?", help="what you want, in your words")
-    run.add_argument("--resume", metavar="ID", help="go on with a run instead")
-    again = "make the plan from a kept recipe, with its parameters"
-    run.add_argument("--recipe", nargs="+", metavar=("NAME", "KEY=VALUE"), help=again)
+    _add_goal(run)
+    resume = "go on with a run instead; of one that failed or was cancelled, with what has not succeeded"
+    completed(run.add_argument("--resume", metavar="ID", help=resume), plans_and_runs)
+    run.add_argument("--anew", action="store_true", help="with --resume: run all of the plan once more")
     run.add_argument("--yes", action="store_true", help="run the plan without asking; risky steps still ask")
-    run.add_argument("--max-parallel", type=int, metavar="N", help="steps at once (default 8)")
+    run.add_argument("--max-parallel", type=steps_at_once, metavar="N", help="steps at once, 1 to 64 (default 8)")
     run.add_argument("--replan", choices=["on_failure", "every_step", "never"], help="when the rest is planned anew")
     run.add_argument("--approve-plan", action="store_true", help="approve, edit or reject the whole plan first")
     run.add_argument("--ask-from", choices=["low", "medium", "high"], help="risk from which you are asked")
-    run.add_argument("--ask-below", type=float, metavar="P", help="confidence, 0 to 1, below which you are asked")
-    run.add_argument("--budget", metavar="LIMITS", help="such as dollars=0.5,model_calls=50")
+    run.add_argument("--ask-below", type=share, metavar="P", help="confidence, 0 to 1, below which you are asked")
+    run.add_argument("--budget", type=budget, metavar="LIMITS", help="such as dollars=0.5,model_calls=50")
+
+
+def _add_plan(add: _Add, working: argparse.ArgumentParser) -> None:
+    _add_goal(add("plan", "run:plan", "make a plan and show it; nothing of it is run", [working]))
 
 
 def _add_looking(add: _Add) -> None:
-    add("runs", "records:runs", "list recent runs")
+    runs = add("runs", "records:runs", "list recent runs, newest first")
+    runs.add_argument("--state", choices=STATES, help="only runs in this state")
+    runs.add_argument("--limit", type=count, default=20, metavar="N", help="how many (default 20)")
+    _add_json(runs, "the list")
     show = add("show", "records:show", "show a plan or a run")
-    show.add_argument("some_id", metavar="id", help="a plan's or a run's id")
+    completed(show.add_argument("some_id", metavar="id", help="a plan's or a run's id"), plans_and_runs)
     show.add_argument("--journal", action="store_true", help="everything the run did, one JSON object a line")
+    _add_json(show, "the plan or the run")
 
 
 def _add_rollback(add: _Add, working: argparse.ArgumentParser) -> None:
     rollback = add("rollback", "run:rollback", "undo what a run has written; asks first", [working])
-    rollback.add_argument("run_id", metavar="id", help="a run's id")
-    rollback.add_argument("--step", type=_step, metavar="N", help="only this step")
+    completed(rollback.add_argument("run_id", metavar="id", help="a run's id"), run_ids)
+    rollback.add_argument("--step", type=step, metavar="N", help="only this step")
     rollback.add_argument("--dry-run", action="store_true", help="only show what would be done")
 
 
@@ -118,19 +172,24 @@ def _add_steering(add: _Add) -> None:
     resume = add("resume", "control:resume", "let a paused run go on")
     cancel = add("cancel", "control:cancel", "end a run for good")
     for command in (pause, resume, cancel):
-        command.add_argument("run_id", metavar="id", help="a run's id")
+        completed(command.add_argument("run_id", metavar="id", help="a run's id"), run_ids)
 
 
 def _add_keeping(add: _Add) -> None:
     verify = add("verify", "records:verify", "check that the journal was not changed since it was written")
     export = add("export", "records:export", "print the journal as JSON Lines")
     for command in (verify, export):
-        command.add_argument("some_id", metavar="id", nargs="?", help="a run's or a plan's id; without it, everything")
-    prune = add("prune", "records:prune", "forget runs that ended long ago")
+        whole = command.add_argument(
+            "some_id", metavar="id", nargs="?", help="a run's or a plan's id; without it, everything"
+        )
+        completed(whole, plans_and_runs)
+    prune = add("prune", "records:prune", "forget runs that ended long ago; asks first")
     older = "days since they ended"
-    prune.add_argument("--older-than", dest="days", type=_days, required=True, metavar="DAYS", help=older)
+    prune.add_argument("--older-than", dest="days", type=days, required=True, metavar="DAYS", help=older)
+    prune.add_argument("--yes", action="store_true", help="forget them without asking")
     lessons = add("lessons", "records:lessons", "what failed runs and rejections have taught")
     lessons.add_argument("--forget", metavar="ID", help="forget this lesson, or all")
+    _add_json(lessons, "the list")
     _add_recipes(add("recipes", "recipes:recipes", "plans that reached their goals: ours, and those of your runs"))
 
 
@@ -144,17 +203,18 @@ def _add_recipes(recipes: argparse.ArgumentParser) -> None:
         action.set_defaults(run=f"forethought.cli.recipes:{name}")
         return action
 
-    add("show", "show one as planners see it").add_argument("name", help="its name or id")
-    add("forget", "forget one that was kept").add_argument("name", help="its name or id, or all")
+    completed(add("show", "show one as planners see it").add_argument("name", help="its name or id"), recipe_names)
+    forget = add("forget", "forget one that was kept").add_argument("name", help="its name or id, or all")
+    completed(forget, recipe_names)
     name = add("name", "give the plan of a run a name, to run it again")
-    name.add_argument("run_id", metavar="id", help="the run's id")
+    completed(name.add_argument("run_id", metavar="id", help="the run's id"), run_ids)
     name.add_argument("name", help="such as monthly-report")
     name.add_argument("values", nargs="*", metavar="KEY=VALUE", help="a value that may differ next time, and its name")
 
 
 def _add_decide(add: _Add) -> None:
     decide = add("decide", "decide:decide", "approve or reject what waits for a person")
-    decide.add_argument("some_id", metavar="id", nargs="?", help="a run's id; without it, all runs")
+    completed(decide.add_argument("some_id", metavar="id", nargs="?", help="a run's id; without it, all runs"), run_ids)
     decide.add_argument("--code", action="store_true", help="show the code of the page that a server has opened")
     decide.add_argument("--page", action="store_true", help="on a page in the browser, with a code from the terminal")
 
@@ -168,17 +228,11 @@ def _add_fetch(model: argparse.ArgumentParser) -> None:
     fetch.add_argument("--file", dest="source", metavar="PATH", help="a file that you have already")
 
 
-def _days(text: str) -> float:
-    try:
-        days = float(text)
-    except ValueError:
-        days = -1.0
-    if not 0 <= days < 1e6:
-        raise argparse.ArgumentTypeError("a number of days is needed, 0 or more")
-    return days
+def _add_install(install: argparse.ArgumentParser) -> None:
+    from forethought.cli.clients import CLIENTS
 
-
-def _step(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError("the number of a step is needed, 1 or more")
-    return int(text)
+    install.add_argument("name", metavar="CLIENT", choices=[*CLIENTS], help=", ".join(CLIENTS))
+    install.add_argument("--print", dest="only_print", action="store_true", help="only show what belongs there")
+    install.add_argument("--yes", action="store_true", help="write it without asking")
+    allowed = "a folder that its tools may use; may be given again (default: where the client starts it)"
+    install.add_argument("--folder", dest="folders", action="append", default=[], metavar="DIR", help=allowed)

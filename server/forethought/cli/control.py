@@ -2,22 +2,29 @@
 
 __all__ = ["cancel", "pause", "released", "resume"]
 
+from contextlib import suppress
+
 from rich.markup import escape
 
 from forethought.app import open_journal
+from forethought.cli.onward import state_of
 from forethought.cli.terminal import PROGRAM, console
+from forethought.engine.cut_off import end_undriven
 from forethought.engine.deaths import died_twice
-from forethought.engine.records import resuming
+from forethought.engine.records import folder_flags, resuming
 from forethought.journal.database import StaleError
 from forethought.journal.rows import Fact, RunRow
 from forethought.settings import Settings
 from forethought_tools import ForethoughtError
 
+_HELD = {"paused": "It is paused.", "stale": "Its server is gone: the next one that takes it up pauses it."}
+
 
 def pause(settings: Settings, run_id: str) -> int:
     """Have a run start nothing more. It is paused once the calls that are in flight have ended."""
     run = _ask_for(settings, run_id, "pause_asked", "it has ended already, or is paused")
-    held = "It is paused." if run.state == "paused" else "It pauses once what is in flight has ended."
+    with open_journal(settings) as journal:
+        held = _HELD.get(state_of(journal.queries, run), "It pauses once what is in flight has ended.")
     console.print(f"{held} {PROGRAM} resume {run_id} lets it go on.", soft_wrap=True)
     return 0
 
@@ -44,12 +51,16 @@ def released(settings: Settings, some_id: str) -> RunRow | None:
 
 
 def cancel(settings: Settings, run_id: str) -> int:
-    """End a run for good; what is done stays done and recorded."""
+    """End a run for good, with the server that drives it or without one; what is done stays done and recorded."""
     run = _ask_for(settings, run_id, "stop_asked", "it has ended already")
-    how = f"{PROGRAM} {resuming(run.id, run.folders)}"
-    console.print(
-        f"It is ended by the server that drives it, by the next that starts, or by {escape(how)}", soft_wrap=True
-    )
+    with open_journal(settings) as journal:
+        if journal.queries.alive(run.owner):
+            console.print(f"The server that drives it ends it. {PROGRAM} show {run_id} tells when it has.")
+            return 0
+        with suppress(StaleError):  # a server has just taken it, and ends it as well
+            end_undriven(journal.store, journal.records, run)
+    undo = f"{PROGRAM} rollback {run_id} {folder_flags(run.folders)}".strip()
+    console.print(f"It is ended. What it has done stays. To undo what can be undone: {escape(undo)}", soft_wrap=True)
     return 0
 
 

@@ -3,27 +3,29 @@
 No flag holds a decision, on purpose: a program that can run commands must not be able to approve by running one.
 """
 
-__all__ = ["decide"]
+__all__ = ["decide", "tools_of"]
 
-import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import anyio
 from rich.markup import escape
 
-from forethought.app import Journal, open_journal
-from forethought.cli.terminal import PROGRAM, ask_form, console, errors, is_person
+from forethought.app import Journal, open_journal, tools_for
+from forethought.cli.asking import put
+from forethought.cli.terminal import PROGRAM, console, errors, is_person
 from forethought.engine.records import resuming
-from forethought.gates.decisions import OVERTAKEN, TOO_LATE, Recorded, Refused, record_decision, take_decision
+from forethought.gates.decisions import Recorded, record_decision
 from forethought.gates.desk import codes
-from forethought.gates.forms import form, gate_text
 from forethought.gates.page import Page
 from forethought.journal.codec import gate_of
 from forethought.journal.rows import MessageRow, RunRow
 from forethought.journal.store import Store
 from forethought.settings import Settings
 from forethought_patterns import Decision
+from forethought_tools import Registry
 from forethought_tools.visible import visible
 
 _PAGE = 3600.0  # seconds that a page is served at most
@@ -47,8 +49,11 @@ def decide(settings: Settings, some_id: str | None, *, page: bool = False, code:
             console.print("Nothing waits for a person.")
             return 0
         if page:
-            return _decide_on_page(journal, partial(_gates, journal.store, some_id), settings.decision_seconds)
-        decided = [_decide(journal, gate, settings.decision_seconds) for gate in gates]
+            return _decide_on_page(settings, journal, partial(_gates, journal.store, some_id))
+        try:
+            decided = [_decide(settings, journal, gate) for gate in gates]
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"What you have not decided waits on: {PROGRAM} decide") from None
     return 0 if all(decided) else 3
 
 
@@ -60,27 +65,19 @@ def _gates(store: Store, some_id: str | None) -> list[MessageRow]:
     return store.queries.open_messages(store.queries.run(some_id).id, "gate")
 
 
-def _decide(journal: Journal, message: MessageRow, seconds: float) -> bool:
-    queries, gate = journal.queries, gate_of(message)
-    record = partial(record_decision, journal.store, journal.records.tools)
-    take = partial(take_decision, message, by="person at the terminal", channel="terminal", record=record)
-    shown = time.monotonic()
-    while (filled := ask_form(gate_text(message, queries.run(message.run)), form(gate))) is not None:
-        if time.monotonic() - shown > seconds:
-            console.print(TOO_LATE)
-            shown = time.monotonic()
-            continue
-        match anyio.run(take, filled):
-            case Recorded(decision):
-                _confirm(queries.run(message.run), decision)
-                return True
-            case Refused(error):
-                console.print(f"[red]{escape(str(error))}[/]")
-            case _:
-                console.print(OVERTAKEN)
-                return True
-    console.print("Left waiting.")
-    return False
+def _decide(settings: Settings, journal: Journal, message: MessageRow) -> bool:
+    tools = tools_of(settings, journal.queries.run(message.run))
+    taken = put(journal, tools, message, settings.decision_seconds)
+    if isinstance(taken, Recorded):
+        _confirm(journal.queries.run(message.run), taken.decision)
+    elif taken is None:
+        console.print(f"Left waiting. {PROGRAM} decide {message.run} asks again.", soft_wrap=True)
+    return taken is not None
+
+
+def tools_of(settings: Settings, run: RunRow) -> Registry:
+    """The tools in the folders in which a run was made, whatever is granted here: what it calls means that there."""
+    return tools_for(replace(settings, folders=tuple(map(Path, run.folders))))
 
 
 def _confirm(run: RunRow, decision: Decision) -> None:
@@ -91,9 +88,9 @@ def _confirm(run: RunRow, decision: Decision) -> None:
     console.print(f"{decision.verb}: recorded. {escape(how)}", soft_wrap=True)
 
 
-def _decide_on_page(journal: Journal, waiting: Callable[[], list[MessageRow]], seconds: float) -> int:
+def _decide_on_page(settings: Settings, journal: Journal, waiting: Callable[[], list[MessageRow]]) -> int:
     try:
-        anyio.run(_serve, journal, waiting, seconds)
+        anyio.run(_serve, settings, journal, waiting)
     except KeyboardInterrupt:
         console.print("The page is closed.")
     left = len(waiting())
@@ -101,9 +98,10 @@ def _decide_on_page(journal: Journal, waiting: Callable[[], list[MessageRow]], s
     return 3 if left else 0
 
 
-async def _serve(journal: Journal, waiting: Callable[[], list[MessageRow]], seconds: float) -> None:
+async def _serve(settings: Settings, journal: Journal, waiting: Callable[[], list[MessageRow]]) -> None:
     async def record(message: MessageRow, decision: Decision) -> None:
-        await record_decision(journal.store, journal.records.tools, message, decision)
+        tools = tools_of(settings, journal.queries.run(message.run))
+        await record_decision(journal.store, tools, message, decision)
         console.print(escape(visible(gate_of(message).subject)))
         _confirm(journal.queries.run(message.run), decision)
 
@@ -117,6 +115,8 @@ async def _serve(journal: Journal, waiting: Callable[[], list[MessageRow]], seco
         console.print(f"\nDecide at {url} with this code, once: [bold]{code}[/]", soft_wrap=True)
 
     with anyio.move_on_after(_PAGE) as hour:
-        await Page(journal.store, waiting, record=record, show_code=show_code, seconds=seconds).serve()
+        await Page(
+            journal.store, waiting, record=record, show_code=show_code, seconds=settings.decision_seconds
+        ).serve()
     if hour.cancelled_caught:
         console.print("The page was open for an hour, and is closed.")

@@ -2,6 +2,7 @@
 
 __all__ = ["Watched"]
 
+import sys
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,9 +10,11 @@ from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.live import Live
+from rich.markup import escape
 from rich.text import Text
 
 from forethought.cli.terminal import console, is_person, plan_table
+from forethought_tools.visible import visible
 
 
 class Watched:
@@ -26,7 +29,8 @@ class Watched:
     @contextmanager
     def shown(self, news: str = "") -> Generator[None]:
         """On the screen while this is open. `news` is what is told until there is more to tell."""
-        self._news, self._steps, self._began = news, None, time.monotonic()
+        self._news, self._steps, self._began = "", None, time.monotonic()
+        self._tell(news)
         self._start()
         try:
             yield
@@ -47,21 +51,43 @@ class Watched:
     async def hear(self, progress: float, total: float | None, message: str | None) -> None:
         """A progress notice of the server."""
         del progress, total  # the words say it too
-        self._news = message or self._news
+        self._tell(message or self._news)
 
     def show(self, steps: Sequence[Mapping[str, Any]]) -> None:
         """The steps as they are now."""
+        if self._in_lines:
+            for step in _moved(self._steps or (), steps):
+                console.print(escape(f"{self._clock}  step {step['id']} {visible(step['tool'])}: {step['state']}"))
         self._steps = steps
         if self._live:
             self._live.refresh()
 
+    def _tell(self, news: str) -> None:
+        # What a model is writing is for whoever looks on; in a file each event is one line.
+        event = news.partition("; the ")[0]
+        if self._in_lines and event != self._news.partition("; the ")[0]:
+            console.print(escape(f"{self._clock}  {event}"), soft_wrap=True)
+        self._news = news
+
+    @property
+    def _clock(self) -> str:
+        return f"{time.monotonic() - self._began:.0f} s"
+
+    @property
+    def _in_lines(self) -> bool:
+        """Whether what happens is told in lines, since nothing that stands there can change."""
+        return not sys.stdout.isatty()  # colours may be forced into a file, and a moving cursor never
+
     def __rich__(self) -> RenderableType:
         table = [plan_table(self._steps)] if self._steps is not None else []
         # A line that changes is for whoever looks at it: not for a file, and not once all is over.
-        line = f"{time.monotonic() - self._began:.0f} s  {self._news}"
-        return Group(*table, *([Text(line, style="dim")] if self._live and is_person() else []))
+        line = f"{self._clock}  {self._news}"
+        news = [Text(line, style="dim")] if self._live and is_person() else []
+        return Group(*news, *table)  # what does not fit on the screen is the end of the table
 
     def _start(self) -> None:
+        if self._in_lines:
+            return
         self._live = Live(self, console=console, refresh_per_second=4, auto_refresh=is_person())
         self._live.start()
 
@@ -69,3 +95,9 @@ class Watched:
         live, self._live = self._live, None
         if live:
             live.stop()
+
+
+def _moved(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The steps whose state has changed; one that has not begun is no news."""
+    states = {step["id"]: step.get("state", "pending") for step in before}
+    return [step for step in now if step.get("state", "pending") != states.get(step["id"], "pending")]

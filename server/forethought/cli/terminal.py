@@ -1,10 +1,20 @@
-"""What the commands share: two consoles, and a question that only a person at a terminal can answer.
+"""What the commands share: two consoles, and questions that only a person at a terminal can answer.
 
 Whatever a command prints for a person goes through these consoles, the only way out to a terminal: nothing that a
 plan, a file or a model says can move the cursor, hide, or change the order of what is read.
 """
 
-__all__ = ["PROGRAM", "as_is", "ask_form", "console", "errors", "is_person", "plan_table", "styled"]
+__all__ = [
+    "PROGRAM",
+    "agreed",
+    "as_is",
+    "console",
+    "errors",
+    "is_person",
+    "plan_table",
+    "print_json",
+    "styled",
+]
 
 import shutil
 import sys
@@ -13,13 +23,13 @@ from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
-from rich.panel import Panel
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from forethought.gates.forms import filled_in
-from forethought_tools.visible import harmless, visible
+from forethought_tools import JSON
+from forethought_tools.text import one_line
+from forethought_tools.visible import harmless, visible, visible_json
 
 PROGRAM = "forethought" if shutil.which("forethought") else sys.argv[0]
 """What a person has to type to run this program."""
@@ -39,6 +49,9 @@ class _Harmless(Console):
 console = _Harmless(highlight=False)
 errors = _Harmless(stderr=True, highlight=False)
 
+_NARROW = 70  # columns
+_ALL = ("step", "tool", "risk", "after", "what", "state")
+_FEW = ("step", "state", "risk", "what")
 _STYLES = {
     "succeeded": "green",
     "failed": "red",
@@ -49,6 +62,8 @@ _STYLES = {
     "skipped": "dim",
     "pending": "dim",
     "cancelled": "red",
+    "stale": "red",
+    "not resumed": "red",
 }
 
 
@@ -57,31 +72,18 @@ def is_person() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def ask_form(message: str, schema: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What a person fills into the form of a gate, or None where they leave the decision for later."""
-    console.print(Panel(as_is(message), title="A person must decide", border_style="yellow", title_align="left"))
+def agreed(question: str, *, default: bool = False) -> bool:
+    """Whether a person says yes. An end of input is none; nothing typed is `default`."""
     try:
-        return _fill(schema)
+        typed = input(question).strip().lower()
     except EOFError:
-        return None
+        return False
+    return typed in ("y", "yes") or (default and not typed)
 
 
-def _fill(schema: Mapping[str, Any]) -> dict[str, Any] | None:
-    fields: dict[str, Any] = dict(schema["properties"])
-    choices = list(fields.pop("decision")["enum"])
-    while True:
-        typed = (
-            input(f"Type {', '.join(choices[:-1])} or {choices[-1]} (or nothing, to decide later): ").strip().lower()
-        )
-        if not typed:
-            return None
-        if typed in choices:
-            break
-    said = {"decision": typed}
-    asked = {"edit": fields, "reject": {"reason": fields["reason"]}, "cancel": {"reason": fields["reason"]}}
-    for name, field in asked.get(typed, {}).items():
-        said[name] = input(f"{field.get('description', name)}: ").strip()
-    return filled_in(schema, said)
+def print_json(value: JSON) -> None:
+    """A value as JSON, the only thing that a command with --json prints there."""
+    print(visible_json(value, indent=1))
 
 
 def as_is(text: str) -> Text:
@@ -90,21 +92,28 @@ def as_is(text: str) -> Text:
 
 
 def plan_table(steps: Sequence[Mapping[str, Any]]) -> Table:
-    """The steps of a plan, with their states if it has run."""
+    """The steps of a plan, with their states if it has run. A narrow terminal has room for what matters most."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("step", "tool", "risk", "after", "what", "state"):
-        table.add_column(heading, overflow="fold")
+    narrow = console.width < _NARROW
+    for heading in _FEW if narrow else _ALL:
+        table.add_column(heading, overflow="fold", no_wrap=narrow and heading != "what")
     for step in steps:
-        state = str(step.get("state", "pending"))
-        table.add_row(
-            str(step["id"]),
-            escape(visible(str(step["tool"]))),
-            "[bold red]high[/]" if step["risk"] == "high" else str(step["risk"]),
-            ", ".join(map(str, step["depends_on"])),
-            escape("\n".join([visible(str(step["description"])), *step.get("calls", ())]).strip()),
-            styled(state),
-        )
+        cells = _cells(step)
+        if narrow:
+            cells["what"] = f"{cells['tool']}\n{cells['what']}"
+        table.add_row(*(cells[heading] for heading in (_FEW if narrow else _ALL)))
     return table
+
+
+def _cells(step: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "step": str(step["id"]),
+        "tool": escape(visible(str(step["tool"]))),
+        "risk": "[bold red]high[/]" if step["risk"] == "high" else str(step["risk"]),
+        "after": ", ".join(map(str, step["depends_on"])),
+        "what": escape("\n".join([visible(one_line(str(step["description"]))), *step.get("calls", ())]).strip()),
+        "state": styled(str(step.get("state", "pending"))),
+    }
 
 
 def styled(state: str) -> str:

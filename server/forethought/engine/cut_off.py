@@ -1,12 +1,13 @@
 """What is recorded of the steps and calls that were under way when a run was stopped."""
 
-__all__ = ["stopped"]
+__all__ = ["end_undriven", "stopped"]
 
 from forethought.engine.kinds.plan import step_of
 from forethought.engine.recorder import IN_DOUBT
 from forethought.engine.records import Records
 from forethought.journal.codec import decision_of, settled_fact
 from forethought.journal.rows import SETTLED, Fact, RunRow, StepRow
+from forethought.journal.store import Store
 from forethought_patterns import Outcome
 
 
@@ -17,6 +18,18 @@ def stopped(records: Records, run: RunRow) -> tuple[list[Fact], str]:
     facts = [settled_fact(row.id, _cut_off(records, run, row, calls.get(row.id))) for row in rows]
     why = _why_stopped(records, run)
     return facts, f"{why} {calls[None]}: {IN_DOUBT}." if None in calls else why
+
+
+def end_undriven(store: Store, records: Records, run: RunRow) -> None:
+    """End a run that a person wants stopped, and that no living process drives.
+
+    Raises:
+        StaleError: a server was first.
+    """
+    facts, why = stopped(records, run)
+    claim = Fact("run_claimed", {"owner": store.database.id, "previous": run.owner, "oldest": 0.0})
+    ended = Fact("run_ended", {"state": "cancelled", "error": why, "answer": "", "seconds": 0.0})
+    store.commit(run.id, claim, *facts, ended)
 
 
 def _cut_off_calls(records: Records, run: RunRow) -> dict[int | None, str]:

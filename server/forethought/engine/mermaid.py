@@ -1,6 +1,6 @@
 """Flowcharts in the words of Mermaid."""
 
-__all__ = ["flowchart", "node"]
+__all__ = ["fenced", "flowchart", "node"]
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,8 +13,14 @@ _OWN = re.compile(r"[^\w .,:;()\[\]/\\!?+='*|-]", re.ASCII)
 
 def flowchart(lines: Sequence[str], colours: Mapping[str, str]) -> str:
     """A whole chart: nodes and arrows, then the fill of each state."""
-    styles = [f"classDef {state} fill:{colour},stroke:#555" for state, colour in colours.items()]
+    # The text's colour too: in a dark theme it would be light, on a fill that is light.
+    styles = [f"classDef {state} fill:{colour},stroke:#555,color:#111" for state, colour in colours.items()]
     return "\n".join(["flowchart TD", *(f"    {line}" for line in (*lines, *styles))])
+
+
+def fenced(chart: str) -> str:
+    """The chart as a chat shows it."""
+    return f"```mermaid\n{chart}\n```"
 
 
 def node(name: str, label: str, state: str) -> str:

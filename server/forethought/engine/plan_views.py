@@ -12,9 +12,12 @@ from forethought_patterns import Check, Plan, Step, advice
 from forethought_patterns.gates import in_brief
 from forethought_tools import JSON, Registry, Risk
 from forethought_tools.text import as_text, clipped
+from forethought_tools.visible import visible
 
 PAGE = 50  # steps
 _BRIEF = 8  # steps
+_RISKY = 12  # more steps, of high risk
+_ARGUMENT = 100  # characters of one argument of a risky step
 _LINE = 300  # characters
 _DESCRIPTION = 80
 _LABEL = 60
@@ -47,19 +50,22 @@ def plan_view(records: Records, row: PlanRow, *, steps: str = "brief", page: int
         f" ({_ids(plan.critical_path)})",
         "levels": clipped(" | ".join(_ids(level) for level in plan.levels), _LINE),
         "risk": _risks(plan, records.tools),
-        "steps": steps_of(plan, records.tools, steps, page, {}),
+        "steps": steps_of(plan, records.tools, steps, page, {}, row.id),
         "advice": [*advice(plan), *_advised(row), *_doubt(row)],
         "next": f'execute_plan(plan_id="{row.id}")',
     }
     return {key: value for key, value in view.items() if value not in ([], "")}
 
 
-def steps_of(plan: Plan, tools: Registry, how: str, page: int | None, rows: Mapping[int, StepRow]) -> list[JSON]:
+def steps_of(
+    plan: Plan, tools: Registry, how: str, page: int | None, rows: Mapping[int, StepRow], plan_id: str
+) -> list[JSON]:
     """The steps of a plan, with their states where it has run: `brief`, `list` or `full`."""
     if how == "brief":
-        lines: list[JSON] = [_line(step, tools) for step in plan.steps[:_BRIEF]]
-        more = len(plan.steps) - _BRIEF
-        return [*lines, f"... and {more} more: get_plan(view='list')"] if more > 0 else lines
+        later = [step for step in plan.steps[_BRIEF:] if _risk(step, tools) is Risk.HIGH][:_RISKY]
+        lines: list[JSON] = [_line(step, tools) for step in (*plan.steps[:_BRIEF], *later)]
+        more = len(plan.steps) - len(lines)
+        return [*lines, f'... and {more} more: get_plan(plan_id="{plan_id}", view="list")'] if more > 0 else lines
     chosen = plan.steps if page is None else plan.steps[(page - 1) * PAGE : page * PAGE]
     if how == "list":
         return [_line(step, tools, rows.get(step.id)) for step in chosen]
@@ -91,7 +97,7 @@ def graph(records: Records, plan_id: str) -> str:
     nodes = [
         node(
             f"s{step.id}",
-            f"{step.id}. {step.description or step.tool}"[:_LABEL]
+            clipped(f"{step.id}. {step.description or step.tool}", _LABEL)
             + "".join(f"; {who} calls {tool}" for who, tool, _ in step.calls[1:]),
             rows[step.id].state if step.id in rows else "pending",
         )
@@ -127,9 +133,11 @@ def diff_view(records: Records, row: PlanRow, against: int) -> dict[str, JSON]:
 def _line(step: Step, tools: Registry, row: StepRow | None = None) -> str:
     after = f" after {_ids(step.needs)}" if step.needs else ""
     state = f" [{row.state}]" if row else ""
-    what = f": {clipped(step.description, _DESCRIPTION)}" if step.description else ""
+    what = f": {visible(clipped(step.description, _DESCRIPTION))}" if step.description else ""
     checks = "".join(f"; {each}" for each in _checking(step, tools))
-    return f"{step.id}. {step.tool} ({_risk(step, tools)}){after}{what}{checks}{state}"
+    # What is called with may not hide behind what is said of it.
+    called = f" {in_brief(step.arguments, _ARGUMENT)}" if _risk(step, tools) > Risk.LOW and step.arguments else ""
+    return f"{step.id}. {visible(step.tool)} ({_risk(step, tools)}){called}{after}{what}{checks}{state}"
 
 
 def check_calls(checks: Sequence[Check], who: str, tools: Registry) -> dict[str, JSON]:

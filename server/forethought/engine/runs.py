@@ -6,20 +6,25 @@ or by nobody at the moment. How a run of one kind is started is told in that kin
 
 __all__ = ["Runs"]
 
+import hashlib
 import json
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, cast
 
 from forethought.engine import Engine
-from forethought.engine.kinds.kind import Kind, Options
+from forethought.engine.kinds.kind import Caller, Kind, Options
 from forethought.engine.supervisor import Supervisor
 from forethought.gates.decisions import record_decision
 from forethought.journal.codec import plan_body
-from forethought.journal.database import StaleError, new_id
+from forethought.journal.database import StaleError, UnderWayError, new_id
 from forethought.journal.rows import Fact, MessageRow, RunRow
 from forethought.terms import Terms
 from forethought_patterns import Brief, Decision, Plan
-from forethought_tools import JSON, AnswerError, Fault, schema_faults
+from forethought_tools import JSON, AnswerError, Fault, NotFoundError, schema_faults
+from forethought_tools.meant import as_meant
+
+_TRIES = 20
 
 
 class Runs:
@@ -52,8 +57,14 @@ class Runs:
         revision: int = 0,
         steps: Sequence[int] = (),
         facts: Sequence[Fact] = (),
+        caller: Caller | None = None,
     ) -> RunRow:
-        """Record a new run, and have it driven. `facts` are recorded with it. Raises StaleError where one is stale."""
+        """Record a new run, and have it driven. `facts` are recorded with it.
+
+        Raises:
+            StaleError: a fact is stale.
+            UnderWayError: this caller has started the same already, and it is open.
+        """
         terms = terms or self.terms
         whole = options.model_copy(update={"folders": self.records.folders, "terms": terms})
         body: dict[str, JSON] = {
@@ -65,20 +76,34 @@ class Runs:
             "owner": self.supervisor.first_owner,
             "steps": steps,
         }
-        return await self.supervisor.begin(new_id("run"), Fact("run_created", body), *facts)
+        created = Fact("run_created", body)
+        if caller is None:
+            return await self.supervisor.begin(new_id("run"), created, *facts)
+        return await self._begin_once(_calls(caller, kind, whole), created, *facts, another=caller.another)
+
+    async def _begin_once(self, calls: Sequence[str], *facts: Fact, another: bool) -> RunRow:
+        """Begin a run unless such a call has one open; where `another` is wanted, unless it has two."""
+        for _ in range(_TRIES):
+            started = {call: self.queries.started(call) for call in calls}
+            open_runs = [run for run in started.values() if run]
+            free = [call for call, run in started.items() if not run]
+            if open_runs and not (another and free):
+                raise UnderWayError(open_runs[-1].id)
+            with suppress(StaleError):  # another call was quicker
+                return await self.supervisor.begin(new_id("run"), *facts, Fact("call_begun", {"call": free[0]}))
+        raise StaleError("The same is started again and again elsewhere. Call again.")
 
     async def answer(self, run_id: str, answers: Sequence[tuple[str, JSON]], *, by: str, channel: str) -> None:
-        """Hand in answers to work orders: all of them, or none.
+        """Hand in answers to work orders: all of them, or none. What was handed in before is not wrong to repeat.
 
         Raises:
             AnswerError: every order that is unknown, not open, or whose answer does not fit its schema.
         """
+        answers = [(name, answer) for name, answer in answers if not self._was_said(run_id, name, answer)]
         open_ids = self.queries.open_ids(run_id, "order")
-        faults = [
-            fault
-            for name, answer in answers
-            for fault in _order_faults(name, answer, self.queries.message(name) if name in open_ids else None, open_ids)
-        ]
+        orders = {name: self.queries.message(name) for name, _ in answers if name in open_ids}
+        answers = [(name, as_meant(_schema(orders[name]), said) if name in orders else said) for name, said in answers]
+        faults = [fault for name, said in answers for fault in _order_faults(name, said, orders.get(name), open_ids)]
         if faults:
             raise AnswerError(faults)
         facts = [_answered(name, answer, by, channel) for name, answer in answers]
@@ -90,6 +115,13 @@ class Runs:
             meanwhile = Fault("answers", "somebody answered meanwhile, or the run has ended", "Look at the run again")
             raise AnswerError([meanwhile]) from None
         await self.supervisor.wake(run_id)
+
+    def _was_said(self, run_id: str, order: str, answer: JSON) -> bool:
+        """Whether an order has this very answer: the call that brought it was cut off, and is made again."""
+        with suppress(NotFoundError):
+            message = self.queries.message(order)
+            return (message.run, message.kind) == (run_id, "order") and message.answer == answer is not None
+        return False
 
     async def decide(self, gate: MessageRow, decision: Decision) -> None:
         """Record a person's decision about an open gate.
@@ -107,6 +139,14 @@ class Runs:
         await self.supervisor.wake(run_id)
 
 
+def _calls(caller: Caller, kind: Kind[Any], options: Options) -> Sequence[str]:
+    """The names of a call, and of the one that wants a second run beside its first."""
+    wanted = {**options.wanted(), "goal": " ".join(options.goal.split())}
+    whole = json.dumps([caller.name, kind.name, wanted], sort_keys=True)
+    call = hashlib.sha256(whole.encode()).hexdigest()
+    return call, f"{call}/another"
+
+
 def _answered(order: str, answer: JSON, by: str, channel: str) -> Fact:
     body: dict[str, JSON] = {"id": order, "kind": "order", "answer": answer, "by": by, "channel": channel}
     return Fact("answered", {**body, "approval": False})
@@ -116,12 +156,15 @@ def _order_faults(name: str, answer: JSON, order: MessageRow | None, open_ids: C
     if order is None:
         known = ", ".join(sorted(open_ids)[:20]) or "none"
         return [Fault(f"order {name}", "it is not open in this run", f"Open orders: {known}")]
-    schema = cast("Mapping[str, JSON]", order.body["schema"])
     return [
         Fault(
             f"order {name}",
             fault.at("answer"),
             f"The answer must fit this JSON schema: {json.dumps(fault.schema)[:300]}",
         )
-        for fault in schema_faults(schema, answer)[:20]
+        for fault in schema_faults(_schema(order), answer)
     ]
+
+
+def _schema(order: MessageRow) -> Mapping[str, JSON]:
+    return cast("Mapping[str, JSON]", order.body["schema"])

@@ -84,6 +84,21 @@ class Supervisor:
         await self.ensure_driven(run_id)
         self.watchers.ring(self._queries.run(run_id))
 
+    def goes_on(self) -> bool:
+        """Whether any run goes on, here or elsewhere, that may be driven here and needs nobody for it."""
+        ids = [run_id for run_id, _ in self._queries.driven()] + self._queries.answered_while_parked()
+        return any(self._moves(self._queries.run(run_id)) for run_id in ids)
+
+    async def at_rest(self) -> None:
+        """Wait until no run goes on."""
+        while self.goes_on():
+            with anyio.move_on_after(_ORPHANS):  # that a process has died is no news
+                await self._queries.news.wait()
+
+    def _moves(self, run: RunRow) -> bool:
+        driven_elsewhere = run.owner not in (None, self._owner) and self._queries.alive(run.owner)
+        return run.id in self._activations or self._can_go_on(run) or (driven_elsewhere and self._may_drive(run))
+
     def _can_go_on(self, run: RunRow) -> bool:
         if run.id in self._activations or run.state not in OPEN:
             return False

@@ -9,7 +9,7 @@ from forethought.engine.kinds.look import View
 from forethought.engine.records import Records
 from forethought.journal.rows import RunRow
 from forethought.models import Models
-from forethought_tools import Role
+from forethought_tools import JSON, Role
 from forethought_tools.text import as_text
 
 
@@ -32,7 +32,25 @@ def text_of(view: View) -> str:
         if isinstance(value, Mapping):
             lines += [f"{name}:", *(f"  {part}: {as_text(item)}" for part, item in value.items())]
         elif isinstance(value, Sequence) and not isinstance(value, str):
-            lines += [f"{name}:", *(f"  - {as_text(item)}" for item in value)]
+            lines += [f"{name}:", *(line for item in value for line in _item(item))]
+        elif isinstance(value, str) and "\n" in value:
+            lines += [f"{name}:", value]
         else:
             lines.append(f"{name}: {value}")
     return "\n".join(lines)
+
+
+def _item(value: JSON) -> list[str]:
+    """One of a list: on a line, or, where it holds texts of several lines, in a block with a line for each part."""
+    if not isinstance(value, Mapping) or not any(isinstance(part, str) and "\n" in part for part in value.values()):
+        return [f"  - {as_text(value)}"]
+    lines: list[str] = []
+    for name, part in value.items():
+        text = as_text(part)
+        lines += [f"    {name}: {text}"] if "\n" not in text else [f"    {name}:", *_barred(text)]
+    return [f"  -{lines[0][3:]}", *lines[1:]]
+
+
+def _barred(text: str) -> list[str]:
+    """Behind a bar no line of others can be taken for one of ours."""
+    return [f"      | {line}" for line in text.splitlines()]

@@ -16,7 +16,7 @@ __all__ = [
 ]
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from forethought.gates.forms import read_form
@@ -80,7 +80,10 @@ async def record_decision(store: Store, tools: Registry, gate: MessageRow, decis
 
 def decision_facts(gate: MessageRow, decision: Decision, tools: Registry) -> list[Fact]:
     """The facts that a decision is recorded as. Raises AnswerError where the gate cannot take it."""
-    if faults := decision_faults(gate_of(gate), decision, tools):
+    judged = gate_of(gate)
+    if decision.arguments is not None and judged.kind == "call":
+        decision = replace(decision, arguments=tools.as_meant(judged.tool, decision.arguments))
+    if faults := decision_faults(judged, decision, tools):
         raise AnswerError(faults)
     body: dict[str, JSON] = {"id": gate.id, "kind": "gate", "answer": decision_body(decision), "by": decision.by}
     answered = Fact("answered", {**body, "channel": decision.channel, "approval": decision.approved})

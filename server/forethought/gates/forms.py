@@ -2,7 +2,6 @@
 
 __all__ = ["MEANING", "about", "filled_in", "form", "gate_text", "read_form"]
 
-import json
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -11,6 +10,7 @@ from forethought.journal.rows import MessageRow, RunRow
 from forethought_patterns import Decision, Gate, Spending
 from forethought_patterns.gates import edited
 from forethought_tools import JSON, AnswerError, Fault, schema_faults
+from forethought_tools.meant import as_meant, decoded, holds_half_a_character
 
 MEANING: Mapping[str, str] = {
     "approve": "go ahead, this once",
@@ -22,45 +22,48 @@ MEANING: Mapping[str, str] = {
     "again": "it did not: make this very call once more",
     "skip": "leave it, and what needs it",
 }
-_EDITS: Mapping[str, Mapping[str, dict[str, Any]]] = {
-    "call": {"arguments": {"type": "string", "description": "For edit: all arguments, as a JSON object"}},
-    "plan": {
-        "drop": {"type": "string", "description": "For edit: ids of steps to drop, such as 3, 5"},
-        "steps": {"type": "string", "description": "For edit: steps to change or add, as a JSON list of whole steps"},
-    },
-    "budget": {"limit": {"type": "number", "description": "For edit: the new limit"}},
-}
 
 
 def form(gate: Gate) -> dict[str, Any]:
-    """The JSON schema of the form for a gate."""
+    """The JSON schema of the form for a gate. What need not be filled in has a default, which says nothing."""
     meaning = "; ".join(f"{verb}: {MEANING[verb]}" for verb in gate.choices)
     return {
         "type": "object",
         "properties": {
             "decision": {"type": "string", "enum": list(gate.choices), "description": meaning},
-            "reason": {"type": "string", "description": "Why (optional; the planner sees it)", "maxLength": 1000},
-            **(_EDITS[gate.kind] if "edit" in gate.choices else {}),
+            "reason": _text("Why (optional; the planner sees it)", maxLength=1000),
+            **(_edits(gate) if "edit" in gate.choices else {}),
         },
         "required": ["decision"],
     }
 
 
-def filled_in(schema: Mapping[str, Any], typed: Mapping[str, str]) -> dict[str, Any]:
-    """The content of a form whose fields were typed as text: numbers where it asks for one, blank fields left out."""
+def _edits(gate: Gate) -> dict[str, dict[str, Any]]:
+    match gate.kind:
+        case "plan":
+            steps = _text("For edit: steps to change or add, as a JSON list of whole steps")
+            return {"drop": _text("For edit: ids of steps to drop, such as 3, 5"), "steps": steps}
+        case "budget":
+            return {"limit": {"type": "number", "description": "For edit: the new limit", "default": gate.limit}}
+        case _:
+            return {"arguments": _text("For edit: all arguments, as a JSON object")}
+
+
+def _text(description: str, **more: JSON) -> dict[str, Any]:
+    return {"type": "string", "description": description, "default": "", **more}
+
+
+def filled_in(schema: Mapping[str, Any], typed: Mapping[str, JSON]) -> dict[str, Any]:
+    """What of a form is filled in, in the types that it asks for: blank fields, and those left at their defaults, are
+    not."""
     fields: Mapping[str, Mapping[str, Any]] = schema["properties"]
+    content = cast("dict[str, Any]", as_meant(schema, typed))
     return {
-        name: _number(text) if fields.get(name, {}).get("type") == "number" else text
-        for name, text in typed.items()
-        if text.strip()
+        name: value
+        for name, value in content.items()
+        if not (value is None or (isinstance(value, str) and not value.strip()))
+        and ("default" not in fields.get(name, {}) or value != fields[name]["default"])
     }
-
-
-def _number(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text  # the form's own check says what is wrong with it
 
 
 def read_form(gate: Gate, content: Mapping[str, JSON], *, by: str, channel: str) -> Decision:
@@ -70,12 +73,14 @@ def read_form(gate: Gate, content: Mapping[str, JSON], *, by: str, channel: str)
         AnswerError: nothing is chosen, or a field does not fit; it says which, and how to mend it.
     """
     strict = {**form(gate), "additionalProperties": False}
-    given = {name: value for name, value in content.items() if value not in ("", None)}
+    if holds_half_a_character(content):
+        raise AnswerError([Fault("form", "it holds half of a character (a lone surrogate)", "Write it in whole ones")])
+    given = filled_in(strict, content)
     if "decision" not in given:
         raise AnswerError([Fault("decision", "nothing is chosen", "Choose what you decide")])
     if faults := schema_faults(strict, given):
         raise AnswerError([Fault("form", fault.at("form"), "Fill it in as it says") for fault in faults])
-    decision = Decision(cast("Any", given["decision"]), reason=str(given.get("reason", "")), by=by, channel=channel)
+    decision = Decision(given["decision"], reason=str(given.get("reason", "")), by=by, channel=channel)
     if decision.verb != "edit":
         # Who has written a change down and chosen something else would be surprised.
         unused = [name for name in given if name not in ("decision", "reason")]
@@ -111,7 +116,7 @@ def about(run: RunRow) -> dict[str, str]:
 
 def _parsed(text: JSON, name: str, kind: type) -> JSON:
     try:
-        value: JSON = json.loads(str(text))
+        value = decoded(str(text))
     except (ValueError, RecursionError) as error:
         raise AnswerError([Fault(name, f"this is not JSON: {error}", "Give it as JSON")]) from None
     if not isinstance(value, kind):

@@ -8,6 +8,7 @@ __all__ = [
     "Row",
     "StaleError",
     "Transaction",
+    "UnderWayError",
     "added",
     "new_id",
     "schema",
@@ -23,7 +24,7 @@ from typing import Any, Protocol
 
 from forethought_tools import StoreError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 Value = str | int | float | None
 
@@ -34,6 +35,14 @@ class StaleError(StoreError):
 
 class HeldError(StaleError):
     """Another process came first with a claim that clashes with what was to be claimed. Nothing was written."""
+
+
+class UnderWayError(StoreError):
+    """The same is under way already: this is the id of its run. Nothing was written."""
+
+    def __init__(self, run: str) -> None:
+        super().__init__(f"The same is under way already, as {run}.")
+        self.run = run
 
 
 class DamagedError(StoreError):

@@ -44,6 +44,8 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
         " :options, :revision, :budget, :at)",
         _NEW_STEPS,
     ),
+    # By a call that is not to start a second one while this run is open.
+    "call_begun": ("INSERT INTO started VALUES (:call, :run)",),
     "run_claimed": (
         "UPDATE run SET owner = :owner, epoch = epoch + 1, state = 'running',"
         " pausing = CASE pausing WHEN :pause_lifted THEN :no_pause ELSE pausing END"
@@ -69,6 +71,7 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
         " WHERE id = :run AND state IN ('running', 'waiting')",
         _CLOSE_MESSAGES,
         _FREE,
+        "DELETE FROM started WHERE run = :run",
     ),
     # What a rollback is of: a run, or one step of it.
     "rollback_begun": ("UPDATE run SET undoes = :of WHERE id = :run",),
@@ -121,6 +124,11 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
     "step_again": (
         "UPDATE step SET state = 'pending', attempt = attempt + 1, round = round + 1, feedback = :feedback,"
         " error = :error, arguments = NULL, returned = 0, result = NULL WHERE run = :run AND id = :step",
+    ),
+    # A run takes up another (`of`), which has ended: this step of it counts.
+    "step_taken_up": (
+        "UPDATE step SET state = :state, arguments = :arguments, result = :result, doubt = :doubt"
+        " WHERE run = :run AND id = :step",
     ),
     "call_started": ("UPDATE run SET tool_calls = tool_calls + 1 WHERE id = :run",),
     "step_settled": (

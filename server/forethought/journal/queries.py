@@ -23,7 +23,9 @@ from forethought.journal.rows import (
     StepRow,
 )
 from forethought_tools import NotFoundError, StoreError
+from forethought_tools.text import clipped
 
+_ID = 80  # characters of an id that is none
 JSON_COLUMNS = frozenset({"body", "options", "budget", "arguments", "result", "answer", "claim"})
 _SNAPSHOT = {
     "journal": "SELECT * FROM journal WHERE run = :chain ORDER BY seq",
@@ -65,9 +67,7 @@ class Queries:
             revision=revision,
         )
         if not rows:
-            raise NotFoundError(
-                f"There is no plan {plan_id!r} in {self.name}. get_plan without plan_id lists the plans there are."
-            )
+            raise NotFoundError(f"There is no plan {clipped(plan_id, _ID)!r}.")
         return PlanRow(**decoded(rows[0]))
 
     def has_plan(self, plan_id: str) -> bool:
@@ -91,10 +91,12 @@ class Queries:
         if not rows:
             of_plan = self.runs(plan=run_id, limit=1) if run_id else []
             meant = f"{run_id} is a plan. Its latest run is {of_plan[0].id}." if of_plan else ""
-            raise NotFoundError(
-                meant or f"There is no run {run_id!r} in {self.name}. `forethought runs` lists the runs there are."
-            )
+            raise NotFoundError(meant or f"There is no run {clipped(run_id, _ID)!r}.")
         return RunRow(**decoded(rows[0]))
+
+    def has_run(self, run_id: str) -> bool:
+        """Whether there is a run of this id, and it was not forgotten."""
+        return bool(self._select("SELECT 1 FROM run WHERE id = :id", id=run_id))
 
     def runs(
         self, *, plan: str | None = None, open_only: bool = False, limit: int = 20, prefix: str = ""
@@ -110,6 +112,25 @@ class Queries:
             most=limit,
         )
         return [RunRow(**decoded(row)) for row in rows]
+
+    def started(self, call: str) -> RunRow | None:
+        """The open run that this call of a client has started."""
+        rows = self._select("SELECT run.* FROM started JOIN run ON run.id = started.run WHERE call = :call", call=call)
+        return RunRow(**decoded(rows[0])) if rows else None
+
+    def newest(self, planning: str, *, limit: int, skipped: int) -> list[RunRow | PlanRow]:
+        """Runs, and plans of which none of these tells, newest first. A run of the kind `planning` that has brought a
+        plan is told of by that."""
+        rows = self._select(
+            "SELECT id, created, 0 AS revision FROM run WHERE kind <> :planning OR state <> 'succeeded'"
+            " UNION ALL SELECT id, min(created) AS created, max(revision) AS revision FROM plan WHERE NOT EXISTS"
+            " (SELECT 1 FROM run WHERE run.plan = plan.id AND (kind <> :planning OR state <> 'succeeded'))"
+            " GROUP BY id ORDER BY created DESC, id LIMIT :most OFFSET :skipped",
+            planning=planning,
+            most=limit,
+            skipped=skipped,
+        )
+        return [self.plan(row["id"]) if row["revision"] else self.run(row["id"]) for row in rows]
 
     def rollbacks(self, run_id: str) -> list[RunRow]:
         """The rollbacks of a run, and of single steps of it, newest first."""
@@ -169,7 +190,7 @@ class Queries:
         """One of them by its id, which clients know of gates and orders. Raises NotFoundError."""
         rows = self._select("SELECT * FROM message WHERE id = :id", id=message_id)
         if not rows:
-            raise NotFoundError(f"There is no request {message_id!r}.")
+            raise NotFoundError(f"There is no request {clipped(message_id, _ID)!r}.")
         return MessageRow(**decoded(rows[0]))
 
     def messages(self, run_id: str, kind: MessageKind) -> list[MessageRow]:

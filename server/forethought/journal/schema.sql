@@ -71,6 +71,10 @@ CREATE TABLE IF NOT EXISTS recipe (
     body TEXT NOT NULL, created REAL NOT NULL
 ) WITHOUT ROWID;
 
+-- Which open run a call of a client has started (`call`: a digest of who called for what): the same call attaches to it.
+-- IF NOT EXISTS: journals of schemas 1 and 2 are without it.
+CREATE TABLE IF NOT EXISTS started (call TEXT PRIMARY KEY, run TEXT NOT NULL) WITHOUT ROWID;
+
 -- What happened, in order, never changed. `hash` is the SHA-256 of the entry and of the hash before it, in the same run.
 CREATE TABLE journal (
     seq INTEGER PRIMARY KEY, run TEXT NOT NULL, at REAL NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL,

@@ -136,6 +136,10 @@ class Store:
         if write.error:
             raise write.error
 
+    def ended_before(self, before: float) -> int:
+        """How many runs `prune` would forget."""
+        return len(self.database.select(_OLD_RUNS, {"before": before}))
+
     def prune(self, before: float) -> int:
         """Forget runs that ended before this time, with all that belongs to them alone. Returns how many.
 

@@ -65,6 +65,7 @@ def _serve(options: argparse.Namespace, key: str, tune: Callable[[Any], None]) -
     params.port = 0
     params.api_keys = [key]
     params.offline = True
+    params.enable_reasoning = 0  # answers are bounded: a model that thinks aloud would not come to its answer
     params.slot_save_path = f"{options.kept}/" if options.kept else ""
     params.ui = params.endpoint_slots = params.endpoint_props = False
     params.verbosity = 1  # errors only: the parent keeps what is said

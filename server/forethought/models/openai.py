@@ -1,32 +1,40 @@
-"""Any OpenAI-compatible endpoint as a `Model`: OpenAI itself, Ollama, vLLM, llama.cpp, gateways.
+"""Any OpenAI-compatible endpoint as a `Model`: OpenAI itself, Azure, Ollama, vLLM, llama.cpp, gateways.
 
-Structured output is asked for in the strictest of four ways that the endpoint takes, and the note of the answer says so
-where that was not the first.
-Every answer is checked against the question's schema, whatever the endpoint promises.
+Structured output is asked for in the strictest of four forms that the endpoint takes, and the note of the answer says
+so where that was not the first. Every answer is checked against the question's schema, whatever the endpoint promises.
 """
 
 __all__ = ["OpenAIModel", "messages"]
 
 import json
+import logging
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, TypeAlias, cast
-from urllib.parse import urlsplit
+from dataclasses import dataclass, replace
+from typing import TypeAlias, cast
 
+import httpx2
 import openai
-from openai.types.chat import ChatCompletion
 
-from forethought.models.endpoint import Endpoint, blames_schema, refuses_form
+from forethought.address import read_address
+from forethought.models.connection import Connection
+from forethought.models.endpoint import Endpoint, refusal_of
 from forethought.models.prices import price
+from forethought.models.replies import Reply, ReplyError
 from forethought.models.structured import boxed, is_strict, read
+from forethought.models.thoughts import spoken
+from forethought.models.ways import FORMS, JSON_MODE, SCHEMA, STRICT, TEXT, Body, Learnt, Refusal, Way
+from forethought.options import ModelOptions
 from forethought_patterns.ports import Answer, Free, Heard, Meter, Usage
 from forethought_tools import JSON, ModelError, Question
 
+logger = logging.getLogger(__name__)
+
 _FREE = Free()
 _REPAIRS = 2
-_LADDER = ("strict JSON schema", "JSON schema", "JSON mode", "text")
-_STRICT, _SCHEMA, _JSON_MODE, _TEXT = range(4)
+_NO_OPTIONS = ModelOptions()
+_UNHEARD = (openai.OpenAIError, httpx2.HTTPError, ReplyError)
 
 _BELIEF: Mapping[str, JSON] = {
     "type": "object",
@@ -41,12 +49,8 @@ _LEAST_SHARE = 0.05
 Messages: TypeAlias = list[dict[str, str]]
 
 
-class _BrokenOffError(openai.OpenAIError):
-    """A stream has ended in the middle of the answer."""
-
-
 class OpenAIModel:
-    """A model behind a chat-completions API. Its client is made on first use, in the running loop."""
+    """A model behind a chat-completions API."""
 
     def __init__(
         self,
@@ -58,20 +62,20 @@ class OpenAIModel:
         timeout: float = 300,
         max_tokens: int = 1024,
         retries: int = 2,
+        options: ModelOptions = _NO_OPTIONS,
     ) -> None:
         """`max_tokens` bounds the answers of a lean model only. After network failures, 429 and 5xx a request is made
         again, with backoff, at most `retries` times."""
+        key = "" if api_key == "none" else api_key.strip()
+        address = read_address(base_url, model=model, api_key=key)
+        hidden = {key, *options.secrets, *address.secrets} - {""}
         self._model = model
-        self._endpoint = Endpoint(model, base_url, api_key.strip())
+        self._endpoint = Endpoint(model, address, hidden)
+        self._connection = Connection(self._endpoint, api_key=key, options=options, timeout=timeout, retries=retries)
         self._lean = lean
-        self._timeout = timeout
-        self._retries = retries
-        self._limits: dict[str, Any] = {"temperature": 0, "max_tokens": max_tokens} if lean else {}
-        self._client: openai.AsyncOpenAI | None = None
-        self._highest = _STRICT  # the first rung that the endpoint has not refused
-        self._proved: set[int] = set()
+        self._always: Body = {**({"temperature": 0, "max_tokens": max_tokens} if lean else {}), **options.body}
+        self._learnt = Learnt()
         self._logprobs = True
-        self._streams = True
 
     @property
     def name(self) -> str:
@@ -81,171 +85,166 @@ class OpenAIModel:
     def lean(self) -> bool:
         return self._lean
 
+    @property
+    def where(self) -> str:
+        """The endpoint's address, for people: without a password or a query."""
+        return self._endpoint.where
+
     async def aclose(self) -> None:
         """Close the connections. Another question opens new ones."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.close()
+        await self._connection.aclose()
 
     def cost(self, usage: Usage) -> float | None:
-        return price(self._model, self._endpoint.base_url, usage)
+        return price(self._model, self._endpoint.address.url, usage)
 
     async def answer(self, question: Question, *, meter: Meter = _FREE, heard: Heard | None = None) -> Answer:
-        if question.schema.get("type") != "string":
-            return await self._structured(question, meter, heard)
-        try:
-            form = {"temperature": question.variety} if self._lean and question.variety else {}
-            return await self._converse(messages(question), question.schema, form, meter, heard, plain=True)
-        except openai.APIStatusError as error:
-            raise self._endpoint.explained(error) from None
+        """Ask, and ask again with the faults, until the answer fits."""
+        plain = question.schema.get("type") == "string"
+        schema, is_boxed = (question.schema, False) if plain else boxed(question.schema)
+        first = TEXT if plain else STRICT if is_strict(schema) else SCHEMA
+        form: Body = {"temperature": question.variety} if plain and self._lean and question.variety else {}
+        way, turns = self._learnt.begin(schema), Messages()
+        usage, faults, text = Usage(), list[str](), ""
+        for repairs in range(1 + _REPAIRS):
+            way = replace(way, form=max(way.form, first))
+            reply, way = await self._asked(_Asked(question, schema, first, turns, form), way, meter, heard)
+            usage += reply.usage or Usage(1)
+            text = self._text(reply)
+            value, faults = read(text, schema, plain=plain)
+            notes = [reply.note] if reply.note else []
+            if not faults:
+                value = cast("Mapping[str, JSON]", value)["value"] if is_boxed else value
+                if way.form > first:
+                    notes.insert(0, f"by {FORMS[way.form]}: the endpoint takes no {FORMS[first]}")
+                notes += [f"repaired {repairs} times"] if repairs else []
+                return Answer(value, usage, self._model, "; ".join(notes))
+            turns = [*turns, *_repair(text, faults, None if plain else schema)]
+        raise self._hopeless(faults, text)
 
     async def verdict(self, question: Question, *, meter: Meter = _FREE) -> Answer:
-        spent = Usage()
-        can = False
-        if self._logprobs:
-            options = {"temperature": 0, "max_tokens": 1, "logprobs": True, "top_logprobs": 10}
-            try:
-                asked = messages(question, ask="Answer with one word: Yes or No.")
-                completion = await self._complete(asked, options, meter)
-            except openai.APIStatusError:
-                pass
-            else:
-                spent, chances = _usage(completion), _chances(completion)
-                if (yes := _yes_share(chances)) is not None:
-                    return Answer(value=yes, usage=spent, model=self._model)
-                can = bool(chances)
-        believes = Question(question.role, question.instructions, question.context, _BELIEF)
-        answer = await self._structured(believes, meter)
+        spent, can = Usage(), False
+        if self._logprobs and (reply := await self._first_token(question, meter)):
+            spent, chances = reply.usage or Usage(1), _chances(reply.logprobs)
+            if (yes := _yes_share(chances)) is not None:
+                return Answer(value=yes, usage=spent, model=self._model)
+            can = bool(chances)
+        answer = await self.answer(
+            Question(question.role, question.instructions, question.context, _BELIEF), meter=meter
+        )
         self._logprobs = can  # only now: had the question itself been refused, this would have failed as well
         why = "the first token is neither yes nor no" if can else "the endpoint gives no log probabilities"
         note = f"verdict as JSON, because {why}" + (f"; {answer.note}" if answer.note else "")
         return Answer(value=_believed(answer.value), usage=spent + answer.usage, model=self._model, note=note)
 
-    async def _structured(self, question: Question, meter: Meter, heard: Heard | None = None) -> Answer:
-        schema, is_boxed = boxed(question.schema)
-        first = _STRICT if is_strict(schema) else _SCHEMA
-        refused = self._highest
-        for rung in range(max(first, self._highest), len(_LADDER)):
-            asked = messages(question, schema=schema if rung >= _JSON_MODE else None)
+    async def _asked(self, asked: "_Asked", way: Way, meter: Meter, heard: Heard | None) -> tuple[Reply, Way]:
+        """The reply to a question, in the first way that the endpoint takes; what it refuses is learnt."""
+        refusals: dict[int, Refusal] = {}
+        while True:
+            body = self._body(asked.messages(way.form), asked.wanted(way.form), heard)
+            async with meter.request(_tokens(body)) as charge:
+                sent = way.put(body if self._lean or not charge.most else _limited(body, charge.most))
+                try:
+                    reply = await self._connection.send(sent, heard if "stream" in sent else None)
+                except _UNHEARD as error:
+                    other, refusal = self._otherwise(way, sent, error)
+                    refusals |= dict.fromkeys(range(way.form, other.form), refusal)
+                    way = other
+                    continue
+                charge.settle(reply.usage or Usage(1))
+            self._learn(way, sent, asked.schema, refusals)
+            if reply.usage is None and "stream" in sent:
+                self._learnt.leave_out("stream")  # budgets count tokens: not every endpoint does in a stream
+            return reply, way
+
+    def _otherwise(self, way: Way, sent: Body, error: Exception) -> tuple[Way, Refusal]:
+        refusal = refusal_of(error)
+        other = way.otherwise(sent, refusal, proved=self._learnt.proved) if refusal else None
+        if refusal is None or other is None:
+            raise self._endpoint.explained(error) from None
+        return other, refusal
+
+    def _learn(self, way: Way, body: Body, schema: Mapping[str, JSON], refusals: Mapping[int, Refusal]) -> None:
+        before = self._learnt.way
+        self._learnt.keep(way, body, schema, refusals)
+        if self._learnt.way != before:
+            parts = ", ".join(sorted(self._learnt.way.without)) or "nothing"
+            logger.warning(
+                "%s refuses a part of what is sent to it. From now on it is sent without: %s; answers by %s.",
+                f"{self._model} at {self._endpoint.where}",
+                parts,
+                FORMS[self._learnt.way.form],
+            )
+
+    def _body(self, asked: Messages, wanted: Body, heard: Heard | None = None) -> Body:
+        streams: Body = {"stream": True, "stream_options": {"include_usage": True}} if heard is not None else {}
+        return {"model": self._model, "messages": cast("list[JSON]", asked), **self._always, **wanted, **streams}
+
+    async def _first_token(self, question: Question, meter: Meter) -> Reply | None:
+        """The reply to a yes/no question with the likeliest first tokens, or none where the endpoint refuses that."""
+        asked = messages(question, ask="Answer with one word: Yes or No.")
+        wanted: Body = {"temperature": 0, "max_tokens": 1, "logprobs": True, "top_logprobs": 10}
+        body = self._learnt.way.put(self._body(asked, wanted))
+        async with meter.request(_tokens(body)) as charge:
             try:
-                answer = await self._converse(asked, schema, _form(rung, schema), meter, heard)
-            except openai.APIStatusError as error:
-                if rung == _TEXT:
+                reply = await self._connection.send(body)
+            except _UNHEARD as error:
+                refusal = refusal_of(error)
+                if refusal is None or refusal.status in (401, 402, 429):
                     raise self._endpoint.explained(error) from None
-                # A rung that has worked before, or a schema called invalid, is no limit of the endpoint.
-                if rung not in self._proved and not blames_schema(error):
-                    refused = rung + 1
-                continue
-            self._proved.add(rung)
-            self._highest = max(self._highest, refused)
-            steps = [f"by {_LADDER[rung]}: the endpoint takes no {_LADDER[first]}"] if rung != first else []
-            value = cast("Mapping[str, JSON]", answer.value)["value"] if is_boxed else answer.value
-            return Answer(
-                value, answer.usage, self._model, "; ".join([*steps, *([answer.note] if answer.note else [])])
-            )
-        raise AssertionError("the last rung answers or raises")
+                return None
+            charge.settle(reply.usage or Usage(1))
+        return reply
 
-    async def _converse(
-        self,
-        messages: Messages,
-        schema: Mapping[str, JSON],
-        form: Mapping[str, Any],
-        meter: Meter,
-        heard: Heard | None,
-        *,
-        plain: bool = False,
-    ) -> Answer:
-        """Ask, and ask again with the faults, until the answer fits."""
-        usage, faults = Usage(), list[str]()
-        for repairs in range(1 + _REPAIRS):
-            completion = await self._complete(messages, form, meter, heard)
-            usage += _usage(completion)
-            text = self._text(completion)
-            value, faults = read(text, schema, plain=plain)
-            if not faults:
-                return Answer(value, usage, self._model, f"repaired {repairs} times" if repairs else "")
-            messages = [*messages, *_repair(text, faults, None if plain else schema)]
-        raise ModelError(
-            f"{self._model} gave no answer that fits the schema in {1 + _REPAIRS} tries: {'; '.join(faults)[:600]}."
-            " Set FORETHOUGHT_MODEL to a more able model."
-        )
-
-    async def _complete(
-        self, messages: Messages, options: Mapping[str, Any], meter: Meter, heard: Heard | None = None
-    ) -> ChatCompletion:
-        """One request. Raises `openai.APIStatusError` only where another form of it may be accepted."""
-        async with meter.request(_tokens(messages, options)) as charge:
-            most = {"max_completion_tokens": charge.most} if charge.most and not self._lean else {}
-            request = {"model": self._model, "messages": messages, **self._limits, **most, **options}
-            try:
-                completion = await self._send(request, heard)
-            except openai.APIStatusError as error:
-                if refuses_form(error):
-                    raise
-                raise self._endpoint.explained(error) from None
-            except openai.OpenAIError as error:
-                raise self._endpoint.explained(error) from None
-            except ValueError as error:
-                raise self._endpoint.explained(openai.OpenAIError(f"no JSON: {error}")) from None
-            # The client passes on whatever came with status 200: a web page as str, an error without choices.
-            if not isinstance(completion, ChatCompletion) or not completion.choices:
-                raise self._endpoint.explained(openai.OpenAIError(f"no choices in {completion!r:.200}"))
-            charge.settle(_usage(completion))
-        return completion
-
-    async def _send(self, request: Mapping[str, Any], heard: Heard | None) -> object:
-        self._client = self._client or self._open()
-        create: Any = self._client.chat.completions.create
-        if heard is not None and self._streams:
-            try:
-                said = await _streamed(create, request, heard)
-            except openai.APIStatusError as error:
-                if not refuses_form(error):
-                    raise
-                answer: object = await create(**request)  # if this works, it was the streaming that it refused
-                self._streams = False
-                return answer
-            except _BrokenOffError:
-                heard(None)  # what was said does not count: it is asked once more, and not in pieces
-            else:
-                self._streams = said.usage is not None  # budgets count tokens: not every endpoint does in a stream
-                return said
-        whole: object = await create(**request)
-        return whole
-
-    def _open(self) -> openai.AsyncOpenAI:
-        if not (self._endpoint.api_key.isascii() and self._endpoint.api_key.isprintable()):
-            # The HTTP client would quote such a key in its error.
-            raise ModelError("FORETHOUGHT_API_KEY holds characters that no key has. Set it again.")
-        host = urlsplit(self._endpoint.base_url or "").hostname
-        # A proxy of the environment cannot reach this machine's own loopback.
-        direct = openai.DefaultAsyncHttpxClient(trust_env=False) if host in ("localhost", "127.0.0.1", "::1") else None
-        try:
-            return openai.AsyncOpenAI(
-                api_key=self._endpoint.api_key or "none",  # local endpoints want none, the client wants one
-                base_url=self._endpoint.base_url,
-                timeout=openai.Timeout(self._timeout, connect=min(10.0, self._timeout)),
-                max_retries=self._retries,
-                http_client=direct,
-            )
-        except (openai.OpenAIError, ValueError) as error:
-            raise self._endpoint.explained(openai.OpenAIError(str(error))) from None
-
-    def _text(self, completion: ChatCompletion) -> str:
-        choice = completion.choices[0]
-        if refusal := choice.message.refusal:
+    def _text(self, reply: Reply) -> str:
+        if reply.ended == "refusal":
             raise ModelError(
-                f"{self._model} refused to answer: {self._endpoint.safe(refusal)}."
+                f"{self._model} refused to answer: {self._endpoint.safe(reply.refusal)}."
                 " Reword the question or change FORETHOUGHT_MODEL."
             )
-        if choice.finish_reason == "length":
+        if reply.ended == "length":
             raise ModelError(
-                f"The answer of {self._model} was cut off after {_usage(completion).output_tokens} tokens."
-                " Ask for less (a tighter maxLength or maxItems), or change FORETHOUGHT_MODEL."
+                f"The answer of {self._model} was cut off after {(reply.usage or Usage()).output_tokens} tokens."
+                " Ask for less (a tighter maxLength or maxItems), have it reason less"
+                " (FORETHOUGHT_MODEL_OPTIONS=reasoning_effort=low), or change FORETHOUGHT_MODEL."
             )
-        if choice.finish_reason == "content_filter":
+        if reply.ended == "filter":
             raise ModelError(f"The endpoint's filter stopped {self._model}. Change the question or FORETHOUGHT_MODEL.")
-        return choice.message.content or ""
+        if reply.note:
+            logger.warning("The answer of %s at %s was %s.", self._model, self._endpoint.where, reply.note)
+        return reply.text
+
+    def _hopeless(self, faults: list[str], text: str) -> ModelError:
+        tries = f"{self._model} gave no answer that fits the schema in {1 + _REPAIRS} tries"
+        if not spoken(text):
+            return ModelError(
+                f"{tries}: its answers were empty, but for reasoning. Have it reason less"
+                " (FORETHOUGHT_MODEL_OPTIONS=reasoning_effort=low), or change FORETHOUGHT_MODEL."
+            )
+        return ModelError(f"{tries}: {'; '.join(faults)[:600]}. Set FORETHOUGHT_MODEL to a more able model.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question, and what was said of its answers so far."""
+
+    question: Question
+    schema: Mapping[str, JSON]
+    first: int
+    """The strictest form that its schema allows."""
+    turns: Messages
+    form: Body
+
+    def messages(self, form: int) -> Messages:
+        shown = self.schema if form >= JSON_MODE and self.first != TEXT else None
+        return [*messages(self.question, schema=shown), *self.turns]
+
+    def wanted(self, form: int) -> Body:
+        if form == TEXT:
+            return self.form
+        if form == JSON_MODE:
+            return {**self.form, "response_format": {"type": "json_object"}}
+        described: Body = {"name": "answer", "schema": self.schema, "strict": form == STRICT}
+        return {**self.form, "response_format": {"type": "json_schema", "json_schema": described}}
 
 
 def messages(question: Question, *, schema: Mapping[str, JSON] | None = None, ask: str = "") -> Messages:
@@ -263,42 +262,16 @@ def messages(question: Question, *, schema: Mapping[str, JSON] | None = None, as
     return [*turns, {"role": "user", "content": user}]
 
 
-async def _streamed(create: Any, request: Mapping[str, Any], heard: Heard) -> ChatCompletion:
-    """One request whose answer is passed to `heard` piece by piece, as it comes."""
-    heard(None)
-    said, refusal, last, usage = list[str](), list[str](), "", None
-    stream = await create(**request, stream=True, stream_options={"include_usage": True})
-    try:
-        async for chunk in stream:
-            usage = chunk.usage or usage
-            for choice in (chunk.choices or ())[:1]:  # some send none at all
-                if choice.delta.content:
-                    said.append(choice.delta.content)
-                    heard(choice.delta.content)
-                refusal += [choice.delta.refusal] if choice.delta.refusal else []
-                last = choice.finish_reason or last
-    except openai.APITimeoutError:
-        raise
-    except (openai.APIError, ValueError) as error:
-        raise _BrokenOffError(str(error)) from None
-    if not last:
-        raise _BrokenOffError
-    message = {"role": "assistant", "content": "".join(said), "refusal": "".join(refusal) or None}
-    return ChatCompletion.model_validate(
-        {
-            "id": "",
-            "created": 0,
-            "model": request["model"],
-            "object": "chat.completion",
-            "usage": usage,
-            "choices": [{"index": 0, "finish_reason": last, "logprobs": None, "message": message}],
-        }
-    )
-
-
-def _tokens(messages: Messages, options: Mapping[str, Any]) -> int:
+def _tokens(body: Body) -> int:
     """How many tokens a request has at the most, about: nearly all of them have the two bytes counted here, or more."""
-    return (len(json.dumps(messages).encode()) + len(json.dumps(dict(options)).encode())) // 2 + 50
+    return len(json.dumps(body).encode()) // 2 + 50
+
+
+def _limited(body: Body, most: int) -> Body:
+    """The request with the most tokens that its answer may have; a person's own limit counts where it is lower."""
+    name = next((name for name in ("max_completion_tokens", "max_tokens") if name in body), "max_completion_tokens")
+    limit = body.get(name)
+    return {**body, name: min(most, limit) if isinstance(limit, int) else most}
 
 
 def _repair(text: str, faults: list[str], schema: Mapping[str, JSON] | None) -> Messages:
@@ -308,27 +281,20 @@ def _repair(text: str, faults: list[str], schema: Mapping[str, JSON] | None) -> 
     return [{"role": "assistant", "content": text or "(nothing)"}, {"role": "user", "content": again}]
 
 
-def _form(rung: int, schema: Mapping[str, JSON]) -> dict[str, Any]:
-    if rung == _TEXT:
-        return {}
-    if rung == _JSON_MODE:
-        return {"response_format": {"type": "json_object"}}
-    described = {"name": "answer", "schema": schema, "strict": rung == _STRICT}
-    return {"response_format": {"type": "json_schema", "json_schema": described}}
-
-
-def _usage(completion: ChatCompletion) -> Usage:
-    spent = completion.usage
-    return Usage(1, spent.prompt_tokens or 0, spent.completion_tokens or 0) if spent else Usage(1)
-
-
-def _chances(completion: ChatCompletion) -> dict[str, float]:
+def _chances(logprobs: JSON) -> dict[str, float]:
     """The likeliest first tokens, with their probabilities."""
-    logprobs = completion.choices[0].logprobs
-    if logprobs is None or not logprobs.content:
+    tokens = logprobs.get("content") if isinstance(logprobs, Mapping) else None
+    first = tokens[0] if isinstance(tokens, list) and tokens else None
+    if not isinstance(first, Mapping):
         return {}
-    first = logprobs.content[0]
-    return {token.token: math.exp(token.logprob) for token in (first, *(first.top_logprobs or ()))}
+    top = first.get("top_logprobs")
+    each = [first, *(top if isinstance(top, list) else [])]
+    told = [(token.get("token"), token.get("logprob")) for token in each if isinstance(token, Mapping)]
+    return {
+        name: math.exp(min(share, 0.0))
+        for name, share in told
+        if isinstance(name, str) and isinstance(share, int | float)
+    }
 
 
 def _yes_share(chances: Mapping[str, float]) -> float | None:
@@ -339,6 +305,6 @@ def _yes_share(chances: Mapping[str, float]) -> float | None:
 
 
 def _believed(value: JSON) -> float:
-    belief = cast("Mapping[str, Any]", value)
+    belief = cast("Mapping[str, float]", value)
     sure = max(float(belief["confidence"]), 0.5)  # a model that says yes with little confidence still says yes
     return sure if belief["yes"] else 1 - sure

@@ -2,11 +2,11 @@
 
 __all__ = ["boxed", "faults", "is_strict", "read"]
 
-import json
-import re
 from collections.abc import Iterator, Mapping
-from typing import NoReturn
 
+from forethought.models.lenient import values
+from forethought.models.shaping import fitted
+from forethought.models.thoughts import spoken
 from forethought_tools import JSON, schema_faults
 
 # OpenAI's strict mode refuses these. Endpoints that know them honour them without `strict` as well.
@@ -16,8 +16,6 @@ _NOT_STRICT = frozenset(
     | {"propertyNames", "then", "unevaluatedItems", "unevaluatedProperties", "uniqueItems"}
 )
 _SAYS_WHAT = frozenset({"type", "anyOf", "$ref", "enum", "const"})
-_THOUGHT = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
-_FENCED = re.compile(r"```(?:json)?[^\S\n]*\n(.*?)```", re.DOTALL | re.IGNORECASE)
 
 
 def is_strict(schema: JSON) -> bool:
@@ -69,32 +67,20 @@ def boxed(schema: Mapping[str, JSON]) -> tuple[Mapping[str, JSON], bool]:
 
 def read(text: str, schema: Mapping[str, JSON], *, plain: bool = False) -> tuple[JSON, list[str]]:
     """The answer that a text holds, and what is wrong with it. `plain` text is itself the answer."""
-    said = _THOUGHT.sub("", text).strip()
     if plain:
-        return said, faults(said, schema)
+        said = spoken(text)
+        return said, faults(said, schema) if said else ["nothing was said"]
     try:
-        value = _parse(said)
+        found = values(text)
     except ValueError as error:
         return None, [f"this is not JSON: {error}"]
-    return value, faults(value, schema)
-
-
-def _parse(said: str) -> JSON:
-    fenced = _FENCED.search(said)
-    candidates = [said, *([fenced.group(1)] if fenced else []), said[said.find("{") : said.rfind("}") + 1]]
-    problem: ValueError | None = None
-    for candidate in candidates:
-        try:
-            value: JSON = json.loads(candidate, parse_constant=_no_constant)
-        except ValueError as error:
-            problem = problem or error
-        else:
-            return value
-    raise problem or ValueError("nothing was said")
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON value")
+    shaped = [fitted(value, schema, alone=len(found) == 1) for value in found]
+    fitting = [value for value in shaped if not faults(value, schema)]
+    if not fitting:
+        return shaped[-1], faults(shaped[-1], schema)
+    if any(value != fitting[0] for value in fitting):
+        return None, [f"there are {len(fitting)} answers: give one"]
+    return fitting[0], []
 
 
 def faults(value: JSON, schema: Mapping[str, JSON]) -> list[str]:

@@ -26,11 +26,11 @@ _NEEDED_GOAL: Schema = {**_GOAL, "minLength": 1}
 _CONTEXT: Schema = {"type": "string", "maxLength": 100_000}
 _SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 _RISK: Schema = {"type": "string", "enum": ["low", "medium", "high"]}
-_BUDGET: Schema = {"type": "object", "additionalProperties": {"type": "number", "maximum": 10**12}}
+_BUDGET: Schema = {"type": "object", "additionalProperties": {"type": "number", "maximum": 10**9}}
 _STEP: Schema = {
     "type": "object",
     "properties": {
-        "id": _COUNT,
+        "id": {"type": "integer"},
         "description": _TEXT,
         "tool": _TEXT,
         "arguments": {"type": "object"},
@@ -41,9 +41,11 @@ _STEP: Schema = {
         "strategy": STRATEGY,
     },
 }
+# Typed, since some clients cannot convert what may be anything. No order asks for a list.
+_VALUES = [{"type": kind} for kind in ("string", "object", "number", "boolean")]
 _ANSWER: Schema = {
     "type": "object",
-    "properties": {"order": _TEXT, "answer": {}},
+    "properties": {"order": _TEXT, "answer": {"anyOf": _VALUES}},
     "required": ["order", "answer"],
     "additionalProperties": False,
 }
@@ -65,22 +67,24 @@ def _list(items: Schema, description: str = "") -> Schema:
 ARGUMENTS: Mapping[str, Mapping[str, Schema]] = {
     "create_plan": {
         "goal": _GOAL,
-        "context": _said(_CONTEXT, "Facts and wishes for the planner."),
+        "context": _said(_CONTEXT, "Facts for the planner."),
         "steps": {
             "type": "array",
             "items": _STEP,
-            "description": "Your own steps instead of the planner's. {{3}} in an argument is the result of"
-            " step 3, {{3.rows.0.name}} a part of it; a reference implies the dependency.",
+            "description": "Your own steps. In arguments {{3}} is the result of step 3, {{3.rows.0.name}} a part of"
+            " it; it implies the dependency.",
         },
         "from_search": _said(_TEXT, "run_id of a search whose path to plan."),
         "recipe": _said(_TEXT, "A kept plan to use again, with its parameters."),
         "parameters": {"type": "object", "additionalProperties": _TEXT},
+        "another": _FLAG,
     },
     "execute_plan": {
         "plan_id": _TEXT,
         "goal": _GOAL,
         "context": _CONTEXT,
-        "again": _said(_FLAG, "Start anew though the plan has run already."),
+        "again": {"type": "string", "enum": ["failed", "all"], "description": "What has not succeeded, or all anew."},
+        "another": _said(_FLAG, "A second run of a goal beside the open one."),
         "replan": {"type": "string", "enum": list(REPLANS)},
         "max_replans": _up_to(20, least=0),
         "max_parallel": _up_to(64),
@@ -90,7 +94,7 @@ ARGUMENTS: Mapping[str, Mapping[str, Schema]] = {
         "risks": {
             "type": "object",
             "additionalProperties": _RISK,
-            "description": "Raise risks, by pattern of tool name.",
+            "description": "Raised risks, by tool pattern.",
         },
         "strategies": {"type": "object", "additionalProperties": STRATEGY, "description": "By step id, or *."},
         "budget": _said(_BUDGET, f"Limits: {', '.join(MEASURES)}."),
@@ -103,6 +107,7 @@ ARGUMENTS: Mapping[str, Mapping[str, Schema]] = {
         "max_iterations": _up_to(20),
         "threshold": {"type": "number", "minimum": 0, "maximum": 10},
         "budget": _BUDGET,
+        "another": _FLAG,
     },
     "lats_search": {
         "goal": _NEEDED_GOAL,
@@ -115,9 +120,10 @@ ARGUMENTS: Mapping[str, Mapping[str, Schema]] = {
         "value_weight": _SHARE,
         "parallel": _up_to(16),
         "budget": _BUDGET,
+        "another": _FLAG,
     },
     "get_plan": {
-        "plan_id": _said(_TEXT, "Leave out to list recent plans."),
+        "plan_id": _said(_TEXT, "Or a run_id. Leave out to list all."),
         "view": {"type": "string", "enum": ["brief", "full", "graph", "list", "diff"]},
         "page": _COUNT,
         "revision": _COUNT,

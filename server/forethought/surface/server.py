@@ -2,7 +2,10 @@
 
 __all__ = ["build_server"]
 
-from collections.abc import AsyncGenerator
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 import anyio
@@ -13,6 +16,7 @@ from mcp.server.subscriptions import InMemorySubscriptionBus
 from forethought import __version__
 from forethought.app import App, open_app, seal_key
 from forethought.settings import Settings
+from forethought.surface.prompts import add_prompts
 from forethought.surface.resources import Notices, add_resources
 from forethought.surface.tools import tools
 
@@ -23,8 +27,9 @@ INSTRUCTIONS = (
 )
 
 
-def build_server(settings: Settings) -> MCPServer[App]:
-    """An MCP server over the journal and tools that the settings name."""
+def build_server(settings: Settings, *, leaving: Callable[[App], None] | None = None) -> MCPServer[App]:
+    """An MCP server over the journal and tools that the settings name. `leaving` is called while it still drives its
+    runs, when its client ends it."""
     live: list[App] = []
     bus = InMemorySubscriptionBus()
     notices = Notices(bus)
@@ -34,10 +39,14 @@ def build_server(settings: Settings) -> MCPServer[App]:
         async with open_app(settings) as app, anyio.create_task_group() as tasks:
             app.runs.supervisor.watchers.on_change = notices.changed
             tasks.start_soon(notices.send)
+            if leaving:
+                tasks.start_soon(_terminated, app, leaving)
             live.append(app)
             try:
                 yield app
             finally:
+                if leaving:
+                    leaving(app)
                 live.remove(app)
                 tasks.cancel_scope.cancel()
 
@@ -54,5 +63,17 @@ def build_server(settings: Settings) -> MCPServer[App]:
         request_state_security=RequestStateSecurity(keys=[seal_key(settings.home)], ttl=settings.decision_seconds),
     )
     add_resources(server, live)
+    add_prompts(server)
     notices.serve_subscriptions(server)
     return server
+
+
+async def _terminated(app: App, leaving: Callable[[App], None]) -> None:
+    """A client may end its server by a signal, too, or be so quick with it that the server has not left yet."""
+    if sys.platform == "win32":
+        return
+    with anyio.open_signal_receiver(signal.SIGTERM) as signals:
+        async for _ in signals:
+            leaving(app)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)

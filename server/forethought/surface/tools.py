@@ -13,16 +13,26 @@ from anyio import to_thread
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import func_metadata
-from mcp.types import CallToolResult, InputRequiredResult, ResourceLink, TextContent, ToolAnnotations
+from mcp.types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
 
 from forethought.app import App
 from forethought.engine.kinds.look import View
 from forethought.engine.views import text_of
-from forethought.journal.queries import Queries
 from forethought.surface import verbs
+from forethought.surface.asking import client_name
 from forethought.surface.attach import attach, continued
+from forethought.surface.orders import told_once
 from forethought.surface.schemas import ARGUMENTS, RESULT
-from forethought_tools import ForethoughtError, schema_faults
+from forethought_patterns.numbering import step_as_meant
+from forethought_tools import JSON, ForethoughtError, NotFoundError, schema_faults
+from forethought_tools.errors import MOST_SHOWN
+from forethought_tools.meant import as_meant, holds_half_a_character
+
+_COUNTED = 10_000  # faults
+_LISTED = "get_plan() lists the plans and runs there are"
+
+_ALWAYS_LOADED = ("create_plan", "execute_plan", "reflect", "lats_search")
+"""What begins work: agents seldom find it where a client puts tools behind a search, and it names the others."""
 
 
 def tools() -> list[Tool]:
@@ -57,6 +67,7 @@ def _tool(function: verbs.Verb, title: str, annotations: ToolAnnotations, requir
         is_async=True,
         context_kwarg="ctx",
         annotations=annotations,
+        meta={"anthropic/alwaysLoad": True} if name in _ALWAYS_LOADED else None,
     )
 
 
@@ -68,46 +79,65 @@ class _Strict(Tool):
         return RESULT
 
     async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:
-        given = self.fn_metadata.pre_parse_json(arguments)
+        if holds_half_a_character(arguments):
+            return self._failed(
+                f"The arguments of {self.name} hold half of a character (a lone surrogate). Write whole ones."
+            )
         # In a thread: a million small values take seconds, and others are answered meanwhile.
-        faults = await to_thread.run_sync(schema_faults, self.parameters, given)
-        if problems := [fault.at("arguments") for fault in faults]:
+        given, faults = await to_thread.run_sync(self._read, arguments)
+        if faults:
             names = ", ".join(self.parameters["properties"])
-            return _failed("\n".join([*problems[:20], f"{self.name} takes: {names}."]))
+            return self._failed("\n".join([*faults, f"{self.name} takes: {names}."]))
         app: App = context.request_context.lifespan_context
         try:
             if (run_id := continued(context)) is not None:
                 view = await attach(context, app, run_id)
             else:
-                view = await self.fn(context, **self._integers(given))
+                view = await self.fn(context, **given)
+        except NotFoundError as error:
+            return self._failed(f"{error} {_LISTED}.", _LISTED)
         except ForethoughtError as error:
-            return _failed(str(error))
-        return view if isinstance(view, InputRequiredResult) else _result(view, app.runs.queries)
+            return self._failed(_without_places(str(error), app))
+        if isinstance(view, InputRequiredResult):
+            return view
+        if "error" in view:
+            view["error"] = _without_places(str(view["error"]), app)
+        return _result(told_once(view, app.told, client_name(context), anew=given.get("view") == "full"))
 
-    def _integers(self, given: dict[str, Any]) -> dict[str, Any]:
-        """To JSON, 1.0 is an integer."""
-        properties = self.parameters["properties"]
-        return {
-            name: int(value) if isinstance(value, float) and properties[name].get("type") == "integer" else value
-            for name, value in given.items()
-        }
+    def _failed(self, message: str, then: str = "") -> CallToolResult:
+        then = then or f"{self.name}(...) again, with what is listed mended"
+        return CallToolResult(
+            content=[TextContent(type="text", text=message)],
+            structured_content={"status": "error", "error": message, "next": then},
+            is_error=True,
+        )
+
+    def _read(self, arguments: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """The arguments as they were meant, and what is wrong with them."""
+        given = cast("dict[str, Any]", as_meant(self.parameters, _as_now_called(self.name, arguments)))
+        if isinstance(steps := given.get("steps"), list):
+            given["steps"] = list(map(step_as_meant, cast("list[JSON]", steps)))
+        faults = [fault.at("arguments") for fault in schema_faults(self.parameters, given, _COUNTED)]
+        more = len(faults) - MOST_SHOWN
+        return given, faults[:MOST_SHOWN] + ([f"and {more} more: mend these first"] if more > 0 else [])
 
 
-def _result(view: View, queries: Queries) -> CallToolResult:
-    content: list[Any] = [TextContent(type="text", text=text_of(view))]
-    if "plan_id" in view and queries.has_plan(str(view["plan_id"])):
-        uri = f"plan://{view['plan_id']}"
-        content.append(ResourceLink(type="resource_link", uri=uri, name=str(view["plan_id"])))
-    return CallToolResult(content=content, structured_content=cast("dict[str, Any]", view))
+def _as_now_called(tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """`again` of execute_plan was yes or no once. Yes is read as what repeats nothing that is done."""
+    said = str(arguments.get("again")).lower()
+    if tool != "execute_plan" or said not in ("true", "false", "none"):
+        return arguments
+    rest = {name: value for name, value in arguments.items() if name != "again"}
+    return {**rest, "again": "failed"} if said == "true" else rest
 
 
-def _failed(message: str) -> CallToolResult:
-    return CallToolResult(
-        content=[TextContent(type="text", text=message)],
-        structured_content={
-            "status": "error",
-            "error": message,
-            "next": "Mend what is listed, and call again.",
-        },
-        is_error=True,
-    )
+def _result(view: View) -> CallToolResult:
+    text = TextContent(type="text", text=text_of(view))
+    return CallToolResult(content=[text], structured_content=cast("dict[str, Any]", view))
+
+
+def _without_places(message: str, app: App) -> str:
+    """An error without where the server keeps its own: a client can do nothing with that, and its log may go far."""
+    for place in {str(app.settings.home), str(app.settings.home.resolve())} - {"/", "."}:
+        message = message.replace(place, "(its data folder)")
+    return message.replace(app.settings.journal, "(its journal)")

@@ -6,24 +6,32 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
+import anyio
 from mcp.server.mcpserver import Context
 from mcp.types import InputRequiredResult
 
 from forethought.app import App
 from forethought.engine.kinds import plan, planning, reflection, search
 from forethought.engine.kinds import rollback as undoing
+from forethought.engine.kinds.kind import Caller
 from forethought.engine.kinds.look import View
+from forethought.engine.listing import listing
+from forethought.engine.mermaid import fenced
 from forethought.engine.plan_views import PAGE, diff_view, graph, plan_view
 from forethought.engine.recipes import filled, recipe_called
 from forethought.engine.views import models_view, run_view
-from forethought.journal.database import StaleError
-from forethought.journal.rows import OPEN
+from forethought.journal.database import StaleError, UnderWayError
+from forethought.journal.rows import OPEN, RunRow
+from forethought.surface.asking import client_name
 from forethought.surface.attach import attach
 from forethought_patterns.rollback import looked_at
 from forethought_patterns.worlds import BOUNDS
 from forethought_tools import JSON, Fault, PlanError
 
 Verb: TypeAlias = Callable[..., Awaitable[View | InputRequiredResult]]
+
+
+_ATTACHED = "the same call had started this run already; another=true starts a second one beside it"
 
 
 async def create_plan(
@@ -34,10 +42,11 @@ async def create_plan(
     from_search: str = "",
     recipe: str = "",
     parameters: Mapping[str, str] | None = None,
+    another: bool = False,
 ) -> View | InputRequiredResult:
-    """Break a goal into steps that run in parallel where they can, and check them. Nothing is executed. Without `steps`
-    the planner makes them; if it has no model of its own, you are handed a work order to answer with `report`. Show the
-    plan to the user, then call execute_plan."""
+    """Break a goal into checked steps that run in parallel where they can. Nothing is executed. Without `steps` the
+    planner makes them; if it has no model, you get a work order for `report`. Show the plan to the user, then call
+    execute_plan."""
     app = _app(ctx)
     if from_search:
         goal, context, steps = search.way_of(app.runs, from_search, goal, context)
@@ -48,35 +57,37 @@ async def create_plan(
     if steps is not None:
         plan_id = await plan.save(app.runs, goal, context, steps)
         return plan_view(app.runs.records, app.runs.queries.plan(plan_id))
-    run = await planning.start(app.runs, goal, context)
-    return await attach(ctx, app, run.id)
+    return await _once(ctx, planning.start(app.runs, goal, context, _caller(ctx, another)))
 
 
 async def execute_plan(
-    ctx: Context[App], plan_id: str = "", goal: str = "", context: str = "", again: bool = False, **wishes: Any
+    ctx: Context[App],
+    plan_id: str = "",
+    goal: str = "",
+    context: str = "",
+    again: plan.Again = "",
+    another: bool = False,
+    **wishes: Any,
 ) -> View | InputRequiredResult:
-    """Run a plan, or go on watching its run; with a goal instead: plan and run at once. Risky steps wait until a person
-    approves them; you cannot. What fails is tried again or planned anew. Returns when the run ends, needs someone, or
-    after about 20 s without news: follow `next`."""
+    """Run a plan, or watch its run; with a goal: plan and run at once. Risky steps wait until a person approves
+    them; you cannot. What fails is tried again or planned anew. Returns when it ends, needs someone, or after 20 s
+    without news: follow `next`."""
     app = _app(ctx)
     if bool(plan_id) == bool(goal):
         raise PlanError([Fault("execute_plan", "it takes a plan_id or a goal", "Give one of them")])
     terms = app.runs.terms.tightened(**wishes)
     if goal:
-        run = await plan.start_goal(app.runs, goal, context, terms)
-    else:
-        run = await plan.started(app.runs, plan_id, terms, again=again)
-    return await attach(ctx, app, run.id)
+        return await _once(ctx, plan.start_goal(app.runs, goal, context, terms, _caller(ctx, another or bool(again))))
+    return await _once(ctx, plan.started(app.runs, plan_id, terms, again=again))
 
 
 async def reflect(
-    ctx: Context[App], task: str, budget: Mapping[str, float] | None = None, **wishes: Any
+    ctx: Context[App], task: str, budget: Mapping[str, float] | None = None, another: bool = False, **wishes: Any
 ) -> View | InputRequiredResult:
     """Write a text or code, or improve a draft: critique, checks, revision, until good. Returns the best draft."""
     app = _app(ctx)
     terms = app.runs.terms.tightened(budget=budget)
-    run = await reflection.start(app.runs, task, terms=terms, **wishes)
-    return await attach(ctx, app, run.id)
+    return await _once(ctx, reflection.start(app.runs, task, terms=terms, caller=_caller(ctx, another), **wishes))
 
 
 async def lats_search(
@@ -87,15 +98,16 @@ async def lats_search(
     n_candidates: int = 5,
     iterations: int = 30,
     budget: Mapping[str, float] | None = None,
+    another: bool = False,
     **bounds: Any,
 ) -> View | InputRequiredResult:
-    """Tree search (LATS) where many ways are possible. simulate: a model imagines what actions lead to; act: tools that
-    only read are really called, others never."""
+    """Tree search (LATS) among many ways. simulate: a model imagines results; act: only tools that read are called."""
     app = _app(ctx)
     terms = app.runs.terms.tightened(budget=budget)
     limits = replace(BOUNDS, candidates=n_candidates, iterations=iterations, **bounds)
-    run = await search.start(app.runs, goal, world, verifier=verifier, bounds=limits, terms=terms)
-    return await attach(ctx, app, run.id)
+    caller = _caller(ctx, another)
+    start = search.start(app.runs, goal, world, verifier=verifier, bounds=limits, terms=terms, caller=caller)
+    return await _once(ctx, start)
 
 
 async def get_plan(
@@ -106,13 +118,14 @@ async def get_plan(
     revision: int | None = None,
     against: int | None = None,
 ) -> View:
-    """Look at a plan and its latest run: brief (where it stands), list (a line per step), full (arguments and results),
-    graph (Mermaid), diff (of a revision against an earlier one; the last two if you name none). list and full come in
-    pages of 50 steps."""
+    """Look at a plan and its latest run, or at a run: brief, list (a line per step), full (arguments, results, work
+    orders), graph (Mermaid), diff (against an earlier revision). list and full: 50 steps a page."""
     app = _app(ctx)
     records, queries = app.runs.records, app.runs.queries
     if not plan_id:
-        return _recent(app)
+        return listing(records, page)
+    if plan_id.startswith("run_"):
+        return run_view(records, queries.run(plan_id), steps=view if view in ("list", "full") else "brief", page=page)
     if run := plan.not_planned(queries, plan_id):
         return run_view(records, run)
     row = queries.plan(plan_id, revision)
@@ -124,7 +137,7 @@ async def get_plan(
         return {
             "plan_id": plan_id,
             "status": run.state if run else "ready",
-            "graph": graph(records, plan_id),
+            "graph": fenced(graph(records, plan_id)),
             "next": f'get_plan(plan_id="{plan_id}")',
         }
     shown = run_view(records, run, steps=view, page=page) if run else plan_view(records, row, steps=view, page=page)
@@ -136,8 +149,8 @@ async def get_plan(
 
 
 async def report(ctx: Context[App], run_id: str, answers: Sequence[Mapping[str, JSON]]) -> View | InputRequiredResult:
-    """Hand in your answers to work orders of a run, and stay with it. With no answers: wait for news of any run. It
-    cannot approve anything: only a person can."""
+    """Hand in answers to work orders of a run, and stay with it; with none: wait for news of any run. It cannot
+    approve: only a person can."""
     app = _app(ctx)
     app.runs.queries.run(run_id)
     pairs = [(str(answer["order"]), answer["answer"]) for answer in answers]
@@ -148,7 +161,7 @@ async def report(ctx: Context[App], run_id: str, answers: Sequence[Mapping[str, 
 async def rollback(
     ctx: Context[App], run_id: str, step: int | None = None, dry_run: bool = False
 ) -> View | InputRequiredResult:
-    """Undo what a run, or one step, has written, the latest first; a person is asked. dry_run only shows it."""
+    """Undo what a run, or one step, has written; a person is asked. dry_run only shows it."""
     app = _app(ctx)
     records = app.runs.records
     if not dry_run:
@@ -161,7 +174,7 @@ async def rollback(
 
 
 async def stop(ctx: Context[App], run_id: str) -> View:
-    """Stop a run for good. Calls in flight are cut off; what is done stays done and recorded."""
+    """Stop a run for good. Calls in flight are cut off; what is done stays."""
     app = _app(ctx)
     runs = app.runs
     run = runs.queries.run(run_id)
@@ -169,20 +182,23 @@ async def stop(ctx: Context[App], run_id: str) -> View:
         await runs.stop(run_id)
     except StaleError:
         return run_view(runs.records, run)  # it had ended already
-    while (run := runs.queries.run(run_id)).state in OPEN:
-        if not await runs.watchers.changed(run_id, app.settings.silence):
-            break
-    return run_view(runs.records, run)
+    with anyio.move_on_after(min(app.settings.silence, app.settings.longest_call)):
+        while runs.queries.run(run_id).state in OPEN:
+            await runs.watchers.changed(run_id, app.settings.heartbeat)
+    return run_view(runs.records, runs.queries.run(run_id))
 
 
-def _recent(app: App) -> View:
-    rows = app.runs.queries.plans(limit=10)
-    listed = [f"{row.id}: {row.goal[:80]}" for row in rows]
-    return {
-        "status": "ok",
-        "plans": listed,
-        "next": 'get_plan(plan_id="...")' if rows else 'create_plan(goal="...")',
-    }
+def _caller(ctx: Context[App], another: bool) -> Caller:
+    return Caller(client_name(ctx), another)
+
+
+async def _once(ctx: Context[App], start: Awaitable[RunRow]) -> View | InputRequiredResult:
+    """Start a run and stay with it; or with the one that the same call has started, and say so."""
+    try:
+        return await attach(ctx, _app(ctx), (await start).id)
+    except UnderWayError as error:
+        view = await attach(ctx, _app(ctx), error.run)
+    return view if isinstance(view, InputRequiredResult) else {**view, "attached": _ATTACHED}
 
 
 def _app(ctx: Context[App]) -> App:

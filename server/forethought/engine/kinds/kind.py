@@ -3,9 +3,9 @@
 A kind is one file beside this one and one row of the table in `__init__.py`. All else treats runs alike.
 """
 
-__all__ = ["Creator", "Ending", "Kind", "Options", "Progress", "Work", "report_call"]
+__all__ = ["Caller", "Creator", "Ending", "Kind", "Options", "Progress", "Work", "report_call"]
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -33,6 +33,20 @@ class Options(BaseModel):
     folders: list[str] = []
     """What its tools may touch. Filled in where the run is created, as are the terms."""
     terms: Terms = Terms()
+
+    def wanted(self) -> Mapping[str, JSON]:
+        """What tells one wish from another: all that whoever starts the run has a say in."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who starts a run by a call that may be repeated: the same call attaches to the run while that is open."""
+
+    name: str
+    """What the client calls itself. Sessions do not tell one from another: some clients have one for each call."""
+    another: bool = False
+    """Whether a second run is wanted beside the first."""
 
 
 O = TypeVar("O", bound=Options)  # noqa: E741 - it stands for options
@@ -153,6 +167,12 @@ class Creator(Protocol):
         revision: int = 0,
         steps: Sequence[int] = (),
         facts: Sequence[Fact] = (),
+        caller: Caller | None = None,
     ) -> RunRow:
-        """Record a new run, and have it driven. `facts` are recorded with it. Raises StaleError where one is stale."""
+        """Record a new run, and have it driven. `facts` are recorded with it.
+
+        Raises:
+            StaleError: a fact is stale.
+            UnderWayError: this caller has started the same already, and it is open.
+        """
         ...

@@ -71,8 +71,10 @@ class Look:
         return view
 
     def tail(self) -> View:
-        """What was spent, and what to do next."""
-        return {**self.usage(), "next": self._next()}
+        """What was spent, and what to do next: the call that a client can make, and the command that only a person
+        can give."""
+        person: View = {"for_a_person": command} if (command := self._command()) else {}
+        return {**self.usage(), **person, "next": self._next()}
 
     def usage(self) -> View:
         """What the run has spent, with the making of its plan."""
@@ -85,41 +87,59 @@ class Look:
             parts.append(f"{unpriced} calls of unknown price")
         return {"usage": f"model calls: {calls}, {', '.join(parts)}"} if calls else {}
 
+    def _command(self) -> str:
+        """What a person does in a terminal where nobody else can go on."""
+        run = self.run
+        if self.is_aside or run.state == "paused":
+            return f"forethought resume {run.id}"
+        if any(message.kind == "gate" for message in self.waiting):
+            return f"forethought decide {run.id}"
+        return "" if self._is_ours or run.state not in OPEN else f"forethought {resuming(run.id, run.folders)}"
+
+    @property
+    def _is_ours(self) -> bool:
+        """Whether this server may drive it, or some server does."""
+        run = self.run
+        return list(run.folders) == self.records.folders or bool(run.owner and self.records.queries.alive(run.owner))
+
     def _next(self) -> str:
         run = self.run
-        resume = f"forethought {resuming(run.id, run.folders)}"
         if run.stopping and run.ended is None:
-            return f"It is being ended: by the server that drives it, by the next that starts, or by `{resume}`"
+            return f"{self.watch} waits until it has ended"
         if self.is_aside:
             return (
-                f"Only a person can let it go on: `forethought resume {run.id}`. It may be what hung or killed its"
-                f" server: look at `forethought show {run.id} --journal`. `forethought cancel {run.id}` ends it"
+                f'stop(run_id="{run.id}") ends it. It may be what hung or killed its server, so only a person can'
+                f" let it go on, in a terminal: `forethought resume {run.id}`. `forethought show {run.id} --journal`"
+                f" tells more, `forethought cancel {run.id}` ends it there"
             )
         if any(message.kind == "order" for message in self.waiting):
             return (
-                "Do the orders in waiting_on yourself, then "
                 f'report(run_id="{run.id}", answers=[{{"order": id, "answer": value that fits the order\'s schema}}])'
+                " once you have done the orders in waiting_on yourself"
             )
         if self.waiting:
             return (
-                f"Only a person can decide. If this client does not ask them, they can in a terminal:"
-                f" `forethought decide {run.id}`. Then {self.watch} goes on."
+                f"{self.watch} goes on once a person has decided: only a person can. If this client does not ask them,"
+                f" they can in a terminal: `forethought decide {run.id}`"
             )
-        return self._unless_ended(resume) or self.after(self)
+        return self._unless_ended() or self.after(self)
 
-    def _unless_ended(self, resume: str) -> str | None:
+    def _unless_ended(self) -> str | None:
         """What to do while nobody is asked anything."""
         run = self.run
-        if run.state == "running" and run.owner and not self.records.queries.alive(run.owner):
-            return f"Its server is gone. The next one that starts goes on with it, or: `{resume}`"
+        if run.state in OPEN and not self._is_ours:
+            return (
+                f'{self.watch} goes on with a server that may use its folders; stop(run_id="{run.id}") ends it here.'
+                " A person can go on with it in a terminal"
+            )
         if run.state == "running":
             return f"{self.watch} waits for more"
         if run.state == "waiting":
-            return f"It was answered, and goes on with the next server that starts, or: `{resume}`. Then {self.watch}"
+            return f"{self.watch} goes on: it was answered"
         if run.state == "paused":
             return (
-                f"A person has paused it, and only a person can let it go on: `forethought resume {run.id}`."
-                f" Then {self.watch}"
+                f"{self.watch} goes on once a person has let it: they have paused it, and only they can, in a terminal:"
+                f" `forethought resume {run.id}`"
             )
         return None
 

@@ -1,34 +1,48 @@
 """Runs of plans: a plan that was saved, or a goal that is planned and run at once."""
 
-__all__ = ["PLAN", "latest_run", "not_planned", "save", "start", "start_goal", "started"]
+__all__ = ["PLAN", "Again", "latest_run", "not_planned", "save", "start", "start_goal", "started"]
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from typing import cast
+from typing import Literal, TypeAlias, cast
 
 from anyio import to_thread
 
 from forethought.engine.estimate import estimate
-from forethought.engine.kinds.kind import Creator, Ending, Kind, Options, Progress, Work
+from forethought.engine.kinds.kind import Caller, Creator, Ending, Kind, Options, Progress, Work
 from forethought.engine.kinds.look import Look, View
 from forethought.engine.kinds.planning import PLANNING, GoalOptions, brief_options, is_told_by_its_plan
 from forethought.engine.kinds.rollback import rolled_back
+from forethought.engine.kinds.taking_up import TakenUp, same_gates, taken_up
 from forethought.engine.plan_views import making_of, results_of, steps_of
 from forethought.engine.records import Records, resuming
 from forethought.engine.step_recorder import StepRecorder
 from forethought.journal.codec import decision_of
 from forethought.journal.database import StaleError, new_id
 from forethought.journal.queries import Queries
-from forethought.journal.rows import OPEN, SETTLED, Fact, RunRow, StepRow
+from forethought.journal.rows import SETTLED, Fact, RunRow, StepRow
 from forethought.terms import Terms
 from forethought_patterns import Ended, Outcome, Ports, Resumed, Rules, Step, parse_plan, run_plan
 from forethought_patterns.gates import digest
 from forethought_patterns.lints import lints
+from forethought_patterns.numbering import COUNTS_FROM_0, counts_from_0
 from forethought_patterns.validate import refuse_unusable
 from forethought_tools import JSON, ForethoughtError
 from forethought_tools.text import as_text
 
+Again: TypeAlias = Literal["", "failed", "all"]
+"""What is run once more of a plan that has run: nothing, what has not succeeded, or all of it."""
+
 _UNVERIFIED = "unverified"  # the key of the note
+
+
+class PlanOptions(GoalOptions):
+    """What a run of a plan keeps of how it was started."""
+
+    takes_up: str = ""
+    """The run whose results count in this one."""
+    ask_about: Sequence[int] = ()
+    """Steps that a person has rejected there, and is asked about again."""
 
 
 async def save(creator: Creator, goal: str, context: str, steps: Sequence[JSON]) -> str:
@@ -36,11 +50,16 @@ async def save(creator: Creator, goal: str, context: str, steps: Sequence[JSON])
     plan = await to_thread.run_sync(partial(parse_plan, goal, steps, creator.records.tools, context=context))
     await refuse_unusable(plan)
     found = await lints(plan, await creator.brief(goal), creator.records.tools)
-    return await creator.save_plan(plan, list(map(str, found)))
+    counted = [f"{COUNTS_FROM_0}."] if counts_from_0(steps) else []
+    return await creator.save_plan(plan, [*counted, *map(str, found)])
 
 
 async def start(creator: Creator, plan_id: str, terms: Terms | None = None) -> RunRow:
     """Start a run of a plan's latest revision. If one is open already, whoever started it, that is the run."""
+    return await _start(creator, plan_id, terms)
+
+
+async def _start(creator: Creator, plan_id: str, terms: Terms | None, earlier: RunRow | None = None) -> RunRow:
     records = creator.records
     row = records.queries.plan(plan_id)
     folders = cast("list[str]", row.body["folders"])
@@ -50,32 +69,46 @@ async def start(creator: Creator, plan_id: str, terms: Terms | None = None) -> R
             f" forethought {resuming(plan_id, folders)}"
         )
     plan = records.plan(plan_id, row.revision)
+    options, taken = Options(goal=plan.goal), TakenUp()
+    if earlier is not None:
+        taken = taken_up(records, earlier)
+        options = PlanOptions(goal=plan.goal, takes_up=earlier.id, ask_about=taken.ask_about)
     try:
         return await creator.create(
             PLAN,
-            Options(goal=plan.goal),
+            options,
             terms=terms,
             plan_id=plan_id,
             revision=row.revision,
             steps=[step.id for step in plan.steps],
+            facts=taken.facts,
         )
     except StaleError:
         return records.queries.runs(plan=plan_id, limit=1)[0]
 
 
-async def start_goal(creator: Creator, goal: str, context: str, terms: Terms | None = None) -> RunRow:
+async def start_goal(
+    creator: Creator, goal: str, context: str, terms: Terms | None = None, caller: Caller | None = None
+) -> RunRow:
     """Start to plan a goal and to run the plan, in one run. Its `plan` is the id that the plan will have."""
-    return await creator.create(PLAN, await brief_options(creator, goal, context), terms=terms, plan_id=new_id("plan"))
+    options = await brief_options(creator, goal, context)
+    return await creator.create(PLAN, options, terms=terms, plan_id=new_id("plan"), caller=caller)
 
 
-async def started(creator: Creator, plan_id: str, terms: Terms, *, again: bool) -> RunRow:
+async def started(creator: Creator, plan_id: str, terms: Terms, *, again: Again = "") -> RunRow:
     """The run to watch when a plan is to be run: the making of the plan where that is not over, the latest run of it
-    where there is one that is open or not to be done `again`, else a new one."""
+    where there is one that has not ended, or of which nothing is to be done `again`, else a new one."""
     latest = creator.records.queries.runs(plan=plan_id, limit=1)
     run = latest[0] if latest and not is_told_by_its_plan(latest[0]) else None
-    if run and (run.kind == PLANNING.name or run.state in OPEN or not again):
+    if run is None:
+        return await start(creator, plan_id, terms)
+    if run.kind == PLANNING.name or run.ended is None or not again or (again == "failed" and run.state == "succeeded"):
         return run
-    return await start(creator, plan_id, terms)
+    terms = same_gates(terms, PLAN.read(run).terms) if again == "failed" else terms
+    if not run.revision:  # there is no plan yet
+        options = await brief_options(creator, run.goal, PLAN.read(run).context)
+        return await creator.create(PLAN, options, terms=terms, plan_id=plan_id)
+    return await _start(creator, plan_id, terms, run if again == "failed" else None)
 
 
 def latest_run(queries: Queries, plan_id: str) -> RunRow | None:
@@ -93,7 +126,7 @@ def not_planned(queries: Queries, plan_id: str) -> RunRow | None:
 # Driving
 
 
-async def _drive(work: Work[GoalOptions]) -> Ending:
+async def _drive(work: Work[PlanOptions]) -> Ending:
     run, records, recorder, terms = work.run, work.records, work.recorder, work.options.terms
     plan = records.plan(run.plan, run.revision) if run.revision else None
     rows = [row for row in records.queries.steps(run.id) if not row.dropped]
@@ -113,11 +146,19 @@ async def _drive(work: Work[GoalOptions]) -> Ending:
             look=records.look,
             slot=recorder.slot,
         ),
-        rules=Rules(terms.policy, terms.replan, terms.max_replans - run.replans, terms.max_parallel, terms.strategies),
+        rules=Rules(
+            terms.policy,
+            terms.replan,
+            terms.max_replans - run.replans,
+            terms.max_parallel,
+            terms.strategies,
+            frozenset(work.options.ask_about),
+        ),
         resumed=Resumed(finished, _failed_calls(records, run)),
     )
     worth_keeping = not ended.unverified and _as_planned(records, run, ended)
-    return Ending(ended.answer, ended.problem, _lessons(ended), _doubts(ended.unverified), worth_keeping)
+    taught = _lessons(ended, _edited(records, run))
+    return Ending(ended.answer, ended.problem, taught, _doubts(ended.unverified), worth_keeping)
 
 
 def _doubts(unverified: Sequence[str]) -> Sequence[Fact]:
@@ -126,7 +167,7 @@ def _doubts(unverified: Sequence[str]) -> Sequence[Fact]:
     return [Fact("noted", {"id": new_id("note"), "key": _UNVERIFIED, "step": None, "body": body})] if unverified else ()
 
 
-async def _doubt_what_was_cut_off(work: Work[GoalOptions], steps: StepRecorder, rows: Sequence[StepRow]) -> None:
+async def _doubt_what_was_cut_off(work: Work[PlanOptions], steps: StepRecorder, rows: Sequence[StepRow]) -> None:
     """A call that was in flight when its server died, and must not be made twice, is for a person to look at."""
     for row in rows:
         if row.state == "running" and row.arguments is not None and not row.returned and not row.doubt:
@@ -147,34 +188,56 @@ def _outcome(row: StepRow) -> Outcome:
 
 
 def _failed_calls(records: Records, run: RunRow) -> dict[str, str]:
-    """What the calls that failed in this run said, by the digests of what was planned and what was called."""
+    """What the calls that failed in this run said, by the digests of what was planned and what was called. Of a call
+    that a person has changed only the latter: what was planned was never tried."""
     found: dict[str, str] = {}
     rows = {row.id: row for row in records.queries.steps(run.id) if row.state in ("failed", "rejected")}
+    edited = _edited(records, run) if rows else ()
     for revision in range(1, run.revision + 1) if rows else ():
         for step in records.plan(run.plan, revision).steps:
             if step.id in rows:
                 row = rows[step.id]
                 called = cast("Mapping[str, JSON]", row.arguments or step.arguments)
-                found |= {digest(step.tool, step.arguments): row.error, digest(step.tool, called): row.error}
+                planned = () if step.id in edited else (digest(step.tool, step.arguments),)
+                found |= dict.fromkeys((*planned, digest(step.tool, called)), row.error)
     return found
 
 
-def _lessons(ended: Ended) -> Sequence[str]:
+def _edited(records: Records, run: RunRow) -> Collection[int]:
+    """The steps whose latest call was changed by a person."""
+    changed = {
+        gate.step: decision.arguments
+        for gate in records.queries.messages(run.id, kind="gate")
+        if gate.answer is not None and (decision := decision_of(gate)).verb == "edit" and decision.arguments is not None
+    }
+    return {row.id for row in records.queries.steps(run.id) if row.id in changed and row.arguments == changed[row.id]}
+
+
+def _lessons(ended: Ended, edited: Collection[int]) -> Sequence[str]:
+    """What failed. A call that a person has changed tells nothing of the one that was planned."""
     steps = ended.plan.by_id
+    failures = {step: outcome for step, outcome in sorted(ended.outcomes.items()) if outcome.state == "failed"}
     failed = [
         f"{steps[step].tool} {as_text(steps[step].arguments)[:150]} failed: {outcome.error[:200]}"
-        for step, outcome in sorted(ended.outcomes.items())
-        if outcome.state == "failed" and step in steps
+        for step, outcome in failures.items()
+        if step in steps and step not in edited
     ]
     rejected = any(outcome.state == "rejected" for outcome in ended.outcomes.values())  # that has taught already
-    return failed or ([] if rejected else [str(ended.problem)])
+    return failed or ([] if rejected or failures.keys() & edited else [str(ended.problem)])
 
 
 def _as_planned(records: Records, run: RunRow, ended: Ended) -> bool:
-    """Whether the goal was reached by what a planner wrote at first: each step has succeeded, and nobody has changed a
-    call. Who plans anew has read results: what stands in those must not become an example."""
+    """Whether the goal was reached by what a planner wrote at first: each step has succeeded in this very run, and
+    nobody has changed a call. Who plans anew has read results: what stands in those must not become an example."""
     plan, states = ended.plan, {outcome.state for outcome in ended.outcomes.values()}
-    if ended.problem or ended.unverified or not plan.planned or plan.revision > 1 or states != {"succeeded"}:
+    if (
+        ended.problem
+        or ended.unverified
+        or "takes_up" in run.options
+        or not plan.planned
+        or plan.revision > 1
+        or states != {"succeeded"}
+    ):
         return False
     gates = records.queries.messages(run.id, kind="gate")
     return not any(gate.answer is not None and decision_of(gate).verb == "edit" for gate in gates)
@@ -187,7 +250,10 @@ def _progress(queries: Queries, run: RunRow) -> Progress:
     counts = queries.progress(run.id)
     total = sum(counts.values())
     done = total - sum(counts.get(state, 0) for state in ("pending", "running", "waiting"))
-    return Progress(done, total, f"{done} of {total} steps done" if run.revision else "making the plan")
+    if not run.revision:
+        return Progress(done, total, "making the plan")
+    anew = any(each.state == "open" and each.key.startswith("replan/") for each in queries.messages(run.id, "question"))
+    return Progress(done, total, f"{done} of {total} steps done{', planning the rest anew' if anew else ''}")
 
 
 def _view(look: Look) -> View:
@@ -196,7 +262,9 @@ def _view(look: Look) -> View:
     rows = records.queries.steps(run.id) if look.steps != "brief" or not look.is_open else []
     view: View = {"plan_id": run.plan, **look.head(_states(look))}
     if plan and look.steps != "brief":
-        view["steps"] = steps_of(plan, records.tools, look.steps, look.page, {row.id: row for row in rows})
+        view["steps"] = steps_of(plan, records.tools, look.steps, look.page, {row.id: row for row in rows}, run.plan)
+    if earlier := run.options.get("takes_up"):
+        view["takes_up"] = earlier
     view |= look.trouble()
     if plan and not look.is_open:
         results = results_of(plan, rows)
@@ -228,18 +296,18 @@ def _states(look: Look) -> str:
 def _next(look: Look) -> str:
     plan_id = look.run.plan
     if look.run.state == "succeeded" and look.steps != "brief":
-        return "nothing is left to do"
+        return "get_plan() lists what else there is: nothing is left to do here"
     if look.run.state == "succeeded":
         return f'get_plan(plan_id="{plan_id}", view="full") shows every result'
     return (
         f'get_plan(plan_id="{plan_id}", view="full") shows what failed;'
-        f' execute_plan(plan_id="{plan_id}", again=true) starts anew'
+        f' execute_plan(plan_id="{plan_id}", again="failed") goes on with that, and keeps what succeeded'
     )
 
 
 PLAN = Kind(
     name="plan",
-    options=GoalOptions,
+    options=PlanOptions,
     drive=_drive,
     progress=_progress,
     view=_view,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import Field
 
-from forethought.engine.kinds.kind import Creator, Ending, Kind, Options, Progress, Work
+from forethought.engine.kinds.kind import Caller, Creator, Ending, Kind, Options, Progress, Work
 from forethought.engine.kinds.look import Look, View
 from forethought.engine.plan_views import making_of, plan_view
 from forethought.journal.codec import plan_body
@@ -16,6 +16,7 @@ from forethought.journal.rows import Fact, RunRow
 from forethought_patterns import Brief, Recipe, make_plan
 from forethought_patterns.lints import lints
 from forethought_patterns.planner import doubt
+from forethought_tools import JSON
 
 
 class GoalOptions(Options):
@@ -27,6 +28,10 @@ class GoalOptions(Options):
     lessons: Sequence[str] = ()
     names: Sequence[str] = ()
     recipes: Sequence[Recipe] = ()
+
+    def wanted(self) -> Mapping[str, JSON]:
+        # What a planner is told beside it changes with the files.
+        return self.model_dump(mode="json", include={"goal", "context", "folders", "terms"})
 
     def brief(self) -> Brief:
         return Brief(
@@ -48,9 +53,10 @@ async def brief_options(creator: Creator, goal: str, context: str) -> GoalOption
     )
 
 
-async def start(creator: Creator, goal: str, context: str) -> RunRow:
+async def start(creator: Creator, goal: str, context: str, caller: Caller | None = None) -> RunRow:
     """Start to make a plan. The run's `plan` is the id that the plan will have."""
-    return await creator.create(PLANNING, await brief_options(creator, goal, context), plan_id=new_id("plan"))
+    options = await brief_options(creator, goal, context)
+    return await creator.create(PLANNING, options, plan_id=new_id("plan"), caller=caller)
 
 
 def is_told_by_its_plan(run: RunRow) -> bool:
@@ -80,7 +86,7 @@ def _view(look: Look) -> View:
 
 
 def _next(_: Look) -> str:
-    return "create_plan again with a clearer goal, or with steps of your own"
+    return 'create_plan(goal="...", steps=[...]) with a clearer goal, or with steps of your own'
 
 
 PLANNING = Kind(

@@ -5,7 +5,7 @@ __all__ = ["REFLECTION", "rounds", "start"]
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from forethought.engine.kinds.kind import Creator, Ending, Kind, Options, Progress, Work
+from forethought.engine.kinds.kind import Caller, Creator, Ending, Kind, Options, Progress, Work
 from forethought.engine.kinds.look import Look, View
 from forethought.engine.notes import bounded, notes
 from forethought.engine.plan_views import check_calls
@@ -43,6 +43,7 @@ async def start(
     max_iterations: int = 3,
     threshold: float = 8.0,
     terms: Terms | None = None,
+    caller: Caller | None = None,
 ) -> RunRow:
     """Start to write a text, or to improve a draft. Raises FaultsError where a check cannot be used."""
     options = ReflectionOptions(
@@ -53,7 +54,7 @@ async def start(
         max_iterations=max_iterations,
         threshold=threshold,
     )
-    return await creator.create(REFLECTION, options, terms=terms)
+    return await creator.create(REFLECTION, options, terms=terms, caller=caller)
 
 
 async def _drive(work: Work[ReflectionOptions]) -> Ending:
@@ -134,8 +135,8 @@ def _round_line(body: Mapping[str, JSON]) -> str:
 
 def _next(look: Look) -> str:
     if not look.run.answer:
-        return "reflect again, once what is in the way is mended"
-    return "use the draft, or reflect again with it and other criteria or checks"
+        return 'reflect(task="...") again, once what is in the way is mended'
+    return 'use the draft, or reflect(task="...", draft="...") with it and other criteria or checks'
 
 
 REFLECTION = Kind(

@@ -1,6 +1,6 @@
 """Rollback: what a run, or one step of it, has written is put back, the latest first, once a person agrees."""
 
-__all__ = ["ROLLBACK", "lasting", "rolled_back", "start", "undoable"]
+__all__ = ["ROLLBACK", "lasting", "rolled_back", "start", "undoable", "undone_steps"]
 
 from collections.abc import Mapping, Sequence
 from typing import cast
@@ -85,7 +85,7 @@ async def undoable(records: Records, run_id: str, step: int | None) -> list[Undo
     queries = records.queries
     run = queries.run(run_id)
     if run.ended is None:
-        raise ForethoughtError(f"{run_id} goes on. Stop it first: `stop`, or forethought cancel {run_id}")
+        raise ForethoughtError(f'{run_id} goes on. Stop it first: stop(run_id="{run_id}")')
     if run.folders != records.folders:
         raise ForethoughtError(
             f"{run_id} worked in other folders than are granted here. Where they are:"
@@ -144,16 +144,26 @@ def lasting(records: Records, run_id: str, step: int | None) -> list[str]:
     plans = [records.plan(run.plan, revision) for revision in range(1, run.revision + 1)]
     planned = {each.id: each.tool for plan in plans for each in plan.steps}
     rows = [row for row in queries.steps(run_id) if row.started is not None and row.id in planned]
+    earlier = str(run.options.get("takes_up", ""))
     called: list[tuple[int | None, str]] = [(row.id, planned[row.id]) for row in rows]
     # A check calls tools too, and so does a search, of a step or by itself.
     calls = [call for call in queries.messages(run_id, "call") if "tool" in call.body]
     called += [(call.step, str(call.body["tool"])) for call in calls]
     lost = [(undo.step, str(undo.body["tool"])) for undo in queries.messages(run_id, "undo") if _lost(undo)]
-    return [
+    of_earlier = earlier and (step is None or all(row.id != step for row in rows))
+    stays = [f"what {earlier} has done, which this run took up: roll that back too"] if of_earlier else []
+    return [*stays] + [
         f"step {number} {tool}" if number else tool
         for number, tool in dict.fromkeys([*called, *lost])
         if step in (None, number) and (records.tools.lasting(tool) or (number, tool) in lost)
     ]
+
+
+def undone_steps(queries: Queries, run_id: str) -> set[int]:
+    """The steps of a run of which rollbacks have taken a call back."""
+    undone = _undone(queries, run_id)
+    calls = undoable_calls(queries, run_id) if undone else []
+    return {call.step for call in calls if call.key in undone and call.step is not None}
 
 
 def _undone(queries: Queries, run_id: str) -> set[str]:
@@ -205,8 +215,8 @@ def _view(look: Look) -> View:
 
 def _next(look: Look) -> str:
     if look.run.state == "succeeded":
-        return "nothing is left to do"
-    return "look at what was left, and mend it by hand"
+        return "get_plan() lists what else there is: nothing is left to do here"
+    return f'rollback(run_id="{ROLLBACK.read(look.run).of}") once what was left is mended by hand'
 
 
 ROLLBACK = Kind(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, cast
 
-from forethought.engine.kinds.kind import Creator, Ending, Kind, Options, Progress, Work
+from forethought.engine.kinds.kind import Caller, Creator, Ending, Kind, Options, Progress, Work
 from forethought.engine.kinds.look import Look, View
 from forethought.engine.notes import bounded
 from forethought.engine.plan_views import check_calls
@@ -41,11 +41,12 @@ async def start(
     verifier: JSON = None,
     bounds: Bounds = BOUNDS,
     terms: Terms | None = None,
+    caller: Caller | None = None,
 ) -> RunRow:
     """Start to search a way to a goal. Raises FaultsError where the verifier cannot be used."""
     checks = await read_checks([] if verifier is None else [verifier], "verifier", creator.records.tools)
     options = SearchOptions(goal=goal, world=world, verifier=checks[0] if checks else None, bounds=bounds)
-    return await creator.create(SEARCH, options, terms=terms)
+    return await creator.create(SEARCH, options, terms=terms, caller=caller)
 
 
 def way_of(creator: Creator, run_id: str, goal: str, context: str) -> tuple[str, str, list[JSON] | None]:
@@ -122,7 +123,7 @@ def _move_line(move: Mapping[str, JSON]) -> str:
 
 def _next(look: Look) -> str:
     if not look.run.answer:
-        return "lats_search again, once what is in the way is mended"
+        return 'lats_search(goal="...") again, once what is in the way is mended'
     return f'create_plan(from_search="{look.run.id}") makes a plan of the path, if it is to be done'
 
 

@@ -1,0 +1,135 @@
+"""An entry in a file of configuration that belongs to somebody else: whatever stands there already stays as it is, with
+its comments and its layout."""
+
+__all__ = ["Form", "with_entry"]
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeAlias, cast
+
+from forethought_tools import JSON, SettingsError
+
+Form: TypeAlias = Literal["json", "toml", "yaml"]
+_TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|//[^\n]*|/\*.*?\*/|[{}\[\],:]|[^\s{}\[\],:"/]+|\S', re.DOTALL)
+
+
+def with_entry(text: str, form: Form, key: str, name: str, entry: Mapping[str, JSON]) -> str:
+    """The text of the file with this entry under this key. One of the same name keeps what else stands in it, such as
+    its environment.
+
+    Raises:
+        SettingsError: the file is not what its client reads, or what stands under the key holds no entries.
+    """
+    try:
+        return _WRITERS[form](text, key, name, entry)
+    except SettingsError:
+        raise
+    except Exception as error:  # whatever a parser says of a file that it cannot read
+        raise SettingsError(f"it is no {form.upper()} that can be read: {str(error)[:200]}") from None
+
+
+def _json(text: str, key: str, name: str, entry: Mapping[str, JSON]) -> str:
+    """By changing only the place of the entry; then it is looked whether the rest still says what it said."""
+    before = cast("JSON", json.loads(_without_comments(text))) if text.strip() else {}
+    if not isinstance(before, dict) or not isinstance(servers := before.get(key, {}), dict):
+        raise SettingsError(f"what stands under {key!r} in it holds no servers")
+    whole = _merged(servers.get(name), entry)
+    wanted: JSON = {**before, key: {**servers, name: whole}}
+    if not text.strip():
+        return json.dumps(wanted, indent=2, ensure_ascii=False) + "\n"
+    written = text if before == wanted else _inserted(text, key, name, whole)
+    if json.loads(_without_comments(written)) != wanted:
+        raise SettingsError("its layout is one that cannot be changed safely")
+    return written
+
+
+def _merged(old: object, entry: Mapping[str, JSON]) -> dict[str, JSON]:
+    return {**cast("Mapping[str, JSON]", old), **entry} if isinstance(old, Mapping) else dict(entry)
+
+
+def _inserted(text: str, key: str, name: str, entry: dict[str, JSON]) -> str:
+    spans = _spans(text)
+    unit = (re.search(r"^([ \t]+)\S", text, re.MULTILINE) or ["", "  "])[1]
+    if old := spans.get((key, name)):
+        return f"{text[: old[0]]}{_laid_out(entry, unit, 2)}{text[old[1] :]}"
+    path, value = ((key,), {name: entry}) if (key,) in spans else ((), {key: {name: entry}})
+    ((inside, said),) = value.items()
+    at, depth = spans[path][0] + 1, len(path) + 1
+    is_empty = not _without_comments(text[at : spans[path][1] - 1]).strip()
+    line = f"\n{unit * depth}{json.dumps(inside)}: {_laid_out(said, unit, depth)}"
+    end = f"\n{unit * (depth - 1)}" if is_empty and "\n" not in text[at : spans[path][1]] else ""
+    return f"{text[:at]}{line}{'' if is_empty else ','}{end}{text[at:]}"
+
+
+def _laid_out(value: JSON, unit: str, depth: int) -> str:
+    return json.dumps(value, indent=unit, ensure_ascii=False).replace("\n", f"\n{unit * depth}")
+
+
+def _spans(text: str) -> Mapping[tuple[str, ...], tuple[int, int]]:
+    """Where each object of the text stands, by the keys that lead to it; lists are not gone into."""
+    found: dict[tuple[str, ...], tuple[int, int]] = {}
+    path: list[str] = []
+    opened: list[tuple[int, str]] = []  # where, and the key that led there
+    key = word = ""
+    for token in _TOKEN.finditer(text):
+        sign = token[0]
+        if sign.startswith(("//", "/*")):
+            continue
+        if sign == ":":
+            key = json.loads(word)
+        elif sign in "{[":
+            opened.append((token.start(), key))
+            path += [key] if len(opened) > 1 else []
+            key = ""
+        elif sign in "}]":
+            start, _ = opened.pop()
+            if sign == "}":
+                found[tuple(path)] = (start, token.end())
+            path = path[:-1]
+        word = sign
+    return found
+
+
+def _without_comments(text: str) -> str:
+    """JSON as it is in files of editors, without comments and without a comma after the last of a list."""
+    tokens = [token[0] for token in _TOKEN.finditer(text) if not token[0].startswith(("//", "/*"))]
+    pairs = zip(tokens, [*tokens, ""][1:], strict=True)
+    kept = [sign for sign, after in pairs if sign != "," or after not in ("}", "]")]
+    return " ".join(kept)
+
+
+def _toml(text: str, key: str, name: str, entry: Mapping[str, JSON]) -> str:
+    import tomlkit  # here, because few need it
+
+    document = tomlkit.parse(text)
+    servers = document.setdefault(key, tomlkit.table(is_super_table=True))
+    if not isinstance(servers, Mapping):
+        raise SettingsError(f"what stands under {key!r} in it holds no servers")
+    for field, value in _merged(servers.get(name), entry).items():
+        cast("Any", servers).setdefault(name, tomlkit.table())[field] = value
+    return tomlkit.dumps(document)
+
+
+def _yaml(text: str, key: str, name: str, entry: Mapping[str, JSON]) -> str:
+    from io import StringIO
+
+    from ruamel.yaml import YAML  # here, because few need it
+
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 10_000
+    document: Any = yaml.load(text) or {}
+    if not isinstance(document, dict) or not isinstance(document.setdefault(key, {}), dict):
+        raise SettingsError(f"what stands under {key!r} in it holds no servers")
+    document[key].setdefault(name, {}).update(entry)
+    out = StringIO()
+    yaml.dump(document, out)
+    return out.getvalue()
+
+
+_WRITERS: Mapping[Form, Callable[[str, str, str, Mapping[str, JSON]], str]] = {
+    "json": _json,
+    "toml": _toml,
+    "yaml": _yaml,
+}

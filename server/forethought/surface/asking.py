@@ -1,0 +1,135 @@
+"""A person is asked about a gate by a form, and what they say is taken: within one call, or after it."""
+
+__all__ = ["Asking", "can_ask", "can_open", "client_name"]
+
+import json
+import logging
+from collections.abc import Hashable, Mapping
+from typing import cast
+
+import anyio
+from mcp.server.mcpserver import Context
+from mcp.shared.exceptions import MCPError
+from mcp.types import ElicitRequestFormParams, ElicitResult
+from mcp_types.version import is_version_at_least
+
+from forethought.app import App
+from forethought.gates.decisions import Recorded, Refused, take_decision
+from forethought.gates.forms import form, gate_text
+from forethought.journal.codec import gate_of
+from forethought.journal.rows import MessageRow
+from forethought_tools import JSON
+from forethought_tools.visible import visible
+
+logger = logging.getLogger(__name__)
+
+_SETTLE = 0.02  # seconds in which changes count as one
+_EDITS = 8  # times that one form is shown again because an edit was refused
+
+
+class Asking:
+    """Asks for one call of a client."""
+
+    def __init__(self, ctx: Context[App], app: App) -> None:
+        self._ctx = ctx
+        self._app = app
+        self._runs = app.runs
+        self._faults: dict[str, str] = {}  # what was wrong with edits, by gate: those are asked about again
+
+    def show(self, gate: MessageRow) -> None:
+        """Put a gate before the person, unless they have it already. Nobody waits here."""
+        self._app.forms.show(
+            self._key(gate.id), lambda: self._until_settled(gate), lambda: self._runs.watchers.wake(gate.run)
+        )
+
+    def is_open(self, gate_id: str) -> bool:
+        """Whether the person has a form of this gate before them, in this client."""
+        return self._app.forms.is_open(self._key(gate_id))
+
+    def params(self, gate: MessageRow) -> ElicitRequestFormParams:
+        """What a client is to show of a gate."""
+        text = gate_text(gate, self._runs.queries.run(gate.run))
+        faults = "\n".join(map(visible, self._faults.get(gate.id, "").splitlines()))
+        message = f"{faults}\n\n{text}" if faults else text
+        return ElicitRequestFormParams(message=message, requested_schema=form(gate_of(gate)))
+
+    async def decide(self, gate: MessageRow, answer: ElicitResult) -> bool:
+        """Approval takes an accepted form that says so. A dismissed or malformed one leaves the gate open.
+
+        Returns whether the person is to be asked again, because they have edited and the edit was refused.
+        """
+        if answer.action != "accept":
+            return False
+        content = cast("Mapping[str, JSON]", answer.content or {})
+        taken = await take_decision(
+            gate, content, by=_client(self._ctx), channel="elicitation", record=self._runs.decide
+        )
+        if isinstance(taken, Refused):
+            logger.info("gate %s stays open: %s", gate.id, taken.error)
+            self._faults[gate.id] = str(taken.error)
+            return content.get("decision") == "edit"
+        if not isinstance(taken, Recorded):
+            logger.info("gate %s was decided before", gate.id)
+        return False
+
+    async def _until_settled(self, gate: MessageRow) -> None:
+        for _ in range(_EDITS):
+            answer = await self._answer(gate)
+            if answer is None or not await self.decide(gate, answer):
+                return
+
+    async def _answer(self, gate: MessageRow) -> ElicitResult | None:
+        """What the person says; nothing where the client cannot ask, or the question was taken back."""
+        answer: ElicitResult | None = None
+        asked = self.params(gate)
+        session = self._ctx.session
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._take_back, gate, tasks.cancel_scope)
+            try:
+                answer = await session.elicit_form(
+                    message=asked.message,
+                    requested_schema=asked.requested_schema,
+                    # A call that has returned has no channel of its own any more.
+                    related_request_id=self._ctx.request_context.request_id if session.can_send_request else None,
+                )
+            except MCPError as error:
+                logger.info("the client could not ask: %s", error)
+            tasks.cancel_scope.cancel()
+        return answer
+
+    async def _take_back(self, gate: MessageRow, scope: anyio.CancelScope) -> None:
+        """Close the form of a gate that was decided elsewhere, or whose run has ended."""
+        while gate.id in self._runs.queries.open_ids(gate.run, "gate"):
+            await self._runs.watchers.changed(gate.run, self._app.settings.heartbeat)
+            await anyio.sleep(_SETTLE)
+        scope.cancel()
+
+    def _key(self, gate_id: str) -> Hashable:
+        return id(self._ctx.session.client_params), gate_id  # one object for each connection
+
+
+def can_ask(ctx: Context[App]) -> bool:
+    """Whether this client has said that it can put a form before a person."""
+    capability = ctx.client_capabilities.elicitation if ctx.client_capabilities else None
+    if capability is None or (capability.form is None and capability.url is not None):
+        return False
+    return is_version_at_least(ctx.protocol_version or "", "2026-07-28") or ctx.session.can_send_request
+
+
+def can_open(ctx: Context[App]) -> bool:
+    """Whether this client can have a person open an address."""
+    capability = ctx.client_capabilities.elicitation if ctx.client_capabilities else None
+    if capability is None or capability.url is None:
+        return False
+    return is_version_at_least(ctx.protocol_version or "", "2026-07-28") or ctx.session.can_send_request
+
+
+def client_name(ctx: Context[App]) -> str:
+    """What the client calls itself; empty where it does not say."""
+    params = ctx.session.client_params
+    return params.client_info.name if params else ""
+
+
+def _client(ctx: Context[App]) -> str:
+    params = ctx.session.client_params
+    return json.dumps(f"{params.client_info.name} {params.client_info.version}")[1:-1] if params else "unknown client"

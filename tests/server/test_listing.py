@@ -1,0 +1,75 @@
+"""Who has lost an id finds every run and plan again: what it is, how it stands, how old it is, newest first."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from mcp.client import Client
+from tests.server.asking import COPY, DELETE, make_plan, text, view
+
+from forethought.settings import Settings
+from forethought.surface.server import build_server
+
+pytestmark = pytest.mark.anyio
+
+
+async def _listed(client: Client, **arguments: Any) -> dict[str, Any]:
+    return view(await client.call_tool("get_plan", arguments))
+
+
+async def test_every_kind_of_run_and_every_plan_is_listed_newest_first(make_settings: Callable[..., Settings]) -> None:
+    async with Client(build_server(make_settings())) as client:
+        assert (await _listed(client))["next"] == 'create_plan(goal="...")'
+        ready = await make_plan(client, COPY, "copy\nit")
+        ended = view(await client.call_tool("execute_plan", {"plan_id": await make_plan(client, COPY, "done")}))
+        asks = view(await client.call_tool("execute_plan", {"plan_id": await make_plan(client, DELETE, "delete")}))
+        planned = view(await client.call_tool("create_plan", {"goal": "think"}))
+        written = view(await client.call_tool("reflect", {"task": "write"}))
+        searched = view(await client.call_tool("lats_search", {"goal": "seek"}))
+        undone = view(await client.call_tool("rollback", {"run_id": ended["run_id"]}))
+        called = await client.call_tool("get_plan", {})
+        found = view(called)
+    lines = [(each["id"], each["kind"], each["state"]) for each in found["runs"]]
+    assert lines == [
+        (undone["run_id"], "rollback", "waiting"),
+        (searched["run_id"], "search", "waiting"),
+        (written["run_id"], "reflection", "waiting"),
+        (planned["run_id"], "planning", "waiting"),
+        (asks["run_id"], "plan", "waiting"),
+        (ended["run_id"], "plan", "succeeded"),
+        (ready, "plan", "ready"),
+    ]
+    assert all(each["age"].split()[1] in ("s", "min") for each in found["runs"])
+    assert found["runs"][4]["plan_id"] == asks["plan_id"]
+    assert "copy it" in text(called)
+    assert found["next"] == f'report(run_id="{undone["run_id"]}", answers=[])'
+
+
+async def test_a_plan_that_was_planned_is_listed_once(scripted: Callable[..., Settings]) -> None:
+    settings = scripted({"planner": ['read("a.txt")']}, lessons=False)
+    async with Client(build_server(settings)) as client:
+        made = await client.call_tool("create_plan", {"goal": "read a.txt"})
+        found = await _listed(client)
+    assert len(found["runs"]) == 1
+    assert found["runs"][0]["state"] in ("ready", "failed"), text(made)
+
+
+async def test_a_long_list_comes_in_short_pages(make_settings: Callable[..., Settings]) -> None:
+    async with Client(build_server(make_settings())) as client:
+        made = [await make_plan(client, COPY, f"{number} {'words ' * 100}") for number in range(25)]
+        pages = [await _listed(client)]
+        while "page=" in pages[-1]["next"]:
+            pages.append(await _listed(client, page=pages[-1]["page"] + 1))
+    assert [each["id"] for page in pages for each in page["runs"]] == made[::-1]
+    assert len(pages) == 3
+    assert max(len(json.dumps(page)) for page in pages) < 2000
+
+
+async def test_a_run_can_be_looked_at_by_its_own_id_without_waiting_for_it(
+    make_settings: Callable[..., Settings],
+) -> None:
+    async with Client(build_server(make_settings())) as client:
+        written = view(await client.call_tool("reflect", {"task": "write"}))
+        seen = view(await client.call_tool("get_plan", {"plan_id": written["run_id"]}))
+    assert seen == written

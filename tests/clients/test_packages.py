@@ -29,7 +29,9 @@ _UV = "uv==0.13.9"
 _SECONDS = 300  # for one program, on a machine that others use too
 
 
-def run(*command: str | Path, environment: Mapping[str, str] | None = None, folder: Path = ROOT, status: int = 0) -> str:
+def run(
+    *command: str | Path, environment: Mapping[str, str] | None = None, folder: Path = ROOT, status: int = 0
+) -> str:
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=_SECONDS
     )
@@ -129,7 +131,7 @@ def test_nothing_private_that_lies_in_the_folder_gets_into_the_bundle(tmp_path: 
     for name in (".mcpbignore", "manifest.json", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder)
     kept = ["server/forethought/__main__.py", "tools/a/b.py", "patterns/recipes/c.md"]
-    private = [".env", "demo/orders.csv", "journal.sqlite", "tools/.env", "server/__pycache__/a.pyc", "id_rsa", ".git/x"]
+    private = [".env", "demo/a.csv", "journal.sqlite", "tools/.env", "server/__pycache__/a.pyc", "id_rsa", ".git/x"]
     for name in (*kept, *private):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("x", encoding="utf-8")
@@ -139,9 +141,12 @@ def test_nothing_private_that_lies_in_the_folder_gets_into_the_bundle(tmp_path: 
 
 
 def test_the_entry_for_the_registry_is_as_its_schema_wants_it(tmp_path: Path) -> None:
-    lint = [python_with(_LINTER).parent / "skillsaw", "lint", "--strict", "--no-plugins", "--no-progress"]
+    def lint(entry: Path, status: int = 0) -> str:
+        linter = python_with(_LINTER).parent / "skillsaw"
+        return run(linter, "lint", "--strict", "--no-plugins", "--type", "mcp-registry", entry, status=status)
+
     entry = ROOT / "server.json"
-    assert "All checks passed" in run(*lint, "--type", "mcp-registry", entry)
+    assert "All checks passed" in lint(entry)
     broken = tmp_path / "server.json"
     broken.write_text(entry.read_text(encoding="utf-8").replace('"0.1.0"', '"latest"'), encoding="utf-8")
-    assert "one exact release" in run(*lint, "--type", "mcp-registry", broken, status=1)
+    assert "one exact release" in lint(broken, status=1)

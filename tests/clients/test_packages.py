@@ -69,7 +69,7 @@ def test_claude_code_finds_no_fault_with_the_plugin_nor_with_where_it_is_offered
     report = claude("plugin", "validate", "--strict", _PLUGIN)
     assert "skills: forethought:forethought" in report
     assert 'mcpServers: forethought stdio forethought ["serve"]' in report
-    claude("plugin", "validate", "--strict", _PLUGIN.parent)
+    claude("plugin", "validate", "--strict", ROOT)
     shutil.copytree(_PLUGIN, broken := tmp_path / "broken")
     (broken / ".claude-plugin/plugin.json").write_text('{"version": 1}', encoding="utf-8")
     claude("plugin", "validate", "--strict", broken, status=1)
@@ -77,7 +77,7 @@ def test_claude_code_finds_no_fault_with_the_plugin_nor_with_where_it_is_offered
 
 @pytest.mark.takes(20)
 def test_the_plugin_is_installed_in_claude_code_and_its_server_answers(claude: ClaudeCode) -> None:
-    claude("plugin", "marketplace", "add", "./integrations")
+    claude("plugin", "marketplace", "add", "./")
     claude("plugin", "install", "forethought@forethought")
     (line,) = [line for line in claude("mcp", "list").splitlines() if "forethought serve" in line]
     assert line.startswith("plugin:forethought:forethought:")

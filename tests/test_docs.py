@@ -29,7 +29,7 @@ NOT_RUN = {
     "pip install ": _INSTALLS,
     ".venv/bin/pip install ": _INSTALLS,
     "forethought model fetch": "it fetches 1.1 GB",
-    "forethought install claude-code": "it asks a person before it writes; tests/server/test_install.py has it without one",
+    "forethought install claude-code": "it asks a person before it writes; its tests have it without one",
     "forethought decide --page": "it waits for a browser; tests/server/test_page.py plays one",
     "scripts/check": "it runs all tests, this one included",
     ".venv/bin/pytest tests/clients": "they are tests of their own",

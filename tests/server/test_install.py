@@ -150,8 +150,12 @@ def test_an_entry_of_the_same_name_keeps_what_else_stands_in_it(form: str) -> No
     assert with_entry(new, form, "servers", "forethought", ENTRY) == new  # type: ignore[arg-type]
 
 
-JSON = st.recursive(st.none() | st.integers() | st.text(max_size=8), lambda inner: st.lists(inner, max_size=3)
-                    | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=12)  # fmt: skip
+PLAIN = st.none() | st.integers() | st.text(max_size=8)
+JSON = st.recursive(
+    PLAIN,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=12,
+)
 
 
 @given(st.dictionaries(st.text(max_size=8), JSON, max_size=4), st.sampled_from([None, 1, 2, 4, "\t"]), st.booleans())

@@ -76,8 +76,9 @@ def _zed() -> Path:
 
 
 def _goose() -> Path:
-    inside = ("Block", "goose", "config", "config.yaml")
-    return _roaming().joinpath(*inside) if sys.platform == "win32" else _configuration("goose", "config.yaml")()
+    if sys.platform == "win32":
+        return _roaming().joinpath("Block", "goose", "config", "config.yaml")
+    return _configuration("goose", "config.yaml")()
 
 
 def _codex() -> Path:

@@ -4,6 +4,7 @@ Everybody pays one model call to propose at one state, and one to value all that
 for everybody, a move that solves it is seen without a call, and no state is entered twice in one pass.
 """
 
+import heapq
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,7 +20,7 @@ from forethought_patterns.lats import Bounds, Node, SearchResult, SearchWatcher,
 S = TypeVar("S")
 A = TypeVar("A")
 CALLS = 400
-LAMBDA = 0.8  # weight of the evaluation, as the paper has it where values are good
+USUAL = Bounds()
 ENDLESS = 10**6
 BEAM = 5
 
@@ -98,7 +99,10 @@ async def sample(payer: Payer[S, A]) -> Node[S, A] | None:
 
 
 async def beam(payer: Payer[S, A], *, width: int) -> Node[S, A] | None:
-    """Breadth first, and only the best of each level are kept (Tree of Thoughts, arXiv 2305.10601). Greedy with 1."""
+    """Breadth first, and only the best of each level are kept (Tree of Thoughts, arXiv 2305.10601). Greedy with 1.
+
+    A whole level is valued in one call.
+    """
     level, entered = [Node[S, A](payer.world.root)], {payer.world.root}
     for _ in range(payer.max_depth):
         found: list[Node[S, A]] = []
@@ -107,11 +111,28 @@ async def beam(payer: Payer[S, A], *, width: int) -> Node[S, A] | None:
             children = await payer.children(node, here)
             if solved := next((child for child in children if child.succeeded), None):
                 return solved
-            alive = [child for child in children if not child.terminal]
-            await payer.valued(alive)
-            found += alive
+            found += [child for child in children if not child.terminal]
+        await payer.valued(found)
         level = sorted(found, key=lambda child: child.estimate, reverse=True)[:width]
         entered |= {node.state for node in level}
+    return None
+
+
+async def best_first(payer: Payer[S, A], *, factor: float) -> Node[S, A] | None:
+    """The best of all that is known is asked next, and goes back in for so much less, as long as it has news."""
+    root = Node[S, A](payer.world.root)
+    entered, waiting, count = {root.state}, [(-1.0, 0, root)], 0
+    while waiting:
+        worth, _, node = heapq.heappop(waiting)
+        children = await payer.children(node, entered)
+        if solved := next((child for child in children if child.succeeded), None):
+            return solved
+        alive = [child for child in children if not child.terminal]
+        await payer.valued(alive)
+        again = [(factor * worth, node)] if children else []
+        for value, each in [*((-child.estimate, child) for child in alive if child.depth < payer.max_depth), *again]:
+            count += 1
+            heapq.heappush(waiting, (value, count, each))
     return None
 
 
@@ -164,6 +185,10 @@ class Rounds(Generic[S, A]):
         await self._round()
         return await self.world.evaluate(nodes, slot)
 
+    async def confirm(self, nodes: Sequence[Node[S, A]], slot: Slot) -> Sequence[float]:
+        await self._round()
+        return await self.world.confirm(nodes, slot)
+
     async def reflect(self, node: Node[S, A], slot: Slot) -> str:
         await self._round()
         return await self.world.reflect(node, slot)
@@ -174,7 +199,7 @@ async def tree(
     candidates: int,
     max_depth: int,
     *,
-    exploration: float = 0.05,
+    exploration: float = USUAL.exploration,
     once: bool = False,
     told: bool = True,
     parallel: int = 1,
@@ -189,7 +214,6 @@ async def tree(
             candidates=candidates,
             max_depth=max_depth,
             exploration=exploration,
-            value_weight=LAMBDA,
             model_calls=CALLS,
             parallel=parallel,
         ),
@@ -203,10 +227,14 @@ METHODS: Mapping[str, Method] = {
     "independent samples": partial(repeated, sample),
     "greedy, restarts": partial(repeated, partial(beam, width=1)),
     f"beam of {BEAM}, restarts": partial(repeated, partial(beam, width=BEAM)),
-    "tree, one expansion a node, w = 1": partial(tree, exploration=1.0, once=True),
-    "tree, one expansion a node, w = 0.05": partial(tree, once=True),
-    "**ours**, w = 0.05": tree,
-    "**ours**, w = 1": partial(tree, exploration=1.0),
-    "ours, w = 0.05, proposer not told what was tried": partial(tree, told=False),
-    "ours, w = 0.05, 4 in parallel": partial(tree, parallel=4),
+    "best-first, again at x 0.7": partial(repeated, partial(best_first, factor=0.7)),
+    "best-first, again at x 0.9": partial(repeated, partial(best_first, factor=0.9)),
+    "tree, one expansion a node": partial(tree, once=True),
+    "**ours**": tree,
+    "ours, w = 1": partial(tree, exploration=1.0),
+    "ours, proposer not told what was tried": partial(tree, told=False),
+    "ours, 4 in parallel": partial(tree, parallel=4),
 }
+OURS = "**ours**"
+BASELINES = [name for name in METHODS if "ours" not in name and "samples" not in name]
+"""Those that ours is to be no worse than."""

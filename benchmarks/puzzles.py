@@ -93,6 +93,11 @@ class StandIn(ABC, Generic[S, A]):
         self.calls += 1
         return [self.value(node.state) for node in nodes]
 
+    async def confirm(self, nodes: Sequence[Node[S, A]], slot: Slot | None = None) -> list[float]:
+        """Agree."""
+        self.calls += 1
+        return [node.estimate for node in nodes]
+
     async def reflect(self, node: Node[S, A], slot: Slot | None = None) -> str:
         """Learn nothing."""
         self.calls += 1

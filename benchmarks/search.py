@@ -1,6 +1,7 @@
 """Tree search against sampling, greedy search and beams over the same stand-in models; refining with false critics."""
 
 import argparse
+import math
 import random
 import statistics
 import time
@@ -8,26 +9,29 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import anyio
+from graphs import Eight, Web, boards, eights, sites
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from methods import CALLS, ENDLESS, LAMBDA, METHODS, Rounds, Run
-from puzzles import Blocksworld, Calibrated, Harder, Instance, Numbers, all_puzzles, instances, seeded
+from methods import BASELINES, CALLS, ENDLESS, METHODS, OURS, Rounds, Run, Worlds
+from puzzles import Blocksworld, Calibrated, Harder, Numbers, StandIn, all_puzzles, instances, seeded
 
-from forethought_patterns import Problem
-from forethought_patterns.lats import Bounds, SearchResult, search
+from forethought_patterns import Problem, Slot
+from forethought_patterns.lats import Bounds, Node, Observation, SearchResult, search
 from forethought_patterns.reflection import Critique, Evidence, Issue, Round, refine
+from forethought_patterns.worlds import BOUNDS
 
 MARKS = (25, 50, 100, 200, 400)
-BLOCKS_MARKS = (50, 100, 400)
 REQUIREMENTS = 8
 DRAFTS = 5  # in one run of refining, the first included
 FALSE = (0.0, 0.1, 0.3)
 REFINED = (("with checks", True, 8.0), ("without checks", False, 8.0), ("without checks, threshold 10", False, 10.0))
 PLOTS = Path(__file__).parent / "plots"
-DRAWN = list(METHODS)[:4] + list(METHODS)[5:7]
+DRAWN = [*BASELINES, OURS]
+Case: TypeAlias = tuple[Callable[..., StandIn[Any, Any]], int, int]
+"""Makes the world of an instance; takes the seed. How many candidates are asked for, and how deep it goes."""
 
 
 # What is measured
@@ -50,14 +54,107 @@ def solved(runs: Sequence[Run], calls: int) -> float:
     return 100 * statistics.mean(run.within(calls) for run in runs)
 
 
-async def game_of_24(puzzles: Sequence[Numbers], kind: type[Calibrated], candidates: int) -> dict[str, list[Run]]:
-    """Print how many are solved by whom, and return when."""
-    head(f"Game of 24, {kind.__name__.lower()}: solved %, by calls", *MARKS)
+def error(runs: Sequence[Run], calls: int) -> float:
+    """The standard error of `solved`."""
+    share = solved(runs, calls) / 100
+    return 100 * math.sqrt(share * (1 - share) / len(runs))
+
+
+def halves(cases: Sequence[Case], half: int) -> list[tuple[Worlds, int, int]]:
+    """Each of one half of the instances with its seeds: constants are chosen on half 0 and told of half 1."""
+    seeds = (0,) if half == 0 else (1, 2)
+    return [(partial(make, seed), candidates, depth) for make, candidates, depth in cases[half::2] for seed in seeds]
+
+
+async def compared(name: str, cases: Sequence[tuple[Worlds, int, int]]) -> dict[str, list[Run]]:
+    """Print how many are solved by whom, and where ours is behind; return when."""
+    head(f"{name}: solved % (standard error) of {len(cases)}, by calls", *MARKS)
     runs: dict[str, list[Run]] = {}
-    for name, method in METHODS.items():
-        runs[name] = [await method(partial(kind, puzzle, 0), candidates, 3) for puzzle in puzzles]
-        row(name, *(f"{solved(runs[name], mark):.1f}" for mark in MARKS))
+    for method_name, method in METHODS.items():
+        runs[method_name] = [await method(*case) for case in cases]
+        cells = (f"{solved(runs[method_name], mark):.0f} ({error(runs[method_name], mark):.1f})" for mark in MARKS)
+        row(method_name, *cells)
+    behind: list[str] = []
+    for mark in MARKS:
+        best = max(BASELINES, key=lambda each: solved(runs[each], mark))
+        if solved(runs[best], mark) - solved(runs[OURS], mark) > error(runs[OURS], mark):
+            behind.append(f"{best} at {mark}")
+    print(f"\nAhead of ours by more than one standard error: {', '.join(behind) or 'none'}")
     return runs
+
+
+def all_cases(count: int, puzzles: Sequence[Numbers]) -> dict[str, list[Case]]:
+    """The worlds that are compared: twice as many instances as are used of each half."""
+    return {
+        "Game of 24, calibrated": [(partial(seeded_world, Calibrated, each), 10, 3) for each in puzzles],
+        "Game of 24, harder": [(partial(seeded_world, Harder, each), 5, 3) for each in puzzles],
+        "Blocksworld": [
+            (partial(seeded_world, Blocksworld, each), 5, 2 * each.optimal + 4) for each in instances(2 * count)
+        ],
+        "web of pages": [(partial(seeded_world, Web, each), 4, 12) for each in sites(2 * count)],
+        "8-puzzle": [(partial(seeded_world, Eight, each), 3, 2 * boards()[each] + 4) for each in eights(count)],
+    }
+
+
+def seeded_world(kind: Callable[..., StandIn[Any, Any]], instance: object, seed: int, **more: bool) -> Any:
+    """The world of an instance; `partial` fills in all but `told`."""
+    return kind(instance, seed, **more)
+
+
+class Judge(Harder):
+    """The Game of 24 where nobody knows what is right: whoever judges an end is wrong in one of ten."""
+
+    def outcome(self, state: Numbers) -> Observation[Numbers]:
+        return Observation(state, terminal=len(state) == 1)
+
+    def value(self, state: Numbers) -> float:
+        return super().value(state) if len(state) > 1 else self._verdict("evaluate", state)
+
+    async def confirm(self, nodes: Sequence[Node[Numbers, Any]], slot: Slot | None = None) -> list[float]:
+        self.calls += 1
+        return [self._verdict("confirm", node.state) if self.confirms else 1.0 for node in nodes]
+
+    confirms = True
+
+    def _verdict(self, question: str, state: Numbers) -> float:
+        wrong = seeded(question, self.seed, self.root, state).random() < 0.1
+        return 1.0 if (state[0] == 24) != wrong else 0.2
+
+
+class Trusting(Judge):
+    """The same, where the first verdict counts."""
+
+    confirms = False
+
+
+async def unverified(puzzles: Sequence[Numbers]) -> None:
+    """Print how often an answer that only a judge calls right is wrong."""
+    head("no verifier, 10% false verdicts, at most 400 calls", "answered, %", "of all wrong, %", "of answers wrong, %")
+    for name, kind in (("**ours**: confirmed by an independent question", Judge), ("the first verdict", Trusting)):
+        ends: list[SearchResult[Any, Any]] = [
+            await search(puzzle, kind(puzzle, seed), Bounds(iterations=ENDLESS, max_depth=3, model_calls=CALLS))
+            for puzzle in puzzles[1::2]
+            for seed in (1, 2)
+        ]
+        said = [end for end in ends if end.solved]
+        wrong = sum(end.best.state[0] != 24 for end in said)
+        shares = (len(said) / len(ends), wrong / len(ends), wrong / max(1, len(said)))
+        row(name, *(f"{100 * share:.1f}" for share in shares))
+
+
+async def by_default(cases: Mapping[str, Sequence[tuple[Worlds, int, int]]]) -> None:
+    """Print what a search costs with the defaults that `lats_search` has."""
+    head("defaults: 5 candidates, 30 trajectories, depth 7, 2 at the same time", "solved %", "calls, median", "most")
+    for name, each in cases.items():
+        worlds = [make() for make, _, _ in each]
+        ends = [await search(world.root, world, BOUNDS) for world in worlds]
+        calls = [end.model_calls for end in ends]
+        row(
+            name,
+            f"{100 * statistics.mean(end.solved for end in ends):.0f}",
+            f"{statistics.median(calls):.0f}",
+            max(calls),
+        )
 
 
 async def in_parallel(puzzles: Sequence[Numbers]) -> None:
@@ -76,8 +173,6 @@ async def in_parallel(puzzles: Sequence[Numbers]) -> None:
                         iterations=ENDLESS,
                         candidates=candidates,
                         max_depth=3,
-                        exploration=0.05,
-                        value_weight=LAMBDA,
                         model_calls=CALLS,
                         parallel=parallel,
                     ),
@@ -92,7 +187,7 @@ async def in_parallel(puzzles: Sequence[Numbers]) -> None:
 
 async def without_end(solvable: Sequence[Numbers], unsolvable: Sequence[Numbers]) -> None:
     """Print what a search comes to that nothing bounds: it must give up what has no solution."""
-    head("no bound of calls (calibrated, w = 0.05)", "puzzles", "solved", "no solution", "calls, median", "calls, most")
+    head("no bound of calls (calibrated)", "puzzles", "solved", "no solution", "calls, median", "calls, most")
     for name, puzzles in (("with a solution", solvable), ("without", unsolvable)):
         ends: list[SearchResult[Any, Any]] = [
             await search(
@@ -102,8 +197,6 @@ async def without_end(solvable: Sequence[Numbers], unsolvable: Sequence[Numbers]
                     iterations=ENDLESS,
                     candidates=10,
                     max_depth=3,
-                    exploration=0.05,
-                    value_weight=LAMBDA,
                 ),
             )
             for puzzle in puzzles
@@ -113,19 +206,6 @@ async def without_end(solvable: Sequence[Numbers], unsolvable: Sequence[Numbers]
         calls = [end.model_calls for end in ends]
         most, median = max(calls), statistics.median(calls)
         row(name, len(puzzles), sum(end.solved for end in ends), given_up, f"{median:.0f}", most)
-
-
-async def blocksworld(tasks: Sequence[Instance]) -> None:
-    """Print how many are solved by whom, and how long the ways are."""
-    marks = [f"{mark} calls" for mark in BLOCKS_MARKS]
-    head("Blocksworld: solved %, and moves over the fewest", *marks)
-    for name, method in METHODS.items():
-        runs = [await method(partial(Blocksworld, task, 0), 5, 2 * task.optimal + 4) for task in tasks]
-        cells: list[str] = []
-        for mark in BLOCKS_MARKS:
-            over = [run.moves / task.optimal for run, task in zip(runs, tasks, strict=True) if run.within(mark)]
-            cells.append(f"{solved(runs, mark):.1f}, {statistics.mean(over):.2f}" if over else "0.0")
-        row(name, *cells)
 
 
 # Refining
@@ -265,43 +345,39 @@ def draw_refined(column: int, label: str, found: Mapping[str, Sequence[tuple[flo
     panel.set(xlabel="false verdicts of the critic, %", ylabel=label)
 
 
-async def compare(count: int, unsolvable_count: int, tasks: int, runs: int) -> None:
+async def compare(count: int, half: int, unsolvable_count: int, runs: int) -> None:
     """Print all tables, and save the plots."""
     started = time.perf_counter()
     solvable, unsolvable = all_puzzles()
-    puzzles = random.Random(0).sample(solvable, min(count, len(solvable)))
-    calibrated = await game_of_24(puzzles, Calibrated, 10)
-    harder = await game_of_24(puzzles, Harder, 5)
-    await in_parallel(puzzles)
-    await without_end(puzzles, random.Random(0).sample(unsolvable, min(unsolvable_count, len(unsolvable))))
-    await blocksworld(instances(tasks))
-    refined = await refining(runs)
-    plot(
-        "search.png",
-        [
-            partial(draw_solved, "Game of 24, calibrated on GPT-4", calibrated),
-            partial(draw_solved, "Game of 24, harder", harder),
-        ],
-    )
-    plot(
-        "reflection.png",
-        [
-            partial(draw_refined, 0, "worse than the first draft, %", refined),
-            partial(draw_refined, 1, "requirements gained, mean", refined),
-        ],
-    )
-    print(f"\n{len(puzzles)} puzzles, {tasks} of blocks, {runs} drafts: {time.perf_counter() - started:.0f} s")
+    puzzles = random.Random(0).sample(solvable, min(2 * count, len(solvable)))
+    cases = {name: halves(each, half) for name, each in all_cases(count, puzzles).items()}
+    solved_by = {name: await compared(name, each) for name, each in cases.items()}
+    await by_default(cases)
+    await unverified(puzzles)
+    await in_parallel(puzzles[half::2])
+    await without_end(puzzles[half::2], random.Random(0).sample(unsolvable, min(unsolvable_count, len(unsolvable))))
+    plot("search.png", [partial(draw_solved, name, solved_by[name]) for name in ("Game of 24, harder", "Blocksworld")])
+    if runs:
+        refined = await refining(runs)
+        plot(
+            "reflection.png",
+            [
+                partial(draw_refined, 0, "worse than the first draft, %", refined),
+                partial(draw_refined, 1, "requirements gained, mean", refined),
+            ],
+        )
+    print(f"\n{count} instances a world, {runs} drafts: {time.perf_counter() - started:.0f} s")
 
 
 def main() -> None:
     """Read the options, and compare."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--puzzles", type=int, default=300, help="of the Game of 24 (1362: all)")
-    options.add_argument("--unsolvable", type=int, default=40, help="puzzles without a solution (458: all)")
-    options.add_argument("--blocks", type=int, default=150, help="instances of Blocksworld")
+    options.add_argument("--instances", type=int, default=75, help="of each world; half as many of the 8-puzzle")
+    options.add_argument("--half", type=int, choices=(0, 1), default=1, help="0: on which constants are chosen")
+    options.add_argument("--unsolvable", type=int, default=20, help="puzzles without a solution (458: all)")
     options.add_argument("--drafts", type=int, default=2000, help="runs of refining")
     given = options.parse_args()
-    anyio.run(compare, given.puzzles, given.unsolvable, given.blocks, given.drafts)
+    anyio.run(compare, given.instances, given.half, given.unsolvable, given.drafts)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Tree search over actions: Language Agent Tree Search (Zhou et al., arXiv 2310.04406, Algorithm 1 and section 4.2).
 
-Each trajectory selects a node by UCT, expands it, and goes on with the best child to an end, keeping every node; what
-comes of it is backed up. Where two moves in a row bring no gain it is cut off, and the estimate is backed up. Nodes are
-expanded again as their visits grow. Several trajectories go on at the same time, in step with each other, so that over
-the same answers a search is the same search, whoever was quicker.
+Each trajectory selects a node by UCT, expands it, has the new nodes evaluated, and goes on below it, keeping every
+node; what comes of it is backed up. It goes on only while that is where the whole tree would go next, else the estimate
+is backed up; `tree` says what nodes are worth. Several trajectories go on at the same time, in step with each other, so
+that over the same answers a search is the same search, whoever was quicker.
 
 Nothing here knows of models or tools: a `World` proposes, acts, evaluates and reflects.
 """
@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from forethought_patterns.slots import Slot, together
-from forethought_patterns.tree import Node, backup, best_leaf, blend, close, mark, ranked, select
+from forethought_patterns.tree import Node, backup, best_leaf, blend, enter, leave, select, settle, undoubted
 from forethought_tools import BudgetError, ModelError
 
 S = TypeVar("S")
@@ -25,6 +25,9 @@ A = TypeVar("A")
 T = TypeVar("T")
 
 SOLVED = "solved"
+_DOUBTED = 0.95  # what an end is worth, at most, that only its evaluation calls a success
+_LESSONS = 3  # at most, in one search
+_PACE = 20  # model calls for each lesson that is asked for
 _BARREN = 2  # times in a row that proposals may bring nothing new before a node counts as exhausted
 
 
@@ -36,12 +39,12 @@ class Observation(Generic[S]):
     """All that matters of the way here. Where states can be hashed, equal ones are evaluated and searched only once."""
     terminal: bool = False
     reward: float | None = None
-    """Of a terminal state: from 0 to 1, where 1 is success. None: its evaluation tells."""
+    """Of a terminal state: from 0 to 1, where 1 is success. None: its evaluation tells, and has to be confirmed."""
 
 
 class World(Protocol[S, A]):
-    """Where a search goes on. Each `propose`, `evaluate` and `reflect` counts as one model call. A `slot` is whoever
-    asks, for a world that has to wait for someone."""
+    """Where a search goes on. Each `propose`, `evaluate`, `confirm` and `reflect` counts as one model call. A `slot` is
+    whoever asks, for a world that has to wait for someone."""
 
     async def propose(self, node: Node[S, A], n: int, slot: Slot) -> Sequence[A]:
         """Up to `n` actions to try from here. One may be named more than once: that counts as agreement on it.
@@ -53,7 +56,13 @@ class World(Protocol[S, A]):
         ...
 
     async def evaluate(self, nodes: Sequence[Node[S, A]], slot: Slot) -> Sequence[float]:
-        """How promising each of these siblings is, from 0 to 1, all in one call."""
+        """How promising each of these is, from 0 to 1, all in one call. Siblings stand together; where several
+        trajectories go on at the same time there are those of several parents."""
+        ...
+
+    async def confirm(self, nodes: Sequence[Node[S, A]], slot: Slot) -> Sequence[float]:
+        """The same of ends that `evaluate` calls a success (1) where no `step` knew: asked so that it errs
+        independently."""
         ...
 
     async def reflect(self, node: Node[S, A], slot: Slot) -> str:
@@ -97,14 +106,14 @@ class Bounds:
     """How many actions are asked for at a time (n)."""
     max_depth: int = 7
     """Actions in a row, at most."""
-    exploration: float = 1.0
+    exploration: float = 0.05
     """Weight of exploration in UCT (w). 0 is greedy."""
-    value_weight: float = 0.5
+    value_weight: float = 0.8
     """Weight of the evaluation against self-consistency in a node's first value (lambda)."""
     parallel: int = 1
     """How many trajectories go on at the same time."""
     model_calls: int | None = None
-    """Hard bound on calls of the world's `propose`, `evaluate` and `reflect` together."""
+    """Hard bound on calls of the world's `propose`, `evaluate`, `confirm` and `reflect` together."""
     seed: int | None = None
     """Shuffles new candidates, so that ties fall differently. None: they fall to what was proposed first."""
 
@@ -142,7 +151,8 @@ async def search(
             end the search.
     """
     chance = None if bounds.seed is None else random.Random(bounds.seed)  # noqa: S311 - breaks ties, keeps no secret
-    return await _Search(Node(root), world, bounds, chance, watcher or SearchWatcher(), slot or Slot()).run()
+    start = Node[S, A](root, prior=undoubted(bounds.candidates, bounds.value_weight))
+    return await _Search(start, world, bounds, chance, watcher or SearchWatcher(), slot or Slot()).run()
 
 
 @dataclass
@@ -166,8 +176,10 @@ class _Search(Generic[S, A]):
     started: int = 0
     ended: int = 0
     stopped: str = ""
-    reflections: int = 3
-    """How many more failures are reflected upon."""
+    reflections: int = 0
+    """How many failures were reflected upon."""
+    failed: list[Node[S, A]] = field(default_factory=list[Node[S, A]])
+    """Where trajectories came to a dead end, and nothing was learned from it yet."""
     active: list[Node[S, A]] = field(default_factory=list[Node[S, A]])
     """Where each trajectory stands."""
     states: dict[Any, Node[S, A]] = field(default_factory=dict[Any, Node[S, A]])
@@ -177,6 +189,7 @@ class _Search(Generic[S, A]):
 
     async def run(self) -> SearchResult[S, A]:
         self._repeats(self.root)
+        settle(self.root)
         try:
             while not self.stopped:
                 self._select()
@@ -196,10 +209,10 @@ class _Search(Generic[S, A]):
     def _select(self) -> None:
         """Start trajectories, as many as may go on at the same time."""
         while len(self.active) < self.bounds.parallel and self.started < self.bounds.iterations:
-            node = select(self.root, self.bounds.exploration, self.active)
+            node = select(self.root, self.bounds.exploration)
             if node is None:
                 return
-            mark(node, 1)
+            enter(node)
             self.started += 1
             self.active.append(node)
 
@@ -242,24 +255,25 @@ class _Search(Generic[S, A]):
         return fresh
 
     async def _evaluate(self, growths: Sequence[_Growth[S, A]]) -> None:
-        """Give the new nodes their values: one call for all siblings, and none for what is known already."""
-        over = any(child.succeeded for growth in growths for child in growth.children)
-        unknown = [
-            (growth, children) for growth in growths if not over and (children := self._unknown(growth.children))
-        ]
-        asking = self._afforded(unknown)
-        values = await self._together([partial(self.world.evaluate, children) for _, children in asking])
-        for (_, children), said in zip(asking, values, strict=True):
-            if len(said) != len(children):
-                raise ValueError(f"evaluate returned {len(said)} values for {len(children)} nodes")
-            for child, value in zip(children, said, strict=True):
-                child.estimate = _share(value)
-                if child.terminal:
-                    child.reward = child.estimate
-                elif _is_key(child.state):
-                    self.estimates[child.state] = child.estimate
+        """Give the new nodes their values: one call for all that have grown, and none for what is known already."""
+        grown = [child for growth in growths for child in growth.children]
+        unknown = [] if any(child.succeeded for child in grown) else self._unknown(grown)
+        for nodes in self._afforded([unknown] if unknown else []):
+            for node, value in zip(nodes, _shares(await self.world.evaluate(nodes, self.slot), nodes), strict=True):
+                node.estimate = value
+                if node.terminal:
+                    node.reward = min(value, _DOUBTED)
+                elif _is_key(node.state):
+                    self.estimates[node.state] = value
+            await self._confirm([node for node in nodes if node.terminal and node.estimate >= 1])
         for growth in growths:
             blend(growth.node, self.bounds.value_weight)
+
+    async def _confirm(self, claimed: Sequence[Node[S, A]]) -> None:
+        """Have what only the evaluation calls a success judged once more. Both have to be sure of it."""
+        for nodes in self._afforded([claimed] if claimed else []):
+            for node, value in zip(nodes, _shares(await self.world.confirm(nodes, self.slot), nodes), strict=True):
+                node.reward = value
 
     def _unknown(self, children: Sequence[Node[S, A]]) -> list[Node[S, A]]:
         """The nodes whose values somebody has to tell; equal states share one."""
@@ -274,43 +288,41 @@ class _Search(Generic[S, A]):
         return unknown
 
     async def _go_on(self, growths: Sequence[_Growth[S, A]]) -> None:
-        """Move each trajectory to its best child, or end it and back up what it has come to."""
+        """Have each trajectory go on where the whole tree would go next, or end it and back up what it has come to."""
+        for growth in growths:
+            await self.watcher.grown(growth.node, growth.children)
+            self._close(growth)
         moved: list[Node[S, A]] = []
-        failed: list[Node[S, A]] = []
         for growth in growths:
             node = growth.node
-            await self.watcher.grown(node, growth.children)
-            self._close(growth)
             success = next((child for child in growth.children if child.succeeded), None)
-            further = None if success or self.stopped else self._further(node, moved)
-            if further is not None:
-                mark(further, 1, above=node)
-                moved.append(further)
-                continue
             if self.stopped and success is None:
                 continue  # it was cut off, and has come to nothing yet
+            leave(node)
+            if success is None and (further := self._further(node)) is not None:
+                enter(further)
+                moved.append(further)
+                continue
             leaf = success or max(growth.children, key=lambda child: (child.reward or 0.0, child.value), default=node)
-            mark(node, -1)
             await self._end(leaf)
-            if success is None and growth.children:
-                failed.append(leaf)
+            if leaf.dead and not leaf.succeeded and growth.children:
+                self.failed.append(leaf)
         self.active = moved
         if not self.stopped:
-            await self._reflect(failed)
+            await self._reflect()
 
-    def _further(self, node: Node[S, A], moved: Sequence[Node[S, A]]) -> Node[S, A] | None:
-        """Where a trajectory goes on: below the best child that is free, unless two moves in a row bring no gain."""
-        for child in ranked(node, self.bounds.exploration):
-            if (found := select(child, self.bounds.exploration, [*self.active, *moved])) is not None:
-                return None if found.parent is node and _idle(node, found) else found
-        return None
+    def _further(self, node: Node[S, A]) -> Node[S, A] | None:
+        """Where a trajectory goes on: below its node, if the whole tree would go there next."""
+        found = select(self.root, self.bounds.exploration)
+        return found if found is not None and found.name.startswith(f"{node.name}.") else None
 
     def _close(self, growth: _Growth[S, A]) -> None:
+        """See what is left to try: nothing where it ends, where it is too deep, or what is searched elsewhere."""
         for child in growth.children:
             if child.terminal or child.repeats or child.depth >= self.bounds.max_depth:
-                close(child)
-        if growth.node.exhausted and all(child.dead for child in growth.node.children):
-            close(growth.node)
+                child.dead = True
+                settle(child)
+        settle(growth.node)
 
     async def _end(self, leaf: Node[S, A]) -> None:
         reward = leaf.estimate if leaf.reward is None else leaf.reward
@@ -320,13 +332,14 @@ class _Search(Generic[S, A]):
         if leaf.succeeded:
             self.stopped = SOLVED
 
-    async def _reflect(self, failed: Sequence[Node[S, A]]) -> None:
-        """Learn from trajectories that have failed: at most three lessons in one search."""
-        asking = self._afforded(failed[: self.reflections])
-        self.reflections -= len(asking)
+    async def _reflect(self) -> None:
+        """Learn from the latest dead ends: one lesson for every twenty calls, three at most."""
+        due = max(0, min(_LESSONS, self.calls // _PACE) - self.reflections)
+        asking = self._afforded([self.failed.pop() for _ in self.failed[:due]])
+        self.reflections += len(asking)
         for lesson in await self._together([partial(self.world.reflect, leaf) for leaf in asking]):
             if not lesson.strip():
-                self.reflections = 0
+                self.reflections = _LESSONS
             elif lesson.strip() not in self.root.lessons:
                 self.root.lessons.append(lesson.strip())
 
@@ -352,18 +365,18 @@ class _Search(Generic[S, A]):
         return await together(self.slot, calls)
 
 
-def _idle(node: Node[S, A], child: Node[S, A]) -> bool:
-    """Whether neither this node nor the next is worth more than the one before them."""
-    before = node.parent
-    return before is not None and before.parent is not None and max(node.prior, child.prior) <= before.prior
-
-
 def _is_key(state: object) -> bool:
     try:
         hash(state)
     except TypeError:
         return False
     return True
+
+
+def _shares(said: Sequence[float], nodes: Sequence[Node[S, A]]) -> list[float]:
+    if len(said) != len(nodes):
+        raise ValueError(f"{len(said)} values were returned for {len(nodes)} nodes")
+    return [_share(value) for value in said]
 
 
 def _share(value: float) -> float:

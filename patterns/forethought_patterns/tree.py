@@ -1,19 +1,22 @@
-"""The tree of a search: nodes, UCT, progressive widening, backup. Pure arithmetic; nobody is asked anything here.
+"""The tree of a search: nodes, UCT, backup. Pure arithmetic; nobody is asked anything here.
 
-Values after LATS (Zhou et al., arXiv 2310.04406, section 4.2), widening after Couëtoux et al. (LION 2011).
+Values after LATS (Zhou et al., arXiv 2310.04406, section 4.2), with two changes. To ask a node again is an arm of its
+own beside its children. And what a node is worth is mostly the best that is still open below, since actions lead where
+they have led before: a failure beside a way takes little from it. What is open is kept along the way, not walked anew.
 """
 
-__all__ = ["Node", "backup", "best_leaf", "blend", "close", "mark", "ranked", "select", "uct", "widens"]
+__all__ = ["Node", "again", "backup", "best_leaf", "blend", "enter", "leave", "select", "settle", "uct", "undoubted"]
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 S = TypeVar("S")
 A = TypeVar("A")
 
-_WIDENING = 1.5  # how often a node is asked for candidates, over the root of the visits to it
+_AGAIN = 0.85  # what asking a node once more is worth, over the time before
+_OPEN = 0.7  # weight of the best that is open below, against the mean
 
 
 @dataclass(eq=False, slots=True)
@@ -43,6 +46,10 @@ class Node(Generic[S, A]):
     """What those trajectories brought, summed up."""
     pending: int = 0
     """Trajectories that are under way through here (virtual loss)."""
+    asking: bool = False
+    """Candidates are being asked for here."""
+    open: float | None = None
+    """What the best that is left to ask is worth, here or below. None: there is none, or all of it is under way."""
     children: "list[Node[S, A]]" = field(default_factory=list["Node[S, A]"])
     proposals: int = 0
     """How often proposals were asked for here."""
@@ -58,9 +65,14 @@ class Node(Generic[S, A]):
         return self.name.count(".")
 
     @property
-    def value(self) -> float:
-        """The mean of the prior, which counts as the first visit, and of all that was backed up since."""
+    def mean(self) -> float:
+        """Of the prior, which counts as the first visit, and of all that was backed up since."""
         return (self.prior + self.total) / self.visits
+
+    @property
+    def value(self) -> float:
+        """V: mostly the best that is open below, and the mean; where nothing is open, the mean alone."""
+        return _worth(self, self.mean)
 
     @property
     def succeeded(self) -> bool:
@@ -91,6 +103,10 @@ class Node(Generic[S, A]):
             left.extend(reversed(node.children))
 
 
+def _worth(node: Node[S, A], mean: float) -> float:
+    return mean if node.open is None else _OPEN * node.open + (1 - _OPEN) * mean
+
+
 def blend(node: Node[S, A], weight: float) -> None:
     """Give the children their priors: V = weight * estimate + (1 - weight) * self-consistency (LATS, section 4.2).
 
@@ -101,10 +117,16 @@ def blend(node: Node[S, A], weight: float) -> None:
     for child in node.children:
         opinion = weight * child.estimate + (1 - weight) * child.sampled / drawn
         child.prior = opinion if child.reward is None else child.reward
+        _look(child)
+
+
+def undoubted(candidates: int, weight: float) -> float:
+    """The prior of the root: that of one of so many candidates, none named twice, that is sure to lead to the goal."""
+    return weight + (1 - weight) / candidates
 
 
 def uct(node: Node[S, A], exploration: float) -> float:
-    """V(s) + w * sqrt(ln N(parent) / N(s)); V is a mean already. Trajectories under way count as visits that brought 0.
+    """V(s) + w * sqrt(ln N(parent) / N(s)). Trajectories under way count as visits that brought 0.
 
     Raises:
         ValueError: the root, which is never chosen among siblings.
@@ -112,56 +134,55 @@ def uct(node: Node[S, A], exploration: float) -> float:
     if node.parent is None:
         raise ValueError("the root has no siblings")
     visits = node.visits + node.pending
-    bonus = math.sqrt(math.log(node.parent.visits + node.parent.pending) / visits)
-    return (node.prior + node.total) / visits + exploration * bonus
+    return _worth(node, (node.prior + node.total) / visits) + exploration * _bonus(node.parent, visits)
 
 
-def widens(node: Node[S, A]) -> bool:
-    """Whether a node asks for (more) candidates: at once, and again while proposals < 1.5 * visits ** 0.5.
-
-    So the children grow with the visits: an early choice among few candidates never bounds what can be found.
-    """
-    if node.exhausted or node.terminal or node.dead:
-        return False
-    return not node.proposals or node.proposals + 1 <= _WIDENING * math.sqrt(node.visits)
+def again(node: Node[S, A], exploration: float) -> float:
+    """The same of the arm that asks this node once more: worth its prior, and less with each time it was asked."""
+    return _asked(node) + exploration * _bonus(node, max(1, node.proposals))
 
 
-def select(root: Node[S, A], exploration: float, busy: Collection[Node[S, A]] = ()) -> Node[S, A] | None:
-    """The node that asks for candidates next: down by UCT, past what is dead or `busy`. None if there is none.
-
-    A node whose candidates have all failed is asked again before its time only if nothing else is left or under way.
-    """
-    found = _select(root, exploration, busy, early=False)
-    return _select(root, exploration, busy, early=True) if found is None and not busy else found
+def _asked(node: Node[S, A]) -> float:
+    return node.prior * _AGAIN**node.proposals
 
 
-def _select(root: Node[S, A], exploration: float, busy: Collection[Node[S, A]], *, early: bool) -> Node[S, A] | None:
-    """Depth first, the best child first; on the way back up, if it may be early, whoever could be asked again."""
-    left = [(root, False)]
-    while left:
-        node, returning = left.pop()
-        if node.dead:
-            continue
-        free = node not in busy and not node.exhausted
-        if free and (returning or widens(node)):
+def _bonus(above: Node[S, A], visits: int) -> float:
+    return math.sqrt(math.log(above.visits + above.pending) / visits)
+
+
+def select(root: Node[S, A], exploration: float) -> Node[S, A] | None:
+    """The node that is asked for candidates next: down the best arms until asking is one. None if nothing is open."""
+    node = None if root.open is None else root
+    while node is not None:
+        children = [child for child in node.children if child.open is not None]
+        best = max(children, key=lambda child: uct(child, exploration), default=None)
+        if _is_free(node) and (best is None or again(node, exploration) > uct(best, exploration)):
             return node
-        if not returning:
-            if early:
-                left.append((node, True))
-            left.extend((child, False) for child in reversed(ranked(node, exploration)))
+        node = best
     return None
 
 
-def ranked(node: Node[S, A], exploration: float) -> list[Node[S, A]]:
-    """The children from which there is something left to try, best first."""
-    alive = [child for child in node.children if not child.dead]
-    return sorted(alive, key=lambda child: uct(child, exploration), reverse=True)
+def _is_free(node: Node[S, A]) -> bool:
+    return not (node.dead or node.exhausted or node.asking)
 
 
-def mark(node: Node[S, A], pending: int, *, above: Node[S, A] | None = None) -> None:
-    """Count a trajectory as under way (1) or no longer (-1) on the way from below `above`, or the root, to here."""
+def enter(node: Node[S, A]) -> None:
+    """A trajectory asks here: it counts as under way from the root to here."""
+    _count(node, 1)
+    node.asking = True
+    settle(node)
+
+
+def leave(node: Node[S, A]) -> None:
+    """The trajectory that asked here goes on elsewhere, or has ended."""
+    _count(node, -1)
+    node.asking = False
+    settle(node)
+
+
+def _count(node: Node[S, A], pending: int) -> None:
     here: Node[S, A] | None = node
-    while here is not None and here is not above:
+    while here is not None:
         here.pending += pending
         here = here.parent
 
@@ -175,13 +196,20 @@ def backup(leaf: Node[S, A], reward: float) -> None:
         node = node.parent
 
 
-def close(node: Node[S, A]) -> None:
-    """Nothing is left to try from here on: nor above, where all else is dead and no more proposals are expected."""
-    node.dead = True
-    above = node.parent
-    while above is not None and above.exhausted and all(child.dead for child in above.children):
-        above.dead = True
-        above = above.parent
+def settle(node: Node[S, A]) -> None:
+    """Tell this node, and those above it as far as it matters to them, what is left to try."""
+    here: Node[S, A] | None = node
+    while here is not None and (_look(here) or here is node):
+        here = here.parent
+
+
+def _look(node: Node[S, A]) -> bool:
+    """See what is left to try here and below, as far as the children know. Returns whether that has changed."""
+    before = node.dead, node.open
+    node.dead = node.dead or (node.exhausted and all(child.dead for child in node.children))
+    arms = [child.open for child in node.children if child.open is not None]
+    node.open = max([*arms, _asked(node)] if _is_free(node) else arms, default=None)
+    return before != (node.dead, node.open)
 
 
 def best_leaf(root: Node[S, A]) -> Node[S, A]:

@@ -9,6 +9,7 @@ __all__ = ["BOUNDS", "Move", "Quest", "WorldName", "find", "path_steps"]
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count, groupby
 from typing import Literal, TypeAlias
 
 from forethought_patterns.checks import Check, examine
@@ -16,7 +17,7 @@ from forethought_patterns.drafts import closed_object, lean_arguments, lean_tool
 from forethought_patterns.gates import digest
 from forethought_patterns.lats import Bounds, Node, Observation, SearchResult, SearchWatcher, search
 from forethought_patterns.ports import Dialect, Journal
-from forethought_patterns.roles import ACT, IMAGINE, LESSON, MATERIAL, PROMISE
+from forethought_patterns.roles import ACT, IMAGINE, LESSON, MATERIAL, PROMISE, REFUTE
 from forethought_patterns.slots import Slot
 from forethought_patterns.tool_calls import ToolCalls
 from forethought_tools import JSON, Question, Registry, Risk, Role, ToolError
@@ -144,21 +145,26 @@ class _Words(ABC):
     async def step(self, node: Node[Way, Move], action: Move, slot: Slot) -> Observation[Way]: ...
 
     async def evaluate(self, nodes: Sequence[Node[Way, Move]], slot: Slot) -> Sequence[float]:
-        listed = "\n".join(
-            f"{number}. {node.state[-1]}{' (final)' if node.terminal else ''}" for number, node in enumerate(nodes, 1)
-        )
-        parent = nodes[0].parent
-        context = self._context(nodes[0], parent.state if parent else (), f"Candidates:\n{listed}")
         score: JSON = {"type": "number", "minimum": 0, "maximum": 10}
         one = closed_object({"score": score, "solved": {"type": "boolean"}})
         schema = closed_object({str(number): one for number in range(1, len(nodes) + 1)})
-        key = f"value/{parent.name if parent else '0'}/{parent.proposals if parent else 0}"
-        said = await self._ask(key, Question(Role.EVALUATOR, PROMISE, context, schema), slot)
+        question = Question(Role.EVALUATOR, PROMISE, self._context(nodes[0], *_candidates(nodes)), schema)
+        said = await self._ask(f"value/{_occasion(nodes)}", question, slot)
         return [_value(said, number, node) for number, node in enumerate(nodes, 1)]
+
+    async def confirm(self, nodes: Sequence[Node[Way, Move]], slot: Slot) -> Sequence[float]:
+        """Asked for faults, of the critic, the last first: another question, and another model where there is one."""
+        nodes = nodes[::-1]
+        fault: JSON = {"type": "string", "maxLength": 300}
+        one = closed_object({"fault": fault, "right": {"type": "boolean"}})
+        schema = closed_object({str(number): one for number in range(1, len(nodes) + 1)})
+        question = Question(Role.CRITIC, REFUTE, self._context(nodes[0], *_candidates(nodes)), schema)
+        said = await self._ask(f"confirm/{_occasion(nodes)}", question, slot)
+        return [_confirmed(said, number) for number in range(len(nodes), 0, -1)]
 
     async def reflect(self, node: Node[Way, Move], slot: Slot) -> str:
         schema = closed_object({"lesson": {"type": "string", "maxLength": 300}})
-        question = Question(Role.CRITIC, LESSON, self._context(node, node.state, ""), schema)
+        question = Question(Role.CRITIC, LESSON, self._context(node, _so_far(node.state)), schema)
         said = await self._ask(f"lesson/{node.name}", question, slot)
         return one_line(str(said["lesson"])) if isinstance(said, Mapping) else ""
 
@@ -169,7 +175,8 @@ class _Words(ABC):
         self, node: Node[Way, Move], instructions: str, n: int, one: Mapping[str, JSON], slot: Slot
     ) -> list[JSON]:
         tried = "\n".join(f"- {str(child.state[-1])[:300]}" for child in node.children)
-        context = self._context(node, node.state, f"Tried from here already:\n{tried}" if tried else "")
+        known = f"Tried from here already:\n{tried}" if tried else ""
+        context = self._context(node, _so_far(node.state), known)
         schema = closed_object({"candidates": {"type": "array", "items": one, "maxItems": n}})
         question = Question(Role.PROPOSER, instructions, context, schema)
         said = await self._ask(f"propose/{node.name}/{node.proposals + 1}", question, slot)
@@ -190,16 +197,14 @@ class _Words(ABC):
         problems = await examine(self.quest.verifier, way[-1].result, call)
         return Observation(way, terminal=True, reward=0.0 if problems else 1.0)
 
-    def _context(self, node: Node[Way, Move], way: Way, more: str) -> str:
-        done = "\n".join(f"{number}. {move}" for number, move in enumerate(way, 1))
+    def _context(self, node: Node[Way, Move], *sections: str) -> str:
         lessons = "\n".join(f"- {lesson}" for lesson in node.lessons)
         parts = [
             f"{MATERIAL}\n<context>\n{self.quest.context}\n</context>" if self.quest.context else "",
             f"Goal: {self.quest.goal}",
             f"What counts: {self.quest.verifier}" if self.quest.verifier else "",
             f"Lessons from ways that failed:\n{lessons}" if lessons else "",
-            f"The way so far:\n{done[-_WAY:]}" if done else "Nothing is done yet.",
-            more,
+            *sections,
         ]
         return "\n\n".join(part for part in parts if part)
 
@@ -293,6 +298,31 @@ def _action_schema(tools: Registry, dialect: Dialect) -> Mapping[str, JSON]:
     )
 
 
+def _so_far(way: Way, most: int = _WAY) -> str:
+    done = "\n".join(f"{number}. {move}" for number, move in enumerate(way, 1))
+    return f"The way so far:\n{done[-most:]}" if done else "Nothing is done yet."
+
+
+def _families(nodes: Sequence[Node[Way, Move]]) -> list[list[Node[Way, Move]]]:
+    return [list(family) for _, family in groupby(nodes, lambda node: node.parent)]
+
+
+def _candidates(nodes: Sequence[Node[Way, Move]]) -> list[str]:
+    """Each numbered, below the way that it goes on from."""
+    families, numbers = _families(nodes), count(1)
+    sections: list[str] = []
+    for family in families:
+        lines = [f"{next(numbers)}. {node.state[-1]}{' (final)' if node.terminal else ''}" for node in family]
+        sections += [_so_far(family[0].state[:-1], _WAY // len(families)), "\n".join(["Candidates:", *lines])]
+    return sections
+
+
+def _occasion(nodes: Sequence[Node[Way, Move]]) -> str:
+    """Which askings these came of."""
+    parents = [family[0].parent for family in _families(nodes)]
+    return "+".join(f"{parent.name}/{parent.proposals}" for parent in parents if parent)
+
+
 def _unless_known(moves: list[Move], node: Node[Way, Move]) -> list[Move]:
     """Nothing, where a proposer that was told what was tried has nothing else to say."""
     known = [child.action for child in node.children]
@@ -307,6 +337,13 @@ def _value(said: JSON, number: int, node: Node[Way, Move]) -> float:
     if node.terminal and one["solved"] and score >= _SURE:
         return 1.0
     return min(score / 10, 0.95)
+
+
+def _confirmed(said: JSON, number: int) -> float:
+    """1 for an answer that is right and without fault; one that is doubted may be right or not."""
+    one = said.get(str(number)) if isinstance(said, Mapping) else None
+    assert isinstance(one, Mapping)
+    return 1.0 if one["right"] and not str(one["fault"]).strip() else 0.5
 
 
 def _normal(text: str) -> str:

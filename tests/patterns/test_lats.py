@@ -1,9 +1,12 @@
-"""Tree search: the arithmetic by hand, every trap of earlier implementations, and what a caller can rely on."""
+"""Tree search: every trap of earlier implementations, and what a caller can rely on."""
 
 import itertools
-import math
+import random
+import statistics
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import TypeAlias
 
 import anyio
@@ -13,7 +16,6 @@ from hypothesis import strategies as st
 
 from forethought_patterns import Slot
 from forethought_patterns.lats import Bounds, Node, Observation, SearchResult, search
-from forethought_patterns.tree import backup, best_leaf, blend, close, mark, select, uct, widens
 from forethought_tools import BudgetError, ModelError
 
 pytestmark = pytest.mark.anyio
@@ -31,6 +33,7 @@ class Letters:
     length: int = 3
     offers: Sequence[str] = ("a", "b", "c")
     values: dict[str, float] = field(default_factory=dict[str, float])
+    confirmed: dict[str, float] = field(default_factory=dict[str, float])
     delays: Sequence[float] = (0.0,)
     calls: list[str] = field(default_factory=list[str])
     lessons: list[tuple[str, ...]] = field(default_factory=list[tuple[str, ...]])
@@ -58,89 +61,17 @@ class Letters:
         await anyio.sleep(self.delays[len(self.calls) % len(self.delays)])
         return [self.values.get(node.state, 0.5) for node in nodes]
 
+    async def confirm(self, nodes: Sequence[Tree], slot: Slot) -> Sequence[float]:
+        self.calls.append(f"confirm {' '.join(node.state for node in nodes)}")
+        return [self.confirmed.get(node.state, 1.0) for node in nodes]
+
     async def reflect(self, node: Tree, slot: Slot) -> str:
         self.calls.append(f"reflect {node.state}")
         return f"not {node.state}"
 
 
-def family(*children: tuple[float, int, float]) -> Tree:
-    """A root that was visited ten times, with children of so much prior, visits and total."""
-    root: Tree = Node("", visits=10)
-    for position, (prior, visits, total) in enumerate(children):
-        child = root.grow(str(position), str(position))
-        child.prior, child.visits, child.total = prior, visits, total
-    return root
-
-
 def words(result: SearchResult[Word, str]) -> list[str]:
     return [node.state for node in result.root.walk()]
-
-
-async def test_uct_is_the_mean_and_one_division() -> None:
-    fresh, tried = family((0.6, 1, 0.0), (0.5, 5, 4.0)).children
-    assert uct(fresh, 1.0) == pytest.approx(0.6 + math.sqrt(math.log(10)))
-    assert uct(tried, 1.0) == pytest.approx(4.5 / 5 + math.sqrt(math.log(10) / 5))
-    assert uct(tried, 0.0) == pytest.approx(0.9)
-    (often,) = family((1.0, 11, 10.0)).children
-    assert uct(often, 0.0) == pytest.approx(1.0), "ten rewards of 1 are a value of 1, not of 0.1"
-    with pytest.raises(ValueError, match="siblings"):
-        uct(family(), 1.0)
-
-
-async def test_a_trajectory_under_way_counts_as_a_visit_that_brought_nothing() -> None:
-    root = family((0.6, 1, 0.0))
-    mark(root.children[0], 1)
-    assert uct(root.children[0], 1.0) == pytest.approx(0.3 + math.sqrt(math.log(11) / 2))
-    mark(root.children[0], -1)
-    assert uct(root.children[0], 1.0) == pytest.approx(0.6 + math.sqrt(math.log(10)))
-
-
-async def test_values_blend_the_evaluation_with_self_consistency() -> None:
-    root = family((0, 1, 0), (0, 1, 0), (0, 1, 0))
-    for child, estimate, sampled in zip(root.children, (0.8, 0.4, 0.9), (3, 1, 4), strict=True):
-        child.estimate, child.sampled = estimate, sampled
-    root.children[2].reward = 0.25
-    blend(root, 0.5)
-    assert [child.prior for child in root.children] == pytest.approx([0.5875, 0.2625, 0.25])
-    blend(root, 1.0)
-    assert [child.prior for child in root.children] == pytest.approx([0.8, 0.4, 0.25])
-
-
-async def test_backup_is_the_running_mean_along_the_way() -> None:
-    root: Tree = Node("")
-    inner = root.grow("a", "a")
-    leaf = inner.grow("b", "ab")
-    inner.prior, leaf.prior = 0.4, 0.7
-    backup(leaf, 1.0)
-    backup(inner, 0.0)
-    assert (root.visits, inner.visits, leaf.visits) == (3, 3, 2)
-    assert inner.value == pytest.approx((0.4 + 1 + 0) / 3)
-    assert leaf.value == pytest.approx(0.85)
-    assert [node.name for node in leaf.way] == ["0.0", "0.0.0"]
-
-
-@pytest.mark.parametrize(
-    ("proposals", "visits", "again"),
-    [(0, 1, True), (1, 1, False), (1, 2, True), (2, 3, False), (2, 4, True), (3, 7, False), (3, 8, True)],
-)
-async def test_children_grow_with_the_square_root_of_the_visits(proposals: int, visits: int, again: bool) -> None:
-    node: Tree = Node("", visits=visits, proposals=proposals)
-    assert widens(node) is again
-    node.exhausted = True
-    assert not widens(node)
-
-
-async def test_what_is_dead_is_never_selected_and_death_spreads_upwards() -> None:
-    root = family((0.9, 1, 0.0), (0.1, 1, 0.0))
-    root.proposals = root.children[0].proposals = root.children[1].proposals = 9
-    for child in root.children:
-        child.exhausted = True
-        close(child.grow("x", "x"))
-        assert child.dead
-    root.exhausted = True
-    close(root.children[1])
-    assert root.dead
-    assert select(root, 1.0) is None
 
 
 async def test_it_finds_the_word_and_stops_at_once() -> None:
@@ -184,14 +115,6 @@ async def test_nothing_proposed_is_no_solution() -> None:
     assert (result.solved, result.stopped, result.best, result.path) == (False, "no solution", result.root, [])
 
 
-async def test_the_best_leaf_has_the_highest_reward_or_else_the_highest_value() -> None:
-    root = family((0.9, 1, 0.0), (0.2, 1, 0.0))
-    root.children[1].terminal, root.children[1].reward = True, 0.3
-    assert best_leaf(root).state == "1"
-    root.children[1].reward = 0.0
-    assert best_leaf(root).state == "0"
-
-
 async def test_a_search_without_end_stops_at_its_bounds() -> None:
     rising = {"".join(word): len(word) / 10 for size in range(6) for word in itertools.product("abc", repeat=size)}
     world = Letters(length=10**6, values=rising)
@@ -200,12 +123,12 @@ async def test_a_search_without_end_stops_at_its_bounds() -> None:
     assert max(node.depth for node in result.root.walk()) == 5
 
 
-async def test_a_way_without_gain_is_cut_off_and_counts_for_what_it_seems_worth() -> None:
-    world = Letters(length=10**6, values={"c": 0.8, "ca": 0.7, "caa": 0.6})
-    result = await search("", world, Bounds(iterations=1, max_depth=9, value_weight=1.0))
+async def test_a_way_goes_on_only_where_the_whole_tree_would_and_counts_for_what_it_seems_worth() -> None:
+    world = Letters(length=10**6, values={"b": 0.8, "c": 0.9, "ca": 0.7, "cb": 0.6})
+    result = await search("", world, Bounds(iterations=1, max_depth=9, value_weight=1.0, exploration=0.0))
+    assert world.calls == ["propose ", "evaluate a b c", "propose c", "evaluate ca cb cc"], "b is worth more than ca"
     (first,) = [node for node in result.root.walk() if node.state == "c"]
-    assert max(node.depth for node in result.root.walk()) == 3, "two moves after c are worth no more than c"
-    assert (first.visits, first.total) == (2, 0.6)
+    assert (first.visits, first.total) == (2, 0.7)
 
 
 @settings(max_examples=60, deadline=None)
@@ -268,6 +191,8 @@ async def test_states_that_cannot_be_hashed_are_all_different() -> None:
         async def evaluate(self, nodes: Sequence[Node[list[int], int]], slot: Slot) -> Sequence[float]:
             return [0.5] * len(nodes)
 
+        confirm = evaluate
+
         async def reflect(self, node: Node[list[int], int], slot: Slot) -> str:
             return ""
 
@@ -275,26 +200,68 @@ async def test_states_that_cannot_be_hashed_are_all_different() -> None:
     assert result.solved
 
 
-async def test_failures_become_at_most_three_lessons_that_later_proposals_see() -> None:
-    world = Letters(solution="none")
-    result = await search("", world, Bounds(iterations=1000, max_depth=3))
-    reflected = [call for call in world.calls if call.startswith("reflect")]
-    assert len(reflected) == len(result.root.lessons) == 3
+@dataclass
+class Hopeless(Letters):
+    """Ends come early, and none is a success."""
+
+    learned: str = "not {}"
+
+    async def propose(self, node: Tree, n: int, slot: Slot) -> Sequence[str]:
+        await super().propose(node, n, slot)
+        return [f"{node.proposals}{letter}" for letter in "abc"]
+
+    async def step(self, node: Tree, action: str, slot: Slot) -> Observation[Word]:
+        return Observation(f"{node.state}{action} ", terminal=True, reward=0.0)
+
+    async def reflect(self, node: Tree, slot: Slot) -> str:
+        return self.learned.format(await super().reflect(node, slot))
+
+
+async def test_dead_ends_become_at_most_three_lessons_that_later_proposals_see() -> None:
+    world = Hopeless()
+    result = await search("", world, Bounds(iterations=100))
+    asked = [number for number, call in enumerate(world.calls, 1) if call.startswith("reflect")]
+    assert len(asked) == len(result.root.lessons) == 3
+    assert all(number > 20 * place for place, number in enumerate(asked, 1)), "one for every twenty calls"
     assert world.lessons[0] == ()
     assert world.lessons[-1] == tuple(result.root.lessons)
 
 
 async def test_whoever_has_nothing_to_learn_is_not_asked_again() -> None:
-    @dataclass
-    class Silent(Letters):
-        async def reflect(self, node: Tree, slot: Slot) -> str:
-            await super().reflect(node, slot)
-            return " "
-
-    world = Silent(solution="none")
-    result = await search("", world, Bounds(iterations=50, max_depth=3))
+    world = Hopeless(learned=" ")
+    result = await search("", world, Bounds(iterations=100))
     assert len([call for call in world.calls if call.startswith("reflect")]) == 1
     assert result.root.lessons == []
+
+
+class Claimed(Letters):
+    """No step knows what is right: whoever evaluates says so."""
+
+    async def step(self, node: Tree, action: str, slot: Slot) -> Observation[Word]:
+        return Observation(node.state + action, terminal=True)
+
+
+async def test_what_only_the_evaluation_calls_a_success_is_judged_once_more() -> None:
+    world = Claimed(values={"a": 1.0, "b": 1.0}, confirmed={"a": 0.5})
+    result = await search("", world)
+    assert (result.solved, result.best.state) == (True, "b")
+    assert world.calls == ["propose ", "evaluate a b c", "confirm a b"], "all that is claimed, in one call"
+    assert result.model_calls == 3
+
+
+async def test_a_claim_that_nobody_confirms_is_no_success() -> None:
+    for doubted, calls in (({"a": 0.5}, 3), ({"a": 1.0}, 2)):
+        world = Claimed(values={"a": 1.0}, confirmed=doubted)
+        result = await search("", world, Bounds(model_calls=calls))
+        assert (result.solved, len(world.calls)) == (False, calls)
+        assert result.best.state == "a", "it is the best there is to show"
+
+
+async def test_all_that_has_grown_at_the_same_time_is_valued_in_one_call_siblings_together() -> None:
+    world = Letters(solution="none", values={"a": 0.9, "b": 0.9})
+    await search("", world, Bounds(parallel=2, iterations=3, candidates=3))
+    rounds = [call.split()[1:] for call in world.calls if call.startswith("evaluate")]
+    assert ["aa", "ab", "ac", "ba", "bb", "bc"] in rounds
 
 
 @settings(max_examples=25, deadline=None)
@@ -344,7 +311,7 @@ async def test_a_world_that_breaks_its_word_is_told() -> None:
         async def evaluate(self, nodes: Sequence[Tree], slot: Slot) -> Sequence[float]:
             return self.said
 
-    with pytest.raises(ValueError, match="2 values for 3 nodes"):
+    with pytest.raises(ValueError, match="2 values were returned for 3 nodes"):
         await search("", Wrong(said=[0.1, 0.2]))
     with pytest.raises(ValueError, match="from 0 to 1, not 7"):
         await search("", Wrong(said=[0.1, 0.2, 7]))
@@ -365,3 +332,34 @@ async def test_a_tree_may_be_as_deep_as_it_likes() -> None:
     world.values = {"a" * size: size / 2000 for size in range(1500)}
     result = await search("", world, Bounds(max_depth=2000, exploration=0.0))
     assert (result.solved, len(result.path)) == (True, 1500)
+
+
+async def test_the_ten_thousandth_node_is_as_little_work_as_the_thousandth() -> None:
+    """Work is counted, not timed: the calls of functions between two askings."""
+
+    @dataclass
+    class Wide(Letters):
+        work: int = 0
+        spent: list[int] = field(default_factory=list[int])
+
+        async def propose(self, node: Tree, n: int, slot: Slot) -> Sequence[str]:
+            self.spent.append(self.work)
+            self.work = 0
+            return [f"{len(node.children) + place}," for place in range(n)]
+
+        async def evaluate(self, nodes: Sequence[Tree], slot: Slot) -> Sequence[float]:
+            return [random.Random(node.state).random() for node in nodes]
+
+    world = Wide(solution="none", length=10**6)
+
+    def count(frame: FrameType, event: str, argument: object) -> None:
+        world.work += 1
+
+    sys.setprofile(count)
+    try:
+        result = await search("", world, Bounds(iterations=10**6, max_depth=7, model_calls=4100))
+    finally:
+        sys.setprofile(None)
+    assert len(words(result)) > 10_000
+    early, late = (statistics.mean(world.spent[begin : begin + 200]) for begin in (200, 1800))
+    assert late < 2 * early

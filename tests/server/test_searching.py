@@ -34,9 +34,10 @@ async def test_a_search_finds_a_way_and_shows_its_tree(scripted: Callable[..., S
         picture = await read(client, f"run://{run}/tree/graph")
         text = await read(client, f"run://{run}/tree/outline")
     assert (done["status"], done["solved"], done["answer"]) == ("succeeded", True, "a treasure")
+    assert done["verified"] is True
     assert done["path"] == ["go right -> a door", "open it -> a treasure"]
     left, right = tree["children"]
-    assert (left["value"], left["visits"]) == (pytest.approx(0.5 * 0.2 + 0.5 * 0.5), 1), "no score is read from prose"
+    assert (left["value"], left["visits"]) == (pytest.approx(0.8 * 0.2 + 0.2 * 0.5), 1), "no score is read from prose"
     assert right["children"][1]["reward"] == 1
     assert right["visits"] == 2
     assert "n0_1_1" in picture
@@ -60,12 +61,17 @@ async def test_a_search_without_a_solution_says_so_and_shows_the_best_leaf(scrip
     assert done["path"] == ["guess -> 41"]
 
 
-async def test_without_a_verifier_the_evaluator_must_be_sure(scripted: Callable[..., Settings]) -> None:
-    final = {"candidates": [idea("say 1", "1", final=True), idea("say 2", "2", final=True)]}
-    contradicts = {"1": {"score": 3, "solved": True}, "2": {"score": 9, "solved": True}}
-    async with Client(build_server(scripted({"proposer": [final], "evaluator": [contradicts]}))) as client:
+async def test_without_a_verifier_an_answer_is_judged_twice_and_said_to_be_unverified(
+    scripted: Callable[..., Settings],
+) -> None:
+    answers = [idea("say 1", "1", final=True), idea("say 2", "2", final=True), idea("say 3", "3", final=True)]
+    contradicts = {"1": {"score": 3, "solved": True}, **{n: {"score": 9, "solved": True} for n in ("2", "3")}}
+    # The last stands first: 3 has a fault, 2 has none.
+    doubts = {"1": {"fault": "it is not 3", "right": True}, "2": {"fault": "", "right": True}}
+    script = {"proposer": [{"candidates": answers}], "evaluator": [contradicts], "critic": [doubts]}
+    async with Client(build_server(scripted(script))) as client:
         done = view(await client.call_tool("lats_search", {"goal": "g", "parallel": 1}))
-    assert (done["solved"], done["answer"]) == (True, "2")
+    assert (done["solved"], done["verified"], done["answer"]) == (True, False, "2")
 
 
 async def test_acting_really_reads_and_never_writes(scripted: Callable[..., Settings], work: Path, era: str) -> None:
@@ -121,6 +127,7 @@ async def test_an_imagined_way_becomes_a_plan_through_the_planner(scripted: Call
     script = {
         "proposer": [{"candidates": [idea("read a.txt", "alpha", final=True)]}],
         "evaluator": [{"1": {"score": 9, "solved": True}}],
+        "critic": [{"1": {"fault": "", "right": True}}],
         "planner": [{"reasoning": "", "steps": [step]}],
     }
     async with Client(build_server(scripted(script))) as client:
@@ -156,7 +163,7 @@ def agent(order: Mapping[str, Any]) -> Any:
 
 
 async def test_a_whole_search_by_work_orders_in_rounds(make_settings: Callable[..., Settings], era: str) -> None:
-    """One round asks for all that is open: the proposals of every trajectory, then all their evaluations."""
+    """One round asks for the proposals of every trajectory, the next for one evaluation of all that has grown."""
     wanted = {"goal": "gold", "verifier": {"matches": "gold"}, "n_candidates": 2, "parallel": 3}
     batches: list[list[str]] = []
     async with Client(build_server(make_settings()), mode=era) as client:
@@ -170,6 +177,7 @@ async def test_a_whole_search_by_work_orders_in_rounds(make_settings: Callable[.
     assert max(map(len, batches)) >= 2
     assert all(len(set(roles)) == 1 for roles in batches), "a round asks for one kind of thing"
     assert batches[0] == ["proposer"]
+    assert all(roles == ["evaluator"] for roles in batches if "evaluator" in roles)
 
 
 async def test_a_search_that_was_cut_off_goes_on_where_it_was(make_settings: Callable[..., Settings]) -> None:

@@ -48,7 +48,8 @@ async def test_steps_are_reflected_upon_or_searched_for(scripted: Callable[..., 
     script: dict[str, Any] = {
         "executor": ["much too long", "just right"],
         "critic": [three, good],
-        "proposer": [{"candidates": [look]}, {"candidates": [tell]}],
+        # Two trajectories: one goes on from the look, one asks at the start again.
+        "proposer": [{"candidates": [look]}, {"candidates": [tell]}, {"candidates": []}],
         "evaluator": [worth(8)],
     }
     settings = scripted(script, terms=Terms(max_parallel=1))

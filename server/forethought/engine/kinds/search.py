@@ -29,7 +29,7 @@ class SearchOptions(Options):
 
     world: WorldName
     verifier: Check | None = None
-    """None: the evaluator says what is a solution."""
+    """None: the evaluator says what is a solution, and the critic confirms it. That verifies nothing."""
     bounds: Bounds = BOUNDS
 
 
@@ -76,6 +76,7 @@ async def _drive(work: Work[SearchOptions]) -> Ending:
     answer: dict[str, JSON] = {
         "answer": way[-1].result if way and found.best.terminal else "",
         "solved": found.solved,
+        "verified": found.solved and options.verifier is not None,
         "value": round(found.best.value, 3),
         "stopped": found.stopped,
         "path": [asdict(move) for move in way],
@@ -108,7 +109,8 @@ def _found(run: RunRow) -> View:
     answer: Mapping[str, JSON] = run.answer if isinstance(run.answer, Mapping) else {}
     if not answer:
         return details
-    view: View = {"solved": answer["solved"], "stopped": answer["stopped"]}
+    verified = bool(answer["solved"]) and SEARCH.read(run).verifier is not None
+    view: View = {"solved": answer["solved"], "verified": verified, "stopped": answer["stopped"]}
     if answer["answer"]:
         view["answer"] = bounded(str(answer["answer"]))
     path = [_move_line(move) for move in cast("Sequence[Mapping[str, JSON]]", answer["path"])]

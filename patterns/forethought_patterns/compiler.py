@@ -10,6 +10,7 @@ import heapq
 import math
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Protocol, TypeAlias
 
@@ -254,14 +255,16 @@ class _Execution:
         while True:
             async with self._watcher.starting(step, arguments, slot):
                 try:
-                    with anyio.fail_after(limits.timeout) as seat.scope:
+                    # A scope costs as much as some steps do: none where nothing would end it.
+                    with nullcontext() if limits.timeout is None else anyio.fail_after(limits.timeout) as seat.scope:
                         value = await self._call(step, arguments, slot)
-                except TimeoutError:
-                    problem, transient = f"{step.tool} did not finish within {limits.timeout:g} s.", True
                 except (StoreError, FencedError):
                     raise
                 except Exception as failure:  # a failing tool is data: it must not stop its siblings
-                    problem, transient = _describe(step, failure), getattr(failure, "transient", False)
+                    late = seat.scope is not None and seat.scope.cancelled_caught
+                    too_long = f"{step.tool} did not finish within {limits.timeout or 0:g} s."
+                    problem = too_long if late else _describe(step, failure)
+                    transient = isinstance(failure, TimeoutError) or getattr(failure, "transient", False)
                 else:
                     return Outcome("succeeded", value=value, attempts=attempt)
                 finally:

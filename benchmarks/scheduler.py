@@ -1,15 +1,22 @@
-"""Makespan over critical path, and scheduler overhead per step as plans grow. One table, side by side in one run."""
+"""Makespan over critical path, and scheduler overhead per step as plans grow. One table, side by side in one run.
+
+Beside ours: a bare topological loop without limits, retries, gates or time-outs, and one that looks every 100 ms.
+"""
 
 import argparse
 import random
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import TypeAlias
 
 import anyio
 
 from forethought_patterns import Plan, Slot, Step, execute
-from forethought_tools import JSON
+from forethought_tools import JSON, Limits
+
+SLOT = Slot()
 
 
 def random_plan(size: int, rng: random.Random, *, window: int = 15, chance: float = 0.15) -> Plan:
@@ -18,7 +25,55 @@ def random_plan(size: int, rng: random.Random, *, window: int = 15, chance: floa
     return Plan("benchmark", tuple(Step(id=i, tool="t", depends_on=tuple(n)) for i, n in enumerate(needs, 1)))
 
 
-def makespan_ratio(seed: int) -> float:
+Call: TypeAlias = Callable[[Step, Mapping[str, JSON], Slot], Awaitable[JSON]]
+Scheduler: TypeAlias = Callable[[Plan, Call], Awaitable[object]]
+
+
+async def ours(plan: Plan, call: Call, *, at_most: float | None = None) -> None:
+    """This project's scheduler."""
+    limits = Limits(timeout=at_most)
+    await execute(plan, call, limits=lambda _: limits, max_parallel=100)
+
+
+async def bare(plan: Plan, call: Call) -> None:
+    """Start a step when its last input is there, and nothing else."""
+    missing = {step.id: len(step.needs) for step in plan.steps}
+    after: dict[int, list[Step]] = {step.id: [] for step in plan.steps}
+    for step in plan.steps:
+        for need in step.needs:
+            after[need].append(step)
+
+    async def run(step: Step) -> None:
+        await call(step, step.arguments, SLOT)
+        for each in after[step.id]:
+            missing[each.id] -= 1
+            if not missing[each.id]:
+                tasks.start_soon(run, each)
+
+    async with anyio.create_task_group() as tasks:
+        for step in plan.steps:
+            if not step.needs:
+                tasks.start_soon(run, step)
+
+
+async def polling(plan: Plan, call: Call, *, seconds: float) -> None:
+    """Look now and then which steps can start."""
+    done: set[int] = set()
+    waiting = list(plan.steps)
+
+    async def run(step: Step) -> None:
+        await call(step, step.arguments, SLOT)
+        done.add(step.id)
+
+    async with anyio.create_task_group() as tasks:
+        while waiting:
+            for step in [step for step in waiting if done.issuperset(step.needs)]:
+                waiting.remove(step)
+                tasks.start_soon(run, step)
+            await anyio.sleep(seconds)
+
+
+def makespan_ratio(scheduler: Scheduler, seed: int) -> float:
     """Wall time of 100 steps of 20 to 80 ms over the length of the longest chain."""
     rng = random.Random(seed)
     plan = random_plan(100, rng)
@@ -32,15 +87,12 @@ def makespan_ratio(seed: int) -> float:
         await anyio.sleep(seconds[step.id])
         return step.id
 
-    async def run() -> None:
-        await execute(plan, call, max_parallel=100)
-
     started = time.perf_counter()
-    anyio.run(run)
+    anyio.run(scheduler, plan, call)
     return (time.perf_counter() - started) / max(ends.values())
 
 
-def overhead(size: int, repeats: int) -> float:
+def overhead(scheduler: Scheduler, size: int, repeats: int) -> float:
     """Microseconds of CPU per step that does nothing, over `repeats` runs of one plan."""
     plan = random_plan(size, random.Random(size), window=20, chance=0.1)
     plan.height  # noqa: B018 - the plan's own shape is not the scheduler's work
@@ -50,10 +102,10 @@ def overhead(size: int, repeats: int) -> float:
         return step.id
 
     async def run() -> float:
-        await execute(plan, call)
+        await scheduler(plan, call)
         started = time.process_time()
         for _ in range(repeats):
-            await execute(plan, call)
+            await scheduler(plan, call)
         return time.process_time() - started
 
     return anyio.run(run) / size / repeats * 1e6
@@ -64,14 +116,19 @@ def main() -> None:
     rounds = argparse.ArgumentParser(description=__doc__)
     rounds.add_argument("--rounds", type=int, default=5)
     count: int = rounds.parse_args().rounds
-    ratios = [makespan_ratio(seed) for seed in range(count)]
     print(f"makespan / critical path, {count} random DAGs of 100 steps of 20 to 80 ms (goal: at most 1.05)")
-    print(f"  median {statistics.median(ratios):.3f}   worst {max(ratios):.3f}")
-    small, large = zip(*((overhead(100, 100), overhead(10_000, 1)) for _ in range(count)), strict=True)
-    growth = [b / a for a, b in zip(small, large, strict=True)]
+    for name, scheduler in (("ours", ours), ("bare", bare), ("every 100 ms", partial(polling, seconds=0.1))):
+        ratios = [makespan_ratio(scheduler, seed) for seed in range(count)]
+        print(f"  {name}: median {statistics.median(ratios):.3f}   worst {max(ratios):.3f}")
     print("scheduler overhead per no-op step, microseconds of CPU (goal: at most 1.2 times at 10,000 of that at 100)")
-    print(f"  100 steps {statistics.median(small):.0f}   10,000 steps {statistics.median(large):.0f}", end="")
-    print(f"   ratio: median {statistics.median(growth):.2f}, worst {max(growth):.2f}")
+    for name, scheduler in (("ours", ours), ("ours, with time-outs", partial(ours, at_most=60)), ("bare", bare)):
+        pairs = [(overhead(scheduler, 100, 100), overhead(scheduler, 10_000, 1)) for _ in range(count)]
+        small, large = zip(*pairs, strict=True)
+        growth = [b / a for a, b in pairs]
+        print(
+            f"  {name}: 100 steps {statistics.median(small):.0f}   10,000 steps {statistics.median(large):.0f}", end=""
+        )
+        print(f"   ratio: median {statistics.median(growth):.2f}, worst {max(growth):.2f}")
 
 
 if __name__ == "__main__":

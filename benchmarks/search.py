@@ -1,12 +1,11 @@
-"""Tree search against sampling, greedy search and beams over the same stand-in models; refining with false critics."""
+"""Tree search against sampling, greedy search and beams over the same stand-in models."""
 
 import argparse
 import math
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -18,16 +17,11 @@ from matplotlib.figure import Figure
 from methods import BASELINES, CALLS, ENDLESS, METHODS, OURS, Rounds, Run, Worlds
 from puzzles import Blocksworld, Calibrated, Harder, Numbers, StandIn, all_puzzles, instances, seeded
 
-from forethought_patterns import Problem, Slot
+from forethought_patterns import Slot
 from forethought_patterns.lats import Bounds, Node, Observation, SearchResult, search
-from forethought_patterns.reflection import Critique, Evidence, Issue, Round, refine
 from forethought_patterns.worlds import BOUNDS
 
 MARKS = (25, 50, 100, 200, 400)
-REQUIREMENTS = 8
-DRAFTS = 5  # in one run of refining, the first included
-FALSE = (0.0, 0.1, 0.3)
-REFINED = (("with checks", True, 8.0), ("without checks", False, 8.0), ("without checks, threshold 10", False, 10.0))
 PLOTS = Path(__file__).parent / "plots"
 DRAWN = [*BASELINES, OURS]
 Case: TypeAlias = tuple[Callable[..., StandIn[Any, Any]], int, int]
@@ -208,105 +202,6 @@ async def without_end(solvable: Sequence[Numbers], unsolvable: Sequence[Numbers]
         row(name, len(puzzles), sum(end.solved for end in ends), given_up, f"{median:.0f}", most)
 
 
-# Refining
-
-
-def met(draft: str) -> int:
-    """How many requirements a draft meets."""
-    return draft.count("1")
-
-
-@dataclass
-class Scripted:
-    """An author of drafts that are a 1 for each requirement met, and a 0 for each that is not."""
-
-    chance: random.Random
-    false: float
-    """How often the critic's verdict is a random score and a random approval."""
-    checks: bool
-    calls: int = 0
-
-    async def write(self) -> str:
-        self.calls += 1
-        return "".join(self.chance.choice("01") for _ in range(REQUIREMENTS))
-
-    async def check(self, draft: str, number: int) -> Sequence[Evidence]:
-        if not self.checks:
-            return []
-        return [Evidence(str(place), Problem("missing") if each == "0" else None) for place, each in enumerate(draft)]
-
-    async def critique(
-        self,
-        draft: str,
-        evidence: Sequence[Evidence] = (),
-        past: Sequence[Round] = (),
-        lessons: Sequence[str] = (),
-        doubt: Problem | None = None,
-    ) -> Critique:
-        del evidence, past, lessons, doubt
-        self.calls += 1
-        missing = [place for place, each in enumerate(draft) if each == "0"]
-        score, approved = 10 * met(draft) / REQUIREMENTS, not missing
-        if self.chance.random() < self.false:
-            score, approved = self.chance.uniform(0, 10), self.chance.random() < 0.5
-        issues = [Issue(str(place), "missing", "add it") for place in missing]
-        return Critique({"requirements": score}, () if approved else issues, approved)
-
-    async def revise(self, best: Round, past: Sequence[Round], lessons: Sequence[str]) -> str:
-        del past, lessons
-        known = [each.check for each in best.evidence if each.problem]
-        return self.mended(best.draft, known or [issue.where for issue in best.critique.issues])
-
-    def mended(self, draft: str, named: Iterable[str]) -> str:
-        """Each that is named is mended with 70%, and costs another that was met with 15%."""
-        self.calls += 1
-        after = list(draft)
-        for place in map(int, named):
-            if self.chance.random() < 0.7:
-                after[place] = "1"
-            others = [other for other, each in enumerate(after) if each == "1" and other != place]
-            if others and self.chance.random() < 0.15:
-                after[self.chance.choice(others)] = "0"
-        return "".join(after)
-
-
-async def self_refine(draft: str, author: Scripted) -> str:
-    """Self-Refine (arXiv 2303.17651): revise the last draft until the critic approves, and return the last."""
-    for _ in range(DRAFTS - 1):
-        critique = await author.critique(draft)
-        if critique.approved:
-            break
-        draft = author.mended(draft, [issue.where for issue in critique.issues])
-    return draft
-
-
-async def refining(runs: int) -> dict[str, list[tuple[float, float]]]:
-    """Print how often what is returned is worse than the first draft, and what is gained; return both by method."""
-    head("refining: returned", "false verdicts", "worse than the first draft, %", "gain of requirements", "model calls")
-    found: dict[str, list[tuple[float, float]]] = {}
-    for false in FALSE:
-        ends: dict[str, list[tuple[int, int]]] = {}
-        for number in range(runs):
-            for name, checks, threshold in REFINED:
-                author = Scripted(seeded("refine", number), false, checks)
-                draft = await author.write()
-                refined = await refine(draft, author, max_iterations=DRAFTS, threshold=threshold)
-                for kind, end in (("**ours**: the best", refined.best), ("ours, but the last", refined.rounds[-1])):
-                    ends.setdefault(f"{kind}, {name}", []).append((met(end.draft) - met(draft), author.calls))
-            author = Scripted(seeded("refine", number), false, checks=False)
-            draft = await author.write()
-            last = await self_refine(draft, author)
-            ends.setdefault("Self-Refine: the last", []).append((met(last) - met(draft), author.calls))
-        for name, each in ends.items():
-            gains = [gain for gain, _ in each]
-            assert min(gains) >= 0 or "best, with checks" not in name
-            worse, gained = 100 * statistics.mean(gain < 0 for gain in gains), statistics.mean(gains)
-            calls = statistics.mean(calls for _, calls in each)
-            row(name, f"{100 * false:.0f}%", f"{worse:.2f}", f"{gained:.2f}", f"{calls:.1f}")
-            found.setdefault(name, []).append((worse, gained))
-    return found
-
-
 # Plots
 
 
@@ -337,16 +232,8 @@ def draw_solved(title: str, runs: Mapping[str, Sequence[Run]], panel: Axes) -> N
     panel.set(title=title, xlabel="model calls", ylabel="solved %", xlim=(0, CALLS), ylim=(0, 101))
 
 
-def draw_refined(column: int, label: str, found: Mapping[str, Sequence[tuple[float, float]]], panel: Axes) -> None:
-    """One column of what came of refining, over the false verdicts."""
-    for name, each in found.items():
-        style = "-o" if "**" in name else "--o"
-        panel.plot([100 * false for false in FALSE], [pair[column] for pair in each], style, label=plain(name))
-    panel.set(xlabel="false verdicts of the critic, %", ylabel=label)
-
-
-async def compare(count: int, half: int, unsolvable_count: int, runs: int) -> None:
-    """Print all tables, and save the plots."""
+async def compare(count: int, half: int, unsolvable_count: int) -> None:
+    """Print all tables, and save the plot."""
     started = time.perf_counter()
     solvable, unsolvable = all_puzzles()
     puzzles = random.Random(0).sample(solvable, min(2 * count, len(solvable)))
@@ -357,16 +244,7 @@ async def compare(count: int, half: int, unsolvable_count: int, runs: int) -> No
     await in_parallel(puzzles[half::2])
     await without_end(puzzles[half::2], random.Random(0).sample(unsolvable, min(unsolvable_count, len(unsolvable))))
     plot("search.png", [partial(draw_solved, name, solved_by[name]) for name in ("Game of 24, harder", "Blocksworld")])
-    if runs:
-        refined = await refining(runs)
-        plot(
-            "reflection.png",
-            [
-                partial(draw_refined, 0, "worse than the first draft, %", refined),
-                partial(draw_refined, 1, "requirements gained, mean", refined),
-            ],
-        )
-    print(f"\n{count} instances a world, {runs} drafts: {time.perf_counter() - started:.0f} s")
+    print(f"\n{count} instances a world: {time.perf_counter() - started:.0f} s")
 
 
 def main() -> None:
@@ -375,9 +253,8 @@ def main() -> None:
     options.add_argument("--instances", type=int, default=75, help="of each world; half as many of the 8-puzzle")
     options.add_argument("--half", type=int, choices=(0, 1), default=1, help="0: on which constants are chosen")
     options.add_argument("--unsolvable", type=int, default=20, help="puzzles without a solution (458: all)")
-    options.add_argument("--drafts", type=int, default=2000, help="runs of refining")
     given = options.parse_args()
-    anyio.run(compare, given.instances, given.half, given.unsolvable, given.drafts)
+    anyio.run(compare, given.instances, given.half, given.unsolvable)
 
 
 if __name__ == "__main__":

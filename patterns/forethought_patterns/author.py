@@ -42,7 +42,9 @@ async def improve(
     """Refine a draft (none: have one written), with questions, checks and notes named after `prefix`. See `refine`."""
 
     async def seen(judged: Round) -> None:
-        await calls.journal.note(f"{prefix}round/{judged.number}", round_body(judged))
+        # A key of its own: where the critic is only out of reach, a resumed run may judge that draft after all.
+        end = "" if judged.judged else "/unjudged"
+        await calls.journal.note(f"{prefix}round/{judged.number}{end}", round_body(judged))
 
     author = _Author(task, calls, prefix)
     return await refine(draft, author, max_iterations=max_iterations, threshold=threshold, seen=seen)
@@ -52,12 +54,13 @@ def round_body(judged: Round) -> dict[str, JSON]:
     """A round as it is kept and shown."""
     return {
         "round": judged.number,
-        "score": round(judged.critique.score, 2),
+        "score": round(judged.critique.score, 2) if judged.judged else None,
         "scores": dict(judged.critique.scores),
         "approved": judged.critique.approved,
         "issues": [asdict(issue) for issue in judged.critique.issues],
         "checks": [{"check": each.check, "problem": _text(each.problem)} for each in judged.evidence],
         "gain": judged.gain,
+        "holds": judged.holds,
         **({"contradiction": judged.contradiction.text} if judged.contradiction else {}),
         "lessons": list(judged.critique.lessons),
         "diff": judged.diff,
@@ -114,20 +117,21 @@ class _Author:
         said = await self._ask(key, Question(Role.CRITIC, CRITIC, _joined(parts), schema))
         return _critique(said, self.task.criteria)
 
-    async def revise(self, best: Round, past: Sequence[Round], lessons: Sequence[str]) -> str:
-        failing = [each for each in best.evidence if each.problem]
-        worse = [each for each in past if each.number > best.number]
+    async def revise(self, base: Round, past: Sequence[Round], lessons: Sequence[str], doubt: Problem | None) -> str:
+        failing = [each for each in base.evidence if each.problem]
+        worse = [each for each in past if each.number > base.number]
         parts = [
             self._task(),
-            f"The draft to mend:\n{best.draft}",
+            f"The draft to mend:\n{base.draft}",
             f"Checks that fail:\n{_verdicts(failing)}" if failing else "",
-            f"Issues:\n{_issues(best)}" if best.critique.issues else "",
+            f"Issues:\n{_issues(base)}" if base.critique.issues else "",
             f"A later try was no better. Its issues:\n{_issues(worse[-1])}" if worse else "",
             f"Lessons so far:\n{_listed(lessons)}" if lessons else "",
+            f"Your last answer changed nothing: {doubt}. Mend what is named above." if doubt else "",
             "Now write the whole new draft, and nothing else.",
         ]
         question = Question(Role.EXECUTOR, REVISE, _joined(parts), _TEXT)
-        return str(await self._ask(f"revise/{len(past)}", question))
+        return str(await self._ask(f"revise/{len(past)}" + ("/again" if doubt else ""), question))
 
     async def _ask(self, key: str, question: Question) -> JSON:
         return await self.calls.journal.ask(f"{self.prefix}{key}", question, slot=self.calls.slot)

@@ -366,14 +366,14 @@ class _Execution:
         while True:
             async with self._watcher.starting(step, arguments, slot):
                 try:
-                    with anyio.fail_after(limits.timeout) as seat.scope:
+                    with seat.clock(limits.timeout) as seat.scope:
                         value = await self._call(step, arguments, slot)
-                except TimeoutError:
-                    problem, transient = f"{step.tool} did not finish within {limits.timeout:g} s.", True
                 except (StoreError, FencedError):
                     raise
                 except Exception as failure:  # a failing tool is data: it must not stop its siblings
-                    problem, transient = _describe(step, failure), getattr(failure, "transient", False)
+                    too_long = f"{step.tool} did not finish within {limits.timeout or 0:g} s."
+                    problem = too_long if seat.late else _describe(step, failure)
+                    transient = isinstance(failure, TimeoutError) or getattr(failure, "transient", False)
                 else:
                     return Outcome("succeeded", value=value, attempts=attempt)
                 finally:

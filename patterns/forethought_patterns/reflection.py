@@ -1,15 +1,16 @@
 """Reflection: draft, critique, revise, and keep the best.
 
 After Self-Refine (Madaan et al., arXiv 2303.17651) and Reflexion (Shinn et al., arXiv 2303.11366), without their traps:
-verdicts are values, checks outweigh the critic, and the best draft comes back, not the last. Nothing here knows of
-models or tools: an `Author` writes, checks, judges and revises.
+verdicts are values, checks outweigh the critic, and a draft that got worse does not come back. Scores are noisy: of two
+drafts whose scores are about equal the later one holds, since more of what was named has been mended in it. Nothing
+here knows of models or tools: an `Author` writes, checks, judges and revises.
 """
 
 __all__ = ["Author", "Critique", "Evidence", "Issue", "Refined", "Round", "contradiction", "refine"]
 
 import difflib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, TypeAlias
 
 from forethought_patterns.problem import Problem
@@ -18,7 +19,8 @@ from forethought_tools.text import one_line
 
 Stopped: TypeAlias = Literal["approved", "threshold", "taste", "no gain", "iterations", "refused"]
 
-_PATIENCE = 2  # rounds without gain
+_PATIENCE = 3  # rounds without gain
+_EQUAL = 1.0  # of 10 points: scores that differ by no more do not tell which draft is better
 _LESSONS = 3
 _LESSON = 200  # characters of one
 
@@ -75,6 +77,13 @@ class Round:
     """How the critic's verdict contradicts its own scores. Such a verdict does not count."""
     gain: bool = True
     """Whether it is better than all before."""
+    holds: bool = True
+    """Whether it took the place of the best so far."""
+
+    @property
+    def judged(self) -> bool:
+        """Whether the critic has scored it. The last draft may be written when nobody is left to judge it."""
+        return bool(self.critique.scores)
 
     @property
     def failing(self) -> int:
@@ -108,8 +117,8 @@ class Author(Protocol):
         """Judge a draft. With `doubt`: judge it again, since the last verdict contradicts its own scores."""
         ...
 
-    async def revise(self, best: Round, past: Sequence[Round], lessons: Sequence[str]) -> str:
-        """A better draft than `best`, which is the best so far."""
+    async def revise(self, base: Round, past: Sequence[Round], lessons: Sequence[str], doubt: Problem | None) -> str:
+        """A better draft than `base`. With `doubt`: another one, since the last was none that is new."""
         ...
 
 
@@ -127,13 +136,34 @@ class Refined:
 
 @dataclass
 class _State:
+    author: Author
+    max_iterations: int
+    threshold: float
+    seen: Callable[[Round], Awaitable[None]] | None
     rounds: list[Round] = field(default_factory=list[Round])
     lessons: list[str] = field(default_factory=list[str])
+    under_way: Round | None = None
+    """A draft with what is known of it until its round is at an end."""
 
     @property
     def best(self) -> Round:
-        # The first of equals: a change that brings nothing is not worth having.
-        return max(self.rounds, key=lambda each: (*each.rank, -each.number))
+        return [each for each in self.rounds if each.holds][-1]
+
+    @property
+    def base(self) -> Round:
+        """What is revised: the best; or a later draft that fails one check more and that the critic likes no less.
+
+        Revisions break things here and there: to go back for one of them loses all that was mended beside it.
+        """
+        best = self.best
+        later = self.rounds[best.number :]
+        near = [
+            each for each in later if each.failing <= best.failing + 1 and each.critique.score >= best.critique.score
+        ]
+        return near[-1] if near else best
+
+    def refined(self, stopped: Stopped, problem: Problem | None = None) -> Refined:
+        return Refined(self.best, self.rounds, self.lessons, stopped, problem)
 
 
 async def refine(
@@ -146,11 +176,15 @@ async def refine(
 ) -> Refined:
     """Improve a draft until it is good, or nothing is gained any more, and return the best that there was.
 
+    A later draft takes the place of the best so far if fewer checks fail, or as many and its score is not clearly
+    lower, or if it ends the work as good. So does the last one where the critic is refused, if no more checks fail.
+
     Args:
         draft: What to start from. Empty: the author writes it.
         author: Writes, checks, judges, revises.
         max_iterations: Drafts that are judged, at most, the first one included.
-        threshold: Mean score from 0 to 10 at which a draft is good enough, if no check fails.
+        threshold: Mean score from 0 to 10 at which a draft is good enough, if no check fails and nothing is named that
+            is wrong.
         seen: Told of each round as it ends.
 
     Raises:
@@ -159,39 +193,67 @@ async def refine(
     """
     if max_iterations < 1 or not 0 <= threshold <= 10:
         raise ValueError("max_iterations must be at least 1, and threshold from 0 to 10")
-    state = _State()
+    state = _State(author, max_iterations, threshold, seen)
     try:
-        text = draft if draft.strip() else await author.write()
-        base = ""
-        while True:
-            judged = await _judge(text, base, state, author, threshold)
-            state.rounds.append(judged)
-            if seen is not None:
-                await seen(judged)
-            if stopped := _stopped(state, max_iterations, threshold):
-                return Refined(state.best, state.rounds, state.lessons, stopped)
-            base = state.best.draft
-            text = await author.revise(state.best, state.rounds, state.lessons)
-            if any(text == each.draft for each in state.rounds):
-                return Refined(state.best, state.rounds, state.lessons, "no gain")
+        text: str | None = draft if draft.strip() else await author.write()
+        stopped: Stopped | None = None
+        while text is not None and stopped is None:
+            judged = await _judge(text, state)
+            stopped = _good(judged, threshold)
+            await _settle(judged, state, good=bool(stopped))
+            stopped = stopped or _given_up(state)
+            text = None if stopped else await _revised(state)
+        return state.refined(stopped or "no gain")
     except (ModelError, BudgetError) as error:
         if not state.rounds:
             raise
-        return Refined(state.best, state.rounds, state.lessons, "refused", Problem(str(error)))
+        if state.under_way:
+            await _settle(state.under_way, state)
+        return state.refined("refused", Problem(str(error)))
 
 
-async def _judge(text: str, base: str, state: _State, author: Author, threshold: float) -> Round:
-    number = len(state.rounds) + 1
+async def _judge(text: str, state: _State) -> Round:
+    number, author = len(state.rounds) + 1, state.author
     evidence = await author.check(text, number)
-    critique = await author.critique(text, evidence, state.rounds, state.lessons, None)
-    doubt = contradiction(critique, evidence, threshold)
-    if doubt:
+    diff = _diff(state.base.draft, text) if state.rounds else ""
+    judged = state.under_way = Round(number, text, evidence, Critique({}), diff)
+    doubt: Problem | None = None
+    for _ in range(2):
         critique = await author.critique(text, evidence, state.rounds, state.lessons, doubt)
-        doubt = contradiction(critique, evidence, threshold)
-    _learn(state.lessons, critique.lessons)
-    judged = Round(number, text, evidence, critique, _diff(base, text) if base else "", doubt)
-    better = not state.rounds or judged.rank > state.best.rank
-    return judged if better else Round(number, text, evidence, critique, judged.diff, doubt, gain=False)
+        doubt = contradiction(critique, evidence, state.threshold)
+        judged = state.under_way = replace(judged, critique=critique, contradiction=doubt)
+        if not doubt:
+            break
+    _learn(state.lessons, judged.critique.lessons)
+    return judged
+
+
+async def _settle(judged: Round, state: _State, *, good: bool = False) -> None:
+    """End a round: compare its draft with those before."""
+    gain = all(judged.rank > each.rank for each in state.rounds)
+    holds = not state.rounds or good or _holds(judged, state.best)
+    state.rounds.append(replace(judged, gain=gain, holds=holds))
+    state.under_way = None
+    if state.seen is not None:
+        await state.seen(state.rounds[-1])
+
+
+def _holds(later: Round, best: Round) -> bool:
+    if later.failing != best.failing:
+        return later.failing < best.failing
+    return not later.judged or later.critique.score >= best.critique.score - _EQUAL
+
+
+async def _revised(state: _State) -> str | None:
+    """A draft that there was not yet, which is asked for once more if need be. None: there is no other."""
+    doubt: Problem | None = None
+    for _ in range(2):
+        text = await state.author.revise(state.base, state.rounds, state.lessons, doubt)
+        same = [each.number for each in state.rounds if each.draft == text]
+        if not same:
+            return text
+        doubt = Problem(f"it is draft {same[0]} again, word for word")
+    return None
 
 
 def contradiction(critique: Critique, evidence: Sequence[Evidence], threshold: float) -> Problem | None:
@@ -210,19 +272,26 @@ def contradiction(critique: Critique, evidence: Sequence[Evidence], threshold: f
     return None
 
 
-def _stopped(state: _State, max_iterations: int, threshold: float) -> Stopped | None:
-    last = state.rounds[-1]
-    if not last.failing:
-        if last.critique.approved and not last.contradiction:
-            return "approved"
-        if last.critique.score >= threshold:
-            return "threshold"
-        if last.evidence and last.critique.issues and all(issue.taste for issue in last.critique.issues):
-            return "taste"
-    if len(state.rounds) >= max_iterations:
+def _good(judged: Round, threshold: float) -> Stopped | None:
+    """Why a draft is good enough, if it is."""
+    critique = judged.critique
+    if judged.failing:
+        return None
+    if critique.approved and not judged.contradiction:
+        return "approved"
+    if not all(issue.taste for issue in critique.issues):
+        return None
+    if critique.score >= threshold:
+        return "threshold"
+    return "taste" if judged.evidence and critique.issues else None
+
+
+def _given_up(state: _State) -> Stopped | None:
+    """Why nothing more is tried though no draft is good enough, if so."""
+    if len(state.rounds) >= state.max_iterations:
         return "iterations"
-    without = state.rounds[-_PATIENCE:]
-    return "no gain" if len(state.rounds) > _PATIENCE and not any(each.gain for each in without) else None
+    late = state.rounds[-_PATIENCE:]
+    return "no gain" if len(state.rounds) > _PATIENCE and not any(each.gain for each in late) else None
 
 
 def _learn(lessons: list[str], more: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ __all__ = ["CallSeat", "Room"]
 
 import math
 from collections import defaultdict, deque
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 import anyio
@@ -47,6 +48,15 @@ class CallSeat:
         self._held = True
         self._remaining = math.inf
         self.scope: anyio.CancelScope | None = None
+
+    def clock(self, timeout: float | None) -> AbstractContextManager[anyio.CancelScope | None]:
+        """What ends a call in time. A scope costs as much as some steps do: none where nothing would end it."""
+        return nullcontext() if timeout is None else anyio.fail_after(timeout)
+
+    @property
+    def late(self) -> bool:
+        """Whether the call was ended by its clock."""
+        return self.scope is not None and self.scope.cancelled_caught
 
     def leave(self) -> None:
         if self.scope is not None:

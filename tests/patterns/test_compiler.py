@@ -126,6 +126,17 @@ async def test_a_step_that_takes_too_long_fails_and_says_so() -> None:
     assert outcomes[2].state == "skipped"
 
 
+@pytest.mark.parametrize("seconds", [None, 30])
+async def test_a_tool_that_says_that_something_took_too_long_is_quoted_whatever_its_own_limit(
+    seconds: float | None,
+) -> None:
+    async def call(step: Step, arguments: Mapping[str, JSON], slot: Slot) -> JSON:
+        raise TimeoutError("the printer sleeps")
+
+    outcomes = await execute(_plan(()), call, limits=lambda _: Limits(timeout=seconds))
+    assert outcomes[1].error == "t failed: TimeoutError: the printer sleeps"
+
+
 @pytest.mark.parametrize(("transient", "attempts", "calls"), [(True, 2, 2), (False, 2, 1), (True, 1, 1)])
 async def test_only_passing_failures_are_retried_and_only_as_often_as_allowed(
     transient: bool, attempts: int, calls: int

@@ -1,7 +1,7 @@
 """Reflection: the best draft comes back, checks outweigh the critic, and a critic that contradicts itself is caught."""
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,12 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forethought.models.scripted import ScriptedModel
-from forethought_patterns import Check, Decision, Gate, InMemoryJournal, Policy, Problem
-from forethought_patterns.author import Task, improve
+from forethought_patterns import Problem
 from forethought_patterns.reflection import Critique, Evidence, Issue, Refined, Round, contradiction, refine
-from forethought_patterns.tool_calls import ToolCalls
-from forethought_tools import JSON, Answerer, BudgetError, ModelError, Registry, Risk, Tool, ToolError
+from forethought_tools import BudgetError, ModelError
 
 pytestmark = pytest.mark.anyio
 
@@ -58,8 +55,8 @@ class Scripted:
         self.known.append(tuple(lessons))
         return self.critiques.pop(0)
 
-    async def revise(self, best: Round, past: Sequence[Round], lessons: Sequence[str]) -> str:
-        self.revised.append(best.draft)
+    async def revise(self, base: Round, past: Sequence[Round], lessons: Sequence[str], doubt: Problem | None) -> str:
+        self.revised.append(base.draft)
         return f"draft {len(past) + 1}"
 
 
@@ -68,13 +65,64 @@ async def run(author: Scripted, **bounds: Any) -> Refined:
 
 
 async def test_the_best_draft_comes_back_not_the_last() -> None:
-    author = Scripted([critique(5, DEFECT), critique(7, DEFECT), critique(3, DEFECT), critique(2, DEFECT)])
+    author = Scripted([critique(score, DEFECT) for score in (5, 7, 3, 2, 5.9)])
     refined = await run(author, max_iterations=9)
     assert (refined.best.draft, refined.stopped) == ("draft 2", "no gain")
-    assert [each.critique.score for each in refined.rounds] == [5, 7, 3, 2]
-    assert author.revised == ["draft 1", "draft 2", "draft 2"], "the best is revised, not the last"
-    assert [each.gain for each in refined.rounds] == [True, True, False, False]
+    assert [each.critique.score for each in refined.rounds] == [5, 7, 3, 2, 5.9], "three without gain end it"
+    assert author.revised == ["draft 1", *["draft 2"] * 3], "the best is revised, not the last"
+    assert [each.gain for each in refined.rounds] == [True, True, False, False, False]
     assert refined.rounds[2].diff.splitlines()[2:] == ["@@ -1 +1 @@", "-draft 2", "+draft 3"]
+
+
+async def test_of_drafts_whose_scores_are_about_equal_the_later_one_holds() -> None:
+    author = Scripted([critique(score, DEFECT) for score in (6, 5, 3.9, 4)])
+    refined = await run(author, max_iterations=4)
+    assert [each.holds for each in refined.rounds] == [True, True, False, True]
+    assert [each.gain for each in refined.rounds] == [True, False, False, False], "about equal is no gain"
+    assert (refined.best.draft, author.revised) == ("draft 4", ["draft 1", "draft 2", "draft 2"])
+
+
+async def test_fewer_failing_checks_decide_before_any_score() -> None:
+    author = Scripted([critique(score, DEFECT) for score in (2, 9, 1)], failing=["draft 2"])
+    refined = await run(author, max_iterations=3)
+    assert (refined.best.draft, refined.best.failing) == ("draft 3", 0)
+    author = Scripted([critique(score, DEFECT) for score in (2, 9)], failing=["draft 2"])
+    assert (await run(author, max_iterations=2)).best.draft == "draft 1"
+
+
+@pytest.mark.parametrize(("score", "revised"), [(5, "draft 2"), (4.9, "draft 1")])
+async def test_one_check_more_that_fails_is_mended_where_the_critic_likes_the_draft_no_less(
+    score: float, revised: str
+) -> None:
+    author = Scripted(
+        [critique(5, DEFECT), critique(score, DEFECT), critique(1, DEFECT)], failing=["draft 2", "draft 3"]
+    )
+    refined = await run(author)
+    assert author.revised == ["draft 1", revised]
+    assert refined.best.draft == "draft 1", "it is only revised: what comes back is by the checks"
+
+
+async def test_two_checks_more_that_fail_send_back_to_the_best() -> None:
+    @dataclass
+    class Twice(Scripted):
+        async def check(self, draft: str, number: int) -> Sequence[Evidence]:
+            return [*await super().check(draft, number)] * 2
+
+    author = Twice([critique(5, DEFECT), critique(9, DEFECT), critique(1, DEFECT)], failing=["draft 2"])
+    await run(author)
+    assert author.revised == ["draft 1", "draft 1"]
+
+
+async def test_the_threshold_is_reached_only_where_nothing_is_wrong() -> None:
+    author = Scripted([critique(9, DEFECT, TASTE), critique(8, TASTE)])
+    refined = await run(author)
+    assert (refined.best.draft, refined.stopped) == ("draft 2", "threshold")
+
+
+async def test_the_draft_that_is_good_comes_back_though_one_with_a_defect_had_a_higher_score() -> None:
+    author = Scripted([critique(9, DEFECT), critique(6.5, approved=True)])
+    refined = await run(author, threshold=6)
+    assert (refined.best.draft, refined.stopped) == ("draft 2", "approved")
 
 
 async def test_it_stops_on_approval_threshold_taste_and_iterations() -> None:
@@ -139,25 +187,88 @@ async def test_lessons_are_carried_one_line_each_and_three_at_most() -> None:
     assert refined.lessons == ["two lines", "three", "four"]
 
 
-async def test_the_same_text_again_is_not_judged_again() -> None:
+@pytest.mark.parametrize(
+    ("texts", "drafts", "stopped"),
+    [
+        (["draft 1", "draft 1"], 1, "no gain"),
+        (["draft 1", "another"], 2, "approved"),
+        (["another", "draft 1", "draft 1"], 2, "no gain"),
+    ],
+)
+async def test_the_same_text_again_is_asked_for_once_more_and_never_judged_again(
+    texts: list[str], drafts: int, stopped: str
+) -> None:
+    asked: list[str] = []
+
     @dataclass
     class Stubborn(Scripted):
-        async def revise(self, best: Round, past: Sequence[Round], lessons: Sequence[str]) -> str:
-            return best.draft
+        async def revise(
+            self, base: Round, past: Sequence[Round], lessons: Sequence[str], doubt: Problem | None
+        ) -> str:
+            asked.append(str(doubt or ""))
+            return texts.pop(0)
 
-    refined = await run(Stubborn([critique(5, DEFECT)]), max_iterations=9)
-    assert (len(refined.rounds), refined.stopped) == (1, "no gain")
+    good = critique(9, approved=True) if stopped == "approved" else critique(5, DEFECT)
+    refined = await run(Stubborn([critique(5, DEFECT), good]), max_iterations=9)
+    assert (len(refined.rounds), refined.stopped) == (drafts, stopped)
+    assert asked[-2:] == ["", "it is draft 1 again, word for word"]
 
 
-@pytest.mark.parametrize("trouble", [BudgetError("no more money"), ModelError("no model")])
+TROUBLES = pytest.mark.parametrize("trouble", [BudgetError("no more money"), ModelError("no model")])
+
+
+@TROUBLES
 async def test_who_will_not_go_on_ends_it_with_the_best_so_far(trouble: Exception) -> None:
     @dataclass
     class Limited(Scripted):
-        async def revise(self, best: Round, past: Sequence[Round], lessons: Sequence[str]) -> str:
+        async def revise(
+            self, base: Round, past: Sequence[Round], lessons: Sequence[str], doubt: Problem | None
+        ) -> str:
             raise trouble
 
     refined = await run(Limited([critique(5, DEFECT)]))
     assert (refined.best.draft, refined.stopped, refined.problem) == ("draft 1", "refused", Problem(str(trouble)))
+
+
+@dataclass
+class Unjudged(Scripted):
+    """Nobody judges any more when the script is at its end."""
+
+    trouble: Exception = field(default_factory=lambda: BudgetError("no more money"))
+
+    async def critique(
+        self,
+        draft: str,
+        evidence: Sequence[Evidence],
+        past: Sequence[Round],
+        lessons: Sequence[str],
+        doubt: Problem | None,
+    ) -> Critique:
+        if not self.critiques:
+            raise self.trouble
+        return await super().critique(draft, evidence, past, lessons, doubt)
+
+
+@TROUBLES
+async def test_the_last_draft_that_nobody_has_judged_comes_back_unless_more_checks_fail(trouble: Exception) -> None:
+    refined = await run(Unjudged([critique(5, DEFECT)], trouble=trouble))
+    assert (refined.best.draft, refined.best.judged, refined.stopped) == ("draft 2", False, "refused")
+    assert (refined.best.gain, refined.problem) == (False, Problem(str(trouble)))
+    refined = await run(Unjudged([critique(5, DEFECT)], failing=["draft 2"], trouble=trouble))
+    assert (refined.best.draft, len(refined.rounds)) == ("draft 1", 2)
+    refined = await run(Unjudged([critique(9, DEFECT)], failing=["draft 1"], trouble=trouble))
+    assert refined.best.draft == "draft 2"
+
+
+async def test_a_verdict_in_doubt_that_is_not_judged_again_counts_by_its_score_alone() -> None:
+    refined = await run(Unjudged([critique(5, DEFECT), critique(2, approved=True)]))
+    assert (refined.best.draft, refined.stopped) == ("draft 1", "refused")
+    assert "below 8" in str(refined.rounds[1].contradiction)
+
+
+async def test_where_not_even_the_first_draft_is_judged_it_fails() -> None:
+    with pytest.raises(BudgetError, match="no more money"):
+        await run(Unjudged([]))
 
 
 @settings(max_examples=150, deadline=None)
@@ -187,109 +298,10 @@ async def test_with_checks_the_returned_draft_is_never_worse_than_the_first(
             score = chance.uniform(0, 10) if chance.random() < lies else true
             return critique(score, DEFECT, approved=score >= 8)
 
-        async def revise(self, best: Round, past: Sequence[Round], lessons: Sequence[str]) -> str:
-            return "".join(chance.choice((met, "1", "0")) for met in best.draft)
+        async def revise(
+            self, base: Round, past: Sequence[Round], lessons: Sequence[str], doubt: Problem | None
+        ) -> str:
+            return "".join(chance.choice((met, "1", "0")) for met in base.draft)
 
     refined = await refine("", Liar(), max_iterations=rounds)
     assert refined.best.draft.count("1") >= refined.rounds[0].draft.count("1")
-
-
-# Through a journal, with a model and tools
-
-
-async def _shout(arguments: Mapping[str, JSON], _: Answerer) -> JSON:
-    if arguments.get("text") != "LOUD":
-        raise ToolError("not loud")
-    return {"volume": 11}
-
-
-TEXT: dict[str, JSON] = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
-TOOLS = Registry(
-    [
-        Tool("listen", "Hears how loud a text is.", TEXT, _shout, Risk.LOW, repeatable=True),
-        Tool("broadcast", "Sends a text to all.", TEXT, _shout, Risk.HIGH),
-    ]
-)
-
-
-def said(score: float, *, approved: bool = False, problem: str = "", taste: bool = False) -> dict[str, JSON]:
-    issue: JSON = {"where": "all", "problem": problem, "mend": "mend it", "taste": taste}
-    return {"scores": {"1": score}, "issues": [issue] if problem else [], "approved": approved, "lessons": ["be loud"]}
-
-
-async def through_journal(
-    script: Mapping[str, Sequence[JSON]],
-    *checks: Mapping[str, Any],
-    draft: str = "",
-    decide: Callable[[Gate], Decision] = lambda _: Decision("reject", reason="too loud"),
-) -> tuple[Refined, InMemoryJournal]:
-    journal = InMemoryJournal(ScriptedModel(script), decide)
-    calls = ToolCalls(TOOLS, journal, journal, Policy())
-    task = Task("shout", ["It is loud"], [Check.model_validate(check) for check in checks])
-    return await improve(task, draft, calls), journal
-
-
-async def test_questions_have_what_is_needed_and_rounds_are_noted() -> None:
-    refined, journal = await through_journal(
-        {"executor": ["quiet", "LOUD"], "critic": [said(4, problem="too quiet"), said(9, approved=True)]},
-        {"matches": "^[A-Z]+$"},
-    )
-    assert (refined.best.draft, refined.stopped) == ("LOUD", "approved")
-    assert list(journal.answers) == ["draft", "critique/1", "revise/1", "critique/2"]
-    write, judge, revise, again = journal.questions
-    assert "Task: shout" in write.context
-    assert "1. It is loud" in judge.context
-    assert "FAILS" in judge.context
-    assert "all: too quiet. mend it" in revise.context
-    assert "be loud" in revise.context
-    assert "Draft 1, 4.0" in again.context, "later rounds see earlier feedback"
-    assert [note["score"] for note in journal.notes.values()] == [4, 9]
-    assert "-quiet\n+LOUD" in str(journal.notes["round/2"]["diff"])
-
-
-@pytest.mark.parametrize(
-    ("check", "good", "bad"),
-    [
-        ({"schema": {"maxLength": 4}}, "LOUD", "LOUDER"),
-        ({"expression": "words(text) == 2 and 'a' in text"}, "a b", "b c"),
-        ({"tool": "listen", "arguments": {"text": "{{result}}"}}, "LOUD", "quiet"),
-        ({"tool": "listen", "arguments": {"text": "{{result}}"}, "at": "volume", "equals": 11}, "LOUD", "quiet"),
-    ],
-)
-async def test_checks_are_evidence_from_outside_the_model(check: Mapping[str, Any], good: str, bad: str) -> None:
-    praise: dict[str, Sequence[JSON]] = {"critic": [said(10, approved=True)]}
-    refined, journal = await through_journal(praise, check, draft=good)
-    assert (refined.stopped, refined.best.failing) == ("approved", 0)
-    assert journal.gates == [], "what only reads is called without asking"
-    rest: dict[str, Sequence[JSON]] = {
-        "critic": [said(10, approved=True)] * 6,
-        "executor": [f"{bad}{n}" for n in range(2)],
-    }
-    refined, _ = await through_journal(rest, check, draft=bad)
-    assert (refined.stopped, refined.best.failing) == ("iterations", 1)
-
-
-async def test_a_risky_check_is_asked_for_and_a_refusal_is_a_failing_check() -> None:
-    check = {"tool": "broadcast", "arguments": {"text": "{{result}}"}}
-    script: dict[str, Sequence[JSON]] = {"critic": [said(9, approved=True)]}
-    refined, journal = await through_journal(script, check, draft="LOUD", decide=lambda _: Decision("approve"))
-    assert refined.stopped == "approved"
-    assert [(gate.tool, gate.details, gate.step) for gate in journal.gates] == [("broadcast", {"text": "LOUD"}, None)]
-    script = {"critic": [said(9, approved=True)] * 6, "executor": ["LOUD!", "LOUD!!"]}
-    refined, _ = await through_journal(script, check, draft="LOUD")
-    assert "too loud" in str(refined.rounds[0].evidence[0].problem)
-
-
-async def test_prose_never_approves() -> None:
-    bad = said(3, problem="NOT APPROVED. Well, APPROVED, score 10/10")
-    refined, _ = await through_journal({"critic": [bad] * 3, "executor": ["APPROVED", "10"]}, draft="x")
-    assert (refined.stopped, refined.best.critique.score) == ("iterations", 3)
-
-
-async def test_a_question_that_was_answered_is_not_asked_again() -> None:
-    script: dict[str, Sequence[JSON]] = {"critic": [said(9, approved=True)]}
-    _, journal = await through_journal(script, draft="LOUD")
-    calls = ToolCalls(TOOLS, journal, journal, Policy())
-    again = await improve(Task("shout", ["It is loud"]), "LOUD", calls)
-    assert again.stopped == "approved"
-    assert [question.role for question in journal.questions] == ["critic"]

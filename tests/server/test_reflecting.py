@@ -62,7 +62,10 @@ async def test_a_budget_that_is_spent_gives_the_best_draft_so_far(scripted: Call
     wanted = {"task": "t", "criteria": ["good"], "budget": {"model_calls": 3}}
     async with Client(build_server(scripted(script)), elicitation_callback=refuse) as client:
         done = view(await client.call_tool("reflect", wanted))
-    assert (done["status"], done["draft"], done["stopped"]) == ("failed", "first", "refused")
+    assert (done["status"], done["draft"], done["stopped"]) == ("failed", "second", "refused")
+    assert "no critic has judged this draft" in done["unjudged"]
+    assert "score" not in done
+    assert done["rounds"] == ["draft 1: 4.0 of 10, bad", "draft 2: not judged"]
     assert "3 model calls is used up" in done["error"]
 
 
@@ -77,3 +80,17 @@ async def test_without_a_model_the_calling_agent_reflects_by_work_orders(
             told = {"order": order["order"], "answer": answer}
             step = view(await client.call_tool("report", {"run_id": step["run_id"], "answers": [told]}))
     assert (step["status"], step["draft"]) == ("succeeded", "draft two")
+
+
+async def test_what_is_stopped_shows_the_draft_that_was_the_best_so_far(make_settings: Callable[..., Settings]) -> None:
+    answers: list[Any] = ["one", judged(6, "dull"), "two", judged(5.5, "dull"), "three", judged(2, "dull")]
+    wanted = {"task": "t", "criteria": ["good"], "max_iterations": 9}
+    async with Client(build_server(make_settings())) as client:
+        step = view(await client.call_tool("reflect", wanted))
+        for answer in answers:
+            (order,) = step["waiting_on"]
+            told = {"order": order["order"], "answer": answer}
+            step = view(await client.call_tool("report", {"run_id": step["run_id"], "answers": [told]}))
+        await client.call_tool("stop", {"run_id": step["run_id"]})
+        ended = view(await client.call_tool("report", {"run_id": step["run_id"], "answers": []}))
+    assert (ended["status"], ended["draft"], ended["score"]) == ("cancelled", "two", 5.5)

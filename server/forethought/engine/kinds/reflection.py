@@ -69,7 +69,7 @@ async def _drive(work: Work[ReflectionOptions]) -> Ending:
     best = refined.best
     answer: dict[str, JSON] = {
         "draft": best.draft,
-        "score": round(best.critique.score, 2),
+        "score": round(best.critique.score, 2) if best.judged else None,
         "round": best.number,
         "stopped": refined.stopped,
         "failing_checks": [f"{each.check}: {each.problem}" for each in best.evidence if each.problem],
@@ -89,8 +89,9 @@ def rounds(queries: Queries, run_id: str) -> list[View]:
 def _progress(queries: Queries, run: RunRow) -> Progress:
     judged = rounds(queries, run.id)
     most = REFLECTION.read(run).max_iterations
-    best = f", best score {max(_score(each) for each in judged):g} of 10" if judged else ""
-    return Progress(len(judged), most, f"{len(judged)} of at most {most} drafts judged{best}")
+    scores = [float(str(each["score"])) for each in judged if each["score"] is not None]
+    best = f", best score {max(scores):g} of 10" if scores else ""
+    return Progress(len(scores), most, f"{len(scores)} of at most {most} drafts judged{best}")
 
 
 def _view(look: Look) -> View:
@@ -105,18 +106,19 @@ def _drafts(look: Look) -> View:
     answer: Mapping[str, JSON] = run.answer if isinstance(run.answer, Mapping) else {}
     view: View = {}
     if answer:
-        view = {"draft": bounded(str(answer["draft"])), "score": answer["score"], "stopped": answer["stopped"]}
+        view = {"draft": bounded(str(answer["draft"])), **_score(answer), "stopped": answer["stopped"]}
     elif judged and run.state == "cancelled":
-        best = max(judged, key=_score)
-        view = {"draft": bounded(str(best["draft"])), "score": best["score"]}
+        best = [each for each in judged if each.get("holds", each["gain"])][-1]
+        view = {"draft": bounded(str(best["draft"])), **_score(best)}
     view["rounds"] = [_round_line(each) for each in judged]
     if answer and answer["failing_checks"]:
         view["failing_checks"] = answer["failing_checks"]
     return {**view, "details": f"run://{run.id}/rounds"}
 
 
-def _score(judged: View) -> float:
-    return float(str(judged["score"]))
+def _score(judged: Mapping[str, JSON]) -> View:
+    unjudged = "no critic has judged this draft: look at it before you use it"
+    return {"unjudged": unjudged} if judged["score"] is None else {"score": judged["score"]}
 
 
 def _round_line(body: Mapping[str, JSON]) -> str:
@@ -124,9 +126,9 @@ def _round_line(body: Mapping[str, JSON]) -> str:
     failing = [each for each in checks if each["problem"]]
     issues = cast("Sequence[Mapping[str, JSON]]", body["issues"])
     parts = [
-        f"draft {body['round']}: {body['score']} of 10",
+        f"draft {body['round']}: " + ("not judged" if body["score"] is None else f"{body['score']} of 10"),
         f"{len(checks) - len(failing)} of {len(checks)} checks pass" if checks else "",
-        "no gain" if not body["gain"] else "",
+        "no gain" if not body["gain"] and body["score"] is not None else "",
         f"the critic's verdict does not count: {body['contradiction']}" if body.get("contradiction") else "",
         "; ".join(str(each["problem"]) for each in issues[:3]),
     ]

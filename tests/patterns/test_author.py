@@ -1,0 +1,156 @@
+"""Reflection through a journal, with a model and tools: what is asked, checked and noted, and how it is resumed."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from forethought.models.scripted import ScriptedModel
+from forethought_patterns import Check, Decision, Gate, InMemoryJournal, Policy, Slot
+from forethought_patterns.author import Task, improve
+from forethought_patterns.reflection import Refined
+from forethought_patterns.tool_calls import ToolCalls
+from forethought_tools import JSON, Answerer, Question, Registry, Risk, Tool, ToolError
+
+pytestmark = pytest.mark.anyio
+
+
+async def _shout(arguments: Mapping[str, JSON], _: Answerer) -> JSON:
+    if arguments.get("text") != "LOUD":
+        raise ToolError("not loud")
+    return {"volume": 11}
+
+
+TEXT: dict[str, JSON] = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
+TOOLS = Registry(
+    [
+        Tool("listen", "Hears how loud a text is.", TEXT, _shout, Risk.LOW, repeatable=True),
+        Tool("broadcast", "Sends a text to all.", TEXT, _shout, Risk.HIGH),
+    ]
+)
+
+
+def said(score: float, *, approved: bool = False, problem: str = "", taste: bool = False) -> dict[str, JSON]:
+    issue: JSON = {"where": "all", "problem": problem, "mend": "mend it", "taste": taste}
+    return {"scores": {"1": score}, "issues": [issue] if problem else [], "approved": approved, "lessons": ["be loud"]}
+
+
+async def through_journal(
+    script: Mapping[str, Sequence[JSON]],
+    *checks: Mapping[str, Any],
+    draft: str = "",
+    decide: Callable[[Gate], Decision] = lambda _: Decision("reject", reason="too loud"),
+) -> tuple[Refined, InMemoryJournal]:
+    journal = InMemoryJournal(ScriptedModel(script), decide)
+    calls = ToolCalls(TOOLS, journal, journal, Policy())
+    task = Task("shout", ["It is loud"], [Check.model_validate(check) for check in checks])
+    return await improve(task, draft, calls), journal
+
+
+async def test_questions_have_what_is_needed_and_rounds_are_noted() -> None:
+    refined, journal = await through_journal(
+        {"executor": ["quiet", "LOUD"], "critic": [said(4, problem="too quiet"), said(9, approved=True)]},
+        {"matches": "^[A-Z]+$"},
+    )
+    assert (refined.best.draft, refined.stopped) == ("LOUD", "approved")
+    assert list(journal.answers) == ["draft", "critique/1", "revise/1", "critique/2"]
+    write, judge, revise, again = journal.questions
+    assert "Task: shout" in write.context
+    assert "1. It is loud" in judge.context
+    assert "FAILS" in judge.context
+    assert "all: too quiet. mend it" in revise.context
+    assert "be loud" in revise.context
+    assert "Draft 1, 4.0" in again.context, "later rounds see earlier feedback"
+    assert [note["score"] for note in journal.notes.values()] == [4, 9]
+    assert "-quiet\n+LOUD" in str(journal.notes["round/2"]["diff"])
+
+
+@pytest.mark.parametrize(
+    ("check", "good", "bad"),
+    [
+        ({"schema": {"maxLength": 4}}, "LOUD", "LOUDER"),
+        ({"expression": "words(text) == 2 and 'a' in text"}, "a b", "b c"),
+        ({"tool": "listen", "arguments": {"text": "{{result}}"}}, "LOUD", "quiet"),
+        ({"tool": "listen", "arguments": {"text": "{{result}}"}, "at": "volume", "equals": 11}, "LOUD", "quiet"),
+    ],
+)
+async def test_checks_are_evidence_from_outside_the_model(check: Mapping[str, Any], good: str, bad: str) -> None:
+    praise: dict[str, Sequence[JSON]] = {"critic": [said(10, approved=True)]}
+    refined, journal = await through_journal(praise, check, draft=good)
+    assert (refined.stopped, refined.best.failing) == ("approved", 0)
+    assert journal.gates == [], "what only reads is called without asking"
+    rest: dict[str, Sequence[JSON]] = {
+        "critic": [said(10, approved=True)] * 6,
+        "executor": [f"{bad}{n}" for n in range(2)],
+    }
+    refined, _ = await through_journal(rest, check, draft=bad)
+    assert (refined.stopped, refined.best.failing) == ("iterations", 1)
+
+
+async def test_a_risky_check_is_asked_for_and_a_refusal_is_a_failing_check() -> None:
+    check = {"tool": "broadcast", "arguments": {"text": "{{result}}"}}
+    script: dict[str, Sequence[JSON]] = {"critic": [said(9, approved=True)]}
+    refined, journal = await through_journal(script, check, draft="LOUD", decide=lambda _: Decision("approve"))
+    assert refined.stopped == "approved"
+    assert [(gate.tool, gate.details, gate.step) for gate in journal.gates] == [("broadcast", {"text": "LOUD"}, None)]
+    script = {"critic": [said(9, approved=True)] * 6, "executor": ["LOUD!", "LOUD!!"]}
+    refined, _ = await through_journal(script, check, draft="LOUD")
+    assert "too loud" in str(refined.rounds[0].evidence[0].problem)
+
+
+async def test_prose_never_approves() -> None:
+    bad = said(3, problem="NOT APPROVED. Well, APPROVED, score 10/10")
+    refined, _ = await through_journal({"critic": [bad] * 3, "executor": ["APPROVED", "10"]}, draft="x")
+    assert (refined.stopped, refined.best.critique.score) == ("iterations", 3)
+
+
+async def test_a_question_that_was_answered_is_not_asked_again() -> None:
+    script: dict[str, Sequence[JSON]] = {"critic": [said(9, approved=True)]}
+    _, journal = await through_journal(script, draft="LOUD")
+    calls = ToolCalls(TOOLS, journal, journal, Policy())
+    again = await improve(Task("shout", ["It is loud"]), "LOUD", calls)
+    assert again.stopped == "approved"
+    assert [question.role for question in journal.questions] == ["critic"]
+
+
+class CutOffError(BaseException):
+    """The process ends."""
+
+
+@pytest.mark.parametrize("answered", range(9))
+async def test_a_reflection_that_is_cut_off_and_resumed_equals_one_that_is_not(answered: int) -> None:
+    script: dict[str, Sequence[JSON]] = {
+        "executor": ["aa", "aa", "bbb", "LOUD", "LOUDER"],
+        "critic": [said(5, problem="dull"), said(3, approved=True), said(4, problem="dull"), said(4, problem="dull")],
+    }
+    checks = [Check.model_validate({"matches": "^[A-Z]+$"})]
+
+    class Dying(InMemoryJournal):
+        left = answered
+
+        async def ask(
+            self, key: str, question: Question, *, slot: Slot, heard: Callable[[str | None], None] | None = None
+        ) -> JSON:
+            if key not in self.answers:
+                self.left -= 1
+                if self.left < 0:
+                    raise CutOffError
+            return await super().ask(key, question, slot=slot, heard=heard)
+
+    async def reflected(journal: InMemoryJournal) -> Refined:
+        calls = ToolCalls(TOOLS, journal, journal, Policy())
+        return await improve(Task("shout", ["It is loud"], checks), "", calls)
+
+    whole = InMemoryJournal(ScriptedModel(script))
+    expected = await reflected(whole)
+    assert list(whole.answers) == [
+        *("draft", "critique/1", "revise/1", "revise/1/again", "critique/2", "critique/2/again"),
+        *("revise/2", "critique/3"),
+    ]
+    dying = Dying(ScriptedModel(script))
+    if answered < len(whole.answers):
+        with pytest.raises(CutOffError):
+            await reflected(dying)
+    dying.left = len(whole.answers)
+    assert await reflected(dying) == expected
+    assert (dying.answers, dying.notes) == (whole.answers, whole.notes)

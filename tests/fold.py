@@ -207,6 +207,15 @@ def _redone(rows: Folded, entry: Entry, body: Any) -> None:
     step |= {"state": "pending", "doubt": 0, "attempt": step["attempt"] + 1, "arguments": None}
 
 
+@_fact("step_recalled")
+def _recalled(rows: Folded, entry: Entry, body: Any) -> None:
+    step = rows.steps[body["step"]]
+    step |= {"state": "pending", "attempt": step["attempt"] + 1, "arguments": None, "returned": 0, "result": None}
+    for message in rows.messages.values():
+        if message["step"] == body["step"] and (message["kind"], message["state"]) == ("order", "open"):
+            message["state"] = "closed"
+
+
 @_fact("step_retrying")
 def _retrying(rows: Folded, entry: Entry, body: Any) -> None:
     rows.steps[body["step"]]["attempt"] += 1

@@ -23,14 +23,18 @@ PAGES = [
 ]
 _INSTALLS = "it installs from a package index"
 _DEPLOYS = "it needs Docker; tests/server/test_deployment.py starts the same commands without it"
+_PACKAGES = "tests/clients/test_packages.py runs it, with programs from a package index"
 NOT_RUN = {
     "python3 -m venv .venv && ": ".ci/run and tests/server/test_main_job.py run what begins so in the README",
     "pip install ": _INSTALLS,
     ".venv/bin/pip install ": _INSTALLS,
     "forethought model fetch": "it fetches 1.1 GB",
+    "forethought install claude-code": "it asks a person before it writes; its tests have it without one",
     "forethought decide --page": "it waits for a browser; tests/server/test_page.py plays one",
     "scripts/check": "it runs all tests, this one included",
     ".venv/bin/pytest tests/clients": "they are tests of their own",
+    "claude ": _PACKAGES,
+    "npx ": _PACKAGES,
     "cd examples/cluster": _DEPLOYS,
     'echo "POSTGRES_PASSWORD=': _DEPLOYS,
     "docker compose ": _DEPLOYS,
@@ -82,7 +86,7 @@ def test_every_check_in_the_table_of_checks_is_one() -> None:
 def test_nobody_is_told_to_install_what_no_package_index_has() -> None:
     sources = [*(ROOT / "server").rglob("*.py"), *(ROOT / "tools").rglob("*.py"), *(ROOT / "patterns").rglob("*.py")]
     texts = {str(file): file.read_text(encoding="utf-8") for file in [*PAGES, *sources]}
-    told = re.compile(r"(install|uvx|pipx run|uv add)\s+(-\S+\s+)*[\"'`]?forethought\b(?!-)", re.IGNORECASE)
+    told = re.compile(r"((?<!plugin )install|uvx|pipx run|uv add)\s+(-\S+\s+)*[\"'`]?forethought\b(?!-)", re.IGNORECASE)
     assert [name for name, text in texts.items() if told.search(text)] == []
 
 

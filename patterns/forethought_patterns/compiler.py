@@ -1,4 +1,5 @@
-"""The scheduler: runs a plan's steps in parallel, each the moment its last input is ready.
+"""The scheduler: runs a plan's steps in parallel, each the moment its last input is ready. Where verdicts may come
+late, what does no harm starts on results that nobody has judged, and starts again where one of them was wrong.
 
 After LLMCompiler (Kim et al., arXiv 2312.04511, section 3.2, the task fetching unit), without its polling and waves.
 Nothing here knows of MCP, models or storage: a `DoStep` does the work of a step, a `Watcher` sees what happens.
@@ -7,18 +8,20 @@ Nothing here knows of MCP, models or storage: a `DoStep` does the work of a step
 __all__ = ["Add", "DoStep", "Grow", "execute"]
 
 import heapq
-import math
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol, TypeAlias
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from forethought_patterns.plan import Plan, Step
+from forethought_patterns.seats import CallSeat
 from forethought_patterns.signals import Happened, Rejected
 from forethought_patterns.slots import Slot
+from forethought_patterns.trials import Trial
 from forethought_patterns.watcher import Outcome, Watcher
 from forethought_tools import (
     JSON,
@@ -89,6 +92,13 @@ class _Execution:
         self._begun: set[int] = set()
         self._outcomes: dict[int, Outcome] = {}
         self._values: dict[int, JSON] = {}
+        self._unjudged: set[int] = set()
+        """Whose results those who trust them have been given."""
+        self._trusting: set[int] = set()
+        self._trials: dict[int, Trial] = {}
+        self._awaiting: set[int] = set()
+        """Steps that wait for nothing but verdicts."""
+        self._sure: defaultdict[int, anyio.Event] = defaultdict(anyio.Event)
         self._missing: dict[int, int] = {}
         self._ready: list[tuple[int, int]] = []
         self._held: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
@@ -153,9 +163,17 @@ class _Execution:
 
     def _add(self, step: Step) -> None:
         self._connect(step)
-        self._missing[step.id] = sum(needed not in self._values for needed in step.needs)
+        self._trusting.discard(step.id)
+        if self._watcher.trusts(step, step.arguments):
+            self._trusting.add(step.id)
+        self._missing[step.id] = self._lacks(step)
         if not self._missing[step.id]:
             self._enqueue(step.id)
+
+    def _lacks(self, step: Step) -> int:
+        """How many inputs are not there yet."""
+        unjudged = set[int]() if step.id in self._trusting else self._unjudged
+        return sum(needed not in self._values or needed in unjudged for needed in step.needs)
 
     def _enqueue(self, step_id: int) -> None:
         heapq.heappush(self._ready, (-self._height.get(step_id, 0), step_id))
@@ -172,6 +190,8 @@ class _Execution:
         while self.free and self._ready and self._watcher.goes_on():
             entry = heapq.heappop(self._ready)
             step = self._steps[entry[1]]
+            if step.id in self._begun or self._missing.get(step.id):
+                continue  # one of its inputs was taken back since
             at_once = self._limits(step).at_once
             if at_once is not None and self.using[step.tool] >= at_once:
                 heapq.heappush(self._held[step.tool], entry)
@@ -180,6 +200,8 @@ class _Execution:
             self.using[step.tool] += 1
             self._in_flight += 1
             self._begun.add(step.id)
+            if step.id in self._trusting:
+                self._trials[step.id] = Trial()
             self._tasks.start_soon(self._work, step)
         if self._whole and self._in_flight and self._in_flight == self.outside:
             self._watcher.stalled()
@@ -190,11 +212,16 @@ class _Execution:
             heapq.heappush(self._ready, heapq.heappop(self._held[tool]))
 
     async def _work(self, step: Step) -> None:
-        seat = _Seat(self, step, self._limits(step).at_once)
-        outcome = await self._outcome(step, seat)
+        trial = self._trials.get(step.id)
+        seat = CallSeat(self, step, self._limits(step).at_once, trial)
+        work = self._outcome(step, seat)
+        outcome = await (work if trial is None else trial.unless_void(work))
         seat.close()
-        await self._settle(step, outcome)
+        if outcome is not None:
+            await self._settle(step, outcome)
         self._in_flight -= 1
+        if trial is not None:
+            trial.ended.set()
         self.dispatch()
 
     async def _settle(self, step: Step, outcome: Outcome) -> None:
@@ -203,17 +230,93 @@ class _Execution:
         if outcome.state == "succeeded":
             self._values[step.id] = outcome.value
             self._release_dependents(step.id)
+            self._sure.pop(step.id, anyio.Event()).set()
+            self.look_who_waits()
             self.dispatch()  # their starts are recorded together with this end
         await self._watcher.settled(step, outcome)
+        if self._trials:
+            await anyio.lowlevel.checkpoint()  # who has waited for this is not outside any more
         if outcome.state != "succeeded" and self._whole:
             await self._skip_dependents(step.id, outcome)
 
     def _release_dependents(self, step_id: int) -> None:
+        was_given = step_id in self._unjudged
+        self._unjudged.discard(step_id)
         for after in self._dependents[step_id]:
-            if after in self._missing and after not in self._outcomes:
-                self._missing[after] -= 1
-                if not self._missing[after]:
-                    self._enqueue(after)
+            if not (was_given and after in self._trusting):
+                self._release(after)
+
+    def _release(self, after: int) -> None:
+        if after not in self._missing or after in self._outcomes:
+            return
+        self._missing[after] -= 1
+        if not self._missing[after]:
+            self._awaiting.discard(after)
+            self._enqueue(after)
+        elif self._watcher.patient():
+            self._expect(after)
+
+    def _expect(self, after: int) -> None:
+        if after not in self._begun and all(needed in self._values for needed in self._steps[after].needs):
+            self._awaiting.add(after)
+
+    def look_who_waits(self) -> None:
+        """Have what is not judged yet judged, where a step waits for nothing else."""
+        if self._awaiting:
+            self._watcher.wanted()
+
+    # Results that nobody has judged yet
+
+    def _return(self, step: Step, value: JSON) -> None:
+        """Give a result to those who trust it."""
+        trial = self._trials.get(step.id)
+        if not self._watcher.patient() or (trial is not None and trial.is_void):
+            return
+        self._values[step.id] = value
+        self._unjudged.add(step.id)
+        for after in self._dependents[step.id]:
+            if after in self._trusting:
+                self._release(after)
+            elif after in self._missing:
+                self._expect(after)
+        self.dispatch()
+
+    async def _all_sure(self, step: Step, slot: Slot) -> None:
+        """Wait until all that a step was given is judged, and good: else its work is void."""
+        for needed in step.needs if step.id in self._trials else ():
+            if needed not in self._outcomes:
+                async with slot.waiting():
+                    await self._sure[needed].wait()
+
+    async def _take_back(self, step: Step) -> None:
+        """A result was wrong: what rests on it is void, and begins again once there is another."""
+        if step.id not in self._unjudged:
+            return
+        void = [self._steps[after] for after in self._resting_on(step.id)]
+        for each in (step, *void):
+            self._values.pop(each.id, None)
+            self._unjudged.discard(each.id)
+            self._awaiting.difference_update(self._dependents[each.id])
+        for each in void:
+            if trial := self._trials.get(each.id):
+                await trial.take_back()
+                self._trials.pop(each.id, None)
+        if void:
+            await self._watcher.recalled(void)
+        for each in void:
+            self._begun.discard(each.id)
+            self._missing[each.id] = self._lacks(each)
+
+    def _resting_on(self, step_id: int) -> Sequence[int]:
+        """The steps that may have been given a result, or what came of it, before it was judged."""
+        found: dict[int, None] = {}
+        queue = deque([step_id])
+        while queue:
+            for after in self._dependents[queue.popleft()]:
+                if after in self._trusting and after not in found and after not in self._outcomes:
+                    found[after] = None
+                    queue.append(after)
+        return list(found)
 
     async def _skip_dependents(self, step_id: int, outcome: Outcome) -> None:
         skipped = Outcome("skipped", error=f"it needs step {step_id}, which {_HOW[outcome.state]}")
@@ -222,10 +325,11 @@ class _Execution:
             after = queue.popleft()
             if after not in self._outcomes and after not in self._begun:
                 self._outcomes[after] = skipped
+                self._awaiting.discard(after)
                 await self._watcher.settled(self._steps[after], skipped)
                 queue.extend(self._dependents[after])
 
-    async def _outcome(self, step: Step, seat: "_Seat") -> Outcome:
+    async def _outcome(self, step: Step, seat: CallSeat) -> Outcome:
         """How a step ends, after as many tries as the watcher wants."""
         slot = Slot(step.id, seat)
         arguments: Mapping[str, JSON] = step.arguments
@@ -234,21 +338,29 @@ class _Execution:
                 outcome = Outcome("failed")
                 try:
                     arguments = await self._watcher.prepare(step, {n: self._values[n] for n in step.needs}, slot)
+                    if not self._watcher.trusts(step, arguments):
+                        await self._all_sure(step, slot)
                     arguments = await self._watcher.admit(step, arguments, slot)
                     outcome = await self._attempts(step, arguments, slot, seat)
                     if outcome.state == "succeeded":
+                        self._return(step, outcome.value)
                         problem = await self._watcher.judge(step, arguments, outcome.value, slot)
                         outcome = replace(outcome, state="failed", error=problem.text) if problem else outcome
                 except _TROUBLE as error:  # around the call
                     outcome = replace(outcome, state="failed", error=str(error))
-                if outcome.state != "failed" or not await self._watcher.again(step, arguments, outcome.error):
+                await self._all_sure(step, slot)
+                if outcome.state != "failed":
+                    return outcome
+                await self._take_back(step)
+                if not await self._watcher.again(step, arguments, outcome.error):
                     return outcome
         except Rejected as decision:
+            await self._take_back(step)
             return Outcome("rejected", error=str(decision))
         except Happened as known:
             return Outcome("succeeded", value=known.value)
 
-    async def _attempts(self, step: Step, arguments: Mapping[str, JSON], slot: Slot, seat: "_Seat") -> Outcome:
+    async def _attempts(self, step: Step, arguments: Mapping[str, JSON], slot: Slot, seat: CallSeat) -> Outcome:
         limits = self._limits(step)
         attempt = 1
         while True:
@@ -272,48 +384,6 @@ class _Execution:
             await self._watcher.retrying(step, problem, delay)
             await anyio.sleep(delay)
             attempt += 1
-
-
-class _Seat:
-    """One step's seat among those that run, and the clock of its call, which stops while it waits."""
-
-    def __init__(self, execution: _Execution, step: Step, at_once: int | None) -> None:
-        self._execution = execution
-        self._tool = step.tool
-        self._at_once = at_once
-        self._held = True
-        self._remaining = math.inf
-        self.scope: anyio.CancelScope | None = None
-
-    def leave(self) -> None:
-        if self.scope is not None:
-            self._remaining = self.scope.deadline - anyio.current_time()
-            self.scope.deadline = math.inf
-        self._execution.outside += 1
-        self._give_back()
-
-    async def rejoin(self) -> None:
-        seated = anyio.Event()
-        self._execution.outside -= 1
-        self._execution.returning.append((self._tool, self._at_once, seated))
-        self._execution.dispatch()
-        await seated.wait()
-        self._held = True
-        if self.scope is not None:
-            self.scope.deadline = anyio.current_time() + self._remaining
-
-    def abandon(self) -> None:
-        self._execution.outside -= 1
-
-    def close(self) -> None:
-        if self._held:
-            self._give_back()
-
-    def _give_back(self) -> None:
-        self._held = False
-        self._execution.free += 1
-        self._execution.release_tool(self._tool)
-        self._execution.dispatch()
 
 
 _HOW: Mapping[str, str] = {

@@ -25,6 +25,7 @@ from typing import cast
 from forethought_patterns.numbering import step_as_meant
 from forethought_patterns.ports import Dialect
 from forethought_patterns.recipe import Recipe
+from forethought_patterns.signatures import signatures
 from forethought_tools import JSON, Fault, PlanError, Registry, Tool
 from forethought_tools.meant import decoded
 
@@ -32,6 +33,10 @@ CHECK: Mapping[str, JSON] = {
     "type": "object",
     "description": "Judges the result, or its part `at` a path: schema, matches (regex), equals, tolerance, expression,"
     " command (shell), or tool with arguments ({{result}}).",
+}
+_CHECK: Mapping[str, JSON] = {
+    "type": "object",
+    "description": "Judges the result without a model: matches (regex), equals, schema, expression; at: a path.",
 }
 STRATEGY: Mapping[str, JSON] = {"type": "string", "enum": ["direct", "reflect", "search"]}
 _SURE: Mapping[str, JSON] = {"type": "number", "minimum": 0, "maximum": 1}
@@ -55,8 +60,11 @@ class Brief:
     """Goals like this one with plans that reached them, the nearest first."""
 
 
-def listed_tools(tools: Registry) -> str:
-    """Every tool for a planner, with the schema of its arguments without our own hints."""
+def listed_tools(tools: Registry, dialect: Dialect) -> str:
+    """Every tool for a planner: with the schema of its arguments without our own hints, or in short for the calling
+    agent, which can look up the rest."""
+    if dialect == "wire":
+        return signatures(tools)
     return "\n".join(
         f"- {tool.name} (risk {tools.risk(tool.name)}): {tool.description} Arguments: {_listed(tool)}" for tool in tools
     )
@@ -107,28 +115,30 @@ def _typed(value: JSON, schema: Mapping[str, JSON]) -> JSON:
 
 def draft_schema(tools: Registry, dialect: Dialect, **more: JSON) -> Mapping[str, JSON]:
     pair = closed_object({"name": {"type": "string"}, "value": {"type": "string"}})
-    arguments: JSON = {"type": "object"} if dialect == "wire" else {"type": "array", "items": pair}
-    properties: Mapping[str, JSON] = {
-        "id": {"type": "integer"},
-        "description": {"type": "string"},
-        "tool": {"type": "string", "enum": [tool.name for tool in tools]},
-        "arguments": arguments,
-        "depends_on": {"type": "array", "items": {"type": "integer"}},
-        "expected_output": {"type": "string"},
-        "confidence": _SURE,
-        "strategy": STRATEGY,
-    }
-    step = closed_object(properties)
-    if dialect == "wire":
-        left_out = {name: properties[name] for name in ("description", "depends_on", "expected_output")}
-        step = _with_choice(step, {**left_out, "check": CHECK, "confidence": _SURE, "strategy": STRATEGY})
-    return closed_object({"reasoning": {"type": "string"}, **more, "steps": {"type": "array", "items": step}})
+    wire = dialect == "wire"  # the tools are listed beside it, and validation names the nearest of an unknown one
+    name: JSON = {"type": "string"} if wire else {"type": "string", "enum": [tool.name for tool in tools]}
+    step: Mapping[str, JSON] = closed_object(
+        {
+            "id": {"type": "integer"},
+            "description": {"type": "string"},
+            "tool": name,
+            "arguments": {"type": "object"} if wire else {"type": "array", "items": pair},
+            "depends_on": {"type": "array", "items": {"type": "integer"}},
+            "expected_output": {"type": "string"},
+            "confidence": _SURE,
+            "strategy": STRATEGY,
+        }
+    )
+    if wire:
+        step = _needing(step, "id", "tool", "arguments", check=_CHECK)
+    draft = closed_object({"reasoning": {"type": "string"}, **more, "steps": {"type": "array", "items": step}})
+    return _needing(draft, "steps") if wire else draft
 
 
-def _with_choice(schema: Mapping[str, JSON], optional: Mapping[str, JSON]) -> Mapping[str, JSON]:
+def _needing(schema: Mapping[str, JSON], *names: str, **more: JSON) -> Mapping[str, JSON]:
+    """The schema with these properties too, of which only the named ones must be there."""
     properties = cast("Mapping[str, JSON]", schema["properties"])
-    required = [name for name in properties if name not in optional]
-    return {**schema, "properties": {**properties, **optional}, "required": required}
+    return {**schema, "properties": {**properties, **more}, "required": list(names)}
 
 
 def lean_arguments(tool: Tool) -> Mapping[str, JSON]:

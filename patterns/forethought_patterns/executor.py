@@ -72,8 +72,9 @@ def _question(
     shown = "\n".join(
         f"<result step={number}>\n{shortened(value, _RESULT)}\n</result>" for number, value in results.items()
     )
+    taken = "" if dialect == "wire" else f"\nArguments: {json.dumps(tool.parameters)}"  # the schema says it already
     parts = [
-        f"Tool: {tool.name}: {tool.description}\nArguments: {json.dumps(tool.parameters)}",
+        f"Tool: {tool.name}: {tool.description}{taken}",
         f"{MATERIAL}\n{shown}" if results else "",
         f"Goal: {goal}",
         f"Step {step.id}: {step.description or tool.name}",

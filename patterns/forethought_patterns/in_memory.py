@@ -2,7 +2,7 @@
 
 __all__ = ["InMemoryJournal"]
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
@@ -101,6 +101,11 @@ class InMemoryJournal:
 
     async def redone(self, step: Step) -> None:
         """Nothing is cut off in memory."""
+
+    async def recalled(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            tried = self.tried(step)
+            self._tried[step.id] = replace(tried, attempt=tried.attempt + 1)
 
     async def settled(self, step: Step, outcome: Outcome) -> None:
         self.outcomes[step.id] = outcome

@@ -15,11 +15,13 @@ from forethought_patterns.references import find
 from forethought_patterns.roles import JOINER, MATERIAL
 from forethought_patterns.slots import Slot
 from forethought_patterns.watcher import Outcome
-from forethought_tools import Question, Role
+from forethought_tools import Question, Registry, Role
 from forethought_tools.text import as_text, shortened
 
 _ALL = 24_000  # characters of all results that a joiner is shown
+_KNOWN = 150  # characters of one that the calling agent has written or judged itself
 _TOLD = 4_000  # characters of one result in an answer that no model writes
+_BEFORE = "\n[cut: {left} more characters, which you were told or have written before in this run]"
 _DONE: Mapping[str, str] = {
     "write_table": "Wrote",
     "write_file": "Wrote",
@@ -41,16 +43,19 @@ class Joined:
     missing: Problem | None = None
 
 
-async def join(plan: Plan, outcomes: Mapping[int, Outcome], journal: Journal, *, slot: Slot) -> Joined:
+async def join(plan: Plan, outcomes: Mapping[int, Outcome], tools: Registry, journal: Journal, *, slot: Slot) -> Joined:
     """Ask the joiner about a revision whose steps have all succeeded. A small model is not asked: what its plan says is
     told, word for word, so that no number is lost on the way."""
     if journal.dialect(Role.JOINER) == "lean":
         return Joined(answer=_plainly(plan, outcomes))
     share = _ALL // len(plan.steps)
-    results = "\n".join(
-        f"<result step={step.id} tool={step.tool}>\n{shortened(outcomes[step.id].value, share)}\n</result>"
-        for step in plan.steps
-    )
+    known = _known(plan, tools, journal)
+
+    def shown(step: Step) -> str:
+        value = outcomes[step.id].value
+        return shortened(value, min(_KNOWN, share), _BEFORE) if step.id in known else shortened(value, share)
+
+    results = "\n".join(f"<result step={step.id} tool={step.tool}>\n{shown(step)}\n</result>" for step in plan.steps)
     context = f"{MATERIAL}\n{results}\n\nGoal: {plan.goal}"
     question = Question(Role.JOINER, JOINER, context, _VERDICT)
     verdict = await journal.ask(f"join/{plan.revision}", question, slot=slot)
@@ -59,6 +64,18 @@ async def join(plan: Plan, outcomes: Mapping[int, Outcome], journal: Journal, *,
         return Joined(answer=str(verdict["answer"]))
     missing = str(verdict["missing"]) or "the joiner did not say what"
     return Joined(missing=Problem(f"Something is missing: {missing}"))
+
+
+def _known(plan: Plan, tools: Registry, journal: Journal) -> set[int]:
+    """The steps whose results the calling agent, who is asked here, has written or has judged before."""
+    if journal.dialect(Role.JOINER) != "wire":
+        return set()
+    writes, judges = (journal.dialect(role) == "wire" for role in (Role.EXECUTOR, Role.EVALUATOR))
+    return {
+        step.id
+        for step in plan.steps
+        if (writes and tools.asks(step.tool)) or (judges and step.expected_output.strip() and step.check is None)
+    }
 
 
 def _plainly(plan: Plan, outcomes: Mapping[int, Outcome]) -> str:

@@ -197,7 +197,7 @@ class _Run:
         if not self.plan.planned:
             return Joined()
         try:
-            return await join(self.plan, self.outcomes, self.ports.journal, slot=self.ports.slot)
+            return await join(self.plan, self.outcomes, self.ports.tools, self.ports.journal, slot=self.ports.slot)
         except (ModelError, BudgetError) as error:
             return Joined(answer=f"(No answer could be written: {error} The results are there.)")
 

@@ -6,7 +6,7 @@ The planner writes a draft; its exact faults go back a few times. Nothing but va
 __all__ = ["Brief", "Early", "Progress", "doubt", "make_plan", "replan"]
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -22,7 +22,7 @@ from forethought_patterns.lean import lean_faults, lean_question, lean_repair, l
 from forethought_patterns.lints import lints
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.ports import Dialect, Heard, Journal, PlanJournal
-from forethought_patterns.roles import DOUBT, MATERIAL, PLANNER, REPAIR, REPLANNER
+from forethought_patterns.roles import DOUBT, HOST_PLANNER, MATERIAL, PLANNER, REPAIR, REPLANNER
 from forethought_patterns.script_text import as_script
 from forethought_patterns.slots import Slot
 from forethought_patterns.validate import parse_plan, refuse_unusable
@@ -34,7 +34,7 @@ from forethought_tools.text import as_text, shortened
 P = TypeVar("P", bound=Plan | None)
 
 _REPAIRS = 2
-_RECIPES = 2  # that a larger planner is shown
+_RECIPES: Mapping[Dialect, int] = {"wire": 1, "flat": 2}  # that a larger planner is shown
 _RESULT = 1500  # characters of each result that a planner is shown
 
 
@@ -95,9 +95,9 @@ async def make_plan(
 
     looks = partial(_pretences, brief=brief, tools=tools) if dialect == "lean" else None
     question = _question(brief, tools, dialect)
-    heard = early.heard if early else None
+    told, heard = _told(tools, dialect), early.heard if early else None
     other = lean_question(brief, tools, others=True) if looks else None
-    return await _until_valid("plan", question, read, journal, slot, looks=looks, other=other, heard=heard)
+    return await _until_valid("plan", question, read, journal, slot, looks=looks, other=other, heard=heard, told=told)
 
 
 def _changed(plan: Plan, early: Early) -> list[int]:
@@ -159,7 +159,7 @@ async def replan(
 
     looks = partial(_pretences, brief=brief, tools=tools, done=done) if dialect == "lean" else None
     question = _replan_question(progress, brief, tools, dialect, optional=optional)
-    return await _until_valid(key, question, read, journal, slot, looks=looks)
+    return await _until_valid(key, question, read, journal, slot, looks=looks, told=_told(tools, dialect))
 
 
 async def _until_valid(
@@ -172,10 +172,13 @@ async def _until_valid(
     looks: Callable[[Plan], Awaitable[Sequence[Fault]]] | None = None,
     other: Question | None = None,
     heard: Heard | None = None,
+    told: str,
 ) -> P:
     """Ask until a draft can be read, and nothing is seen in it that `looks` takes for a fault. A small planner is also
-    asked again where its plan does not seem to do what the goal says; in the end the best of these stands."""
+    asked again where its plan does not seem to do what the goal says; in the end the best of these stands. What is
+    `told` at the beginning of the first question is not told again."""
     asked, repair = question, _repair if looks is None else lean_repair
+    again = replace(question, context=question.context.removeprefix(told))
     best: tuple[int, P] | None = None
     for attempt in range(_REPAIRS + 1):
         draft: JSON = ""
@@ -198,7 +201,7 @@ async def _until_valid(
                 return plan
             best = (len(faults), plan) if best is None or len(faults) < best[0] else best
         # A small planner that has brought its faults back goes on with what it sees of its own: it sees none of it.
-        asked = repair(question, draft, faults) if other is None or not attempt else lean_repair(other, "", faults)
+        asked = repair(again, draft, faults) if other is None or not attempt else lean_repair(other, "", faults)
     assert best is not None
     return best[1]
 
@@ -231,11 +234,20 @@ async def doubt(plan: Plan, journal: Journal, *, slot: Slot) -> float | None:
     return await journal.judge("plan/doubt", question, slot=slot)
 
 
+def _listed(tools: Registry, dialect: Dialect) -> str:
+    return f"Tools:\n{listed_tools(tools, dialect)}\n\n"
+
+
 def _question(brief: Brief, tools: Registry, dialect: Dialect) -> Question:
     if dialect == "lean":
         return lean_question(brief, tools)
-    context = f"Tools:\n{listed_tools(tools)}\n\n{_material(brief)}Goal: {brief.goal}"
-    return Question(Role.PLANNER, PLANNER + _PAIRS[dialect], context, draft_schema(tools, dialect))
+    context = f"{_listed(tools, dialect)}{_material(brief, dialect)}Goal: {brief.goal}"
+    return Question(Role.PLANNER, _INSTRUCTIONS[dialect], context, draft_schema(tools, dialect))
+
+
+def _told(tools: Registry, dialect: Dialect) -> str:
+    """What the calling agent still knows when its draft comes back. Every call of a model begins anew."""
+    return _listed(tools, dialect) if dialect == "wire" else ""
 
 
 def _replan_question(
@@ -250,11 +262,11 @@ def _replan_question(
     rest = [f"{_call(step)} {_fate(outcomes.get(step.id))}" for step in left]
     good = "\n".join(f"{_call(step)} -> {shown[step.id]}" for step in progress.done) or "nothing"
     bad = "\n".join(rest) or "nothing"
-    instructions = PLANNER + _PAIRS[dialect] + "\n\n" + REPLANNER.format(first=first)
+    instructions = _INSTRUCTIONS[dialect] + "\n\n" + REPLANNER.format(first=first)
     instructions += "\n- Set keep to true if the steps that are not done are still right." if optional else ""
     more: dict[str, JSON] = {"keep": {"type": "boolean"}} if optional else {}
     context = (
-        f"Tools:\n{listed_tools(tools)}\n\n{_material(brief)}{MATERIAL}\n<done>\n{good}\n</done>\n"
+        f"{_listed(tools, dialect)}{_material(brief, dialect)}{MATERIAL}\n<done>\n{good}\n</done>\n"
         f"<not-done>\n{bad}\n</not-done>\n<why>\n{reason}\n</why>\n\nGoal: {plan.goal}"
     )
     return Question(Role.PLANNER, instructions, context, draft_schema(tools, dialect, **more))
@@ -301,11 +313,11 @@ def _fate(outcome: Outcome | None) -> str:
     return f"({outcome.state}: {outcome.error[:1000]})" if outcome else "(not begun)"
 
 
-def _material(brief: Brief) -> str:
+def _material(brief: Brief, dialect: Dialect) -> str:
     files = "".join(f"\n--- first lines of {path}\n{text}" for path, text in brief.files.items())
     lessons = "".join(f"\n- {lesson}" for lesson in brief.lessons)
     learned = f"\n--- lessons of earlier runs{lessons}" if lessons else ""
-    shown = "".join(f"\n{recipe.goal}\n{recipe.script}\n" for recipe in brief.recipes[:_RECIPES])
+    shown = "".join(f"\n{recipe.goal}\n{recipe.script}\n" for recipe in brief.recipes[: _RECIPES[dialect]])
     alike = (
         f"\n--- how such goals were reached; name = tool(...) is a step, and name its result{shown}" if shown else ""
     )
@@ -321,8 +333,8 @@ def _repair(question: Question, draft: JSON, faults: Sequence[Fault]) -> Questio
     return Question(question.role, question.instructions, context, question.schema)
 
 
-_PAIRS: Mapping[Dialect, str] = {
-    "wire": "",
-    "flat": "\n- Give arguments as name/value pairs; a value that is not text as JSON.",
-    "lean": "",
+_INSTRUCTIONS: Mapping[Dialect, str] = {
+    "wire": HOST_PLANNER,
+    "flat": f"{PLANNER}\n- Give arguments as name/value pairs; a value that is not text as JSON.",
 }
+"""A small planner has a way of its own."""

@@ -16,7 +16,7 @@ __all__ = [
     "Usage",
 ]
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
@@ -233,6 +233,10 @@ class PlanJournal(Protocol):
 
     async def redone(self, step: Step) -> None:
         """A person wants a call that was cut off to be made once more."""
+        ...
+
+    async def recalled(self, steps: Sequence[Step]) -> None:
+        """What these have done rests on a result that was wrong: they are pending anew, and what they asked is void."""
         ...
 
     async def settled(self, step: Step, outcome: Outcome) -> None:

@@ -299,6 +299,8 @@ class _Reader:
 
     def _arguments(self, node: ast.Call, known: Tool) -> Mapping[str, JSON]:
         names = parameters(known)
+        if known.asks and len(node.args) > len(names):  # several materials
+            node = ast.Call(node.func, [*node.args[:1], ast.List([*node.args[1:]], ast.Load())], node.keywords)
         if len(node.args) > len(names):
             raise unreadable(f"{known.name} takes {len(names)} arguments, not {len(node.args)}", f"They are {names}")
         given = dict(zip(names, node.args, strict=False)) | {each.arg: each.value for each in node.keywords if each.arg}

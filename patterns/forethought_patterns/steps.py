@@ -2,22 +2,28 @@
 
 __all__ = ["Steps"]
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import anyio
 
 from forethought_patterns.evaluator import evaluate
 from forethought_patterns.executor import arguments_for
-from forethought_patterns.gates import digest, doubt_gate
-from forethought_patterns.plan import Step
+from forethought_patterns.gates import call_gate, digest, doubt_gate
+from forethought_patterns.plain import plainly_judged
+from forethought_patterns.plan import Step, Strategy
 from forethought_patterns.problem import Problem
+from forethought_patterns.references import unknown
+from forethought_patterns.roles import OWN
 from forethought_patterns.rules import Ports, Rules
 from forethought_patterns.signals import Happened, Rejected
 from forethought_patterns.slots import Slot
 from forethought_patterns.strategies import strategy_of, think
 from forethought_patterns.tool_calls import Admitted, ChangedError, ToolCalls, keep, look_again
 from forethought_patterns.watcher import Outcome, Watcher
-from forethought_tools import JSON, Question, ToolError
+from forethought_tools import JSON, Question, Role, ToolError
 from forethought_tools.text import as_text
 
 _ROUNDS = 1  # tries with what was wrong, before the plan has to change
@@ -42,6 +48,10 @@ class Steps(Watcher):
     """Each step's next call."""
     _changed: set[int] = field(default_factory=set[int])
     """Steps whose call was not made, because that has changed since."""
+    _not_due: list[anyio.Event] = field(default_factory=list[anyio.Event])
+    """Verdicts that are not asked for yet."""
+    _waking: int = 0
+    """Verdicts that are about to be asked for."""
     _news: bool = False
     """Whether a step has ended since the plan was last looked at."""
 
@@ -57,13 +67,17 @@ class Steps(Watcher):
             if not tools.repeatable(step.tool):
                 raise ToolError(f"{step.tool} may not ask a model: after the wait it would be done again.")
             asked += 1
+            if self._is_own(step):
+                told = question.instructions + OWN.format(expected=step.expected_output)
+                question = replace(question, instructions=told)
             return await journal.ask(f"step/{step.id}/{tried.attempt}/{asked}", question, slot=slot)
 
         await self._look_again(step)
         await keep(tools.known(step.tool), arguments, journal, key=f"{step.id}/{tried.attempt}", slot=slot)
-        strategy = strategy_of(step, self.rules.strategies, tools)
-        value = await think(step, strategy, arguments, self._calls(slot), ask, f"step/{step.id}/{tried.attempt}/")
-        if step.check or step.expected_output.strip():
+        value = await think(
+            step, self._strategy(step), arguments, self._calls(slot), ask, f"step/{step.id}/{tried.attempt}/"
+        )
+        if step.check or step.expected_output.strip() or (step.needs and self.trusts(step, arguments)):
             # Whoever judges it may take a while, and the call is not repeated.
             await self.ports.steps.returned(step, value)
         return value
@@ -95,7 +109,39 @@ class Steps(Watcher):
         self._admitted[step.id], self._called[step.id] = call, call.arguments
         return call.arguments
 
+    @cached_property
+    def _is_patient(self) -> bool:
+        return self.ports.journal.dialect(Role.EVALUATOR) == "wire" and self.rules.replan != "every_step"
+
+    def patient(self) -> bool:
+        return self._is_patient
+
+    def trusts(self, step: Step, arguments: Mapping[str, JSON]) -> bool:
+        if not self._is_patient:
+            return False
+        tools, unsure = self.ports.tools, self._unsure.get(step.id)
+        harmless = tools.reads_only(step.tool) and tools.repeatable(step.tool)
+        calls = bool(step.check and step.check.call())
+        if not harmless or calls or unknown(step.arguments) or self._strategy(step) != "direct":
+            return False
+        return call_gate(step, arguments, tools, self.rules.policy, confidence=unsure) is None
+
+    def wanted(self) -> None:
+        self._hand_out()
+
+    async def recalled(self, steps: Sequence[Step]) -> None:
+        await self.ports.steps.recalled(steps)
+
     async def judge(self, step: Step, arguments: Mapping[str, JSON], value: JSON, slot: Slot) -> Problem | None:
+        if step.check is None and (not step.expected_output.strip() or self._is_own(step)):
+            return None
+        if step.check is None and (plain := await plainly_judged(step, arguments, self.ports.look)):
+            return plain[0]
+        if step.check is None and self.patient():
+            await self._until_due(slot)
+        return await self._evaluated(step, arguments, value, slot)
+
+    async def _evaluated(self, step: Step, arguments: Mapping[str, JSON], value: JSON, slot: Slot) -> Problem | None:
         attempt = self.ports.steps.tried(step).attempt
 
         async def call(name: str, given: Mapping[str, JSON]) -> JSON:
@@ -141,7 +187,39 @@ class Steps(Watcher):
         return not (self.ports.steps.pausing() or self.ports.budget.refused or to_be_reviewed)
 
     def stalled(self) -> None:
-        self.ports.slot.stalled()
+        if self.ports.steps.pausing() or not (self._hand_out() or self._waking):
+            self.ports.slot.stalled()
+
+    def _is_own(self, step: Step) -> bool:
+        """Whether the calling agent writes the result itself, and would have to judge it: it is told both at once."""
+        dialect, tools = self.ports.journal.dialect, self.ports.tools
+        plays_both = dialect(Role.EXECUTOR) == "wire" and dialect(Role.EVALUATOR) == "wire"
+        expects = bool(step.expected_output.strip()) and step.check is None
+        return expects and plays_both and tools.asks(step.tool) and self._strategy(step) == "direct"
+
+    async def _until_due(self, slot: Slot) -> None:
+        """Wait until verdicts are wanted, so that they are asked for together: each round of an agent costs."""
+        due = anyio.Event()
+        self._not_due.append(due)
+        async with slot.waiting():
+            try:
+                await due.wait()
+            finally:
+                if due.is_set():
+                    self._waking -= 1
+                else:
+                    self._not_due.remove(due)
+
+    def _hand_out(self) -> bool:
+        """Ask for the verdicts that have waited. Returns whether there are any."""
+        due, self._not_due = self._not_due, []
+        self._waking += len(due)
+        for each in due:
+            each.set()
+        return bool(due)
+
+    def _strategy(self, step: Step) -> Strategy:
+        return strategy_of(step, self.rules.strategies, self.ports.tools)
 
     async def _look_again(self, step: Step) -> None:
         try:

@@ -14,6 +14,7 @@ from forethought_patterns.checks import tool_faults, unusable, with_arguments
 from forethought_patterns.numbering import COUNTS_FROM_0, counts_from_0, step_as_meant, steps_as_meant
 from forethought_patterns.plan import Plan, Step, graph_faults
 from forethought_patterns.references import UNKNOWN, find, mistaken, unknown
+from forethought_patterns.signatures import signature
 from forethought_tools import JSON, Fault, PlanError, Registry, SchemaFault
 
 MAX_STEPS = 10_000
@@ -181,8 +182,6 @@ def _hidden(fault: SchemaFault) -> bool:
 
 def _mend(tool: str, fault: SchemaFault, tools: Registry) -> str:
     known = tools.get(tool)
-    properties = known.parameters.get("properties") if known else None
-    names = ", ".join(properties) if isinstance(properties, Mapping) and properties else "no arguments"
-    if fault.rule in ("required", "additionalProperties"):
-        return f"{tool} takes: {names}"
+    if known and fault.rule in ("required", "additionalProperties"):
+        return f"It is called as {signature(known)}"
     return f"See the schema of {tool}: {str(fault.schema)[:200]}"

@@ -2,7 +2,7 @@
 
 __all__ = ["Outcome", "StepState", "Watcher", "filled"]
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -53,6 +53,20 @@ class Watcher:
 
     async def retrying(self, step: Step, error: str, delay: float) -> None:
         """An attempt failed in passing; the next is made after `delay` seconds."""
+
+    def patient(self) -> bool:
+        """Whether verdicts may come later than results: what trusts these starts meanwhile."""
+        return False
+
+    def trusts(self, step: Step, arguments: Mapping[str, JSON]) -> bool:
+        """Whether a call may be made on results that nobody has judged yet. It is made again where they are wrong."""
+        return False
+
+    def wanted(self) -> None:
+        """A step can only start once what it needs was judged."""
+
+    async def recalled(self, steps: Sequence[Step]) -> None:
+        """What these have done rests on a result that was wrong: it does not count."""
 
     async def judge(self, step: Step, arguments: Mapping[str, JSON], value: JSON, slot: Slot) -> Problem | None:
         """What is wrong with a result, if anything is."""

@@ -239,7 +239,7 @@ class _Acting(_Words):
         # What asks a model brings no facts.
         tools = Registry(tool for tool in self.calls.tools if not tool.asks)
         dialect = self.calls.journal.dialect(Role.PROPOSER)
-        listed = lean_tools(tools) if dialect == "lean" else listed_tools(tools)
+        listed = lean_tools(tools) if dialect == "lean" else listed_tools(tools, dialect)
         instructions = f"{ACT.format(n=n)}\n\nTools:\n{listed}"
         said = await self._proposed(node, instructions, n, _action_schema(tools, dialect), slot)
         return _unless_known([self._move(each) for each in said if isinstance(each, Mapping)], node)

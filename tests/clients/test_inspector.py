@@ -58,6 +58,13 @@ def test_the_inspector_finds_no_fault_with_the_tools(inspect: Inspect) -> None:
     assert {tool["name"] for tool in tools} == TOOLS
 
 
+def test_a_prompt_is_listed_and_filled_in_with_a_persons_words(inspect: Inspect) -> None:
+    assert "plan" in {prompt["name"] for prompt in inspect("prompts/list")["prompts"]}
+    (message,) = inspect("prompts/get", "--prompt-name", "plan", "--prompt-args", "goal=tidy up")["messages"]
+    assert "create_plan" in message["content"]["text"]
+    assert "tidy up" in message["content"]["text"]
+
+
 def test_a_plan_is_run_from_the_command_line_a_server_for_each_call(inspect: Inspect, scene: Scene) -> None:
     def call(name: str, **arguments: object) -> Mapping[str, Any]:
         given = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in arguments.items()]

@@ -282,5 +282,5 @@ def test_a_missing_pip_is_named(model: EmbeddedModel, tmp_path: Path, monkeypatc
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(bare)], check=True)
     python = next(bare.glob("[bS]*/python*"))
     monkeypatch.setattr(sys, "executable", str(python))
-    with pytest.raises(ModelError, match=r"pip is missing in .*forethought\[local\]"):
+    with pytest.raises(ModelError, match=r"pip is missing in .*pip install '\.\[local\]'"):
         fetch(model, tmp_path, hub=None)

@@ -237,6 +237,10 @@ async def test_a_file_that_is_no_model_or_not_there_says_what_to_do(tmp_path: Pa
     wrong = tmp_path / "wrong.gguf"
     wrong.write_bytes(b"no model at all")
     async with local(wrong) as model:
+        with pytest.raises(ModelError, match="is not a GGUF file"):
+            await model.verdict(asked({}))
+    wrong.write_bytes(b"GGUF and then no model")
+    async with local(wrong) as model:
         with pytest.raises(ModelError, match=r"(?s)could not start.*failed to load model") as caught:
             await model.verdict(asked({}))
         assert not caught.value.transient

@@ -184,7 +184,7 @@ def test_a_result_may_have_the_name_of_a_keyword() -> None:
         'from = analyze("Does it return, from when?", text)\nreturn = analyze("When is the return?", text)\n'
         "days = calculate(f\"days('{from}', '{return}')\")\ntell(return)"
     )
-    assert [given for tool, given in _calls(script)[1:]] == [
+    assert [given for _, given in _calls(script)[1:]] == [
         {"question": "Does it return, from when?", "data": "{{1}}"},
         {"question": "When is the return?", "data": "{{1}}"},
         {"expression": "days('{{2}}', '{{3}}')"},
@@ -198,6 +198,13 @@ def test_a_name_that_nothing_has_is_the_only_file_of_the_goal_if_nothing_reads_i
     for other in (f'x = read_file("a.txt")\n{script}', f"{script}\ntell(other)"):
         with pytest.raises(PlanError, match="there is no result"):
             _read(other, source="a.txt")
+
+
+def test_several_materials_of_one_text_are_a_list() -> None:
+    assert _calls('a = read_file("a.txt")\nb = read_file("b.txt")\nwrite("Both in short", a, b)')[2] == (
+        "write",
+        {"brief": "Both in short", "material": ["{{1}}", "{{2}}"]},
+    )
 
 
 def test_a_tool_by_the_name_that_models_of_code_give_it_is_meant() -> None:

@@ -46,7 +46,8 @@ def _install(tmp_path: Path, *arguments: str, typed: str = "") -> subprocess.Com
 
 def _servers(file: Path, name: str) -> dict[str, Any]:
     text = file.read_text(encoding="utf-8")
-    readers: dict[str, Callable[[str], Any]] = {".toml": tomllib.loads, ".yaml": YAML().load, ".json": json.loads}
+    yaml: Any = YAML()  # its types are partial
+    readers: dict[str, Callable[[str], Any]] = {".toml": tomllib.loads, ".yaml": yaml.load, ".json": json.loads}
     return dict(readers[file.suffix](text)[CLIENTS[name].key])
 
 
@@ -180,8 +181,12 @@ def test_an_entry_of_the_same_name_keeps_what_else_stands_in_it(form: str) -> No
     assert with_entry(new, form, "servers", "forethought", ENTRY) == new  # type: ignore[arg-type]
 
 
-JSON = st.recursive(st.none() | st.integers() | st.text(max_size=8), lambda inner: st.lists(inner, max_size=3)
-                    | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=12)  # fmt: skip
+PLAIN = st.none() | st.integers() | st.text(max_size=8)
+JSON = st.recursive(
+    PLAIN,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=12,
+)
 
 
 @given(st.dictionaries(st.text(max_size=8), JSON, max_size=4), st.sampled_from([None, 1, 2, 4, "\t"]), st.booleans())

@@ -1,6 +1,6 @@
 """Values as text, whole or shortened, for whoever reads them: a model, a person, the log."""
 
-__all__ = ["as_text", "clipped", "one_line", "shortened"]
+__all__ = ["as_text", "clipped", "compact", "one_line", "shortened"]
 
 import json
 
@@ -10,6 +10,11 @@ from forethought_tools.tool import JSON
 def as_text(value: JSON) -> str:
     """A string as it is, anything else as JSON on one line."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def compact(value: JSON) -> str:
+    """A string as it is, anything else as JSON with no spaces that could be left out."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def one_line(text: str) -> str:

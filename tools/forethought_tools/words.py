@@ -2,7 +2,6 @@
 
 __all__ = ["word_tools"]
 
-import json
 from collections.abc import Mapping
 from typing import Annotated
 
@@ -12,7 +11,7 @@ from pydantic import Field, JsonValue, WithJsonSchema
 from forethought_tools.errors import ToolError
 from forethought_tools.lengths import Length, length_of
 from forethought_tools.risk import Risk
-from forethought_tools.text import shortened
+from forethought_tools.text import compact, shortened
 from forethought_tools.tool import JSON, Answerer, Limits, Question, Role, Tool, tool
 
 MAX_MATERIAL = 24_000
@@ -110,5 +109,4 @@ async def in_parts(ask: Answerer, instructions: str, material: JSON, length: Len
 
 def rendered(material: JSON) -> str:
     """Text as it is, anything else as compact JSON; cut, with a notice, where a small model would drown."""
-    text = material if isinstance(material, str) else json.dumps(material, ensure_ascii=False, separators=(",", ":"))
-    return shortened(text, MAX_MATERIAL, "\n[cut: {left} more characters are left out]")
+    return shortened(compact(material), MAX_MATERIAL, "\n[cut: {left} more characters are left out]")

@@ -32,9 +32,8 @@ def with_entry(text: str, form: Form, key: str, name: str, entry: Mapping[str, J
 
 def _json(text: str, key: str, name: str, entry: Mapping[str, JSON]) -> str:
     """By changing only the place of the entry; then it is looked whether the rest still says what it said."""
-    before = cast("JSON", json.loads(_without_comments(text))) if text.strip() else {}
-    if not isinstance(before, dict) or not isinstance(servers := before.get(key, {}), dict):
-        raise SettingsError(f"what stands under {key!r} in it holds no servers")
+    before = _object(json.loads(_without_comments(text)) if text.strip() else {}, key)
+    servers = _object(before.get(key, {}), key)
     whole = _merged(servers.get(name), entry)
     wanted: JSON = {**before, key: {**servers, name: whole}}
     if not text.strip():
@@ -43,6 +42,12 @@ def _json(text: str, key: str, name: str, entry: Mapping[str, JSON]) -> str:
     if json.loads(_without_comments(written)) != wanted:
         raise SettingsError("its layout is one that cannot be changed safely")
     return written
+
+
+def _object(value: JSON, key: str) -> dict[str, JSON]:
+    if not isinstance(value, Mapping):
+        raise SettingsError(f"what stands under {key!r} in it holds no servers")
+    return {**value}
 
 
 def _merged(old: object, entry: Mapping[str, JSON]) -> dict[str, JSON]:
@@ -103,12 +108,13 @@ def _without_comments(text: str) -> str:
 def _toml(text: str, key: str, name: str, entry: Mapping[str, JSON]) -> str:
     import tomlkit  # here, because few need it
 
-    document = tomlkit.parse(text)
-    servers = document.setdefault(key, tomlkit.table(is_super_table=True))
+    document: Any = tomlkit.parse(text)
+    servers: Any = document.setdefault(key, tomlkit.table(is_super_table=True))
     if not isinstance(servers, Mapping):
         raise SettingsError(f"what stands under {key!r} in it holds no servers")
-    for field, value in _merged(servers.get(name), entry).items():
-        cast("Any", servers).setdefault(name, tomlkit.table())[field] = value
+    server: Any = cast("Any", servers).setdefault(name, tomlkit.table())
+    for field, value in entry.items():
+        server[field] = value
     return tomlkit.dumps(document)
 
 
@@ -117,14 +123,15 @@ def _yaml(text: str, key: str, name: str, entry: Mapping[str, JSON]) -> str:
 
     from ruamel.yaml import YAML  # here, because few need it
 
-    yaml = YAML()
+    yaml: Any = YAML()
     yaml.preserve_quotes = True
     yaml.width = 10_000
     deep, dash = _indents(text)
     yaml.indent(mapping=deep, sequence=dash + 2, offset=dash)
     whole: Any = yaml.load(text)
     document: Any = {} if whole is None else whole
-    if not isinstance(document, dict) or not isinstance(servers := _filled(document, key), dict):
+    servers = _filled(document, key) if isinstance(document, Mapping) else None
+    if not isinstance(servers, Mapping):
         raise SettingsError(f"what stands under {key!r} in it holds no servers")
     _filled(servers, name).update(entry)
     out = StringIO()

@@ -81,7 +81,7 @@ def _told(error: Exception) -> str:
         where = f": {cause.filename}" if cause.filename else ""
         text = f"{cause.strerror or type(cause).__name__}{where}. Mend that, or set FORETHOUGHT_HOME to another folder."
     elif isinstance(cause, ImportError):
-        text = f"{cause.name or 'Something'} that forethought needs cannot be loaded. Install forethought anew."
+        text = f"{cause.name or 'Something'} that forethought needs cannot be loaded. Its installation is not whole."
     elif isinstance(cause, ForethoughtError):
         text = str(cause)
     else:

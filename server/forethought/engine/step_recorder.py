@@ -2,7 +2,7 @@
 
 __all__ = ["StepRecorder"]
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import replace
 
@@ -114,6 +114,16 @@ class StepRecorder:
         tried = self.tried(step)
         self._tried[step.id] = replace(tried, attempt=tried.attempt + 1, doubt=None)
         await self._recorder.record(Fact("step_redone", {"step": step.id}))
+
+    async def recalled(self, steps: Sequence[Step]) -> None:
+        begun = {row.id for row in self._recorder.store.queries.steps(self._run.id) if row.state != "pending"}
+        facts: list[Fact] = []
+        for step in steps:
+            if step.id in begun:
+                self._under_way.discard(step.id)
+                self._tried[step.id] = replace(self.tried(step), attempt=self.tried(step).attempt + 1, returned=None)
+                facts.append(Fact("step_recalled", {"step": step.id}))
+        await self._recorder.record(*facts)
 
     async def settled(self, step: Step, outcome: Outcome) -> None:
         await self._recorder.record(settled_fact(step.id, outcome))

@@ -1,15 +1,17 @@
-"""What clients, the terminal and resources are shown of runs: structured, and the same facts as short text."""
+"""What clients, the terminal and resources are shown of runs, models and tools: structured, and as short text."""
 
-__all__ = ["models_view", "run_view", "text_of"]
+__all__ = ["models_view", "run_view", "text_of", "tools_view"]
 
 from collections.abc import Mapping, Sequence
 
 from forethought.engine.kinds import kind_of
 from forethought.engine.kinds.look import View
+from forethought.engine.plan_views import PAGE
 from forethought.engine.records import Records
 from forethought.journal.rows import RunRow
 from forethought.models import Models
-from forethought_tools import JSON, Role
+from forethought_patterns.signatures import detailed
+from forethought_tools import JSON, Registry, Role
 from forethought_tools.text import as_text
 
 
@@ -22,6 +24,18 @@ def models_view(models: Models) -> View:
     """Which model plays which role."""
     played = {role: models.for_role(role) for role in Role}
     return {str(role): model.name if model else "the calling agent" for role, model in played.items()}
+
+
+def tools_view(tools: Registry, page: int) -> View:
+    """The tools that steps can call, each with its risk where that is not low, and with all that it takes."""
+    listed = list(tools)
+    shown: list[JSON] = [detailed(tool, tools) for tool in listed[(page - 1) * PAGE : page * PAGE]]
+    more = f'get_plan(view="tools", page={page + 1}) shows more; ' if len(listed) > page * PAGE else ""
+    return {
+        "status": "ok",
+        "tools": shown,
+        "next": f'{more}create_plan(goal="...", steps=[...]) takes steps that call them',
+    }
 
 
 def text_of(view: View) -> str:

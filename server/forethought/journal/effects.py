@@ -120,6 +120,12 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
         "UPDATE step SET state = 'pending', doubt = 0, attempt = attempt + 1, arguments = NULL"
         " WHERE run = :run AND id = :step",
     ),
+    # It rests on a result that was wrong: what it has done and asked does not count.
+    "step_recalled": (
+        "UPDATE step SET state = 'pending', attempt = attempt + 1, arguments = NULL, returned = 0, result = NULL"
+        " WHERE run = :run AND id = :step",
+        "UPDATE message SET state = 'closed' WHERE run = :run AND step = :step AND kind = 'order' AND state = 'open'",
+    ),
     "step_retrying": ("UPDATE step SET attempt = attempt + 1, error = :error WHERE run = :run AND id = :step",),
     "step_again": (
         "UPDATE step SET state = 'pending', attempt = attempt + 1, round = round + 1, feedback = :feedback,"

@@ -34,6 +34,8 @@ _OPEN = (
 )
 _ROUNDS = 8  # clients give up after ten
 _GATHER = 0.3  # seconds for more requests to open, so that they go out together
+_QUIET = 2.0  # seconds without news after which the calling agent gets its orders: a round of it takes longer than that
+_GATHER_ORDERS = 10.0  # seconds that it waits for more orders at the most
 _SETTLE = 0.02  # seconds in which changes count as one
 _REPORT = 0.25  # seconds between progress notices at the least: counting steps takes time where there are many
 
@@ -123,9 +125,12 @@ class _Attached:
 
     async def _gather(self) -> None:
         """Wait a moment for more requests to open, so that they go out together; not longer, whatever happens."""
-        until = anyio.current_time() + _GATHER
+        orders = self._runs.queries.open_ids(self._run_id, "order")
+        quiet, most = (_QUIET, _GATHER_ORDERS) if orders else (_GATHER, _GATHER)
+        until = min(anyio.current_time() + most, self._latest)
         while self._runs.queries.run(self._run_id).state == "running" and (left := until - anyio.current_time()) > 0:
-            await self._runs.watchers.changed(self._run_id, left)
+            if not await self._runs.watchers.changed(self._run_id, min(left, quiet)):
+                return
             await anyio.sleep(_SETTLE)
 
     def _askable(self) -> list[MessageRow]:

@@ -27,12 +27,14 @@ from forethought.engine.kinds.reflection import rounds
 from forethought.engine.plan_views import graph, plan_view
 from forethought.engine.trees import Branch, flowchart_of, outline, trees
 from forethought.engine.views import run_view
+from forethought_patterns.signatures import detailed
 from forethought_tools import NotFoundError
 from forethought_tools.text import as_text
 
 logger = logging.getLogger(__name__)
 
 INDEX = "forethought://index"
+TOOLS = "forethought://tools"
 _SETTLE = 0.2  # seconds in which changes of the same run go out as one notice
 
 
@@ -46,6 +48,12 @@ def add_resources(server: MCPServer[App], live: list[App]) -> None:
         plans = [{"uri": f"plan://{row.id}", "goal": row.goal} for row in queries.plans(limit=50)]
         runs = [{"uri": f"run://{row.id}", "plan_id": row.plan, "status": row.state} for row in queries.runs(limit=50)]
         return as_text({"plans": plans, "runs": runs})
+
+    @server.resource(TOOLS, title="Tools of steps", mime_type="text/plain")
+    async def step_tools() -> str:
+        """Every tool that steps can call, with its risk where that is not low, and what it takes."""
+        tools = live[-1].runs.records.tools
+        return "\n".join(detailed(tool, tools) for tool in tools)
 
     @server.resource("plan://{plan_id}", title="Plan", mime_type="application/json")
     async def plan(plan_id: str, ctx: Context[App]) -> str:

@@ -19,7 +19,7 @@ from forethought.engine.listing import listing
 from forethought.engine.mermaid import fenced
 from forethought.engine.plan_views import PAGE, diff_view, graph, plan_view
 from forethought.engine.recipes import filled, recipe_called
-from forethought.engine.views import models_view, run_view
+from forethought.engine.views import models_view, run_view, tools_view
 from forethought.journal.database import StaleError, UnderWayError
 from forethought.journal.rows import OPEN, RunRow
 from forethought.surface.asking import client_name
@@ -113,15 +113,18 @@ async def lats_search(
 async def get_plan(
     ctx: Context[App],
     plan_id: str = "",
-    view: Literal["brief", "full", "graph", "list", "diff"] = "brief",
+    view: Literal["brief", "full", "graph", "list", "diff", "tools"] = "brief",
     page: int = 1,
     revision: int | None = None,
     against: int | None = None,
 ) -> View:
     """Look at a plan and its latest run, or at a run: brief, list (a line per step), full (arguments, results, work
-    orders), graph (Mermaid), diff (against an earlier revision). list and full: 50 steps a page."""
+    orders), graph (Mermaid), diff (against an earlier revision). list and full: 50 steps a page. tools: what steps can
+    call."""
     app = _app(ctx)
     records, queries = app.runs.records, app.runs.queries
+    if view == "tools":
+        return tools_view(records.tools, page)
     if not plan_id:
         return listing(records, page)
     if plan_id.startswith("run_"):

@@ -9,10 +9,11 @@ from functools import cached_property
 from typing import TypeAlias
 
 from forethought.engine.deaths import ASIDE, died_twice
+from forethought.engine.orders import Told
 from forethought.engine.records import Records, resuming
 from forethought.journal.rows import OPEN, MessageRow, RunRow
 from forethought_patterns.budget import SOFT
-from forethought_tools import JSON
+from forethought_tools import JSON, Role
 from forethought_tools.text import clipped
 from forethought_tools.visible import one_line_json
 
@@ -112,10 +113,13 @@ class Look:
                 f" let it go on, in a terminal: `forethought resume {run.id}`. `forethought show {run.id} --journal`"
                 f" tells more, `forethought cancel {run.id}` ends it there"
             )
-        if any(message.kind == "order" for message in self.waiting):
+        if orders := [message for message in self.waiting if message.kind == "order"]:
+            planning = any(message.body.get("role") == Role.PLANNER for message in orders)
+            details = ' (get_plan(view="tools") tells all of each tool)' if planning else ""
+            together = ", all of them at once" if len(orders) > 1 else ""
             return (
                 f'report(run_id="{run.id}", answers=[{{"order": id, "answer": value that fits the order\'s schema}}])'
-                " once you have done the orders in waiting_on yourself"
+                f" once you have done the orders in waiting_on yourself{together}{details}"
             )
         if self.waiting:
             return (
@@ -161,9 +165,10 @@ def _nearly_spent(run: RunRow) -> list[JSON]:
 
 def _waiting_on(run: RunRow, messages: Sequence[MessageRow]) -> list[JSON]:
     shown: list[JSON] = []
+    told = Told()
     room = _ORDER_CHARACTERS
     for message in messages:
-        entry = _gate(run, message) if message.kind == "gate" else {"order": message.id, **message.body}
+        entry = _gate(run, message) if message.kind == "gate" else told.order(message)
         size = len(json.dumps(entry))
         if shown and size > room:
             shown.append("... and more, shown when these are answered")

@@ -1,0 +1,45 @@
+"""Work that may turn out to be void: of a step that was begun on results which nobody has judged yet."""
+
+__all__ = ["Trial"]
+
+from collections.abc import Awaitable
+from typing import TypeVar
+
+import anyio
+
+T = TypeVar("T")
+
+
+class Trial:
+    """The work of one step, which can be taken back. It is cut off only where it waits for someone outside: a call that
+    has begun ends first, so that nothing of it is left half done."""
+
+    def __init__(self) -> None:
+        self.ended = anyio.Event()
+        self.is_void = False
+        self._is_outside = False
+        self._scope = anyio.CancelScope()
+
+    async def unless_void(self, work: Awaitable[T]) -> T | None:
+        """What came of the work, or none if it was taken back."""
+        with self._scope:
+            done = await work
+            return None if self.is_void else done
+        return None
+
+    async def take_back(self) -> None:
+        """The work is void. Returns once nothing of it goes on."""
+        self.is_void = True
+        if self._is_outside:
+            self._scope.cancel()
+        await self.ended.wait()
+
+    def leaves(self) -> None:
+        """A wait for someone outside begins."""
+        self._is_outside = True
+        if self.is_void:
+            self._scope.cancel()
+
+    def returns(self) -> None:
+        """The wait is over."""
+        self._is_outside = False

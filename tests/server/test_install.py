@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from forethought.cli.clients import CLIENTS
-from forethought.cli.entries import with_entry
+from forethought.cli.entries import Form, with_entry
 from forethought_tools import SettingsError
 
 ENTRY = {"command": "/bin/forethought", "args": ["serve"]}
@@ -139,6 +139,37 @@ def test_comments_and_order_of_toml_and_yaml_stay() -> None:
     written = with_entry(yaml, "yaml", "extensions", "forethought", ENTRY)
     for line in yaml.splitlines():
         assert line in written
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        ("yaml", "# mine"),
+        ("yaml", "extensions:\n"),
+        ("yaml", "extensions:\n  forethought:\n"),
+        ("yaml", "extensions:\n    other:\n        args:\n            - a\n            - b\nTHEME: x\n"),
+        ("yaml", "list:\n  - a\nextensions:\n  other:\n    args:\n      - a\n"),
+        ("yaml", "list:\n- a\nextensions:\n  other:\n    args: [a]\n"),
+        ("yaml", "extensions:\r\n  other:\r\n    enabled: true\r\n"),
+        ("toml", 'model = "x"\r\n\r\n[extensions.other]\r\ncommand = "y"\r\n'),
+        ("json", '{\r\n  "extensions": {\r\n    "other": {}\r\n  }\r\n}\r\n'),
+    ],
+)
+def test_each_line_stays_with_its_indent_and_its_end(form: Form, text: str) -> None:
+    written = with_entry(text, form, "extensions", "forethought", ENTRY)
+    assert set(text.splitlines()) <= set(written.splitlines())
+    assert ("\r\n" in text) == ("\r\n" in written) == ("\n" not in written.replace("\r\n", ""))
+    assert with_entry(written, form, "extensions", "forethought", ENTRY) == written
+
+
+def test_the_line_ends_of_a_file_stay_on_the_disk(tmp_path: Path) -> None:
+    file = tmp_path / PLACES["cursor"]
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b'{\r\n  "theme": "dark"\r\n}\r\n')
+    assert _install(tmp_path, "cursor", "--yes").returncode == 0
+    written = file.read_bytes()
+    assert written.startswith(b"{\r\n")
+    assert written.count(b"\n") == written.count(b"\r\n") > 3
 
 
 @pytest.mark.parametrize("form", ["json", "toml", "yaml"])

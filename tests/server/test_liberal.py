@@ -174,6 +174,28 @@ async def test_the_answer_to_an_order_may_be_json_text_unless_text_is_due(
         assert '{"a": 1}' in judging["waiting_on"][0]["context"]
 
 
+async def test_an_order_that_is_answered_twice_in_one_report_is_told_apart_from_one_that_somebody_else_answered(
+    make_settings: Callable[..., Settings],
+) -> None:
+    async with Client(build_server(make_settings())) as client:
+        asked = view(await client.call_tool("reflect", {"task": "a haiku"}))
+        order = asked["waiting_on"][0]["order"]
+        one, other = {"order": order, "answer": "the parcel"}, {"order": order, "answer": "comes back"}
+        call = {"run_id": asked["run_id"], "answers": [one, other]}
+        assert "it has several answers. Give one of them" in text(await client.call_tool("report", call))
+        judging = view(await client.call_tool("report", {**call, "answers": [one, one]}))
+        assert judging["waiting_on"][0]["role"] == "critic"
+
+
+async def test_one_step_and_one_answer_need_no_list_around_them(make_settings: Callable[..., Settings]) -> None:
+    async with Client(build_server(make_settings())) as client:
+        assert view(await client.call_tool("create_plan", {"goal": "g", "steps": STEPS[0]}))["status"] == "ready"
+        asked = view(await client.call_tool("reflect", {"task": "a haiku"}))
+        answer = {"order": asked["waiting_on"][0]["order"], "answer": "the parcel"}
+        judging = view(await client.call_tool("report", {"run_id": asked["run_id"], "answers": answer}))
+        assert judging["waiting_on"][0]["role"] == "critic"
+
+
 async def test_a_reference_stands_for_a_typed_value_and_brings_it_as_it_is_due(
     make_settings: Callable[..., Settings], work: Path
 ) -> None:

@@ -61,6 +61,7 @@ async def rows_and_assumed(folder: Path, name: str, content: str | bytes, sql: s
         ('a,b\n1,"say \\"hi\\", ok"\n', [{"a": 1, "b": 'say "hi", ok'}], "backslash"),
         ('a,b\n1,"x\n2,y\n', [{"a": 1, "b": '"x'}, {"a": 2, "b": "y"}], "one in line 2 is not closed"),
         ("a,b\r1,x\r2,y\r", [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}], ""),
+        ("said\nhi, all\nso, it, is\nbye\n", [{"said": "hi", "column2": " all", "column3": None}, {"said": "so", "column2": " it", "column3": " is"}, {"said": "bye", "column2": None, "column3": None}], "1 with 2, 1 with 3"),
         ("a,b\n1,x\0y\n2,z\n", [{"a": 1, "b": "xy"}, {"a": 2, "b": "z"}], "zero bytes are left out"),
     ],
 )  # fmt: skip # a quirk a line
@@ -143,6 +144,9 @@ async def test_utf_8_with_a_few_odd_bytes_stays_utf_8(tmp_path: Path) -> None:
         (["EUR 5", "EUR 6"], [5, 6], "EUR 5 is read as 5"),
         (["$5", "€6"], ["$5", "€6"], "in $ and in €, so it stays text"),
         (["5%", "12.5%"], [5, 12.5], "5% is read as 5"),
+        (["5%", "0.05"], ["5%", "0.05"], "only some of its numbers have a percent sign"),
+        (["5%", "0"], [5, 0], "5% is read as 5"),
+        (["0,500", "1,250"], [0.5, 1.25], "0,500 is read as 0.5"),
         (["5 kg", "12 kg"], [5, 12], "5 kg is read as 5"),
         (["5 kg", "12 g"], ["5 kg", "12 g"], "stays text"),
         (["12 b", "13 b"], ["12 b", "13 b"], ""),

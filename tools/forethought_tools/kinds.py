@@ -73,12 +73,12 @@ SCIENTIFIC = Kind("DOUBLE", rf"{NUMBER.pattern}|[+-]?\d(\.\d*)?[eE][+-]\d{{1,3}}
 EXPONENTS = Kind("DOUBLE", rf"{NUMBER.pattern}|[+-]?\d(\.\d*)?[eE][+-]?\d{{1,3}}", "CAST({} AS DOUBLE)")
 THOUSANDS = Kind(
     "DOUBLE",
-    rf"-?(\d{{1,3}}(,\d{{3}}){{1,4}}|{_EXACT})(\.\d+)?",
+    rf"-?([1-9]\d{{0,2}}(,\d{{3}}){{1,4}}|{_EXACT})(\.\d+)?",
     "CAST(replace({}, ',', '') AS DOUBLE)",
 )
 DECIMAL_COMMA = Kind(
     "DOUBLE",
-    rf"-?(\d{{1,3}}([. {NBSP}']\d{{3}}){{1,4}}|{_EXACT})?(,\d+)?",
+    rf"-?([1-9]\d{{0,2}}([. {NBSP}']\d{{3}}){{1,4}}|{_EXACT})?(,\d+)?",
     f"CAST(replace(translate({{}}, '. {NBSP}''', ''), ',', '.') AS DOUBLE)",
 )
 _POINTS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
@@ -222,6 +222,8 @@ def _with_sign(values: Sequence[str], decimal: str) -> Kind | None:
     named = sorted({each["before"] or each["after"] or "" for each in found if each} - {""})
     if len(named) > 1:
         return replace(TEXT, note=f"its numbers are in {' and in '.join(named[:3])}, {_STAYS}")
+    if named == ["%"] and any("%" not in value and value.strip("0.,") for value in values):
+        return replace(TEXT, note=f"only some of its numbers have a percent sign, {_STAYS}")
     known = [replace(each, sign="".join(named)) for each in _NUMBERS if each.sql not in _OTHERWISE.get(decimal, ())]
     left = [kind for kind in known if all(map(kind.fits, values))]
     return _chosen(left, [*filter(_ODD.search, values), *values], decimal) if left else None

@@ -23,26 +23,31 @@ _LAYERS = 3  # JSON text in JSON text, and choices within choices
 _REFERENCES = 20  # of a schema, one after the other
 _WORDS: Mapping[str, JSON] = {"": None, "null": None, "none": None, "true": True, "false": False}
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_FENCED = re.compile(r"```[\w-]*[ \t]*\r?\n(.*?)\r?\n[ \t]*```", re.DOTALL)
 _BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)  # or a whole text, in which brackets do not count
 _ANYTHING: Mapping[str, JSON] = {}
-_NULL = frozenset({"null"})
+_NULL, _LIST, _OBJECT = frozenset({"null"}), frozenset({"array"}), frozenset({"object"})
 _EVERYTHING = frozenset({"null", "boolean", "integer", "number", "string", "array", "object"})
 
 
 def as_meant(schema: Mapping[str, JSON], value: JSON) -> JSON:
     """The value in the shape that the schema asks for, where it has that meaning.
 
-    `null` is left out where it does not fit. Text becomes what it holds as JSON where no text fits and that does; a
-    number without a fraction becomes an integer where one is due. References (`{{1}}`) stay, since they are no JSON.
+    `null` is left out where it does not fit. Text becomes what it holds as JSON, in a fence or not, where no text fits
+    and that does; one object becomes a list of it where a list of such is due; a number without a fraction becomes an
+    integer where one is due. References (`{{1}}`) stay, since they are no JSON.
     """
     return _Reader(schema).read(schema, value, 0, 0)
 
 
 def decoded(text: str) -> JSON:
-    """What a JSON text holds. Raises ValueError where it is none, or too long or too deep to be read."""
+    """What a JSON text holds, with line breaks inside of texts as models write them.
+
+    Raises ValueError where it is none, or too long or too deep to be read.
+    """
     if len(text) > _LONGEST or _is_too_deep(text):
         raise ValueError(f"it has over {_LONGEST:,} characters, or over {_DEEPEST} levels")
-    value: JSON = json.loads(text, parse_constant=_no_value, parse_float=_finite)
+    value: JSON = json.loads(text, strict=False, parse_constant=_no_value, parse_float=_finite)
     if holds_half_a_character(value):
         raise ValueError("it holds half of a character (a lone surrogate)")
     return value
@@ -72,6 +77,8 @@ class _Reader:
         if options := [*_listed(rule.get("anyOf")), *_listed(rule.get("oneOf"))]:
             value = self._chosen(options, value, depth, choices)
         kinds = _kinds(rule)
+        if alone := self._alone(rule, kinds, value, depth, choices):
+            return alone
         value = _undone(kinds, rule, value)
         if isinstance(value, Mapping):
             return self._object(rule, value, depth, choices)
@@ -94,6 +101,16 @@ class _Reader:
             if meant is not None or self._takes_null(part):
                 read[name] = meant
         return read
+
+    def _alone(
+        self, rule: Mapping[str, JSON], kinds: frozenset[str], value: JSON, depth: int, choices: int
+    ) -> Sequence[JSON]:
+        """The list that one object stands for, where only a list of such objects is due; else nothing."""
+        items = self._followed(rule.get("items"))
+        if kinds - _NULL != _LIST or _kinds(items) != _OBJECT:
+            return []
+        meant = self.read(items, value, depth + 1, choices)
+        return [meant] if meant and isinstance(meant, Mapping) and fits(items, meant, self._root) else []
 
     def _list(self, rule: Mapping[str, JSON], value: Sequence[JSON], depth: int, choices: int) -> Sequence[JSON]:
         items = rule.get("items")
@@ -165,6 +182,8 @@ def _undone(kinds: frozenset[str], rule: Mapping[str, JSON], given: JSON) -> JSO
 def _read(text: str) -> JSON:
     """What a text holds. Raises ValueError."""
     plain = text.strip()
+    if plain.startswith("```") and (fenced := _FENCED.fullmatch(plain)):
+        plain = fenced[1].strip()
     if plain.lower() in _WORDS:
         return _WORDS[plain.lower()]
     if plain[0] in '[{"':

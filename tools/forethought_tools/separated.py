@@ -128,11 +128,10 @@ class Grids:
             self._insert(raw, width, batch)
         self._below(file, raw, width, kept)
         odd = {number: count for number, count in widths.items() if number != found.width}
-        if odd and found.width > 1:
+        if odd:
             told = ", ".join(f"{count} with {number}" for number, count in sorted(odd.items())[:5])
-            self._tables.assume(
-                file.shown, f"most rows have {found.width} fields, others have more or fewer ({told}); all are kept"
-            )
+            usual = f"{found.width} field{'s' * (found.width > 1)}"
+            self._tables.assume(file.shown, f"most rows have {usual}, others have more or fewer ({told}); all are kept")
         if kept.comments:
             self._tables.assume(file.shown, f"lines that begin with {kept.comment} are left out ({kept.comments})")
         self._settle(name, file, raw, found, width, options, empty=kept.empty)

@@ -80,7 +80,8 @@ def _failed(error: Exception) -> int:
     if not isinstance(cause, ForethoughtError):
         print(harmless("".join(traceback.format_exception(error))), end="", file=sys.stderr)
         return 1
-    listed = " `forethought runs` lists the runs there are." if type(cause) is NotFoundError else ""
+    unlisted = type(cause) is NotFoundError and " lists " not in str(cause)
+    listed = " `forethought runs` lists the runs there are." if unlisted else ""
     print(harmless(f"forethought: {cause}{listed}"), file=sys.stderr)
     return 2 if isinstance(error, SettingsError) else 1
 

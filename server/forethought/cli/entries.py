@@ -21,8 +21,9 @@ def with_entry(text: str, form: Form, key: str, name: str, entry: Mapping[str, J
     Raises:
         SettingsError: the file is not what its client reads, or what stands under the key holds no entries.
     """
+    end = "\r\n" if "\r\n" in text else "\n"
     try:
-        return _WRITERS[form](text, key, name, entry)
+        return _WRITERS[form](text.replace("\r\n", "\n"), key, name, entry).replace("\n", end)
     except SettingsError:
         raise
     except Exception as error:  # whatever a parser says of a file that it cannot read
@@ -125,14 +126,32 @@ def _yaml(text: str, key: str, name: str, entry: Mapping[str, JSON]) -> str:
     yaml: Any = YAML()
     yaml.preserve_quotes = True
     yaml.width = 10_000
-    document: Any = yaml.load(text) or {}
-    servers = cast("Any", document).setdefault(key, {}) if isinstance(document, Mapping) else None
+    deep, dash = _indents(text)
+    yaml.indent(mapping=deep, sequence=dash + 2, offset=dash)
+    whole: Any = yaml.load(text)
+    document: Any = {} if whole is None else whole
+    servers = _filled(document, key) if isinstance(document, Mapping) else None
     if not isinstance(servers, Mapping):
         raise SettingsError(f"what stands under {key!r} in it holds no servers")
-    cast("Any", servers).setdefault(name, {}).update(entry)
+    _filled(servers, name).update(entry)
     out = StringIO()
     yaml.dump(document, out)
-    return out.getvalue()
+    comments = text if whole is None else ""  # all there is, and no part of what was read
+    return comments + "\n" * (comments[-1:] not in ("", "\n")) + out.getvalue()
+
+
+def _filled(document: Any, key: str) -> Any:
+    """What stands under a key; where nothing does, an object is put there."""
+    if document.get(key) is None:
+        document[key] = {}
+    return document[key]
+
+
+def _indents(text: str) -> tuple[int, int]:
+    """How far a file of YAML indents what belongs to a key, and the dashes of a list."""
+    deep = re.search(r"^[^\s#-][^\n]*:[ ]*\n([ ]+)[^\s#-]", text, re.MULTILINE)
+    dash = re.search(r"^([ ]*)[^\s#-][^\n]*:[ ]*\n\1([ ]*)- ", text, re.MULTILINE)
+    return len(deep[1]) if deep else 2, len(dash[2]) if dash else 0
 
 
 _WRITERS: Mapping[Form, Callable[[str, str, str, Mapping[str, JSON]], str]] = {

@@ -67,7 +67,8 @@ def _entry(client: Client, folders: Sequence[str]) -> Entry:
 
 def _text(place: Path) -> str:
     try:
-        return place.read_text(encoding="utf-8-sig")
+        with place.open(encoding="utf-8-sig", newline="") as file:
+            return file.read()
     except FileNotFoundError:
         return ""
     except (OSError, UnicodeDecodeError) as error:
@@ -88,7 +89,9 @@ def _written(place: Path, old: str, new: str) -> Path | None:
     try:
         real.parent.mkdir(parents=True, exist_ok=True)
         backup = _backup(real) if old else None
-        with NamedTemporaryFile("w", encoding="utf-8", dir=real.parent, prefix=f".{real.name}.", delete=False) as file:
+        with NamedTemporaryFile(
+            "w", encoding="utf-8", newline="", dir=real.parent, prefix=f".{real.name}.", delete=False
+        ) as file:
             file.write(new)
         if backup:
             shutil.copymode(real, file.name)

@@ -180,7 +180,7 @@ class _Session:
         with open_journal(self._settings) as journal:
             if not some_id.startswith("run_"):
                 if not journal.queries.runs(plan=some_id, limit=1) and not journal.queries.has_plan(some_id):
-                    raise NotFoundError(f"There is no plan {some_id!r}. {PROGRAM} runs lists the runs there are.")
+                    raise NotFoundError(f"There is no plan {some_id!r}.")
                 return some_id, ""
             run = journal.queries.run(some_id)
             return run.plan, run.kind

@@ -8,6 +8,7 @@ __all__ = ["Runs"]
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, cast
@@ -103,7 +104,10 @@ class Runs:
         open_ids = self.queries.open_ids(run_id, "order")
         orders = {name: self.queries.message(name) for name, _ in answers if name in open_ids}
         answers = [(name, as_meant(_schema(orders[name]), said) if name in orders else said) for name, said in answers]
+        answers = [each for at, each in enumerate(answers) if each not in answers[:at]]
         faults = [fault for name, said in answers for fault in _order_faults(name, said, orders.get(name), open_ids)]
+        said_twice = sorted(name for name, times in Counter(name for name, _ in answers).items() if times > 1)
+        faults += [Fault(f"order {name}", "it has several answers", "Give one of them") for name in said_twice]
         if faults:
             raise AnswerError(faults)
         facts = [_answered(name, answer, by, channel) for name, answer in answers]

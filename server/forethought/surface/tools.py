@@ -95,7 +95,7 @@ class _Strict(Tool):
             else:
                 view = await self.fn(context, **given)
         except NotFoundError as error:
-            return self._failed(f"{error} {_LISTED}.", _LISTED)
+            return self._failed(str(error) if " lists " in str(error) else f"{error} {_LISTED}.", _LISTED)
         except ForethoughtError as error:
             return self._failed(_without_places(str(error), app))
         if isinstance(view, InputRequiredResult):

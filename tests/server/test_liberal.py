@@ -212,7 +212,7 @@ async def test_a_reference_stands_for_a_typed_value_and_brings_it_as_it_is_due(
     ("tool", "arguments", "says"),
     [
         ("execute_plan", {"plan_id": "p", "max_parallel": "many"}, "such as 1"),
-        ("execute_plan", {"plan_id": "p", "again": "perhaps"}, "such as true"),
+        ("execute_plan", {"plan_id": "p", "again": "perhaps"}, "failed"),
         ("execute_plan", {"plan_id": "p", "budget": "small"}, 'such as {"...": 1}'),
         ("reflect", {"task": "t", "criteria": "be short"}, 'such as ["..."]'),
         ("report", {"run_id": "r", "answers": "done"}, '[{"order": "...", "answer": "..."}]'),

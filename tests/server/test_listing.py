@@ -71,5 +71,5 @@ async def test_a_run_can_be_looked_at_by_its_own_id_without_waiting_for_it(
 ) -> None:
     async with Client(build_server(make_settings())) as client:
         written = view(await client.call_tool("reflect", {"task": "write"}))
-        seen = view(await client.call_tool("get_plan", {"plan_id": written["run_id"]}))
+        seen = view(await client.call_tool("get_plan", {"plan_id": written["run_id"], "view": "full"}))
     assert seen == written

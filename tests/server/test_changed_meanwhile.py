@@ -67,7 +67,8 @@ async def test_a_run_goes_on_with_another_model_than_it_was_begun_with(
     """Open work orders go to a model of ours, and what our model was asked to the agent. Nothing is asked twice."""
     own = _Own(answers=first == "host")
 
-    def make(_: Models, spec: str) -> _Own | None:
+    def make(_: Models, spec: str, role: str | None) -> _Own | None:
+        assert role is None
         return None if spec == "host" else own
 
     monkeypatch.setattr(Models, "_make", make)

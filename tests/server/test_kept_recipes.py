@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,9 @@ def forethought(configured: Mapping[str, str], *arguments: str) -> subprocess.Co
     )
 
 
+LOOKS = count()
+
+
 async def reached(settings: Settings, goal: str = GOAL, **how: Any) -> str:
     """A run that has reached a goal."""
     async with Client(build_server(settings), **how) as client:
@@ -53,9 +57,9 @@ async def reached(settings: Settings, goal: str = GOAL, **how: Any) -> str:
 
 
 async def told(make_settings: Scripted, goal: str, **more: Any) -> str:
-    """What a planner is told of a goal."""
+    """What a planner is told of a goal. The same call twice would be about one run."""
     async with Client(build_server(make_settings(**more))) as client:
-        waiting = view(await client.call_tool("create_plan", {"goal": goal}))
+        waiting = view(await client.call_tool("create_plan", {"goal": goal, "context": f"look {next(LOOKS)}"}))
     return str(waiting["waiting_on"][0]["context"])
 
 

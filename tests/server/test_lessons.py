@@ -1,6 +1,7 @@
 """What a run has taught is told to the planner of the next."""
 
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,11 @@ async def test_failures_and_refusals_are_remembered_for_the_next_plan(
         {"id": 2, "tool": "delete_file", "arguments": {"path": "old.txt"}},
     ]
     settings = make_settings(terms=Terms(replan="never"))
+    looks = count()  # the same call twice would be about one run
 
     async def planned(goal: str, **more: Any) -> str:
         async with Client(build_server(make_settings(**more))) as client:
-            waiting = view(await client.call_tool("create_plan", {"goal": goal}))
+            waiting = view(await client.call_tool("create_plan", {"goal": goal, "context": f"look {next(looks)}"}))
         return str(waiting["waiting_on"][0]["context"])
 
     assert "lessons" not in await planned("delete old files")

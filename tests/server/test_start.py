@@ -122,8 +122,8 @@ def _unfetched(_: Path) -> Mapping[str, str]:
         (_folder_for_a_journal, {}, [], "journal.sqlite"),
         (_file_for_the_owners, {}, [], "Mend that, or set FORETHOUGHT_HOME"),
         (_nothing, {"FORETHOUGHT_STORE": "postgresql://me:sesame-open@127.0.0.1:1/n"}, [], "FORETHOUGHT_STORE"),
-        (_no_distributed, {}, [], "pip install 'forethought[distributed]'"),
-        (_no_local, {}, [], "pip install 'forethought[local]'"),
+        (_no_distributed, {}, [], "pip install '.[distributed]'"),
+        (_no_local, {}, [], "pip install '.[local]'"),
         (_unfetched, {}, [], "forethought model fetch"),
     ],
 )
@@ -352,7 +352,10 @@ def test_until_the_first_answer_nothing_slow_is_loaded() -> None:
         "forethought",
         "forethought.cli",
         "forethought.cli.commands",
+        "forethought.cli.completion",
+        "forethought.cli.options",
         "forethought.cli.serve",
         "forethought.surface",
         "forethought.surface.front",
+        "forethought.surface.unread",
     }

@@ -4,13 +4,15 @@ __all__ = ["answering"]
 
 import json
 from collections.abc import AsyncGenerator, Mapping
+from typing import TYPE_CHECKING
 
 from mcp.shared._stream_protocols import ReadStream, WriteStream
 from mcp.shared.message import SessionMessage
 from mcp.types import INVALID_REQUEST, CallToolResult, ErrorData, JSONRPCError, JSONRPCResponse, TextContent
 from pydantic import ValidationError
 
-from forethought_tools import JSON
+if TYPE_CHECKING:
+    from forethought_tools import JSON  # loading it takes longer than the first answer may
 
 _WHY = "The message holds half of a character (a lone surrogate), or is no request. Write it anew, and send it again."
 

@@ -225,7 +225,9 @@ async def test_a_start_that_is_cancelled_leaves_nothing(file: Path) -> None:
     async with local(file) as model:
         with anyio.move_on_after(0.1):
             await model.verdict(asked({}))
-        assert children() == before
+        with anyio.fail_after(60):  # one that was begun just then ends by itself, since nobody holds its input
+            while children() != before:
+                await anyio.sleep(0.05)
         await model.verdict(asked({}))
 
 

@@ -76,7 +76,7 @@ def _spans(text: str) -> Mapping[tuple[str, ...], tuple[int, int]]:
     """Where each object of the text stands, by the keys that lead to it; lists are not gone into."""
     found: dict[tuple[str, ...], tuple[int, int]] = {}
     path: list[str] = []
-    opened: list[tuple[int, str]] = []  # where, and the key that led there
+    opened: list[int] = []
     key = word = ""
     for token in _TOKEN.finditer(text):
         sign = token[0]
@@ -85,11 +85,11 @@ def _spans(text: str) -> Mapping[tuple[str, ...], tuple[int, int]]:
         if sign == ":":
             key = json.loads(word)
         elif sign in "{[":
-            opened.append((token.start(), key))
+            opened.append(token.start())
             path += [key] if len(opened) > 1 else []
             key = ""
         elif sign in "}]":
-            start, _ = opened.pop()
+            start = opened.pop()
             if sign == "}":
                 found[tuple(path)] = (start, token.end())
             path = path[:-1]

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
+from forethought_patterns.column_names import with_said_names
 from forethought_patterns.drafts import Brief, lean_tools
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.recipe import OFTEN, Recipe, suggested_tools
@@ -85,7 +86,9 @@ def lean_steps(
     shapes = "\n".join(brief.files.values())
     only = next(iter(brief.files)) if len(brief.files) == 1 and not known else ""
     steps = read_script(str(draft), tools, files_of, first=first, known=known, shapes=shapes, source=only)
-    return _with_what_is_saved(_with_the_whole_wish(steps, brief.goal), brief, tools)
+    calls = [cast("Mapping[str, JSON]", step) for step in steps]
+    named = with_said_names(calls, brief.goal, [*brief.files.values()])
+    return _with_what_is_saved(_with_the_whole_wish(named, brief.goal), brief, tools)
 
 
 def _with_the_whole_wish(steps: list[JSON], goal: str) -> list[JSON]:

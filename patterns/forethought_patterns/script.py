@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from forethought_patterns.references import Reference
+from forethought_patterns.script_cells import the_value
 from forethought_patterns.script_lines import parsed
 from forethought_patterns.script_values import (
     ALSO,
@@ -254,6 +255,7 @@ class _Reader:
             return rendered(self._value(part))
         value = self._value(part.value)
         form = rendered(self._value(part.format_spec)) if part.format_spec else ""
+        value = the_value(value, self.steps) if isinstance(value, Reference) else value
         if isinstance(value, Reference) and (digits := re.fullmatch(r",?\.(\d)f", form)):
             return rendered(self._step("calculate", {"expression": f"round({value}, {digits[1]})"}))
         return rendered(value, form)
@@ -279,7 +281,8 @@ class _Reader:
             case ast.Call(func=ast.Name(id=called), args=parts) if called in _NUMERIC:
                 return f"{called}({', '.join(self._formula(part) for part in parts)})"
             case _:
-                return rendered(self._value(node))
+                value = self._value(node)
+                return rendered(the_value(value, self.steps) if isinstance(value, Reference) else value)
 
     # Calls
 
@@ -348,6 +351,10 @@ class _Reader:
             if known and columns <= {word.lower() for word in _NAME.findall(f"{known} {self.shapes}")}:
                 sql = f"SELECT {expression} AS result FROM {name}"  # noqa: S608 - it is the model's own SQL
                 return "query_table", {"sql": sql, "tables": {name: str(value)}}
+        if self.source and columns <= {word.lower() for word in _NAME.findall(self.shapes)}:
+            sql = f"SELECT {expression} AS result FROM '{self.source}'"  # noqa: S608 - it is the model's own SQL
+            self.source = ""
+            return "query_table", {"sql": sql}
         return tool, arguments
 
     def _whole(self, tool: str, arguments: dict[str, JSON]) -> tuple[str, dict[str, JSON]]:

@@ -12,7 +12,9 @@ from forethought_tools.text import as_text
 _READ = 20_000  # characters of a goal, and of all calls
 _WORD = re.compile(r"\w+")
 _COLUMN = r"(?:[a-z_]\w{0,40}\.)?\"?(?P<column>[a-z_]\w{1,40})\"?"
-_NAMED_ANEW = re.compile(rf"(?P<before>(?:select|,)\s+{_COLUMN})\s+as\s+\"?(?P<name>[a-z_]\w{{1,60}})\"?", re.I)
+_NAMED_ANEW = re.compile(
+    rf"(?P<before>(?:select|,)\s+{_COLUMN})\s+as\s+\"?(?P<name>[a-z_]\w{{1,60}})\"?", re.IGNORECASE
+)
 
 
 def with_said_names(steps: Sequence[Mapping[str, JSON]], goal: str, shapes: Sequence[str]) -> list[JSON]:

@@ -9,9 +9,11 @@ from forethought_patterns.references import Reference, find
 from forethought_tools import JSON
 
 _READ = 2_000  # characters of a query
-_ONE = re.compile(r"\s*select\s+(?P<what>.+?)\s+as\s+\"?(?P<name>[a-z_]\w*)\"?\s+from\b(?P<rest>.*)", re.I | re.S)
-_WORKS_OUT = re.compile(r"\b(?:sum|avg|mean|median|count|min|max|stddev|string_agg|any_value|mode)\s*\(", re.I)
-_ROWS = re.compile(r"\bgroup\s+by\b|\bover\s*\(|\bunion\b|\bunnest\s*\(", re.I)
+_ONE = re.compile(
+    r"\s*select\s+(?P<what>.+?)\s+as\s+\"?(?P<name>[a-z_]\w*)\"?\s+from\b(?P<rest>.*)", re.IGNORECASE | re.DOTALL
+)
+_WORKS_OUT = re.compile(r"\b(?:sum|avg|mean|median|count|min|max|stddev|string_agg|any_value|mode)\s*\(", re.IGNORECASE)
+_ROWS = re.compile(r"\bgroup\s+by\b|\bover\s*\(|\bunion\b|\bunnest\s*\(", re.IGNORECASE)
 _INNER = re.compile(r"\([^()]*\)|'[^']*'")
 _NESTED = 10  # brackets in brackets
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from forethought_patterns.references import Reference
-from forethought_patterns.script_cells import the_value
+from forethought_patterns.script_cells import over_rows, the_value
 from forethought_patterns.script_lines import parsed
 from forethought_patterns.script_values import (
     ALSO,
@@ -40,8 +40,7 @@ from forethought_patterns.script_values import (
     written,
 )
 from forethought_tools import JSON, Fault, PlanError, Registry, Tool
-from forethought_tools.arithmetic import FUNCTIONS, NAMES
-from forethought_tools.text import as_text, clipped
+from forethought_tools.text import clipped
 
 FilesOf: TypeAlias = Callable[[str], Sequence[str]]
 """The paths of the files that fit a pattern, as they are now."""
@@ -53,7 +52,6 @@ GIVES_ROWS = ("query_table", "list_files", "search_files")
 _SAME = ("str", "int", "float", "list")
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
-_OF_SQL = {"avg", "count", "distinct", "as"}
 _NUMERIC = ("round", "abs", "min", "max", "sum")
 _SIGNS: Mapping[type[ast.operator], str] = {
     ast.Add: "+",
@@ -337,25 +335,15 @@ class _Reader:
         return {**arguments, "tables": named} if named and "tables" not in arguments else arguments
 
     def _over_rows(self, tool: str, arguments: dict[str, JSON]) -> tuple[str, dict[str, JSON]]:
-        """A calculation with columns of an earlier result is a query of that result."""
-        expression = str(arguments.get("expression", ""))
-        words = {word.lower() for word in _NAME.findall(_QUOTED.sub("", expression))}
-        columns = words - {name.lower() for name in (*FUNCTIONS, *NAMES)} - _OF_SQL
-        if tool != "calculate" or not columns or "{{" in expression or "query_table" not in self.tools:
+        """A calculation with columns is a query."""
+        if tool != "calculate" or "query_table" not in self.tools:
             return tool, arguments
-        for name, value in reversed(self.names.items()):
-            made = next(
-                (step for step in self.steps if isinstance(value, Reference) and step["id"] == value.step), None
-            )
-            known = as_text(made["arguments"]) if made and made["tool"] == "query_table" else ""
-            if known and columns <= {word.lower() for word in _NAME.findall(f"{known} {self.shapes}")}:
-                sql = f"SELECT {expression} AS result FROM {name}"  # noqa: S608 - it is the model's own SQL
-                return "query_table", {"sql": sql, "tables": {name: str(value)}}
-        if self.source and columns <= {word.lower() for word in _NAME.findall(self.shapes)}:
-            sql = f"SELECT {expression} AS result FROM '{self.source}'"  # noqa: S608 - it is the model's own SQL
-            self.source = ""
-            return "query_table", {"sql": sql}
-        return tool, arguments
+        expression = str(arguments.get("expression", ""))
+        query = over_rows(expression, self.names, self.steps, self.shapes, self.source)
+        if query is None:
+            return tool, arguments
+        self.source = self.source if "tables" in query else ""
+        return "query_table", query
 
     def _whole(self, tool: str, arguments: dict[str, JSON]) -> tuple[str, dict[str, JSON]]:
         """Two texts for one file are one text: the second would write over the first."""

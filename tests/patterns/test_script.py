@@ -108,6 +108,14 @@ def test_a_query_that_finds_several_values_stays_all_of_them(sql: str) -> None:
     assert told == {"text": "Found: {{1}}"}
 
 
+def test_a_calculation_with_a_result_of_one_column_is_a_query_of_it() -> None:
+    _, (tool, query) = _calls(
+        'ratings = query_table("SELECT rating FROM \'b.csv\'")\ncalculate("round(mean(ratings), 1)")'
+    )
+    assert tool == "query_table"
+    assert query == {"sql": "SELECT round(mean(rating), 1) AS result FROM ratings", "tables": {"ratings": "{{1}}"}}
+
+
 def test_a_calculation_with_columns_of_the_only_file_is_a_query_of_it() -> None:
     (step,) = _read('calculate("SUM(quantity * price)")', shapes="item,quantity,price", source="items.csv")
     assert step["arguments"] == {"sql": "SELECT SUM(quantity * price) AS result FROM 'items.csv'"}

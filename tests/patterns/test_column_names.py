@@ -1,21 +1,26 @@
 """Columns keep the names that the goal has for them."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from forethought_patterns.column_names import with_said_names
+from forethought_tools import JSON
 
 ORDERS, CUSTOMERS = "order_no,customer_id,amount", "id,name,city"
 JOINED = "SELECT o.*, c.name AS customer_name, c.city FROM 'o.csv' o JOIN 'c.csv' c ON o.customer_id = c.id"
 
 
 def _named(sql: str, goal: str, *shapes: str, later: str = "") -> object:
-    steps = [
+    steps: list[dict[str, JSON]] = [
         {"tool": "query_table", "arguments": {"sql": sql}},
         {"tool": "write_file", "arguments": {"path": "out.csv", "content": later}},
     ]
     first = with_said_names(steps, goal, shapes or (ORDERS, CUSTOMERS))[0]
-    assert isinstance(first, dict)
-    return first["arguments"]["sql"]
+    assert isinstance(first, Mapping)
+    arguments = first["arguments"]
+    assert isinstance(arguments, Mapping)
+    return arguments["sql"]
 
 
 def test_a_column_that_the_goal_names_keeps_its_name() -> None:

@@ -339,11 +339,18 @@ def plain(value: object) -> "JSON":
     return text if len(text) <= MAX_CELL else f"{text[:MAX_CELL]}… ({len(text)} characters)"
 
 
+_OF_LIST = re.compile(r"argument types '\w+\([^()']*\[\][^()']*\)'")
+_LIST_MEND = "list_sum(x), list_avg(x), list_max(x) or len(x) is of one list; SUM(list_sum(x)) of the lists of all rows"
+
+
 def brief(error: Exception) -> str:
     """What went wrong, without the engine's own tables, which it likes to suggest, and without the place in a text that
     its writer has not seen like that."""
     said = re.sub(r'\s*Did you mean "(pg|duckdb|sqlite)_\w*"\?', "", str(error))
-    return re.sub(r"(?s)(\A(?:Binder|Catalog) .*?)\s+LINE \d+:.*", r"\1", said).strip()[:600]
+    said = re.sub(r"(?s)(\A(?:Binder|Catalog) .*?)\s+LINE \d+:.*", r"\1", said).strip()
+    if of_list := _OF_LIST.search(said):
+        return f"{said[: of_list.end()]}: each row has a list. {_LIST_MEND}"
+    return said[:600]
 
 
 def outline(columns: Sequence[tuple[str, str]]) -> str:

@@ -266,7 +266,7 @@ def _cores() -> int:
 def _reminded(question: Question) -> Question:
     """Whoever does a step is told once more behind its material what it is for: a small model does what it has read
     last, and copies the beginning of a long text where that is the text."""
-    rules, _, asked = question.instructions.partition("\n\n")
+    asked = question.instructions.partition("\n\n")[2]
     if question.role is not Role.EXECUTOR or not (asked and question.context):
         return question
     return replace(question, context=f"{question.context}\n\n{asked}")

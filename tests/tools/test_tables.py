@@ -325,3 +325,22 @@ async def test_who_sums_lists_is_told_how(tmp_path: Path) -> None:
         tmp_path, "SELECT city, SUM(list_sum(sales)) AS total FROM 'shops.json' GROUP BY city ORDER BY 1"
     )
     assert [row["total"] for row in told["rows"]] == [4, 3]
+
+
+async def test_who_asks_lines_of_text_for_a_column_is_told_their_words(tmp_path: Path) -> None:
+    (tmp_path / "access.log").write_text("10.0.0.9 - GET /shop 200\n10.0.0.7 - GET /cart 404\n")
+    said = await refusal(tmp_path, "SELECT status, count(*) FROM 'access.log' GROUP BY status")
+    assert "split_part(trim(text), ' ', N) is its word N: 1 is 10.0.0.9, 2 is -, 3 is GET, 4 is /shop, 5 is 200" in said
+    told = await query(tmp_path, "SELECT split_part(trim(text), ' ', 5) AS code FROM 'access.log'")
+    assert [row["code"] for row in told["rows"]] == ["200", "404"]
+
+
+async def test_a_pattern_that_no_line_has_is_told_before_the_query_is_made(tmp_path: Path) -> None:
+    (tmp_path / "access.log").write_text("10.0.0.9 - GET /shop 200\n")
+    (queries,) = table_tools(Folders([tmp_path]))
+    assert queries.doubted
+    sql = "SELECT regexp_extract(text, '{}', 1) AS code FROM 'access.log'"
+    (said,) = await queries.doubted({"sql": sql.format("status=([^ ]+)")})
+    assert "No line of access.log has 'status=([^ ]+)'" in said
+    assert "5 is 200" in said
+    assert await queries.doubted({"sql": sql.format("([0-9]+)$")}) == ()

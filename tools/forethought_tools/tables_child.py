@@ -22,6 +22,7 @@ from forethought_tools.filling import QueryError, quoted
 from forethought_tools.given import DataFile, Options, Rows, Source
 from forethought_tools.loading import READERS, Loader
 from forethought_tools.sql_names import columns_of, table_names
+from forethought_tools.text_lines import not_found, words_of
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -253,12 +254,16 @@ def answered(
             raise QueryError("Only one statement that begins with SELECT or WITH can run here.")
         if dry:
             memory.execute(f"EXPLAIN {statements[0].query}")
+            if missed := not_found(memory, sql):
+                raise QueryError(missed)
             return {"rows": []}
         found = collected(cast("Cursor", memory.execute(statements[0])))
     except duckdb.OutOfMemoryException:
         raise QueryError(NEEDS_MEMORY) from None
     except duckdb.Error as error:
-        raise QueryError(f"{brief(error)}\n{outline([*duckdb_columns(memory), *beside])}") from None
+        known = outline([*duckdb_columns(memory), *beside])
+        words = words_of(memory) if "Referenced column" in str(error) else ""
+        raise QueryError(f"{brief(error)}\n{known}{' ' if words else ''}{words}") from None
     return {**found, "assumed": told(loader.assumed)} if loader.assumed else found
 
 

@@ -13,6 +13,7 @@ from typing import cast
 
 from forethought_patterns.column_names import with_said_names
 from forethought_patterns.drafts import Brief, lean_tools
+from forethought_patterns.goal import Goal
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.recipe import OFTEN, Recipe, suggested_tools
 from forethought_patterns.references import Reference
@@ -24,6 +25,7 @@ from forethought_tools.files import fits
 from forethought_tools.text import as_text, clipped, one_line
 
 _MAKES_TEXT = ("write", "analyze")
+_SAVES = ("write_file", "write_table")
 _SCRIPT: Mapping[str, JSON] = {"type": "string"}
 _RECIPES = 3
 _NAMES = 40  # files beside those of the goal that a planner is shown
@@ -88,7 +90,7 @@ def lean_steps(
     steps = read_script(str(draft), tools, files_of, first=first, known=known, shapes=shapes, source=only)
     calls = [cast("Mapping[str, JSON]", step) for step in steps]
     named = with_said_names(calls, brief.goal, [*brief.files.values()])
-    return _with_what_is_saved(_with_the_whole_wish(named, brief.goal), brief, tools)
+    return _with_what_is_told(_with_what_is_saved(_with_the_whole_wish(named, brief.goal), brief, tools), brief)
 
 
 def _with_the_whole_wish(steps: list[JSON], goal: str) -> list[JSON]:
@@ -119,6 +121,18 @@ def _with_what_is_saved(steps: list[JSON], brief: Brief, tools: Registry) -> lis
         *steps,
         {"id": number + 1, "tool": tool, "arguments": arguments, "depends_on": [call["id"] for call in calls]},
     ]
+
+
+def _with_what_is_told(steps: list[JSON], brief: Brief) -> list[JSON]:
+    """The answer to a question is told: small models save it to a file that nobody has asked for."""
+    last = cast("Mapping[str, JSON]", steps[-1]) if steps else {"tool": "", "arguments": {}}
+    given = cast("Mapping[str, JSON]", last["arguments"])
+    result = given.get("content", given.get("rows"))
+    if last["tool"] not in _SAVES or brief.new_files or not isinstance(result, str) or not Goal(brief).told:
+        return steps
+    if str(given.get("path")) in brief.goal or str(given.get("path")) in brief.names:
+        return steps
+    return [*steps[:-1], {**last, "tool": "tell", "arguments": {"text": result}}]
 
 
 def lean_faults(faults: Sequence[Fault], plan: Plan) -> list[Fault]:

@@ -161,6 +161,8 @@ class _Reader:
                 return self._items(inner)
             case ast.Call(func=ast.Name(id="list_files")):
                 return self._files(self._arguments(over, self.tools.known("list_files")))
+            case ast.BinOp(left=left, op=ast.Add(), right=right):
+                return [*self._items(left), *self._items(right)]
             case ast.Name(id=name) if isinstance(found := self.names.get(name), Reference):
                 return self._files(self._forgotten(found))
             case _:
@@ -170,9 +172,12 @@ class _Reader:
         raise unreadable("this loop does not go over files", 'Loop only over list_files("pattern") or over a list')
 
     def _files(self, arguments: Mapping[str, JSON]) -> Sequence[str]:
-        pattern = str(arguments.get("pattern", "**/*"))
-        if not (found := self.files_of(pattern)):
-            raise unreadable(f"no file fits {pattern!r}", "Use a pattern that fits the files that are there")
+        pattern, folder = str(arguments.get("pattern", "**/*")), str(arguments.get("folder") or ".").rstrip("/")
+        if "*" in folder:  # two patterns, by those who take it for `glob`
+            return list(dict.fromkeys([*self._files({"pattern": pattern}), *self._files({"pattern": folder})]))
+        whole = pattern if folder in (".", "") else f"{folder}/{pattern}"
+        if not (found := self.files_of(whole)):
+            raise unreadable(f"no file fits {whole!r}", "Use a pattern that fits the files that are there")
         return found
 
     def _forgotten(self, result: Reference) -> Mapping[str, JSON]:

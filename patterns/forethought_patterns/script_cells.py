@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from forethought_patterns.references import Reference, find
 from forethought_patterns.script_values import Value
 from forethought_tools import JSON
-from forethought_tools.arithmetic import FUNCTIONS, NAMES
+from forethought_tools.arithmetic import NAMES
 from forethought_tools.text import as_text
 
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
-_OF_SQL = {"avg", "count", "distinct", "as"}
+_BARE = re.compile(r"[A-Za-z_]\w*\b(?!\s*\()")
+_NO_COLUMNS = {"distinct", "as", *(name.lower() for name in NAMES)}
 _READ = 2_000  # characters of a query
 _ONE = re.compile(
     r"\s*select\s+(?P<what>.+?)\s+as\s+\"?(?P<name>[a-z_]\w*)\"?\s+from\b(?P<rest>.*)", re.IGNORECASE | re.DOTALL
@@ -41,8 +42,7 @@ def over_rows(
     expression: str, names: Mapping[str, Value], steps: Sequence[Mapping[str, JSON]], shapes: str, source: str
 ) -> dict[str, JSON] | None:
     """The query that a calculation with columns means, of an earlier result or of the one file that there is."""
-    words = {word.lower() for word in _NAME.findall(_QUOTED.sub("", expression))}
-    columns = words - {name.lower() for name in (*FUNCTIONS, *NAMES)} - _OF_SQL
+    columns = {word.lower() for word in _BARE.findall(_QUOTED.sub("", expression))} - _NO_COLUMNS
     if not columns or "{{" in expression:
         return None
     for name, value in reversed([*names.items()]):

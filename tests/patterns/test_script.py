@@ -162,6 +162,20 @@ def test_a_loop_over_files_is_unfolded_into_a_step_for_each() -> None:
     assert [step["tool"] for step in _read(named, FILES)] == ["delete_file"] * 3, "the listing is no step any more"
 
 
+def test_a_loop_over_several_patterns_or_lists_goes_over_all_of_them() -> None:
+    there = {"in/*.jpg": ["in/a.jpg"], "in/*.png": ["in/b.png"]}
+    for over in (
+        'list_files("in/*.jpg", "in/*.png")',
+        'list_files("in/*.jpg") + list_files("*.png", "in")',
+        'list_files("*.jpg", folder="in/") + list_files("in/*.png")',
+    ):
+        steps = read_script(f"for file in {over}:\n    delete_file(file)", TOOLS, lambda it: there.get(it, []))
+        assert [step["arguments"] for step in steps if isinstance(step, dict)] == [
+            {"path": "in/a.jpg"},
+            {"path": "in/b.png"},
+        ]
+
+
 def test_what_changes_something_keeps_its_place_and_turns_of_a_loop_do_not_wait_for_each_other() -> None:
     script = (
         'text = read_file("in.txt")\nwrite_file("a.bak", text)\n'

@@ -7,19 +7,22 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 
 _LONGEST = 100  # characters
-_WRITE = 'Write it as "2026-03-14" or "14 March 2026", in quotes'
+_WRITE = "Write it as YYYY-MM-DD or as 1 March with the year, in quotes"  # no date: small models would take it
 _NUMERIC = re.compile(r"\s*(\d{1,2})([/.-])(\d{1,2})\2\d{4}\b")
+_ISO = re.compile(r"(?<![\w-])\d{4}-\d\d-\d\d(?![\w-])")
 _YEAR = re.compile(r"(?<!\d)\d{4}(?!\d)")
 
 
 def parsed(written: object) -> date:
-    """The day that a text means, and the only one that it can mean. Raises ValueError with how to write it."""
+    """The day that a text means, and the only one that it can mean: also a sentence with one date in it. Raises
+    ValueError with how to write it."""
     if not isinstance(written, str) or len(written) > _LONGEST:
         raise ValueError(f"{str(written)[:_LONGEST]} is not a date. {_WRITE}")
     try:
         return datetime.fromisoformat(written.strip()).date()
     except ValueError:
-        return _as_people_write(written)
+        said = set(_ISO.findall(written))
+        return date.fromisoformat(said.pop()) if len(said) == 1 else _as_people_write(written)
 
 
 def _as_people_write(written: str) -> date:

@@ -54,9 +54,10 @@ DUCKDB = {
     "autoload_known_extensions": "false",
     "allow_persistent_secrets": "false",
 }
-# What SQLite has and DuckDB lacks: many queries are written for the one and run by the other.
+# What SQLite and `calculate` have and DuckDB lacks: many queries are written for the one and run by the other.
 ALIKE = (
     "CREATE MACRO julianday(moment) AS julian(CAST(moment AS TIMESTAMP))",
+    "CREATE MACRO days(begins, ends) AS date_diff('day', CAST(begins AS DATE), CAST(ends AS DATE))",
     "CREATE MACRO iif(holds, this, other) AS CASE WHEN holds THEN this ELSE other END",
     "CREATE MACRO total(amount) AS coalesce(sum(amount), 0.0)",
 )

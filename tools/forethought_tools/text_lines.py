@@ -50,6 +50,7 @@ def not_found(memory: "DuckDBPyConnection", sql: str) -> str:
 def _tables(memory: "DuckDBPyConnection") -> list[str]:
     rows = memory.execute(
         "SELECT table_name, list(column_name ORDER BY column_index), list(data_type ORDER BY column_index)"
-        " FROM duckdb_columns() c JOIN duckdb_tables() t USING (table_oid, table_name) WHERE NOT c.internal GROUP BY ALL"
+        " FROM duckdb_columns() c JOIN duckdb_tables() t USING (table_oid, table_name)"
+        " WHERE NOT c.internal GROUP BY ALL"
     ).fetchall()
     return [str(name) for name, columns, kinds in rows if [*zip(columns, kinds, strict=True)] == _COLUMNS]

@@ -125,7 +125,9 @@ def _with_what_is_saved(steps: list[JSON], brief: Brief, tools: Registry) -> lis
 
 def _with_what_is_told(steps: list[JSON], brief: Brief) -> list[JSON]:
     """The answer to a question is told: small models save it to a file that nobody has asked for."""
-    last = cast("Mapping[str, JSON]", steps[-1]) if steps else {"tool": "", "arguments": {}}
+    if not steps:
+        return steps
+    last = cast("Mapping[str, JSON]", steps[-1])
     given = cast("Mapping[str, JSON]", last["arguments"])
     result = given.get("content", given.get("rows"))
     if last["tool"] not in _SAVES or brief.new_files or not isinstance(result, str) or not Goal(brief).told:

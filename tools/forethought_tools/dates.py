@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 
 _LONGEST = 100  # characters
-_WRITE = "Write it as YYYY-MM-DD or as 1 March with the year, in quotes"  # no date: small models would take it
+# No date stands in it: small models would take that.
+_WRITE = "Write it as YYYY-MM-DD, or with the name of the month and the whole year, in quotes"
 _NUMERIC = re.compile(r"\s*(\d{1,2})([/.-])(\d{1,2})\2\d{4}\b")
 _ISO = re.compile(r"(?<![\w-])\d{4}-\d\d-\d\d(?![\w-])")
 _YEAR = re.compile(r"(?<!\d)\d{4}(?!\d)")
@@ -18,11 +19,11 @@ def parsed(written: object) -> date:
     ValueError with how to write it."""
     if not isinstance(written, str) or len(written) > _LONGEST:
         raise ValueError(f"{str(written)[:_LONGEST]} is not a date. {_WRITE}")
+    said = set(_ISO.findall(written))
     try:
-        return datetime.fromisoformat(written.strip()).date()
+        return datetime.fromisoformat(said.pop() if len(said) == 1 else written.strip()).date()
     except ValueError:
-        said = set(_ISO.findall(written))
-        return date.fromisoformat(said.pop()) if len(said) == 1 else _as_people_write(written)
+        return _as_people_write(written)
 
 
 def _as_people_write(written: str) -> date:

@@ -45,9 +45,10 @@ async def waits_in_the_loop() -> AsyncGenerator[None]:
         return
     watcher = asyncio.PidfdChildWatcher()
     watcher.attach_loop(asyncio.get_running_loop())
-    asyncio.set_child_watcher(watcher)
+    set_watcher: Any = asyncio.set_child_watcher  # pyright: ignore[reportDeprecated]  # only before it was
+    set_watcher(watcher)
     yield
-    asyncio.set_child_watcher(cast("Any", None))  # the usual one again
+    set_watcher(None)  # the usual one again
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")

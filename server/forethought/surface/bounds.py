@@ -48,7 +48,8 @@ def _parts(name: str, given: Mapping[str, JSON] | Sequence[JSON]) -> list[str]:
 
 
 def _key(name: str, key: str) -> list[str]:
-    return [f"arguments.{name} has a key of {len(key):,} characters. Give at most {NAME}."] if len(key) > NAME else []
+    most = f"more than {NAME}. Give fewer."
+    return [f"arguments.{name} has a key of {len(key):,} characters, {most}"] if len(key) > NAME else []
 
 
 def _text(place: str, name: str, given: JSON) -> list[str]:

@@ -10,10 +10,11 @@ import json
 import math
 import os
 import secrets
+import signal
 import sys
 import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -32,6 +33,7 @@ from forethought.models.prompts import Prompts
 from forethought.variables import SECRET_VARIABLES
 from forethought_patterns.ports import Answer, Charge, Free, Heard, Meter, Usage
 from forethought_tools import ModelError, Question, Role
+from forethought_tools.child import end_group
 from forethought_tools.inherited import is_inherited
 
 _FREE = Free()
@@ -291,9 +293,9 @@ async def _end(child: _Child) -> None:
 async def _stop(process: Process) -> None:
     with anyio.CancelScope(shield=True):
         if process.returncode is None:
-            process.terminate()
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGTERM)  # not `process.terminate()`: see end_group
             with anyio.move_on_after(_GRACE):
                 await process.wait()
-        if process.returncode is None:
-            process.kill()
+        end_group(process)
         await process.aclose()

@@ -316,15 +316,18 @@ async def test_a_file_among_the_paths_is_known_in_sql_by_its_plain_name_and_by_i
     assert (await query(sales, sql, path))["rows"][0]["n"] > 0
 
 
-async def test_who_sums_lists_is_told_how(tmp_path: Path) -> None:
+async def test_a_sum_of_lists_is_of_all_that_is_in_them(tmp_path: Path) -> None:
     (tmp_path / "shops.json").write_text('[{"city": "Turin", "sales": [1, 2]}, {"city": "Graz", "sales": [4]}]')
-    said = await refusal(tmp_path, "SELECT city, SUM(sales) AS total FROM 'shops.json' GROUP BY city")
-    assert "SUM(list_sum(x))" in said
-    assert "Candidate" not in said
-    told = await query(
-        tmp_path, "SELECT city, SUM(list_sum(sales)) AS total FROM 'shops.json' GROUP BY city ORDER BY 1"
-    )
+    told = await query(tmp_path, "SELECT city, SUM(s.sales) AS total FROM 'shops.json' s GROUP BY city ORDER BY 1")
     assert [row["total"] for row in told["rows"]] == [4, 3]
+    assert told["assumed"] == ["sales is a column of lists: SUM adds up all that is in them"]
+
+
+async def test_who_takes_the_mean_of_lists_is_told_how(tmp_path: Path) -> None:
+    (tmp_path / "shops.json").write_text('[{"city": "Turin", "sales": [1, 2]}, {"city": "Graz", "sales": [4]}]')
+    said = await refusal(tmp_path, "SELECT avg(sales) FROM 'shops.json'")
+    assert "each row has a list. list_avg(x)" in said
+    assert "Candidate" not in said
 
 
 async def test_who_asks_lines_of_text_for_a_column_is_told_their_words(tmp_path: Path) -> None:

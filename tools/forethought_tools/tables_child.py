@@ -21,6 +21,7 @@ from forethought_tools.bases import HEAP, guard, name_only_table, open_sqlite, r
 from forethought_tools.filling import QueryError, quoted
 from forethought_tools.given import DataFile, Options, Rows, Source
 from forethought_tools.loading import READERS, Loader
+from forethought_tools.sql_lists import LISTS_SUMMED, with_lists_summed
 from forethought_tools.sql_names import columns_of, table_names
 from forethought_tools.text_lines import not_found, words_of
 
@@ -121,7 +122,7 @@ def foresee(sources: Sequence[Source], results: Sequence[Rows], sql: str) -> "JS
         loader = Loader(memory)
         load(loader, sources, results, sql)
         memory.execute("SET enable_external_access = false")
-        statements = memory.extract_statements(sql)
+        statements = memory.extract_statements(with_lists_summed(memory, sql)[0])
         described = memory.execute(f"DESCRIBE {statements[0].query}").fetchall()
         names = grids.unique([str(column[0]) for column in described])
         row = {name: _made_up(str(column[1])) for name, column in zip(names, described, strict=True)}
@@ -250,6 +251,7 @@ def answered(
     memory.execute("SET enable_external_access = false")
     memory.execute("SET lock_configuration = true")
     try:
+        sql, lists = with_lists_summed(memory, sql)
         statements = memory.extract_statements(sql)
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             raise QueryError("Only one statement that begins with SELECT or WITH can run here.")
@@ -265,7 +267,8 @@ def answered(
         known = outline([*duckdb_columns(memory), *beside])
         words = words_of(memory) if "Referenced column" in str(error) else ""
         raise QueryError(f"{brief(error)}\n{known}{' ' if words else ''}{words}") from None
-    return {**found, "assumed": told(loader.assumed)} if loader.assumed else found
+    assumed = [*loader.assumed, *(f"{name} {LISTS_SUMMED}" for name in lists)]
+    return {**found, "assumed": told(assumed)} if assumed else found
 
 
 def duckdb_columns(memory: "DuckDBPyConnection") -> list[tuple[str, str]]:
@@ -346,7 +349,7 @@ def plain(value: object) -> "JSON":
 
 
 _OF_LIST = re.compile(r"argument types '\w+\([^()']*\[\][^()']*\)'")
-_LIST_MEND = "list_sum(x), list_avg(x), list_max(x) or len(x) is of one list; SUM(list_sum(x)) of the lists of all rows"
+_LIST_MEND = "list_avg(x), list_max(x) or len(x) is of one list; unnest(x) makes a row of each of its values"
 
 
 def brief(error: Exception) -> str:

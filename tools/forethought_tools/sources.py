@@ -17,7 +17,8 @@ from forethought_tools.filling import quoted
 from forethought_tools.folders import Folders
 from forethought_tools.given import DataFile, Source
 from forethought_tools.grids import unique
-from forethought_tools.loading import READERS, SHEETS
+from forethought_tools.loading import READERS
+from forethought_tools.packed import PACKED, without_packing
 from forethought_tools.reader_options import reader_options
 from forethought_tools.sql_names import TableName, replaced, table_names
 from forethought_tools.tool import JSON
@@ -127,7 +128,7 @@ def _rewritten(sql: str, files: Sequence[TableName], known: Collection[str]) -> 
 
     def write(each: TableName) -> str:
         if each.inner:
-            is_book = each.name.lower().endswith(SHEETS)
+            is_book = not each.name.lower().endswith(BASES)
             inner = quoted(f"{each.name}.{each.inner}" if is_book else each.inner)
             return f"{inner} AS {quoted(each.inner)}" if is_book and not each.has_alias else inner
         stem = _stem(each.name)
@@ -152,7 +153,7 @@ def _bare(folders: Folders, names: Iterable[TableName], paths: Sequence[str], kn
 
 def _may_be(folders: Folders, path: str) -> bool:
     """Whether a name in quotes is that of a file, by what it looks like or by what is there."""
-    endings = (*READERS, *BASES, *TEXTS)
+    endings = (*READERS, *BASES, *TEXTS, *PACKED)
     return path.lower().endswith(endings) or _is_pattern(folders, path) or _is_file(folders, path)
 
 
@@ -162,12 +163,12 @@ def _beside(folders: Folders, names: Sequence[str]) -> list[tuple[str, str]]:
     Raises:
         ToolError: several have the same one.
     """
-    there = [path for _, path, _ in matching(folders, "*", ".") if path.lower().endswith(READERS)]
+    there = [path for _, path, _ in matching(folders, "*", ".") if _is_table(path)]
     there += [
         path
         for folder in {name.rpartition("/")[0] for name in names if "/" in name}
         for _, path, _ in matching(folders, f"{folder}/*", ".")
-        if path.lower().endswith(READERS)
+        if _is_table(path)
     ]
     found: list[tuple[str, str]] = []
     for name in dict.fromkeys(names):
@@ -180,6 +181,11 @@ def _beside(folders: Folders, names: Sequence[str]) -> list[tuple[str, str]]:
     return found
 
 
+def _is_table(path: str) -> bool:
+    """Whether a file is a table, by its name; what is in an archive only that tells."""
+    return without_packing(path.lower()).endswith(READERS) or path.lower().endswith(".zip")
+
+
 def _is_stem(name: str, path: str) -> bool:
     return str(PurePosixPath(path).with_suffix("")).lower() == name.lower()
 
@@ -190,7 +196,7 @@ def _is_pattern(folders: Folders, path: str) -> bool:
 
 def _exists(folders: Folders, path: str) -> bool:
     """Whether a name in the SQL is that of a file. Where it looks like one, it has to be."""
-    if path.lower().endswith((*READERS, *BASES, *TEXTS)):
+    if path.lower().endswith((*READERS, *BASES, *TEXTS, *PACKED)):
         try:
             _key(folders, path)
         except ToolError as error:
@@ -227,7 +233,7 @@ def _root(path: str) -> str:
 
 def _stem(path: str) -> str:
     """The name of a file's table: its stem as an identifier."""
-    return _identifier(PurePosixPath(path).stem)
+    return _identifier(PurePosixPath(without_packing(path)).stem)
 
 
 def _identifier(text: str) -> str:

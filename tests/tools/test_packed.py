@@ -6,7 +6,6 @@ import io
 import lzma
 import sys
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -67,10 +66,10 @@ async def test_a_packed_table_is_the_table_that_is_in_it(tmp_path: Path, name: s
     assert "2 rows: 1, ann; 2, bob" in shape[name]
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, lambda content: zipped(a_DOT_log=content)])
-async def test_a_packed_text_is_read_as_text(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
-    name = "a.log.gz" if pack is gzip.compress else "a.zip"
-    (tmp_path / name).write_bytes(pack("one\ntwo ü\nthree\n".encode()))
+@pytest.mark.parametrize("name", ["a.log.gz", "a.zip"])
+async def test_a_packed_text_is_read_as_text(tmp_path: Path, name: str) -> None:
+    text = "one\ntwo ü\nthree\n".encode()
+    (tmp_path / name).write_bytes(gzip.compress(text) if name == "a.log.gz" else zipped(a_DOT_log=text))
     assert await said(registry(tmp_path), "read_file", path=name, start_line=2) == "two ü\nthree\n"
     assert "'n': 3" in await said(registry(tmp_path), "query_table", sql=f"SELECT count(*) AS n FROM '{name}'")
 

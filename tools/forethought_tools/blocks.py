@@ -164,6 +164,6 @@ def _differ(tables: Sequence[Block]) -> bool:
 
 
 def _is_typed(table: Block) -> bool:
-    """Whether a column has other values than texts below its name."""
-    columns = zip(*table.rows[1:], strict=True)
-    return any(not all(map(is_text, filter(None, column))) for column in columns)
+    """Whether a column has no texts below its name, but numbers or dates."""
+    columns = [[row[at] for row in table.rows[1:] if row[at]] for at in range(len(table.columns))]
+    return any(column and not any(map(is_text, column)) for column in columns)

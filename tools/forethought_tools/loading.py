@@ -214,7 +214,8 @@ class Loader:
         encoding = self._grids.encoding(file)
         if (ending := file.real.suffix.lower()) in MARKUP:
             self._tables.assume(file.shown, f"its lines are the rows, because query_table knows no columns of {ending}")
-        tables = blocks.markdown(text := self._short(file)) if ending not in MARKUP else []
+        text = "" if ending in MARKUP else self._short(file)
+        tables = blocks.markdown(text)
         if tables and self._are_meant(text, tables):
             self._tabular.add(name)
             self._several(name, file, tables)

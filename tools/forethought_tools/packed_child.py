@@ -4,7 +4,7 @@ Of ours it imports only what takes no time. What it writes is counted: a file th
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import PurePath
@@ -58,7 +58,7 @@ def _copy(content: IO[bytes], out: BinaryIO) -> None:
 
 
 @contextmanager
-def _one(file: BinaryIO, name: str) -> Iterator[tuple[IO[bytes], str]]:
+def _one(file: BinaryIO, name: str) -> Generator[tuple[IO[bytes], str]]:
     """What a file holds that is packed by itself."""
     opener = import_module({".gz": "gzip", ".bz2": "bz2", ".xz": "lzma"}[PurePath(name).suffix.lower()]).open
     with opener(file) as content:
@@ -66,7 +66,7 @@ def _one(file: BinaryIO, name: str) -> Iterator[tuple[IO[bytes], str]]:
 
 
 @contextmanager
-def _zip(file: BinaryIO, _: str) -> Iterator[tuple[IO[bytes], str]]:
+def _zip(file: BinaryIO, _: str) -> Generator[tuple[IO[bytes], str]]:
     """The one file of an archive, apart from what macOS and others add."""
     import zipfile
 

@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
+from forethought_patterns.column_names import with_said_names
 from forethought_patterns.drafts import Brief, lean_tools
+from forethought_patterns.goal import Goal
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.recipe import OFTEN, Recipe, suggested_tools
 from forethought_patterns.references import Reference
@@ -23,6 +25,7 @@ from forethought_tools.files import fits
 from forethought_tools.text import as_text, clipped, one_line
 
 _MAKES_TEXT = ("write", "analyze")
+_SAVES = ("write_file", "write_table")
 _SCRIPT: Mapping[str, JSON] = {"type": "string"}
 _RECIPES = 3
 _NAMES = 40  # files beside those of the goal that a planner is shown
@@ -85,7 +88,9 @@ def lean_steps(
     shapes = "\n".join(brief.files.values())
     only = next(iter(brief.files)) if len(brief.files) == 1 and not known else ""
     steps = read_script(str(draft), tools, files_of, first=first, known=known, shapes=shapes, source=only)
-    return _with_what_is_saved(_with_the_whole_wish(steps, brief.goal), brief, tools)
+    calls = [cast("Mapping[str, JSON]", step) for step in steps]
+    named = with_said_names(calls, brief.goal, [*brief.files.values()])
+    return _with_what_is_told(_with_what_is_saved(_with_the_whole_wish(named, brief.goal), brief, tools), brief)
 
 
 def _with_the_whole_wish(steps: list[JSON], goal: str) -> list[JSON]:
@@ -116,6 +121,20 @@ def _with_what_is_saved(steps: list[JSON], brief: Brief, tools: Registry) -> lis
         *steps,
         {"id": number + 1, "tool": tool, "arguments": arguments, "depends_on": [call["id"] for call in calls]},
     ]
+
+
+def _with_what_is_told(steps: list[JSON], brief: Brief) -> list[JSON]:
+    """The answer to a question is told: small models save it to a file that nobody has asked for."""
+    if not steps:
+        return steps
+    last = cast("Mapping[str, JSON]", steps[-1])
+    given = cast("Mapping[str, JSON]", last["arguments"])
+    result = given.get("content", given.get("rows"))
+    if last["tool"] not in _SAVES or brief.new_files or not isinstance(result, str) or not Goal(brief).told:
+        return steps
+    if str(given.get("path")) in brief.goal or str(given.get("path")) in brief.names:
+        return steps
+    return [*steps[:-1], {**last, "tool": "tell", "arguments": {"text": result}}]
 
 
 def lean_faults(faults: Sequence[Fault], plan: Plan) -> list[Fault]:

@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -32,7 +32,7 @@ from forethought.models.openai import OpenAIModel
 from forethought.models.prompts import Prompts
 from forethought.variables import SECRET_VARIABLES
 from forethought_patterns.ports import Answer, Charge, Free, Heard, Meter, Usage
-from forethought_tools import ModelError, Question
+from forethought_tools import ModelError, Question, Role
 from forethought_tools.child import end_group
 from forethought_tools.inherited import is_inherited
 
@@ -108,9 +108,8 @@ class LocalModel:
         return 0.0
 
     async def answer(self, question: Question, *, meter: Meter = _FREE, heard: Heard | None = None) -> Answer:
-        return await self._ask(
-            question, meter, lambda model, metered: model.answer(question, meter=metered, heard=heard)
-        )
+        asked = _reminded(question)
+        return await self._ask(asked, meter, lambda model, metered: model.answer(asked, meter=metered, heard=heard))
 
     async def verdict(self, question: Question, *, meter: Meter = _FREE) -> Answer:
         return await self._ask(question, meter, lambda model, metered: model.verdict(question, meter=metered))
@@ -264,6 +263,15 @@ def _cores() -> int:
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _reminded(question: Question) -> Question:
+    """Whoever does a step is told once more behind its material what it is for: a small model does what it has read
+    last, and copies the beginning of a long text where that is the text."""
+    asked = question.instructions.partition("\n\n")[2]
+    if question.role is not Role.EXECUTOR or not (asked and question.context):
+        return question
+    return replace(question, context=f"{question.context}\n\n{asked}")
 
 
 async def _is_gone(child: _Child) -> bool:

@@ -57,6 +57,8 @@ class Scene:
     steps: Sequence[Mapping[str, Any]] = tuple(STEPS)
     more: Mapping[str, str] = field(default_factory=dict[str, str])
     """Settings of the server besides those that it needs."""
+    patience: float = 60
+    """Seconds after which the client gives a call up, if its program asks."""
     screens: list[str] = field(default_factory=list[str])
 
     def __post_init__(self) -> None:
@@ -81,7 +83,8 @@ class Scene:
 
     def told(self, model: str) -> str:
         """What a program that drives a client is given."""
-        return json.dumps({"server": self.server, "model": model, "goal": self.goal, "steps": self.steps})
+        wanted = {"goal": self.goal, "steps": self.steps, "patience": self.patience}
+        return json.dumps({"server": self.server, "model": model, **wanted})
 
     def approve(self) -> None:
         """Be the person: say in a terminal of one's own that the call may be made."""

@@ -60,6 +60,29 @@ def test_a_step_that_takes_longer_than_a_call_ends_though_each_call_starts_a_ser
     scene.check_that_one_run_succeeded()
 
 
+@pytest.mark.takes(30)
+def test_a_client_that_waits_for_five_seconds_at_most_gets_its_answer_of_a_longer_step(tmp_path: Path) -> None:
+    """As the OpenAI Agents SDK and others do by default, with the setting that docs/clients.md names."""
+    steps = [
+        {"id": 1, "tool": "wait", "arguments": {"seconds": 12}},
+        {"id": 2, "tool": "read_file", "arguments": {"path": "notes.txt"}, "depends_on": [1]},
+    ]
+    scene = Scene(
+        tmp_path / "work",
+        tmp_path / "home",
+        goal="Wait a while, then tell what notes.txt says.",
+        steps=steps,
+        more={"FORETHOUGHT_SILENCE_SECONDS": "2"},
+        patience=5,
+    )
+    (openai,) = [client for client in CLIENTS if client.name == "OpenAI Agents"]
+    brain = Brain(scene.goal, scene.steps, scene.approve)
+    told = run(openai, scene, brain, tmp_path)
+    assert KNOWN_ONLY_TO_THE_FILE in told["said"], told["said"]
+    assert any("status: running" in text for text in brain.seen), "a call came back before the client gave it up"
+    scene.check_that_one_run_succeeded()
+
+
 def test_the_page_tells_of_each_client_what_was_tried_and_how_it_asks() -> None:
     page = (ROOT / "docs" / "clients.md").read_text(encoding="utf-8")
     for client in CLIENTS:

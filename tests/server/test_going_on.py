@@ -1,10 +1,13 @@
 """A client that starts a server for each call, and ends it with the call: its runs go on to their end all the same."""
 
+import json
 import os
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -27,6 +30,13 @@ pytestmark = [
         sys.platform == "win32", reason="Windows ends what a process leaves behind; docs/mcp.md says so"
     ),
 ]
+
+
+HELLO: dict[str, Any] = {
+    "protocolVersion": "2025-11-25",
+    "capabilities": {},
+    "clientInfo": {"name": "one-call-each", "version": "1"},
+}
 
 
 class Page:
@@ -133,6 +143,46 @@ async def test_a_run_goes_on_to_its_end_after_its_server_was_ended(settings: Set
     assert "slow" in (work / "one.txt").read_text(encoding="utf-8")
     await anyio.to_thread.run_sync(_ended, settings)
     assert _keepers(settings, "log")[0].read_text(encoding="utf-8") == ""
+
+
+def _said_once(settings: Settings, tool: str, **arguments: Any) -> dict[str, Any]:
+    """What one call brings of a server that was started for it, and is then ended by a signal, with its input open."""
+    parameters = _server(settings)
+    asked: list[dict[str, Any]] = [
+        {"id": 1, "method": "initialize", "params": HELLO},
+        {"method": "notifications/initialized"},
+        {"id": 2, "method": "tools/call", "params": {"name": tool, "arguments": arguments}},
+    ]
+    with subprocess.Popen(
+        [parameters.command, *parameters.args], env=parameters.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        server.stdin.write(b"".join(json.dumps({"jsonrpc": "2.0", **each}).encode() + b"\n" for each in asked))
+        server.stdin.flush()
+        heard = next(said for line in server.stdout if (said := json.loads(line)).get("id") == 2)
+        server.terminate()
+        server.wait(timeout=120)
+    return dict(heard["result"]["structuredContent"])
+
+
+async def test_a_run_goes_on_though_each_call_of_its_client_has_a_server_that_is_ended_by_a_signal(
+    settings: Settings, page: Page, work: Path
+) -> None:
+    async def call(tool: str, **arguments: Any) -> dict[str, Any]:
+        return await anyio.to_thread.run_sync(partial(_said_once, settings, tool, **arguments))
+
+    plan_id = (await call("create_plan", goal="fetch", steps=_steps(page, "one.txt")))["plan_id"]
+    begun = await call("execute_plan", plan_id=plan_id)
+    assert begun["status"] == "running"
+    for _ in range(3):  # the first of these may drive the run itself, if it is quicker than the keeper
+        seen = await call("execute_plan", plan_id=plan_id)
+        assert (seen["run_id"], seen["status"]) == (begun["run_id"], "running")
+    assert page.asked <= 3, "the step is not begun anew with each call"
+    page.let_go.set()
+    await _until(settings, lambda: _run(settings, begun["run_id"]).ended is not None)
+    assert _run(settings, begun["run_id"]).state == "succeeded"
+    await anyio.to_thread.run_sync(_ended, settings)
 
 
 async def test_several_servers_of_one_home_leave_one_keeper_behind(settings: Settings, page: Page) -> None:

@@ -160,6 +160,9 @@ async def test_utf_8_with_a_few_odd_bytes_stays_utf_8(tmp_path: Path) -> None:
         (["9007199254740993", "2"], [9007199254740993, 2], ""),
         (["1e5", "2.5E-3"], [100000, 0.0025], ""),
         (["1E5", "2E7"], ["1E5", "2E7"], "a name or a number"),
+        (["1", "2", "n/v"], ["1", "2", "n/v"], "'n/v' is none"),
+        (["2026-01-02", "2026-01-03", "soon"], ["2026-01-02", "2026-01-03", "soon"], "'soon' is none"),
+        (["1", "a", "b"], ["1", "a", "b"], ""),
         (["1", "2", "3", "4", "5", "n/v"], ["1", "2", "3", "4", "5", "n/v"], "'n/v' is none"),
         (["2026-01-02T10:00:00+02:00", "2026-01-02 10:00Z"], ["2026-01-02T08:00:00", "2026-01-02T10:00:00"], "in UTC"),
         (["2026-01-02T10:00Z", "2026-01-02T10:00"], ["2026-01-02T10:00Z", "2026-01-02T10:00"], "so it stays text"),
@@ -179,6 +182,13 @@ async def test_values_are_read_as_what_they_plainly_are_or_stay_text(
     assert [row["v"] for row in rows] == expected
     assert said in assumed
     assert bool(said) == ("column 'v'" in assumed), assumed
+
+
+async def test_a_column_of_few_values_does_not_become_text_without_a_word(tmp_path: Path) -> None:
+    content = "v\n" + "1\n2\n" * 1500 + "gone\n" + "2\n" * 100
+    rows, assumed = await rows_and_assumed(tmp_path, "x.csv", content, "SELECT typeof(v) AS t FROM 'x.csv' LIMIT 1")
+    assert rows == [{"t": "VARCHAR"}]
+    assert "'gone' is none, so it stays text" in assumed
 
 
 async def test_what_separates_decimals_in_one_column_does_so_in_all(tmp_path: Path) -> None:

@@ -166,7 +166,9 @@ class Tables:
             seen = SEEN_WHOLE if len(rows) < SAMPLED else ()
             unsure = {at: found[at] for at in some if found[at].type not in ("VARCHAR", *seen)}
             bad = self._bad(raw, unsure, options)
-            found |= {at: self._kind(raw, at, known, options) for at in bad}
+            for at, value in bad.items():
+                kind = self._kind(raw, at, known, options)
+                found[at] = kinds.spoilt(value) if kind == TEXT and found[at] not in (NEVER, TEXT) else kind
         return found
 
     def _kind(self, raw: str, at: int, known: Sequence[Kind], options: Options) -> Kind:

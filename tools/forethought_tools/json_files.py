@@ -5,7 +5,7 @@ __all__ = ["JSONRows", "json_rows"]
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from forethought_tools.filling import QueryError
 from forethought_tools.grids import unique
@@ -13,7 +13,10 @@ from forethought_tools.grids import unique
 if TYPE_CHECKING:
     from forethought_tools.tool import JSON
 
+Rows: TypeAlias = "Sequence[Mapping[str, JSON]]"
+
 DEEPEST = 5  # objects around a list
+MOST_LISTS = 50  # that are tables of their own
 
 
 @dataclass
@@ -21,8 +24,10 @@ class JSONRows:
     """The rows of a document, and what had to be assumed."""
 
     columns: Sequence[str] = ()
-    rows: "Sequence[Mapping[str, JSON]]" = ()
+    rows: Rows = ()
     assumed: list[str] = field(default_factory=list[str])
+    lists: "Mapping[str, Rows]" = field(default_factory=dict[str, "Rows"])
+    """The lists of objects in an object, where it holds several."""
 
 
 def json_rows(text: str, shown: str) -> JSONRows:
@@ -30,6 +35,8 @@ def json_rows(text: str, shown: str) -> JSONRows:
     found = JSONRows()
     value = _document(text.removeprefix("\ufeff"), shown, found)
     listed = value if isinstance(value, list) else _listed(value, found) or [value]
+    if listed == [value] and isinstance(value, Mapping):
+        found.lists = _several(value)
     if _is_grid(listed):
         listed = _from_grid(cast("Sequence[Sequence[JSON]]", listed), found)
     rows = [row if isinstance(row, Mapping) else {"value": row} for row in listed]
@@ -97,6 +104,14 @@ def _listed(value: "JSON", found: JSONRows, path: str = "", depth: int = 0) -> "
         found.assumed.append(f"its rows are the list {path + key!r}")
         return part
     return _listed(part, found, f"{path}{key}.", depth + 1)
+
+
+def _several(value: "Mapping[str, JSON]") -> "Mapping[str, Rows]":
+    """The lists of objects in an object, by their keys."""
+    lists = {key: part for key, part in value.items() if isinstance(part, list) and part}
+    rows = {key: [row for row in part if isinstance(row, Mapping)] for key, part in lists.items()}
+    whole = {key: each for key, each in rows.items() if len(each) == len(lists[key])}
+    return whole if 1 < len(whole) <= MOST_LISTS else {}
 
 
 def _is_grid(listed: "Sequence[JSON]") -> bool:

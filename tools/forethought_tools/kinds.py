@@ -123,6 +123,8 @@ KINDS = (
     *(DATE, STAMP, ZONED, SLASHED, DOTTED, DOTTED_TIME, DAY_FIRST, MONTH_FIRST, DAY_FIRST_TIME, MONTH_FIRST_TIME),
     *(DAY_FIRST_HALF, MONTH_FIRST_HALF, NAMED, NAMED_FIRST, LOGICAL, CLOCK),
 )
+_DATES = tuple(kind for kind in KINDS if kind not in (*_NUMBERS, LOGICAL))
+_SURE = 3  # values by which a column is said to be nearly of one kind
 _OTHERWISE = {",": (NUMBER.sql, THOUSANDS.sql), ".": (DECIMAL_COMMA.sql,)}
 _EITHER_WAY = ((DAY_FIRST, MONTH_FIRST), (DAY_FIRST_TIME, MONTH_FIRST_TIME), (DAY_FIRST_HALF, MONTH_FIRST_HALF))
 _STAYS = "so it stays text"
@@ -230,9 +232,10 @@ def _with_sign(values: Sequence[str], decimal: str) -> Kind | None:
 
 
 def _mostly(values: Sequence[str]) -> Kind:
-    """Text, and which value makes it so where nearly all others are numbers."""
-    odd = [value for value in values if not any(kind.fits(value) for kind in _NUMBERS)]
-    if len(values) < 5 or len(odd) * 5 > len(values):
+    """Text, and which value makes it so where nearly all others are numbers or dates."""
+    kinds = ([kind for kind in family if any(map(kind.fits, values[:_SURE]))] for family in (_NUMBERS, _DATES))
+    odd = min(([value for value in values if not any(k.fits(value) for k in family)] for family in kinds), key=len)
+    if len(values) < _SURE or len(odd) > max(1, len(values) // 5):
         return TEXT
     return spoilt(odd[0])
 

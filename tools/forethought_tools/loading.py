@@ -16,7 +16,8 @@ from datetime import date, datetime, time
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from forethought_tools import grids, kinds
+from forethought_tools import blocks, grids, kinds
+from forethought_tools.blocks import Block
 from forethought_tools.encoding import Encoding
 from forethought_tools.filling import QueryError, Tables, literal, quoted
 from forethought_tools.given import DataFile, Options
@@ -36,17 +37,22 @@ MARKUP = (".xml", ".html", ".htm", ".yaml", ".yml", ".toml", ".ini", ".svg")
 MOST_JSON = 32 << 20  # bytes: beyond that DuckDB reads it, in less memory
 _SENTENCES = """SELECT count(*) FROM {table}
     WHERE length(text::VARCHAR) > 80 OR regexp_matches(trim(text::VARCHAR), '[,;|=\t]|: |[.!?]$|(\\S+\\s+){{6}}')"""
+_TITLE = 60  # characters of the name of a table
 _AFFINITIES = {"integer": "BIGINT", "real": "DOUBLE", "text": "VARCHAR", "blob": "BLOB"}
 
 
 class Loader:
     """Makes tables in a database in memory, and remembers what it had to assume."""
 
-    def __init__(self, memory: "DuckDBPyConnection") -> None:
+    def __init__(self, memory: "DuckDBPyConnection", sql: str = "") -> None:
+        """For this query, whose words tell whether a text is meant as its lines or as the table in it."""
         self._tables = Tables(memory)
         self._grids = Grids(self._tables)
         self.taken: set[str] = set()
         """The names that tables have, in lower case."""
+        self._words = {word.lower() for word in re.findall(r"\w+", sql)}
+        self._tabular: set[str] = set()
+        """Texts that are read as the tables in them, and not as lines."""
 
     @property
     def assumed(self) -> Sequence[str]:
@@ -62,7 +68,7 @@ class Loader:
         elif suffix in SHEETS:
             self._sheets(name, file, options)
         elif suffix in SEPARATED or options.separated:
-            self._grids.separated(name, file, options)
+            self._separated(name, file, options)
         else:
             self._lines(name, file)
 
@@ -114,6 +120,51 @@ class Loader:
             self._tables.insert(raw, types, ([_stored(v, t) for v, t in zip(row, types, strict=True)] for row in rows))
             self._tables.finish(table, raw, grids.unique(columns), types, kinds.ISO)
 
+    def _separated(self, name: str, file: DataFile, options: Options) -> None:
+        """Separated fields; where there are several tables of them, or tables of Markdown, each is one."""
+        if replace(options, separated=False) == Options() and (text := self._short(file)):
+            usual = "," if file.real.suffix.lower() == ".csv" else "\t"
+            tables = blocks.markdown(text)
+            if tables and blocks.only_tables(text, tables):
+                self._tables.assume(file.shown, "it holds Markdown")
+            else:
+                tables = blocks.stacked(text, usual)
+            if tables:
+                self._several(name, file, tables)
+                return
+        self._grids.separated(name, file, options)
+
+    def _several(self, name: str, file: DataFile, tables: Sequence[Block]) -> None:
+        """The tables of a text: the first under the name of its file, unless lines have it, and all others under names
+        of their own."""
+        titles = grids.unique([each.title[:_TITLE] or f"table_{number}" for number, each in enumerate(tables, 1)])
+        first = 0 if name else -1
+        if others := titles[first + 1 :]:
+            listed = ", ".join(f'"{title}"' for title in others[:5]) + " ..." * (len(others) > 5)
+            this = f"it holds {len(tables)} tables; this is the first" if name else "it is read as lines"
+            self._tables.assume(file.shown, f"{this}, and the tables in it have their own names: {listed}")
+        for number, (title, table) in enumerate(zip(titles, tables, strict=True)):
+            free = self._free(name if number == first else title, file, is_first=number == first)
+            self._sheet(free, file, table.rows, Options(header=True))
+            self._name_sheet(free, title, file)
+
+    def _short(self, file: DataFile) -> str:
+        """The text of a file; nothing, where it is long, or holds no further table."""
+        if os.fstat(file.descriptor).st_size > blocks.MOST:
+            return ""
+        encoding = self._grids.encoding(file)
+        with opened(file) as raw:
+            text = "".join(decoded(raw, encoding)).replace("\r\n", "\n").replace("\r", "\n")
+        return text if blocks.may_hold(text) else ""
+
+    def _are_meant(self, text: str, tables: Sequence[Block]) -> bool:
+        """Whether the query means the first of these tables, and not the lines of the text: it names a column of it, or
+        there is nothing else in the text; and it names none of those that lines have."""
+        columns = {column.lower() for column in tables[0].columns}
+        spelt = [re.findall(r"\w+", column) for column in columns]
+        named = any(words and self._words.issuperset(words) for words in spelt)
+        return (named or blocks.only_tables(text, tables)) and not self._words & ({"line", "text"} - columns)
+
     def _native(self, name: str, file: DataFile, reader: str) -> None:
         """Whatever DuckDB reads by itself."""
         import duckdb
@@ -137,6 +188,13 @@ class Loader:
         for said in found.assumed:
             self._tables.assume(file.shown, said)
         self.rows(name, found.columns, found.rows, file.shown)
+        if found.lists:
+            listed = ", ".join(f'"{key}"' for key in [*found.lists][:5]) + " ..." * (len(found.lists) > 5)
+            self._tables.assume(file.shown, f"it is one row, and the lists in it have their own names: {listed}")
+        for key, rows in found.lists.items():
+            free = self._free(key, file, is_first=False)
+            self.rows(free, list(dict.fromkeys(column for row in rows for column in row)), rows, file.shown)
+            self._name_sheet(free, key, file)
 
     def _unwrap(self, name: str, file: DataFile) -> None:
         """An object around one list of objects is that list; plain values in a list are a column `value`."""
@@ -156,16 +214,28 @@ class Loader:
         encoding = self._grids.encoding(file)
         if (ending := file.real.suffix.lower()) in MARKUP:
             self._tables.assume(file.shown, f"its lines are the rows, because query_table knows no columns of {ending}")
+        text = "" if ending in MARKUP else self._short(file)
+        tables = blocks.markdown(text)
+        if tables and self._are_meant(text, tables):
+            self._tabular.add(name)
+            self._several(name, file, tables)
+            return
         raw = self._tables.raw(name, ["BIGINT", "VARCHAR"])
         with opened(file) as binary:
             texts = _joined(decoded(binary, encoding))
             self._tables.insert(raw, ["BIGINT", "VARCHAR"], ([number, line] for number, line in enumerate(texts, 1)))
         self._tables.finish(name, raw, ["line", "text"], ["BIGINT", "VARCHAR"], ())
+        if tables:
+            self._several("", file, tables)
 
     def values(self, name: str, columns: Sequence[str]) -> None:
         """Give a text with one value a line a column of values, under each of these names."""
         wanted = [column for column in columns if column.lower() not in ("line", "text")]
-        if not wanted or self._tables.run(_SENTENCES.format(table=quoted(name))).fetchone() != (0,):
+        if (
+            not wanted
+            or name in self._tabular
+            or self._tables.run(_SENTENCES.format(table=quoted(name))).fetchone() != (0,)
+        ):
             return
         value = "trim(text::VARCHAR)"
         for column in wanted:
@@ -201,7 +271,8 @@ class Loader:
         """A name for the table of a sheet that no other table has."""
         free = name if is_first else grids.unique([*self.taken, name])[-1]
         if free != name:
-            self._tables.assume(file.shown, f"its sheet {name!r} is the table {free}, because another has its name")
+            what = "sheet" if file.real.suffix.lower() in SHEETS else "part"
+            self._tables.assume(file.shown, f"its {what} {name!r} is the table {free}, because another has its name")
         self.taken.add(free.lower())
         return free
 

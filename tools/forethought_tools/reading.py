@@ -17,6 +17,7 @@ from forethought_tools.documents_child import MAX_TEXT, READERS
 from forethought_tools.encoding import guessed, wide
 from forethought_tools.errors import ToolError
 from forethought_tools.folders import Folders, mended
+from forethought_tools.packed import is_packed, unpacked
 from forethought_tools.risk import Risk
 from forethought_tools.tool import JSON, Limits, Tool, tool
 
@@ -35,6 +36,8 @@ def read_tool(folders: Folders) -> Tool:
         max_lines: Annotated[int, Field(description="Most lines to return", ge=1, le=5000)] = 400,
     ) -> JSON:
         """Read a text file, PDF, Word file or workbook as text. A last line in [brackets] says when there is more."""
+        if is_packed(path):
+            return await packed_lines(folders, path, start_line, max_lines)
         document = await to_thread.run_sync(opened_document, folders, path)
         if document is None:
             return await to_thread.run_sync(read, folders, path, start_line, max_lines)
@@ -79,6 +82,17 @@ async def document_text(document: BinaryIO, path: str, real: Path) -> tuple[str,
         too_long=f"{path!r} has too much text. Split it, or export it as text.",
     )
     return cast("tuple[str, bool]", answer)
+
+
+async def packed_lines(folders: Folders, path: str, start: int, count: int) -> str:
+    """Some lines of the text that is packed in a file."""
+    with await to_thread.run_sync(folders.open, path) as file:
+        content, ending = await unpacked(folders, path, file)
+    with content:
+        if ending in READERS:
+            raise ToolError(f"{path!r} holds a {ending} file. Unpack it, and read that.")
+        plain, note = await to_thread.run_sync(as_plain, content, path)
+        return await to_thread.run_sync(lines, plain, path, start, count, note)
 
 
 def document_lines(folders: Folders, path: str, text: str, note: str, start: int, count: int) -> str:

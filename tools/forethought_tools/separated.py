@@ -21,7 +21,7 @@ from forethought_tools.given import DataFile, Options
 from forethought_tools.grids import Layout, TornError
 
 NO_HIVE = "hive_partitioning = false"  # else folders named a=b would become columns
-READABLE = "CSV, TSV, JSON, Excel, Parquet or SQLite, each not packed"
+READABLE = "CSV, TSV, JSON, Excel, Parquet or SQLite. What is packed otherwise than as .gz or .zip has to be unpacked"
 AT_ONCE = 500  # columns that are looked at by one query
 SOME = 30  # columns by which it is told what a row is
 MOST_COLUMNS = 10_000

@@ -17,7 +17,8 @@ from forethought_tools.filling import quoted
 from forethought_tools.folders import Folders
 from forethought_tools.given import DataFile, Source
 from forethought_tools.grids import unique
-from forethought_tools.loading import READERS, SHEETS
+from forethought_tools.loading import READERS
+from forethought_tools.packed import PACKED, without_packing
 from forethought_tools.reader_options import reader_options
 from forethought_tools.sql_names import TableName, replaced, table_names
 from forethought_tools.tool import JSON
@@ -133,7 +134,7 @@ def _rewritten(sql: str, files: Sequence[TableName], known: Collection[str]) -> 
 
     def write(each: TableName) -> str:
         if each.inner:
-            is_book = each.name.lower().endswith(SHEETS)
+            is_book = not each.name.lower().endswith(BASES)
             inner = quoted(f"{each.name}.{each.inner}" if is_book else each.inner)
             return f"{inner} AS {quoted(each.inner)}" if is_book and not each.has_alias else inner
         stem = _stem(each.name)
@@ -158,7 +159,7 @@ def _bare(folders: Folders, names: Iterable[TableName], paths: Sequence[str], kn
 
 def _may_be(folders: Folders, path: str) -> bool:
     """Whether a name in quotes is that of a file, by what it looks like or by what is there."""
-    endings = (*READERS, *BASES, *TEXTS)
+    endings = (*READERS, *BASES, *TEXTS, *PACKED)
     return path.lower().endswith(endings) or _is_pattern(folders, path) or _is_file(folders, path)
 
 
@@ -168,12 +169,12 @@ def _beside(folders: Folders, names: Sequence[str]) -> list[tuple[str, str]]:
     Raises:
         ToolError: several have the same one.
     """
-    there = [path for _, path, _ in matching(folders, "*", ".") if path.lower().endswith(READERS)]
+    there = [path for _, path, _ in matching(folders, "*", ".") if _is_table(path)]
     there += [
         path
         for folder in {name.rpartition("/")[0] for name in names if "/" in name}
         for _, path, _ in matching(folders, f"{folder}/*", ".")
-        if path.lower().endswith(READERS)
+        if _is_table(path)
     ]
     found: list[tuple[str, str]] = []
     for name in dict.fromkeys(names):
@@ -184,6 +185,11 @@ def _beside(folders: Folders, names: Sequence[str]) -> list[tuple[str, str]]:
             raise ToolError(f"{name} may be {' or '.join(like[:4])}. Name the file itself: {listed}.")
         found += [(name, path) for path in like]
     return found
+
+
+def _is_table(path: str) -> bool:
+    """Whether a file is a table, by its name; what is in an archive only that tells."""
+    return without_packing(path.lower()).endswith(READERS) or path.lower().endswith(".zip")
 
 
 def _meant(folders: Folders, path: str) -> str:
@@ -207,7 +213,7 @@ def _is_pattern(folders: Folders, path: str) -> bool:
 
 def _exists(folders: Folders, path: str) -> bool:
     """Whether a name in the SQL is that of a file. Where it looks like one, it has to be."""
-    if path.lower().endswith((*READERS, *BASES, *TEXTS)):
+    if path.lower().endswith((*READERS, *BASES, *TEXTS, *PACKED)):
         try:
             _key(folders, path)
         except ToolError as error:
@@ -244,7 +250,7 @@ def _root(path: str) -> str:
 
 def _stem(path: str) -> str:
     """The name of a file's table: its stem as an identifier."""
-    return _identifier(PurePosixPath(path).stem)
+    return _identifier(PurePosixPath(without_packing(path)).stem)
 
 
 def _identifier(text: str) -> str:

@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from typing import Annotated, cast
 
 import anyio
@@ -20,8 +21,9 @@ from forethought_tools.child import answered_by, as_line
 from forethought_tools.claims import Claim
 from forethought_tools.errors import ToolError
 from forethought_tools.folders import Folders
-from forethought_tools.given import Rows, Source
+from forethought_tools.given import DataFile, Rows, Source
 from forethought_tools.loading import READERS
+from forethought_tools.packed import is_packed, unpacked
 from forethought_tools.risk import Risk
 from forethought_tools.sources import BASES, TEXTS, checked, claimed, found
 from forethought_tools.tabular import as_table
@@ -61,7 +63,7 @@ def table_tools(folders: Folders) -> list[Tool]:
         given = [rows_of(name, value) for name, value in (tables or {}).items()]
         with ExitStack() as held:
             text, sources = await to_thread.run_sync(found, folders, sql, paths or [], list(tables or {}), held)
-            return await queried(text, sources, given)
+            return await queried(text, await whole(folders, sources, held), given)
 
     async def doubted(arguments: Mapping[str, JSON]) -> Sequence[str]:
         """What keeps the query from running, as far as its files are there and no result is still to come."""
@@ -87,7 +89,7 @@ def table_tools(folders: Folders) -> list[Tool]:
         given = [rows_of(name, value) for name, value in known.items()]
         with ExitStack() as held:
             text, sources = await to_thread.run_sync(found, folders, sql, named, list(known), held)
-            return await queried(text, sources, given, job=job)
+            return await queried(text, await whole(folders, sources, held), given, job=job)
 
     def reads(arguments: Mapping[str, JSON]) -> Claim:
         paths, tables = arguments.get("paths"), arguments.get("tables")
@@ -136,10 +138,32 @@ async def shape_of(folders: Folders, paths: Sequence[str]) -> Mapping[str, str]:
             return {}
         try:
             with anyio.fail_after(LOOK_SECONDS):
-                said = cast("Sequence[str]", await queried("", list(sources.values()), job="shapes"))
+                files = await whole(folders, list(sources.values()), held)
+                said = cast("Sequence[str]", await queried("", files, job="shapes"))
         except (ToolError, TimeoutError):
             return {}
     return {path: line for path, line in zip(sources, said, strict=True) if line}
+
+
+async def whole(folders: Folders, sources: Sequence[Source], held: ExitStack) -> list[Source]:
+    """The sources with what is packed in their files instead of these, held open."""
+    return [
+        replace(source, files=[await _whole(folders, file, held) for file in source.files])
+        if any(is_packed(file.shown) for file in source.files)
+        else source
+        for source in sources
+    ]
+
+
+async def _whole(folders: Folders, file: DataFile, held: ExitStack) -> DataFile:
+    if not is_packed(file.shown):
+        return file
+    with os.fdopen(os.dup(file.descriptor), "rb") as packed:
+        content, ending = await unpacked(folders, file.shown, packed)
+    inner = DataFile(file.real.with_name(f"{file.real.stem}{ending}"), held.enter_context(content).fileno(), file.shown)
+    if ending not in (*READERS, *TEXTS) or inner.is_sqlite:
+        raise ToolError(f"{file.shown!r} holds what is no table: it may be of {', '.join((*READERS, *TEXTS))}.")
+    return inner
 
 
 async def queried(sql: str, sources: Sequence[Source], results: Sequence[Rows] = (), *, job: str = "query") -> JSON:

@@ -99,7 +99,7 @@ def query(sources: Sequence[Source], results: Sequence[Rows], sql: str, *, dry: 
     if len(sources) == 1 and sources[0].is_sqlite and not results:
         return query_sqlite(sources[0], sql, dry=dry)
     memory = engine()
-    loader = Loader(memory)
+    loader = Loader(memory, sql)
     try:
         beside = load(loader, sources, results, sql)
     except MemoryError:
@@ -119,7 +119,7 @@ def foresee(sources: Sequence[Source], results: Sequence[Rows], sql: str) -> "JS
             row: dict[str, JSON] = {str(column[0]): None for column in cursor.description or ()}
     else:
         memory = engine()
-        loader = Loader(memory)
+        loader = Loader(memory, sql)
         load(loader, sources, results, sql)
         memory.execute("SET enable_external_access = false")
         statements = memory.extract_statements(with_lists_summed(memory, sql)[0])
@@ -295,7 +295,7 @@ def query_sqlite(source: Source, sql: str, *, dry: bool = False) -> "JSON":
 
 def _queried_elsewhere(base: sqlite3.Connection, source: Source, sql: str, *, dry: bool) -> "JSON":
     memory = engine()
-    loader = Loader(memory)
+    loader = Loader(memory, sql)
     return answered(memory, loader, sql, load_base(loader, base, source, sql, set()), dry=dry)
 
 

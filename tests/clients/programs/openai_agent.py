@@ -1,4 +1,5 @@
-"""The OpenAI Agents SDK, with a chat endpoint. It has no forms; its time-out of five seconds is raised."""
+"""The OpenAI Agents SDK, with a chat endpoint. It has no forms; its time-out of five seconds is raised, unless another
+one is told."""
 
 import asyncio
 
@@ -12,7 +13,7 @@ async def main() -> None:
     wanted = given()
     set_tracing_disabled(True)
     model = OpenAIChatCompletionsModel("scripted", AsyncOpenAI(base_url=wanted["model"], api_key="none", max_retries=0))
-    async with MCPServerStdio(wanted["server"], client_session_timeout_seconds=60) as server:
+    async with MCPServerStdio(wanted["server"], client_session_timeout_seconds=wanted.get("patience", 60)) as server:
         agent = Agent("assistant", model=model, mcp_servers=[server])
         result = await Runner.run(agent, wanted["goal"])
         tell([tool.name for tool in await server.list_tools()], str(result.final_output))

@@ -72,6 +72,7 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
         _CLOSE_MESSAGES,
         _FREE,
         "DELETE FROM started WHERE run = :run",
+        "DELETE FROM lease WHERE run = :run",
     ),
     # What a rollback is of: a run, or one step of it.
     "rollback_begun": ("UPDATE run SET undoes = :of WHERE id = :run",),
@@ -125,6 +126,7 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
         "UPDATE step SET state = 'pending', attempt = attempt + 1, arguments = NULL, returned = 0, result = NULL"
         " WHERE run = :run AND id = :step",
         "UPDATE message SET state = 'closed' WHERE run = :run AND step = :step AND kind = 'order' AND state = 'open'",
+        "DELETE FROM lease WHERE message IN (SELECT id FROM message WHERE run = :run AND step = :step)",
     ),
     "step_retrying": ("UPDATE step SET attempt = attempt + 1, error = :error WHERE run = :run AND id = :step",),
     "step_again": (
@@ -149,7 +151,19 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
     "redirected": (
         "UPDATE message SET kind = :kind, body = :body WHERE id = :id AND run = :run AND state = 'open'"
         " AND kind IN ('order', 'question')",
+        "DELETE FROM lease WHERE message = :id",
     ),
+    # A calling agent does an order from now on, unless somebody else has it and their time is not over.
+    "order_taken": (
+        "UPDATE message SET state = state WHERE id = :id AND run = :run AND kind = 'order' AND state = 'open'"
+        " AND NOT EXISTS (SELECT 1 FROM lease WHERE message = :id AND holder <> :holder AND until > :at)",
+        "INSERT INTO lease VALUES (:id, :run, :holder, :by, :until, 1) ON CONFLICT (message) DO UPDATE SET"
+        " number = CASE lease.holder WHEN excluded.holder THEN lease.number ELSE lease.number + 1 END,"
+        " holder = excluded.holder, by = excluded.by, until = excluded.until",
+    ),
+    # Whoever has taken it so often (`number`) has it for longer, or gives it back with its answer.
+    "order_kept": ("UPDATE lease SET until = :until WHERE message = :id AND run = :run AND number = :number",),
+    "order_returned": ("DELETE FROM lease WHERE message = :id AND run = :run AND number = :number",),
     "lesson_learned": (
         "INSERT INTO lesson VALUES (:id, :workspace, :run, :goal, :text, :at)",
         "INSERT INTO lesson_words VALUES (:id, :goal, :text)",

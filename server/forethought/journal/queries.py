@@ -13,6 +13,7 @@ from forethought.journal.codec import claim_of
 from forethought.journal.database import BrokenError, DamagedError, Database, Row, Value
 from forethought.journal.rows import (
     Entry,
+    LeaseRow,
     LessonRow,
     MessageKind,
     MessageRow,
@@ -239,6 +240,20 @@ class Queries:
             kind=kind,
         )
         return {row["id"] for row in rows}
+
+    def leases(self, run_id: str) -> dict[str, LeaseRow]:
+        """Who has taken which open orders of a run, by the order; also where their time is over."""
+        rows = self._select("SELECT * FROM lease WHERE run = :run", run=run_id)
+        return {row["message"]: LeaseRow(**decoded(row)) for row in rows}
+
+    def open_orders(self) -> list[tuple[str, str, str]]:
+        """Every open order of runs that are not being ended: its id, its run, and what it is for. Oldest first."""
+        rows = self._select(
+            "SELECT message.id, message.run, message.key FROM message JOIN run ON run.id = message.run"
+            " WHERE message.state = 'open' AND message.kind = 'order' AND run.stopping = 0 AND run.ended IS NULL"
+            " ORDER BY message.asked, message.number LIMIT 200"
+        )
+        return [(row["id"], row["run"], row["key"]) for row in rows]
 
     def lessons(self, workspace: str | None = None, *, about: str | None = None, limit: int = 100) -> list[LessonRow]:
         """What runs have taught, the latest first; with `about` only what shares words with it, the nearest first."""

@@ -1,5 +1,5 @@
-"""A step that is done by an agent with tools: the calling agent is given a work order and reports; a model of ours works
-in a bounded loop of calls, after ReAct (Yao et al., arXiv 2210.03629).
+"""A step that is done by an agent with tools: the calling agent is given a work order and reports; a model of ours
+works in a bounded loop of calls, after ReAct (Yao et al., arXiv 2210.03629).
 
 Every call of the loop is a call of the step, through `ToolCalls`; every question and every call is named after what it
 is for, so that a loop that was cut off goes on over what is recorded. What tools return is data.

@@ -109,7 +109,9 @@ class _Attached:
                 if not self._person_is_asked(busy):
                     return await self._view()
             left = self._silent_until() - anyio.current_time()
-            left = min(left, self._app.settings.heartbeat) if self._wants_progress else left
+            # What others do not report in time is free without news.
+            looks = self._wants_progress or self._runs.queries.open_ids(run.id, "order")
+            left = min(left, self._app.settings.heartbeat) if looks else left
             if await self._runs.watchers.changed(run.id, min(left, early) if early > 0 else left):
                 await anyio.sleep(_SETTLE)
 

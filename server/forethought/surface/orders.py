@@ -1,5 +1,5 @@
-"""What a client is told of work orders: each in full once, when it first goes out. From then on it is one line, which says
-how to see it again, so that an answer that was lost loses nothing. Every other answer reminds of those that are open."""
+"""What a client is told of work orders: each in full once, when it first goes out. From then on it is one line, which
+says how to see it again, so that an answer that was lost loses nothing. Every other answer reminds of what is open."""
 
 __all__ = ["reminder", "taker_of", "told_once"]
 
@@ -18,7 +18,7 @@ from forethought_tools import JSON
 def taker_of(ctx: Context[App]) -> Taker:
     """The client of a call, as one that takes work. Sessions do not tell one from another, processes do."""
     app: App = ctx.request_context.lifespan_context
-    name = client_name(ctx) or "a client without a name"
+    name = client_name(ctx) or "a client"
     return Taker(f"{app.runs.store.database.id} {name}", name)
 
 

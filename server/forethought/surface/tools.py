@@ -19,7 +19,6 @@ from forethought.app import App
 from forethought.engine.kinds.look import View
 from forethought.engine.views import text_of
 from forethought.surface import verbs
-from forethought.surface.asking import client_name
 from forethought.surface.attach import attach, continued
 from forethought.surface.orders import reminder, taker_of, told_once
 from forethought.surface.schemas import ARGUMENTS, RESULT
@@ -102,8 +101,9 @@ class _Strict(Tool):
             return view
         if "error" in view:
             view["error"] = _without_places(str(view["error"]), app)
-        view = told_once(view, app.told, client_name(context), anew=given.get("view") == "full")
-        return _result(reminder(app, view, taker_of(context)))
+        taker = taker_of(context)
+        view = told_once(view, app.told, taker.name, anew=given.get("view") == "full")
+        return _result(reminder(app, view, taker))
 
     def _failed(self, message: str, then: str = "") -> CallToolResult:
         then = then or f"{self.name}(...) again, with what is listed mended"

@@ -131,8 +131,8 @@ async def get_plan(
     if not plan_id:
         return listing(records, page)
     if plan_id.startswith("run_"):
-        run, steps = queries.run(plan_id), view if view in ("list", "full") else "brief"
-        return run_view(records, run, steps=steps, page=page, reader=reader)
+        steps = view if view in ("list", "full") else "brief"
+        return run_view(records, queries.run(plan_id), steps=steps, page=page, reader=reader)
     if planning := plan.not_planned(queries, plan_id):
         return run_view(records, planning)
     row = queries.plan(plan_id, revision)

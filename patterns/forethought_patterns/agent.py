@@ -10,7 +10,7 @@ __all__ = ["Bounds", "Report", "delegated", "reported", "told_by_agents"]
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import TypeGuard
 
 from forethought_patterns.drafts import lean_tools, listed_tools, wire_step
 from forethought_patterns.gates import digest
@@ -66,7 +66,7 @@ def reported(answer: JSON) -> Report:
     said = _decoded(answer) if isinstance(answer, str) else answer
     if not isinstance(said, Mapping):
         return Report(answer)
-    note, names = said.get("note"), frozenset(said)
+    note, names = said.get("note"), set(said)
     told = note if isinstance(note, str) else ""
     if names in ({"failed"}, {"failed", "note"}) and isinstance(why := said["failed"], str):
         return Report(failed=why or "it does not say why", note=told)
@@ -124,7 +124,10 @@ class _Work:
         for key, path in writes.items():
             await keep(tool, {"writes": [path]}, journal, key=key, slot=slot)
         question = Question(Role.AGENT, ORDER, self._task(_MATERIAL), _REPORT)
-        report = reported(await journal.ask(self._key, question, slot=slot))
+        said = await journal.ask(self._key, question, slot=slot)
+        if _is_action(said):  # a model of ours had begun, and does not play the agent any more
+            said = await journal.ask(f"{self._key}/order", question, slot=slot)
+        report = reported(said)
         if report.note:
             await journal.note(f"{self._key}/note", {"note": report.note})
         for key, path in writes.items() if tool.undo else ():
@@ -159,6 +162,8 @@ class _Work:
         tools = Registry(self._offered())
         for number in range(1, self.bounds.calls + 2):
             said = await self._said(number, tools)
+            if not _is_action(said):  # the calling agent has reported, before a model of ours played the agent
+                return await self.ordered()
             if said.get("tool") == ANSWER:
                 return _value(str(said.get("answer")))
             if number > self.bounds.calls:
@@ -177,29 +182,28 @@ class _Work:
             return [tools.known(name) for name in dict.fromkeys(named)]
         return [tool for tool in tools if tool.reads_only and not tool.asks and tool.name not in _NOT_OFFERED]
 
-    async def _said(self, number: int, tools: Registry) -> Mapping[str, JSON]:
+    async def _said(self, number: int, tools: Registry) -> JSON:
         dialect = self.calls.journal.dialect(Role.AGENT)
         lean = dialect == "lean"
         task = self._task(_LEAN if lean else _MATERIAL)
         listed = lean_tools(tools) if lean else listed_tools(tools, dialect)
-        left = self.bounds.calls + 1 - number
-        last = "" if left else LAST_CALL
+        last = LAST_CALL if number > self.bounds.calls else ""
         context = "\n\n".join(filter(None, [f"Tools:\n{listed}", self._so_far(), task, last]))
-        none = Registry()
         question = Question(
             Role.AGENT,
             AGENT.format(calls=self.bounds.calls),
             context,
-            action_schema(tools if left else none, dialect, most=_LEAN if lean else _ANSWER),
-            tools=list(tools) if left else (),
+            action_schema(tools, dialect, most=_LEAN if lean else _ANSWER),
+            tools=list(tools),
             task="\n\n".join(filter(None, [task, last])),
             turns=tuple(self.turns),
         )
-        said = await self.calls.journal.ask(f"{self._key}/{number}", question, slot=self.calls.slot)
+        key = self._key if number == 1 else f"{self._key}/{number}"  # as an order, which may become a question
+        said = await self.calls.journal.ask(key, question, slot=self.calls.slot)
         self._tokens += (len(context) + len(as_text(said))) // 4
         if self._tokens > self.bounds.tokens:
             raise self._ended(f"it has taken about {self._tokens} tokens, of {self.bounds.tokens}")
-        return cast("Mapping[str, JSON]", said)
+        return said
 
     async def _call(self, number: int, name: str, arguments: Mapping[str, JSON], thought: str, tools: Registry) -> None:
         call = digest(name, arguments)
@@ -209,7 +213,8 @@ class _Work:
             tool = tools.check(name, arguments)
             self._refuse_straying(tool, arguments)
             why = clipped(f"{self.step.description or 'do a piece of work'} (its agent: {thought})", _SAYS)
-            value = await self.calls.make(name, arguments, key=f"{self._key}/{number}/call", why=why)
+            key = f"{self._key}/call" if number == 1 else f"{self._key}/{number}/call"
+            value = await self.calls.make(name, arguments, key=key, why=why)
             result = as_text(value)
         except ToolError as error:
             result = f"It failed: {error}"
@@ -242,6 +247,11 @@ class _Work:
     def _ended(self, why: str) -> ToolError:
         done = "; ".join(f"{turn.tool} {as_text(turn.arguments)} -> {turn.result}" for turn in self.turns)
         return ToolError(f"Its agent did not come to an end: {why}. So far: {shortened(done or 'nothing', _SO_FAR)}")
+
+
+def _is_action(said: JSON) -> TypeGuard[Mapping[str, JSON]]:
+    """Whether a model has said it, in the loop: the calling agent reports no calls."""
+    return isinstance(said, Mapping) and "tool" in said and not {"arguments", "answer"}.isdisjoint(said)
 
 
 def _value(answer: str) -> JSON:

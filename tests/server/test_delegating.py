@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 from mcp.client import Client
-from tests.server.asking import in_full, journal_of, make_plan, states_of, text, view
+from tests.server.asking import approve, in_full, journal_of, make_plan, states_of, text, view
 
 from forethought.settings import Settings
 from forethought.surface.server import build_server
@@ -17,7 +17,10 @@ pytestmark = pytest.mark.anyio
 
 
 def work(number: int, task: str = "look around", **more: Any) -> dict[str, Any]:
-    arguments = {"task": task, **{name: more.pop(name) for name in ("material", "tools", "writes") if name in more}}
+    arguments: dict[str, Any] = {"task": task}
+    for name in ("material", "tools", "writes"):
+        if name in more:
+            arguments[name] = more.pop(name)
     return {"id": number, "tool": "delegate", "arguments": arguments, **more}
 
 
@@ -121,10 +124,10 @@ async def test_an_agent_that_fails_is_asked_once_more_with_the_reason_and_then_t
 
 
 async def test_a_note_keeps_the_work_and_reaches_planner_and_joiner(make_settings: Callable[..., Settings]) -> None:
-    steps = [{"id": 1, "tool": "delegate", "arguments": {"task": "look"}, "depends_on": [], "expected_output": ""}]
+    steps = [work(1, "look", depends_on=[], expected_output="")]
     async with Client(build_server(make_settings())) as client:
         planning = view(await client.call_tool("execute_plan", {"goal": "look around"}))
-        draft = {"reasoning": "", "steps": steps}
+        draft: dict[str, Any] = {"reasoning": "", "steps": steps}
         waiting = view(await report(client, planning, (planning["waiting_on"][0], draft)))
         (order,) = waiting["waiting_on"]
         noted = view(await report(client, waiting, (order, {"note": "there is a second house"})))
@@ -160,8 +163,6 @@ async def test_every_answer_reminds_of_work_that_was_not_reported(make_settings:
 async def test_what_an_agent_says_that_it_writes_can_be_rolled_back(
     make_settings: Callable[..., Settings], work: Path
 ) -> None:
-    from tests.server.asking import approve
-
     step = {"id": 1, "tool": "delegate", "arguments": {"task": "t", "writes": ["a.txt", "new.txt", "/elsewhere/x"]}}
     async with Client(build_server(make_settings()), elicitation_callback=approve) as client:
         waiting = await start(client, step)

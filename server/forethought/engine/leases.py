@@ -65,7 +65,7 @@ def answering(
         return Fact("order_kept", {**body, "until": until}) if until else Fact("order_returned", body)
 
     if lease is not None and number == lease.number:
-        return [kept(number)]
+        return [kept(lease.number)]
     if number is None and is_free(lease, taker.id, now):
         before = 0 if lease is None else lease.number
         own = lease is not None and lease.holder == taker.id

@@ -58,6 +58,8 @@ class Reply:
     logprobs: JSON
     note: str = ""
     """What is odd about it, for the journal."""
+    call: tuple[str, str] | None = None
+    """The tool that it calls, and its arguments as they were written: the first call, since one is made at a time."""
 
 
 def reply_of(body: JSON) -> Reply:
@@ -82,6 +84,7 @@ class Pieces:
     _text: list[str] = field(default_factory=list[str])
     _thought: list[str] = field(default_factory=list[str])
     _called: list[str] = field(default_factory=list[str])
+    _tool: str = ""
     _refusal: list[str] = field(default_factory=list[str])
     _logprobs: JSON = None
 
@@ -119,6 +122,7 @@ class Pieces:
         self._thought += [_thought(part) for key in _REASONING if (part := message.get(key))][:1]
         self._thought += [_said(message.get("content"), of="thinking")]
         self._called += [_arguments(message)]
+        self._tool = self._tool or _tool(message)
         self._refusal += [_said(message.get("refusal")), _said(message.get("content"), of="refusal")]
         self._logprobs = choice.get("logprobs") or self._logprobs
         reason = choice.get("finish_reason") or choice.get("stop_reason")
@@ -140,7 +144,8 @@ class Pieces:
         note = ""
         if not text.strip() and not ended and not refusal:
             text, note = self._instead()
-        return Reply(text, "refusal" if refusal else ended, refusal, self.usage, self._logprobs, note)
+        call = (self._tool, "".join(self._called)) if self._tool else None
+        return Reply(text, "refusal" if refusal else ended, refusal, self.usage, self._logprobs, note, call)
 
     def _instead(self) -> tuple[str, str]:
         if called := "".join(self._called).strip():
@@ -220,15 +225,25 @@ def _part(part: JSON, of: str) -> str:
     return ""
 
 
-def _arguments(message: Mapping[str, JSON]) -> str:
-    """What a tool would be called with: the first, since there is one answer."""
+def _called(message: Mapping[str, JSON]) -> Mapping[str, JSON]:
+    """A tool that would be called: the first, since there is one answer."""
     calls = message.get("tool_calls")
     call = calls[0] if isinstance(calls, list) and calls else message.get("function_call")
     if not isinstance(call, Mapping) or call.get("index", 0) not in (0, None):
-        return ""
+        return {}
     function = call.get("function", call)
-    arguments = function.get("arguments") if isinstance(function, Mapping) else None
+    return function if isinstance(function, Mapping) else {}
+
+
+def _arguments(message: Mapping[str, JSON]) -> str:
+    """What it would be called with."""
+    arguments = _called(message).get("arguments")
     return "" if arguments is None else as_text(arguments)
+
+
+def _tool(message: Mapping[str, JSON]) -> str:
+    name = _called(message).get("name")
+    return name if isinstance(name, str) else ""
 
 
 def _usage(usage: JSON) -> Usage | None:

@@ -25,6 +25,7 @@ from mcp.types import (
 from forethought.app import App
 from forethought.engine.kinds.reflection import rounds
 from forethought.engine.plan_views import graph, plan_view
+from forethought.engine.transcripts import transcript
 from forethought.engine.trees import Branch, flowchart_of, outline, trees
 from forethought.engine.views import run_view
 from forethought_patterns.signatures import detailed
@@ -87,6 +88,14 @@ def add_resources(server: MCPServer[App], live: list[App]) -> None:
         """Every draft of a reflection, or of those in a plan's steps: scores, issues, checks, lessons, what changed."""
         queries = _app(ctx).runs.queries
         return _found(lambda: as_text(rounds(queries, queries.run(run_id).id)))
+
+    @server.resource(
+        "run://{run_id}/steps/{step}/transcript", title="What the agent of a step did", mime_type="application/json"
+    )
+    async def run_transcript(run_id: str, step: str, ctx: Context[App]) -> str:
+        """What the agent of a step was told, called, was answered and reported, turn by turn."""
+        number = int(step) if step.isdecimal() and len(step) < 10 else 0
+        return _found(lambda: as_text(transcript(_app(ctx).runs.queries, run_id, number)))
 
     @server.resource("run://{run_id}/tree", title="Search tree", mime_type="application/json")
     async def run_tree(run_id: str, ctx: Context[App]) -> str:

@@ -1,6 +1,6 @@
 """What the agent of a step did: every call with its result, what it has told on the way, and how it ended."""
 
-__all__ = ["transcript"]
+__all__ = ["in_lines", "transcript"]
 
 from collections.abc import Mapping, Sequence
 
@@ -8,11 +8,12 @@ from forethought.journal.queries import Queries
 from forethought.journal.rows import MessageKind, MessageRow
 from forethought_patterns.worlds import ANSWER
 from forethought_tools import JSON, NotFoundError
-from forethought_tools.text import shortened
+from forethought_tools.text import as_text, clipped, one_line, shortened
 
 _KINDS: Sequence[MessageKind] = ("order", "question", "call", "note")
 _TASK = 4_000  # characters
 _SHOWN = 8_000
+_LINE = 300
 
 
 def transcript(queries: Queries, run_id: str, step: int) -> list[JSON]:
@@ -34,6 +35,23 @@ def transcript(queries: Queries, run_id: str, step: int) -> list[JSON]:
             turns.append({**more, "told": shortened(message.body.get("context"), _TASK)})
         turns += _turn(message, calls)
     return turns
+
+
+def in_lines(queries: Queries, run_id: str, step: int) -> list[str]:
+    """The same for a terminal, a line for each turn; none where no agent has worked on the step."""
+    try:
+        turns = transcript(queries, run_id, step)
+    except NotFoundError:
+        return []
+    return [line for turn in turns if isinstance(turn, Mapping) and (line := _line(turn))]
+
+
+def _line(turn: Mapping[str, JSON]) -> str:
+    if "tool" in turn:
+        came = turn.get("value", turn.get("error"))
+        return clipped(one_line(f"{turn['tool']} {as_text(turn['arguments'])} -> {as_text(came)}"), _LINE)
+    told = [name for name in ("note", "answer") if name in turn]
+    return clipped(one_line(f"{told[0]}: {as_text(turn[told[0]])}"), _LINE) if told else ""
 
 
 def _is_of(message: MessageRow, step: int) -> bool:

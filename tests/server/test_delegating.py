@@ -15,6 +15,9 @@ from forethought.surface.server import build_server
 
 pytestmark = pytest.mark.anyio
 
+# One process has one server that shares a PostgreSQL: `test_agents_at_once` has several processes.
+ON_SQLITE = pytest.mark.parametrize("new_store", ["sqlite"], indirect=True)
+
 
 def work(number: int, task: str = "look around", **more: Any) -> dict[str, Any]:
     arguments: dict[str, Any] = {"task": task}
@@ -69,6 +72,7 @@ async def test_all_work_that_is_ready_goes_out_together_and_what_is_common_is_to
     assert done["status"] == "succeeded"
 
 
+@ON_SQLITE
 async def test_two_clients_never_have_the_same_work(make_settings: Callable[..., Settings]) -> None:
     settings = make_settings()
     async with Client(build_server(settings)) as one, Client(build_server(settings)) as other:
@@ -90,6 +94,7 @@ async def test_two_clients_never_have_the_same_work(make_settings: Callable[...,
         assert done["status"] == "succeeded"
 
 
+@ON_SQLITE
 async def test_what_nobody_has_reported_in_time_is_offered_again_and_a_late_report_is_refused_once_it_is_taken(
     make_settings: Callable[..., Settings],
 ) -> None:

@@ -34,14 +34,25 @@ def native(act: Act) -> Reply:
     return 200, {"choices": [{"index": 0, "finish_reason": "tool_calls", "message": {"content": None, **message}}]}
 
 
+NOTHING: dict[str, Any] = {}
+
+
 def in_schema(act: Act) -> Reply:
     """What one sends that has not."""
-    tool, given = ("answer", {}) if isinstance(act, str) else act
-    pairs = [
-        {"name": name, "value": value if isinstance(value, str) else json.dumps(value)} for name, value in given.items()
+    tool, given = ("answer", NOTHING) if isinstance(act, str) else act
+    return said(json.dumps({"thought": "", "tool": tool, "arguments": pairs(given), "answer": answer_of(act)}))
+
+
+def answer_of(act: Act) -> str:
+    return act if isinstance(act, str) else ""
+
+
+def pairs(arguments: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Arguments as an endpoint writes them in a schema."""
+    return [
+        {"name": name, "value": value if isinstance(value, str) else json.dumps(value)}
+        for name, value in arguments.items()
     ]
-    answer = act if isinstance(act, str) else ""
-    return said(json.dumps({"thought": "", "tool": tool, "arguments": pairs, "answer": answer}))
 
 
 def doing(*acts: Act, native_calls: bool = True) -> Callable[[Body], Reply]:
@@ -124,22 +135,15 @@ async def test_each_call_of_an_agent_passes_its_gate_and_can_be_undone(
     assert names_in(settings.folders[0], "*.txt") == ["a.txt"]
 
 
-@pytest.mark.parametrize(
-    ("acts", "limits", "why"),
-    [
-        (
-            [("read_file", {"path": "a.txt"}), ("read_file", {"path": "a.txt"})],
-            {},
-            "again with the very same arguments",
-        ),
-        (
-            [("read_file", {"path": "a.txt"}), ("list_files", {}), ("calculate", {})],
-            {"calls": 2},
-            "the 2 calls that it may",
-        ),
-        ([("read_file", {"path": "a.txt"}), "alpha"], {"tokens": 20}, "tokens, of 20"),
-    ],
-)
+READ: Act = ("read_file", {"path": "a.txt"})
+ENDLESS: list[tuple[list[Act], dict[str, int], str]] = [
+    ([READ, READ], {}, "again with the very same arguments"),
+    ([READ, ("list_files", NOTHING), ("calculate", NOTHING)], {"calls": 2}, "the 2 calls that it may"),
+    ([READ, "alpha"], {"tokens": 20}, "tokens, of 20"),
+]
+
+
+@pytest.mark.parametrize(("acts", "limits", "why"), ENDLESS)
 async def test_a_loop_that_goes_round_or_reaches_its_bound_has_failed_with_what_it_has(
     make_settings: Callable[..., Settings], endpoint: Endpoint, acts: Sequence[Act], limits: Mapping[str, int], why: str
 ) -> None:

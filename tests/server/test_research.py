@@ -11,7 +11,7 @@ import httpx2
 import pytest
 from mcp.client import Client
 from tests.endpoints.fake import Body, Endpoint, Reply, said
-from tests.endpoints.test_acting import native
+from tests.endpoints.test_acting import native, pairs
 from tests.server.asking import DONE, view
 from tests.tools.test_web import Site, page, serving
 
@@ -54,16 +54,8 @@ SAVE = step(6, "write_file", path="summary.md", content="{{5}}")
 
 def flat(steps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The plan as an endpoint writes it."""
-    pairs = [
-        [
-            {"name": name, "value": value if isinstance(value, str) else json.dumps(value)}
-            for name, value in given.items()
-        ]
-        for each in steps
-        if isinstance(given := each["arguments"], Mapping)
-    ]
     more: dict[str, Any] = {"confidence": 1, "strategy": "direct"}
-    return plan(*({**each, **more, "arguments": given} for each, given in zip(steps, pairs, strict=True)))
+    return plan(*({**each, **more, "arguments": pairs(each["arguments"])} for each in steps))
 
 
 def settings_of(make: Callable[..., Settings], web: Site, **more: Any) -> Settings:

@@ -83,7 +83,8 @@ def _read(arguments: str) -> Mapping[str, JSON]:
         found = values(arguments)
     except ValueError:
         return {}
-    return next((value for value in found if isinstance(value, Mapping)), {})
+    objects = [value for value in found if isinstance(value, Mapping)]
+    return objects[0] if objects else {}
 
 
 def _plain(schema: JSON) -> JSON:

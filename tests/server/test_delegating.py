@@ -8,10 +8,12 @@ from typing import Any
 import anyio
 import pytest
 from mcp.client import Client
+from tests.endpoints.fake import Endpoint, said
 from tests.server.asking import approve, in_full, journal_of, make_plan, states_of, text, view
 
 from forethought.settings import Settings
 from forethought.surface.server import build_server
+from forethought_tools import Role
 
 pytestmark = pytest.mark.anyio
 
@@ -228,3 +230,44 @@ async def test_who_has_work_is_in_the_journal(make_settings: Callable[..., Setti
     assert [entry.body["id"] for entry in journal_of(settings, done, "order_taken")] == [
         entry.body["id"] for entry in journal_of(settings, done, "order_returned")
     ]
+
+
+async def test_what_an_agent_writes_is_its_own_while_it_is_at_work_also_against_other_runs(
+    make_settings: Callable[..., Settings], work: Path
+) -> None:
+    step = {"id": 1, "tool": "delegate", "arguments": {"task": "t", "writes": ["a.txt"]}}
+    steps = [step, {"id": 2, "tool": "delegate", "arguments": {"task": "u"}}]
+    other = {"id": 1, "tool": "write_file", "arguments": {"path": "a.txt", "content": "by another run"}}
+    async with Client(build_server(make_settings(silence=0.5))) as client:
+        waiting = await start(client, *steps)
+        beside, mine = sorted(waiting["waiting_on"], key=lambda order: "a.txt" in order["context"])
+        held = await start(client, other)
+        assert held["status"] == "running"
+        assert (work / "a.txt").read_text(encoding="utf-8") == "alpha\n"
+        await report(client, waiting, (beside, "done"))
+        await client.call_tool("execute_plan", {"plan_id": held["plan_id"]})
+        assert (work / "a.txt").read_text(encoding="utf-8") == "alpha\n", "also once its run was driven meanwhile"
+        done = view(await report(client, waiting, (mine, "done")))
+        assert done["status"] == "succeeded"
+        with anyio.fail_after(60):
+            while held["status"] == "running":
+                held = view(await client.call_tool("execute_plan", {"plan_id": held["plan_id"]}))
+    assert held["status"] == "succeeded"
+    assert (work / "a.txt").read_text(encoding="utf-8") == "by another run"
+
+
+async def test_a_model_takes_up_what_the_calling_agent_has_not_done_and_the_other_way_round(
+    make_settings: Callable[..., Settings], endpoint: Endpoint
+) -> None:
+    """Who plays the agent may change between two starts of the server."""
+    endpoint.reply = lambda _: said("by the model")
+    own = {"model": "host", "base_url": endpoint.base_url, "role_models": {Role.AGENT: "m"}}
+    async with Client(build_server(make_settings(agent="caller", **own))) as client:
+        waiting = await start(client, work(1), work(2))
+    async with Client(build_server(make_settings(**own))) as client:
+        run = view(await report(client, waiting, (waiting["waiting_on"][0], "by the caller")))
+        with anyio.fail_after(60):
+            while run["status"] in ("waiting", "running"):
+                run = view(await client.call_tool("execute_plan", {"plan_id": waiting["plan_id"]}))
+    assert run["status"] == "succeeded", run
+    assert sorted(run["answer"].values()) == ["by the caller", "by the model"]

@@ -119,6 +119,8 @@ class Runs:
             if size > room and room < MOST and order in rest:
                 return
             room -= size
+            if order in own and leases[order.id].until - now > self.lease_seconds / 2:
+                continue
             with suppress(StaleError):  # somebody was quicker
                 await self.store.write(run_id, taker.takes(order.id, until))
 

@@ -32,6 +32,11 @@ _MESSAGE = (
     " :body, '{state}', :at, (SELECT coalesce(max(number), 0) + 1 FROM message WHERE run = :run))"
 )
 _FREE = "DELETE FROM claim WHERE run = :run"
+# What an agent outside is at work on stays claimed, whoever drives the run, or nobody.
+_BUT_WORK = (
+    " AND key NOT IN (SELECT 'step/' || step FROM message WHERE run = :run AND kind = 'order' AND state = 'open'"
+    " AND step IS NOT NULL AND key LIKE 'step/%/agent%')"
+)
 _UNCHANGED = "UPDATE run SET state = state WHERE id = :run"
 _NEW_STEPS = Each("steps", "INSERT INTO step (run, id) VALUES (:run, :each)")
 
@@ -54,7 +59,7 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
         "UPDATE message SET state = 'open', answer = NULL, by = '', channel = '', answered = NULL"
         " WHERE run = :run AND state = 'answered' AND approval = 1 AND answered < :oldest",
         _USE_ANSWERS,
-        _FREE,
+        _FREE + _BUT_WORK,
     ),
     # A server that ends in good order says so. One that is killed, or hangs until it is, cannot.
     "run_left": ("UPDATE run SET state = state WHERE id = :run AND state = 'running'",),
@@ -63,7 +68,7 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
     "run_parked": (
         "UPDATE run SET state = 'waiting', owner = NULL, seconds = seconds + :seconds"
         " WHERE id = :run AND state = 'running'",
-        _FREE,
+        _FREE + _BUT_WORK,
     ),
     "run_ended": (
         "UPDATE run SET state = :state, answer = :answer, error = :error, ended = :at, owner = NULL,"
@@ -144,8 +149,11 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
         " WHERE run = :run AND id = :step",
     ),
     # What a call reads and writes: it is in flight, or `waits` for its turn.
-    "claimed": ("INSERT INTO claim VALUES (:run, :key, :claim, (SELECT coalesce(max(number), 0) + 1 FROM claim))",),
-    "freed": ("DELETE FROM claim WHERE run = :run AND key = :key",),
+    "claimed": (
+        "INSERT INTO claim VALUES (:run, :key, :claim, (SELECT coalesce(max(number), 0) + 1 FROM claim))"
+        " ON CONFLICT (run, key) DO UPDATE SET claim = excluded.claim",
+    ),
+    "freed": (_UNCHANGED, f"{_FREE} AND key = :key{_BUT_WORK}"),
     "asked": (_MESSAGE.format(kind=":kind", state="open"),),
     # The calling agent is asked what a model of ours was, or the other way round.
     "redirected": (

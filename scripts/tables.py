@@ -30,7 +30,7 @@ from forethought_tools.folders import Folders
 ROOT = Path(__file__).resolve().parent.parent
 LISTS = ROOT / "server" / "forethought" / "surface" / "lists.json"
 MEANING = {
-    Risk.LOW: "reads only; runs",
+    Risk.LOW: "changes nothing by itself; runs",
     Risk.MEDIUM: "writes inside the granted folders; runs, and can be undone",
     Risk.HIGH: "cannot be taken back, or nobody knows; a person is asked first",
 }

@@ -37,7 +37,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
 def everything_in(settings: Settings) -> str:
     """All that a journal holds, as it is stored."""
-    tables = ("plan", "run", "step", "message", "claim", "lesson", "lesson_words", "recipe", "journal")
+    tables = ("plan", "run", "step", "message", "claim", "lease", "lesson", "lesson_words", "recipe", "journal")
     if settings.store:
         with psycopg.connect(settings.store, options="-c search_path=forethought") as connection:
             return str([connection.execute(f"SELECT * FROM {table}".encode()).fetchall() for table in tables])

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from forethought_patterns.agent import told_by_agents
 from forethought_patterns.gates import Decision, Gate
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.ports import Again, Dialect, Heard, Model, Tried
@@ -143,6 +144,9 @@ class InMemoryJournal:
     async def revised(self, plan: Plan, why: str) -> None:
         self.plans.append(plan)
         self._highest = max(self._highest, *plan.by_id)
+
+    def told(self) -> Mapping[int, Sequence[str]]:
+        return told_by_agents(self.notes.items())
 
     def pausing(self) -> bool:
         return False

@@ -4,7 +4,7 @@ that is searched for a word. After LLMCompiler (Kim et al., arXiv 2312.04511, se
 
 __all__ = ["Joined", "join"]
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from forethought_patterns.drafts import closed_object
@@ -14,6 +14,7 @@ from forethought_patterns.problem import Problem
 from forethought_patterns.references import find
 from forethought_patterns.roles import JOINER, MATERIAL
 from forethought_patterns.slots import Slot
+from forethought_patterns.strategies import writer_of
 from forethought_patterns.watcher import Outcome
 from forethought_tools import Question, Registry, Role
 from forethought_tools.text import as_text, shortened
@@ -32,6 +33,7 @@ _DONE: Mapping[str, str] = {
     "copy_file": "Copied to",
     "make_folder": "Made",
 }
+_NOTHING: Mapping[int, Sequence[str]] = {}
 _VERDICT = closed_object({"done": {"type": "boolean"}, "answer": {"type": "string"}, "missing": {"type": "string"}})
 
 
@@ -43,9 +45,17 @@ class Joined:
     missing: Problem | None = None
 
 
-async def join(plan: Plan, outcomes: Mapping[int, Outcome], tools: Registry, journal: Journal, *, slot: Slot) -> Joined:
+async def join(
+    plan: Plan,
+    outcomes: Mapping[int, Outcome],
+    tools: Registry,
+    journal: Journal,
+    *,
+    slot: Slot,
+    told: Mapping[int, Sequence[str]] = _NOTHING,
+) -> Joined:
     """Ask the joiner about a revision whose steps have all succeeded. A small model is not asked: what its plan says is
-    told, word for word, so that no number is lost on the way."""
+    told, word for word, so that no number is lost on the way. Of some steps an agent has `told` more than that."""
     if journal.dialect(Role.JOINER) == "lean":
         return Joined(answer=_plainly(plan, outcomes))
     share = _ALL // len(plan.steps)
@@ -53,7 +63,8 @@ async def join(plan: Plan, outcomes: Mapping[int, Outcome], tools: Registry, jou
 
     def shown(step: Step) -> str:
         value = outcomes[step.id].value
-        return shortened(value, min(_KNOWN, share), _BEFORE) if step.id in known else shortened(value, share)
+        text = shortened(value, min(_KNOWN, share), _BEFORE) if step.id in known else shortened(value, share)
+        return "\n".join([text, *(f"Its agent notes: {shortened(note, share)}" for note in told.get(step.id, ()))])
 
     results = "\n".join(f"<result step={step.id} tool={step.tool}>\n{shown(step)}\n</result>" for step in plan.steps)
     context = f"{MATERIAL}\n{results}\n\nGoal: {plan.goal}"
@@ -70,11 +81,12 @@ def _known(plan: Plan, tools: Registry, journal: Journal) -> set[int]:
     """The steps whose results the calling agent, who is asked here, has written or has judged before."""
     if journal.dialect(Role.JOINER) != "wire":
         return set()
-    writes, judges = (journal.dialect(role) == "wire" for role in (Role.EXECUTOR, Role.EVALUATOR))
+    judges = journal.dialect(Role.EVALUATOR) == "wire"
     return {
         step.id
         for step in plan.steps
-        if (writes and tools.asks(step.tool)) or (judges and step.expected_output.strip() and step.check is None)
+        if (tools.asks(step.tool) and journal.dialect(writer_of(step)) == "wire")
+        or (judges and step.expected_output.strip() and step.check is None)
     }
 
 

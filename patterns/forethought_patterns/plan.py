@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from forethought_patterns.checks import Check
 from forethought_patterns.references import find
 from forethought_tools import JSON, Fault, PlanError
+from forethought_tools.delegating import DELEGATE, may_call
 
 _REFERENCE = re.compile(r"\{\{\s*([0-9]{1,9})")
 Strategy: TypeAlias = Literal["direct", "reflect", "search"]
@@ -54,11 +55,13 @@ class Step(BaseModel):
 
     @cached_property
     def calls(self) -> tuple[tuple[str, str, Mapping[str, JSON]], ...]:
-        """Everything that it may call, itself first: who calls (`its check`), the tool, the arguments. What a search
-        tries besides is of low risk, or not called."""
+        """Everything that it may call, itself first: who calls (`its check`, `its agent`), the tool, the arguments as
+        far as they are known. What a search tries besides is of low risk, or not called."""
         own: tuple[str, str, Mapping[str, JSON]] = ("it", self.tool, self.arguments)
         checking = self.check.call() if self.check else None
-        return (own, ("its check", *checking)) if checking else (own,)
+        checks = [("its check", *checking)] if checking else []
+        named = may_call(self.arguments) if self.tool == DELEGATE else ()
+        return (own, *checks, *(("its agent", tool, {}) for tool in named))
 
     @cached_property
     def needs(self) -> tuple[int, ...]:

@@ -22,7 +22,7 @@ from forethought_patterns.problem import Problem
 from forethought_patterns.rules import Ports, Resumed, Rules
 from forethought_patterns.signals import Paused
 from forethought_patterns.steps import Steps
-from forethought_patterns.strategies import strategy_of
+from forethought_patterns.strategies import strategy_of, writer_of
 from forethought_patterns.validate import parse_plan
 from forethought_patterns.watcher import Outcome
 from forethought_tools import JSON, BudgetError, ModelError, PlanError, Role
@@ -183,12 +183,13 @@ class _Run:
         """Steps whose words come from a model of ours, and that no check and no other model has looked at."""
         journal, tools = self.ports.journal, self.ports.tools
         joined = self.plan.planned and journal.dialect(Role.JOINER) != "lean"
-        if joined or journal.dialect(Role.EXECUTOR) == "wire":  # what the calling agent has written, it knows
+        if joined:
             return ()
         return [
             step
             for step in self.plan.steps
             if tools.asks(step.tool)
+            and journal.dialect(writer_of(step)) != "wire"  # what the calling agent has written, it knows
             and not (step.check or step.expected_output.strip())
             and strategy_of(step, self.rules.strategies, tools) == "direct"
         ]
@@ -197,7 +198,8 @@ class _Run:
         if not self.plan.planned:
             return Joined()
         try:
-            return await join(self.plan, self.outcomes, self.ports.tools, self.ports.journal, slot=self.ports.slot)
+            tools, journal, slot = self.ports.tools, self.ports.journal, self.ports.slot
+            return await join(self.plan, self.outcomes, tools, journal, slot=slot, told=self.ports.steps.told())
         except (ModelError, BudgetError) as error:
             return Joined(answer=f"(No answer could be written: {error} The results are there.)")
 
@@ -218,7 +220,8 @@ class _Run:
 
     async def _rest(self, reason: str, key: str, *, optional: bool = False) -> Plan | None:
         """The next revision, in which the planner has written anew what is not finished."""
-        progress = Progress(self.plan, self.outcomes, reason, self.failed, self.ports.steps.next_step())
+        steps = self.ports.steps
+        progress = Progress(self.plan, self.outcomes, reason, self.failed, steps.next_step(), steps.told())
         tools, journal, slot = self.ports.tools, self.ports.journal, self.ports.slot
         return await replan(progress, self.brief, tools, journal, key=key, slot=slot, optional=optional)
 

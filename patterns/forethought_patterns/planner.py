@@ -6,7 +6,7 @@ The planner writes a draft; its exact faults go back a few times. Nothing but va
 __all__ = ["Brief", "Early", "Progress", "doubt", "make_plan", "replan"]
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
@@ -60,6 +60,8 @@ class Progress:
     """What every call that has failed in this run said, by the digest of the call. None may come back."""
     next_step: int
     """The first id that a new step may have."""
+    told: Mapping[int, Sequence[str]] = field(default_factory=dict[int, Sequence[str]])
+    """What agents have told of steps besides their results."""
 
     @property
     def done(self) -> list[Step]:
@@ -261,7 +263,7 @@ def _replan_question(
         return lean_question(brief, tools, past=lean_rest(progress.done, shown, fates, reason))
     rest = [f"{_call(step)} {_fate(outcomes.get(step.id))}" for step in left]
     good = "\n".join(f"{_call(step)} -> {shown[step.id]}" for step in progress.done) or "nothing"
-    bad = "\n".join(rest) or "nothing"
+    bad = "\n".join([*rest, *_noted(progress.told)]) or "nothing"
     instructions = _INSTRUCTIONS[dialect] + "\n\n" + REPLANNER.format(first=first)
     instructions += "\n- Set keep to true if the steps that are not done are still right." if optional else ""
     more: dict[str, JSON] = {"keep": {"type": "boolean"}} if optional else {}
@@ -303,6 +305,10 @@ def _reasoning(draft: JSON) -> str:
 
 def _call(step: Step) -> str:
     return f"{step.id}. {step.tool} {as_text(step.arguments)[:600]}"
+
+
+def _noted(told: Mapping[int, Sequence[str]]) -> list[str]:
+    return [f"The agent of step {step} notes: {_shown(note)}" for step, notes in told.items() for note in notes]
 
 
 def _shown(value: JSON) -> str:

@@ -14,6 +14,7 @@ from functools import cache
 from importlib.resources import files as resources
 
 from forethought_tools import Registry, Tool
+from forethought_tools.delegating import DELEGATE
 
 OFTEN = ("query_table", "write_table", "read_file", "write_file", "write", "analyze", "tell")
 _WITHOUT_FILES = ("list_files", "search_files", "calculate")
@@ -76,10 +77,13 @@ def suggested_tools(goal: str, files: Collection[str], recipes: Sequence[Recipe]
     return [
         tool
         for tool in tools
-        if not recipes
-        or tool.name in often
-        or tool.name in called_there
-        or wanted & _stems(tool.name.replace("_", " "))
+        if tool.name != DELEGATE  # small models do worse with more to choose from
+        and (
+            not recipes
+            or tool.name in often
+            or tool.name in called_there
+            or wanted & _stems(tool.name.replace("_", " "))
+        )
     ]
 
 

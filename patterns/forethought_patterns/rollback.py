@@ -11,6 +11,7 @@ from forethought_patterns.ports import Approver, Journal
 from forethought_patterns.problem import Problem
 from forethought_patterns.slots import Slot
 from forethought_tools import JSON, Claim, Kept, Registry, Risk, ToolError, Undo
+from forethought_tools.undo import ANYTHING
 
 Verdict: TypeAlias = Literal["undone", "would be undone", "nothing to undo", "conflict", "failed"]
 _LEFT = ("conflict", "failed")  # alone
@@ -77,7 +78,9 @@ async def _judged_after(call: UndoableCall, undo: Undo, later: Mapping[str, Kept
     """What becomes of a call once later ones of the same run have put back what was there before them."""
     what = undo.described(call.kept)
     if any(
-        later[place].get("content") != change.get("left") for place, change in call.changes.items() if place in later
+        change.get("left") not in (later[place].get("content"), ANYTHING)
+        for place, change in call.changes.items()
+        if place in later
     ):
         return Taken(call, "conflict", f"{what}: others had changed it before the run wrote it again")
     for place in call.changes.keys() - later.keys():

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from forethought_patterns.agent import Bounds
 from forethought_patterns.budget import Budget
 from forethought_patterns.gates import Policy
 from forethought_patterns.plan import Plan, Strategy
@@ -58,6 +59,8 @@ class Rules:
     """How steps are done, by id or `*`, instead of what the plan says."""
     ask_about: Collection[int] = frozenset()
     """Steps that a person is asked about, whatever their risk."""
+    agent: Bounds = field(default_factory=Bounds)
+    """How far a model of ours goes with the piece of work of one step."""
 
 
 @dataclass(frozen=True, slots=True)

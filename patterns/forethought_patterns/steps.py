@@ -9,6 +9,7 @@ from functools import cached_property
 
 import anyio
 
+from forethought_patterns.agent import delegated
 from forethought_patterns.evaluator import evaluate
 from forethought_patterns.executor import arguments_for
 from forethought_patterns.gates import call_gate, digest, doubt_gate
@@ -20,10 +21,11 @@ from forethought_patterns.roles import OWN
 from forethought_patterns.rules import Ports, Rules
 from forethought_patterns.signals import Happened, Rejected
 from forethought_patterns.slots import Slot
-from forethought_patterns.strategies import strategy_of, think
+from forethought_patterns.strategies import strategy_of, think, writer_of
 from forethought_patterns.tool_calls import Admitted, ChangedError, ToolCalls, keep, look_again
 from forethought_patterns.watcher import Outcome, Watcher
-from forethought_tools import JSON, Question, Role, ToolError
+from forethought_tools import JSON, Claim, Question, Role, ToolError
+from forethought_tools.delegating import DELEGATE
 from forethought_tools.text import as_text
 
 _ROUNDS = 1  # tries with what was wrong, before the plan has to change
@@ -73,10 +75,12 @@ class Steps(Watcher):
             return await journal.ask(f"step/{step.id}/{tried.attempt}/{asked}", question, slot=slot)
 
         await self._look_again(step)
-        await keep(tools.known(step.tool), arguments, journal, key=f"{step.id}/{tried.attempt}", slot=slot)
-        value = await think(
-            step, self._strategy(step), arguments, self._calls(slot), ask, f"step/{step.id}/{tried.attempt}/"
-        )
+        if step.tool == DELEGATE:
+            value = await delegated(step, arguments, tried, self._calls(slot), self.rules.agent)
+        else:
+            await keep(tools.known(step.tool), arguments, journal, key=f"{step.id}/{tried.attempt}", slot=slot)
+            prefix = f"step/{step.id}/{tried.attempt}/"
+            value = await think(step, self._strategy(step), arguments, self._calls(slot), ask, prefix)
         if step.check or step.expected_output.strip() or (step.needs and self.trusts(step, arguments)):
             # Whoever judges it may take a while, and the call is not repeated.
             await self.ports.steps.returned(step, value)
@@ -89,6 +93,8 @@ class Steps(Watcher):
             return tried.returned.arguments
         if tried.doubt is not None:
             return await self._resolved(step, tried.doubt, slot)
+        if step.tool == DELEGATE:  # its agent is told what was wrong: nobody has to find other arguments
+            tried = replace(tried, feedback="", round=0)
         call = await arguments_for(step, results, self.goal, self.ports.tools, self.ports.journal, tried, slot)
         self._unsure[step.id] = call.confidence
         return call.arguments
@@ -162,12 +168,15 @@ class Steps(Watcher):
         if self.ports.steps.tried(step).round >= _ROUNDS or not self.ports.tools.repeatable(step.tool):
             return False
         called = as_text(arguments)[:_CALLED]
-        feedback = f"called with {called}: {problem}"
+        feedback = problem if step.tool == DELEGATE else f"called with {called}: {problem}"
         await self.ports.steps.retrying(step, problem, 0, feedback=feedback)
         return True
 
     def starting(self, step: Step, arguments: Mapping[str, JSON], slot: Slot) -> AbstractAsyncContextManager[None]:
-        place = self.ports.tools.place(self.ports.tools.known(step.tool), arguments)
+        tools = self.ports.tools
+        place = tools.place(tools.known(step.tool), arguments)
+        if step.tool == DELEGATE and self.ports.journal.dialect(Role.AGENT) != "wire":
+            place = tools.place_for(Claim())  # each call of its agent claims for itself
         return self.ports.steps.starting(step, arguments, place, slot=slot)
 
     async def retrying(self, step: Step, error: str, delay: float) -> None:
@@ -193,7 +202,7 @@ class Steps(Watcher):
     def _is_own(self, step: Step) -> bool:
         """Whether the calling agent writes the result itself, and would have to judge it: it is told both at once."""
         dialect, tools = self.ports.journal.dialect, self.ports.tools
-        plays_both = dialect(Role.EXECUTOR) == "wire" and dialect(Role.EVALUATOR) == "wire"
+        plays_both = dialect(writer_of(step)) == "wire" and dialect(Role.EVALUATOR) == "wire"
         expects = bool(step.expected_output.strip()) and step.check is None
         return expects and plays_both and tools.asks(step.tool) and self._strategy(step) == "direct"
 

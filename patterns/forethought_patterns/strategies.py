@@ -1,6 +1,6 @@
 """A step whose words are worth more than one call of a model: reflected upon, or found by a search."""
 
-__all__ = ["Override", "strategy_of", "think"]
+__all__ = ["Override", "strategy_of", "think", "writer_of"]
 
 from collections.abc import Mapping
 from typing import TypeAlias
@@ -10,7 +10,8 @@ from forethought_patterns.lats import Bounds
 from forethought_patterns.plan import Step, Strategy
 from forethought_patterns.tool_calls import ToolCalls
 from forethought_patterns.worlds import Quest, find
-from forethought_tools import JSON, Answerer, Registry, Tool, ToolError
+from forethought_tools import JSON, Answerer, Registry, Role, Tool, ToolError
+from forethought_tools.delegating import DELEGATE
 from forethought_tools.text import as_text
 
 Override: TypeAlias = Mapping[str, Strategy]
@@ -22,9 +23,14 @@ _BOUNDS = Bounds(8, 3, 5, parallel=2)  # of a search within a step: the plan has
 def strategy_of(step: Step, override: Override, tools: Registry) -> Strategy:
     """How a step's words are had; where no model is asked there is nothing to think over."""
     known = tools.get(step.tool)
-    if known is None or not known.asks:
+    if known is None or not known.asks or step.tool == DELEGATE:
         return "direct"
     return override.get(str(step.id)) or override.get("*") or step.strategy
+
+
+def writer_of(step: Step) -> Role:
+    """Who words the result of a step, where a model does."""
+    return Role.AGENT if step.tool == DELEGATE else Role.EXECUTOR
 
 
 async def think(

@@ -16,6 +16,7 @@ from forethought_patterns.plan import Plan, Step, graph_faults
 from forethought_patterns.references import UNKNOWN, find, mistaken, unknown
 from forethought_patterns.signatures import signature
 from forethought_tools import JSON, Fault, PlanError, Registry, SchemaFault
+from forethought_tools.delegating import DELEGATE, may_call
 
 MAX_STEPS = 10_000
 MAX_DEPENDENCIES = 100_000
@@ -165,8 +166,29 @@ def _tool_faults(step: Step, tools: Registry) -> list[Fault]:
         near = tools.nearest(step.tool)
         mend = f"Did you mean {' or '.join(near)}?" if near else f"Known tools: {', '.join(t.name for t in tools)}"
         return [*faults, Fault(where, f"there is no tool {step.tool!r}", mend)]
+    faults += _agent_faults(step, where, tools) if step.tool == DELEGATE else []
     unfit = [fault for fault in tools.faults(step.tool, step.arguments) if not _hidden(fault)]
     return faults + [Fault(where, fault.at("arguments"), _mend(step.tool, fault, tools)) for fault in unfit]
+
+
+def _agent_faults(step: Step, where: str, tools: Registry) -> list[Fault]:
+    """What an agent may call stands in the plan, for whoever approves it."""
+    named, given = may_call(step.arguments), step.arguments.get("tools", [])
+    faults: list[Fault] = []
+    if given is not None and (not isinstance(given, list) or len(named) < len(given) or find(given)):
+        faults.append(Fault(where, "what its agent may call is not named", "Give tools as a list of their names"))
+    for name in named:
+        known, near = tools.get(name), " or ".join(tools.nearest(name))
+        if find(name):
+            continue
+        if known is None:
+            mend = f"Did you mean {near}?" if near else f"Known tools: {', '.join(tool.name for tool in tools)}"
+            faults.append(Fault(where, f"its agent may call {name!r}, and there is no such tool", mend))
+        elif known.asks:
+            faults.append(Fault(where, f"its agent cannot call {name}, which asks a model", "Leave it out of tools"))
+    if step.strategy != "direct":
+        faults.append(Fault(where, "the work of an agent is done once, and judged", 'Use the strategy "direct"'))
+    return faults
 
 
 def _hidden(fault: SchemaFault) -> bool:

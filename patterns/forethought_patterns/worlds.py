@@ -4,7 +4,7 @@ What a model proposes, what it thinks of candidates and what it learns from fail
 after the node of the tree.
 """
 
-__all__ = ["BOUNDS", "Move", "Quest", "WorldName", "find", "path_steps"]
+__all__ = ["ANSWER", "BOUNDS", "Move", "Quest", "WorldName", "action_schema", "find", "path_steps"]
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -246,7 +246,7 @@ class _Acting(_Words):
         dialect = self.calls.journal.dialect(Role.PROPOSER)
         listed = lean_tools(tools) if dialect == "lean" else listed_tools(tools, dialect)
         instructions = f"{ACT.format(n=n)}\n\nTools:\n{listed}"
-        said = await self._proposed(node, instructions, n, _action_schema(tools, dialect), slot)
+        said = await self._proposed(node, instructions, n, action_schema(tools, dialect), slot)
         return _unless_known([self._move(each) for each in said if isinstance(each, Mapping)], node)
 
     def _move(self, said: Mapping[str, JSON]) -> Move:
@@ -281,11 +281,12 @@ class _Acting(_Words):
         return as_text(value)
 
 
-def _action_schema(tools: Registry, dialect: Dialect) -> Mapping[str, JSON]:
-    """One call of a tool, or the answer; for a small model so tight that each is one by construction."""
+def action_schema(tools: Registry, dialect: Dialect, *, most: int = 0) -> Mapping[str, JSON]:
+    """One call of a tool, or the answer, which has at `most` so many characters; for a small model so tight that each
+    is one by construction."""
     if dialect == "lean":
         calls = [closed_object({"tool": {"const": tool.name}, "arguments": lean_arguments(tool)}) for tool in tools]
-        text: JSON = {"type": "string", "minLength": 1, "maxLength": _LEAN}
+        text: JSON = {"type": "string", "minLength": 1, "maxLength": most or _LEAN}
         return {"anyOf": [*calls, closed_object({"tool": {"const": ANSWER}, "answer": text})]}
     pair = closed_object({"name": {"type": "string"}, "value": {"type": "string"}})
     return closed_object(
@@ -293,7 +294,7 @@ def _action_schema(tools: Registry, dialect: Dialect) -> Mapping[str, JSON]:
             "thought": {"type": "string", "maxLength": 300},
             "tool": {"type": "string", "enum": [*(tool.name for tool in tools), ANSWER]},
             "arguments": {"type": "array", "items": pair} if dialect == "flat" else {"type": "object"},
-            "answer": {"type": "string", "maxLength": _RESULT},
+            "answer": {"type": "string", "maxLength": most or _RESULT},
         }
     )
 

@@ -104,6 +104,7 @@ def tools_for(settings: Settings, store: Store | None = None) -> Registry:
         risks=settings.risks,
         vault=_vault(settings, store) if store else None,
         redact=_redaction(settings) if settings.secrets else None,
+        agent_seconds=settings.agent_seconds,
     )
 
 
@@ -138,6 +139,7 @@ async def open_app(settings: Settings) -> AsyncGenerator[App]:
             decision_seconds=settings.decision_seconds,
             lessons=settings.lessons,
             recipes=settings.recipes,
+            lease_seconds=settings.lease_seconds,
             shown=unfinished(settings),
         )
         supervisor = Supervisor(engine, offer=cluster.offer if cluster else None)

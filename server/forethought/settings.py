@@ -6,7 +6,7 @@ import difflib
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -15,8 +15,9 @@ from platformdirs import user_data_path
 
 from forethought.address import read_address
 from forethought.options import ModelOptions, read_options
-from forethought.terms import REPLANS, Terms, read_budget, read_risks
+from forethought.terms import REPLANS, Terms, read_agent_limits, read_budget, read_risks
 from forethought.variables import HUB, VARIABLES
+from forethought_patterns.agent import Bounds
 from forethought_tools import Risk, Role, SettingsError
 from forethought_tools.mail import Mailbox
 
@@ -74,6 +75,12 @@ class Settings:
     """Seconds after which a tool call returns in which its client hears nothing."""
     longest_call: float = 45.0
     """Seconds after which a tool call returns whatever happens, also while a form is open."""
+    agent: str = ""
+    """Who does the steps of agents: `caller` or `model`; empty: a model where one plays the role."""
+    agent_seconds: float = 600.0
+    """How long a model may work on one of them."""
+    lease_seconds: float = 600.0
+    """How long a piece of work stays with the calling agent that has taken it."""
     go_on: bool = True
     """Whether runs go on in a process of their own when the client ends its server."""
     heartbeat: float = 5.0
@@ -122,6 +129,7 @@ class Settings:
         home = (
             _expanded("FORETHOUGHT_HOME", where).resolve() if where else user_data_path("forethought", appauthor=False)
         )
+        limits = read_agent_limits(env["FORETHOUGHT_AGENT_LIMITS"], "FORETHOUGHT_AGENT_LIMITS")
         settings = cls(
             home=home,
             store=_store(env),
@@ -138,7 +146,10 @@ class Settings:
             mailbox=_mailbox(env),
             command_variables=env["FORETHOUGHT_COMMAND_VARIABLES"].replace(",", " ").split(),
             risks=read_risks(env["FORETHOUGHT_RISKS"], "FORETHOUGHT_RISKS"),
-            terms=_terms(env),
+            terms=replace(_terms(env), agent=Bounds(int(limits["calls"]), int(limits["tokens"]))),
+            agent=_choice(env, "FORETHOUGHT_AGENT", ("", "caller", "model")),
+            agent_seconds=limits["seconds"],
+            lease_seconds=_number(env, "FORETHOUGHT_LEASE_SECONDS", least=1),
             lessons=_flag(env, "FORETHOUGHT_LESSONS"),
             recipes=_flag(env, "FORETHOUGHT_RECIPES"),
             keep_days=_number(env, "FORETHOUGHT_KEEP_DAYS", least=0),

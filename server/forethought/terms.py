@@ -4,13 +4,14 @@ The user's settings are the defaults. Whoever starts a run can tighten them and 
 model that does: asked more often, spending less, changing the plan less often, doing less at once.
 """
 
-__all__ = ["REPLANS", "Terms", "read_budget", "read_risks"]
+__all__ = ["REPLANS", "Terms", "read_agent_limits", "read_budget", "read_risks"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import get_args
 
 from forethought_patterns import Policy, Replan, Strategy
+from forethought_patterns.agent import Bounds
 from forethought_patterns.budget import MEASURES
 from forethought_tools import Risk, SettingsError
 
@@ -18,6 +19,7 @@ REPLANS: tuple[Replan, ...] = get_args(Replan)
 # Of one wish: each pattern is held against each tool that a step may call.
 _MOST_RISKS = 50
 _MOST_PATTERN = 200  # characters
+_MOST_OF_AGENT = 10**9
 _STRICTEST_FIRST: tuple[Replan, ...] = ("never", "on_failure", "every_step")
 
 
@@ -40,6 +42,8 @@ class Terms:
     """How steps are done, by id or `*`, instead of what the plan says."""
     budget: Mapping[str, float] = field(default_factory=dict[str, float])
     """Limits by measure: dollars, tokens, model_calls, tool_calls, seconds."""
+    agent: Bounds = field(default_factory=Bounds)
+    """How far a model of ours goes with a step that an agent does."""
 
     @property
     def policy(self) -> Policy:
@@ -75,6 +79,7 @@ class Terms:
             risks=_highest(self.risks, risks or {}),
             strategies=self.strategies if "*" in self.strategies else {**(strategies or {}), **self.strategies},
             budget=_lowest(self.budget, budget or {}),
+            agent=self.agent,
         )
 
 
@@ -115,6 +120,22 @@ def read_budget(text: str, key: str) -> dict[str, float]:
             limits[measure] = -1.0
         if not 0 <= limits[measure] < float("inf"):
             raise SettingsError(f"{key}: {part!r} needs a number from 0 on, such as {measure}=10.")
+    return limits
+
+
+_AGENT: Mapping[str, float] = {"calls": Bounds().calls, "tokens": Bounds().tokens, "seconds": 600.0}
+
+
+def read_agent_limits(text: str, key: str) -> dict[str, float]:
+    """Limits such as `calls=20,seconds=900`, and the usual ones for the rest. Raises SettingsError."""
+    limits = dict(_AGENT)
+    for part in filter(None, map(str.strip, text.split(","))):
+        name, _, number = part.partition("=")
+        if name not in limits or not number.isdecimal() or not 1 <= int(number) <= _MOST_OF_AGENT:
+            raise SettingsError(
+                f"{key}: {part!r} is no limit. Give calls=, tokens= or seconds= and a number from 1 on."
+            )
+        limits[name] = float(number)
     return limits
 
 

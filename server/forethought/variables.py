@@ -132,6 +132,21 @@ VARIABLES: tuple[Variable, ...] = (
         "Whether runs go on in a process of their own when a client ends its server, until they end or need somebody.",
         default="yes",
     ),
+    Variable(
+        "FORETHOUGHT_AGENT",
+        "Who does the steps that an agent does: `caller` (the calling agent) or `model` (one of yours).",
+        shown="a model, if one plays the role, else the caller",
+    ),
+    Variable(
+        "FORETHOUGHT_AGENT_LIMITS",
+        "How far a model goes with one such step: `calls=10,tokens=50000,seconds=600`, or some of them.",
+        shown="`calls=10,tokens=50000,seconds=600`",
+    ),
+    Variable(
+        "FORETHOUGHT_LEASE_SECONDS",
+        "How long a step stays with the calling agent that has taken it, without a word from it.",
+        default="600",
+    ),
     Variable("FORETHOUGHT_KEEP_DAYS", "Days for which a run is kept after its end; 0 is for ever.", default="0"),
     Variable("FORETHOUGHT_LESSONS", "Whether what runs teach is kept, and told to planners.", default="yes"),
     Variable(

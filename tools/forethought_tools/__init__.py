@@ -19,7 +19,7 @@ from forethought_tools.registry import WITHHELD, Registry, withheld
 from forethought_tools.risk import Risk
 from forethought_tools.schemas import SchemaFault, schema_faults
 from forethought_tools.seen import Look, Seen
-from forethought_tools.tool import JSON, Answerer, Kept, Limits, Question, Role, Stands, Tool, Undo, tool
+from forethought_tools.tool import JSON, Answerer, Kept, Limits, Question, Role, Stands, Tool, Turn, Undo, tool
 
 __all__ = [
     "JSON",
@@ -50,6 +50,7 @@ __all__ = [
     "StoreError",
     "Tool",
     "ToolError",
+    "Turn",
     "Undo",
     "schema_faults",
     "tool",

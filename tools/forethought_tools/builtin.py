@@ -7,6 +7,7 @@ from functools import partial
 
 from forethought_tools.arithmetic import arithmetic_tools
 from forethought_tools.comparing import comparing_tools
+from forethought_tools.delegating import SECONDS, delegating_tool
 from forethought_tools.editing import editing_tools
 from forethought_tools.files import file_tools
 from forethought_tools.folders import Folders
@@ -34,6 +35,7 @@ def builtin(
     risks: Mapping[str, Risk] | None = None,
     vault: Vault | None = None,
     redact: Callable[[str], str] | None = None,
+    agent_seconds: float = SECONDS,
 ) -> Registry:
     """The built-in tools, those that only read first: a planner prefers what it reads first.
 
@@ -59,6 +61,7 @@ def builtin(
             delete_file,
             *shell_tools(folders, told),
             *mail_tools(mailbox),
+            delegating_tool(folders, vault, seconds=agent_seconds),
         ],
         risks,
         redact,

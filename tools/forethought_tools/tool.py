@@ -1,6 +1,6 @@
 """What a step can call. A tool is a value: its schema, its risk, its limits and one async function."""
 
-__all__ = ["JSON", "Answerer", "Kept", "Limits", "Question", "Role", "Stands", "Tool", "Undo", "tool"]
+__all__ = ["JSON", "Answerer", "Kept", "Limits", "Question", "Role", "Stands", "Tool", "Turn", "Undo", "tool"]
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -27,6 +27,17 @@ class Role(StrEnum):
     EVALUATOR = "evaluator"
     PROPOSER = "proposer"
     JOINER = "joiner"
+    AGENT = "agent"
+    """A piece of work with tools."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A call that an agent has made, and what came of it."""
+
+    tool: str
+    arguments: Mapping[str, JSON]
+    result: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +54,11 @@ class Question:
     """Other contexts, each with a good answer to it, for a small model to do the same."""
     variety: float = 0.0
     """How far a small model may stray from its likeliest answer, from 0 (not at all) to 1: another try is another."""
+    tools: "Sequence[Tool]" = ()
+    """What the answer may call, for a model that has calls of its own; the context tells the same, and the `turns`."""
+    task: str = ""
+    """The context without tools and turns, for such a model."""
+    turns: Sequence[Turn] = ()
 
 
 Answerer: TypeAlias = Callable[[Question], Awaitable[JSON]]

@@ -1,6 +1,7 @@
 """Undoing calls that write files: what was there before is kept, and put back byte for byte."""
 
 __all__ = [
+    "ANYTHING",
     "FileUndo",
     "InThread",
     "Vault",
@@ -33,6 +34,8 @@ from forethought_tools.writing import digested, replace, scratch_name
 MAX_KEPT = 100_000_000
 """The largest file that is kept. Writing over a larger one cannot be undone."""
 _FRESH = 3600.0  # seconds
+ANYTHING = "anything"
+"""In place of what a call leaves, where nobody knew that before it: whatever is there is what it has left."""
 
 
 class Vault:
@@ -205,7 +208,7 @@ def stands_now(folders: Folders, kept: Kept) -> Stands:
         return "changed"
     if now == (kept.get("lost") or kept["content"]):
         return "as before"
-    return "as left" if now == kept["left"] else "changed"
+    return "as left" if kept["left"] in (now, ANYTHING) else "changed"
 
 
 def remove_made(folders: Folders, kept: Kept, real: Path) -> None:

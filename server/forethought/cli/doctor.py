@@ -68,6 +68,11 @@ def _models(settings: Settings, line: _Line) -> bool:
     line("model", f"{spec}: {why}")
     for role, name in settings.role_models.items():
         line("", f"{role}: {name}")
+    line(
+        "agent",
+        f"{'the calling agent' if models.spec_of(Role.AGENT) == 'host' else models.spec_of(Role.AGENT)}:"
+        f" {models.why_agent}",
+    )
     problems = [problem for problem in dict.fromkeys(_trouble(models, role) for role in Role) if problem]
     for problem in problems:
         line("", problem)

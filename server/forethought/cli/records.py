@@ -20,12 +20,14 @@ from forethought.engine.kinds import kind_of
 from forethought.engine.kinds.look import View
 from forethought.engine.plan_views import plan_view
 from forethought.engine.records import Records, resuming
+from forethought.engine.transcripts import in_lines
 from forethought.engine.views import run_view
 from forethought.journal.audit import fault
 from forethought.journal.rows import Fact, LessonRow, RunRow
 from forethought.journal.store import Store
 from forethought.settings import Settings
 from forethought_tools import JSON, NotFoundError
+from forethought_tools.delegating import DELEGATE
 from forethought_tools.text import as_text, one_line
 from forethought_tools.visible import has_lines, one_line_json, told, visible
 
@@ -203,10 +205,17 @@ def _view(records: Records, run: RunRow | None, plan_id: str) -> View:
         view["status"] = state if state != run.state else view["status"]
         if "waiting_on" in view:
             view["waiting_on"] = waited_for(records.queries, run)
-        return {**view, "next": onward(records.queries, run)}
+        steps = cast("Sequence[Mapping[str, JSON]]", view.get("steps", ()))
+        with_agents: list[JSON] = [_with_agent(records, run, step) for step in steps]
+        return {**view, **({"steps": with_agents} if steps else {}), "next": onward(records.queries, run)}
     row = records.queries.plan(run.plan if run else plan_id)
     folders = cast("Sequence[str]", row.body["folders"])
     return {**plan_view(records, row, steps="full", page=None), "next": f"{PROGRAM} {resuming(row.id, folders)}"}
+
+
+def _with_agent(records: Records, run: RunRow, step: Mapping[str, JSON]) -> Mapping[str, JSON]:
+    lines = in_lines(records.queries, run.id, int(str(step["id"]))) if step["tool"] == DELEGATE else []
+    return {**step, "agent": "\n".join(lines)} if lines else step
 
 
 def _show_view(view: View) -> None:
@@ -237,7 +246,7 @@ def _print_step(step: Mapping[str, JSON]) -> None:
         lines = [head, *(f"   {line}" for name, value in called.items() for line in told(visible(name), value))]
     else:
         lines = [f"{head} {one_line_json(called)}"]
-    lines += [f"   {line}" for name in ("result", "error") if name in step for line in told(name, step[name])]
+    lines += [f"   {line}" for name in ("agent", "result", "error") if name in step for line in told(name, step[name])]
     console.print(f"[dim]{escape(chr(10).join(lines))}[/]", soft_wrap=True)
 
 

@@ -33,6 +33,8 @@ class Engine:
     """Whether failures and refusals teach."""
     recipes: bool = True
     """Whether plans that have reached their goals are kept."""
+    lease_seconds: float = 600.0
+    """How long a piece of work is its taker's without a word."""
     shown: Callable[[str], str] = str
     """What may be told of a text while it is being written: no secret, and no beginning of one."""
     ages: Ages = field(default_factory=Ages)

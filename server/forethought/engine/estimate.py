@@ -7,6 +7,7 @@ from collections import Counter
 from forethought.models import Models
 from forethought_patterns import Plan, Usage
 from forethought_patterns.references import unknown
+from forethought_patterns.strategies import writer_of
 from forethought_tools import Registry, Role
 
 _CALL = (1500, 400)  # tokens in and out of a middling call
@@ -17,7 +18,8 @@ def estimate(plan: Plan, tools: Registry, models: Models) -> str:
     roles = Counter[Role]()
     for step in plan.steps:
         tool = tools.get(step.tool)
-        roles[Role.EXECUTOR] += bool(tool and tool.asks) + bool(unknown(step.arguments))
+        roles[writer_of(step)] += bool(tool and tool.asks)
+        roles[Role.EXECUTOR] += bool(unknown(step.arguments))
         roles[Role.EVALUATOR] += bool(step.expected_output.strip() and step.check is None)
     roles[Role.JOINER] += plan.planned
     calls = +roles

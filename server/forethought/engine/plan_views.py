@@ -11,6 +11,7 @@ from forethought.journal.rows import MessageRow, PlanRow, StepRow
 from forethought_patterns import Check, Plan, Step, advice
 from forethought_patterns.gates import in_brief
 from forethought_tools import JSON, Registry, Risk
+from forethought_tools.delegating import DELEGATE
 from forethought_tools.text import as_text, clipped
 from forethought_tools.visible import visible
 
@@ -172,6 +173,8 @@ def _whole(step: Step, tools: Registry, row: StepRow | None) -> dict[str, JSON]:
         view |= {"state": row.state, "attempt": row.attempt}
         if row.arguments not in (None, step.arguments):
             view["called_with"] = _bounded(row.arguments, _VALUE)
+        if step.tool == DELEGATE and row.started:
+            view["transcript"] = f"run://{row.run}/steps/{step.id}/transcript"
         if row.result is not None:
             view["result"] = _bounded(row.result, _VALUE)
         if row.error:

@@ -8,6 +8,7 @@ __all__ = ["Runs"]
 
 import hashlib
 import json
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
@@ -15,13 +16,16 @@ from typing import Any, cast
 
 from forethought.engine import Engine
 from forethought.engine.kinds.kind import Caller, Kind, Options
+from forethought.engine.leases import NOBODY, Taker, answering, is_free, is_work, order_named
+from forethought.engine.orders import MOST
 from forethought.engine.supervisor import Supervisor
 from forethought.gates.decisions import record_decision
 from forethought.journal.codec import plan_body
 from forethought.journal.database import StaleError, UnderWayError, new_id
-from forethought.journal.rows import Fact, MessageRow, RunRow
+from forethought.journal.rows import Fact, LeaseRow, MessageRow, RunRow
 from forethought.terms import Terms
 from forethought_patterns import Brief, Decision, Plan
+from forethought_patterns.agent import reported
 from forethought_patterns.numbering import step_as_meant
 from forethought_tools import JSON, AnswerError, Fault, NotFoundError, schema_faults
 from forethought_tools.meant import as_meant
@@ -40,6 +44,7 @@ class Runs:
         self.watchers = supervisor.watchers
         self.brief: Callable[[str], Awaitable[Brief]] = engine.brief
         self.terms = terms or Terms()
+        self.lease_seconds = engine.lease_seconds
 
     async def save_plan(self, plan: Plan, advice: Sequence[str] = ()) -> str:
         """Keep a plan, with what could be better. Returns its id."""
@@ -95,12 +100,42 @@ class Runs:
                 return await self.supervisor.begin(new_id("run"), *facts, Fact("call_begun", {"call": free[0]}))
         raise StaleError("The same is started again and again elsewhere. Call again.")
 
-    async def answer(self, run_id: str, answers: Sequence[tuple[str, JSON]], *, by: str, channel: str) -> None:
+    def within_reach(self, run_id: str, taker: Taker) -> set[str]:
+        """The open orders of a run that this taker may do: not the work that others have."""
+        leases, now = self.queries.leases(run_id), time.time()
+        others = {order for order, lease in leases.items() if not is_free(lease, taker.id, now)}
+        return self.queries.open_ids(run_id, "order") - others
+
+    async def take(self, run_id: str, taker: Taker, most: int | None = None) -> None:
+        """Have a taker do the work of a run that nobody does, so that it has at `most` so many pieces, and no more than
+        one answer can tell. What it has already stays its own for longer."""
+        now, room = time.time(), MOST
+        until = now + self.lease_seconds
+        leases = self.queries.leases(run_id)
+        work = [order for order in self.queries.open_messages(run_id, "order") if is_work(order.key)]
+        own = [order for order in work if (lease := leases.get(order.id)) and lease.holder == taker.id]
+        rest = [order for order in work if order not in own and is_free(leases.get(order.id), taker.id, now)]
+        for order in [*own, *(rest if most is None else rest[: max(0, most - len(own))])]:
+            size = len(json.dumps(order.body))
+            if size > room and room < MOST and order in rest:
+                return
+            room -= size
+            if order in own and leases[order.id].until - now > self.lease_seconds / 2:
+                continue
+            with suppress(StaleError):  # somebody was quicker
+                await self.store.write(run_id, taker.takes(order.id, until))
+
+    async def answer(
+        self, run_id: str, answers: Sequence[tuple[str, JSON]], *, by: str, channel: str, taker: Taker = NOBODY
+    ) -> None:
         """Hand in answers to work orders: all of them, or none. What was handed in before is not wrong to repeat.
 
         Raises:
-            AnswerError: every order that is unknown, not open, or whose answer does not fit its schema.
+            AnswerError: every order that is unknown, not open, which somebody else does, or whose answer does not fit
+                its schema.
         """
+        takings = dict(order_named(name) for name, _ in answers)
+        answers = [(order_named(name)[0], answer) for name, answer in answers]
         answers = [(name, answer) for name, answer in answers if not self._was_said(run_id, name, answer)]
         open_ids = self.queries.open_ids(run_id, "order")
         orders = {name: self.queries.message(name) for name, _ in answers if name in open_ids}
@@ -109,9 +144,15 @@ class Runs:
         faults = [fault for name, said in answers for fault in _order_faults(name, said, orders.get(name), open_ids)]
         said_twice = sorted(name for name, times in Counter(name for name, _ in answers).items() if times > 1)
         faults += [Fault(f"order {name}", "it has several answers", "Give one of them") for name in said_twice]
+        facts: list[Fact] = []
+        for name, said in answers if not faults else ():
+            told = self._reported(orders[name], said, takings[name], taker)
+            if isinstance(told, Fault):
+                faults.append(told)
+                continue
+            facts += told if _goes_on(orders[name], said) else [*told, _answered(name, said, by, channel)]
         if faults:
             raise AnswerError(faults)
-        facts = [_answered(name, answer, by, channel) for name, answer in answers]
         if not facts:
             return
         try:
@@ -120,6 +161,21 @@ class Runs:
             meanwhile = Fault("answers", "somebody answered meanwhile, or the run has ended", "Look at the run again")
             raise AnswerError([meanwhile]) from None
         await self.supervisor.wake(run_id)
+
+    def _reported(self, order: MessageRow, said: JSON, taking: int | None, taker: Taker) -> Sequence[Fact] | Fault:
+        """What is recorded beside an answer: of work, that it is given back, or a note of somebody who goes on."""
+        if not is_work(order.key):
+            return []
+        goes_on, now = _goes_on(order, said), time.time()
+        until = now + self.lease_seconds if goes_on else 0.0
+        lease: LeaseRow | None = self.queries.leases(order.run).get(order.id)
+        facts = answering(order.id, taking, lease, taker, now, until=until)
+        if isinstance(facts, Fault) or not goes_on:
+            return facts
+        before = [note for note in self.queries.messages(order.run, "note") if note.key.startswith(f"{order.key}/")]
+        body: dict[str, JSON] = {"note": reported(said).note, "by": taker.name}
+        key = f"{order.key}/note/{len(before) + 1}"
+        return [*facts, Fact("noted", {"id": new_id("note"), "key": key, "step": order.step, "body": body})]
 
     def _was_said(self, run_id: str, order: str, answer: JSON) -> bool:
         """Whether an order has this very answer: the call that brought it was cut off, and is made again."""
@@ -150,6 +206,11 @@ def _calls(caller: Caller, kind: Kind[Any], options: Options) -> Sequence[str]:
     whole = json.dumps([caller.name, kind.name, wanted], sort_keys=True)
     call = hashlib.sha256(whole.encode()).hexdigest()
     return call, f"{call}/another"
+
+
+def _goes_on(order: MessageRow, said: JSON) -> bool:
+    """Whether an agent has told something and is not done."""
+    return is_work(order.key) and not reported(said).done
 
 
 def _answered(order: str, answer: JSON, by: str, channel: str) -> Fact:

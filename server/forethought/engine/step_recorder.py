@@ -10,6 +10,7 @@ from forethought.engine.recorder import Recorder
 from forethought.journal.codec import plan_body, settled_fact, tried_of
 from forethought.journal.rows import Fact, RunRow
 from forethought_patterns import Outcome, Plan, Slot, Step, Tried
+from forethought_patterns.agent import told_by_agents
 from forethought_tools import JSON, Place
 
 _UNTRIED = Tried()
@@ -140,6 +141,10 @@ class StepRecorder:
         }
         self._rows |= present
         await self._recorder.record(Fact("plan_revised", body))
+
+    def told(self) -> Mapping[int, Sequence[str]]:
+        notes = self._recorder.store.queries.messages(self._run.id, "note")
+        return told_by_agents((note.key, note.body) for note in notes)
 
     def pausing(self) -> bool:
         return self._recorder.pausing()

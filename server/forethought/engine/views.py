@@ -15,15 +15,17 @@ from forethought_tools import JSON, Registry, Role
 from forethought_tools.text import as_text
 
 
-def run_view(records: Records, run: RunRow, *, steps: str = "brief", page: int | None = 1) -> View:
-    """A run as it stands: progress, who is waited for, what failed, the answer, and what to call next."""
-    return kind_of(run).look(records, run, steps=steps, page=page)
+def run_view(records: Records, run: RunRow, *, steps: str = "brief", page: int | None = 1, reader: str = "") -> View:
+    """A run as it stands: progress, who is waited for, what failed, the answer, and what to call next. The `reader` is
+    told the work that it has taken in full."""
+    return kind_of(run).look(records, run, steps=steps, page=page, reader=reader)
 
 
 def models_view(models: Models) -> View:
-    """Which model plays which role."""
+    """Which model plays which role, and of agents why."""
     played = {role: models.for_role(role) for role in Role}
-    return {str(role): model.name if model else "the calling agent" for role, model in played.items()}
+    view: View = {str(role): model.name if model else "the calling agent" for role, model in played.items()}
+    return {**view, "agent": f"{view['agent']}: {models.why_agent}"}
 
 
 def tools_view(tools: Registry, page: int) -> View:

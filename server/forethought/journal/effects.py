@@ -32,6 +32,11 @@ _MESSAGE = (
     " :body, '{state}', :at, (SELECT coalesce(max(number), 0) + 1 FROM message WHERE run = :run))"
 )
 _FREE = "DELETE FROM claim WHERE run = :run"
+# What an agent outside is at work on stays claimed, whoever drives the run, or nobody.
+_BUT_WORK = (
+    " AND key NOT IN (SELECT 'step/' || step FROM message WHERE run = :run AND kind = 'order' AND state = 'open'"
+    " AND step IS NOT NULL AND key LIKE 'step/%/agent%')"
+)
 _UNCHANGED = "UPDATE run SET state = state WHERE id = :run"
 _NEW_STEPS = Each("steps", "INSERT INTO step (run, id) VALUES (:run, :each)")
 
@@ -54,7 +59,7 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
         "UPDATE message SET state = 'open', answer = NULL, by = '', channel = '', answered = NULL"
         " WHERE run = :run AND state = 'answered' AND approval = 1 AND answered < :oldest",
         _USE_ANSWERS,
-        _FREE,
+        _FREE + _BUT_WORK,
     ),
     # A server that ends in good order says so. One that is killed, or hangs until it is, cannot.
     "run_left": ("UPDATE run SET state = state WHERE id = :run AND state = 'running'",),
@@ -63,7 +68,7 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
     "run_parked": (
         "UPDATE run SET state = 'waiting', owner = NULL, seconds = seconds + :seconds"
         " WHERE id = :run AND state = 'running'",
-        _FREE,
+        _FREE + _BUT_WORK,
     ),
     "run_ended": (
         "UPDATE run SET state = :state, answer = :answer, error = :error, ended = :at, owner = NULL,"
@@ -72,6 +77,7 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
         _CLOSE_MESSAGES,
         _FREE,
         "DELETE FROM started WHERE run = :run",
+        "DELETE FROM lease WHERE run = :run",
     ),
     # What a rollback is of: a run, or one step of it.
     "rollback_begun": ("UPDATE run SET undoes = :of WHERE id = :run",),
@@ -125,6 +131,7 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
         "UPDATE step SET state = 'pending', attempt = attempt + 1, arguments = NULL, returned = 0, result = NULL"
         " WHERE run = :run AND id = :step",
         "UPDATE message SET state = 'closed' WHERE run = :run AND step = :step AND kind = 'order' AND state = 'open'",
+        "DELETE FROM lease WHERE message IN (SELECT id FROM message WHERE run = :run AND step = :step)",
     ),
     "step_retrying": ("UPDATE step SET attempt = attempt + 1, error = :error WHERE run = :run AND id = :step",),
     "step_again": (
@@ -142,14 +149,29 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
         " WHERE run = :run AND id = :step",
     ),
     # What a call reads and writes: it is in flight, or `waits` for its turn.
-    "claimed": ("INSERT INTO claim VALUES (:run, :key, :claim, (SELECT coalesce(max(number), 0) + 1 FROM claim))",),
-    "freed": ("DELETE FROM claim WHERE run = :run AND key = :key",),
+    "claimed": (
+        "INSERT INTO claim VALUES (:run, :key, :claim, (SELECT coalesce(max(number), 0) + 1 FROM claim))"
+        " ON CONFLICT (run, key) DO UPDATE SET claim = excluded.claim",
+    ),
+    "freed": (_UNCHANGED, f"{_FREE} AND key = :key{_BUT_WORK}"),
     "asked": (_MESSAGE.format(kind=":kind", state="open"),),
     # The calling agent is asked what a model of ours was, or the other way round.
     "redirected": (
         "UPDATE message SET kind = :kind, body = :body WHERE id = :id AND run = :run AND state = 'open'"
         " AND kind IN ('order', 'question')",
+        "DELETE FROM lease WHERE message = :id",
     ),
+    # A calling agent does an order from now on, unless somebody else has it and their time is not over.
+    "order_taken": (
+        "UPDATE message SET state = state WHERE id = :id AND run = :run AND kind = 'order' AND state = 'open'"
+        " AND NOT EXISTS (SELECT 1 FROM lease WHERE message = :id AND holder <> :holder AND until > :at)",
+        "INSERT INTO lease VALUES (:id, :run, :holder, :by, :until, 1) ON CONFLICT (message) DO UPDATE SET"
+        " number = CASE lease.holder WHEN excluded.holder THEN lease.number ELSE lease.number + 1 END,"
+        " holder = excluded.holder, by = excluded.by, until = excluded.until",
+    ),
+    # Whoever has taken it so often (`number`) has it for longer, or gives it back with its answer.
+    "order_kept": ("UPDATE lease SET until = :until WHERE message = :id AND run = :run AND number = :number",),
+    "order_returned": ("DELETE FROM lease WHERE message = :id AND run = :run AND number = :number",),
     "lesson_learned": (
         "INSERT INTO lesson VALUES (:id, :workspace, :run, :goal, :text, :at)",
         "INSERT INTO lesson_words VALUES (:id, :goal, :text)",

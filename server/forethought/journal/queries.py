@@ -4,6 +4,7 @@ __all__ = ["JSON_COLUMNS", "Queries", "decoded", "has_to_wait"]
 
 import json
 import re
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from forethought.journal.codec import claim_of
 from forethought.journal.database import BrokenError, DamagedError, Database, Row, Value
 from forethought.journal.rows import (
     Entry,
+    LeaseRow,
     LessonRow,
     MessageKind,
     MessageRow,
@@ -38,10 +40,17 @@ _SNAPSHOT = {
 }
 
 
+# An agent outside is at work on the step that has made the other claim, whoever drives that run, or nobody.
+_AT_WORK = (
+    "EXISTS (SELECT 1 FROM lease JOIN message ON message.id = lease.message"
+    " WHERE lease.run = other.run AND 'step/' || message.step = other.key AND lease.until > :now)"
+)
 _AHEAD = (
-    "SELECT mine.claim AS mine, other.claim AS other, run.owner AS owner FROM claim mine"
+    f"SELECT mine.claim AS mine, other.claim AS other, CASE WHEN {_AT_WORK} THEN NULL ELSE run.owner END AS owner"  # noqa: S608 - all ours
+    " FROM claim mine"
     " JOIN claim other ON other.number < mine.number JOIN run ON run.id = other.run"
-    " WHERE mine.run = :run AND mine.key = :key AND run.owner <> (SELECT owner FROM run WHERE id = :run)"
+    " WHERE mine.run = :run AND mine.key = :key"
+    f" AND (run.owner <> (SELECT owner FROM run WHERE id = :run) OR {_AT_WORK})"
 )
 
 
@@ -240,6 +249,20 @@ class Queries:
         )
         return {row["id"] for row in rows}
 
+    def leases(self, run_id: str) -> dict[str, LeaseRow]:
+        """Who has taken which open orders of a run, by the order; also where their time is over."""
+        rows = self._select("SELECT * FROM lease WHERE run = :run", run=run_id)
+        return {row["message"]: LeaseRow(**decoded(row)) for row in rows}
+
+    def open_orders(self) -> list[tuple[str, str, str]]:
+        """Every open order of runs that are not being ended: its id, its run, and what it is for. Oldest first."""
+        rows = self._select(
+            "SELECT message.id, message.run, message.key FROM message JOIN run ON run.id = message.run"
+            " WHERE message.state = 'open' AND message.kind = 'order' AND run.stopping = 0 AND run.ended IS NULL"
+            " ORDER BY message.asked, message.number LIMIT 200"
+        )
+        return [(row["id"], row["run"], row["key"]) for row in rows]
+
     def lessons(self, workspace: str | None = None, *, about: str | None = None, limit: int = 100) -> list[LessonRow]:
         """What runs have taught, the latest first; with `about` only what shares words with it, the nearest first."""
         if about is None:
@@ -346,11 +369,11 @@ def has_to_wait(
 ) -> bool:
     """Whether a claim of a run clashes with one that another process has made earlier, and may still need. Those of one
     process wait for each other without being told so."""
-    rows = select(_AHEAD, {"run": run, "key": key})
+    rows = select(_AHEAD, {"run": run, "key": key, "now": time.time()})
     clash = {
         row["owner"] for row in rows if claim_of(json.loads(row["other"])).clashes(claim_of(json.loads(row["mine"])))
     }
-    return any(alive(owner) for owner in clash)
+    return any(owner is None or alive(owner) for owner in clash)
 
 
 def decoded(row: Row) -> dict[str, Any]:

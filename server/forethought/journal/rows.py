@@ -5,6 +5,7 @@ __all__ = [
     "SETTLED",
     "Entry",
     "Fact",
+    "LeaseRow",
     "LessonRow",
     "MessageKind",
     "MessageRow",
@@ -136,6 +137,16 @@ class MessageRow:
     channel: str
     asked: float
     answered: float | None
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRow:
+    message: str
+    run: str
+    holder: str
+    by: str
+    until: float
     number: int
 
 

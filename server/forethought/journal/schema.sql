@@ -75,6 +75,14 @@ CREATE TABLE IF NOT EXISTS recipe (
 -- IF NOT EXISTS: journals of schemas 1 and 2 are without it.
 CREATE TABLE IF NOT EXISTS started (call TEXT PRIMARY KEY, run TEXT NOT NULL) WITHOUT ROWID;
 
+-- Which calling agent does an open order (`message`), and until when: `holder` is a client in one process, `by` what it
+-- calls itself, `number` counts how often the order changed hands. Nothing of it stays once the order is answered.
+-- IF NOT EXISTS: journals of schemas 1 to 3 are without it.
+CREATE TABLE IF NOT EXISTS lease (
+    message TEXT PRIMARY KEY, run TEXT NOT NULL, holder TEXT NOT NULL, by TEXT NOT NULL, until REAL NOT NULL,
+    number INTEGER NOT NULL
+) WITHOUT ROWID;
+
 -- What happened, in order, never changed. `hash` is the SHA-256 of the entry and of the hash before it, in the same run.
 CREATE TABLE journal (
     seq INTEGER PRIMARY KEY, run TEXT NOT NULL, at REAL NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL,

@@ -41,7 +41,21 @@ class Models:
 
     def spec_of(self, role: Role) -> str:
         """The name of the model that plays this role, as settings have it."""
+        if role is Role.AGENT and self.settings.agent == "caller":
+            return "host"
         return self.settings.role_models.get(role, "") or self.chosen[0]
+
+    @property
+    def why_agent(self) -> str:
+        """Why whoever does the steps of agents does them."""
+        wanted, own = self.settings.agent, self.spec_of(Role.AGENT) != "host"
+        if wanted == "caller":
+            return "FORETHOUGHT_AGENT=caller says so"
+        if wanted == "model" and not own:
+            return "there is no model, though FORETHOUGHT_AGENT=model wants one. Set FORETHOUGHT_MODEL_AGENT"
+        if Role.AGENT in self.settings.role_models:
+            return "FORETHOUGHT_MODEL_AGENT says so"
+        return self.chosen[1] if own else "no model of ours plays the agent; FORETHOUGHT_MODEL_AGENT names one"
 
     @property
     def chosen(self) -> tuple[str, str]:

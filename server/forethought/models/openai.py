@@ -18,6 +18,7 @@ import httpx2
 import openai
 
 from forethought.address import read_address
+from forethought.models.acting import Functions, acting
 from forethought.models.connection import Connection
 from forethought.models.endpoint import Endpoint, refusal_of
 from forethought.models.prices import price
@@ -99,6 +100,45 @@ class OpenAIModel:
 
     async def answer(self, question: Question, *, meter: Meter = _FREE, heard: Heard | None = None) -> Answer:
         """Ask, and ask again with the faults, until the answer fits."""
+        if not question.tools or self._lean or "tools" in self._learnt.way.without:
+            return await self._fitting(question, meter, heard)
+        acted = await self._acted(question, meter)
+        if isinstance(acted, Answer):
+            return acted
+        answer = await self._fitting(question, meter, heard)
+        if acted is None:
+            return answer
+        # Only now: had the question itself been refused, this would have failed as well.
+        self._learnt.leave_out("tools")
+        return replace(answer, note="; ".join(filter(None, ["the endpoint takes no tools", answer.note])))
+
+    async def _acted(self, question: Question, meter: Meter) -> Answer | Refusal | None:
+        """The next call of an agent in the endpoint's own form; or why it does not take that; or none, where it says
+        nothing."""
+        functions, way = Functions.of(question.tools), self._learnt.way
+        asked = cast("Messages", functions.messages(question))
+        while True:
+            body = self._body(asked, functions.body())
+            async with meter.request(_tokens(body)) as charge:
+                sent = way.put(_limited(body, charge.most) if charge.most else body)
+                try:
+                    reply = await self._connection.send(sent)
+                except _UNHEARD as error:
+                    way, refusal = self._otherwise(way, sent, error)
+                    if "tools" in way.without:
+                        return refusal
+                    continue
+                charge.settle(reply.usage or Usage(1))
+            for part in way.without - self._learnt.way.without:
+                self._learnt.leave_out(part)
+            if reply.call is None or reply.ended:
+                reply = replace(reply, text=self._text(reply))
+            else:
+                self._learnt.proved |= {"tools"}
+            value = acting(reply, functions)
+            return Answer(value, reply.usage or Usage(1), self._model) if value else None
+
+    async def _fitting(self, question: Question, meter: Meter, heard: Heard | None) -> Answer:
         plain = question.schema.get("type") == "string"
         schema, is_boxed = (question.schema, False) if plain else boxed(question.schema)
         first = TEXT if plain else STRICT if is_strict(schema) else SCHEMA

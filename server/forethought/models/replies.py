@@ -69,6 +69,8 @@ class Reply:
     """What is odd about it, for the journal."""
     thought: bool = False
     """Whether it is the model's reasoning, since there is nothing else."""
+    call: tuple[str, str] | None = None
+    """The tool that it calls, and its arguments as they were written: the first call, since one is made at a time."""
 
 
 def reply_of(body: JSON) -> Reply:
@@ -93,6 +95,7 @@ class Pieces:
     _text: list[str] = field(default_factory=list[str])
     _thought: list[str] = field(default_factory=list[str])
     _called: list[str] = field(default_factory=list[str])
+    _tool: str = ""
     _refusal: list[str] = field(default_factory=list[str])
     _logprobs: JSON = None
     _others: "dict[str, Pieces]" = field(default_factory=dict[str, "Pieces"])
@@ -136,6 +139,7 @@ class Pieces:
         self._thought += [_thought(part) for key in _REASONING if (part := message.get(key))][:1]
         self._thought += [_said(message.get("content"), of="thinking")]
         self._called += [_arguments(message) or _said(message.get("content"), of="call")]
+        self._tool = self._tool or _tool(message)
         self._refusal += [_said(message.get("refusal")), _said(message.get("content"), of="refusal")]
         self._logprobs = choice.get("logprobs") or self._logprobs
         reason = choice.get("finish_reason") or choice.get("stop_reason")
@@ -154,7 +158,8 @@ class Pieces:
             raise ReplyError(f"it was broken off: {reason}", broken=True)
         text, refusal = "".join(self._text), "".join(self._refusal)
         ended = "length" if _LENGTH.search(reason) else "filter" if _FILTER.search(reason) else ""
-        whole = Reply(text, "refusal" if refusal else ended, refusal, self.usage, self._logprobs)
+        call = (self._tool, "".join(self._called)) if self._tool else None
+        whole = Reply(text, "refusal" if refusal else ended, refusal, self.usage, self._logprobs, call=call)
         return whole if text.strip() or refusal or ended == "filter" else self._instead(whole)
 
     def _instead(self, empty: Reply) -> Reply:
@@ -238,15 +243,25 @@ def _part(part: JSON, of: str) -> str:
     return _said(inner) or (_said(inner, of=of) if of != "text" else "")
 
 
-def _arguments(message: Mapping[str, JSON]) -> str:
-    """What a tool would be called with: the first, since there is one answer."""
+def _called(message: Mapping[str, JSON]) -> Mapping[str, JSON]:
+    """A tool that would be called: the first, since there is one answer."""
     calls = message.get("tool_calls")
     call = calls[0] if isinstance(calls, list) and calls else message.get("function_call")
     if not isinstance(call, Mapping) or call.get("index", 0) not in (0, None):
-        return ""
+        return {}
     function = call.get("function", call)
-    arguments = function.get("arguments") if isinstance(function, Mapping) else None
+    return function if isinstance(function, Mapping) else {}
+
+
+def _arguments(message: Mapping[str, JSON]) -> str:
+    """What it would be called with."""
+    arguments = _called(message).get("arguments")
     return "" if arguments is None else as_text(arguments)
+
+
+def _tool(message: Mapping[str, JSON]) -> str:
+    name = _called(message).get("name")
+    return name if isinstance(name, str) else ""
 
 
 def _usage(usage: JSON) -> Usage | None:

@@ -26,6 +26,7 @@ from forethought.engine.views import run_view
 from forethought.journal.codec import gate_of
 from forethought.journal.rows import OPEN, MessageRow, RunRow
 from forethought.surface.asking import Asking, can_ask, can_open
+from forethought.surface.orders import taker_of
 
 logger = logging.getLogger(__name__)
 
@@ -49,9 +50,9 @@ class _Round(BaseModel):
     progress: float
 
 
-async def attach(ctx: Context[App], app: App, run_id: str) -> View | InputRequiredResult:
-    """Stay with a run until there is something to say."""
-    return await _Attached(ctx, app, run_id).stay()
+async def attach(ctx: Context[App], app: App, run_id: str, take: int | None = None) -> View | InputRequiredResult:
+    """Stay with a run until there is something to say. Its client takes the work that nobody does, or so much of it."""
+    return await _Attached(ctx, app, run_id, take).stay()
 
 
 def continued(ctx: Context[App]) -> str | None:
@@ -60,8 +61,10 @@ def continued(ctx: Context[App]) -> str | None:
 
 
 class _Attached:
-    def __init__(self, ctx: Context[App], app: App, run_id: str) -> None:
+    def __init__(self, ctx: Context[App], app: App, run_id: str, take: int | None) -> None:
         self._ctx = ctx
+        self._taker = taker_of(ctx)
+        self._take = take
         self._app = app
         self._runs = app.runs
         self._run_id = run_id
@@ -86,27 +89,29 @@ class _Attached:
             run = self._runs.queries.run(self._run_id)
             if run.state not in OPEN or died_twice(self._runs.queries, run):
                 await self._report(run)
-                return self._view(run)
+                return await self._view()
             if self._silent_until() <= anyio.current_time():
-                return self._view(run)
+                return await self._view()
             early = self._report_due - anyio.current_time()
             if early <= 0:
                 await self._report(run)
-            if self._runs.queries.open_ids(run.id):
+            if self._within_reach():
                 await self._gather()
-                if not self._runs.queries.open_ids(run.id):
+                if not self._within_reach():
                     continue  # answered meanwhile, elsewhere
                 # The calling agent's own work comes first: a person may take an hour, and must hold up nobody.
-                busy = bool(self._runs.queries.open_ids(run.id, "order"))
+                busy = bool(self._runs.within_reach(run.id, self._taker))
                 gates = [] if busy else self._askable()
                 if gates and self._round < _ROUNDS and self._modern:
                     return await self._questions(gates)
                 if gates and self._round < _ROUNDS:
                     await self._ask_now(gates)
                 if not self._person_is_asked(busy):
-                    return self._view(self._runs.queries.run(run.id))
+                    return await self._view()
             left = self._silent_until() - anyio.current_time()
-            left = min(left, self._app.settings.heartbeat) if self._wants_progress else left
+            # What others do not report in time is free without news.
+            looks = self._wants_progress or self._runs.queries.open_ids(run.id, "order")
+            left = min(left, self._app.settings.heartbeat) if looks else left
             if await self._runs.watchers.changed(run.id, min(left, early) if early > 0 else left):
                 await anyio.sleep(_SETTLE)
 
@@ -140,8 +145,14 @@ class _Attached:
             return gates if not self._left else []  # one page for all of them, opened once
         return [message for message in gates if gate_of(message).fits_a_form] if self._can_ask else []
 
-    def _view(self, run: RunRow) -> View:
-        return run_view(self._runs.records, run)
+    def _within_reach(self) -> set[str]:
+        """What is open and may be shown here: gates, and the orders that no other client is at work on."""
+        gates = self._runs.queries.open_ids(self._run_id, "gate")
+        return gates | self._runs.within_reach(self._run_id, self._taker)
+
+    async def _view(self) -> View:
+        await self._runs.take(self._run_id, self._taker, self._take)
+        return run_view(self._runs.records, self._runs.queries.run(self._run_id), reader=self._taker.id)
 
     async def _report(self, run: RunRow) -> None:
         """Progress must grow with every notice, and a heartbeat counts as one."""

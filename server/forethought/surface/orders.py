@@ -1,12 +1,25 @@
-"""A work order is told in full once to each client: when it first goes out. From then on it is one line, which says how
-to see it again, so that an answer that was lost loses nothing."""
+"""What a client is told of work orders: each in full once, when it first goes out. From then on it is one line, which
+says how to see it again, so that an answer that was lost loses nothing. Every other answer reminds of what is open."""
 
-__all__ = ["told_once"]
+__all__ = ["reminder", "taker_of", "told_once"]
 
+import time
 from collections.abc import Mapping, Sequence
 
+from mcp.server.mcpserver import Context
+
+from forethought.app import App
 from forethought.engine.kinds.look import View
+from forethought.engine.leases import Taker, is_free, is_work
+from forethought.surface.asking import client_name
 from forethought_tools import JSON
+
+
+def taker_of(ctx: Context[App]) -> Taker:
+    """The client of a call, as one that takes work. Sessions do not tell one from another, processes do."""
+    app: App = ctx.request_context.lifespan_context
+    name = client_name(ctx) or "a client"
+    return Taker(f"{app.runs.store.database.id} {name}", name)
 
 
 def told_once(view: View, told: set[tuple[str, str]], client: str, *, anew: bool = False) -> View:
@@ -16,13 +29,35 @@ def told_once(view: View, told: set[tuple[str, str]], client: str, *, anew: bool
         return view
     shown: list[JSON] = []
     for entry in waiting:
-        if not isinstance(entry, Mapping) or "order" not in entry:
+        if not isinstance(entry, Mapping) or "instructions" not in entry:
             shown.append(entry)
             continue
         known = (client, str(entry["order"])) in told
         shown.append(_in_short(entry, view) if known and not anew else entry)
         told.add((client, str(entry["order"])))
     return {**view, "waiting_on": shown}
+
+
+def reminder(app: App, view: View, taker: Taker) -> View:
+    """The answer with a line about what else this client was told to do, or may take, and has not reported."""
+    queries, told, now = app.runs.queries, app.told, time.time()
+    shown = view.get("run_id") if "waiting_on" in view or "error" in view else ""
+    orders: list[str] = []  # the runs that they are of
+    for order, run, key in queries.open_orders():
+        if run == shown:
+            continue
+        if is_work(key):
+            free = is_free(queries.leases(run).get(order), taker.id, now)
+            ours = free and list(queries.run(run).folders) == app.runs.records.folders
+        else:
+            ours = (taker.name, order) in told
+        orders += [run] if ours else []
+    if not orders:
+        return view
+    one = f'report(run_id="{orders[0]}", answers=[])'
+    more = f"{len(orders)} work orders are" if len(orders) > 1 else "1 work order is"
+    rest = {name: value for name, value in view.items() if name != "next"}
+    return {**rest, "reminder": f"{more} open: {one} shows what to report", "next": view["next"]}
 
 
 def _in_short(entry: Mapping[str, JSON], view: View) -> JSON:

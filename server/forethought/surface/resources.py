@@ -25,6 +25,7 @@ from mcp.types import (
 from forethought.app import App
 from forethought.engine.kinds.reflection import rounds
 from forethought.engine.plan_views import graph, plan_view
+from forethought.engine.transcripts import transcript
 from forethought.engine.trees import Branch, flowchart_of, outline, trees
 from forethought.engine.views import run_view
 from forethought_patterns.signatures import detailed
@@ -82,11 +83,7 @@ def add_resources(server: MCPServer[App], live: list[App]) -> None:
 
         return _found(lines)
 
-    @server.resource("run://{run_id}/rounds", title="Rounds of reflection", mime_type="application/json")
-    async def run_rounds(run_id: str, ctx: Context[App]) -> str:
-        """Every draft of a reflection, or of those in a plan's steps: scores, issues, checks, lessons, what changed."""
-        queries = _app(ctx).runs.queries
-        return _found(lambda: as_text(rounds(queries, queries.run(run_id).id)))
+    _add_details(server)
 
     @server.resource("run://{run_id}/tree", title="Search tree", mime_type="application/json")
     async def run_tree(run_id: str, ctx: Context[App]) -> str:
@@ -117,6 +114,24 @@ def add_resources(server: MCPServer[App], live: list[App]) -> None:
         if argument.name == "run_id":
             return Completion(values=[row.id for row in queries.runs(limit=100, prefix=argument.value)])
         return None
+
+
+def _add_details(server: MCPServer[App]) -> None:
+    """Give it what reflections and agents have done, round by round and turn by turn."""
+
+    @server.resource("run://{run_id}/rounds", title="Rounds of reflection", mime_type="application/json")
+    async def run_rounds(run_id: str, ctx: Context[App]) -> str:
+        """Every draft of a reflection, or of those in a plan's steps: scores, issues, checks, lessons, what changed."""
+        queries = _app(ctx).runs.queries
+        return _found(lambda: as_text(rounds(queries, queries.run(run_id).id)))
+
+    @server.resource(
+        "run://{run_id}/steps/{step}/transcript", title="What the agent of a step did", mime_type="application/json"
+    )
+    async def run_transcript(run_id: str, step: str, ctx: Context[App]) -> str:
+        """What the agent of a step was told, called, was answered and reported, turn by turn."""
+        number = int(step) if step.isdecimal() and len(step) < 10 else 0
+        return _found(lambda: as_text(transcript(_app(ctx).runs.queries, run_id, number)))
 
 
 class Notices:

@@ -24,6 +24,7 @@ _COUNT: Schema = {"type": "integer", "minimum": 1, "maximum": 2**53}  # what eve
 _GOAL: Schema = {"type": "string", "maxLength": 20_000}
 _NEEDED_GOAL: Schema = {**_GOAL, "minLength": 1}
 _CONTEXT: Schema = {"type": "string", "maxLength": 100_000}
+_TAKE: Schema = {"type": "integer", "minimum": 0}
 _SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 _RISK: Schema = {"type": "string", "enum": ["low", "medium", "high"]}
 _BUDGET: Schema = {"type": "object", "additionalProperties": {"type": "number", "maximum": 10**9}}
@@ -85,6 +86,7 @@ ARGUMENTS: Mapping[str, Mapping[str, Schema]] = {
         "context": _CONTEXT,
         "again": {"type": "string", "enum": ["failed", "all"], "description": "What has not succeeded, or all anew."},
         "another": _said(_FLAG, "A second run of a goal beside the open one."),
+        "take": _said(_TAKE, "Agent orders to have at once; else all."),
         "replan": {"type": "string", "enum": list(REPLANS)},
         "max_replans": _up_to(20, least=0),
         "max_parallel": _up_to(64),
@@ -129,7 +131,7 @@ ARGUMENTS: Mapping[str, Mapping[str, Schema]] = {
         "revision": _COUNT,
         "against": _COUNT,
     },
-    "report": {"run_id": _TEXT, "answers": {"type": "array", "items": _ANSWER}},
+    "report": {"run_id": _TEXT, "answers": {"type": "array", "items": _ANSWER}, "take": _TAKE},
     "rollback": {"run_id": _TEXT, "step": _COUNT, "dry_run": _FLAG},
     "stop": {"run_id": _TEXT},
 }

@@ -19,10 +19,9 @@ from forethought.app import App
 from forethought.engine.kinds.look import View
 from forethought.engine.views import text_of
 from forethought.surface import verbs
-from forethought.surface.asking import client_name
 from forethought.surface.attach import attach, continued
 from forethought.surface.bounds import too_much
-from forethought.surface.orders import told_once
+from forethought.surface.orders import reminder, taker_of, told_once
 from forethought.surface.schemas import ARGUMENTS, RESULT
 from forethought_patterns.numbering import step_as_meant
 from forethought_tools import JSON, ForethoughtError, NotFoundError, schema_faults
@@ -92,7 +91,7 @@ class _Strict(Tool):
         app: App = context.request_context.lifespan_context
         try:
             if (run_id := continued(context)) is not None:
-                view = await attach(context, app, run_id)
+                view = await attach(context, app, run_id, given.get("take"))
             else:
                 view = await self.fn(context, **given)
         except NotFoundError as error:
@@ -103,7 +102,9 @@ class _Strict(Tool):
             return view
         if "error" in view:
             view["error"] = _without_places(str(view["error"]), app)
-        return _result(told_once(view, app.told, client_name(context), anew=given.get("view") == "full"))
+        taker = taker_of(context)
+        view = told_once(view, app.told, taker.name, anew=given.get("view") == "full")
+        return _result(reminder(app, view, taker))
 
     def _failed(self, message: str, then: str = "") -> CallToolResult:
         then = then or f"{self.name}(...) again, with what is listed mended"

@@ -24,6 +24,7 @@ from forethought.journal.database import StaleError, UnderWayError
 from forethought.journal.rows import OPEN, RunRow
 from forethought.surface.asking import client_name
 from forethought.surface.attach import attach
+from forethought.surface.orders import taker_of
 from forethought_patterns.rollback import looked_at
 from forethought_patterns.worlds import BOUNDS
 from forethought_tools import JSON, Fault, PlanError
@@ -67,6 +68,7 @@ async def execute_plan(
     context: str = "",
     again: plan.Again = "",
     another: bool = False,
+    take: int | None = None,
     **wishes: Any,
 ) -> View | InputRequiredResult:
     """Run a plan, or watch its run; with a goal: plan and run at once. Risky steps wait until a person approves
@@ -77,8 +79,9 @@ async def execute_plan(
         raise PlanError([Fault("execute_plan", "it takes a plan_id or a goal", "Give one of them")])
     terms = app.runs.terms.tightened(**wishes)
     if goal:
-        return await _once(ctx, plan.start_goal(app.runs, goal, context, terms, _caller(ctx, another or bool(again))))
-    return await _once(ctx, plan.started(app.runs, plan_id, terms, again=again))
+        caller = _caller(ctx, another or bool(again))
+        return await _once(ctx, plan.start_goal(app.runs, goal, context, terms, caller), take)
+    return await _once(ctx, plan.started(app.runs, plan_id, terms, again=again), take)
 
 
 async def reflect(
@@ -122,15 +125,16 @@ async def get_plan(
     orders), graph (Mermaid), diff (against an earlier revision). list and full: 50 steps a page. tools: what steps can
     call."""
     app = _app(ctx)
-    records, queries = app.runs.records, app.runs.queries
+    records, queries, reader = app.runs.records, app.runs.queries, taker_of(ctx).id
     if view == "tools":
         return tools_view(records.tools, page)
     if not plan_id:
         return listing(records, page)
     if plan_id.startswith("run_"):
-        return run_view(records, queries.run(plan_id), steps=view if view in ("list", "full") else "brief", page=page)
-    if run := plan.not_planned(queries, plan_id):
-        return run_view(records, run)
+        steps = view if view in ("list", "full") else "brief"
+        return run_view(records, queries.run(plan_id), steps=steps, page=page, reader=reader)
+    if planning := plan.not_planned(queries, plan_id):
+        return run_view(records, planning)
     row = queries.plan(plan_id, revision)
     if view == "diff":
         return diff_view(records, row, row.revision - 1 if against is None else against)
@@ -143,7 +147,11 @@ async def get_plan(
             "graph": fenced(graph(records, plan_id)),
             "next": f'get_plan(plan_id="{plan_id}")',
         }
-    shown = run_view(records, run, steps=view, page=page) if run else plan_view(records, row, steps=view, page=page)
+    shown = (
+        run_view(records, run, steps=view, page=page, reader=reader)
+        if run
+        else plan_view(records, row, steps=view, page=page)
+    )
     if view == "full":
         shown["models"] = models_view(app.models)
     if view != "brief" and len(records.plan(plan_id, row.revision).steps) > page * PAGE:
@@ -151,14 +159,16 @@ async def get_plan(
     return shown
 
 
-async def report(ctx: Context[App], run_id: str, answers: Sequence[Mapping[str, JSON]]) -> View | InputRequiredResult:
+async def report(
+    ctx: Context[App], run_id: str, answers: Sequence[Mapping[str, JSON]], take: int | None = None
+) -> View | InputRequiredResult:
     """Hand in answers to work orders of a run, and stay with it; with none: wait for news of any run. It cannot
     approve: only a person can."""
     app = _app(ctx)
     app.runs.queries.run(run_id)
     pairs = [(str(answer["order"]), answer["answer"]) for answer in answers]
-    await app.runs.answer(run_id, pairs, by="calling agent", channel="report")
-    return await attach(ctx, app, run_id)
+    await app.runs.answer(run_id, pairs, by="calling agent", channel="report", taker=taker_of(ctx))
+    return await attach(ctx, app, run_id, take)
 
 
 async def rollback(
@@ -195,12 +205,12 @@ def _caller(ctx: Context[App], another: bool) -> Caller:
     return Caller(client_name(ctx), another)
 
 
-async def _once(ctx: Context[App], start: Awaitable[RunRow]) -> View | InputRequiredResult:
+async def _once(ctx: Context[App], start: Awaitable[RunRow], take: int | None = None) -> View | InputRequiredResult:
     """Start a run and stay with it; or with the one that the same call has started, and say so."""
     try:
-        return await attach(ctx, _app(ctx), (await start).id)
+        return await attach(ctx, _app(ctx), (await start).id, take)
     except UnderWayError as error:
-        view = await attach(ctx, _app(ctx), error.run)
+        view = await attach(ctx, _app(ctx), error.run, take)
     return view if isinstance(view, InputRequiredResult) else {**view, "attached": _ATTACHED}
 
 

@@ -132,9 +132,12 @@ class Kind(Generic[O]):
                 f"The records of {run.id} were changed from outside. `forethought verify` tells more."
             ) from None
 
-    def look(self, records: Records, run: RunRow, *, steps: str = "brief", page: int | None = 1) -> View:
-        """A run of this kind as clients see it."""
-        return self.view(Look(records, run, watch=self.watch(run), after=self.next, steps=steps, page=page))
+    def look(
+        self, records: Records, run: RunRow, *, steps: str = "brief", page: int | None = 1, reader: str = ""
+    ) -> View:
+        """A run of this kind as clients see it, or as one of them (`reader`) does."""
+        look = Look(records, run, watch=self.watch(run), after=self.next, steps=steps, page=page, reader=reader)
+        return self.view(look)
 
 
 class Creator(Protocol):

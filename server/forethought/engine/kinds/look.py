@@ -9,9 +9,10 @@ from functools import cached_property
 from typing import TypeAlias
 
 from forethought.engine.deaths import ASIDE, died_twice
-from forethought.engine.orders import Told
+from forethought.engine.leases import is_work
+from forethought.engine.orders import MOST, Told
 from forethought.engine.records import Records, resuming
-from forethought.journal.rows import OPEN, MessageRow, RunRow
+from forethought.journal.rows import OPEN, LeaseRow, MessageRow, RunRow
 from forethought_patterns.budget import SOFT
 from forethought_tools import JSON, Role
 from forethought_tools.text import clipped
@@ -21,7 +22,6 @@ View: TypeAlias = dict[str, JSON]
 """What a client is shown: structured, and the same facts as text (see `views.text_of`)."""
 
 _MOST_WAITING = 50
-_ORDER_CHARACTERS = 24_000  # of the orders that one answer holds
 _ARGUMENTS = 300  # characters
 
 
@@ -39,6 +39,8 @@ class Look:
     """How the steps of a plan are shown: `brief`, `list` or `full`."""
     page: int | None = 1
     """Which of them; none is all."""
+    reader: str = ""
+    """The taker who looks, if it is one: it is told the work that it has in full."""
 
     @property
     def is_open(self) -> bool:
@@ -48,6 +50,15 @@ class Look:
     def waiting(self) -> Sequence[MessageRow]:
         """The open gates and orders, oldest first."""
         return self.records.queries.open_messages(self.run.id, limit=_MOST_WAITING) if self.is_open else []
+
+    @cached_property
+    def _leases(self) -> Mapping[str, LeaseRow]:
+        return self.records.queries.leases(self.run.id)
+
+    def _is_mine(self, message: MessageRow) -> bool:
+        """Whether the reader can answer this."""
+        lease = self._leases.get(message.id)
+        return not is_work(message.key) or (lease is not None and lease.holder == self.reader)
 
     @cached_property
     def is_aside(self) -> bool:
@@ -68,7 +79,7 @@ class Look:
         if warnings := _nearly_spent(self.run):
             view["warnings"] = warnings
         if self.waiting:
-            view["waiting_on"] = _waiting_on(self.run, self.waiting)
+            view["waiting_on"] = _waiting_on(self.run, self.waiting, Told(self._leases, self.reader))
         return view
 
     def tail(self) -> View:
@@ -113,7 +124,7 @@ class Look:
                 f" let it go on, in a terminal: `forethought resume {run.id}`. `forethought show {run.id} --journal`"
                 f" tells more, `forethought cancel {run.id}` ends it there"
             )
-        if orders := [message for message in self.waiting if message.kind == "order"]:
+        if orders := [message for message in self.waiting if message.kind == "order" and self._is_mine(message)]:
             planning = any(message.body.get("role") == Role.PLANNER for message in orders)
             details = ' (get_plan(view="tools") tells all of each tool)' if planning else ""
             together = ", all of them at once" if len(orders) > 1 else ""
@@ -121,11 +132,13 @@ class Look:
                 f'report(run_id="{run.id}", answers=[{{"order": id, "answer": value that fits the order\'s schema}}])'
                 f" once you have done the orders in waiting_on yourself{together}{details}"
             )
-        if self.waiting:
+        if any(message.kind == "gate" for message in self.waiting):
             return (
                 f"{self.watch} goes on once a person has decided: only a person can. If this client does not ask them,"
                 f" they can in a terminal: `forethought decide {run.id}`"
             )
+        if self.waiting:
+            return f"{self.watch} hands out the work that nobody has, and waits for what others do"
         return self._unless_ended() or self.after(self)
 
     def _unless_ended(self) -> str | None:
@@ -163,10 +176,9 @@ def _nearly_spent(run: RunRow) -> list[JSON]:
     ]
 
 
-def _waiting_on(run: RunRow, messages: Sequence[MessageRow]) -> list[JSON]:
+def _waiting_on(run: RunRow, messages: Sequence[MessageRow], told: Told) -> list[JSON]:
     shown: list[JSON] = []
-    told = Told()
-    room = _ORDER_CHARACTERS
+    room = MOST
     for message in messages:
         entry = _gate(run, message) if message.kind == "gate" else told.order(message)
         size = len(json.dumps(entry))

@@ -153,6 +153,7 @@ async def _drive(work: Work[PlanOptions]) -> Ending:
             terms.max_parallel,
             terms.strategies,
             frozenset(work.options.ask_about),
+            terms.agent,
         ),
         resumed=Resumed(finished, _failed_calls(records, run)),
     )

@@ -17,7 +17,9 @@ from forethought.journal.rows import OPEN, Fact, MessageRow, RunRow
 from forethought_patterns import Problem
 from forethought_patterns.rollback import UndoableCall, places, roll_back
 from forethought_tools import JSON, ForethoughtError
+from forethought_tools.delegating import DELEGATE
 
+_BEYOND = " (what its agent did elsewhere than it said it would write)"
 _TAKEN_BACK = ("undone", "nothing to undo")
 
 
@@ -122,6 +124,13 @@ def undoable_calls(queries: Queries, run_id: str) -> list[UndoableCall]:
     over = [undo for undo in queries.undos_since(run_id) if files & _files(undo)]
     undone = {run: _undone(queries, run) for run in {undo.run for undo in over}}
     over = [undo for undo in over if _key(undo) not in undone[undo.run]]
+    left = {note.key: note.body["left"] for note in queries.messages(run_id, "note") if note.key.startswith("left/")}
+
+    def kept(undo: MessageRow) -> Mapping[str, JSON]:
+        """With what the call has left, where that was known only after it."""
+        after = f"left/{_key(undo).rpartition('/')[0]}"
+        return {**_kept(undo), "left": left[after]} if after in left and _files(undo) else _kept(undo)
+
     # A folder that one step has made goes with the last of the files that steps have put there, whichever that is.
     made = [folder for undo in undos for folder in cast("list[JSON]", _kept(undo).get("made", []))]
     return [
@@ -129,7 +138,7 @@ def undoable_calls(queries: Queries, run_id: str) -> list[UndoableCall]:
             _key(undo),
             undo.step,
             str(undo.body["tool"]),
-            {**_kept(undo), "made": made} if _files(undo) else _kept(undo),
+            {**kept(undo), "made": made} if _files(undo) else _kept(undo),
             over=next((other.run for other in over if _files(other) & _files(undo) and other.asked > undo.asked), ""),
         )
         for undo in reversed(undos)
@@ -153,9 +162,9 @@ def lasting(records: Records, run_id: str, step: int | None) -> list[str]:
     of_earlier = earlier and (step is None or all(row.id != step for row in rows))
     stays = [f"what {earlier} has done, which this run took up: roll that back too"] if of_earlier else []
     return [*stays] + [
-        f"step {number} {tool}" if number else tool
+        (f"step {number} {tool}" if number else tool) + (_BEYOND if tool == DELEGATE else "")
         for number, tool in dict.fromkeys([*called, *lost])
-        if step in (None, number) and (records.tools.lasting(tool) or (number, tool) in lost)
+        if step in (None, number) and (records.tools.lasting(tool) or tool == DELEGATE or (number, tool) in lost)
     ]
 
 

@@ -1,7 +1,7 @@
 """Columns keep the names that the goal has for them: small planners call `name` `customer_name`, and whoever set the
 goal looks for `name`."""
 
-__all__ = ["with_said_names"]
+__all__ = ["with_said_names", "without_line_numbers"]
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,9 +9,13 @@ from collections.abc import Mapping, Sequence
 from forethought_tools import JSON
 from forethought_tools.text import as_text
 
+_SAVING = ("write_table", "write_file")
+_OF_LINES = (".txt", ".log")
 _READ = 20_000  # characters of a goal, and of all calls
 _WORD = re.compile(r"\w+")
 _COLUMN = r"(?:[a-z_]\w{0,40}\.)?\"?(?P<column>[a-z_]\w{1,40})\"?"
+_LINE_AND_TEXT = re.compile(r"(select\s+(?:distinct\s+)?)\"?line\"?\s*,\s*(\"?text\"?\s+from\b)", re.IGNORECASE)
+_NUMBERED = re.compile(r"\bnumber(?:s|ed)?\b", re.IGNORECASE)
 _NAMED_ANEW = re.compile(
     rf"(?P<before>(?:select|,)\s+{_COLUMN})\s+as\s+\"?(?P<name>[a-z_]\w{{1,60}})\"?", re.IGNORECASE
 )
@@ -36,5 +40,25 @@ def with_said_names(steps: Sequence[Mapping[str, JSON]], goal: str, shapes: Sequ
         given = step["arguments"]
         if step["tool"] == "query_table" and isinstance(given, Mapping) and isinstance(sql := given.get("sql"), str):
             step = {**step, "arguments": {**given, "sql": _NAMED_ANEW.sub(kept, sql)}}
+        found.append(step)
+    return found
+
+
+def without_line_numbers(steps: Sequence[Mapping[str, JSON]], goal: str) -> list[JSON]:
+    """The steps, in which lines that are taken out of a text and saved as a text are these lines, and not their numbers
+    as well, unless the goal speaks of numbers."""
+    saved = {
+        str(rows)
+        for step in steps
+        if step["tool"] in _SAVING and isinstance(given := step["arguments"], Mapping)
+        if str(given.get("path")).lower().endswith(_OF_LINES) and (rows := given.get("rows", given.get("content")))
+    }
+    if _NUMBERED.search(goal[:_READ]):
+        return [*steps]
+    found: list[JSON] = []
+    for step in steps:
+        given = step["arguments"]
+        if f"{{{{{step['id']}}}}}" in saved and isinstance(given, Mapping) and isinstance(sql := given.get("sql"), str):
+            step = {**step, "arguments": {**given, "sql": _LINE_AND_TEXT.sub(r"\1\2", sql)}}
         found.append(step)
     return found

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
-from forethought_patterns.column_names import with_said_names
+from forethought_patterns.column_names import with_said_names, without_line_numbers
 from forethought_patterns.drafts import Brief, lean_tools
 from forethought_patterns.goal import Goal
 from forethought_patterns.plan import Plan, Step
@@ -88,9 +88,13 @@ def lean_steps(
     shapes = "\n".join(brief.files.values())
     only = next(iter(brief.files)) if len(brief.files) == 1 and not known else ""
     steps = read_script(str(draft), tools, files_of, first=first, known=known, shapes=shapes, source=only)
-    calls = [cast("Mapping[str, JSON]", step) for step in steps]
-    named = with_said_names(calls, brief.goal, [*brief.files.values()])
+    named = with_said_names(_calls(steps), brief.goal, [*brief.files.values()])
+    named = without_line_numbers(_calls(named), brief.goal)
     return _with_what_is_told(_with_what_is_saved(_with_the_whole_wish(named, brief.goal), brief, tools), brief)
+
+
+def _calls(steps: Sequence[JSON]) -> list[Mapping[str, JSON]]:
+    return [cast("Mapping[str, JSON]", step) for step in steps]
 
 
 def _with_the_whole_wish(steps: list[JSON], goal: str) -> list[JSON]:
@@ -106,7 +110,7 @@ def _with_the_whole_wish(steps: list[JSON], goal: str) -> list[JSON]:
 
 def _with_what_is_saved(steps: list[JSON], brief: Brief, tools: Registry) -> list[JSON]:
     """The last result is for the file that the goal wants and nothing writes: small models forget to say so."""
-    calls = [cast("Mapping[str, JSON]", step) for step in steps]
+    calls = _calls(steps)
     if not calls:
         return steps
     last = calls[-1]

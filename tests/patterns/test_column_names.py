@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from forethought_patterns.column_names import with_said_names
+from forethought_patterns.column_names import with_said_names, without_line_numbers
 from forethought_tools import JSON
 
 ORDERS, CUSTOMERS = "order_no,customer_id,amount", "id,name,city"
@@ -48,3 +48,20 @@ def test_a_column_gets_the_name_that_it_needs(sql: str, goal: str, shapes: tuple
 
 def test_a_name_that_a_later_step_uses_stays() -> None:
     assert _named(JOINED, "the name of each", later="{{1.rows.0.customer_name}}") == JOINED
+
+
+@pytest.mark.parametrize(
+    ("goal", "path", "kept"),
+    [
+        ("the longest lines into top.txt", "top.txt", "SELECT text FROM 'a.txt' ORDER BY length(text) DESC"),
+        ("the longest lines with their numbers into top.txt", "top.txt", ""),
+        ("the longest lines into top.csv", "top.csv", ""),
+    ],
+)
+def test_lines_that_are_saved_as_text_are_these_lines(goal: str, path: str, kept: str) -> None:
+    sql = "SELECT line, text FROM 'a.txt' ORDER BY length(text) DESC"
+    steps: list[dict[str, JSON]] = [
+        {"id": 1, "tool": "query_table", "arguments": {"sql": sql}},
+        {"id": 2, "tool": "write_table", "arguments": {"path": path, "rows": "{{1}}"}},
+    ]
+    assert without_line_numbers(steps, goal)[0] == {**steps[0], "arguments": {"sql": kept or sql}}

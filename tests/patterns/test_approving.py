@@ -1,6 +1,6 @@
 """A person approves, rejects or edits steps and whole plans, and what is unsure waits."""
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from tests.patterns.executing import DONE, draft, execute, states, step
@@ -10,8 +10,16 @@ from forethought_patterns import (
     InMemoryJournal,
     Policy,
 )
+from forethought_patterns.gates import Verb
 
 pytestmark = pytest.mark.anyio
+
+
+def test_only_a_word_of_consent_approves_and_whole_plans_are_asked_about_where_that_is_wanted() -> None:
+    verbs = get_args(Verb)
+    assert {verb for verb in verbs if Decision(verb).approved} == {"approve", "approve_tool", "edit", "again"}
+    assert all(Decision(verb).approved is False for verb in ("reject", "cancel"))
+    assert not Policy().approve_plan
 
 
 async def test_the_command_of_a_check_is_a_call_with_its_own_gate() -> None:

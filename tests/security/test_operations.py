@@ -98,6 +98,14 @@ def _killed_in_the_call(settings: Settings, steps: str = "") -> None:
         server.send_signal(signal.SIGKILL)
 
 
+async def _hung_twice(settings: Settings, work: Path, steps: str = IN_A_STEP) -> RunRow:
+    """A run that has hung the server that began it, and the one that took it over."""
+    (work / "poison").touch()
+    await anyio.to_thread.run_sync(_killed_in_the_call, settings, steps)
+    await anyio.to_thread.run_sync(_killed_in_the_call, settings)
+    return await anyio.to_thread.run_sync(_the_run, settings)
+
+
 def _the_run(settings: Settings) -> RunRow:
     with owned(settings) as store:
         return store.queries.runs(limit=1)[0]
@@ -120,12 +128,9 @@ async def test_a_run_that_has_hung_two_servers_is_not_resumed_by_a_third_until_a
     make_settings: Callable[..., Settings], work: Path, steps: str
 ) -> None:
     settings = make_settings()
-    (work / "poison").touch()
-    await anyio.to_thread.run_sync(_killed_in_the_call, settings, steps)
-    await anyio.to_thread.run_sync(_killed_in_the_call, settings)
+    run = await _hung_twice(settings, work, steps)
     (work / "poison").unlink()
     async with Client(build_server(settings)) as client:  # it answers
-        run = await anyio.to_thread.run_sync(_the_run, settings)
         told = view(await client.call_tool("report", {"run_id": run.id, "answers": []}))
         assert told["status"] == "waiting"
         assert "died twice" in told["error"]
@@ -146,10 +151,7 @@ async def test_a_run_that_has_hung_two_servers_can_be_cancelled_and_hangs_nobody
     make_settings: Callable[..., Settings], work: Path
 ) -> None:
     settings = make_settings()
-    (work / "poison").touch()
-    await anyio.to_thread.run_sync(_killed_in_the_call, settings, IN_A_STEP)
-    await anyio.to_thread.run_sync(_killed_in_the_call, settings)
-    run = _the_run(settings)
+    run = await _hung_twice(settings, work)
     await anyio.to_thread.run_sync(_forethought, settings, "cancel", run.id)
     with _server(settings, calm=True) as server:
         await anyio.to_thread.run_sync(_until, server, "up")
@@ -161,10 +163,7 @@ async def test_each_word_of_a_person_lets_one_more_server_try(
     make_settings: Callable[..., Settings], work: Path
 ) -> None:
     settings = make_settings()
-    (work / "poison").touch()
-    await anyio.to_thread.run_sync(_killed_in_the_call, settings, IN_A_STEP)
-    await anyio.to_thread.run_sync(_killed_in_the_call, settings)
-    run = _the_run(settings)
+    run = await _hung_twice(settings, work)
     await anyio.to_thread.run_sync(_forethought, settings, "resume", run.id)
     await anyio.to_thread.run_sync(_killed_in_the_call, settings)
     with owned(settings) as store:

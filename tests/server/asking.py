@@ -73,6 +73,14 @@ def delete(number: int, path: str, **more: Any) -> dict[str, Any]:
     return {"id": number, "tool": "delete_file", "arguments": {"path": path}, **more}
 
 
+def deletions(work: Path, count: int, *, chained: bool = False) -> list[dict[str, Any]]:
+    """Files f1.txt and so on, and a step that deletes each: all at once, or one after the other."""
+    for number in range(1, count + 1):
+        (work / f"f{number}.txt").write_text("x", encoding="utf-8")
+    after = [[number - 1] if chained and number > 1 else [] for number in range(1, count + 1)]
+    return [delete(number, f"f{number}.txt", depends_on=before) for number, before in enumerate(after, 1)]
+
+
 def flat(*steps: Mapping[str, Any]) -> dict[str, Any]:
     plain: dict[str, Any] = {
         "description": "",

@@ -1,6 +1,7 @@
 """A client is asked within its call, in the manner of either era: together, at once, and within its patience."""
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from mcp.client import Client, ClientRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult, InputRequiredResult
-from tests.server.asking import APPROVE, DELETE, TOOLS, Asked, answering, make_plan, states_of, view
+from tests.server.asking import APPROVE, DELETE, TOOLS, Asked, answering, deletions, make_plan, states_of, view
 
 from forethought.app import open_store
 from forethought.gates.decisions import decision_facts
@@ -19,6 +20,14 @@ from forethought.surface.server import build_server
 from forethought_patterns import Decision
 
 pytestmark = pytest.mark.anyio
+
+
+def _approved_in_a_terminal(settings: Settings) -> str:
+    """The run whose one gate a person has approved meanwhile."""
+    with closing(open_store(settings)) as store:
+        (gate,) = store.queries.open_messages(kind="gate")
+        store.commit(gate.run, *decision_facts(gate, Decision("approve", by="p", channel="terminal"), TOOLS))
+    return gate.run
 
 
 async def test_a_client_that_never_answers_gets_the_run_back(
@@ -50,17 +59,7 @@ async def test_a_call_stays_within_its_patience_however_many_questions_there_are
             await anyio.lowlevel.checkpoint()
         return ElicitResult(action="accept", content=APPROVE)
 
-    steps: list[dict[str, Any]] = []
-    for number in range(1, 7):
-        (work / f"f{number}.txt").write_text("x", encoding="utf-8")
-        steps.append(
-            {
-                "id": number,
-                "tool": "delete_file",
-                "arguments": {"path": f"f{number}.txt"},
-                "depends_on": [number - 1] if number > 1 else [],
-            }
-        )
+    steps = deletions(work, 6, chained=True)
     async with Client(
         build_server(make_settings(longest_call=3.0, silence=20)), mode="legacy", elicitation_callback=slow
     ) as client:
@@ -72,10 +71,7 @@ async def test_a_call_stays_within_its_patience_however_many_questions_there_are
 async def test_several_gates_are_asked_together_and_each_answer_reaches_its_own(
     make_settings: Callable[..., Settings], era: str, work: Path
 ) -> None:
-    steps: list[dict[str, Any]] = []
-    for number in range(1, 13):
-        (work / f"f{number}.txt").write_text("x", encoding="utf-8")
-        steps.append({"id": number, "tool": "delete_file", "arguments": {"path": f"f{number}.txt"}})
+    steps = deletions(work, 12)
     together = 0
     all_asked = anyio.Event()
 
@@ -102,17 +98,7 @@ async def test_several_gates_are_asked_together_and_each_answer_reaches_its_own(
 async def test_gates_one_after_another_stay_within_the_rounds_of_a_client(
     make_settings: Callable[..., Settings], era: str, work: Path
 ) -> None:
-    steps: list[dict[str, Any]] = []
-    for number in range(1, 12):
-        (work / f"f{number}.txt").write_text("x", encoding="utf-8")
-        steps.append(
-            {
-                "id": number,
-                "tool": "delete_file",
-                "arguments": {"path": f"f{number}.txt"},
-                "depends_on": [number - 1] if number > 1 else [],
-            }
-        )
+    steps = deletions(work, 11, chained=True)
     asked: Asked = []
     async with Client(
         build_server(make_settings(silence=30)), mode=era, elicitation_callback=answering(asked, "accept", APPROVE)
@@ -209,10 +195,7 @@ async def test_a_question_that_was_decided_elsewhere_is_taken_back(
     settings = make_settings(longest_call=600)
 
     async def elsewhere(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
-        store = open_store(settings)
-        (gate,) = store.queries.open_messages(kind="gate")
-        store.commit(gate.run, *decision_facts(gate, Decision("approve", by="p", channel="terminal"), TOOLS))
-        store.close()
+        _approved_in_a_terminal(settings)
         await anyio.sleep_forever()
         raise AssertionError("unreachable")
 
@@ -248,13 +231,10 @@ async def test_starting_anew_starts_once_however_often_the_call_is_repeated(
     settings = make_settings()
 
     async def slow(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
-        store = open_store(settings)
-        (gate,) = store.queries.open_messages(kind="gate")
-        store.commit(gate.run, *decision_facts(gate, Decision("approve", by="p", channel="terminal"), TOOLS))
-        with anyio.fail_after(60):
-            while store.queries.run(gate.run).state != "succeeded":
+        run_id = _approved_in_a_terminal(settings)
+        with closing(open_store(settings)) as store, anyio.fail_after(60):
+            while store.queries.run(run_id).state != "succeeded":
                 await anyio.lowlevel.checkpoint()
-        store.close()
         return ElicitResult(action="accept", content=APPROVE)
 
     async with Client(build_server(settings), mode="2026-07-28", elicitation_callback=slow) as client:

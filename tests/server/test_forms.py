@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -79,6 +80,15 @@ def test_any_form_is_a_decision_or_a_fault(which: int, verb: JSON, more: dict[st
         if decision.verb == "edit" and gate.kind == "plan":
             assert STEPS[0].arguments in [step["arguments"] for step in decision.steps or () if isinstance(step, dict)]
         assert fact.kind == "answered"
+
+
+@pytest.mark.parametrize(
+    "said", ["Approve", "APPROVE", " approve", "approve ", "approve_", '"approve"', "approve-tool", "yes"]
+)
+def test_only_the_very_word_of_a_choice_is_consent(said: str) -> None:
+    for gate in _gates():
+        with pytest.raises(AnswerError):
+            read_form(gate, {"decision": said}, by="p", channel="test")
 
 
 def test_a_form_is_flat() -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Annotated
 
 import anyio
@@ -116,7 +117,7 @@ def refuse_nul(command: str) -> None:
 async def start(command: str, folder: str, environment: Mapping[str, str]) -> Process:
     refuse_nul(command)
     # Cancelled in the middle of this, only the shell would be ended, and not what it has started by then.
-    with mended(folder), anyio.CancelScope(shield=True):
+    with mended(Path(folder).name), anyio.CancelScope(shield=True):
         is_posix = sys.platform != "win32"
         return await anyio.open_process(
             ["/bin/sh", "-c", WATCHED, "sh", command] if is_posix else command,

@@ -193,7 +193,7 @@ def same_place(folders: Folders, kept: Kept) -> Path:
     """The place that was changed. Raises ToolError where its path leads to another one now, through a link."""
     real = folders.resolve(str(kept["real"]), new=True)  # in another folder the short name may exist by now
     if str(real) != kept["real"]:
-        raise ToolError(f"{kept['path']!r} leads to another place now: {real}.")
+        raise ToolError(f"{kept['path']!r} leads to another place now: {folders.name(real)}.")
     return real
 
 

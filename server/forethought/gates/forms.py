@@ -58,6 +58,8 @@ def filled_in(schema: Mapping[str, Any], typed: Mapping[str, JSON]) -> dict[str,
     not."""
     fields: Mapping[str, Mapping[str, Any]] = schema["properties"]
     content = cast("dict[str, Any]", as_meant(schema, typed))
+    if isinstance(said := typed.get("decision"), str):
+        content["decision"] = said  # word for word: of a consent nothing is guessed
     return {
         name: value
         for name, value in content.items()

@@ -163,6 +163,8 @@ async def test_every_answer_reminds_of_work_that_was_not_reported(make_settings:
         other = view(await client.call_tool("create_plan", {"goal": "g", "steps": [work(1)]}))
         assert other["reminder"].count("\n") == 0
         assert waiting["run_id"] in other["reminder"]
+        wrong = await client.call_tool("get_plan", {"plan_id": "plan_x"})
+        assert waiting["run_id"] in text(wrong), "also those that tell of a mistake"
         await report(client, waiting, *((order, "x") for order in waiting["waiting_on"]))
         assert "reminder" not in view(await client.call_tool("get_plan", {"plan_id": other["plan_id"]}))
 

@@ -16,7 +16,7 @@ from forethought_patterns.drafts import lean_tools, listed_tools, wire_step
 from forethought_patterns.gates import digest
 from forethought_patterns.plan import Step
 from forethought_patterns.ports import Tried
-from forethought_patterns.roles import AGENT, LAST_CALL, MATERIAL, ORDER
+from forethought_patterns.roles import AGAIN, AGENT, LAST_CALL, MATERIAL, NEXT, ORDER
 from forethought_patterns.tool_calls import ToolCalls, keep
 from forethought_patterns.worlds import ANSWER, action_schema
 from forethought_tools import JSON, Question, Registry, Role, Tool, ToolError, Turn
@@ -106,6 +106,8 @@ class _Work:
     turns: list[Turn] = field(default_factory=list[Turn])
     _made: set[str] = field(default_factory=set[str])
     _tokens: int = 0
+    _warned: bool = False
+    """Whether a small model was told that it repeats a call: it is told once."""
 
     @property
     def is_the_callers(self) -> bool:
@@ -188,7 +190,9 @@ class _Work:
         task = self._task(_LEAN if lean else _MATERIAL)
         listed = lean_tools(tools) if lean else listed_tools(tools, dialect)
         last = LAST_CALL if number > self.bounds.calls else ""
-        context = "\n\n".join(filter(None, [f"Tools:\n{listed}", self._so_far(), task, last]))
+        # A small model does what it was told last: where it has results, that is to look whether they will do.
+        asked = [self._so_far(), task, last] if not lean or not self.turns else [task, self._so_far(), last or NEXT]
+        context = "\n\n".join(filter(None, [f"Tools:\n{listed}", *asked]))
         question = Question(
             Role.AGENT,
             AGENT.format(calls=self.bounds.calls),
@@ -207,8 +211,13 @@ class _Work:
 
     async def _call(self, number: int, name: str, arguments: Mapping[str, JSON], thought: str, tools: Registry) -> None:
         call = digest(name, arguments)
+        lean = self.calls.journal.dialect(Role.AGENT) == "lean"
         if call in self._made:
-            raise self._ended(f"it wants to call {name} again with the very same arguments")
+            if not lean or self._warned:
+                raise self._ended(f"it wants to call {name} again with the very same arguments")
+            self._warned = True
+            self.turns.append(Turn(name, arguments, AGAIN))
+            return
         try:
             tool = tools.check(name, arguments)
             self._refuse_straying(tool, arguments)
@@ -220,7 +229,6 @@ class _Work:
             result = f"It failed: {error}"
         # After a change the same question may have another answer.
         self._made = {call} if not tools.reads_only(name) else self._made | {call}
-        lean = self.calls.journal.dialect(Role.AGENT) == "lean"
         self.turns.append(Turn(name, arguments, shortened(result, _LEAN if lean else _RESULT)))
 
     def _refuse_straying(self, tool: Tool, arguments: Mapping[str, JSON]) -> None:

@@ -38,7 +38,7 @@ def told_once(view: View, told: set[tuple[str, str]], client: str, *, anew: bool
     return {**view, "waiting_on": shown}
 
 
-def reminder(app: App, view: View, taker: Taker) -> View:
+def reminder(app: App, taker: Taker, view: View) -> View:
     """The answer with a line about what else this client was told to do, or may take, and has not reported."""
     queries, told, now = app.runs.queries, app.told, time.time()
     shown = view.get("run_id") if "waiting_on" in view or "error" in view else ""

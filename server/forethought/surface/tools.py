@@ -5,8 +5,8 @@ A failure that the caller can mend is a tool error that lists every problem; eve
 
 __all__ = ["tools"]
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 from typing import Any, cast
 
 from anyio import to_thread
@@ -89,28 +89,32 @@ class _Strict(Tool):
             names = ", ".join(self.parameters["properties"])
             return self._failed("\n".join([*faults, f"{self.name} takes: {names}."]))
         app: App = context.request_context.lifespan_context
+        taker = taker_of(context)
+        remind = partial(reminder, app, taker)
         try:
             if (run_id := continued(context)) is not None:
                 view = await attach(context, app, run_id, given.get("take"))
             else:
                 view = await self.fn(context, **given)
         except NotFoundError as error:
-            return self._failed(str(error) if " lists " in str(error) else f"{error} {_LISTED}.", _LISTED)
+            return self._failed(str(error) if " lists " in str(error) else f"{error} {_LISTED}.", _LISTED, remind)
         except ForethoughtError as error:
-            return self._failed(_without_places(str(error), app))
+            return self._failed(_without_places(str(error), app), remind=remind)
         if isinstance(view, InputRequiredResult):
             return view
         if "error" in view:
             view["error"] = _without_places(str(view["error"]), app)
-        taker = taker_of(context)
-        view = told_once(view, app.told, taker.name, anew=given.get("view") == "full")
-        return _result(reminder(app, view, taker))
+        return _result(remind(told_once(view, app.told, taker.name, anew=given.get("view") == "full")))
 
-    def _failed(self, message: str, then: str = "") -> CallToolResult:
+    def _failed(
+        self, message: str, then: str = "", remind: Callable[[View], View] = lambda view: view
+    ) -> CallToolResult:
         then = then or f"{self.name}(...) again, with what is listed mended"
+        view = remind({"status": "error", "error": message, "next": then})
+        text = "\n".join([message, *([str(view["reminder"])] if "reminder" in view else [])])
         return CallToolResult(
-            content=[TextContent(type="text", text=message)],
-            structured_content={"status": "error", "error": message, "next": then},
+            content=[TextContent(type="text", text=text)],
+            structured_content=cast("dict[str, Any]", view),
             is_error=True,
         )
 

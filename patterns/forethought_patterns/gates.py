@@ -339,6 +339,9 @@ def _reason(tool: str, tools: Registry, arguments: Mapping[str, JSON]) -> str:
         return raised
     if tool not in tools:
         return "Nobody knows what this tool does, so it counts as high."
+    known = tools.get(tool)
+    if known is not None and known.source:
+        return f"{known.why} What it does cannot be undone by forethought.".strip()
     if tools.lasting(tool):
         return "What it does cannot be undone."
     return "It only reads." if tools.reads_only(tool) else "It changes something."

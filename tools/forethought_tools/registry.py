@@ -38,6 +38,13 @@ class Registry:
         self._risks = dict(risks or {})
         self._claims = Claims()
 
+    def offer(self, source: str, tools: Iterable[Tool]) -> None:
+        """The tools that a source offers now, instead of those that it has offered before. What is built in stays."""
+        kept = {name: tool for name, tool in self._tools.items() if tool.source != source}
+        new = {tool.name: tool for tool in tools if tool.name not in kept}
+        redact = self._redact
+        self._tools = kept | {name: tool if redact is None else _discreet(tool, redact) for name, tool in new.items()}
+
     def __iter__(self) -> Iterator[Tool]:
         return iter(self._tools.values())
 

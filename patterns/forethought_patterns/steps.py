@@ -21,9 +21,9 @@ from forethought_patterns.rules import Ports, Rules
 from forethought_patterns.signals import Happened, Rejected
 from forethought_patterns.slots import Slot
 from forethought_patterns.strategies import strategy_of, think
-from forethought_patterns.tool_calls import Admitted, ChangedError, ToolCalls, keep, look_again
+from forethought_patterns.tool_calls import Admitted, ToolCalls, keep, look_again
 from forethought_patterns.watcher import Outcome, Watcher
-from forethought_tools import JSON, Question, Role, ToolError
+from forethought_tools import JSON, ChangedError, Question, Role, ToolError
 from forethought_tools.text import as_text
 
 _ROUNDS = 1  # tries with what was wrong, before the plan has to change
@@ -74,9 +74,12 @@ class Steps(Watcher):
 
         await self._look_again(step)
         await keep(tools.known(step.tool), arguments, journal, key=f"{step.id}/{tried.attempt}", slot=slot)
-        value = await think(
-            step, self._strategy(step), arguments, self._calls(slot), ask, f"step/{step.id}/{tried.attempt}/"
-        )
+        prefix = f"step/{step.id}/{tried.attempt}/"
+        try:
+            value = await think(step, self._strategy(step), arguments, self._calls(slot), ask, prefix)
+        except ChangedError:
+            self._changed.add(step.id)
+            raise
         if step.check or step.expected_output.strip() or (step.needs and self.trusts(step, arguments)):
             # Whoever judges it may take a while, and the call is not repeated.
             await self.ports.steps.returned(step, value)

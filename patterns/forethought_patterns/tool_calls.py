@@ -3,7 +3,7 @@
 `ToolCalls` makes those that are no step of a plan. Each passes its gate, and is made once.
 """
 
-__all__ = ["Admitted", "ChangedError", "ToolCalls", "keep", "look_again"]
+__all__ = ["Admitted", "ToolCalls", "keep", "look_again"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -16,7 +16,7 @@ from forethought_patterns.plan import Step
 from forethought_patterns.ports import Approver, Journal
 from forethought_patterns.signals import Rejected
 from forethought_patterns.slots import Slot
-from forethought_tools import JSON, ForethoughtError, Kept, Question, Registry, Tool, ToolError
+from forethought_tools import JSON, ChangedError, ForethoughtError, Kept, Question, Registry, Tool, ToolError
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +26,6 @@ class Admitted:
     arguments: Mapping[str, JSON]
     approved_for: Mapping[str, str] | None = None
     """What it rested on when a person approved it. None: nobody was asked."""
-
-
-class ChangedError(ToolError):
-    """What a call rests on is not what a person has approved any more."""
 
 
 @dataclass

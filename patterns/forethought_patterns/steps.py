@@ -46,8 +46,8 @@ class Steps(Watcher):
     """Calls that a person has just said to make again, by digest."""
     _admitted: dict[int, Admitted] = field(default_factory=dict[int, Admitted])
     """Each step's next call."""
-    _changed: set[int] = field(default_factory=set[int])
-    """Steps whose call was not made, because that has changed since."""
+    _changed: dict[int, bool] = field(default_factory=dict[int, bool])
+    """Steps whose call was not made, because something has changed since, and whether it has to be thought over."""
     _not_due: list[anyio.Event] = field(default_factory=list[anyio.Event])
     """Verdicts that are not asked for yet."""
     _waking: int = 0
@@ -77,8 +77,8 @@ class Steps(Watcher):
         prefix = f"step/{step.id}/{tried.attempt}/"
         try:
             value = await think(step, self._strategy(step), arguments, self._calls(slot), ask, prefix)
-        except ChangedError:
-            self._changed.add(step.id)
+        except ChangedError:  # the tool has become another one: a person is to see how, and nobody else
+            self._changed[step.id] = False
             raise
         if step.check or step.expected_output.strip() or (step.needs and self.trusts(step, arguments)):
             # Whoever judges it may take a while, and the call is not repeated.
@@ -156,8 +156,8 @@ class Steps(Watcher):
 
     async def again(self, step: Step, arguments: Mapping[str, JSON], problem: str) -> bool:
         if step.id in self._changed:
-            self._changed.discard(step.id)
-            await self.ports.steps.retrying(step, problem, 0, feedback=problem)
+            feedback = problem if self._changed.pop(step.id) else ""
+            await self.ports.steps.retrying(step, problem, 0, feedback=feedback)
             return True
         if self.rules.replan == "never" or self.ports.budget.refused:
             return False
@@ -228,7 +228,7 @@ class Steps(Watcher):
         try:
             await look_again(self.ports.tools.known(step.tool), self._admitted[step.id], self.ports.tools)
         except ChangedError:
-            self._changed.add(step.id)
+            self._changed[step.id] = True
             raise
 
     async def _resolved(self, step: Step, arguments: Mapping[str, JSON], slot: Slot) -> Mapping[str, JSON]:

@@ -94,9 +94,7 @@ def _names(settings: Settings) -> list[str]:
 def _records(settings: Settings, store: Store) -> Records:
     folders = _folders(settings)
     look = looking(folders) if len(folders) else None
-    tools = tools_for(settings, store)
-    servers_for(settings, tools)
-    return Records(store.queries, tools, _names(settings), look)
+    return Records(store.queries, tools_for(settings, store), _names(settings), look)
 
 
 def servers_for(settings: Settings, tools: Registry) -> Servers:
@@ -123,7 +121,7 @@ def _hidden_variables() -> frozenset[str]:
 
 def tools_for(settings: Settings, store: Store | None = None) -> Registry:
     """The tools that plans may use. With the store of their runs, what they write can be undone."""
-    return builtin(
+    tools = builtin(
         _folders(settings),
         mailbox=settings.mailbox,
         searxng_url=settings.searxng_url,
@@ -134,6 +132,8 @@ def tools_for(settings: Settings, store: Store | None = None) -> Registry:
         vault=_vault(settings, store) if store else None,
         redact=_redaction(settings) if settings.secrets else None,
     )
+    servers_for(settings, tools)  # what they have offered the last time; nobody is connected
+    return tools
 
 
 def _folders(settings: Settings) -> Folders:

@@ -82,8 +82,8 @@ async def test_a_tool_that_has_become_another_one_waits_until_a_person_has_seen_
     go_on = person({"decision": "approve"}, seen=seen)
     for asked in (1, 1):  # the second time it is known
         async with Client(build_server(settings), elicitation_callback=go_on) as client:
-            run = await run_steps(client, [step(1, "small/look", what=f"a pin {asked}")])
-            assert run["status"] == "succeeded", run
+            run = await run_steps(client, [step(1, "small/look", what=f"a pin {asked}")], replan="never")
+            assert run["status"] == "succeeded", str(run)
         assert len(seen) == asked
     assert "Look something up." in seen[0]
     assert "id_rsa" in seen[0]
@@ -96,7 +96,7 @@ async def test_a_server_that_died_is_started_again_by_the_next_call(
         first = await run_steps(client, [step(1, "small/look", what="one")])
         assert first["status"] == "succeeded"
         os.kill(int((place / "starts").read_text(encoding="utf-8").split()[-1]), signal.SIGKILL)
-        second = await run_steps(client, [step(1, "small/look", what="two")])
+        second = await run_steps(client, [step(1, "small/look", what="two")], replan="never")
         assert second["status"] == "succeeded", second
     assert len((place / "starts").read_text(encoding="utf-8").split()) == 2
 

@@ -37,6 +37,8 @@ class Registry:
         self._tools = {tool.name: tool if redact is None else _discreet(tool, redact) for tool in tools}
         self._risks = dict(risks or {})
         self._claims = Claims()
+        self.unreached: Mapping[str, str] = {}
+        """Why the tools of a source are not there, by the name of the source."""
 
     def offer(self, source: str, tools: Iterable[Tool]) -> None:
         """The tools that a source offers now, instead of those that it has offered before. What is built in stays."""
@@ -60,6 +62,12 @@ class Registry:
     def nearest(self, name: str) -> list[str]:
         """The known names most like this one, best first, at most three."""
         return difflib.get_close_matches(name.lower(), self._tools, n=3, cutoff=0.5)
+
+    def lacking(self, name: str) -> str:
+        """Why a tool that nobody knows is not there, as far as that is known."""
+        source = name.partition("/")[0]
+        why = self.unreached.get(source, "")
+        return f"The server {source} cannot be reached: {why}" if why else ""
 
     def risk(self, name: str, arguments: Mapping[str, JSON] | None = None) -> Risk:
         """The risk of calling this tool, with these arguments. A tool that nobody knows is HIGH."""

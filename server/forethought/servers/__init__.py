@@ -86,14 +86,9 @@ class Servers:
             async with anyio.create_task_group() as tasks:
                 for name in new:
                     tasks.start_soon(self._meet, name)
-
-    def unreached(self) -> list[str]:
-        """What is to be said of servers that could not be reached, in a line each."""
-        return [
-            f"The server {name} cannot be reached: {each.problem}."
-            for name, each in self.connections.items()
-            if each.problem
-        ]
+        slow = f"it did not answer within {_FIRST:.0f} s"
+        known = {name for name in self.connections if self._pins and self._pins.is_known(name)}
+        self._tools.unreached = {name: self.connections[name].problem or slow for name in self._met - known}
 
     async def _meet(self, name: str) -> None:
         try:

@@ -33,7 +33,6 @@ T = TypeVar("T")
 
 _CONNECT = 60.0  # seconds: a command may have to fetch its package first
 _PING = 5.0  # seconds
-_IDLE = 1.0  # seconds without a word, after which it is looked whether it still lives
 _BACKOFF = (0.0, 1.0, 5.0, 15.0, 60.0)  # seconds after a failure in which it is not tried again
 
 
@@ -61,7 +60,6 @@ class Connection:
         self._client: Client | None = None
         self._failures = 0
         self._failed_at = 0.0
-        self._heard = 0.0
         self._calls: list[Call] = []
 
     async def serve(self) -> None:
@@ -112,7 +110,8 @@ class Connection:
         except MCPError as error:
             if error.error.code == -32000 or "ession not found" in error.error.message:
                 self._lost()
-                raise ToolError(f"The server {self.server.name} has ended in the middle of the call.") from None
+                ended = f"The server {self.server.name} has ended in the middle of the call."
+                raise ToolError(ended, transient=True) from None  # only what may be repeated is tried again
             raise ToolError(f"The server {self.server.name} refuses: {self._told(error)}") from None
         except TimeoutError:
             raise ToolError(f"The server {self.server.name} did not answer in time.") from None
@@ -122,8 +121,6 @@ class Connection:
             raise ToolError(
                 f"The answer of the server {self.server.name} cannot be used: {self._told(error)}"
             ) from None
-        finally:
-            self._heard = anyio.current_time()
 
     def _pause(self) -> float:
         return _BACKOFF[min(self._failures, len(_BACKOFF) - 1)]
@@ -135,16 +132,15 @@ class Connection:
 
     async def _lives(self, client: "Client") -> bool:
         """Whether the server still answers: it may have died while nobody called."""
-        if self._calls or anyio.current_time() - self._heard < _IDLE:
+        if self._calls:
             return True
         try:
             with anyio.fail_after(_PING):
-                await (client.session.send_ping() if _is_legacy(client) else client.session.discover())
+                await _pinged(client)
         except Exception as error:
             logger.info("%s is connected anew: %s", self.server.name, self._told(error))
             self._lost()
             return False
-        self._heard = anyio.current_time()
         return True
 
     def _lost(self) -> None:
@@ -171,7 +167,7 @@ class Connection:
                     await self._listed(client)
                     patience.deadline = float("inf")
                     reached, self._failures, self.problem = True, 0, ""
-                    self._client, self._heard = client, anyio.current_time()
+                    self._client = client
                     self._told_over()
                     await self._gone.wait()
             except Exception as error:
@@ -231,10 +227,14 @@ class Connection:
         return visible(clipped(one_line(self._redact(text)), 300))
 
 
-def _is_legacy(client: "Client") -> bool:
+async def _pinged(client: "Client") -> None:
     from mcp_types.version import is_version_at_least
 
-    return not is_version_at_least(client.session.protocol_version or "", "2026-07-28")
+    version = client.session.protocol_version or ""
+    if is_version_at_least(version, "2026-07-28"):
+        await client.session.send_discover(version)  # that era has no ping
+    else:
+        await client.session.send_ping()
 
 
 @asynccontextmanager

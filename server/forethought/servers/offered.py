@@ -78,6 +78,7 @@ def _tool(source: Source, name: str, own: str, said: Said) -> Tool:
     hints = said.get("annotations")
     risk, why, reads = _judged(hints if isinstance(hints, Mapping) else {}, source)
     idempotent = isinstance(hints, Mapping) and hints.get("idempotentHint") is True
+    repeatable = reads or (idempotent and source.trusted)
 
     async def run(arguments: Mapping[str, JSON], _: Answerer) -> JSON:
         return await source.make(own, said, arguments)
@@ -92,8 +93,10 @@ def _tool(source: Source, name: str, own: str, said: Said) -> Tool:
             parameters=harmless_schema(said.get("schema")),
             run=run,
             risk=risk,
-            repeatable=reads or (idempotent and source.trusted),
-            limits=Limits(timeout=None),  # the connection has the clock, which stands still while a person is asked
+            repeatable=repeatable,
+            limits=Limits(
+                timeout=None, attempts=2 if repeatable else 1
+            ),  # the connection has the clock, which stands still while a person is asked
             trusted=source.trusted,
             reads_only=reads and source.trusted,
             source=source.name,

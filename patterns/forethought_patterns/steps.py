@@ -9,6 +9,7 @@ from functools import cached_property
 
 import anyio
 
+from forethought_patterns.callers import calling
 from forethought_patterns.evaluator import evaluate
 from forethought_patterns.executor import arguments_for
 from forethought_patterns.gates import call_gate, digest, doubt_gate
@@ -76,7 +77,8 @@ class Steps(Watcher):
         await keep(tools.known(step.tool), arguments, journal, key=f"{step.id}/{tried.attempt}", slot=slot)
         prefix = f"step/{step.id}/{tried.attempt}/"
         try:
-            value = await think(step, self._strategy(step), arguments, self._calls(slot), ask, prefix)
+            with calling(self.ports.approver, journal, slot, prefix.rstrip("/")):
+                value = await think(step, self._strategy(step), arguments, self._calls(slot), ask, prefix)
         except ChangedError:  # the tool has become another one: a person is to see how, and nobody else
             self._changed[step.id] = False
             raise

@@ -11,6 +11,7 @@ from typing import cast
 
 import anyio
 
+from forethought_patterns.callers import calling
 from forethought_patterns.gates import Policy, call_gate, digest, doubt_gate
 from forethought_patterns.plan import Step
 from forethought_patterns.ports import Approver, Journal
@@ -60,7 +61,8 @@ class ToolCalls:
             async def act() -> JSON:
                 await look_again(tool, call, self.tools)
                 await keep(tool, arguments, self.journal, key=key, slot=self.slot)
-                return await _run(tool, arguments)
+                with calling(self.approver, self.journal, self.slot, key):
+                    return await _run(tool, arguments)
 
             async def again(question: str) -> bool:
                 return await self._wanted_again(tool, arguments, question, why)

@@ -71,9 +71,9 @@ class Registry:
 
     def risk(self, name: str, arguments: Mapping[str, JSON] | None = None) -> Risk:
         """The risk of calling this tool, with these arguments. A tool that nobody knows is HIGH."""
-        if arguments and self.raised(name, arguments):
-            return Risk.HIGH
         known = self._tools.get(name)
+        if (arguments or (known is not None and known.source)) and self.raised(name, arguments or {}):
+            return Risk.HIGH
         risk = known.risk if known else Risk.HIGH
         for pattern, wanted in self._risks.items():
             if fnmatchcase(name, pattern) and (wanted > risk or (known is not None and known.trusted)):

@@ -23,7 +23,7 @@ _ROUNDS = 10  # of questions in one call
 _HOUR = 3600.0  # seconds that a person is waited for
 _MESSAGE = 2000  # characters of a question
 _FIELDS = 20
-_KEPT = (
+_PLAIN = (
     "type",
     "title",
     "description",
@@ -115,7 +115,7 @@ class Call:
             raise ToolError(
                 f"The server {self._server} asks for {len(properties)} values at once, more than a form takes."
             )
-        fields = {name: {key: part[key] for key in _KEPT if key in part} for name, part in properties.items()}
+        fields = {name: _field(part) for name, part in properties.items()}
         return Asked(self._server, self._tool, message, fields, tuple(schema.get("required") or ()))
 
     async def _answered(self, client: "Client", arguments: Mapping[str, JSON]) -> "CallToolResult":
@@ -164,3 +164,22 @@ class Call:
         if self._caller is not None:
             so_far = f"{progress:g} of {total:g}" if total else f"{progress:g}"
             self._caller.tell(f"{self._server} is at {so_far}{f': {clipped(message, 200)}' if message else ''}")
+
+
+def _field(part: Mapping[str, JSON]) -> Mapping[str, JSON]:
+    """One value that is asked for: plain, one of several, or some of several. Nothing in it can take long to check."""
+    field = {key: part[key] for key in _PLAIN if key in part}
+    if choices := _choices(part):
+        field["enum"] = choices
+    items = part.get("items")
+    if isinstance(items, Mapping):
+        field["items"] = {"type": "string", **({"enum": some} if (some := _choices(items)) else {})}
+    return field
+
+
+def _choices(part: Mapping[str, JSON]) -> list[JSON]:
+    named, titled = part.get("enum"), part.get("oneOf", part.get("anyOf"))
+    if isinstance(named, list):
+        return named
+    options = titled if isinstance(titled, list) else []
+    return [option["const"] for option in options if isinstance(option, Mapping) and "const" in option]

@@ -124,6 +124,7 @@ async def get_plan(
     app = _app(ctx)
     records, queries = app.runs.records, app.runs.queries
     if view == "tools":
+        await app.servers.met()
         return tools_view(records.tools, page)
     if not plan_id:
         return listing(records, page)

@@ -27,7 +27,7 @@ def offered(home: Path, *tools: Listed, trusted: bool = False, started: str = "x
 
 
 def listed(name: str, description: str = "", **annotations: bool) -> Listed:
-    hints = ToolAnnotations(**annotations) if annotations else None
+    hints = ToolAnnotations.model_validate(annotations) if annotations else None
     return Listed(name=name, description=description, input_schema={"type": "object"}, annotations=hints)
 
 

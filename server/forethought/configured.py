@@ -8,7 +8,7 @@ __all__ = ["INPUT", "TOKEN", "Configured", "read_servers", "without_comments"]
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path, PurePath
 from typing import Literal, TypeAlias, cast
@@ -86,7 +86,7 @@ def _named_apart(server: Configured, taken: Sequence[str]) -> Configured:
     while name.casefold() in map(str.casefold, taken):
         number += 1
         name = f"{server.name}-{number}"
-    return Configured(**{**vars(server), "name": name})
+    return replace(server, name=name)
 
 
 def _servers_of(file: Path, environment: Mapping[str, str], key: str) -> Iterator[Configured]:
@@ -136,7 +136,7 @@ def without_comments(text: str) -> str:
 def _is_ours(entry: Mapping[str, JSON]) -> bool:
     """Whether an entry starts this very program, whatever it is called: nothing calls itself."""
     arguments = entry.get("args")
-    listed = arguments if isinstance(arguments, Sequence) and not isinstance(arguments, str) else []
+    listed: Sequence[JSON] = arguments if isinstance(arguments, list) else ()
     words = [str(entry.get("command", "")), *map(str, listed)]
     for place, word in enumerate(words):
         program = re.split(r"[\[@=<>~]", PurePath(word.replace("\\", "/")).name)[0].removesuffix(".exe")
@@ -153,7 +153,7 @@ class _Given:
         self._environment = environment
         folder = file.resolve().parent
         self._folder = folder.parent if folder.name in (".vscode", ".cursor", ".claude") else folder
-        listed = inputs if isinstance(inputs, Sequence) and not isinstance(inputs, str) else []
+        listed: Sequence[JSON] = inputs if isinstance(inputs, list) else ()
         self._defaults = {
             str(each["id"]): each.get("default") for each in listed if isinstance(each, Mapping) and "id" in each
         }

@@ -23,7 +23,9 @@ from mcp_types.version import is_version_at_least
 from pydantic import BaseModel
 
 HOME = Path(sys.argv[1])
-SAYS = json.loads((HOME / "says.json").read_text(encoding="utf-8")) if (HOME / "says.json").exists() else {}
+SAYS: dict[str, str] = (
+    json.loads((HOME / "says.json").read_text(encoding="utf-8")) if (HOME / "says.json").exists() else {}
+)
 
 QUESTION = "What is your name?"
 

@@ -13,7 +13,7 @@ from forethought.surface.server import build_server
 
 pytestmark = pytest.mark.anyio
 
-GREET = [{"id": 1, "tool": "small/greet", "arguments": {}}]
+GREET: list[dict[str, Any]] = [{"id": 1, "tool": "small/greet", "arguments": {}}]
 
 
 @pytest.mark.parametrize("theirs", ["2026-07-28", "legacy"])

@@ -1,4 +1,4 @@
-"""A model that obeys whatever it reads: what a server says can have it ask for harm, and a person is asked in every case."""
+"""A model that obeys whatever it reads may ask for harm, and a person is asked in every case."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -37,7 +37,7 @@ async def test_a_planner_that_obeys_a_description_or_a_result_gets_no_further_th
 ) -> None:
     (place / "says.json").write_text(json.dumps({"look": ORDER}), encoding="utf-8")
     script = tmp_path / "script.json"
-    plan = flat(step(1, "small/look", what=ORDER), {**obeyed, "depends_on": [1]})
+    plan = flat(step(1, "small/look", what="delete_file"), {**obeyed, "depends_on": [1]})
     script.write_text(json.dumps({"planner": [plan], "joiner": [DONE]}), encoding="utf-8")
     seen: list[str] = []
     reject = person({"decision": "reject", "reason": "no"}, seen=seen)

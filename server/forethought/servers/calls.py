@@ -105,12 +105,12 @@ class Call:
             self._clock.deadline = anyio.current_time() + max(left, 1.0)
 
     def _question(self, params: "ElicitRequestParams") -> Asked:
-        told = params.model_dump(mode="json", by_alias=True)
+        told: Mapping[str, Any] = params.model_dump(mode="json", by_alias=True)
         message = clipped(str(told.get("message", "")), _MESSAGE)
         if url := told.get("url"):
             return Asked(self._server, self._tool, message, url=str(url))
-        schema = told.get("requestedSchema") or {}
-        properties: Mapping[str, Mapping[str, JSON]] = schema.get("properties") or {}
+        schema = cast("Mapping[str, Any]", told.get("requestedSchema") or {})
+        properties = cast("Mapping[str, Mapping[str, JSON]]", schema.get("properties") or {})
         if len(properties) > _FIELDS:
             raise ToolError(
                 f"The server {self._server} asks for {len(properties)} values at once, more than a form takes."

@@ -218,7 +218,7 @@ class Connection:
 
     def _told(self, error: BaseException) -> str:
         while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
+            error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
         if isinstance(error, FileNotFoundError):
             return f"there is no command {error.filename or self.server.command!r}"
         text = str(error) or type(error).__name__

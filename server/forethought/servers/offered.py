@@ -143,7 +143,10 @@ def _guarded(source: Source, own: str, said: Said, tool: Tool) -> Tool:
             return ""
         return visible(f"{tool.name} is not what it was when you saw it first: {'; '.join(changed)}.")
 
-    return replace(tool, raised=raised, rests_on=lambda _: shown)
+    def rests_on(_: Mapping[str, JSON]) -> Mapping[str, str]:
+        return shown
+
+    return replace(tool, raised=raised, rests_on=rests_on)
 
 
 def _has_become(source: Source, own: str, said: Said) -> list[str]:

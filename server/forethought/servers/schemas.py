@@ -40,7 +40,7 @@ class _Reading:
 
 def harmless_schema(schema: JSON) -> dict[str, JSON]:
     """The schema of a tool's arguments, always of an object."""
-    root = schema if isinstance(schema, Mapping) else {}
+    root: Mapping[str, JSON] = schema if isinstance(schema, Mapping) else {}
     return {**_part(root, _Reading(root), 0), "type": "object"}
 
 

@@ -165,7 +165,7 @@ def _tool_faults(step: Step, tools: Registry) -> list[Fault]:
     if step.tool not in tools:
         near = tools.nearest(step.tool)
         mend = f"Did you mean {' or '.join(near)}?" if near else f"Known tools: {', '.join(t.name for t in tools)}"
-        return [*faults, Fault(where, f"there is no tool {step.tool!r}", mend)]
+        return [*faults, Fault(where, f"there is no tool {step.tool!r}", tools.lacking(step.tool) or mend)]
     faults += _agent_faults(step, where, tools) if step.tool == DELEGATE else []
     unfit = [fault for fault in tools.faults(step.tool, step.arguments) if not _hidden(fault)]
     return faults + [Fault(where, fault.at("arguments"), _mend(step.tool, fault, tools)) for fault in unfit]

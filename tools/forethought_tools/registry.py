@@ -37,6 +37,15 @@ class Registry:
         self._tools = {tool.name: tool if redact is None else _discreet(tool, redact) for tool in tools}
         self._risks = dict(risks or {})
         self._claims = Claims()
+        self.unreached: Mapping[str, str] = {}
+        """Why the tools of a source are not there, by the name of the source."""
+
+    def offer(self, source: str, tools: Iterable[Tool]) -> None:
+        """The tools that a source offers now, instead of those that it has offered before. What is built in stays."""
+        kept = {name: tool for name, tool in self._tools.items() if tool.source != source}
+        new = {tool.name: tool for tool in tools if tool.name not in kept}
+        redact = self._redact
+        self._tools = kept | {name: tool if redact is None else _discreet(tool, redact) for name, tool in new.items()}
 
     def __iter__(self) -> Iterator[Tool]:
         return iter(self._tools.values())
@@ -54,11 +63,17 @@ class Registry:
         """The known names most like this one, best first, at most three."""
         return difflib.get_close_matches(name.lower(), self._tools, n=3, cutoff=0.5)
 
+    def lacking(self, name: str) -> str:
+        """Why a tool that nobody knows is not there, as far as that is known."""
+        source = name.partition("/")[0]
+        why = self.unreached.get(source, "")
+        return f"The server {source} cannot be reached: {why}" if why else ""
+
     def risk(self, name: str, arguments: Mapping[str, JSON] | None = None) -> Risk:
         """The risk of calling this tool, with these arguments. A tool that nobody knows is HIGH."""
-        if arguments and self.raised(name, arguments):
-            return Risk.HIGH
         known = self._tools.get(name)
+        if (arguments or (known is not None and known.source)) and self.raised(name, arguments or {}):
+            return Risk.HIGH
         risk = known.risk if known else Risk.HIGH
         for pattern, wanted in self._risks.items():
             if fnmatchcase(name, pattern) and (wanted > risk or (known is not None and known.trusted)):

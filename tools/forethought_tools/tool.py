@@ -149,6 +149,10 @@ class Tool:
     """What a look at the world says against such a call before it is made."""
     foreseen: Callable[[Mapping[str, JSON]], Awaitable[JSON]] | None = None
     """A made-up result with the parts that the call will return, and null where nobody can know them."""
+    source: str = ""
+    """The MCP server that offers it, by its name in settings. Empty: it is built in."""
+    why: str = ""
+    """Why its risk is what it is, in a sentence, where its source says something of it."""
 
 
 def tool(

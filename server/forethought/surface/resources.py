@@ -53,6 +53,7 @@ def add_resources(server: MCPServer[App], live: list[App]) -> None:
     @server.resource(TOOLS, title="Tools of steps", mime_type="text/plain")
     async def step_tools() -> str:
         """Every tool that steps can call, with its risk where that is not low, and what it takes."""
+        await live[-1].servers.met()
         tools = live[-1].runs.records.tools
         return "\n".join(detailed(tool, tools) for tool in tools)
 

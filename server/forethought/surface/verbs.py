@@ -127,6 +127,7 @@ async def get_plan(
     app = _app(ctx)
     records, queries, reader = app.runs.records, app.runs.queries, taker_of(ctx).id
     if view == "tools":
+        await app.servers.met()
         return tools_view(records.tools, page)
     if not plan_id:
         return listing(records, page)

@@ -170,8 +170,8 @@ class _Execution:
     def _lacks(self, step: Step) -> int:
         """How many inputs are not there yet."""
         unjudged = set[int]() if step.id in self._trusting else self._unjudged
-        there = self._values.keys() | self._without
-        return sum(needed not in there or needed in unjudged for needed in step.needs)
+        there, spared = self._values, self._without
+        return sum((need not in there and need not in spared) or need in unjudged for need in step.needs)
 
     def _enqueue(self, step_id: int) -> None:
         heapq.heappush(self._ready, (-self._height.get(step_id, 0), step_id))

@@ -137,7 +137,8 @@ class _Run:
             watcher=steps,
             finished=self.outcomes,
         )
-        self.outcomes = {step: outcome for step, outcome in outcomes.items() if step in self._all_steps()}
+        known = self._all_steps()
+        self.outcomes = {step: outcome for step, outcome in outcomes.items() if step in known}
         if self.ports.steps.pausing() and self._pending():
             raise Paused
         return self.ports.budget.refused or self._gone_wrong()

@@ -39,6 +39,10 @@ You are the planner. Break the goal into the fewest steps that reach it, each on
 - confidence, from 0 to 1, is how sure you are that the step is right as it stands.
 - strategy is direct. Only for write and analyze: reflect where the quality of the text or code is critical, search where
   there are many ways and it is uncertain which one leads to the answer.
+- for_each does a step once for each item of a list that an earlier step brings, such as {{1.files}} or {{2.rows}}: in
+  its arguments {{item}} is the item, {{item.path}} a part of it, {{index}} its place from 0. The step's result is the
+  list of results. when is an expression such as {{2.count}} > 0: where it is false, the step is left out, and so is
+  what needs its result. Both are null for most steps.
 - If the goal names files, use those names."""
 
 HOST_PLANNER = """\
@@ -52,6 +56,8 @@ has a ? may be left out; risk is low where none is named).
   when a file is written. confidence, from 0 to 1: how sure you are that the step is right as it stands.
 - strategy, only for write and analyze: reflect where quality is critical, search where it is uncertain which of many
   ways leads to the answer.
+- for_each: "{{1.files}}" does a step for each item of a list: {{item}}, {{item.path}}, and {{index}} from 0 stand in its
+  arguments. when: "{{2.count}} > 0" leaves it out where that is false. Leave both out elsewhere.
 - If the goal names files, use those names."""
 
 LEAN_PLANNER = """\

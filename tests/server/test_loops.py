@@ -72,7 +72,19 @@ async def test_a_failing_item_fails_the_loop_by_name_and_the_others_go_on(
         run = await run_steps(client, [reads, {"id": 2, "tool": "tell", "arguments": {"text": "{{1}}"}}])
         assert run["status"] == "failed"
         assert "item 2 (gone): " in run["error"]
-        assert await states_of(client, run["plan_id"]) == {1: "failed", 2: "skipped"}
+        states = await states_of(client, run["plan_id"])
+        assert (states[1], states[2]) == ("failed", "skipped")
+        shown = (await in_full(client, run))["steps"]
+        assert [(each["item"], each["state"]) for each in shown if each.get("item_of") == 1] == [
+            (1, "succeeded"),
+            (2, "failed"),
+            (3, "succeeded"),
+        ]
+        assert shown[0]["items"] == "2 of 3 done"
+        listed = view(await client.call_tool("get_plan", {"plan_id": run["plan_id"], "view": "list"}))
+        assert "for each of 3 values x 3, 2 done" in listed["steps"][0]
+        graph = view(await client.call_tool("get_plan", {"plan_id": run["plan_id"], "view": "graph"}))
+        assert "x 3, 2 done" in str(graph)
     with owned(settings) as store:
         items = [row.state for row in store.queries.steps(run["run_id"]) if row.id > 2]
     assert items == ["succeeded", "failed", "succeeded"]

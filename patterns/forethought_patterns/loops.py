@@ -2,7 +2,7 @@
 is left to fill in. The loop itself collects what comes of them.
 """
 
-__all__ = ["MAX_ITEMS", "Planned", "collected", "numbered", "turns_of", "unfold"]
+__all__ = ["MAX_ITEMS", "Planned", "collected", "turns_of", "unfold", "with_ids"]
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -49,7 +49,7 @@ async def unfold(
             return skipped
         unfolded = await watcher.unfold(loop, results, slot)
         if unfolded is None:
-            unfolded = numbered(await turns_of(loop, results), unused())
+            unfolded = with_ids(await turns_of(loop, results), unused())
     except TROUBLE as error:
         return Outcome("failed", error=str(error))
     except Rejected as decision:
@@ -88,7 +88,7 @@ def _planned(loop: Step, turn: Turn, results: Mapping[int, JSON], verdict: bool 
         raise ToolError(f"{where}: {error}") from None
 
 
-def numbered(planned: Sequence[Planned], first: int) -> Unfolded:
+def with_ids(planned: Sequence[Planned], first: int) -> Unfolded:
     """The items, whose ids begin with `first`."""
     items = [
         Item(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from forethought_patterns.gates import Gate, call_gate, digest
 from forethought_patterns.loop_gate import calls_gate
-from forethought_patterns.loops import numbered, turns_of
+from forethought_patterns.loops import turns_of, with_ids
 from forethought_patterns.plan import Step
 from forethought_patterns.references import fill, unknown
 from forethought_patterns.rules import Ports, Rules
@@ -35,7 +35,7 @@ class Unfolding:
         if not unfolded.items:
             planned = await turns_of(loop, results, self.rules.max_items)
             self._refuse_beyond_budget(loop, sum(each.left_out is None for each in planned))
-            unfolded = self._without_done(numbered(planned, self.ports.steps.next_step()))
+            unfolded = self._without_done(with_ids(planned, self.ports.steps.next_step()))
             if unfolded.items:
                 await self.ports.steps.unfold(loop, unfolded)
         await self._ask(loop, unfolded.items, slot)

@@ -47,8 +47,7 @@ def step_as_meant(raw: JSON) -> JSON:
     if not isinstance(read, Mapping):
         return read
     given: dict[str, JSON] = {name: value for name, value in read.items() if value is not None}
-    if "arguments" in given:
-        given |= {name: numbered(given[name]) for name in ("arguments", "for_each", "when") if name in given}
+    given |= {name: numbered(given[name]) for name in ("arguments", "for_each", "when") if name in given}
     check = given.get("check")
     if isinstance(check, Mapping) and all(value is None for value in check.values()):
         del given["check"]

@@ -13,7 +13,9 @@ from typing import TypeAlias
 
 import anyio
 
-from forethought_patterns import Plan, Slot, Step, execute
+from forethought_patterns import Plan, Slot, Step, Watcher, execute
+from forethought_patterns.loops import turns_of, with_ids
+from forethought_patterns.watcher import Unfolded
 from forethought_tools import JSON, Limits
 
 SLOT = Slot()
@@ -111,6 +113,35 @@ def overhead(scheduler: Scheduler, size: int, repeats: int) -> float:
     return anyio.run(run) / size / repeats * 1e6
 
 
+class Wide(Watcher):
+    """Lets a loop go over as many items as it likes."""
+
+    async def unfold(self, loop: Step, results: Mapping[int, JSON], slot: Slot) -> Unfolded:
+        return with_ids(await turns_of(loop, results, 10_000), 2)
+
+
+def over_by_hand(items: int, repeats: int) -> float:
+    """CPU of a loop over so many items, over that of the same steps written out."""
+    loop = Step(id=1, tool="t", for_each=tuple(range(items)), arguments={"n": "{{item}}", "at": "{{index}}"})
+    by_hand = [Step(id=at + 2, tool="t", arguments={"n": at, "at": at}) for at in range(items)]
+    all_of_it = Step(id=1, tool="t", depends_on=tuple(step.id for step in by_hand))
+    plans = (Plan("benchmark", (loop,)), Plan("benchmark", (*by_hand, all_of_it)))
+
+    async def call(step: Step, arguments: Mapping[str, JSON], slot: Slot) -> JSON:
+        del arguments, slot
+        return step.id
+
+    async def run(plan: Plan) -> float:
+        await execute(plan, call, max_parallel=100, watcher=Wide())
+        started = time.process_time()
+        for _ in range(repeats):
+            await execute(plan, call, max_parallel=100, watcher=Wide())
+        return time.process_time() - started
+
+    looped, written = (anyio.run(run, plan) for plan in plans)
+    return looped / written
+
+
 def main() -> None:
     """Print the table."""
     rounds = argparse.ArgumentParser(description=__doc__)
@@ -129,6 +160,9 @@ def main() -> None:
             f"  {name}: 100 steps {statistics.median(small):.0f}   10,000 steps {statistics.median(large):.0f}", end=""
         )
         print(f"   ratio: median {statistics.median(growth):.2f}, worst {max(growth):.2f}")
+    for items in (100, 1000):
+        shares = [over_by_hand(items, 5) for _ in range(count)]
+        print(f"a loop of {items} items over the same steps by hand: median {statistics.median(shares):.2f}")
 
 
 if __name__ == "__main__":

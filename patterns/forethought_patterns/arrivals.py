@@ -59,5 +59,7 @@ class Arrivals:
                 self._add(step)
 
     def _may_start(self, step: Step) -> bool:
+        if step.is_loop or step.when:
+            return False
         asks = call_gate(step, step.arguments, self._tools, self._policy)
         return self._tools.reads_only(step.tool) and asks is None and not (step.check and step.check.call())

@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from forethought_patterns.problem import Problem
-from forethought_patterns.references import MAX_FILLED, Reference, map_texts, part, path_of
+from forethought_patterns.references import MAX_FILLED, Reference, in_turns, map_texts, part, path_of
 from forethought_tools import JSON, Fault, FaultsError, Registry, ToolError
 from forethought_tools.apart import apart
 from forethought_tools.arithmetic import checked
@@ -78,7 +78,10 @@ class Check(BaseModel):
     def _can_be_read(cls, expression: str | None) -> str | None:
         try:
             if expression is not None:
-                checked(expression, on_text=True)
+                read = expression
+                for token in in_turns(expression):
+                    read = read.replace(token, "0")
+                checked(read, on_text=True)
         except ToolError as error:
             raise ValueError(str(error)) from None
         return expression
@@ -191,7 +194,9 @@ def tool_faults(check: Check, where: str, tools: Registry) -> list[Fault]:
     if name not in tools:
         near = " or ".join(tools.nearest(name)) or "another one"
         return [Fault(where, f"its check needs {name}, which is not here", f"Check in another way, or with {near}")]
-    unfit = [fault for fault in tools.faults(name, arguments) if fault.instance != RESULT]
+    unfit = [
+        fault for fault in tools.faults(name, arguments) if fault.instance != RESULT and not in_turns(fault.instance)
+    ]
     return [Fault(where, f"its check: {fault.at('arguments')}", f"See the schema of {name}") for fault in unfit]
 
 

@@ -17,35 +17,30 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
+from forethought_patterns.attempts import TROUBLE, DoStep, attempted
+from forethought_patterns.conditions import left_out
+from forethought_patterns.loops import collected, unfold
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.seats import CallSeat
 from forethought_patterns.signals import Happened, Rejected
 from forethought_patterns.slots import Slot
-from forethought_patterns.trials import Trial
-from forethought_patterns.watcher import Outcome, Watcher
+from forethought_patterns.trials import Trial, resting_on
+from forethought_patterns.watcher import Item, Outcome, Unfolded, Watcher
 from forethought_tools import (
     JSON,
     BudgetError,
-    FencedError,
     ForethoughtError,
     Limits,
     ModelError,
     PlanError,
     SettingsError,
-    StoreError,
-    ToolError,
 )
 
-DoStep: TypeAlias = Callable[[Step, Mapping[str, JSON], Slot], Awaitable[JSON]]
-"""Does the work of a step with these arguments, in this slot."""
 Add: TypeAlias = Callable[[Step], None]
 Grow: TypeAlias = Callable[[Add], Awaitable[Plan]]
 """Brings a plan that is still being written: adds the steps that may start at once, and returns the whole."""
 
-# Fails a step, where anything else would stop the run. Values from outside can be too large, too deep, or no value.
-_TROUBLE = (ToolError, ModelError, BudgetError, SettingsError, ArithmeticError, RecursionError, ValueError)
 _TROUBLE_WITH_THE_PLAN = (PlanError, ModelError, BudgetError, SettingsError)
-_BACKOFF = 0.5  # seconds before the second attempt; doubles with each further one
 
 
 class _LimitsOf(Protocol):
@@ -88,10 +83,13 @@ class _Execution:
         self._whole = False
         self._steps: dict[int, Step] = {}
         self._dependents: defaultdict[int, list[int]] = defaultdict(list)
-        self._height: Mapping[int, int] = {}
+        self._height: dict[int, int] = {}
         self._begun: set[int] = set()
         self._outcomes: dict[int, Outcome] = {}
         self._values: dict[int, JSON] = {}
+        self._items: dict[int, Sequence[Item]] = {}
+        self._without: set[int] = set()
+        """Steps that were left out: what merely comes after them does not wait for a result."""
         self._unjudged: set[int] = set()
         """Whose results those who trust them have been given."""
         self._trusting: set[int] = set()
@@ -112,6 +110,7 @@ class _Execution:
     async def run(self, plan: Plan | Grow, finished: Mapping[int, Outcome]) -> dict[int, Outcome]:
         self._outcomes = dict(finished)
         self._values = {step_id: outcome.value for step_id, outcome in finished.items() if outcome.state == "succeeded"}
+        self._without = {step_id for step_id, outcome in finished.items() if outcome.left_out}
         trouble: ForethoughtError | None = None
         async with anyio.create_task_group() as self._tasks:
             try:
@@ -138,22 +137,20 @@ class _Execution:
     async def _complete(self, plan: Plan) -> None:
         """The plan is whole: start over with its graph, and keep what has started."""
         self._whole = True
-        self._height = plan.height
+        self._height = {**plan.height}
         self._steps = {step: self._steps[step] for step in self._begun if step not in plan.by_id}
         self._dependents.clear()
         self._missing.clear()
         self._ready.clear()
         self._held.clear()
         for step in plan.steps:
-            if step.id in self._begun:
+            if step.id in self._begun or step.id in self._outcomes:
                 self._connect(step)
-            elif step.id not in self._outcomes:
-                self._add(step)
             else:
-                self._connect(step)
+                self._add(step)
         for step_id, outcome in list(self._outcomes.items()):
             if outcome.state != "succeeded":
-                await self._skip_dependents(step_id, outcome)
+                await self._pass_on(step_id, outcome, release=False)
         self.dispatch()
 
     def _connect(self, step: Step) -> None:
@@ -164,7 +161,7 @@ class _Execution:
     def _add(self, step: Step) -> None:
         self._connect(step)
         self._trusting.discard(step.id)
-        if self._watcher.trusts(step, step.arguments):
+        if not (step.when or step.is_loop) and self._watcher.trusts(step, step.arguments):
             self._trusting.add(step.id)
         self._missing[step.id] = self._lacks(step)
         if not self._missing[step.id]:
@@ -173,7 +170,8 @@ class _Execution:
     def _lacks(self, step: Step) -> int:
         """How many inputs are not there yet."""
         unjudged = set[int]() if step.id in self._trusting else self._unjudged
-        return sum(needed not in self._values or needed in unjudged for needed in step.needs)
+        there, spared = self._values, self._without
+        return sum((need not in there and need not in spared) or need in unjudged for need in step.needs)
 
     def _enqueue(self, step_id: int) -> None:
         heapq.heappush(self._ready, (-self._height.get(step_id, 0), step_id))
@@ -190,8 +188,8 @@ class _Execution:
         while self.free and self._ready and self._watcher.goes_on():
             entry = heapq.heappop(self._ready)
             step = self._steps[entry[1]]
-            if step.id in self._begun or self._missing.get(step.id):
-                continue  # one of its inputs was taken back since
+            if step.id in self._begun or step.id in self._outcomes or self._missing.get(step.id):
+                continue  # one of its inputs was taken back since, or left out
             at_once = self._limits(step).at_once
             if at_once is not None and self.using[step.tool] >= at_once:
                 heapq.heappush(self._held[step.tool], entry)
@@ -214,7 +212,7 @@ class _Execution:
     async def _work(self, step: Step) -> None:
         trial = self._trials.get(step.id)
         seat = CallSeat(self, step, self._limits(step).at_once, trial)
-        work = self._outcome(step, seat)
+        work = self._turns(step, seat) if step.is_loop else self._outcome(step, seat)
         outcome = await (work if trial is None else trial.unless_void(work))
         seat.close()
         if outcome is not None:
@@ -233,11 +231,13 @@ class _Execution:
             self._sure.pop(step.id, anyio.Event()).set()
             self.look_who_waits()
             self.dispatch()  # their starts are recorded together with this end
+        elif outcome.left_out:
+            self._without.add(step.id)
         await self._watcher.settled(step, outcome)
         if self._trials:
             await anyio.lowlevel.checkpoint()  # who has waited for this is not outside any more
         if outcome.state != "succeeded" and self._whole:
-            await self._skip_dependents(step.id, outcome)
+            await self._pass_on(step.id, outcome)
 
     def _release_dependents(self, step_id: int) -> None:
         was_given = step_id in self._unjudged
@@ -257,7 +257,8 @@ class _Execution:
             self._expect(after)
 
     def _expect(self, after: int) -> None:
-        if after not in self._begun and all(needed in self._values for needed in self._steps[after].needs):
+        items = [item.step.id for item in self._items.get(after, ())]
+        if after not in self._begun and all(needed in self._values for needed in items or self._steps[after].needs):
             self._awaiting.add(after)
 
     def look_who_waits(self) -> None:
@@ -292,7 +293,8 @@ class _Execution:
         """A result was wrong: what rests on it is void, and begins again once there is another."""
         if step.id not in self._unjudged:
             return
-        void = [self._steps[after] for after in self._resting_on(step.id)]
+        resting = resting_on(step.id, self._dependents, self._trusting - self._outcomes.keys())
+        void = [self._steps[after] for after in resting]
         for each in (step, *void):
             self._values.pop(each.id, None)
             self._unjudged.discard(each.id)
@@ -307,46 +309,83 @@ class _Execution:
             self._begun.discard(each.id)
             self._missing[each.id] = self._lacks(each)
 
-    def _resting_on(self, step_id: int) -> Sequence[int]:
-        """The steps that may have been given a result, or what came of it, before it was judged."""
-        found: dict[int, None] = {}
-        queue = deque([step_id])
+    async def _pass_on(self, step_id: int, outcome: Outcome, *, release: bool = True) -> None:
+        """What follows where a step has not succeeded: what needs its result is skipped. A loop still waits for its
+        other items, and what merely comes after a step that was left out goes on."""
+        skipped, queue = outcome.passed_on(step_id), deque([step_id])
         while queue:
-            for after in self._dependents[queue.popleft()]:
-                if after in self._trusting and after not in found and after not in self._outcomes:
-                    found[after] = None
-                    queue.append(after)
-        return list(found)
-
-    async def _skip_dependents(self, step_id: int, outcome: Outcome) -> None:
-        skipped = Outcome("skipped", error=f"it needs step {step_id}, which {_HOW[outcome.state]}")
-        queue = deque(self._dependents[step_id])
-        while queue:
-            after = queue.popleft()
-            if after not in self._outcomes and after not in self._begun:
+            ended = queue.popleft()
+            for after in self._dependents[ended]:
+                if after in self._outcomes or after in self._begun:
+                    continue
+                if after in self._items or (outcome.left_out and ended not in self._steps[after].refers):
+                    if release:
+                        self._release(after)
+                    continue
                 self._outcomes[after] = skipped
+                self._without.update([after] if skipped.left_out else [])
                 self._awaiting.discard(after)
                 await self._watcher.settled(self._steps[after], skipped)
-                queue.extend(self._dependents[after])
+                queue.append(after)
+
+    # Loops
+
+    async def _turns(self, loop: Step, seat: CallSeat) -> Outcome | None:
+        """Unfold a loop; once its items have ended, how it ends itself."""
+        if items := self._items.get(loop.id):
+            return collected(items, self._outcomes)
+        unfolded = await unfold(
+            loop, self._given(loop), Slot(loop.id, seat), self._watcher, lambda: max(self._steps) + 1
+        )
+        if isinstance(unfolded, Outcome):
+            return unfolded
+        self._take_up(loop, unfolded)
+        return None
+
+    def _take_up(self, loop: Step, unfolded: Unfolded) -> None:
+        """The items are steps like others now, and the loop waits for all of them."""
+        self._items[loop.id] = unfolded.items
+        self._begun.discard(loop.id)
+        self._outcomes.update(unfolded.ended)
+        self._values |= {n: each.value for n, each in unfolded.ended.items() if each.state == "succeeded"}
+        for each in unfolded.items:
+            item = each.step
+            self._height[item.id] = self._height.get(loop.id, 0)
+            self._dependents[item.id].append(loop.id)
+            self._steps[item.id] = item
+            if item.id not in self._outcomes:
+                self._add(item)
+        self._missing[loop.id] = sum(each.step.id not in self._outcomes for each in unfolded.items)
+        if not self._missing[loop.id]:
+            self._enqueue(loop.id)
+
+    def _given(self, step: Step) -> Mapping[int, JSON]:
+        """The results that a step can use."""
+        return {needed: self._values[needed] for needed in step.needs if needed in self._values}
 
     async def _outcome(self, step: Step, seat: CallSeat) -> Outcome:
         """How a step ends, after as many tries as the watcher wants."""
-        slot = Slot(step.id, seat)
+        try:
+            if step.when and (skipped := await left_out(step, self._given(step))):
+                return skipped
+        except TROUBLE as error:
+            return Outcome("failed", error=str(error))
+        slot, limits = Slot(step.id, seat), self._limits(step)
         arguments: Mapping[str, JSON] = step.arguments
         try:
             while True:
                 outcome = Outcome("failed")
                 try:
-                    arguments = await self._watcher.prepare(step, {n: self._values[n] for n in step.needs}, slot)
+                    arguments = await self._watcher.prepare(step, self._given(step), slot)
                     if not self._watcher.trusts(step, arguments):
                         await self._all_sure(step, slot)
                     arguments = await self._watcher.admit(step, arguments, slot)
-                    outcome = await self._attempts(step, arguments, slot, seat)
+                    outcome = await attempted(self._call, step, arguments, slot, seat, limits, self._watcher)
                     if outcome.state == "succeeded":
                         self._return(step, outcome.value)
                         problem = await self._watcher.judge(step, arguments, outcome.value, slot)
                         outcome = replace(outcome, state="failed", error=problem.text) if problem else outcome
-                except _TROUBLE as error:  # around the call
+                except TROUBLE as error:  # around the call
                     outcome = replace(outcome, state="failed", error=str(error))
                 await self._all_sure(step, slot)
                 if outcome.state != "failed":
@@ -359,42 +398,3 @@ class _Execution:
             return Outcome("rejected", error=str(decision))
         except Happened as known:
             return Outcome("succeeded", value=known.value)
-
-    async def _attempts(self, step: Step, arguments: Mapping[str, JSON], slot: Slot, seat: CallSeat) -> Outcome:
-        limits = self._limits(step)
-        attempt = 1
-        while True:
-            async with self._watcher.starting(step, arguments, slot):
-                try:
-                    with seat.clock(limits.timeout) as seat.scope:
-                        value = await self._call(step, arguments, slot)
-                except (StoreError, FencedError):
-                    raise
-                except Exception as failure:  # a failing tool is data: it must not stop its siblings
-                    too_long = f"{step.tool} did not finish within {limits.timeout or 0:g} s."
-                    problem = too_long if seat.late else _describe(step, failure)
-                    transient = isinstance(failure, TimeoutError) or getattr(failure, "transient", False)
-                else:
-                    return Outcome("succeeded", value=value, attempts=attempt)
-                finally:
-                    seat.scope = None
-            if not transient or attempt >= limits.attempts:
-                return Outcome("failed", error=problem, attempts=attempt)
-            delay = _BACKOFF * 2 ** (attempt - 1)
-            await self._watcher.retrying(step, problem, delay)
-            await anyio.sleep(delay)
-            attempt += 1
-
-
-_HOW: Mapping[str, str] = {
-    "failed": "failed",
-    "skipped": "was skipped",
-    "rejected": "was rejected",
-    "in_doubt": "is in doubt",
-}
-
-
-def _describe(step: Step, failure: Exception) -> str:
-    if isinstance(failure, ForethoughtError):
-        return str(failure)
-    return f"{step.tool} failed: {type(failure).__name__}: {failure}"

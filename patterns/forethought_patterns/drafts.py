@@ -39,6 +39,7 @@ _CHECK: Mapping[str, JSON] = {
     "description": "Judges the result without a model: matches (regex), equals, schema, expression; at: a path.",
 }
 STRATEGY: Mapping[str, JSON] = {"type": "string", "enum": ["direct", "reflect", "search"]}
+_TEXT_OR_NULL: Mapping[str, JSON] = {"type": ["string", "null"]}
 _SURE: Mapping[str, JSON] = {"type": "number", "minimum": 0, "maximum": 1}
 
 
@@ -127,6 +128,8 @@ def draft_schema(tools: Registry, dialect: Dialect, **more: JSON) -> Mapping[str
             "expected_output": {"type": "string"},
             "confidence": _SURE,
             "strategy": STRATEGY,
+            "for_each": _TEXT_OR_NULL,
+            "when": _TEXT_OR_NULL,
         }
     )
     if wire:

@@ -90,7 +90,7 @@ class Gate:
     """Something that waits for a person: a call, a plan, spending beyond a budget, a call that was cut off, or what the
     server of a tool asks in the middle of a call."""
 
-    kind: Literal["call", "plan", "budget", "doubt", "question"]
+    kind: Literal["call", "calls", "plan", "budget", "doubt", "question"]
     subject: str
     """What waits, in a line."""
     details: Mapping[str, JSON]
@@ -146,15 +146,15 @@ class Gate:
 
     @property
     def _is_call(self) -> bool:
-        return self.kind in ("call", "doubt")
+        return self.kind in ("call", "calls", "doubt")
 
     def _lines(self) -> list[str]:
         # A call that cannot be undone is shown whole: nobody may approve what they could not see.
         most = None if self._is_call and self.risk >= Risk.HIGH else _VALUE
         lines: list[str] = []
         for name, value in self.details.items():
-            if self.kind == "plan" and isinstance(value, Mapping):
-                lines += brief_lines(visible(name), value)
+            if self.kind in ("plan", "calls") and isinstance(value, Mapping):
+                lines += brief_lines(visible(name), value, _PART if most or self.kind == "plan" else None)
             else:
                 lines += told(_plain_name(name) if self._is_call else visible(name), value, most=most)
         lines += [f"File {visible(name)}: SHA-256 {sha[:16]}" for name, sha in list(self.rests_on.items())[:_FILES]]
@@ -225,6 +225,7 @@ def plan_gate(
     for step in rest:
         after = f" after {', '.join(map(str, step.needs))}" if step.needs else ""
         how = f" by {step.strategy}" if step.strategy != "direct" else ""
+        how += step.turns
         said = step.description and "what" not in step.arguments  # what is called may not hide behind what is said
         what: dict[str, JSON] = {"what": step.description} if said else {}
         details[f"{step.id}. {step.tool} ({policy.step_risk(step, tools)}){how}{after}"] = {**step.arguments, **what}
@@ -259,6 +260,8 @@ def decision_faults(gate: Gate, decision: Decision, tools: Registry) -> list[Fau
         limit = (decision.arguments or {}).get("limit")
         fine = isinstance(limit, int | float) and not isinstance(limit, bool) and gate.limit < limit < 1e12
         return [] if fine else [Fault("limit", "it is no new limit", f"Give a number above {gate.limit:.12g}")]
+    if gate.kind == "calls":
+        return _drop_faults(gate, decision)
     if decision.arguments is None:
         return [Fault("arguments", "they are missing", "Give the whole arguments, as a JSON object")]
     if gate.tool not in tools:
@@ -269,6 +272,16 @@ def decision_faults(gate: Gate, decision: Decision, tools: Registry) -> list[Fau
         tools.check_changed(gate.tool, decision.arguments)
     except ToolError as error:
         return [Fault("edit", str(error).rstrip("."), "Change it once more, or reject the call")]
+    return []
+
+
+def _drop_faults(gate: Gate, decision: Decision) -> list[Fault]:
+    numbers = [int(name.partition(".")[0]) for name in gate.details]
+    drop = (decision.arguments or {}).get("drop")
+    if not isinstance(drop, list) or not drop:
+        return [Fault("drop", "no item is named", f"Name those that are not to be done, such as {numbers[0]}")]
+    if wrong := [each for each in drop if each not in numbers]:
+        return [Fault("drop", f"{wrong[0]} is none of the items", f"They are {', '.join(map(str, numbers))}")]
     return []
 
 
@@ -318,11 +331,12 @@ def in_brief(arguments: Mapping[str, JSON], most: int = _PART) -> str:
     return one_line_json({name: _brief(value, most) for name, value in arguments.items()})
 
 
-def brief_lines(call: str, arguments: Mapping[str, JSON]) -> list[str]:
-    """A call with its arguments: on one line, or where they hold texts of several lines, each in a block of its own."""
+def brief_lines(call: str, arguments: Mapping[str, JSON], most: int | None = _PART) -> list[str]:
+    """A call with its arguments: on one line, or where they hold texts of several lines, each in a block of its own.
+    Without a `most` nothing is cut."""
     if not has_lines(arguments):
-        return [f"{call}: {in_brief(arguments)}"]
-    shown = [line for name, value in arguments.items() for line in told(_plain_name(name), value, most=_PART)]
+        return [f"{call}: {one_line_json(arguments) if most is None else in_brief(arguments, most)}"]
+    shown = [line for name, value in arguments.items() for line in told(_plain_name(name), value, most=most)]
     return [f"{call}:", *(f"  {line}" for line in shown)]
 
 

@@ -12,7 +12,7 @@ from forethought_patterns.gates import Decision, Gate
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.ports import Again, Dialect, Heard, Model, Tried
 from forethought_patterns.slots import Slot
-from forethought_patterns.watcher import Outcome
+from forethought_patterns.watcher import Item, Outcome, Unfolded
 from forethought_tools import JSON, Kept, Place, Question, Role, ToolError
 
 Decide: TypeAlias = Callable[[Gate], Decision]
@@ -48,6 +48,7 @@ class InMemoryJournal:
     notes: dict[str, Mapping[str, JSON]] = field(default_factory=dict[str, Mapping[str, JSON]])
     _tried: dict[int, Tried] = field(default_factory=dict[int, Tried])
     _early: dict[int, Step] = field(default_factory=dict[int, Step])
+    _items: dict[int, Sequence[Item]] = field(default_factory=dict[int, Sequence[Item]])
     _highest: int = 0
 
     def dialect(self, role: Role) -> Dialect:
@@ -83,6 +84,16 @@ class InMemoryJournal:
 
     def early(self) -> Mapping[int, Step]:
         return self._early
+
+    def items(self, loop: Step | None = None) -> Sequence[Item]:
+        if loop is not None:
+            return self._items.get(loop.id, ())
+        return [item for items in self._items.values() for item in items]
+
+    async def unfold(self, loop: Step, unfolded: Unfolded) -> None:
+        self._items[loop.id] = unfolded.items
+        self._highest = max(self._highest, *(item.step.id for item in unfolded.items))
+        self.outcomes |= unfolded.ended
 
     @asynccontextmanager
     async def starting(

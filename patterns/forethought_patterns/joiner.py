@@ -11,12 +11,11 @@ from forethought_patterns.drafts import closed_object
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.ports import Journal
 from forethought_patterns.problem import Problem
-from forethought_patterns.references import find
 from forethought_patterns.roles import JOINER, MATERIAL
 from forethought_patterns.slots import Slot
 from forethought_patterns.strategies import writer_of
 from forethought_patterns.watcher import Outcome
-from forethought_tools import Question, Registry, Role
+from forethought_tools import JSON, Question, Registry, Role
 from forethought_tools.text import as_text, shortened
 
 _ALL = 24_000  # characters of all results that a joiner is shown
@@ -54,14 +53,16 @@ async def join(
     slot: Slot,
     told: Mapping[int, Sequence[str]] = _NOTHING,
 ) -> Joined:
-    """Ask the joiner about a revision whose steps have all succeeded. A small model is not asked: what its plan says is
-    told, word for word, so that no number is lost on the way. Of some steps an agent has `told` more than that."""
+    """Ask the joiner about a revision whose steps are done, or left out. A small model is not asked: what its plan says
+    is told, word for word, so that no number is lost on the way. Of some steps an agent has `told` more than that."""
     if journal.dialect(Role.JOINER) == "lean":
         return Joined(answer=_plainly(plan, outcomes))
     share = _ALL // len(plan.steps)
     known = _known(plan, tools, journal)
 
     def shown(step: Step) -> str:
+        if outcomes[step.id].left_out:
+            return f"(left out: {outcomes[step.id].error})"
         value = outcomes[step.id].value
         text = shortened(value, min(_KNOWN, share), _BEFORE) if step.id in known else shortened(value, share)
         return "\n".join([text, *(f"Its agent notes: {shortened(note, share)}" for note in told.get(step.id, ()))])
@@ -92,18 +93,28 @@ def _known(plan: Plan, tools: Registry, journal: Journal) -> set[int]:
 
 def _plainly(plan: Plan, outcomes: Mapping[int, Outcome]) -> str:
     """What the plan tells; else what it found and nothing used, and what it has done."""
-    told = [as_text(outcomes[step.id].value) for step in plan.steps if step.tool == "tell"]
+    done = [step for step in plan.steps if not outcomes[step.id].left_out]
+    told = [each for step in done if step.tool == "tell" for each in _texts(step, outcomes[step.id].value)]
     if told:
         return "\n".join(told)
     lines: list[str] = []
-    for step in plan.steps:
+    for step in done:
         value = outcomes[step.id].value
-        if (done := _DONE.get(step.tool)) and isinstance(value, Mapping):
-            lines.append(f"{done} {value.get('path', value.get('destination', ''))}.")
+        written = value if step.is_loop and isinstance(value, list) else [value]
+        if (verb := _DONE.get(step.tool)) and all(isinstance(each, Mapping) for each in written):
+            places = [
+                str(each.get("path", each.get("destination", ""))) for each in written if isinstance(each, Mapping)
+            ]
+            lines.append(f"{verb} {', '.join(places) or 'nothing'}.")
         elif not any(step.id in _referred(other) for other in plan.steps):
             lines.append(shortened(value, _TOLD))
     return "\n".join(lines)
 
 
+def _texts(step: Step, value: JSON) -> list[str]:
+    """What a step tells; a loop tells something for each item."""
+    return [as_text(each) for each in value] if step.is_loop and isinstance(value, list) else [as_text(value)]
+
+
 def _referred(step: Step) -> set[int]:
-    return {reference.step for reference in find(step.arguments)}
+    return set(step.refers)

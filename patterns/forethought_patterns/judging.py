@@ -17,7 +17,6 @@ from forethought_patterns.fitting import too_long, unfit
 from forethought_patterns.goal_files import file_names, wishes_of
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.problem import Problem
-from forethought_patterns.references import find
 from forethought_patterns.watcher import Outcome
 from forethought_tools import JSON, Look, Registry, Seen, ToolError
 from forethought_tools.text import as_text, clipped
@@ -127,24 +126,32 @@ def _ends_with(path: str, name: str) -> bool:
 
 def _written(plan: Plan, outcomes: Mapping[int, Outcome], tools: Registry) -> list[str]:
     """The files that steps have written, as their results name them."""
-    values = [outcomes[step.id].value for step in plan.steps if not tools.reads_only(step.tool)]
+    writing = [step for step in plan.steps if not tools.reads_only(step.tool)]
+    values = [value for step in writing for value in _values(step, outcomes)]
     paths = [value.get("path") for value in values if isinstance(value, Mapping) and "bytes" in value]
     return [path for path in dict.fromkeys(paths) if isinstance(path, str)]
 
 
 def _rests_on(step: Step, needed: Step, plan: Plan) -> bool:
     """Whether a step uses another's result, or what a step that asks for words has made of it."""
-    referred = {reference.step for reference in find(step.arguments)}
+    referred = step.refers
     return needed.id in referred or any(
-        needed.id in {reference.step for reference in find(plan.by_id[between].arguments)}
-        for between in referred
-        if between in plan.by_id
+        needed.id in plan.by_id[between].refers for between in referred if between in plan.by_id
     )
 
 
 def _brought(plan: Plan, outcomes: Mapping[int, Outcome], tools: Registry) -> list[JSON]:
     """What steps have brought that no model has worded, and that is not what the plan itself says."""
-    return [outcomes[step.id].value for step in plan.steps if not tools.asks(step.tool) and step.tool != "tell"]
+    bringing = [step for step in plan.steps if not tools.asks(step.tool) and step.tool != "tell"]
+    return [value for step in bringing for value in _values(step, outcomes)]
+
+
+def _values(step: Step, outcomes: Mapping[int, Outcome]) -> list[JSON]:
+    """What a step has brought: nothing where it was left out, and a loop something for each item."""
+    outcome = outcomes[step.id]
+    if outcome.left_out:
+        return []
+    return list(outcome.value) if step.is_loop and isinstance(outcome.value, list) else [outcome.value]
 
 
 def _material(plan: Plan, outcomes: Mapping[int, Outcome], tools: Registry) -> str:

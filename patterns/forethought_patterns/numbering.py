@@ -5,6 +5,7 @@
 
 __all__ = ["COUNTS_FROM_0", "counts_from_0", "step_as_meant", "steps_as_meant"]
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -46,8 +47,7 @@ def step_as_meant(raw: JSON) -> JSON:
     if not isinstance(read, Mapping):
         return read
     given: dict[str, JSON] = {name: value for name, value in read.items() if value is not None}
-    if "arguments" in given:
-        given["arguments"] = numbered(given["arguments"])
+    given |= {name: numbered(given[name]) for name in ("arguments", "for_each", "when") if name in given}
     check = given.get("check")
     if isinstance(check, Mapping) and all(value is None for value in check.values()):
         del given["check"]
@@ -66,6 +66,8 @@ def _with_numbers(step: JSON) -> JSON:
         changed["depends_on"] = [after]
     elif isinstance(after, Sequence) and not isinstance(after, str):
         changed["depends_on"] = [_number(each) for each in after]
+    if isinstance(over := step.get("for_each"), list):  # clients are told of one type: `Step` reads the text again
+        changed["for_each"] = json.dumps(over)
     return {**step, **changed}
 
 
@@ -87,8 +89,7 @@ def _one_on(step: JSON) -> JSON:
     changed: dict[str, JSON] = {"id": _next(step.get("id"))}
     if isinstance(after, Sequence) and not isinstance(after, str):
         changed["depends_on"] = [_next(each) for each in after]
-    if "arguments" in step:
-        changed["arguments"] = shifted(step["arguments"], 1)
+    changed |= {name: shifted(step[name], 1) for name in ("arguments", "for_each", "when") if name in step}
     return {**step, **{name: value for name, value in changed.items() if name in step}}
 
 

@@ -15,12 +15,13 @@ from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
 from forethought_patterns.checks import Check
-from forethought_patterns.references import find
+from forethought_patterns.references import find, in_turns
 from forethought_tools import JSON, Fault, PlanError
 from forethought_tools.delegating import DELEGATE, may_call
+from forethought_tools.meant import decoded
 
 _REFERENCE = re.compile(r"\{\{\s*([0-9]{1,9})")
 Strategy: TypeAlias = Literal["direct", "reflect", "search"]
@@ -43,6 +44,27 @@ class Step(BaseModel):
     """How sure the planner is of this step."""
     strategy: Strategy = "direct"
     """How the words of a model are had: at once, by reflection, or by a search."""
+    for_each: str | tuple[JsonValue, ...] | None = None
+    """A loop: the reference to a list, or the list itself. The step is done once for each `{{item}}` of it."""
+    when: Annotated[str | None, Field(max_length=2000)] = None
+    """An expression over results. Where it is false, the step is left out."""
+
+    @field_validator("for_each", "when", mode="before")
+    @classmethod
+    def _blank_is_none(cls, given: object) -> object:
+        return None if isinstance(given, str) and not given.strip() else given
+
+    @field_validator("for_each")
+    @classmethod
+    def _list_of_text(cls, given: str | tuple[JsonValue, ...] | None) -> object:
+        """A list that was given as JSON is one."""
+        if not isinstance(given, str) or not given.lstrip().startswith("["):
+            return given
+        try:
+            read = decoded(given)
+        except (ValueError, RecursionError):
+            return given  # a fault, which validation tells
+        return tuple(read) if isinstance(read, list) else given
 
     def wire(self) -> dict[str, JSON]:
         """The step as it goes over the wire and into the journal."""
@@ -64,9 +86,35 @@ class Step(BaseModel):
         return (own, *checks, *(("its agent", tool, {}) for tool in named))
 
     @cached_property
+    def refers(self) -> frozenset[int]:
+        """The steps whose results it uses."""
+        return frozenset(each.step for each in find([self.arguments, self.for_each, self.when]))
+
+    @cached_property
     def needs(self) -> tuple[int, ...]:
-        """The steps whose results must be there first: those declared, and those referred to."""
-        return tuple(sorted({*self.depends_on, *(reference.step for reference in find(self.arguments))}))
+        """The steps that must be done first: those declared, and those referred to."""
+        return tuple(sorted({*self.depends_on, *self.refers}))
+
+    @property
+    def is_loop(self) -> bool:
+        """Whether it is done once for each item of a list."""
+        return self.for_each is not None
+
+    @property
+    def asks_each(self) -> bool:
+        """Whether its condition is one for each item."""
+        return bool(self.when and in_turns(self.when))
+
+    @property
+    def turns(self) -> str:
+        """In words: for which items it is done, and on which condition."""
+        over = self.for_each if isinstance(self.for_each, str) else f"{len(self.for_each or ())} values"
+        return (f" for each of {over}" if self.is_loop else "") + (f" when {self.when}" if self.when else "")
+
+    @cached_property
+    def call(self) -> Mapping[str, JSON]:
+        """What of it makes its call another one: its arguments, and of a loop what it goes over."""
+        return {**self.arguments, "for_each": self.for_each} if self.is_loop else self.arguments
 
 
 @dataclass(frozen=True)
@@ -104,7 +152,7 @@ class Plan:
         found: dict[int, str] = {}
         for number in self.order:
             step = self.by_id[number]
-            text = json.dumps([step.tool, step.arguments], sort_keys=True)
+            text = json.dumps([step.tool, step.call, *([step.when] if step.when else [])], sort_keys=True)
             meant = _REFERENCE.sub(lambda reference: found.get(int(reference[1]), reference[0]), text)
             found[number] = hashlib.sha256(meant.encode("utf-8", "replace")).hexdigest()
         return found
@@ -158,7 +206,7 @@ class Plan:
     @cached_property
     def last(self) -> tuple[int, ...]:
         """The steps whose results no other step refers to: what the plan is for. Mere order does not count."""
-        used = {reference.step for step in self.steps for reference in find(step.arguments)}
+        used = {needed for step in self.steps for needed in step.refers}
         return tuple(step.id for step in self.steps if step.id not in used)
 
     def wire(self) -> list[JSON]:
@@ -183,7 +231,7 @@ def graph_faults(steps: Sequence[Step], *, all_known: bool = True) -> list[Fault
     ]
     known = ", ".join(map(str, sorted(ids))) if len(ids) <= 20 else f"{min(ids)} to {max(ids)}"
     for step in steps:
-        referred = {reference.step: reference for reference in find(step.arguments)}
+        referred = {each.step: each for each in find([step.arguments, step.for_each, step.when])}
         for needed in step.needs:
             if needed in ids or not all_known:
                 continue

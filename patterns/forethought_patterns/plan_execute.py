@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from forethought_patterns.arrivals import Arrivals
 from forethought_patterns.compiler import Add, Grow, execute
 from forethought_patterns.drafts import Brief
-from forethought_patterns.gates import plan_gate
+from forethought_patterns.gates import digest, plan_gate
 from forethought_patterns.hints import guesses
 from forethought_patterns.joiner import Joined, join
 from forethought_patterns.judging import doubted, misdone
@@ -23,8 +23,9 @@ from forethought_patterns.rules import Ports, Resumed, Rules
 from forethought_patterns.signals import Paused
 from forethought_patterns.steps import Steps
 from forethought_patterns.strategies import strategy_of, writer_of
+from forethought_patterns.unfolding import Unfolding
 from forethought_patterns.validate import parse_plan
-from forethought_patterns.watcher import Outcome
+from forethought_patterns.watcher import Outcome, filled
 from forethought_tools import JSON, BudgetError, ModelError, PlanError, Role
 
 _USUAL = Rules()
@@ -98,7 +99,7 @@ class _Run:
             self.ports.tools,
             self.rules.policy,
             estimate=self.ports.estimate(self.plan),
-            finished=[step for step, outcome in self.outcomes.items() if outcome.state == "succeeded"],
+            finished=[step for step, outcome in self.outcomes.items() if outcome.done and step in self.plan.by_id],
             next_step=self.ports.steps.next_step(),
         )
         key = f"plan/{self.plan.revision}/{gate.digest}"
@@ -126,7 +127,8 @@ class _Run:
         """Run what can run. Returns what went wrong, if anything did. Raises Paused where a person wants a pause."""
         if self.ports.steps.pausing():
             raise Paused
-        steps = Steps(self.brief.goal, self.ports, self.rules, self.failed)
+        unfolding = Unfolding(self.ports, self.rules, self._made())
+        steps = Steps(self.brief.goal, self.ports, self.rules, self.failed, unfolding)
         outcomes = await execute(
             plan,
             steps.call,
@@ -135,7 +137,8 @@ class _Run:
             watcher=steps,
             finished=self.outcomes,
         )
-        self.outcomes = {step: outcome for step, outcome in outcomes.items() if step in self.plan.by_id}
+        known = self._all_steps()
+        self.outcomes = {step: outcome for step, outcome in outcomes.items() if step in known}
         if self.ports.steps.pausing() and self._pending():
             raise Paused
         return self.ports.budget.refused or self._gone_wrong()
@@ -144,7 +147,7 @@ class _Run:
         wrong = [
             f"step {step} {_VERB[outcome.state]}: {outcome.error}"
             for step, outcome in sorted(self.outcomes.items())
-            if outcome.state not in ("succeeded", "skipped")
+            if step in self.plan.by_id and outcome.state not in ("succeeded", "skipped")
         ]
         return Problem("\n".join(wrong)) if wrong else None
 
@@ -170,6 +173,11 @@ class _Run:
         """What the goal plainly asks for and is not so, though every step has succeeded."""
         look = self.ports.look
         return None if look is None else await misdone(self.plan, self.outcomes, self.ports.tools, look)
+
+    def _left_out(self) -> Sequence[str]:
+        """What was not done because a condition does not hold, each in a sentence."""
+        ended = [(step, self.outcomes[step.id]) for step in self.plan.steps]
+        return [f"step {step.id} ({step.tool}): {outcome.error}" for step, outcome in ended if outcome.left_out]
 
     async def _doubts(self, answer: str) -> Sequence[str]:
         look, tools = self.ports.look, self.ports.tools
@@ -221,28 +229,48 @@ class _Run:
     async def _rest(self, reason: str, key: str, *, optional: bool = False) -> Plan | None:
         """The next revision, in which the planner has written anew what is not finished."""
         steps = self.ports.steps
-        progress = Progress(self.plan, self.outcomes, reason, self.failed, steps.next_step(), steps.told())
+        loops = [step for step in self.plan.steps if step.is_loop and not self._is_done(step)]
+        items = [item.step for loop in loops for item in steps.items(loop)]
+        progress = Progress(self.plan, self.outcomes, reason, self.failed, steps.next_step(), steps.told(), items)
         tools, journal, slot = self.ports.tools, self.ports.journal, self.ports.slot
         return await replan(progress, self.brief, tools, journal, key=key, slot=slot, optional=optional)
 
     async def _adopt(self, plan: Plan, why: str) -> None:
         await self.ports.steps.revised(plan, why)
         self.plan = plan
-        self.outcomes = {
-            step: outcome
-            for step, outcome in self.outcomes.items()
-            if step in plan.by_id and outcome.state == "succeeded"
+        known = self._all_steps()
+        self.outcomes = {step: outcome for step, outcome in self.outcomes.items() if step in known and outcome.done}
+
+    def _is_done(self, step: Step) -> bool:
+        return step.id in self.outcomes and self.outcomes[step.id].done
+
+    def _all_steps(self) -> set[int]:
+        """The steps of the plan, and the items of its loops."""
+        loops = [step for step in self.plan.steps if step.is_loop]
+        return {*self.plan.by_id, *(item.step.id for loop in loops for item in self.ports.steps.items(loop))}
+
+    def _made(self) -> Mapping[str, JSON]:
+        """What the items of earlier loops have brought, by the digests of their calls."""
+        done = [(item.step, self.outcomes.get(item.step.id)) for item in self.ports.steps.items()]
+        return {
+            digest(step.tool, filled(step, {})): outcome.value
+            for step, outcome in done
+            if outcome is not None and outcome.state == "succeeded"
         }
 
     async def _ended(self, problem: Problem | None, answer: str = "") -> Ended:
-        for step in self.plan.steps:
+        items = [item.step for loop in self.plan.steps if loop.is_loop for item in self.ports.steps.items(loop)]
+        for step in (*self.plan.steps, *items):
             if step.id not in self.outcomes:
                 self.outcomes[step.id] = Outcome("skipped", error="the run ended before it")
                 await self.ports.steps.settled(step, self.outcomes[step.id])
         unverified = await self._doubts(answer) if problem is None else ()
+        if answer and problem is None and (spared := self._left_out()):
+            answer = f"{answer}\n\nLeft out: {'; '.join(spared)}."
         if answer and unverified:
             answer = f"{answer}\n\nNot verified: {'; '.join(unverified)}."
-        return Ended(self.plan, self.outcomes, answer, problem, unverified)
+        outcomes = {step: outcome for step, outcome in self.outcomes.items() if step in self.plan.by_id}
+        return Ended(self.plan, outcomes, answer, problem, unverified)
 
 
 async def run_plan(

@@ -62,12 +62,16 @@ class Progress:
     """The first id that a new step may have."""
     told: Mapping[int, Sequence[str]] = field(default_factory=dict[int, Sequence[str]])
     """What agents have told of steps besides their results."""
+    items: Sequence[Step] = ()
+    """The items of its loops that are not done as a whole: what is done of them stays, each as a step."""
 
     @property
     def done(self) -> list[Step]:
         """The steps that are finished."""
         ended = [(step, self.outcomes.get(step.id)) for step in self.plan.steps]
-        return [step for step, outcome in ended if outcome is not None and outcome.state == "succeeded"]
+        items = [(step, self.outcomes.get(step.id)) for step in self.items]
+        done = [step for step, outcome in ended if outcome is not None and outcome.done]
+        return done + [step for step, outcome in items if outcome is not None and outcome.state == "succeeded"]
 
 
 async def make_plan(
@@ -155,7 +159,9 @@ async def replan(
             revision=plan.revision + 1,
             planned=plan.planned,
         )
-        if not optional and {*changed.meanings.values()} <= {*plan.meanings.values()}:
+        items = {step.id for step in progress.items}
+        meant = {meaning for number, meaning in changed.meanings.items() if number not in items}
+        if not optional and meant <= {*plan.meanings.values()}:
             raise PlanError([Fault("plan", "it is the same plan as before, which did not do", "Go another way")])
         return changed
 
@@ -282,6 +288,8 @@ def _stale(steps: Sequence[JSON], first: int, failed: Mapping[str, str]) -> list
             continue
         where = f"step {step.get('id')}"
         arguments = step.get("arguments")
+        if isinstance(arguments, Mapping) and step.get("for_each"):
+            arguments = {**arguments, "for_each": step["for_each"]}
         if isinstance(arguments, Mapping) and (said := failed.get(digest(str(step.get("tool")), arguments))):
             mend = "Find another way to the goal"
             faults.append(Fault(where, f"this very call has failed before ({said[:200]}): no progress", mend))
@@ -304,7 +312,7 @@ def _reasoning(draft: JSON) -> str:
 
 
 def _call(step: Step) -> str:
-    return f"{step.id}. {step.tool} {as_text(step.arguments)[:600]}"
+    return f"{step.id}. {step.tool} {as_text(step.arguments)[:600]}{step.turns}"
 
 
 def _noted(told: Mapping[int, Sequence[str]]) -> list[str]:

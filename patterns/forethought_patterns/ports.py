@@ -24,7 +24,7 @@ from typing import Literal, Protocol, TypeAlias
 from forethought_patterns.gates import Decision, Gate
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.slots import Slot
-from forethought_patterns.watcher import Outcome
+from forethought_patterns.watcher import Item, Outcome, Unfolded
 from forethought_tools import JSON, Kept, Place, Question, Role
 
 Dialect: TypeAlias = Literal["wire", "flat", "lean"]
@@ -225,6 +225,14 @@ class PlanJournal(Protocol):
         self, step: Step, arguments: Mapping[str, JSON], place: Place, *, slot: Slot
     ) -> AbstractAsyncContextManager[None]:
         """Around a call: entering waits until it is paid for and its place is free, and records its start."""
+        ...
+
+    def items(self, loop: Step | None = None) -> Sequence[Item]:
+        """The items into which this loop has unfolded, in order; without a loop those of all that this run has had."""
+        ...
+
+    async def unfold(self, loop: Step, unfolded: Unfolded) -> None:
+        """A loop has these items: their ids are taken at once, and they are on record before any of them starts."""
         ...
 
     async def returned(self, step: Step, value: JSON) -> None:

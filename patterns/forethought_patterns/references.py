@@ -1,6 +1,7 @@
 """References: `{{3}}` is the result of step 3, `{{3.items.0.name}}` a part of it, `\\{{` a plain `{{`.
 A name with a dot or a bracket in it stands in quotes: `{{3.rows.0["a.b"]}}`.
 An argument that is `{{?}}` is left to the executor, who sees the results that the step depends on.
+In a loop `{{item}}` is the item of this turn, `{{item.path}}` a part of it, `{{index}}` its place in the list, from 0.
 
 Text is read once, from left to right: what a reference brings in is never read again, so a tool's output cannot refer.
 """
@@ -9,8 +10,12 @@ __all__ = [
     "MAX_FILLED",
     "UNKNOWN",
     "Reference",
+    "Turn",
+    "escaped",
     "fill",
     "find",
+    "fitted",
+    "in_turns",
     "map_texts",
     "mistaken",
     "numbered",
@@ -18,6 +23,7 @@ __all__ = [
     "path_of",
     "pieces",
     "shifted",
+    "tokens",
     "unfilled",
     "unknown",
     "whole",
@@ -35,6 +41,7 @@ from forethought_tools.text import as_text, clipped
 _QUOTED = r"""\["(?:[^"\\{}]|\\["\\]){1,200}"\]|\['(?:[^'\\{}]|\\['\\]){1,200}'\]"""
 _PATH = rf"(?:\.[^.{{}}\[\]|]*[^.{{}}\[\]|\s]|{_QUOTED})*"
 _TOKEN = re.compile(rf"\\\{{\{{|\{{\{{\s*(?P<step>[0-9]{{1,9}})(?P<path>{_PATH})\s*\}}\}}")
+_TURN = re.compile(rf"\\\{{\{{|\{{\{{\s*(?P<step>[0-9]{{1,9}}|item|index)(?P<path>{_PATH})\s*\}}\}}")
 _WORDED = re.compile(
     rf"(?<!\\)\{{\{{\s{{0,9}}(?:step\s?[_#-]?\s?|#)(?P<reference>[0-9]{{1,9}}{_PATH})\s*\}}\}}", re.IGNORECASE
 )
@@ -46,6 +53,7 @@ _IN_BRACES = re.compile(r"(?<!\\)\{\{([^{}]*)\}\}")
 _NUMBER = re.compile(r"[0-9]")
 _SHOWN = 80  # characters of a reference that is quoted
 _INDEX = 9  # digits
+_OF_TURN = ("item", "index")
 UNKNOWN = "{{?}}"
 MAX_FILLED = 2_000_000  # characters of all results that go into the arguments of one call
 _PARTS = re.compile(r"([0-9]{1,9})((?:\s*\.\s*[\w-]+|\s*\[[\w'\"-]+\])*)")
@@ -62,9 +70,53 @@ class Reference:
         return "{{" + str(self.step) + "".join(map(_written, self.path)) + "}}"
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn of a loop: what `{{item}}` and `{{index}}` stand for."""
+
+    item: JSON
+    index: int
+
+    def look_up(self, token: re.Match[str]) -> JSON:
+        """What a token of this turn stands for. Raises ToolError where it leads nowhere."""
+        whole: JSON = self.item if token["step"] == "item" else self.index
+        try:
+            return part(Reference(0, path_of(token["path"])), whole)
+        except ToolError as error:
+            raise ToolError(str(error).replace("{{0", "{{" + token["step"])) from None
+
+
 def find(value: JSON) -> set[Reference]:
     """All references inside a value."""
     return {_reference(token) for text in _texts(value) for token in _TOKEN.finditer(text) if token["step"]}
+
+
+def in_turns(value: JSON) -> list[str]:
+    """What of a value stands for the turn of a loop: `{{item}}`, a part of it, or `{{index}}`."""
+    tokens = (token for text in _texts(value) for token in _TURN.finditer(text))
+    return [token[0] for token in tokens if token["step"] in _OF_TURN]
+
+
+def fitted(value: JSON, turn: Turn, write: Callable[[JSON], str], *, typed: bool = False) -> JSON:
+    """A value in which what stands for the turn of a loop is written as this function does. All else stays. Where it is
+    `typed`, a text that is nothing else keeps the type of what it stands for."""
+
+    def text(source: str) -> JSON:
+        if typed and (token := _TURN.fullmatch(source)) and token["step"] in _OF_TURN:
+            return turn.look_up(token)
+        return _TURN.sub(lambda token: write(turn.look_up(token)) if token["step"] in _OF_TURN else token[0], source)
+
+    return map_texts(value, text)
+
+
+def tokens(text: str, change: Callable[[str], str]) -> str:
+    """A text with something else in the place of each reference, and of what stands for the turn of a loop."""
+    return _TURN.sub(lambda token: change(token[0]) if token["step"] else "{{", text)
+
+
+def escaped(value: JSON) -> JSON:
+    """A value that reads as it stands: nothing in it is a reference."""
+    return map_texts(value, lambda text: text.replace("{{", "\\{{"))
 
 
 def pieces(text: str) -> list[str | Reference]:
@@ -92,7 +144,7 @@ def mistaken(value: JSON) -> list[tuple[str, str]]:
         (clipped(found[0], _SHOWN), clipped(_suggested(found[1]), _SHOWN))
         for text in _texts(value)
         for found in _IN_BRACES.finditer(text)
-        if _NUMBER.search(found[1]) and not _TOKEN.fullmatch(found[0])
+        if _NUMBER.search(found[1]) and not _TURN.fullmatch(found[0])
     ]
 
 
@@ -133,8 +185,8 @@ def _suggested(inside: str) -> str:
     return str(Reference(int(parts[1]), tuple(path))) if parts else "{{1}}"
 
 
-def fill(value: JSON, results: Mapping[int, JSON]) -> JSON:
-    """Put results in the place of references.
+def fill(value: JSON, results: Mapping[int, JSON], turn: Turn | None = None) -> JSON:
+    """Put results in the place of references, and in the turn of a loop its item.
 
     A text that is exactly one reference becomes the referenced value, with its type; inside a longer text
     the value is rendered: text as it is, a table as a Markdown table, anything else as JSON.
@@ -142,14 +194,14 @@ def fill(value: JSON, results: Mapping[int, JSON]) -> JSON:
     Raises:
         ToolError: a reference leads to something that the result does not have, or all of it is too long.
     """
-    room = MAX_FILLED
+    room, form = MAX_FILLED, _TURN if turn else _TOKEN
 
     def text(source: str) -> JSON:
-        if (reference := whole(source)) is not None:
-            value = look_up(reference)
+        if (token := form.fullmatch(source.strip())) and token["step"]:
+            value = look_up(token)
             measure(as_text(value))
             return value
-        return _TOKEN.sub(lambda token: measure(told(look_up(_reference(token)))) if token["step"] else "{{", source)
+        return form.sub(lambda token: measure(told(look_up(token))) if token["step"] else "{{", source)
 
     def measure(brought: str) -> str:
         nonlocal room
@@ -160,7 +212,10 @@ def fill(value: JSON, results: Mapping[int, JSON]) -> JSON:
             )
         return brought
 
-    def look_up(reference: Reference) -> JSON:
+    def look_up(token: re.Match[str]) -> JSON:
+        if turn and token["step"] in _OF_TURN:
+            return turn.look_up(token)
+        reference = _reference(token)
         if reference.step not in results:
             raise ToolError(f"{reference}: there is no result of step {reference.step} here.")
         return part(reference, results[reference.step])

@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 from forethought_patterns.agent import Bounds
 from forethought_patterns.budget import Budget
 from forethought_patterns.gates import Policy
+from forethought_patterns.loops import MAX_ITEMS
 from forethought_patterns.plan import Plan, Strategy
 from forethought_patterns.ports import Approver, Journal, PlanJournal
 from forethought_patterns.slots import Slot
@@ -57,6 +58,8 @@ class Rules:
     """Calls in flight at once."""
     strategies: Override = field(default_factory=dict[str, Strategy])
     """How steps are done, by id or `*`, instead of what the plan says."""
+    max_items: int = MAX_ITEMS
+    """Items of one loop."""
     ask_about: Collection[int] = frozenset()
     """Steps that a person is asked about, whatever their risk."""
     agent: Bounds = field(default_factory=Bounds)

@@ -10,6 +10,13 @@ does it by the plain name. A loop goes over files that are there already, and is
 
     for file in list_files("*.bak"):
         delete_file(file)
+
+A loop over a result, and a condition on one, become `for_each` and `when` of the calls in them:
+
+    for row in customers.rows:
+        write_file(f"letters/{row.name}.txt", f"Dear {row.name}")
+    if customers.count > 100:
+        tell("There are many.")
 """
 
 __all__ = ["GIVES_ROWS", "FilesOf", "read_script"]
@@ -18,13 +25,16 @@ import ast
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from forethought_patterns.references import Reference
 from forethought_patterns.script_cells import over_rows, the_value
 from forethought_patterns.script_lines import parsed
+from forethought_patterns.script_turns import ITEM, condition, in_each, when
 from forethought_patterns.script_values import (
     ALSO,
+    GIVES_ROWS,
+    SIGNS,
     Value,
     as_json,
     as_literal,
@@ -32,9 +42,11 @@ from forethought_patterns.script_values import (
     called_on,
     fitting,
     holds,
+    is_text,
     member,
     parameters,
     rendered,
+    saving,
     unreadable,
     without_flags,
     written,
@@ -45,23 +57,12 @@ from forethought_tools.text import clipped
 FilesOf: TypeAlias = Callable[[str], Sequence[str]]
 """The paths of the files that fit a pattern, as they are now."""
 _STEPS = 100
-_TABLES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".xlsx")
 _SAVES = ("write_file", "write_table")
 _TEXTS = (".md", ".txt", ".html")
-GIVES_ROWS = ("query_table", "list_files", "search_files")
 _SAME = ("str", "int", "float", "list")
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _NUMERIC = ("round", "abs", "min", "max", "sum")
-_SIGNS: Mapping[type[ast.operator], str] = {
-    ast.Add: "+",
-    ast.Sub: "-",
-    ast.Mult: "*",
-    ast.Div: "/",
-    ast.FloorDiv: "//",
-    ast.Mod: "%",
-    ast.Pow: "**",
-}
 
 
 def read_script(
@@ -132,7 +133,7 @@ class _Reader:
             case ast.For(target=target, iter=over, body=body, orelse=[]):
                 self._loop(target, over, body)
             case ast.If(test=test, body=body, orelse=other):
-                self.block(body if self._is_true(test) else other)
+                self._branch(test, body, other)
             case _:
                 mend = "Write only calls such as name = tool(...); query_table reads files and counts what is in them"
                 raise unreadable("this is no call", mend)
@@ -141,6 +142,9 @@ class _Reader:
 
     def _loop(self, target: ast.expr, over: ast.expr, body: Sequence[ast.stmt]) -> None:
         """Unfold a loop. Its turns do not wait for each other; what follows waits for all of them."""
+        if isinstance(target, ast.Name) and (rows := self._rows(over)):
+            self._each(target.id, rows, lambda: self.block(body))
+            return
         items = self._items(over)
         before, after = list(self.changes), list[int]()
         for item in items:
@@ -151,6 +155,23 @@ class _Reader:
             self.block(body)
             after += [step for step in self.changes if step not in before]
         self.changes = after or before
+
+    def _rows(self, over: ast.expr) -> Reference | None:
+        """The list that a result holds, or none where a loop does not go over results."""
+        if not isinstance(over, ast.Name | ast.Attribute | ast.Subscript) or not isinstance(
+            found := self._value(over), Reference
+        ):
+            return None
+        tool = next((step["tool"] for step in self.steps if step["id"] == found.step), None)
+        if tool == "list_files":
+            return None
+        return found if found.path else Reference(found.step, ("rows",)) if tool == "query_table" else None
+
+    def _each(self, name: str, over: Reference, body: Callable[[], object]) -> None:
+        """The calls of a loop over a result."""
+        before, self.names[name] = len(self.steps), ITEM
+        body()
+        in_each(self.steps[before:], over)
 
     def _items(self, over: ast.expr) -> Sequence[Value]:
         match over:
@@ -197,6 +218,15 @@ class _Reader:
             for part, value in zip(target.elts, item, strict=False):
                 self._bind(part, value)
 
+    def _branch(self, test: ast.expr, body: Sequence[ast.stmt], other: Sequence[ast.stmt]) -> None:
+        if (holds_ := condition(test, self._value)) is None:
+            self.block(body if self._is_true(test) else other)
+            return
+        for lines, each in ((body, holds_), (other, f"not ({holds_})")):
+            before = len(self.steps)
+            self.block(lines)
+            when(self.steps[before:], each)
+
     def _is_true(self, test: ast.expr) -> bool:
         match test:
             case ast.BoolOp(op=operator, values=tests):
@@ -240,10 +270,15 @@ class _Reader:
                 return {rendered(self._value(key)): self._value(value) for key, value in pairs if key is not None}
             case ast.JoinedStr(values=parts):
                 return "".join(self._part(part) for part in parts)
-            case ast.BinOp(op=ast.Add(), left=left, right=right) if self._is_text(node):
+            case ast.BinOp(op=ast.Add(), left=left, right=right) if is_text(node, self.names):
                 return rendered(self._value(left)) + rendered(self._value(right))
             case ast.BinOp() | ast.UnaryOp():
                 return self._step("calculate", {"expression": self._formula(node)}, name)
+            case ast.ListComp(
+                elt=call, generators=[ast.comprehension(target=ast.Name(id=item), iter=over, ifs=[])]
+            ) if rows := self._rows(over):
+                self._each(item, rows, lambda: self._value(call, name))
+                return Reference(cast("int", self.steps[-1]["id"]))
             case ast.Call(func=ast.Attribute(value=whole, attr=method), args=arguments):
                 return called_on(self._value(whole), method, [as_literal(self._value(each)) for each in arguments])
             case ast.Call(func=ast.Name(id=called)):
@@ -263,22 +298,11 @@ class _Reader:
             return rendered(self._step("calculate", {"expression": f"round({value}, {digits[1]})"}))
         return rendered(value, form)
 
-    def _is_text(self, node: ast.expr) -> bool:
-        match node:
-            case ast.JoinedStr() | ast.Constant(value=str()):
-                return True
-            case ast.BinOp(left=left, right=right):
-                return self._is_text(left) or self._is_text(right)
-            case ast.Name(id=name):
-                return isinstance(self.names.get(name), str)
-            case _:
-                return False
-
     def _formula(self, node: ast.expr) -> str:
         """Arithmetic as `calculate` reads it."""
         match node:
-            case ast.BinOp(left=left, op=sign, right=right) if type(sign) in _SIGNS:
-                return f"({self._formula(left)} {_SIGNS[type(sign)]} {self._formula(right)})"
+            case ast.BinOp(left=left, op=sign, right=right) if type(sign) in SIGNS:
+                return f"({self._formula(left)} {SIGNS[type(sign)]} {self._formula(right)})"
             case ast.UnaryOp(op=ast.USub(), operand=inner):
                 return f"-{self._formula(inner)}"
             case ast.Call(func=ast.Name(id=called), args=parts) if called in _NUMERIC:
@@ -315,7 +339,7 @@ class _Reader:
         return without_flags(known, fits)
 
     def _step(self, tool: str, arguments: Mapping[str, JSON], name: str = "") -> Reference:
-        tool, arguments = self._over_rows(*self._whole(*self._saving(tool, dict(arguments))))
+        tool, arguments = self._over_rows(*self._whole(*saving(tool, dict(arguments), self.steps, self.tools)))
         if tool == "query_table":
             arguments = self._with_results(as_sql(arguments))
         number = self.first + len(self.steps)
@@ -369,19 +393,3 @@ class _Reader:
         for other in self.steps:
             after = other["depends_on"]
             other["depends_on"] = [n for n in after if n != step["id"]] if isinstance(after, list) else after
-
-    def _saving(self, tool: str, arguments: dict[str, JSON]) -> tuple[str, dict[str, JSON]]:
-        """Rows are saved by write_table and texts by write_file: which of the two is clear from what is saved."""
-        saved = arguments.get("content", arguments.get("rows"))
-        source = next((step["tool"] for step in self.steps if saved == str(Reference(int(str(step["id"]))))), None)
-        path = str(arguments.get("path"))
-        if tool == "write_file" and source in GIVES_ROWS and "write_table" in self.tools and path.endswith(_TABLES):
-            return "write_table", {"path": path, "rows": saved}
-        if (
-            tool == "write_table"
-            and "rows" in arguments
-            and isinstance(saved, str)
-            and source not in (*GIVES_ROWS, None)
-        ):
-            return "write_file", {"path": path, "content": saved}
-        return tool, arguments

@@ -11,18 +11,33 @@ import re
 from collections.abc import Mapping, Sequence
 
 from forethought_patterns.plan import Step
-from forethought_patterns.references import Reference, find, pieces
+from forethought_patterns.references import Reference, map_texts, pieces, tokens
 from forethought_tools import JSON, Registry
 
+_ITEM = re.compile(r"\{\{\s*item(?=[.\[}\s])")  # as the reader knows it: the result of no step
 _LONGEST = 30  # characters of a name
 
 
 def as_script(steps: Sequence[Step], tools: Registry) -> str:
     """The steps, in an order in which each comes after those that it needs, as a script of calls."""
     names = _names(steps, tools)
-    used = {part.step for step in steps for part in find(step.arguments)}
-    lines = [(names[step.id], _call(step, names, tools), step) for step in steps]
-    return "\n".join(f"{name} = {call}" if step.id in used or _described(step) else call for name, call, step in lines)
+    used = {needed for step in steps for needed in step.refers}
+    return "\n".join(_line(step, names, tools, named=step.id in used or bool(_described(step))) for step in steps)
+
+
+def _line(step: Step, names: Mapping[int, str], tools: Registry, *, named: bool) -> str:
+    """A call; a loop for each item of a result, whose results are collected where they are used; and its condition."""
+    item = "row" if str(step.for_each).endswith("rows}}") else "item"
+    names = {**names, 0: item}
+    call = _call(step, names, tools)
+    if step.is_loop:
+        over = _written([*step.for_each] if isinstance(step.for_each, tuple) else step.for_each, names)
+        call = f"[{call} for {item} in {over}]" if named else f"for {item} in {over}:\n    {call}"
+    line = f"{names[step.id]} = {call}" if named else call
+    if not step.when:
+        return line
+    test = tokens(step.when, lambda token: _text(pieces(_ITEM.sub("{{0", token)), names))
+    return f"if {test}:\n    " + line.replace("\n", "\n    ")
 
 
 def _names(steps: Sequence[Step], tools: Registry) -> Mapping[int, str]:
@@ -57,7 +72,9 @@ def _is_name(text: str) -> bool:
 
 
 def _call(step: Step, names: Mapping[int, str], tools: Registry) -> str:
-    given = dict(step.arguments)
+    given: dict[str, JSON] = dict(step.arguments)
+    if step.is_loop:
+        given |= {name: map_texts(value, lambda text: _ITEM.sub("{{0", text)) for name, value in given.items()}
     tables = given.get("tables")
     if isinstance(tables, Mapping) and all(_written(value, names) == name for name, value in tables.items()):
         del given["tables"]  # SQL finds them by their names

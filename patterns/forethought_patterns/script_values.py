@@ -3,6 +3,8 @@ while it is read, because they are about files that are there already."""
 
 __all__ = [
     "ALSO",
+    "GIVES_ROWS",
+    "SIGNS",
     "Literal",
     "Value",
     "as_json",
@@ -11,9 +13,11 @@ __all__ = [
     "called_on",
     "fitting",
     "holds",
+    "is_text",
     "member",
     "parameters",
     "rendered",
+    "saving",
     "unreadable",
     "without_flags",
     "written",
@@ -22,13 +26,13 @@ __all__ = [
 import ast
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import TypeAlias
 
 from forethought_patterns.references import Reference
 from forethought_patterns.script_sql import with_best_of_each
-from forethought_tools import JSON, Fault, PlanError, Tool
+from forethought_tools import JSON, Fault, PlanError, Registry, Tool
 from forethought_tools.text import as_text, clipped
 
 Literal: TypeAlias = "str | int | float | bool | None"
@@ -55,6 +59,17 @@ ALSO: Mapping[str, str] = {
     **dict.fromkeys(("run", "execute", "shell"), "run_command"),
 }
 """What models of code call a tool that is not called so, and takes the same arguments in the same order."""
+SIGNS: Mapping[type[ast.operator], str] = {
+    ast.Add: "+",
+    ast.Sub: "-",
+    ast.Mult: "*",
+    ast.Div: "/",
+    ast.FloorDiv: "//",
+    ast.Mod: "%",
+    ast.Pow: "**",
+}
+_TABLES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".xlsx")
+GIVES_ROWS = ("query_table", "list_files", "search_files")
 _ASK = "Ask for it with query_table, write or analyze"
 _OF_TEXT: Mapping[str, Callable[..., JSON]] = {
     "lower": str.lower,
@@ -192,3 +207,31 @@ def without_flags(known: Tool, arguments: Mapping[str, JSON]) -> dict[str, JSON]
         folder, _, name = str(kept["pattern"]).rstrip("/").rpartition("/")
         kept["pattern"] = "/".join(filter(None, [folder, "**", name])) if "*" in name else f"{kept['pattern']}/**/*"
     return kept
+
+
+def is_text(node: ast.expr, names: Mapping[str, Value]) -> bool:
+    """Whether something is put together from texts."""
+    match node:
+        case ast.JoinedStr() | ast.Constant(value=str()):
+            return True
+        case ast.BinOp(left=left, right=right):
+            return is_text(left, names) or is_text(right, names)
+        case ast.Name(id=name):
+            return isinstance(names.get(name), str)
+        case _:
+            return False
+
+
+def saving(
+    tool: str, arguments: dict[str, JSON], steps: Sequence[Mapping[str, JSON]], tools: Registry
+) -> tuple[str, dict[str, JSON]]:
+    """Rows are saved by write_table and texts by write_file: which of the two is clear from what is saved."""
+    saved = arguments.get("content", arguments.get("rows"))
+    source = next((step["tool"] for step in steps if saved == str(Reference(int(str(step["id"]))))), None)
+    path = str(arguments.get("path"))
+    if tool == "write_file" and source in GIVES_ROWS and "write_table" in tools and path.endswith(_TABLES):
+        return "write_table", {"path": path, "rows": saved}
+    texts = isinstance(saved, str) and source not in (*GIVES_ROWS, None)
+    if tool == "write_table" and "rows" in arguments and texts:
+        return "write_file", {"path": path, "content": saved}
+    return tool, arguments

@@ -24,7 +24,8 @@ from forethought_patterns.signals import Happened, Rejected
 from forethought_patterns.slots import Slot
 from forethought_patterns.strategies import strategy_of, think, writer_of
 from forethought_patterns.tool_calls import Admitted, ToolCalls, keep, look_again
-from forethought_patterns.watcher import Outcome, Watcher
+from forethought_patterns.unfolding import Unfolding
+from forethought_patterns.watcher import Outcome, Unfolded, Watcher
 from forethought_tools import JSON, ChangedError, Claim, Question, Role, ToolError
 from forethought_tools.delegating import DELEGATE
 from forethought_tools.text import as_text
@@ -42,6 +43,7 @@ class Steps(Watcher):
     rules: Rules
     failed: dict[str, str]
     """What each call that has failed in this run said, by digest. None is made again."""
+    unfolding: Unfolding
     _unsure: dict[int, float | None] = field(default_factory=dict[int, float | None])
     _called: dict[int, Mapping[str, JSON]] = field(default_factory=dict[int, Mapping[str, JSON]])
     """The arguments of each step's last call."""
@@ -92,6 +94,9 @@ class Steps(Watcher):
             await self.ports.steps.returned(step, value)
         return value
 
+    async def unfold(self, loop: Step, results: Mapping[int, JSON], slot: Slot) -> Unfolded:
+        return await self.unfolding.of(loop, results, slot)
+
     async def prepare(self, step: Step, results: Mapping[int, JSON], slot: Slot) -> Mapping[str, JSON]:
         await self.ports.steps.arrived(step)
         tried = self.ports.steps.tried(step)
@@ -117,7 +122,9 @@ class Steps(Watcher):
             return arguments
         purpose, unsure = f"gate/{step.id}/{self.ports.steps.tried(step).attempt}", self._unsure.get(step.id)
         asked = step.id in self.rules.ask_about
-        call = await self._calls(slot).admitted(step, arguments, purpose=purpose, confidence=unsure, asked=asked)
+        call = self.unfolding.agreed(step, arguments, self.ports.steps.tried(step).attempt)
+        if call is None:
+            call = await self._calls(slot).admitted(step, arguments, purpose=purpose, confidence=unsure, asked=asked)
         self._admitted[step.id], self._called[step.id] = call, call.arguments
         return call.arguments
 
@@ -191,7 +198,7 @@ class Steps(Watcher):
     def ended(self, step: Step, outcome: Outcome) -> None:
         self._news = True
         if outcome.state in ("failed", "rejected"):
-            for arguments in (step.arguments, self._called.get(step.id, step.arguments)):
+            for arguments in (step.call, self._called.get(step.id, step.call)):
                 self.failed.setdefault(digest(step.tool, arguments), outcome.error)
 
     async def settled(self, step: Step, outcome: Outcome) -> None:

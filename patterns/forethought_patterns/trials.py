@@ -1,8 +1,9 @@
 """Work that may turn out to be void: of a step that was begun on results which nobody has judged yet."""
 
-__all__ = ["Trial"]
+__all__ = ["Trial", "resting_on"]
 
-from collections.abc import Awaitable
+from collections import deque
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from typing import TypeVar
 
 import anyio
@@ -43,3 +44,16 @@ class Trial:
     def returns(self) -> None:
         """The wait is over."""
         self._is_outside = False
+
+
+def resting_on(step: int, dependents: Mapping[int, Sequence[int]], trusting: Collection[int]) -> Sequence[int]:
+    """The steps of those that are `trusting` that may have been given a result, or what came of it, before it was
+    judged."""
+    found: dict[int, None] = {}
+    queue = deque([step])
+    while queue:
+        for after in dependents[queue.popleft()]:
+            if after in trusting and after not in found:
+                found[after] = None
+                queue.append(after)
+    return list(found)

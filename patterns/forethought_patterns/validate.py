@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from pydantic import ValidationError
 
 from forethought_patterns.checks import tool_faults, unusable, with_arguments
+from forethought_patterns.conditions import check_condition
 from forethought_patterns.numbering import COUNTS_FROM_0, counts_from_0, step_as_meant, steps_as_meant
 from forethought_patterns.plan import Plan, Step, graph_faults
-from forethought_patterns.references import UNKNOWN, find, mistaken, unknown
+from forethought_patterns.references import UNKNOWN, find, in_turns, mistaken, unknown, whole
 from forethought_patterns.signatures import signature
-from forethought_tools import JSON, Fault, PlanError, Registry, SchemaFault
+from forethought_tools import JSON, Fault, PlanError, Registry, SchemaFault, ToolError
 from forethought_tools.delegating import DELEGATE, may_call
 
 MAX_STEPS = 10_000
@@ -31,6 +32,8 @@ _SHAPES = {
     "check": 'Give an object, such as {"matches": "total"}, or leave it out',
     "confidence": "Give a number from 0 to 1, such as 0.9",
     "strategy": "Give one of direct, reflect, search",
+    "for_each": 'Give the reference to a list, such as "{{1.files}}", or a list',
+    "when": 'Give an expression over results, such as "{{1.count}} > 0"',
 }
 _UNREAD = "(unread)"  # stands for a tool whose name could not be read
 
@@ -146,8 +149,9 @@ def _tool_faults(step: Step, tools: Registry) -> list[Fault]:
     where = f"step {step.id}"
     faults = [
         Fault(where, f"{wrong} is not a reference", f"Write {right} to refer to a result, or \\{wrong} for plain text")
-        for wrong, right in mistaken(step.arguments)
+        for wrong, right in mistaken([step.arguments, step.for_each, step.when])
     ]
+    faults += _loop_faults(step, where)
     faults += [
         Fault(where, f"argument {name!r} holds {UNKNOWN} inside other text", f"Give the whole argument as {UNKNOWN}")
         for name, value in step.arguments.items()
@@ -167,7 +171,7 @@ def _tool_faults(step: Step, tools: Registry) -> list[Fault]:
         mend = f"Did you mean {' or '.join(near)}?" if near else f"Known tools: {', '.join(t.name for t in tools)}"
         return [*faults, Fault(where, f"there is no tool {step.tool!r}", tools.lacking(step.tool) or mend)]
     faults += _agent_faults(step, where, tools) if step.tool == DELEGATE else []
-    unfit = [fault for fault in tools.faults(step.tool, step.arguments) if not _hidden(fault)]
+    unfit = [fault for fault in tools.faults(step.tool, step.arguments) if not _hidden(fault, in_loop=step.is_loop)]
     return faults + [Fault(where, fault.at("arguments"), _mend(step.tool, fault, tools)) for fault in unfit]
 
 
@@ -191,12 +195,32 @@ def _agent_faults(step: Step, where: str, tools: Registry) -> list[Fault]:
     return faults
 
 
-def _hidden(fault: SchemaFault) -> bool:
-    """Only the run can tell what a reference, or the executor, brings; but inside a longer text it is always text."""
+def _loop_faults(step: Step, where: str) -> list[Fault]:
+    """What is wrong with its list, with its condition, and with what stands for an item where there is none."""
+    faults: list[Fault] = []
+    if isinstance(step.for_each, str) and whole(step.for_each) is None:
+        faults.append(Fault(where, f"for_each {step.for_each[:80]!r} is no list", _SHAPES["for_each"]))
+    check = step.check.model_dump(mode="json", exclude_defaults=True) if step.check else None
+    used = in_turns([step.arguments, check, step.expected_output, step.when])
+    if used and not step.is_loop:
+        mend = rf'Give the step for_each, such as "{{{{1.files}}}}", or write \{used[0]} for plain text'
+        faults.append(Fault(where, f"{used[0]} stands in no loop", mend))
+    if nested := in_turns(step.for_each):
+        faults.append(Fault(where, f"for_each goes over {nested[0]}: there are no loops in loops", _SHAPES["for_each"]))
+    try:
+        if step.when:
+            check_condition(step.when)
+    except ToolError as error:
+        faults.append(Fault(where, f"its condition {step.when!r} cannot be told", str(error).rstrip(".")))
+    return faults
+
+
+def _hidden(fault: SchemaFault, *, in_loop: bool) -> bool:
+    """Only the run can tell what a reference, an item, or the executor brings; but inside a longer text it is text."""
     value = fault.instance
     if isinstance(value, str) and value.strip() == UNKNOWN:
         return True
-    if not isinstance(value, str) or not find(value):
+    if not isinstance(value, str) or not (find(value) or (in_loop and in_turns(value))):
         return False
     whole = value.strip().startswith("{{") and value.strip().endswith("}}") and value.count("{{") == 1
     return whole or fault.rule != "type"

@@ -1,10 +1,10 @@
 """What the scheduler asks and tells about each step. Its defaults ask nobody and keep nothing."""
 
-__all__ = ["Outcome", "StepState", "Watcher", "filled"]
+__all__ = ["Item", "Outcome", "StepState", "Unfolded", "Watcher", "filled"]
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from forethought_patterns.plan import Step
@@ -27,6 +27,46 @@ class Outcome:
     error: str = ""
     attempts: int = 0
 
+    @property
+    def left_out(self) -> bool:
+        """Whether it was skipped because a condition does not hold, which is no failure: `value` says which."""
+        return self.state == "skipped" and self.value is not None
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing of it is left to be done."""
+        return self.state == "succeeded" or self.left_out
+
+    def passed_on(self, step: int) -> "Outcome":
+        """How those end that need the result of a step which has ended so."""
+        why = f"it needs step {step}, which {_HOW[self.state]}"
+        return Outcome("skipped", value=self.value if self.left_out else None, error=why)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One item of a loop, as a step in its own right."""
+
+    step: Step
+    index: int
+    label: str
+    open: bool = True
+    """Whether anything was to be done when its loop unfolded. Not where its condition does not hold, or an earlier loop
+    has made the very same call."""
+    ended: bool = False
+    """Whether it has ended by now."""
+
+    def __str__(self) -> str:
+        return f"item {self.index + 1} ({self.label})"
+
+
+@dataclass(frozen=True, slots=True)
+class Unfolded:
+    """The items of a loop, in the order of its list, and how those have ended that are not to be done."""
+
+    items: Sequence[Item]
+    ended: Mapping[int, Outcome] = field(default_factory=dict[int, Outcome])
+
 
 def filled(step: Step, results: Mapping[int, JSON]) -> Mapping[str, JSON]:
     """A step's arguments with results in the place of references. Raises ToolError where one leads nowhere."""
@@ -35,8 +75,21 @@ def filled(step: Step, results: Mapping[int, JSON]) -> Mapping[str, JSON]:
     return arguments
 
 
+_HOW: Mapping[StepState, str] = {
+    "failed": "failed",
+    "skipped": "was skipped",
+    "rejected": "was rejected",
+    "in_doubt": "is in doubt",
+}
+
+
 class Watcher:
     """Sees what happens to each step, as it happens. What is awaited has ended before the run acts on the fact."""
+
+    async def unfold(self, loop: Step, results: Mapping[int, JSON], slot: Slot) -> Unfolded | None:
+        """The items of a loop whose list is there, once they are on record: the same ones whenever it is asked. None:
+        nobody keeps them, and the scheduler may unfold it by itself. Raises ToolError."""
+        return None
 
     async def prepare(self, step: Step, results: Mapping[int, JSON], slot: Slot) -> Mapping[str, JSON]:
         """The arguments of the next call, from the results of the steps that it needs."""

@@ -312,6 +312,7 @@ def _terms(env: _Environment) -> Terms:
         replan=_choice(env, "FORETHOUGHT_REPLAN", REPLANS),
         max_replans=_whole(env, "FORETHOUGHT_MAX_REPLANS", least=0),
         max_parallel=_whole(env, "FORETHOUGHT_MAX_PARALLEL", least=1, most=64),
+        max_items=_whole(env, "FORETHOUGHT_MAX_ITEMS", least=1, most=10_000),
         approve_plan=_flag(env, "FORETHOUGHT_APPROVE_PLAN"),
         ask_from=Risk.named(_choice(env, "FORETHOUGHT_ASK_FROM", ("low", "medium", "high"))),
         ask_below=_number(env, "FORETHOUGHT_ASK_BELOW", least=0, most=1),

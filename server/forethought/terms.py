@@ -13,6 +13,7 @@ from typing import get_args
 from forethought_patterns import Policy, Replan, Strategy
 from forethought_patterns.agent import Bounds
 from forethought_patterns.budget import MEASURES
+from forethought_patterns.loops import MAX_ITEMS
 from forethought_tools import Risk, SettingsError
 
 REPLANS: tuple[Replan, ...] = get_args(Replan)
@@ -30,6 +31,8 @@ class Terms:
     replan: Replan = "on_failure"
     max_replans: int = 3
     max_parallel: int = 8
+    max_items: int = MAX_ITEMS
+    """Of one loop."""
     approve_plan: bool = False
     """The whole plan waits for a person before anything runs."""
     ask_from: Risk = Risk.HIGH
@@ -73,6 +76,7 @@ class Terms:
             replan=_stricter(self.replan, replan or self.replan),
             max_replans=min(self.max_replans, self.max_replans if max_replans is None else max_replans),
             max_parallel=min(self.max_parallel, max_parallel or self.max_parallel),
+            max_items=self.max_items,
             approve_plan=self.approve_plan or approve_plan,
             ask_from=min(self.ask_from, Risk.named(ask_from) if ask_from else Risk.HIGH),
             ask_below=max(self.ask_below, ask_below),

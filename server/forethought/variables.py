@@ -91,6 +91,7 @@ VARIABLES: tuple[Variable, ...] = (
         default="on_failure",
     ),
     Variable("FORETHOUGHT_MAX_REPLANS", "How often the plan of one run may change.", default="3"),
+    Variable("FORETHOUGHT_MAX_ITEMS", "Over how many items a step with `for_each` may go.", default="100"),
     Variable("FORETHOUGHT_MAX_PARALLEL", "How many steps of one run are under way at once, from 1 to 64.", default="8"),
     Variable("FORETHOUGHT_ASK_FROM", "The risk from which you are asked: `low`, `medium` or `high`.", default="high"),
     Variable(

@@ -315,3 +315,30 @@ def test_whatever_a_model_writes_becomes_a_plan_or_faults(text: str) -> None:
         parse_plan("g", read_script(text, TOOLS, lambda _: FILES), TOOLS)
     except PlanError as error:
         assert error.faults
+
+
+def test_a_loop_over_a_result_and_a_condition_on_one_are_said_of_their_calls() -> None:
+    rows = "rows = query_table(\"SELECT a, b FROM 'x.csv'\")\n"
+    (_, made) = _read(rows + 'for row in rows.rows:\n    write_file(f"{row.a}.txt", row.b)')
+    assert (made["for_each"], made["arguments"]) == (
+        "{{1.rows}}",
+        {"path": "{{item.a}}.txt", "content": "{{item.b}}"},
+    )
+    (_, told, other) = _read(
+        rows + 'if rows.count > 2 and not rows.rows[0].a == "x":\n    tell("a")\nelse:\n    tell("b")'
+    )
+    assert told["when"] == "({{1.count}} > 2 and not {{1.rows.0.a}} == 'x')"
+    assert other["when"] == "not (({{1.count}} > 2 and not {{1.rows.0.a}} == 'x'))"
+    assert parse_plan("g", _read(rows + 'if len(rows) > 2:\n    tell("a")'), TOOLS).steps[1].when == "{{1.count}} > 2"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("    text = read_file(row.a)\n    write_file(row.b, text)", "a call in the loop uses another one of it"),
+        ("    for each in row.b:\n        tell(each)", "this loop does not go over files"),
+    ],
+)
+def test_what_a_loop_over_a_result_cannot_say_is_told_with_its_mend(body: str, said: str) -> None:
+    with pytest.raises(PlanError, match=said):
+        _read(f"rows = query_table(\"SELECT a FROM 'x.csv'\")\nfor row in rows.rows:\n{body}")

@@ -42,6 +42,17 @@ STEPS: list[JSON] = [
     {"id": 6, "tool": "words", "arguments": {"text": "6"}, "strategy": "search", "check": {"matches": "found"}},
     {"id": 7, "tool": "broken", "arguments": {"text": "7 {{6}}"}},
 ]
+LOOPS: list[JSON] = [
+    {"id": 1, "tool": "send", "for_each": ["x", "y"], "arguments": {"text": "{{item}} {{index}}"}},
+    {
+        "id": 2,
+        "tool": "note",
+        "for_each": ["x", "y"],
+        "arguments": {"text": "{{item}}"},
+        "when": '{{item}} == "y" and len({{1}}) == 2',
+    },
+    {"id": 3, "tool": "send", "arguments": {"text": "end {{2.0}}"}, "when": "len({{2}}) == 1"},
+]
 REPLACED: JSON = {
     "id": 8,
     "description": "",
@@ -192,6 +203,10 @@ async def start_plan(runs: Runs) -> RunRow:
     return await plans.start(runs, await plans.save(runs, "the goal", "", STEPS))
 
 
+async def start_loops(runs: Runs) -> RunRow:
+    return await plans.start(runs, await plans.save(runs, "the goal", "", LOOPS))
+
+
 async def start_reflection(runs: Runs) -> RunRow:
     return await reflection.start(runs, "words", checks=[{"matches": "words"}])
 
@@ -219,6 +234,7 @@ async def start_undoing(runs: Runs) -> RunRow:
 
 JOBS = {
     "plan": [start_plan],
+    "loops": [start_loops],
     "reflection": [start_reflection],
     "search": [start_search],
     "rollback": [start_writing, start_undoing],
@@ -264,7 +280,10 @@ async def crashed(settings: Settings, job: str, effects: Path, dies_at: int, *, 
             assert all(count == 1 for (kind, _), count in facts.items() if kind == "step_settled"), (
                 "each step ends once"
             )
-            assert {row.state for row in runs.queries.steps(run.id) if not row.dropped} <= {"succeeded"}
+            ended = [row.state for row in runs.queries.steps(run.id) if not row.dropped and row.state != "succeeded"]
+            assert ended == (["skipped"] if job == "loops" else []), "of a loop the item that is left out"
+            if job == "loops":
+                assert_items(Counter(done_so_far(effects)))
             if job == "plan":
                 assert_effects(Counter(done_so_far(effects)), facts)
     return dying[0].commits, doubts
@@ -278,6 +297,13 @@ def assert_effects(done: Counter[str], facts: Counter[tuple[str, JSON]]) -> None
     }
     for step, line in ((1, "note 1"), (3, "note 3")):
         assert 1 <= done[line] <= facts["step_started", step], "only what was cut off is done again"
+
+
+def assert_items(done: Counter[str]) -> None:
+    sent = {line: count for line, count in done.items() if line.startswith("send")}
+    assert sent == {"send x 0": 1, "send y 1": 1, "send end y": 1}
+    assert done["note y"] >= 1
+    assert "note x" not in done
 
 
 @pytest.mark.parametrize("job", JOBS)
@@ -300,4 +326,6 @@ async def test_a_crash_at_any_write_loses_nothing_and_repeats_nothing(
                 most = len(done_so_far(whole)) + 1
                 assert len(asked) <= most, "only the question that was cut off is asked again"
             assert list((effects.parent / "work").glob("*")) == [], "what was written was undone"
-    assert (in_doubt > 0) == (job == "plan"), "some crashes fall into the middle of a call that must not be repeated"
+    assert (in_doubt > 0) == (job in ("plan", "loops")), (
+        "some crashes fall into the middle of a call that must not be repeated"
+    )

@@ -1,12 +1,12 @@
 """Built in: arithmetic, dates and units. Bounded; nothing but numbers, texts, lists and the functions below."""
 
-__all__ = ["arithmetic_tools", "holds"]
+__all__ = ["arithmetic_tools", "checked", "holds", "known_names", "truth"]
 
 import ast
 import math
 import operator
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, cast
 
 from anyio import to_thread
@@ -88,6 +88,19 @@ def holds(expression: str, value: JSON, text: str) -> bool:
         ToolError: it cannot be worked out.
     """
     return bool(evaluate(checked(expression, on_text=True), {"value": value, "text": text}))
+
+
+def truth(node: ast.expr, names: Mapping[str, JSON]) -> bool:
+    """Whether an expression that was `checked` is true of named values. Raises ToolError where it is neither."""
+    found = evaluate(node, {**OF_JSON, **names})
+    if not isinstance(found, bool):
+        raise ToolError(f"It gives {str(found)[:40]!r}, neither true nor false. Compare it, such as with == or > 0.")
+    return found
+
+
+def known_names() -> Collection[str]:
+    """The names that an expression can use beside those that it is given."""
+    return {*FUNCTIONS, *TEXT_FUNCTIONS, *NAMES, *OF_JSON}
 
 
 def checked(expression: str, *, on_text: bool = False) -> ast.expr:
@@ -293,4 +306,5 @@ NAMES: Mapping[str, Number | None] = {
     "True": True,
     "False": False,
 }
+OF_JSON: Mapping[str, bool | None] = {"true": True, "false": False, "null": None}
 HINT = f"Use numbers, dates in quotes, + - * / // % **, pi, e, and {', '.join(FUNCTIONS)}."

@@ -14,7 +14,7 @@ from typing import TextIO
 
 import regex  # type: ignore[import-untyped]  # it has no types
 
-from forethought_tools.arithmetic import holds
+from forethought_tools.arithmetic import checked, holds, truth
 from forethought_tools.differences import compared
 from forethought_tools.errors import ToolError
 from forethought_tools.schemas import not_a_schema, schema_faults
@@ -91,6 +91,18 @@ def _untrue(expression: str, value: JSON) -> str | None:
     return None if true else f"result: {shown} is not true of it"
 
 
+def held(expression: str, names: Mapping[str, JSON], turns: Sequence[Mapping[str, JSON]]) -> Sequence[JSON]:
+    """Whether an expression over named values is true, in each turn; a text says why that cannot be told."""
+    node = checked(expression, on_text=True)
+    found: list[JSON] = []
+    for turn in turns:
+        try:
+            found.append(truth(node, {**names, **turn}))
+        except ToolError as error:
+            found.append(clipped(str(error), _SHOWN))
+    return found
+
+
 def matching_lines(pattern: str, texts: Sequence[str], most: int) -> Sequence[JSON]:
     """The numbers, from 1, of the lines of each text that match; of all texts at most so many."""
     finds, found = regex.compile(pattern).search, list[JSON]()
@@ -104,6 +116,7 @@ def matching_lines(pattern: str, texts: Sequence[str], most: int) -> Sequence[JS
 
 _JOBS: Mapping[str, Callable[..., JSON]] = {
     "unmet": unmet,
+    "held": held,
     "all_unsound": all_unsound,
     "matching_lines": matching_lines,
     "compared": compared,

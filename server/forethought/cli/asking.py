@@ -109,7 +109,7 @@ class _Form:
             return self._edited_call()
         if self._gate.kind == "plan":
             return self._edited_plan() if _editor() else {**self._typed("drop"), **self._typed("steps")}
-        return self._typed("limit")
+        return self._typed("drop" if self._gate.kind == "calls" else "limit")
 
     def _typed(self, name: str) -> dict[str, str]:
         given = input(f"{self._about(name)}: ").strip()

@@ -26,6 +26,7 @@ def estimate(plan: Plan, tools: Registry, models: Models) -> str:
     if not calls:
         return "no model calls"
     text = f"about {calls.total()} model call" + ("s" if calls.total() > 1 else "")
+    text += ", and more for each item of its loops" if any(step.is_loop for step in plan.steps) else ""
     if all(models.for_role(role) is None for role in calls):
         return f"{text}, by the calling agent"
     dollars, unknown_prices = 0.0, set[str]()

@@ -5,6 +5,7 @@ __all__ = ["PAGE", "check_calls", "diff_view", "graph", "making_of", "plan_view"
 import json
 from collections.abc import Mapping, Sequence
 
+from forethought.engine.loop_views import Loops
 from forethought.engine.mermaid import flowchart, node
 from forethought.engine.records import Records
 from forethought.journal.rows import MessageRow, PlanRow, StepRow
@@ -67,10 +68,12 @@ def steps_of(
         lines: list[JSON] = [_line(step, tools) for step in (*plan.steps[:_BRIEF], *later)]
         more = len(plan.steps) - len(lines)
         return [*lines, f'... and {more} more: get_plan(plan_id="{plan_id}", view="list")'] if more > 0 else lines
-    chosen = plan.steps if page is None else plan.steps[(page - 1) * PAGE : page * PAGE]
+    loops = Loops(rows.values())
+    shown = loops.expanded(plan.steps) if how == "full" else [(step, {}) for step in plan.steps]
+    chosen = shown if page is None else shown[(page - 1) * PAGE : page * PAGE]
     if how == "list":
-        return [_line(step, tools, rows.get(step.id)) for step in chosen]
-    return [_whole(step, tools, rows.get(step.id)) for step in chosen]
+        return [_line(step, tools, rows.get(step.id), loops) for step, _ in chosen]
+    return [{**_whole(step, tools, rows.get(step.id)), **more, **loops.progress(step)} for step, more in chosen]
 
 
 def results_of(plan: Plan, rows: Sequence[StepRow]) -> dict[str, JSON]:
@@ -95,10 +98,12 @@ def graph(records: Records, plan_id: str) -> str:
     plan = records.plan(plan_id, records.queries.plan(plan_id).revision)
     latest = records.queries.runs(plan=plan_id, limit=1)
     rows = {row.id: row for row in records.queries.steps(latest[0].id)} if latest else {}
+    loops = Loops(rows.values())
     nodes = [
         node(
             f"s{step.id}",
             clipped(f"{step.id}. {step.description or step.tool}", _LABEL)
+            + clipped(loops.counted(step), _LABEL)
             + "".join(f"; {who} calls {tool}" for who, tool, _ in step.calls[1:]),
             rows[step.id].state if step.id in rows else "pending",
         )
@@ -131,14 +136,15 @@ def diff_view(records: Records, row: PlanRow, against: int) -> dict[str, JSON]:
     }
 
 
-def _line(step: Step, tools: Registry, row: StepRow | None = None) -> str:
+def _line(step: Step, tools: Registry, row: StepRow | None = None, loops: Loops | None = None) -> str:
+    turns = visible(clipped(loops.counted(step) if loops else step.turns, _ARGUMENT))
     after = f" after {_ids(step.needs)}" if step.needs else ""
     state = f" [{row.state}]" if row else ""
     what = f": {visible(clipped(step.description, _DESCRIPTION))}" if step.description else ""
     checks = "".join(f"; {each}" for each in _checking(step, tools))
     # What is called with may not hide behind what is said of it.
     called = f" {in_brief(step.arguments, _ARGUMENT)}" if _risk(step, tools) > Risk.LOW and step.arguments else ""
-    return f"{step.id}. {visible(step.tool)} ({_risk(step, tools)}){called}{after}{what}{checks}{state}"
+    return f"{step.id}. {visible(step.tool)} ({_risk(step, tools)}){called}{turns}{after}{what}{checks}{state}"
 
 
 def check_calls(checks: Sequence[Check], who: str, tools: Registry) -> dict[str, JSON]:

@@ -31,6 +31,7 @@ from forethought_tools.visible import visible
 
 logger = logging.getLogger(__name__)
 
+_CALLS = ("call", "calls")  # kinds of gates
 IN_DOUBT = "the call was cut off: whether it took effect is not known. Look before it is done again"
 
 
@@ -180,7 +181,7 @@ class Recorder:
 
     async def decide(self, gate: Gate, *, key: str, slot: Slot) -> Decision:
         known = self._questions.known(key)
-        if known is None and gate.kind == "call" and "approve_tool" in gate.choices and gate.tool in self._allowed:
+        if known is None and gate.kind in _CALLS and "approve_tool" in gate.choices and gate.tool in self._allowed:
             body: dict[str, JSON] = {"step": gate.step, "digest": gate.digest, "gate": self._allowed[gate.tool]}
             await self.record(Fact("step_allowed", body))
             return Decision("approve", by="an earlier decision in this run")
@@ -190,7 +191,7 @@ class Recorder:
         if known is None:
             step = None if gate.kind == "question" else gate.step  # the step of a question is under way
             known = await self._questions.open("gate", key, gate_body(gate), step)
-        elif known.state == "used" and gate.kind == "call" and self._questions.is_late(known):
+        elif known.state == "used" and gate.kind in _CALLS and self._questions.is_late(known):
             known = await self._questions.lapse(known)
         try:
             decided = await self._questions.decided(known, slot)
@@ -219,7 +220,7 @@ class Recorder:
     def _refusal(self, gate: Gate, decision: Decision) -> list[Fact]:
         if not self._engine.lessons:
             return []
-        what = f"{gate.tool} {as_text(gate.details)[:150]}" if gate.kind == "call" else "the plan"
+        what = f"{gate.tool} {as_text(gate.details)[:150]}" if gate.kind in _CALLS else "the plan"
         why = f": {decision.reason}" if decision.reason else ""
         return learned(self.store.queries, self.run, [f"A person rejected {what}{why}"])
 

@@ -2,15 +2,18 @@
 
 __all__ = ["StepRecorder"]
 
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import replace
+from itertools import starmap
 
 from forethought.engine.recorder import Recorder
-from forethought.journal.codec import plan_body, settled_fact, tried_of
-from forethought.journal.rows import Fact, RunRow
+from forethought.journal.codec import item_body, item_of, loop_form, plan_body, settled_fact, step_of_row, tried_of
+from forethought.journal.rows import SETTLED, Fact, RunRow, StepRow
 from forethought_patterns import Outcome, Plan, Slot, Step, Tried
 from forethought_patterns.agent import told_by_agents
+from forethought_patterns.watcher import Item, Unfolded
 from forethought_tools import JSON, Place
 
 _UNTRIED = Tried()
@@ -25,7 +28,9 @@ class StepRecorder:
         self._revision = run.revision
         rows = recorder.store.queries.steps(run.id)
         self._rows = {row.id for row in rows}
-        self._early = {row.id: Step.model_validate(row.body) for row in rows if row.body is not None}
+        self._early = {row.id: step for row in rows if (step := step_of_row(row)) and item_of(row) is None}
+        self._items = _items(rows)
+        self._ended = {row.id for row in rows if row.state in SETTLED and not row.doubt}
         self._tried = {row.id: tried_of(row) for row in rows}
         # Parked in the middle of an attempt: it goes on, and is not begun anew.
         self._under_way = {
@@ -46,6 +51,20 @@ class StepRecorder:
 
     def early(self) -> Mapping[int, Step]:
         return self._early
+
+    def items(self, loop: Step | None = None) -> Sequence[Item]:
+        found = [items for key, items in self._items.items() if loop is None or key == (loop.id, loop_form(loop))]
+        return [replace(item, ended=item.step.id in self._ended) for items in found for item in items]
+
+    async def unfold(self, loop: Step, unfolded: Unfolded) -> None:
+        self._items[loop.id, loop_form(loop)] = list(unfolded.items)
+        self._rows |= {item.step.id for item in unfolded.items}
+        self._ended |= unfolded.ended.keys()
+        added = [
+            Fact("step_added", {"step": item.step.id, "body": item_body(item, loop), "dropped": 0})
+            for item in unfolded.items
+        ]
+        await self._recorder.record(*added, *starmap(settled_fact, unfolded.ended.items()))
 
     def starting(
         self, step: Step, arguments: Mapping[str, JSON], place: Place, *, slot: Slot
@@ -127,11 +146,13 @@ class StepRecorder:
         await self._recorder.record(*facts)
 
     async def settled(self, step: Step, outcome: Outcome) -> None:
+        self._ended.add(step.id)
         await self._recorder.record(settled_fact(step.id, outcome))
         self._recorder.landed(_key(step))
 
     async def revised(self, plan: Plan, why: str) -> None:
-        present = {step.id for step in plan.steps}
+        loops = [step for step in plan.steps if step.is_loop]
+        present = {*plan.by_id, *(item.step.id for loop in loops for item in self.items(loop))}
         self._revision = plan.revision
         body: dict[str, JSON] = {
             **plan_body(self._run.plan, plan, folders=self._run.options["folders"], why=why),
@@ -151,6 +172,16 @@ class StepRecorder:
 
     def next_step(self) -> int:
         return max(self._rows, default=0) + 1
+
+
+def _items(rows: Sequence[StepRow]) -> dict[tuple[int, str], list[Item]]:
+    """The items of the loops that have unfolded, in order."""
+    found: defaultdict[tuple[int, str], list[Item]] = defaultdict(list)
+    for row in rows:
+        if known := item_of(row):
+            loop, form, item = known
+            found[loop, form].append(item)
+    return {loop: sorted(items, key=lambda item: item.index) for loop, items in found.items()}
 
 
 def _key(step: Step) -> str:

@@ -48,6 +48,8 @@ def _edits(gate: Gate) -> dict[str, dict[str, Any]]:
         case "plan":
             steps = _text("For edit: steps to change or add, as a JSON list of whole steps")
             return {"drop": _text("For edit: ids of steps to drop, such as 3, 5"), "steps": steps}
+        case "calls":
+            return {"drop": _text("For edit: numbers of the items that are not to be done, such as 3, 5")}
         case "budget":
             return {"limit": {"type": "number", "description": "For edit: the new limit", "default": gate.limit}}
         case _:
@@ -130,6 +132,8 @@ def read_form(gate: Gate, content: Mapping[str, JSON], *, by: str, channel: str)
         case "plan":
             changed = cast("list[JSON]", _parsed(given.get("steps", "[]"), "steps", list))
             return Decision(**edit, steps=edited(gate, drop=_ids(str(given.get("drop", ""))), changed=changed))
+        case "calls":
+            return Decision(**edit, arguments={"drop": sorted(_ids(str(given.get("drop", ""))))})
         case _:
             return Decision(**edit, arguments={"limit": given.get("limit")})
 

@@ -7,9 +7,14 @@ __all__ = [
     "decision_of",
     "gate_body",
     "gate_of",
+    "item_body",
+    "item_of",
+    "loop_form",
+    "outcome_of",
     "plan_body",
     "question_body",
     "settled_fact",
+    "step_of_row",
     "told_spending",
     "tried_of",
 ]
@@ -20,9 +25,12 @@ from typing import cast
 from pydantic import TypeAdapter
 
 from forethought.journal.rows import SETTLED, Fact, MessageRow, StepRow
-from forethought_patterns import Decision, Gate, Outcome, Plan, Returned, Spending, Tried
+from forethought_patterns import Decision, Gate, Outcome, Plan, Returned, Spending, Step, Tried
+from forethought_patterns.gates import digest
+from forethought_patterns.watcher import Item
 from forethought_tools import JSON, Claim, Question
 
+_ITEM = "item_of"  # in the body of a step's row
 _GATE, _DECISION, _CLAIM = TypeAdapter(Gate), TypeAdapter(Decision), TypeAdapter(Claim)
 
 
@@ -82,9 +90,44 @@ def claim_of(body: JSON) -> Claim:
     return _CLAIM.validate_python(body)
 
 
+def outcome_of(row: StepRow) -> Outcome:
+    """How a step has ended, by its row."""
+    return Outcome(row.state, value=row.result, error=row.error, attempts=row.attempt)
+
+
 def settled_fact(step: int, outcome: Outcome) -> Fact:
     body: dict[str, JSON] = {"state": outcome.state, "result": outcome.value, "error": outcome.error}
     return Fact("step_settled", {"step": step, **body})
+
+
+def item_body(item: Item, loop: Step) -> dict[str, JSON]:
+    """An item of a loop as its row keeps it: the step, and what it is an item of."""
+    place: dict[str, JSON] = {"index": item.index, "label": item.label, "open": item.open}
+    return {**item.step.wire(), _ITEM: {**place, "loop": loop.id, "form": loop_form(loop)}}
+
+
+def loop_form(loop: Step) -> str:
+    """What a loop is, so that one which is changed has other items."""
+    return digest(loop.tool, loop.wire())[:16]
+
+
+def step_of_row(row: StepRow) -> Step | None:
+    """The step that a row keeps itself, where its plan does not have it."""
+    body = row.body
+    if not isinstance(body, Mapping):
+        return None
+    return Step.model_validate({name: value for name, value in body.items() if name != _ITEM})
+
+
+def item_of(row: StepRow) -> tuple[int, str, Item] | None:
+    """The item that a row is about, with the id and the form of its loop."""
+    place = row.body.get(_ITEM) if isinstance(row.body, Mapping) else None
+    step = step_of_row(row)
+    if not isinstance(place, Mapping) or step is None:
+        return None
+    index, label, ended = cast("int", place["index"]), str(place["label"]), row.state in SETTLED and not row.doubt
+    item = Item(step, index, label, bool(place["open"]), ended)
+    return cast("int", place["loop"]), str(place["form"]), item
 
 
 def told_spending(spent: Spending) -> str:

@@ -12,6 +12,7 @@ from typing import TypeAlias, cast
 
 import anyio.lowlevel
 
+from forethought.models.shaping import nulled
 from forethought.models.structured import faults
 from forethought_patterns.ports import Answer, Free, Heard, Meter, Usage
 from forethought_tools import JSON, ModelError, Question
@@ -86,6 +87,7 @@ class ScriptedModel:
         await anyio.lowlevel.checkpoint()
         self.questions.append(question)
         value = self._answers(question) if callable(self._answers) else self._next(self._answers, role)
+        value = nulled(value, schema)
         if found := faults(value, schema):
             raise ModelError(
                 f"The scripted answer for {role!r} does not fit its schema: {'; '.join(found)}. Mend the script."

@@ -4,7 +4,7 @@ Only what a reader would not doubt: a number written as text, a list without the
 Nothing that a schema asks for is made up.
 """
 
-__all__ = ["fitted"]
+__all__ = ["fitted", "nulled"]
 
 import json
 import re
@@ -25,6 +25,7 @@ _NESTED = 12
 def fitted(value: JSON, schema: Schema, *, alone: bool = True) -> JSON:
     """The value as its schema wants it, where that is plain. One that does not stand `alone` is never put into a
     frame: it may be a part of the answer."""
+    value = nulled(value, schema)
     if not schema_faults(schema, value, 1):
         return value
     shaped = _shaped(value, schema, schema, _NESTED)
@@ -35,6 +36,18 @@ def fitted(value: JSON, schema: Schema, *, alone: bool = True) -> JSON:
             if not schema_faults(schema, framed, 1):
                 return framed
     return shaped
+
+
+def nulled(value: JSON, schema: Schema) -> JSON:
+    """The value with null for what its schema asks for and lets be null, where it is not there: neither is given."""
+    if isinstance(value, Mapping):
+        parts = cast("Mapping[str, Schema]", schema.get("properties", {}))
+        asked = [name for name in cast("list[str]", schema.get("required", [])) if name in parts]
+        blank = {name: None for name in asked if name not in value and "null" in _kinds(parts[name])}
+        return {**{name: nulled(part, parts.get(name, {})) for name, part in value.items()}, **blank}
+    if isinstance(value, list) and isinstance(items := schema.get("items"), Mapping):
+        return [nulled(part, items) for part in value]
+    return value
 
 
 def _framed(value: JSON, schema: Schema) -> list[JSON]:

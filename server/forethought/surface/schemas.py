@@ -40,6 +40,8 @@ _STEP: Schema = {
         "check": CHECK,
         "confidence": _SHARE,
         "strategy": STRATEGY,
+        "for_each": _TEXT,
+        "when": _TEXT,
     },
 }
 # Typed, since some clients cannot convert what may be anything. No order asks for a list.

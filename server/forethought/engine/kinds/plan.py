@@ -17,12 +17,12 @@ from forethought.engine.kinds.taking_up import TakenUp, same_gates, taken_up
 from forethought.engine.plan_views import making_of, results_of, steps_of
 from forethought.engine.records import Records, resuming
 from forethought.engine.step_recorder import StepRecorder
-from forethought.journal.codec import decision_of
+from forethought.journal.codec import decision_of, outcome_of, step_of_row
 from forethought.journal.database import StaleError, new_id
 from forethought.journal.queries import Queries
 from forethought.journal.rows import SETTLED, Fact, RunRow, StepRow
 from forethought.terms import Terms
-from forethought_patterns import Ended, Outcome, Ports, Resumed, Rules, Step, parse_plan, run_plan
+from forethought_patterns import Ended, Plan, Ports, Resumed, Rules, Step, parse_plan, run_plan
 from forethought_patterns.gates import digest
 from forethought_patterns.lints import lints
 from forethought_patterns.numbering import COUNTS_FROM_0, counts_from_0
@@ -33,6 +33,7 @@ from forethought_tools.text import as_text
 Again: TypeAlias = Literal["", "failed", "all"]
 """What is run once more of a plan that has run: nothing, what has not succeeded, or all of it."""
 
+_SPARED = 5  # steps that are left out, and told of
 _UNVERIFIED = "unverified"  # the key of the note
 
 
@@ -133,7 +134,7 @@ async def _drive(work: Work[PlanOptions]) -> Ending:
     rows = [row for row in records.queries.steps(run.id) if not row.dropped]
     steps = StepRecorder(run, recorder)
     await _doubt_what_was_cut_off(work, steps, rows)
-    finished = {row.id: _outcome(row) for row in rows if row.state in SETTLED and not row.doubt}
+    finished = {row.id: outcome_of(row) for row in rows if row.state in SETTLED and not row.doubt}
     ended = await run_plan(
         plan,
         work.options.brief() if plan is None else await work.brief(plan.goal),
@@ -153,6 +154,7 @@ async def _drive(work: Work[PlanOptions]) -> Ending:
             terms.max_replans - run.replans,
             terms.max_parallel,
             terms.strategies,
+            terms.max_items,
             frozenset(work.options.ask_about),
             terms.agent,
         ),
@@ -180,13 +182,7 @@ async def _doubt_what_was_cut_off(work: Work[PlanOptions], steps: StepRecorder, 
 
 def step_of(records: Records, run: RunRow, row: StepRow) -> Step:
     """The step that a row is about."""
-    if row.body is not None:
-        return Step.model_validate(row.body)
-    return records.plan(run.plan, records.queries.run(run.id).revision).by_id[row.id]
-
-
-def _outcome(row: StepRow) -> Outcome:
-    return Outcome(row.state, value=row.result, error=row.error, attempts=row.attempt)
+    return step_of_row(row) or records.plan(run.plan, records.queries.run(run.id).revision).by_id[row.id]
 
 
 def _failed_calls(records: Records, run: RunRow) -> dict[str, str]:
@@ -194,13 +190,14 @@ def _failed_calls(records: Records, run: RunRow) -> dict[str, str]:
     that a person has changed only the latter: what was planned was never tried."""
     found: dict[str, str] = {}
     rows = {row.id: row for row in records.queries.steps(run.id) if row.state in ("failed", "rejected")}
+    items = [step for row in rows.values() if (step := step_of_row(row))]
     edited = _edited(records, run) if rows else ()
     for revision in range(1, run.revision + 1) if rows else ():
-        for step in records.plan(run.plan, revision).steps:
+        for step in (*records.plan(run.plan, revision).steps, *items):
             if step.id in rows:
                 row = rows[step.id]
-                called = cast("Mapping[str, JSON]", row.arguments or step.arguments)
-                planned = () if step.id in edited else (digest(step.tool, step.arguments),)
+                called = cast("Mapping[str, JSON]", row.arguments or step.call)
+                planned = () if step.id in edited else (digest(step.tool, step.call),)
                 found |= dict.fromkeys((*planned, digest(step.tool, called)), row.error)
     return found
 
@@ -271,6 +268,8 @@ def _view(look: Look) -> View:
     if plan and not look.is_open:
         results = results_of(plan, rows)
         view |= {"answer": run.answer, "results": results} if run.answer else {"answer": results}
+    if spared := _left_out(plan, rows):
+        view["left_out"] = spared
     if run.ended and (doubts := _unverified(records.queries, run)):
         view["unverified"] = doubts
     if plan and plan.revision > 1:
@@ -278,6 +277,13 @@ def _view(look: Look) -> View:
     if run.ended and (lines := rolled_back(records.queries, run.id)):
         view["rolled_back"] = lines
     return {**view, **look.tail()}
+
+
+def _left_out(plan: Plan | None, rows: Sequence[StepRow]) -> list[JSON]:
+    """The steps that are not done because a condition does not hold, each with the reason."""
+    spared = [row for row in rows if plan and row.id in plan.by_id and outcome_of(row).left_out]
+    more: list[JSON] = [f"and {len(spared) - _SPARED} more"] if len(spared) > _SPARED else []
+    return [f"step {row.id} ({plan.by_id[row.id].tool}): {row.error}" for row in spared[:_SPARED] if plan] + more
 
 
 def _unverified(queries: Queries, run: RunRow) -> list[JSON]:

@@ -11,6 +11,7 @@ from forethought.engine.kinds.kind import Creator, Ending, Kind, Options, Progre
 from forethought.engine.kinds.look import Look, View
 from forethought.engine.records import Records, folder_flags
 from forethought.journal.audit import fault
+from forethought.journal.codec import step_of_row
 from forethought.journal.database import StaleError
 from forethought.journal.queries import Queries
 from forethought.journal.rows import OPEN, Fact, MessageRow, RunRow
@@ -152,6 +153,7 @@ def lasting(records: Records, run_id: str, step: int | None) -> list[str]:
     run = queries.run(run_id)
     plans = [records.plan(run.plan, revision) for revision in range(1, run.revision + 1)]
     planned = {each.id: each.tool for plan in plans for each in plan.steps}
+    planned |= {row.id: own.tool for row in queries.steps(run_id) if (own := step_of_row(row))}
     rows = [row for row in queries.steps(run_id) if row.started is not None and row.id in planned]
     earlier = str(run.options.get("takes_up", ""))
     called: list[tuple[int | None, str]] = [(row.id, planned[row.id]) for row in rows]

@@ -7,13 +7,15 @@ over, limits count anew, and each of the two is rolled back by itself.
 
 __all__ = ["TakenUp", "same_gates", "taken_up"]
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from forethought.engine.kinds.rollback import undone_steps
 from forethought.engine.records import Records
+from forethought.journal.codec import item_of, outcome_of, settled_fact
 from forethought.journal.rows import Fact, RunRow, StepRow
 from forethought.terms import Terms
+from forethought_patterns import Plan
 from forethought_tools import JSON, ForethoughtError
 
 
@@ -40,10 +42,33 @@ def taken_up(records: Records, run: RunRow) -> TakenUp:
     for earlier in _chain(records, run):
         undone |= undone_steps(queries, earlier)
     rows = [row for row in queries.steps(run.id) if not row.dropped]
+    plan = records.plan(run.plan, run.revision)
+    items = [row for row in rows if row.id not in plan.by_id]
+    undone |= {_loop(row) for row in items if row.id in undone}
     kept = [row for row in rows if row.state == "succeeded" and row.id not in undone]
+    going_on = _unfolded_still(plan, rows, {row.id for row in kept})
+    items = [row for row in items if _loop(row) in going_on]
+    here = {*plan.by_id, *(row.id for row in items)}
     in_doubt = [row for row in rows if row.state == "in_doubt" and row.arguments is not None]
     asked = [row.id for row in rows if row.state in ("rejected", "in_doubt") and row not in in_doubt]
-    return TakenUp([_fact(row, run) for row in (*kept, *in_doubt)], asked)
+    added = [Fact("step_added", {"step": row.id, "body": row.body, "dropped": 0}) for row in items]
+    left_out = [settled_fact(row.id, outcome) for row in items if (outcome := outcome_of(row)).left_out]
+    return TakenUp(
+        [*added, *left_out, *(_fact(row, run) for row in (*kept, *in_doubt) if row.id in here)],
+        [number for number in asked if number in here],
+    )
+
+
+def _unfolded_still(plan: Plan, rows: Sequence[StepRow], kept: Collection[int]) -> set[int]:
+    """The loops that are not done, and whose list is still the same: they go on with the items that they have."""
+    there = {*kept, *(row.id for row in rows if outcome_of(row).left_out)}
+    return {step.id for step in plan.steps if step.is_loop and step.id not in kept and there.issuperset(step.needs)}
+
+
+def _loop(row: StepRow) -> int:
+    """The loop that a row is an item of, or none: 0."""
+    known = item_of(row)
+    return known[0] if known else 0
 
 
 def _chain(records: Records, run: RunRow) -> list[str]:

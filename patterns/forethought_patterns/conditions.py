@@ -1,0 +1,92 @@
+"""Conditions: whether the expression of a step's `when` is true of results. They are bound as names, never pasted as
+text, and it is worked out apart, in a process that can be killed.
+"""
+
+__all__ = ["check_condition", "held", "left_out", "not_held"]
+
+import ast
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from forethought_patterns.plan import Step
+from forethought_patterns.references import Turn, fill, tokens, whole
+from forethought_patterns.watcher import Outcome
+from forethought_tools import JSON, ToolError
+from forethought_tools.apart import apart
+from forethought_tools.arithmetic import checked, known_names
+from forethought_tools.text import as_text, clipped
+
+_NAME = re.compile(r"_given[0-9]+_")
+_SHOWN = 40  # characters of a value that is told
+_TOLD = 4  # values
+
+
+@dataclass(frozen=True, slots=True)
+class _Condition:
+    expression: str
+    names: Mapping[str, str]
+    """What each name in it stands for: a reference, or the item of a turn."""
+
+
+def _read(when: str) -> _Condition:
+    names: dict[str, str] = {}
+
+    def named(token: str) -> str:
+        return names.setdefault(token, f"_given{len(names)}_")
+
+    expression = tokens(when, named)
+    return _Condition(expression, {name: token for token, name in names.items()})
+
+
+def check_condition(when: str) -> None:
+    """Raises ToolError where an expression cannot be a condition, and says how to mend it."""
+    condition = _read(when)
+    tree = checked(condition.expression, on_text=True)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and _NAME.search(node.value):
+            raise ToolError('A reference stands in quotes there. Write it without: {{1.status}} == "ok".')
+        if isinstance(node, ast.Name) and node.id not in condition.names and node.id not in known_names():
+            raise ToolError(f'There is no name {node.id!r} here. Write texts in quotes, such as {{{{1}}}} == "ok".')
+    if not condition.names:
+        raise ToolError("It refers to no result. Write such as {{1.count}} > 0.")
+
+
+async def held(when: str, results: Mapping[int, JSON], turns: Sequence[Turn] = ()) -> list[bool | str]:
+    """Whether it is true, once or for each turn; a text says why that cannot be told.
+
+    Raises:
+        ToolError: it cannot be worked out at all, or takes too long.
+    """
+    condition = _read(when)
+    shared = {name: token for name, token in condition.names.items() if whole(token)}
+    own = {name: token for name, token in condition.names.items() if name not in shared}
+    values = {name: fill(token, results) for name, token in shared.items()}
+    given = [{name: fill(token, results, turn) for name, token in own.items()} for turn in turns]
+    found: list[bool | str] = await apart(
+        "held", expression=condition.expression, names=values, turns=given if turns else [{}]
+    )
+    return found
+
+
+async def left_out(step: Step, results: Mapping[int, JSON]) -> Outcome | None:
+    """How a step ends that is not done, because its condition does not hold. None: it does, or each item has its own.
+
+    Raises:
+        ToolError: whether it holds cannot be told.
+    """
+    if not step.when or step.asks_each:
+        return None
+    (found,) = await held(step.when, results)
+    if isinstance(found, str):
+        raise ToolError(f"whether its condition holds cannot be told: {step.when}: {found}")
+    return None if found else not_held(step.when, results)
+
+
+def not_held(when: str, results: Mapping[int, JSON], turn: Turn | None = None) -> Outcome:
+    """The outcome of a step or an item that is left out, with what its condition was about."""
+    about = [
+        f"{token} is {clipped(as_text(fill(token, results, turn)), _SHOWN)}" for token in _read(when).names.values()
+    ]
+    told = f" ({', '.join(about[:_TOLD])})"
+    return Outcome("skipped", value={"condition": when}, error=f"its condition does not hold: {when}{told}")

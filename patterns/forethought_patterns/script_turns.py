@@ -1,0 +1,68 @@
+"""Loops over results and conditions on them in a script: they become `for_each` and `when` of the calls in them."""
+
+__all__ = ["ITEM", "condition", "in_each", "when"]
+
+import ast
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from forethought_patterns.references import Reference, find, map_texts
+from forethought_patterns.script_values import Value, unreadable
+from forethought_tools import JSON
+
+ITEM = Reference(0)
+"""What the variable of a loop stands for while its calls are read. No step has this number."""
+_OF_ITEM = re.compile(r"\{\{0(?=[.\[}])")
+_SIGNS: Mapping[type[ast.cmpop], str] = {
+    ast.Eq: "==",
+    ast.NotEq: "!=",
+    ast.Lt: "<",
+    ast.LtE: "<=",
+    ast.Gt: ">",
+    ast.GtE: ">=",
+    ast.In: "in",
+    ast.NotIn: "not in",
+}
+_ONE_CALL = "Write one call in such a loop, and collect with names = [tool(...) for row in table.rows]"
+
+
+def in_each(steps: Sequence[dict[str, JSON]], over: Reference) -> None:
+    """These calls are made once for each item of a result."""
+    own = {step["id"] for step in steps}
+    for step in steps:
+        if step.get("for_each"):
+            raise unreadable("a loop stands in a loop", _ONE_CALL)
+        if any(each.step in own for each in find(step["arguments"])):
+            raise unreadable("a call in the loop uses another one of it", _ONE_CALL)
+        step["for_each"] = str(over)
+        after = step["depends_on"]
+        step["depends_on"] = [number for number in after if number not in own] if isinstance(after, list) else after
+        for name in ("arguments", "description", "when"):
+            if name in step:
+                step[name] = map_texts(step[name], lambda text: _OF_ITEM.sub("{{item", text))
+
+
+def when(steps: Sequence[dict[str, JSON]], holds: str) -> None:
+    """These calls are made where a condition holds."""
+    for step in steps:
+        step["when"] = f"({step['when']}) and ({holds})" if step.get("when") else holds
+
+
+def condition(test: ast.expr, value: Callable[[ast.expr], Value]) -> str | None:
+    """The condition that a test on results is, or none where it is not about results. Raises PlanError."""
+    written = _written(test, value)
+    return written if find(written) else None
+
+
+def _written(node: ast.expr, value: Callable[[ast.expr], Value]) -> str:
+    match node:
+        case ast.BoolOp(op=joined, values=parts):
+            word = " and " if isinstance(joined, ast.And) else " or "
+            return "(" + word.join(_written(part, value) for part in parts) + ")"
+        case ast.UnaryOp(op=ast.Not(), operand=inner):
+            return f"not {_written(inner, value)}"
+        case ast.Compare(left=left, ops=[sign], comparators=[right]) if type(sign) in _SIGNS:
+            return f"{_written(left, value)} {_SIGNS[type(sign)]} {_written(right, value)}"
+        case _:
+            found = value(node)
+            return str(found) if isinstance(found, Reference) else repr(found)

@@ -1,0 +1,151 @@
+"""A loop is the same as its steps written out by hand, and what is done of it is not done again."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import anyio
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.patterns.executing import DONE, TOOLS, draft, execute, states, step
+
+from forethought_patterns import Outcome, Plan, Slot, Step, parse_plan
+from forethought_patterns import execute as run
+from forethought_tools import JSON, PlanError, ToolError
+
+pytestmark = pytest.mark.anyio
+
+Calls = list[tuple[str, JSON]]
+
+TEXTS = st.text(alphabet="ab{}\\1?.item ", max_size=8)
+ITEMS = st.lists(st.one_of(TEXTS, st.integers(), st.fixed_dictionaries({"name": TEXTS, "n": st.integers(0, 3)})))
+
+
+async def _done(plan: Plan, fails: set[int], finished: Mapping[int, Outcome]) -> tuple[dict[int, Outcome], Calls]:
+    """Run a plan one step at a time; the calls of some places fail."""
+    calls: Calls = []
+
+    async def call(step: Step, arguments: Mapping[str, JSON], slot: Slot) -> JSON:
+        calls.append((step.tool, arguments))
+        if step.tool == "each" and arguments["at"] in fails:
+            raise ToolError("it fails")
+        return arguments
+
+    with anyio.fail_after(60):
+        return await run(plan, call, max_parallel=1, finished=finished), calls
+
+
+def _escaped(item: Any) -> Any:
+    if isinstance(item, dict):
+        return {name: _escaped(value) for name, value in item.items()}
+    return item.replace("{{", "\\{{") if isinstance(item, str) else item
+
+
+@given(items=ITEMS, fails=st.sets(st.integers(0, 5), max_size=2), below=st.integers(-1, 4))
+@settings(max_examples=60, deadline=None)
+def test_a_loop_is_the_same_as_its_steps_written_out(items: list[JSON], fails: set[int], below: int) -> None:
+    first = Step(id=1, tool="first", arguments={"list": _escaped(items)})
+    body = {"it": "{{item}}", "at": "{{index}}", "of": "{{1.list}}"}
+    holds = f"{{{{index}}}} != {below}"
+    loop = Step(id=2, tool="each", arguments=body, for_each="{{1.list}}", when=holds)
+    after = Step(id=3, tool="after", arguments={"all": "{{2}}"})
+    hand = [
+        Step(id=10 + at, tool="each", arguments={"it": _escaped(item), "at": at, "of": "{{1.list}}"})
+        for at, item in enumerate(items)
+        if at != below
+    ]
+    gathered = Step(id=3, tool="after", arguments={"all": [f"{{{{{each.id}}}}}" for each in hand]}, depends_on=(1,))
+    looped, calls = anyio.run(_done, Plan("g", (first, loop, after)), fails, {})
+    written, same = anyio.run(_done, Plan("g", (first, *hand, gathered)), fails, {})
+    assert calls == same
+    assert (looped[3].state, looped[3].value) == (written[3].state, written[3].value)
+    states_ = [written[each.id].state for each in hand]
+    made = [each.state for number, each in sorted(looped.items()) if number > 3 and not each.left_out]
+    assert made == states_
+
+
+async def test_dependents_of_a_loop_wait_for_all_of_its_items() -> None:
+    ended: list[int] = []
+
+    async def call(step: Step, arguments: Mapping[str, JSON], slot: Slot) -> JSON:
+        await anyio.lowlevel.checkpoint()
+        ended.append(step.id)
+        return arguments
+
+    loop = Step(id=1, tool="t", for_each=tuple(range(20)), arguments={"n": "{{item}}"})
+    with anyio.fail_after(60):
+        outcomes = await run(Plan("g", (loop, Step(id=2, tool="t", depends_on=(1,)))), call)
+    assert ended[-1] == 2
+    assert len(ended) == 21
+    assert outcomes[1].value == [{"n": n} for n in range(20)]
+
+
+async def test_a_new_plan_keeps_what_is_done_of_a_loop_and_does_not_do_it_again() -> None:
+    loop = step(1, "picky", "{{item}}", for_each=["right", "wrong", "right"])
+    rest = draft(step(5, "echo", "{{2}} and {{4}}", depends_on=[2, 4]))
+    ended, journal = await execute([loop], {"planner": [rest], "joiner": [DONE]}, planned=True)
+    assert states(ended) == {2: "succeeded", 4: "succeeded", 5: "succeeded"}
+    assert ended.outcomes[5].value == "picked and picked"
+    assert [number for number, _ in journal.calls].count(2) == 1
+
+
+async def test_a_loop_that_is_planned_again_takes_the_results_of_the_calls_that_it_has_in_common() -> None:
+    loop = step(1, "picky", "{{item}}", for_each=["right", "wrong"])
+    again = {**step(4, "picky", "{{item}}"), "for_each": '["right", "right"]'}
+    ended, journal = await execute([loop], {"planner": [draft(again)], "joiner": [DONE]}, planned=True)
+    assert ended.outcomes[4].value == ["picked", "picked"]
+    assert len([number for number, _ in journal.calls if number > 4]) == 0, "both are the call that was made before"
+
+
+async def test_the_very_loop_that_has_failed_does_not_come_back() -> None:
+    loop = step(1, "picky", "{{item}}", for_each=["wrong"])
+    back = {**step(3, "picky", "{{item}}"), "for_each": '["wrong"]'}
+    ended, _ = await execute([loop], {"planner": [draft(back)] * 3}, planned=True)
+    assert ended.problem
+    assert "it is the same plan as before" in ended.problem.text
+
+
+@pytest.mark.parametrize(
+    ("more", "fault"),
+    [
+        ({"arguments": {"value": "{{item}}"}}, "{{item}} stands in no loop"),
+        ({"expected_output": "about {{index}}"}, "{{index}} stands in no loop"),
+        ({"for_each": "1.files"}, "for_each '1.files' is no list"),
+        ({"for_each": "{{7.files}}"}, "it refers to {{7.files}}, which is not in the plan"),
+        ({"for_each": ["{{item}}"]}, "there are no loops in loops"),
+        ({"when": '"{{2}}" == "x"'}, "stands in quotes"),
+        ({"when": "{{2}} == ok"}, "There is no name 'ok'"),
+        ({"when": "True"}, "refers to no result"),
+        ({"when": "{{2}}.count > 0"}, "is not arithmetic"),
+        ({"when": "{{2}} >"}, "is not an arithmetic expression"),
+        ({"when": "{{9}} > 1"}, "it refers to {{9}}, which is not in the plan"),
+        ({"when": "open({{2}})"}, "There is no name 'open'"),
+    ],
+)
+def test_faults_of_loops_and_conditions_are_told_with_their_mend(more: dict[str, Any], fault: str) -> None:
+    with pytest.raises(PlanError) as error:
+        parse_plan("g", [{**step(1), **more}, step(2)], TOOLS)
+    assert fault in str(error.value)
+
+
+def test_what_is_blank_is_no_loop_and_no_condition() -> None:
+    plan = parse_plan("g", [{**step(1), "for_each": "", "when": " "}], TOOLS)
+    assert not plan.steps[0].is_loop
+    assert plan.steps[0].when is None
+
+
+def test_ids_from_zero_are_renumbered_in_loops_and_conditions_too() -> None:
+    plan = parse_plan(
+        "g", [step(0), {**step(1, value="{{item}}"), "for_each": "{{0.a}}", "when": "{{0.b}} > 1"}], TOOLS
+    )
+    assert (plan.steps[1].for_each, plan.steps[1].when) == ("{{1.a}}", "{{1.b}} > 1")
+
+
+async def test_an_item_stands_in_checks_as_a_value_and_never_as_code() -> None:
+    items = ['x" or True or "', "a.c"]
+    loop = step(1, "echo", "abc", for_each=items, check={"expression": "lower({{item}}) == text"})
+    ended, _ = await execute([loop], {}, max_replans=0)
+    assert ended.problem
+    pattern = step(1, "echo", "abc", for_each=["a.c"], check={"matches": "^{{item}}$"})
+    ended, _ = await execute([pattern], {}, max_replans=0)
+    assert ended.problem, "a dot of an item is a dot"

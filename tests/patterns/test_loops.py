@@ -36,6 +36,8 @@ async def _done(plan: Plan, fails: set[int], finished: Mapping[int, Outcome]) ->
 
 
 def _escaped(item: Any) -> Any:
+    if isinstance(item, list):
+        return [_escaped(part) for part in item]
     if isinstance(item, dict):
         return {name: _escaped(value) for name, value in item.items()}
     return item.replace("{{", "\\{{") if isinstance(item, str) else item

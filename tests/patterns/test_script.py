@@ -336,7 +336,7 @@ def test_a_loop_over_a_result_and_a_condition_on_one_are_said_of_their_calls() -
     ("body", "said"),
     [
         ("    text = read_file(row.a)\n    write_file(row.b, text)", "a call in the loop uses another one of it"),
-        ("    for each in row.b:\n        tell(each)", "this loop does not go over files"),
+        ("    for each in row.b:\n        tell(each)", "a loop stands in a loop"),
     ],
 )
 def test_what_a_loop_over_a_result_cannot_say_is_told_with_its_mend(body: str, said: str) -> None:

@@ -116,6 +116,16 @@ def test_a_description_does_not_hide_an_argument() -> None:
     assert '1. of_another_server (high): {"what": "everything"}' in text
 
 
+def test_of_each_step_is_told_what_it_is_for_how_it_is_done_and_what_it_waits_for() -> None:
+    first = Step(id=1, tool="of_another_server", description="harmless", arguments={"a": 1}, strategy="reflect")
+    plan = Plan("x", (first, Step(id=2, tool="read_file", arguments={"path": "a"}, depends_on=(1,))))
+    gate = plan_gate(plan, TOOLS, Policy(), estimate="", finished=[], next_step=3)
+    assert dict(gate.details) == {
+        "1. of_another_server (high) by reflect": {"a": 1, "what": "harmless"},
+        "2. read_file (low) after 1": {"path": "a"},
+    }
+
+
 def test_steps_that_have_run_are_not_asked_about_and_their_risk_does_not_count() -> None:
     plan = parse_plan("x", [*STEPS, {**READ, "id": 2, "depends_on": [1]}, {**READ, "id": 3, "depends_on": [2]}], TOOLS)
     gate = plan_gate(plan, TOOLS, Policy(), estimate="", finished=[1], next_step=4)

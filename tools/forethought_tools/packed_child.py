@@ -21,7 +21,7 @@ _CHUNK = 1 << 20
 _SHOWN = 5  # files of an archive that are named
 
 
-class PackedError(Exception):
+class _PackedError(Exception):
     """It cannot be unpacked; the message says why, and what to do."""
 
 
@@ -39,7 +39,7 @@ def _answered(request: Mapping[str, Any]) -> "Mapping[str, JSON]":
             with UNPACKERS[PurePath(name).suffix.lower()](file, name) as (content, inner):
                 _copy(content, out)
         return {"result": PurePath(inner).suffix.lower() or ".txt"}
-    except PackedError as error:
+    except _PackedError as error:
         return {"error": f"{name!r} {error}"}
     except MemoryError:
         return {"error": f"{name!r} needs more memory than unpacking may take. Unpack it yourself."}
@@ -53,7 +53,7 @@ def _copy(content: IO[bytes], out: BinaryIO) -> None:
     while part := content.read(_CHUNK):
         left -= len(part)
         if left < 0:
-            raise PackedError(f"unpacks to more than {MOST_UNPACKED:,} bytes. Unpack it yourself, and split it.")
+            raise _PackedError(f"unpacks to more than {MOST_UNPACKED:,} bytes. Unpack it yourself, and split it.")
         out.write(part)
 
 
@@ -75,9 +75,9 @@ def _zip(file: BinaryIO, _: str) -> Generator[tuple[IO[bytes], str]]:
         if len(files) != 1:
             named = ", ".join(repr(each.filename[:80]) for each in files[:_SHOWN]) or "none"
             more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
-            raise PackedError(f"holds {len(files)} files ({named}{more}), and one can be read. Unpack it.")
+            raise _PackedError(f"holds {len(files)} files ({named}{more}), and one can be read. Unpack it.")
         if files[0].flag_bits & 1:
-            raise PackedError("is encrypted. Unpack it with its password.")
+            raise _PackedError("is encrypted. Unpack it with its password.")
         with archive.open(files[0]) as content:
             yield content, files[0].filename
 

@@ -111,6 +111,12 @@ async def greet(ctx: Context) -> str | InputRequiredResult:
     return _greeting(said.action, said.data.name if said.action == "accept" else "")
 
 
+@server.tool(annotations=ToolAnnotations(read_only_hint=False, destructive_hint=False))
+async def greet_once(ctx: Context) -> str | InputRequiredResult:
+    """The same, and it must not be done twice."""
+    return await greet(ctx)
+
+
 def _greeting(action: str, name: str) -> str:
     with (HOME / "greetings").open("a", encoding="utf-8") as greetings:
         greetings.write(action + "\n")

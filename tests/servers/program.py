@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Literal, cast
 
 import anyio
 from mcp.server.elicitation import render_elicitation_schema
@@ -110,6 +111,12 @@ async def greet(ctx: Context) -> str | InputRequiredResult:
     return _greeting(said.action, said.data.name if said.action == "accept" else "")
 
 
+@server.tool(annotations=ToolAnnotations(read_only_hint=False, destructive_hint=False))
+async def greet_once(ctx: Context) -> str | InputRequiredResult:
+    """The same, and it must not be done twice."""
+    return await greet(ctx)
+
+
 def _greeting(action: str, name: str) -> str:
     with (HOME / "greetings").open("a", encoding="utf-8") as greetings:
         greetings.write(action + "\n")
@@ -129,7 +136,9 @@ async def serve_older_era() -> None:
 
 
 if __name__ == "__main__":
-    if os.environ.get("ONLY") == "legacy":
+    if len(sys.argv) > 3:
+        server.run(cast("Literal['sse', 'streamable-http']", sys.argv[2]), port=int(sys.argv[3]))
+    elif os.environ.get("ONLY") == "legacy":
         anyio.run(serve_older_era)
     else:
         server.run("stdio")

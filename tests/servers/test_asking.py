@@ -1,6 +1,7 @@
 """What a server asks in the middle of a call reaches the person through the same gate, whatever the eras."""
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from mcp.client import Client
 from tests.server.asking import journal_of, person, run_steps
 
+from forethought.app import open_store
 from forethought.settings import Settings
 from forethought.surface.server import build_server
 
@@ -44,10 +46,30 @@ async def test_a_person_may_say_no_to_a_server(
     assert "nobody (decline)" in str(run)
 
 
-async def test_what_is_needed_and_not_filled_in_is_asked_again_and_never_made_up(
+async def test_what_is_needed_and_not_filled_in_is_never_made_up(
     with_servers: Callable[..., Settings], small: Mapping[str, Any], place: Path
 ) -> None:
-    says = person({"decision": "answer"}, {"decision": "answer", "answer_name": "Ada"})
-    async with Client(build_server(with_servers({"small": small})), elicitation_callback=says) as client:
+    settings = with_servers({"small": small}, SILENCE_SECONDS="1")
+    async with Client(build_server(settings), elicitation_callback=person({"decision": "answer"})) as client:
         run = await run_steps(client, GREET, replan="never")
-    assert "hello" not in str(run) or "hello Ada" in str(run)
+        assert run["status"] != "succeeded"
+        assert not (place / "greetings").exists()
+
+
+async def test_a_question_of_a_call_that_was_cut_off_is_withdrawn_and_the_call_is_not_repeated(
+    with_servers: Callable[..., Settings], small: Mapping[str, Any], place: Path
+) -> None:
+    settings = with_servers({"small": small}, SILENCE_SECONDS="1")
+    steps: list[dict[str, Any]] = [{"id": 1, "tool": "small/greet_once", "arguments": {}}]
+    async with Client(build_server(settings)) as client:
+        run = await run_steps(client, steps, replan="never")
+        assert "small" in str(run["waiting_on"])
+    with closing(open_store(settings)) as store:
+        assert store.queries.open_messages(run["run_id"], "gate") == []
+    seen: list[str] = []
+    skip = person({"decision": "skip"}, seen=seen)
+    async with Client(build_server(settings), elicitation_callback=skip) as client:
+        await client.call_tool("execute_plan", {"plan_id": run["plan_id"]})
+    assert len(seen) == 1
+    assert "was cut off in the middle of calling small/greet_once" in seen[0]
+    assert not (place / "greetings").exists()

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from forethought.models.scripted import ScriptedModel
-from forethought_patterns import InMemoryJournal, Policy, Step, Tried
+from forethought_patterns import InMemoryJournal, Policy, Step, Tried, parse_plan
 from forethought_patterns.agent import Bounds, Report, delegated, reported
+from forethought_patterns.gates import plan_gate
 from forethought_patterns.tool_calls import ToolCalls
 from forethought_tools import JSON, Answerer, Registry, Risk, Tool, ToolError
 from forethought_tools.delegating import delegating_tool
@@ -68,6 +69,14 @@ async def test_after_a_change_the_same_look_is_another() -> None:
     change: Act = ("change", "a")
     value, _ = await loop(LOOK, change, LOOK, "it is a", lean=False, tools=["look", "change"])
     assert value == "it is a"
+
+
+def test_whoever_approves_a_plan_sees_what_its_agents_may_call() -> None:
+    step: JSON = {"id": 1, "tool": "delegate", "arguments": {"task": "look", "tools": ["look", "change"]}}
+    plan = parse_plan("g", [step], TOOLS)
+    gate = plan_gate(plan, TOOLS, Policy(), estimate="", finished=[], next_step=2)
+    assert gate.risk is Risk.MEDIUM
+    assert "1. its agent calls change (medium)" in gate.text({})
 
 
 async def test_results_are_told_as_data_and_an_object_as_an_answer_is_one() -> None:

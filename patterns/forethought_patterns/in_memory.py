@@ -144,6 +144,9 @@ class InMemoryJournal:
         self.plans.append(plan)
         self._highest = max(self._highest, *plan.by_id)
 
+    def superseded(self) -> bool:
+        return False
+
     def pausing(self) -> bool:
         return False
 

@@ -136,7 +136,7 @@ class _Run:
             finished=self.outcomes,
         )
         self.outcomes = {step: outcome for step, outcome in outcomes.items() if step in self.plan.by_id}
-        if self.ports.steps.pausing() and self._pending():
+        if self.ports.steps.superseded() or (self.ports.steps.pausing() and self._pending()):
             raise Paused
         return self.ports.budget.refused or self._gone_wrong()
 
@@ -232,6 +232,8 @@ class _Run:
         }
 
     async def _ended(self, problem: Problem | None, answer: str = "") -> Ended:
+        if self.ports.steps.superseded():
+            raise Paused
         for step in self.plan.steps:
             if step.id not in self.outcomes:
                 self.outcomes[step.id] = Outcome("skipped", error="the run ended before it")

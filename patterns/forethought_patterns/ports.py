@@ -247,6 +247,10 @@ class PlanJournal(Protocol):
         """The run goes on with this revision of its plan: steps that are new to it are pending, others are dropped."""
         ...
 
+    def superseded(self) -> bool:
+        """Whether the plan has a newer revision, which somebody else has made."""
+        ...
+
     def pausing(self) -> bool:
         """Whether a person wants no more to be started for now. What is in flight ends, then `Paused` is raised."""
         ...

@@ -9,7 +9,7 @@ from dataclasses import replace
 from forethought.engine.recorder import Recorder
 from forethought.journal.codec import plan_body, settled_fact, tried_of
 from forethought.journal.rows import Fact, RunRow
-from forethought_patterns import Outcome, Plan, Slot, Step, Tried
+from forethought_patterns import Outcome, Paused, Plan, Slot, Step, Tried
 from forethought_tools import JSON, Place
 
 _UNTRIED = Tried()
@@ -21,7 +21,7 @@ class StepRecorder:
     def __init__(self, run: RunRow, recorder: Recorder) -> None:
         self._run = run
         self._recorder = recorder
-        self._revision = run.revision
+        recorder.revision = run.revision
         rows = recorder.store.queries.steps(run.id)
         self._rows = {row.id for row in rows}
         self._early = {row.id: Step.model_validate(row.body) for row in rows if row.body is not None}
@@ -40,7 +40,7 @@ class StepRecorder:
         if step.id not in self._rows:
             self._rows.add(step.id)
             self._early[step.id] = step
-            late = int(self._revision > 0)  # the plan has come meanwhile, and does without it
+            late = int((self._recorder.revision or 0) > 0)  # the plan has come meanwhile, and does without it
             await self._recorder.record(Fact("step_added", {"step": step.id, "body": step.wire(), "dropped": late}))
 
     def early(self) -> Mapping[int, Step]:
@@ -69,7 +69,8 @@ class StepRecorder:
     async def _beginning(
         self, step: Step, arguments: Mapping[str, JSON], place: Place, slot: Slot
     ) -> AsyncGenerator[None]:
-        started = Fact("step_started", {"step": step.id, "arguments": arguments})
+        attempt = self.tried(step).attempt
+        started = Fact("step_started", {"step": step.id, "arguments": arguments, "attempt": attempt})
         async with AsyncExitStack() as stack:
             if not place.claim:
                 await self._recorder.claims.until_resumed(slot)
@@ -77,7 +78,7 @@ class StepRecorder:
                 if place.claim:
                     await stack.enter_async_context(self._taken(step, place, started, slot))
                 else:
-                    await self._recorder.record(started)
+                    await self._recorder.claims.begun(started, slot=slot)
             self._begun(step)
             yield
 
@@ -130,8 +131,10 @@ class StepRecorder:
         self._recorder.landed(_key(step))
 
     async def revised(self, plan: Plan, why: str) -> None:
+        if self.superseded():
+            raise Paused  # somebody has changed the plan meanwhile
         present = {step.id for step in plan.steps}
-        self._revision = plan.revision
+        self._recorder.revision = plan.revision
         body: dict[str, JSON] = {
             **plan_body(self._run.plan, plan, folders=self._run.options["folders"], why=why),
             "replanned": 0 if plan.approved or plan.revision == 1 else 1,
@@ -142,7 +145,10 @@ class StepRecorder:
         await self._recorder.record(Fact("plan_revised", body))
 
     def pausing(self) -> bool:
-        return self._recorder.pausing()
+        return self._recorder.holding()
+
+    def superseded(self) -> bool:
+        return self._recorder.superseded()
 
     def next_step(self) -> int:
         return max(self._rows, default=0) + 1

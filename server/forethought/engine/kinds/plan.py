@@ -71,7 +71,7 @@ async def _start(creator: Creator, plan_id: str, terms: Terms | None, earlier: R
     plan = records.plan(plan_id, row.revision)
     options, taken = Options(goal=plan.goal), TakenUp()
     if earlier is not None:
-        taken = taken_up(records, earlier)
+        taken = taken_up(records, earlier, plan)
         options = PlanOptions(goal=plan.goal, takes_up=earlier.id, ask_about=taken.ask_about)
     try:
         return await creator.create(
@@ -84,7 +84,10 @@ async def _start(creator: Creator, plan_id: str, terms: Terms | None, earlier: R
             facts=taken.facts,
         )
     except StaleError:
-        return records.queries.runs(plan=plan_id, limit=1)[0]
+        begun = records.queries.runs(plan=plan_id, limit=1)
+        if begun and begun[0].ended is None:
+            return begun[0]
+        raise  # it was changed meanwhile
 
 
 async def start_goal(
@@ -102,8 +105,14 @@ async def started(creator: Creator, plan_id: str, terms: Terms, *, again: Again 
     run = latest[0] if latest and not is_told_by_its_plan(latest[0]) else None
     if run is None:
         return await start(creator, plan_id, terms)
-    if run.kind == PLANNING.name or run.ended is None or not again or (again == "failed" and run.state == "succeeded"):
+    if run.kind == PLANNING.name or run.ended is None or not again:
         return run
+    if (
+        again == "failed"
+        and run.state == "succeeded"
+        and creator.records.queries.plan(plan_id).revision == run.revision
+    ):
+        return run  # nothing has failed, and nothing has changed since
     terms = same_gates(terms, PLAN.read(run).terms) if again == "failed" else terms
     if not run.revision:  # there is no plan yet
         options = await brief_options(creator, run.goal, PLAN.read(run).context)

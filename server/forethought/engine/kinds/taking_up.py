@@ -14,6 +14,7 @@ from forethought.engine.kinds.rollback import undone_steps
 from forethought.engine.records import Records
 from forethought.journal.rows import Fact, RunRow, StepRow
 from forethought.terms import Terms
+from forethought_patterns import Plan
 from forethought_tools import JSON, ForethoughtError
 
 
@@ -27,8 +28,9 @@ class TakenUp:
     """The steps that a person has rejected: they are asked again, whatever the risk."""
 
 
-def taken_up(records: Records, run: RunRow) -> TakenUp:
-    """What of a run that has ended counts in one that takes it up.
+def taken_up(records: Records, run: RunRow, plan: Plan) -> TakenUp:
+    """What of a run that has ended counts in one of this revision of its plan: what is the same, with all that it
+    rests on.
 
     Raises:
         ForethoughtError: what it has done is being undone right now.
@@ -40,10 +42,23 @@ def taken_up(records: Records, run: RunRow) -> TakenUp:
     for earlier in _chain(records, run):
         undone |= undone_steps(queries, earlier)
     rows = [row for row in queries.steps(run.id) if not row.dropped]
-    kept = [row for row in rows if row.state == "succeeded" and row.id not in undone]
-    in_doubt = [row for row in rows if row.state == "in_doubt" and row.arguments is not None]
+    same = _same(records.plan(run.plan, run.revision), plan)
+    kept = [row for row in rows if row.state == "succeeded" and row.id not in undone and row.id in same]
+    in_doubt = [row for row in rows if row.state == "in_doubt" and row.arguments is not None and row.id in same]
     asked = [row.id for row in rows if row.state in ("rejected", "in_doubt") and row not in in_doubt]
     return TakenUp([_fact(row, run) for row in (*kept, *in_doubt)], asked)
+
+
+def _same(old: Plan, new: Plan) -> set[int]:
+    """The steps that are the same in both, with all that they rest on."""
+    found: set[int] = set()
+    for level in new.levels:
+        found |= {
+            number
+            for number in level
+            if old.by_id.get(number) == new.by_id[number] and found.issuperset(new.by_id[number].needs)
+        }
+    return found
 
 
 def _chain(records: Records, run: RunRow) -> list[str]:

@@ -51,6 +51,8 @@ class _Run:
     replans_left: int
     outcomes: dict[int, Outcome]
     failed: dict[str, str]
+    approved: Plan | None
+    """The latest revision that a person has approved."""
     plan: Plan = field(init=False)
 
     async def run_goal(self) -> Ended:
@@ -100,6 +102,7 @@ class _Run:
             estimate=self.ports.estimate(self.plan),
             finished=[step for step, outcome in self.outcomes.items() if outcome.state == "succeeded"],
             next_step=self.ports.steps.next_step(),
+            approved=self.approved,
         )
         key = f"plan/{self.plan.revision}/{gate.digest}"
         decision = await self.ports.approver.decide(gate, key=key, slot=self.ports.slot)
@@ -107,6 +110,7 @@ class _Run:
             return Problem(f"A person rejected the plan: {decision.reason or 'no reason given'}")
         if decision.verb == "edit" and decision.steps is not None:
             await self._adopt(self._edited(decision.steps), "a person edited the plan")
+        self.approved = self.plan
         return None
 
     def _edited(self, steps: Sequence[JSON]) -> Plan:
@@ -262,7 +266,7 @@ async def run_plan(
         BudgetError: a person did not want to pay for a plan.
         Paused: a person wants it to pause, and nothing is in flight any more.
     """
-    run = _Run(brief, ports, rules, rules.max_replans, dict(resumed.finished), dict(resumed.failed))
+    run = _Run(brief, ports, rules, rules.max_replans, dict(resumed.finished), dict(resumed.failed), resumed.approved)
     return await (run.run_goal() if plan is None else run.run(plan))
 
 

@@ -7,10 +7,17 @@ from typing import Any
 import anyio
 import pytest
 from mcp.client import Client
-from tests.server.asking import text, view
+from tests.server.asking import TOOLS, text, view
 
+from forethought.app import open_store
+from forethought.gates.decisions import decision_facts
+from forethought.journal.codec import gate_of
+from forethought.journal.database import StaleError
+from forethought.journal.rows import MessageRow
 from forethought.settings import Settings
 from forethought.surface.server import build_server
+from forethought_patterns import Decision
+from forethought_patterns.gates import Verb
 
 pytestmark = pytest.mark.anyio
 
@@ -99,7 +106,6 @@ async def until_begun(client: Client, plan_id: str) -> None:
             seen = await call(client, "get_plan", plan_id=plan_id, view="list")
             if "[running]" in str(seen["steps"][0]):
                 return
-            await anyio.sleep(0.05)
 
 
 async def test_a_run_that_waits_for_a_person_takes_up_the_change_and_the_question_is_withdrawn(
@@ -189,3 +195,91 @@ async def test_what_is_the_same_and_has_succeeded_counts_once_a_plan_is_changed_
     assert done["status"] == "succeeded"
     assert (work / "log.txt").read_text(encoding="utf-8") == "as it was", "what is the same is not done again"
     assert (work / "c.txt").exists(), "what has changed is done anew"
+
+
+async def test_an_approved_plan_that_changes_is_asked_about_again_and_only_the_difference_is_shown(
+    make_settings: Callable[..., Settings], work: Path
+) -> None:
+    steps = [
+        write(1, "one.txt"),
+        {"id": 2, "tool": "delete_file", "arguments": {"path": "a.txt"}, "depends_on": [1]},
+        write(3, "three.txt", depends_on=[2]),
+    ]
+    settings = make_settings()
+    async with Client(build_server(settings)) as client:
+        plan_id = (await call(client, "create_plan", goal="g", steps=steps))["plan_id"]
+        waiting = await call(client, "execute_plan", plan_id=plan_id, approve_plan=True)
+        decide(settings, waiting, "approve")
+        await until_waiting(client, plan_id, "delete_file")
+        steal = {"id": 4, "tool": "delete_file", "arguments": {"path": "old.txt"}}
+        await call(client, "update_plan", plan_id=plan_id, revision=1, steps=[steal], drop=[3])
+        waiting = await until_waiting(client, plan_id, "Revision 2")
+        shown = gate_of(gate_in(settings, waiting)).text({})
+        assert 'delete_file (high): {"path": "old.txt"}' in shown
+        assert "3. write_file is dropped" in shown
+        assert "since revision 1, which was approved" in shown
+        assert "a.txt" not in shown, "what is the same was approved"
+        assert not (await call(client, "get_plan", plan_id=plan_id, view="list"))["steps"][-1].endswith("[running]")
+        decide(settings, waiting, "reject")
+        await until_ended(client, plan_id)
+    assert (work / "old.txt").exists()
+    assert (work / "a.txt").exists()
+
+
+async def test_the_approval_of_a_call_does_not_cover_what_a_change_has_put_in_its_place(
+    make_settings: Callable[..., Settings], work: Path
+) -> None:
+    harmless = {"id": 1, "tool": "delete_file", "arguments": {"path": "old.txt"}}
+    settings = make_settings()
+    async with Client(build_server(settings)) as client:
+        plan_id = (await call(client, "create_plan", goal="g", steps=[harmless]))["plan_id"]
+        waiting = await call(client, "execute_plan", plan_id=plan_id)
+        asked = gate_in(settings, waiting)
+        swapped = {**harmless, "arguments": {"path": "a.txt"}}
+        await call(client, "update_plan", plan_id=plan_id, revision=1, steps=[swapped])
+        with pytest.raises(StaleError):
+            decide(settings, waiting, "approve", asked)
+        anew = await until_waiting(client, plan_id, "delete_file")
+        assert gate_of(gate_in(settings, anew)).details == {"path": "a.txt"}
+        assert (work / "a.txt").exists()
+        back = {**swapped, "arguments": {"path": "old.txt"}}
+        await call(client, "update_plan", plan_id=plan_id, revision=2, steps=[back])
+        last = await until_waiting(client, plan_id, "delete_file")
+        decide(settings, last, "approve")
+        done = await until_ended(client, plan_id)
+    assert done["status"] == "succeeded"
+    assert (work / "a.txt").exists()
+    assert not (work / "old.txt").exists()
+
+
+def gate_in(settings: Settings, waiting: dict[str, Any]) -> MessageRow:
+    """The gate that a run has asked last."""
+    store = open_store(settings)
+    gate = store.queries.message(waiting["waiting_on"][-1]["gate"])
+    store.close()
+    return gate
+
+
+def decide(settings: Settings, waiting: dict[str, Any], verb: Verb, gate: MessageRow | None = None) -> None:
+    """What `forethought decide` does, in another process."""
+    gate = gate or gate_in(settings, waiting)
+    store = open_store(settings)
+    try:
+        store.commit(gate.run, *decision_facts(gate, Decision(verb, by="p", channel="terminal"), TOOLS))
+    finally:
+        store.close()
+
+
+async def until_waiting(client: Client, plan_id: str, what: str) -> dict[str, Any]:
+    with anyio.fail_after(60):
+        while True:
+            seen = await call(client, "execute_plan", plan_id=plan_id)
+            if what in str(seen.get("waiting_on")):
+                return seen
+
+
+async def until_ended(client: Client, plan_id: str) -> dict[str, Any]:
+    with anyio.fail_after(60):
+        while (seen := await call(client, "execute_plan", plan_id=plan_id))["status"] in ("running", "waiting"):
+            pass
+    return seen

@@ -176,7 +176,8 @@ def _begun_already(
     """What is wrong with touching steps that have begun."""
     touched = [number for number in drop if number in old.by_id]
     for raw in merged:
-        number = _id(raw)
+        if (number := _id(raw)) is None:
+            continue
         if number in rows and number in old.by_id and not _is_same(raw, old.by_id[number], runs.records.tools):
             touched.append(number)
     return [fault for number in touched if number in rows and (fault := _begun(rows[number], runs.queries))]

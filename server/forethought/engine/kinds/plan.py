@@ -22,7 +22,7 @@ from forethought.journal.database import StaleError, new_id
 from forethought.journal.queries import Queries
 from forethought.journal.rows import SETTLED, Fact, RunRow, StepRow
 from forethought.terms import Terms
-from forethought_patterns import Ended, Outcome, Ports, Resumed, Rules, Step, parse_plan, run_plan
+from forethought_patterns import Ended, Outcome, Plan, Ports, Resumed, Rules, Step, parse_plan, run_plan
 from forethought_patterns.gates import digest
 from forethought_patterns.lints import lints
 from forethought_patterns.numbering import COUNTS_FROM_0, counts_from_0
@@ -163,7 +163,7 @@ async def _drive(work: Work[PlanOptions]) -> Ending:
             terms.strategies,
             frozenset(work.options.ask_about),
         ),
-        resumed=Resumed(finished, _failed_calls(records, run)),
+        resumed=Resumed(finished, _failed_calls(records, run), _approved(records, run)),
     )
     worth_keeping = not ended.unverified and _as_planned(records, run, ended)
     taught = _lessons(ended, _edited(records, run))
@@ -210,6 +210,15 @@ def _failed_calls(records: Records, run: RunRow) -> dict[str, str]:
                 planned = () if step.id in edited else (digest(step.tool, step.arguments),)
                 found |= dict.fromkeys((*planned, digest(step.tool, called)), row.error)
     return found
+
+
+def _approved(records: Records, run: RunRow) -> Plan | None:
+    """The latest revision of the plan that a person has approved in this run, as it was shown or as they wrote it."""
+    gates = [gate for gate in records.queries.messages(run.id, kind="gate") if gate.key.startswith("plan/")]
+    decided = [(int(gate.key.split("/")[1]), decision_of(gate)) for gate in gates if gate.answer is not None]
+    approved = [number + (decision.verb == "edit") for number, decision in decided if decision.approved]
+    latest = max((number for number in approved if number <= run.revision), default=None)
+    return records.plan(run.plan, latest) if latest else None
 
 
 def _edited(records: Records, run: RunRow) -> Collection[int]:

@@ -208,7 +208,7 @@ async def test_an_approved_plan_that_changes_is_asked_about_again_and_only_the_d
     settings = make_settings()
     async with Client(build_server(settings)) as client:
         plan_id = (await call(client, "create_plan", goal="g", steps=steps))["plan_id"]
-        waiting = await call(client, "execute_plan", plan_id=plan_id, approve_plan=True)
+        waiting = await call(client, "execute_plan", plan_id=plan_id, approve_plan=True, replan="never")
         decide(settings, waiting, "approve")
         await until_waiting(client, plan_id, "delete_file")
         steal = {"id": 4, "tool": "delete_file", "arguments": {"path": "old.txt"}}

@@ -21,6 +21,7 @@ from forethought.engine.views import text_of
 from forethought.surface import verbs
 from forethought.surface.asking import client_name
 from forethought.surface.attach import attach, continued
+from forethought.surface.bounds import too_much
 from forethought.surface.orders import told_once
 from forethought.surface.schemas import ARGUMENTS, RESULT, shown
 from forethought_patterns.numbering import step_as_meant
@@ -123,7 +124,9 @@ class StrictTool(Tool):
         given = cast("dict[str, Any]", as_meant(self.strict, _as_now_called(self.name, arguments)))
         if isinstance(steps := given.get("steps"), list):
             given["steps"] = list(map(step_as_meant, cast("list[JSON]", steps)))
-        faults = [fault.at("arguments") for fault in schema_faults(self.strict, given, _COUNTED)]
+        faults = too_much(self.strict, given) or [
+            fault.at("arguments") for fault in schema_faults(self.strict, given, _COUNTED)
+        ]
         more = len(faults) - MOST_SHOWN
         return given, faults[:MOST_SHOWN] + ([f"and {more} more: mend these first"] if more > 0 else [])
 

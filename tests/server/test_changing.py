@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import pytest
 from mcp.client import Client
-from tests.server.asking import TOOLS, text, view
+from tests.server.asking import TOOLS, approve, text, view
 
 from forethought.app import open_store
 from forethought.gates.decisions import decision_facts
@@ -72,11 +72,11 @@ async def test_what_is_in_flight_ends_and_the_run_goes_on_with_the_changed_plan(
     make_settings: Callable[..., Settings], work: Path
 ) -> None:
     steps = [
-        {"id": 1, "tool": "wait", "arguments": {"seconds": 2}},
+        {"id": 1, "tool": "run_command", "arguments": {"command": "until [ -e go ]; do sleep 0.1; done"}},
         write(2, "first.txt", depends_on=[1]),
         write(3, "never.txt", depends_on=[1]),
     ]
-    async with Client(build_server(make_settings())) as client:
+    async with Client(build_server(make_settings()), elicitation_callback=approve) as client:
         made = await call(client, "create_plan", goal="g", steps=steps)
         plan_id = made["plan_id"]
         done: dict[str, Any] = {}
@@ -92,6 +92,7 @@ async def test_what_is_in_flight_ends_and_the_run_goes_on_with_the_changed_plan(
             changed = [write(2, "new.txt", depends_on=[1]), write(4, "more.txt", depends_on=[2])]
             told = await call(client, "update_plan", plan_id=plan_id, revision=1, steps=changed, drop=[3])
             assert told["status"] == "running"
+            (work / "go").touch()
     assert (done["status"], done["revision"]) == ("succeeded", 2)
     assert (work / "new.txt").exists()
     assert (work / "more.txt").exists()

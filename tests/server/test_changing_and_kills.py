@@ -11,7 +11,7 @@ import anyio
 import pytest
 from mcp import StdioServerParameters
 from mcp.client import Client
-from tests.server.asking import view, write
+from tests.server.asking import approve, view, write
 from tests.stores import COMMAND, environment
 
 from forethought.app import open_store
@@ -42,10 +42,14 @@ async def test_another_client_changes_a_run_and_whoever_waits_for_it_is_told(
     make_settings: Callable[..., Settings], work: Path
 ) -> None:
     settings = make_settings()
-    slow = [{"id": 1, "tool": "wait", "arguments": {"seconds": 5}}, *STEPS[1:]]
+    slow = [
+        {"id": 1, "tool": "run_command", "arguments": {"command": "until [ -e go ]; do sleep 0.1; done"}},
+        *STEPS[1:],
+    ]
     done: dict[str, Any] = {}
     with anyio.fail_after(90):
-        async with Client(_server(settings, work)) as one, Client(_server(settings, work)) as two:
+        server = _server(settings, work)
+        async with Client(server, elicitation_callback=approve) as one, Client(_server(settings, work)) as two:
             plan_id = view(await one.call_tool("create_plan", {"goal": "g", "steps": slow}))["plan_id"]
 
             async def run() -> None:
@@ -58,6 +62,7 @@ async def test_another_client_changes_a_run_and_whoever_waits_for_it_is_told(
                 assert not (await two.call_tool("update_plan", {"plan_id": plan_id, **CHANGE})).is_error
                 late = await one.call_tool("update_plan", {"plan_id": plan_id, **CHANGE})
                 assert late.is_error
+                (work / "go").touch()
     assert (done["status"], done["revision"]) == ("succeeded", 2)
     assert (work / "second.txt").exists()
     assert not (work / "first.txt").exists()

@@ -54,7 +54,7 @@ def mcp_tools() -> str:
 
 def mcp_parameters() -> str:
     """Each MCP tool with its parameters."""
-    return "\n\n".join(f"### `{each.name}`\n\n{each.description}\n\n{_parameters(each.parameters)}" for each in tools())
+    return "\n\n".join(f"### `{each.name}`\n\n{each.description}\n\n{_parameters(each.strict)}" for each in tools())
 
 
 def step_tools() -> str:

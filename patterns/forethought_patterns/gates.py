@@ -217,12 +217,23 @@ def doubt_gate(step: Step, arguments: Mapping[str, JSON], tools: Registry, polic
 
 
 def plan_gate(
-    plan: Plan, tools: Registry, policy: Policy, *, estimate: str, finished: Sequence[int], next_step: int
+    plan: Plan,
+    tools: Registry,
+    policy: Policy,
+    *,
+    estimate: str,
+    finished: Sequence[int],
+    next_step: int,
+    approved: Plan | None = None,
 ) -> Gate:
-    """The gate that a whole plan has to pass: every step that has not run yet, with its risk."""
+    """The gate that a whole plan has to pass: every step that has not run yet, with its risk. Of a plan that a person
+    has `approved` in an earlier revision it shows what has changed since."""
     rest = [step for step in plan.steps if step.id not in finished]
+    known: Mapping[int, Step] = approved.by_id if approved else {}
     details: dict[str, JSON] = {}
     for step in rest:
+        if step == known.get(step.id):
+            continue
         after = f" after {', '.join(map(str, step.needs))}" if step.needs else ""
         how = f" by {step.strategy}" if step.strategy != "direct" else ""
         how += step.turns
@@ -231,6 +242,9 @@ def plan_gate(
         details[f"{step.id}. {step.tool} ({policy.step_risk(step, tools)}){how}{after}"] = {**step.arguments, **what}
         for who, tool, arguments in step.calls[1:]:
             details[f"{step.id}. {who} calls {tool} ({policy.risk(tool, tools, arguments)})"] = arguments
+    for step in known.values():
+        if step.id not in plan.by_id:
+            details[f"{step.id}. {step.tool} is dropped"] = step.arguments
     risk = max(policy.step_risk(step, tools) for step in rest)
     count = f"{len(rest)} step" + ("s" if len(rest) > 1 else "")
     shape = f"{count}, up to {plan.width} at once, longest chain {len(plan.critical_path)}"
@@ -238,7 +252,7 @@ def plan_gate(
         kind="plan",
         subject=f"Revision {plan.revision} of the plan wants to run: {shape}.",
         details=details,
-        reason=f"Highest risk: {risk}. Estimated: {estimate}.",
+        reason=f"{_since(approved)}Highest risk: {risk}. Estimated: {estimate}.",
         digest=digest("plan", {"steps": plan.wire()}),
         risk=risk,
         choices=("approve", "edit", "reject", "cancel"),
@@ -246,6 +260,10 @@ def plan_gate(
         finished=tuple(finished),
         next_step=next_step,
     )
+
+
+def _since(approved: Plan | None) -> str:
+    return f"Shown is what has changed since revision {approved.revision}, which was approved. " if approved else ""
 
 
 def decision_faults(gate: Gate, decision: Decision, tools: Registry) -> list[Fault]:

@@ -162,6 +162,9 @@ class InMemoryJournal:
     def told(self) -> Mapping[int, Sequence[str]]:
         return told_by_agents(self.notes.items())
 
+    def superseded(self) -> bool:
+        return False
+
     def pausing(self) -> bool:
         return False
 

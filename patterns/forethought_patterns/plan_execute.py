@@ -52,6 +52,8 @@ class _Run:
     replans_left: int
     outcomes: dict[int, Outcome]
     failed: dict[str, str]
+    approved: Plan | None
+    """The latest revision that a person has approved."""
     plan: Plan = field(init=False)
 
     async def run_goal(self) -> Ended:
@@ -101,6 +103,7 @@ class _Run:
             estimate=self.ports.estimate(self.plan),
             finished=[step for step, outcome in self.outcomes.items() if outcome.done and step in self.plan.by_id],
             next_step=self.ports.steps.next_step(),
+            approved=self.approved,
         )
         key = f"plan/{self.plan.revision}/{gate.digest}"
         decision = await self.ports.approver.decide(gate, key=key, slot=self.ports.slot)
@@ -108,6 +111,7 @@ class _Run:
             return Problem(f"A person rejected the plan: {decision.reason or 'no reason given'}")
         if decision.verb == "edit" and decision.steps is not None:
             await self._adopt(self._edited(decision.steps), "a person edited the plan")
+        self.approved = self.plan
         return None
 
     def _edited(self, steps: Sequence[JSON]) -> Plan:
@@ -139,7 +143,7 @@ class _Run:
         )
         known = self._all_steps()
         self.outcomes = {step: outcome for step, outcome in outcomes.items() if step in known}
-        if self.ports.steps.pausing() and self._pending():
+        if self.ports.steps.superseded() or (self.ports.steps.pausing() and self._pending()):
             raise Paused
         return self.ports.budget.refused or self._gone_wrong()
 
@@ -259,6 +263,8 @@ class _Run:
         }
 
     async def _ended(self, problem: Problem | None, answer: str = "") -> Ended:
+        if self.ports.steps.superseded():
+            raise Paused
         items = [item.step for loop in self.plan.steps if loop.is_loop for item in self.ports.steps.items(loop)]
         for step in (*self.plan.steps, *items):
             if step.id not in self.outcomes:
@@ -291,7 +297,7 @@ async def run_plan(
         BudgetError: a person did not want to pay for a plan.
         Paused: a person wants it to pause, and nothing is in flight any more.
     """
-    run = _Run(brief, ports, rules, rules.max_replans, dict(resumed.finished), dict(resumed.failed))
+    run = _Run(brief, ports, rules, rules.max_replans, dict(resumed.finished), dict(resumed.failed), resumed.approved)
     return await (run.run_goal() if plan is None else run.run(plan))
 
 

@@ -263,6 +263,10 @@ class PlanJournal(Protocol):
         """What agents have told on the way besides their results, by the step."""
         ...
 
+    def superseded(self) -> bool:
+        """Whether the plan has a newer revision, which somebody else has made."""
+        ...
+
     def pausing(self) -> bool:
         """Whether a person wants no more to be started for now. What is in flight ends, then `Paused` is raised."""
         ...

@@ -74,3 +74,5 @@ class Resumed:
     """Steps that have ended."""
     failed: Mapping[str, str] = field(default_factory=dict[str, str])
     """What the calls that failed said, by digest."""
+    approved: Plan | None = None
+    """The latest revision that a person has approved as a whole."""

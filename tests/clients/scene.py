@@ -39,7 +39,17 @@ STEPS: list[dict[str, Any]] = [
         "depends_on": [3],
     },
 ]
-TOOLS = {"create_plan", "execute_plan", "reflect", "lats_search", "get_plan", "report", "rollback", "stop"}
+TOOLS = {
+    "create_plan",
+    "execute_plan",
+    "reflect",
+    "lats_search",
+    "get_plan",
+    "update_plan",
+    "report",
+    "rollback",
+    "stop",
+}
 
 
 def tools_among(names: Iterable[str]) -> set[str]:

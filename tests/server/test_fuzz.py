@@ -24,6 +24,7 @@ PARAMETERS = {
     "create_plan": ["goal", "context", "steps"],
     "execute_plan": ["plan_id", "max_parallel", "again"],
     "get_plan": ["plan_id", "view", "page"],
+    "update_plan": ["plan_id", "revision", "steps", "drop"],
     "report": ["run_id", "answers"],
     "stop": ["run_id"],
 }
@@ -116,12 +117,14 @@ class Generator:
             return pick.choice(TEXTS)
         if name == "view":
             return pick.choice(["brief", "full", "graph", "list"])
-        if name in ("page", "max_parallel"):
+        if name in ("page", "max_parallel", "revision"):
             return pick.randint(1, 4)
         if name == "again":
             return pick.choice(["failed", "all", True, False, None])
         if name in ("plan_id", "run_id"):
             return pick.choice(self.ids)
+        if name == "drop":
+            return [pick.randint(1, 5) for _ in range(pick.randint(0, 2))]
         if name == "steps":
             return [self._step(n) for n in range(1, pick.randint(1, 5))]
         if name == "answers":

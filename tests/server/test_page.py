@@ -88,7 +88,7 @@ async def test_what_was_decided_elsewhere_is_told(make_settings: Callable[..., S
         await store.write(one.run, *decision_facts(one, reject, page.journal.records.tools))
         got = await page.send(one, token=token, decision="approve")
         assert got.status_code == 409
-        assert "decided meanwhile" in got.text
+        assert "decided or withdrawn meanwhile" in got.text
         assert store.queries.message(one.id).channel == "terminal"
         assert page.gates() == [two]
 

@@ -15,7 +15,7 @@ from forethought.surface.server import build_server
 
 pytestmark = pytest.mark.anyio
 
-CALL = re.compile(r"\b(create_plan|execute_plan|reflect|lats_search|get_plan|report|rollback|stop)\(")
+CALL = re.compile(r"\b(create_plan|execute_plan|reflect|lats_search|get_plan|update_plan|report|rollback|stop)\(")
 
 
 def _properties(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -32,6 +32,7 @@ async def test_the_tool_list_is_small_flat_and_honest(make_settings: Callable[..
         "reflect",
         "lats_search",
         "get_plan",
+        "update_plan",
         "report",
         "rollback",
         "stop",

@@ -164,6 +164,7 @@ def _add_looking(add: _Add) -> None:
     show = add("show", "records:show", "show a plan or a run")
     completed(show.add_argument("some_id", metavar="id", help="a plan's or a run's id"), plans_and_runs)
     show.add_argument("--journal", action="store_true", help="everything the run did, one JSON object a line")
+    show.add_argument("--diff", action="store_true", help="what the latest revision of the plan has changed")
     _add_json(show, "the plan or the run")
 
 

@@ -15,10 +15,11 @@ from rich.table import Table
 
 from forethought.app import open_journal, pruned
 from forethought.cli.onward import onward, state_of, waited_for
+from forethought.cli.outcome import show_change
 from forethought.cli.terminal import PROGRAM, console, may_forget, plan_table, print_json, styled
 from forethought.engine.kinds import kind_of
 from forethought.engine.kinds.look import View
-from forethought.engine.plan_views import plan_view
+from forethought.engine.plan_views import diff_view, plan_view
 from forethought.engine.records import Records, resuming
 from forethought.engine.transcripts import in_lines
 from forethought.engine.views import run_view
@@ -177,8 +178,8 @@ def _lesson_body(lesson: LessonRow) -> dict[str, JSON]:
     }
 
 
-def show(settings: Settings, some_id: str, *, journal: bool, as_json: bool) -> int:
-    """Show a plan or a run, or everything that a run did."""
+def show(settings: Settings, some_id: str, *, journal: bool, diff: bool, as_json: bool) -> int:
+    """Show a plan or a run, everything that a run did, or what the plan's latest revision has changed."""
     with open_journal(settings) as opened:
         queries = opened.queries
         is_run = some_id.startswith("run_")
@@ -189,9 +190,15 @@ def show(settings: Settings, some_id: str, *, journal: bool, as_json: bool) -> i
             for run in reversed(ran):
                 _print_journal(opened.store, run.id)
             return 0
-        view = _view(opened.records, ran[0] if ran else None, some_id)
+        if diff:
+            row = queries.plan(ran[0].plan if is_run else some_id)
+            view = diff_view(opened.records, row, row.revision - 1)
+        else:
+            view = _view(opened.records, ran[0] if ran else None, some_id)
     if as_json:
         print_json(view)
+    elif diff:
+        show_change(view)
     else:
         _show_view(view)
     return 0

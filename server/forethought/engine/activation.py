@@ -71,9 +71,16 @@ class Activation:
             return  # it ended before the cancellation reached it
         if self._stopping:
             await self._end_stopped()
+        elif self.steps_aside:
+            return
         elif self._parking:
             kind = "run_paused" if self._recorder.pausing() else "run_parked"
             await self._recorder.record(Fact(kind, {"seconds": self._recorder.spender.seconds}))
+
+    @property
+    def steps_aside(self) -> bool:
+        """Whether all that it could do is done, and another activation is to go on with a changed plan."""
+        return self._parking and self._recorder.superseded() and not self._recorder.pausing()
 
     def notice(self) -> None:
         """Someone may have answered, or asked to stop: look."""
@@ -118,5 +125,6 @@ class Activation:
         await self._recorder.record(*facts, self._ended("cancelled", why))
 
     def _ended(self, state: str, error: str, answer: JSON = "") -> Fact:
-        body: dict[str, JSON] = {"state": state, "error": error, "answer": answer}
+        revision = None if state == "cancelled" else self._recorder.revision
+        body: dict[str, JSON] = {"state": state, "error": error, "answer": answer, "revision": revision}
         return Fact("run_ended", {**body, "seconds": self._recorder.spender.seconds})

@@ -9,7 +9,7 @@ from typing import Protocol
 import anyio
 
 from forethought.journal.codec import claim_body
-from forethought.journal.database import HeldError
+from forethought.journal.database import ChangedError, HeldError
 from forethought.journal.rows import Fact
 from forethought.journal.store import Store
 from forethought_patterns import Slot
@@ -25,15 +25,15 @@ class _Record(Protocol):
 class Claims:
     """What the calls of one activation claim while they are in flight."""
 
-    def __init__(self, run: str, *, store: Store, record: _Record, write: _Record, pausing: Callable[[], bool]) -> None:
+    def __init__(self, run: str, *, store: Store, record: _Record, write: _Record, holding: Callable[[], bool]) -> None:
         """`record` also tells what is `over`, `write` only what it is given."""
         self.aside = 0
-        """Calls that wait for the end of a pause."""
+        """Calls that wait for the end of a pause, or for whoever goes on with a changed plan."""
         self._run = run
         self._store = store
         self._record = record
         self._write = write
-        self._pausing = pausing
+        self._holding = holding
         self._noticed = anyio.Event()
         self._held: set[str] = set()  # by calls in flight
         self._freed: list[Fact] = []
@@ -52,14 +52,15 @@ class Claims:
     async def taken(self, key: str, place: Place, *facts: Fact, slot: Slot) -> AsyncGenerator[None]:
         """Around a call: it starts, which these facts tell, once no other is in its way, here or in another process."""
         if not place.claim:
-            await self.until_resumed(slot)
-            await self._record(*facts)
+            await self.begun(*facts, slot=slot)
             yield
             return
         while True:
             with place.line() as first_in_line:
                 try:
-                    if await self._unless_pausing(first_in_line) and await self._claimed(key, place.claim, *facts):
+                    if await self._unless_pausing(first_in_line) and await self._unless_changed(
+                        key, place.claim, *facts
+                    ):
                         yield
                         return
                 finally:
@@ -67,14 +68,27 @@ class Claims:
             await self._record()
             await self.until_resumed(slot)
 
+    async def begun(self, *facts: Fact, slot: Slot) -> None:
+        """Record that a call starts which is in nobody's way. Does not return where its plan has changed."""
+        while True:
+            await self.until_resumed(slot)
+            try:
+                await self._record(*facts)
+            except ChangedError:
+                if not self._holding():
+                    raise
+            else:
+                return
+
     async def until_resumed(self, slot: Slot) -> None:
-        """If a person wants a pause, a call that has not begun is in nobody's way until they do not any more."""
-        if not self._pausing():
+        """If a person wants a pause, a call that has not begun is in nobody's way until they do not any more. Where the
+        plan has changed, whoever goes on with that makes it."""
+        if not self._holding():
             return
         self.aside += 1
         try:
             async with slot.waiting():
-                while self._pausing():
+                while self._holding():
                     with anyio.move_on_after(_LOOK):
                         await self._noticed.wait()
         finally:
@@ -88,11 +102,19 @@ class Claims:
 
     async def _unless_pausing(self, event: anyio.Event) -> bool:
         """Wait for an event. False once a person wants a pause."""
-        while not self._pausing():
+        while not self._holding():
             with anyio.move_on_after(_LOOK):
                 await event.wait()
                 return True
         return False
+
+    async def _unless_changed(self, key: str, claim: Claim, *facts: Fact) -> bool:
+        try:
+            return await self._claimed(key, claim, *facts)
+        except ChangedError:
+            if self._holding():
+                return False
+            raise
 
     async def _claimed(self, key: str, claim: Claim, *facts: Fact) -> bool:
         """Record a claim with these facts, once no other process claims what clashes. False if nothing is to start."""
@@ -112,6 +134,8 @@ class Claims:
         body: dict[str, JSON] = {"key": key, "claim": claim_body(claim)}
         try:
             await self._write(*facts, Fact("claimed", {**body, "waits": False}))
+        except ChangedError:
+            raise
         except HeldError:
             await self._write(Fact("claimed", {**body, "waits": True}))
             return False
@@ -125,5 +149,5 @@ class Claims:
                 return True
             with anyio.move_on_after(_LOOK):
                 await news.wait()
-            if self._pausing():
+            if self._holding():
                 return False

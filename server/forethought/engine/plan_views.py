@@ -1,8 +1,17 @@
 """What clients are shown of plans: their shape, their steps, a flowchart, and what a revision has changed."""
 
-__all__ = ["PAGE", "check_calls", "diff_view", "graph", "making_of", "plan_view", "results_of", "steps_of"]
+__all__ = [
+    "PAGE",
+    "check_calls",
+    "diff_view",
+    "differences",
+    "graph",
+    "making_of",
+    "plan_view",
+    "results_of",
+    "steps_of",
+]
 
-import json
 from collections.abc import Mapping, Sequence
 
 from forethought.engine.loop_views import Loops
@@ -14,13 +23,14 @@ from forethought_patterns.gates import in_brief
 from forethought_tools import JSON, Registry, Risk
 from forethought_tools.delegating import DELEGATE
 from forethought_tools.text import as_text, clipped
-from forethought_tools.visible import visible
+from forethought_tools.visible import cut, one_line_json, visible
 
 PAGE = 50  # steps
 _BRIEF = 8  # steps
 _RISKY = 12  # more steps, of high risk
 _ARGUMENT = 100  # characters of one argument of a risky step
 _LINE = 300  # characters
+_CHANGE = 120  # characters of a value that has changed
 _DESCRIPTION = 80
 _LABEL = 60
 _VALUE = 2000  # characters of arguments, or of a result
@@ -114,15 +124,6 @@ def graph(records: Records, plan_id: str) -> str:
 
 def diff_view(records: Records, row: PlanRow, against: int) -> dict[str, JSON]:
     """What is different in a revision from an earlier one (0: from nothing): steps that came, went, or changed."""
-    tools = records.tools
-    new = records.plan(row.id, row.revision)
-    old: Mapping[int, Step] = records.plan(row.id, against).by_id if against else {}
-    gone: list[JSON] = [f"- {_line(step, tools)}" for step in old.values() if step.id not in new.by_id]
-    changed: list[JSON] = [
-        f"{'~' if step.id in old else '+'} {_line(step, tools)} {clipped(json.dumps(step.arguments), _LINE)}"
-        for step in new.steps
-        if step != old.get(step.id)
-    ]
     why = row.body.get("why")
     earlier = f', view="diff", revision={row.revision - 1}' if row.revision > 2 else ""
     return {
@@ -131,19 +132,59 @@ def diff_view(records: Records, row: PlanRow, against: int) -> dict[str, JSON]:
         "revision": row.revision,
         "against": against,
         **({"why": clipped(str(why), _LINE)} if why else {}),
-        "diff": gone + changed,
+        "diff": differences(records, row.id, against, row.revision),
         "next": f'get_plan(plan_id="{row.id}"{earlier})',
     }
 
 
-def _line(step: Step, tools: Registry, row: StepRow | None = None, loops: Loops | None = None) -> str:
+def differences(records: Records, plan_id: str, earlier: int, later: int) -> list[JSON]:
+    """What a revision has and an earlier one (0: nothing) has not, a line each: steps that went, came, or changed."""
+    tools = records.tools
+    old: Mapping[int, Step] = records.plan(plan_id, earlier).by_id if earlier else {}
+    new = records.plan(plan_id, later)
+    gone: list[JSON] = [f"- {_line(step, tools)}" for step in old.values() if step.id not in new.by_id]
+    return gone + [
+        f"~ {step.id}. {_fields(old[step.id], step)}" if step.id in old else f"+ {_line(step, tools, whole=True)}"
+        for step in new.steps
+        if step != old.get(step.id)
+    ]
+
+
+def _fields(old: Step, new: Step) -> str:
+    """The fields of a step that are different, and of its arguments those that are."""
+    before, after = _flat(old), _flat(new)
+    return "; ".join(
+        f"{visible(name)}: {_said(before.get(name))} → {_said(after.get(name))}"
+        for name in dict.fromkeys((*before, *after))
+        if before.get(name) != after.get(name)
+    )
+
+
+def _flat(step: Step) -> dict[str, JSON]:
+    fields = {**step.wire(), "depends_on": list(step.needs)}
+    return {**fields, "arguments": None, **{f"arguments.{name}": value for name, value in step.arguments.items()}}
+
+
+def _said(value: JSON) -> str:
+    return "(none)" if value is None else one_line_json(_brief_value(value))
+
+
+def _brief_value(value: JSON) -> JSON:
+    text = as_text(value)
+    return value if len(text) <= _CHANGE else cut(text, _CHANGE)
+
+
+def _line(
+    step: Step, tools: Registry, row: StepRow | None = None, loops: Loops | None = None, *, whole: bool = False
+) -> str:
     turns = visible(clipped(loops.counted(step) if loops else step.turns, _ARGUMENT))
     after = f" after {_ids(step.needs)}" if step.needs else ""
     state = f" [{row.state}]" if row else ""
     what = f": {visible(clipped(step.description, _DESCRIPTION))}" if step.description else ""
     checks = "".join(f"; {each}" for each in _checking(step, tools))
     # What is called with may not hide behind what is said of it.
-    called = f" {in_brief(step.arguments, _ARGUMENT)}" if _risk(step, tools) > Risk.LOW and step.arguments else ""
+    shown = step.arguments and (whole or _risk(step, tools) > Risk.LOW)
+    called = f" {in_brief(step.arguments, _ARGUMENT)}" if shown else ""
     return f"{step.id}. {visible(step.tool)} ({_risk(step, tools)}){called}{turns}{after}{what}{checks}{state}"
 
 

@@ -117,3 +117,5 @@ class Questions:
             if self._store.queries.message(message.id).state != "open":
                 answered.set()
             await answered.wait()
+            if self._store.queries.message(message.id).state == "closed":
+                await anyio.sleep_forever()  # withdrawn, as the plan has changed: this activation is left soon

@@ -56,11 +56,13 @@ class Recorder:
         self._watchers = watchers
         self._park = park
         self._pauses_at_once = pauses_at_once
+        self.revision: int | None = None
+        """Of its plan, where steps are run: the one that this activation knows."""
         self._in_flight = InFlight()
         gates = self.store.queries.messages(run.id, "gate")
         self._asked_about = {gate.key.rpartition("/")[0] for gate in gates}
         self._allowed = _allowed(gates)
-        self.claims = Claims(run.id, store=self.store, record=self.record, write=self._write, pausing=self.pausing)
+        self.claims = Claims(run.id, store=self.store, record=self.record, write=self._write, holding=self.holding)
         self.spender = Spender(run, record=self.record, decide=self.decide)
         self.slot = Slot(stalled=self._stalled)
         """Of the run itself."""
@@ -88,6 +90,14 @@ class Recorder:
     def pausing(self) -> bool:
         return self.store.queries.pausing(self.run.id)  # as it is now: nothing more starts once a person was told so
 
+    def superseded(self) -> bool:
+        """Whether somebody has changed the plan that this activation runs."""
+        return self.revision is not None and self.store.queries.revision(self.run.id) > self.revision
+
+    def holding(self) -> bool:
+        """Whether nothing more may start here."""
+        return self.pausing() or self.superseded()
+
     def pause(self) -> None:
         """A person wants a pause: whoever has no steps in flight that have to end first has it at once."""
         # Nothing is lost: what was not answered is asked again.
@@ -105,7 +115,7 @@ class Recorder:
         self.pause()
 
     def _stalled(self) -> None:
-        if self.claims.aside and not self.pausing():
+        if self.claims.aside and not self.holding():
             self.claims.notice()  # what was put aside for a pause goes on
         else:
             self._park()

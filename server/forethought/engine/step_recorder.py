@@ -11,7 +11,7 @@ from itertools import starmap
 from forethought.engine.recorder import Recorder
 from forethought.journal.codec import item_body, item_of, loop_form, plan_body, settled_fact, step_of_row, tried_of
 from forethought.journal.rows import SETTLED, Fact, RunRow, StepRow
-from forethought_patterns import Outcome, Plan, Slot, Step, Tried
+from forethought_patterns import Outcome, Paused, Plan, Slot, Step, Tried
 from forethought_patterns.agent import told_by_agents
 from forethought_patterns.watcher import Item, Unfolded
 from forethought_tools import JSON, Place
@@ -25,7 +25,7 @@ class StepRecorder:
     def __init__(self, run: RunRow, recorder: Recorder) -> None:
         self._run = run
         self._recorder = recorder
-        self._revision = run.revision
+        recorder.revision = run.revision
         rows = recorder.store.queries.steps(run.id)
         self._rows = {row.id for row in rows}
         self._early = {row.id: step for row in rows if (step := step_of_row(row)) and item_of(row) is None}
@@ -46,7 +46,7 @@ class StepRecorder:
         if step.id not in self._rows:
             self._rows.add(step.id)
             self._early[step.id] = step
-            late = int(self._revision > 0)  # the plan has come meanwhile, and does without it
+            late = int((self._recorder.revision or 0) > 0)  # the plan has come meanwhile, and does without it
             await self._recorder.record(Fact("step_added", {"step": step.id, "body": step.wire(), "dropped": late}))
 
     def early(self) -> Mapping[int, Step]:
@@ -89,7 +89,8 @@ class StepRecorder:
     async def _beginning(
         self, step: Step, arguments: Mapping[str, JSON], place: Place, slot: Slot
     ) -> AsyncGenerator[None]:
-        started = Fact("step_started", {"step": step.id, "arguments": arguments})
+        attempt = self.tried(step).attempt
+        started = Fact("step_started", {"step": step.id, "arguments": arguments, "attempt": attempt})
         async with AsyncExitStack() as stack:
             if not place.claim:
                 await self._recorder.claims.until_resumed(slot)
@@ -97,7 +98,7 @@ class StepRecorder:
                 if place.claim:
                     await stack.enter_async_context(self._taken(step, place, started, slot))
                 else:
-                    await self._recorder.record(started)
+                    await self._recorder.claims.begun(started, slot=slot)
             self._begun(step)
             yield
 
@@ -151,9 +152,11 @@ class StepRecorder:
         self._recorder.landed(_key(step))
 
     async def revised(self, plan: Plan, why: str) -> None:
+        if self.superseded():
+            raise Paused  # somebody has changed the plan meanwhile
         loops = [step for step in plan.steps if step.is_loop]
         present = {*plan.by_id, *(item.step.id for loop in loops for item in self.items(loop))}
-        self._revision = plan.revision
+        self._recorder.revision = plan.revision
         body: dict[str, JSON] = {
             **plan_body(self._run.plan, plan, folders=self._run.options["folders"], why=why),
             "replanned": 0 if plan.approved or plan.revision == 1 else 1,
@@ -168,7 +171,10 @@ class StepRecorder:
         return told_by_agents((note.key, note.body) for note in notes)
 
     def pausing(self) -> bool:
-        return self._recorder.pausing()
+        return self._recorder.holding()
+
+    def superseded(self) -> bool:
+        return self._recorder.superseded()
 
     def next_step(self) -> int:
         return max(self._rows, default=0) + 1

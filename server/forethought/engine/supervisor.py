@@ -163,6 +163,8 @@ class Supervisor:
                 del self._activations[run.id]
             activation.left.set()
             self.watchers.ring(run)
+        if activation.steps_aside:
+            await self._go_on(run.id)
 
     async def _drive_or_leave(self, activation: Activation) -> None:
         try:

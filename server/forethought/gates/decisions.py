@@ -29,7 +29,7 @@ from forethought_patterns.gates import decision_faults
 from forethought_tools import JSON, AnswerError, Registry
 
 TOO_LATE = "That took too long. Look at it once more."
-OVERTAKEN = "It was decided meanwhile, or its run has ended."
+OVERTAKEN = "It was decided or withdrawn meanwhile, or its run has ended."
 
 Record: TypeAlias = Callable[[MessageRow, Decision], Awaitable[None]]
 """Puts a decision about an open gate on record, as `record_decision` does, and wakes who waits for it."""

@@ -37,6 +37,10 @@ class HeldError(StaleError):
     """Another process came first with a claim that clashes with what was to be claimed. Nothing was written."""
 
 
+class ChangedError(HeldError):
+    """The step that was to start is not what it was: its plan has changed. Nothing was written."""
+
+
 class UnderWayError(StoreError):
     """The same is under way already: this is the id of its run. Nothing was written."""
 

@@ -1,6 +1,6 @@
 """What each kind of fact does to the rows: SQL that SQLite and PostgreSQL read alike."""
 
-__all__ = ["CONSTANTS", "EFFECTS", "Each", "Statement"]
+__all__ = ["ABSENT", "CONSTANTS", "EFFECTS", "Each", "Statement"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,9 +14,14 @@ class Each:
 
     of: str
     sql: str
+    needed: bool = False
+    """Whether it must change a row for each, else the fact is stale."""
 
 
 Statement = str | Each
+
+ABSENT: Mapping[str, None] = {"attempt": None, "revision": None}
+"""What older journals do not say of some facts."""
 
 CONSTANTS: Mapping[str, int] = {
     "no_pause": Pausing.NO,
@@ -38,15 +43,26 @@ _BUT_WORK = (
     " AND step IS NOT NULL AND key LIKE 'step/%/agent%')"
 )
 _UNCHANGED = "UPDATE run SET state = state WHERE id = :run"
+_IF_NOT_BEGUN = (
+    "UPDATE step SET {change} WHERE run = :run AND id = :each AND dropped = 0 AND started IS NULL"
+    " AND state IN ('pending', 'waiting')"
+    " AND NOT EXISTS (SELECT 1 FROM message m WHERE m.run = :run AND m.step = :each AND m.kind = 'gate'"
+    " AND m.state = 'answered')"
+)
+_WITHDRAWN = (
+    "UPDATE message SET state = 'closed' WHERE run = :run AND step = :each AND state = 'open'"
+    " AND kind IN ('gate', 'order')"
+)
 _NEW_STEPS = Each("steps", "INSERT INTO step (run, id) VALUES (:run, :each)")
 
 EFFECTS: Mapping[str, tuple[Statement, ...]] = {
     "plan_saved": ("INSERT INTO plan VALUES (:plan, :revision, :goal, :body, :at)",),
     # Without an owner it is still to be claimed, by some server of a cluster.
     "run_created": (
-        "INSERT INTO run (id, plan, kind, state, epoch, owner, options, revision, budget, created) VALUES"
-        " (:run, :plan, :kind, 'running', 1, nullif(:owner, ''),"
-        " :options, :revision, :budget, :at)",
+        "INSERT INTO run (id, plan, kind, state, epoch, owner, options, revision, budget, created) SELECT"
+        " :run, :plan, :kind, 'running', 1, nullif(:owner, ''),"
+        " :options, :revision, :budget, :at"
+        " WHERE :revision = 0 OR NOT EXISTS (SELECT 1 FROM plan WHERE id = :plan AND revision > :revision)",
         _NEW_STEPS,
     ),
     # By a call that is not to start a second one while this run is open.
@@ -73,7 +89,7 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
     "run_ended": (
         "UPDATE run SET state = :state, answer = :answer, error = :error, ended = :at, owner = NULL,"
         " seconds = seconds + :seconds"
-        " WHERE id = :run AND state IN ('running', 'waiting')",
+        " WHERE id = :run AND state IN ('running', 'waiting') AND revision = coalesce(:revision, revision)",
         _CLOSE_MESSAGES,
         _FREE,
         "DELETE FROM started WHERE run = :run",
@@ -107,13 +123,37 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
         Each("dropped", "UPDATE step SET dropped = 1 WHERE run = :run AND id = :each"),
         _NEW_STEPS,
     ),
+    # A plan that is not being run got its next revision.
+    "plan_changed": (
+        "INSERT INTO plan SELECT :plan, :revision, :goal, :body, :at WHERE NOT EXISTS"
+        " (SELECT 1 FROM plan WHERE id = :plan AND revision >= :revision)"
+        " AND NOT EXISTS (SELECT 1 FROM run WHERE plan = :plan AND ended IS NULL)",
+    ),
+    # The same for a plan whose run is open: whoever drives that goes on with it once what is in flight has ended. Steps
+    # that are `changed` or `dropped` have not begun, and what was asked about them is not asked any more.
+    "run_changed": (
+        "UPDATE run SET revision = :revision, state = CASE WHEN state = 'waiting' THEN 'running' ELSE state END"
+        " WHERE id = :run AND revision = :seen AND ended IS NULL AND stopping = 0",
+        "INSERT INTO plan VALUES (:plan, :revision, :goal, :body, :at)",
+        Each("dropped", _IF_NOT_BEGUN.format(change="dropped = 1"), needed=True),
+        Each(
+            "changed",
+            _IF_NOT_BEGUN.format(change="state = 'pending', attempt = attempt + 1, body = NULL"),
+            needed=True,
+        ),
+        Each("dropped", _WITHDRAWN),
+        Each("changed", _WITHDRAWN),
+        "UPDATE message SET state = 'closed' WHERE run = :run AND state = 'open' AND step IS NULL"
+        " AND (key LIKE 'plan/%' OR key LIKE 'replan/%' OR key LIKE 'review/%')",
+        _NEW_STEPS,
+    ),
     # `budget` holds all limits, as they are now.
     "budget_raised": ("UPDATE run SET budget = :budget WHERE id = :run",),
     "budget_nearly_spent": (_UNCHANGED,),
     "step_added": ("INSERT INTO step (run, id, body, dropped) VALUES (:run, :step, :body, :dropped)",),
     "step_started": (
         "UPDATE step SET state = 'running', arguments = :arguments, epoch = :epoch, started = :at, returned = 0,"
-        " result = NULL WHERE run = :run AND id = :step",
+        " result = NULL WHERE run = :run AND id = :step AND dropped = 0 AND attempt = coalesce(:attempt, attempt)",
         "UPDATE run SET tool_calls = tool_calls + 1 WHERE id = :run",
     ),
     "step_returned": ("UPDATE step SET returned = 1, result = :result WHERE run = :run AND id = :step",),

@@ -173,6 +173,10 @@ class Queries:
             self._select("SELECT 1 FROM run WHERE id = :id AND pausing = :asked", id=run_id, asked=Pausing.ASKED)
         )
 
+    def revision(self, run_id: str) -> int:
+        """The revision of its plan that a run is to be at now."""
+        return int(self._select("SELECT revision FROM run WHERE id = :id", id=run_id)[0]["revision"])
+
     def driven(self) -> list[tuple[str, str]]:
         """Runs that a process drives, or drove until it died, each with that process."""
         rows = self._select("SELECT id, owner FROM run WHERE state = 'running'")

@@ -17,8 +17,8 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from forethought.journal.database import BrokenError, Database, HeldError, StaleError, Transaction, Value
-from forethought.journal.effects import CONSTANTS, EFFECTS, Each
+from forethought.journal.database import BrokenError, ChangedError, Database, HeldError, StaleError, Transaction, Value
+from forethought.journal.effects import ABSENT, CONSTANTS, EFFECTS, Each
 from forethought.journal.queries import JSON_COLUMNS, Queries, has_to_wait
 from forethought.journal.rows import Entry, Fact
 from forethought_tools import JSON, FencedError, StoreError, withheld
@@ -194,6 +194,8 @@ class Store:
 
     def _commit_all(self, writes: Sequence[_Write]) -> None:
         chains = {write.run for write in writes}
+        # Whether a plan has an open run is looked at where it changes, and its latest revision where a run begins.
+        chains |= {str(fact.body["plan"]) for write in writes for fact in write.facts if fact.body.get("plan")}
         if any(fact.kind == "claimed" for write in writes for fact in write.facts):
             chains.add(_CLAIMS)
         with self.database.writing(chains) as transaction:
@@ -219,13 +221,17 @@ class Store:
         """Journal a fact, and have its effect. Returns the hash of its entry."""
         epoch = write.epoch or 0
         values = {name: self._column(name, value) for name, value in fact.body.items()}
-        values |= {**CONSTANTS, "run": write.run, "at": write.at, "epoch": epoch}
+        values = {**ABSENT, **values, **CONSTANTS, "run": write.run, "at": write.at, "epoch": epoch}
         for place, statement in enumerate(EFFECTS[fact.kind]):
             if isinstance(statement, Each):
                 each = cast("Sequence[Value]", fact.body[statement.of])
-                transaction.change_each(statement.sql, [{"run": write.run, "each": value} for value in each])
+                given = [{"run": write.run, "each": value} for value in each]
+                if statement.needed:
+                    self._change_all(transaction, fact.kind, statement.sql, given)
+                else:
+                    transaction.change_each(statement.sql, given)
             elif transaction.change(statement, values) < 1 and place == 0:
-                raise StaleError(f"{fact.kind}: the row is not in the state that this needs.")
+                raise _stale(fact.kind)
         if (
             fact.kind == "claimed"
             and not fact.body["waits"]
@@ -238,6 +244,11 @@ class Store:
         transaction.change(_ENTRY, entry)
         transaction.tell(write.run)
         return hashed
+
+    def _change_all(self, transaction: Transaction, kind: str, sql: str, values: Sequence[Mapping[str, Value]]) -> None:
+        for each in values:
+            if transaction.change(sql, each) < 1:
+                raise _stale(kind)
 
     def _column(self, name: str, value: JSON) -> Value:
         if name in JSON_COLUMNS or isinstance(value, Mapping | list | tuple):
@@ -252,6 +263,11 @@ class Store:
 
     def _text(self, text: str) -> str:
         return _whole(self._redact(text))
+
+
+def _stale(kind: str) -> StaleError:
+    told = f"{kind}: the row is not in the state that this needs."
+    return ChangedError(told) if kind == "step_started" else StaleError(told)
 
 
 def _each(values: Sequence[Value]) -> list[dict[str, Value]]:

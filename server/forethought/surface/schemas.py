@@ -1,9 +1,10 @@
-"""What each MCP tool takes, as clients see it: strict and flat, with no reference from one schema into another."""
+"""What each MCP tool takes: strict and flat, with no reference from one schema into another. Clients are shown the same
+in fewer bytes, since an agent reads all of it before it begins."""
 
-__all__ = ["ARGUMENTS", "RESULT"]
+__all__ = ["ARGUMENTS", "RESULT", "shown"]
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from forethought.terms import REPLANS
 from forethought_patterns.budget import MEASURES
@@ -12,11 +13,7 @@ from forethought_patterns.drafts import CHECK, STRATEGY
 Schema: TypeAlias = Mapping[str, Any]
 
 # Small, since each of the tools repeats it. What else a result holds depends on what it is about.
-RESULT: dict[str, Any] = {
-    "type": "object",
-    "properties": {"unverified": {"type": "array", "items": {"type": "string"}}},
-    "required": ["status", "next"],
-}
+RESULT: dict[str, Any] = {"type": "object", "required": ["status", "next"]}
 
 _TEXT: Schema = {"type": "string"}
 _FLAG: Schema = {"type": "boolean"}
@@ -126,6 +123,13 @@ ARGUMENTS: Mapping[str, Mapping[str, Schema]] = {
         "budget": _BUDGET,
         "another": _FLAG,
     },
+    "update_plan": {
+        "plan_id": _TEXT,
+        "revision": _said(_COUNT, "The one you saw."),
+        "steps": {"type": "array", "items": _STEP, "description": "Whole; a known id edits, a new id adds."},
+        "drop": {"type": "array", "items": {"type": "integer"}},
+        "reason": _CONTEXT,
+    },
     "get_plan": {
         "plan_id": _said(_TEXT, "Or a run_id. Leave out to list all."),
         "view": {"type": "string", "enum": ["brief", "full", "graph", "list", "diff", "tools"]},
@@ -138,3 +142,26 @@ ARGUMENTS: Mapping[str, Mapping[str, Schema]] = {
     "stop": {"run_id": _TEXT},
 }
 """By tool and name of the argument."""
+
+_SHOWN_BOUND = 1_000_000
+"""Bounds from here on only keep the server from harm: no agent comes near them, and whoever does is told."""
+
+
+def shown(schema: Schema, *, steps: bool) -> dict[str, Any]:
+    """What clients are shown of a schema. The properties of `steps` are shown by one tool for all."""
+    if schema is _STEP and not steps:
+        return {"type": "object"}
+    return {name: _part(name, value, steps) for name, value in schema.items() if not _goes_without_saying(name, value)}
+
+
+def _goes_without_saying(name: str, value: Any) -> bool:
+    return name in ("maxLength", "minLength", "maxItems") or (name == "maximum" and value > _SHOWN_BOUND)
+
+
+def _part(name: str, value: Any, steps: bool) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    part = cast("Schema", value)
+    if name == "properties":
+        return {each: shown(of, steps=steps) for each, of in part.items()}
+    return {"type": part["type"]} if name == "additionalProperties" else shown(part, steps=steps)

@@ -23,7 +23,7 @@ from forethought.surface.tools import tools
 INSTRUCTIONS = (
     "Plans and does work of several steps: create_plan, show it to the user, execute_plan, then follow `next` in each"
     " result. Risky steps wait for a person; no tool can approve them. If a result lists orders in waiting_on, do them"
-    " yourself and hand them in with report."
+    " yourself and hand them in with report. `unverified` lists what nobody could judge: tell the user."
 )
 
 
@@ -56,7 +56,7 @@ def build_server(settings: Settings, *, leaving: Callable[[App], None] | None = 
         description="Plans, parallel execution and human approval for agents.",
         instructions=INSTRUCTIONS,
         version=__version__,
-        tools=tools(),
+        tools=[*tools()],
         lifespan=lifespan,
         subscriptions=bus,
         log_level="WARNING",

@@ -1,9 +1,9 @@
-"""The MCP tools as clients see them: eight verbs, and one small result schema that all share.
+"""The MCP tools as clients see them: nine verbs, and one small result schema that all share.
 
 A failure that the caller can mend is a tool error that lists every problem; everything else is logged and hidden.
 """
 
-__all__ = ["tools"]
+__all__ = ["StrictTool", "tools"]
 
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
@@ -22,7 +22,7 @@ from forethought.surface import verbs
 from forethought.surface.attach import attach, continued
 from forethought.surface.bounds import too_much
 from forethought.surface.orders import reminder, taker_of, told_once
-from forethought.surface.schemas import ARGUMENTS, RESULT
+from forethought.surface.schemas import ARGUMENTS, RESULT, shown
 from forethought_patterns.numbering import step_as_meant
 from forethought_tools import JSON, ForethoughtError, NotFoundError, schema_faults
 from forethought_tools.errors import MOST_SHOWN
@@ -35,7 +35,7 @@ _ALWAYS_LOADED = ("create_plan", "execute_plan", "reflect", "lats_search")
 """What begins work: agents seldom find it where a client puts tools behind a search, and it names the others."""
 
 
-def tools() -> list[Tool]:
+def tools() -> "Sequence[StrictTool]":
     """All tools, in the order in which clients see them."""
     writes = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False)
     reaches_out = writes.model_copy(update={"open_world_hint": True})
@@ -48,21 +48,24 @@ def tools() -> list[Tool]:
         _tool(verbs.reflect, "Reflect", reaches_out, ["task"]),
         _tool(verbs.lats_search, "Tree search", reaches_out, ["goal"]),
         _tool(verbs.get_plan, "Get plan", looks),
+        _tool(verbs.update_plan, "Update plan", writes, ["plan_id", "revision"]),
         _tool(verbs.report, "Report", reaches_out, ["run_id", "answers"]),
         _tool(verbs.rollback, "Roll back", destroys_once, ["run_id"]),
         _tool(verbs.stop, "Stop", destroys_once, ["run_id"]),
     ]
 
 
-def _tool(function: verbs.Verb, title: str, annotations: ToolAnnotations, required: Sequence[str] = ()) -> Tool:
+def _tool(function: verbs.Verb, title: str, annotations: ToolAnnotations, required: Sequence[str] = ()) -> "StrictTool":
     name = function.__name__
     schema = {"type": "object", "properties": dict(ARGUMENTS[name]), "additionalProperties": False}
-    return _Strict(
+    strict = {**schema, "required": list(required)} if required else schema
+    return StrictTool(
         fn=function,
         name=name,
         title=title,
         description=" ".join((function.__doc__ or "").split()),
-        parameters={**schema, "required": list(required)} if required else schema,
+        parameters=shown(strict, steps=name == "create_plan"),
+        strict=strict,
         fn_metadata=func_metadata(function, skip_names=["ctx"], structured_output=False),
         is_async=True,
         context_kwarg="ctx",
@@ -71,8 +74,11 @@ def _tool(function: verbs.Verb, title: str, annotations: ToolAnnotations, requir
     )
 
 
-class _Strict(Tool):
-    """A tool whose arguments are checked against the very schema that clients see, with every problem named."""
+class StrictTool(Tool):
+    """A tool whose arguments are checked as a whole, with every problem named."""
+
+    strict: dict[str, Any]
+    """The schema that they are checked against: what clients are shown, with all its bounds."""
 
     @cached_property
     def output_schema(self) -> dict[str, Any]:
@@ -120,11 +126,11 @@ class _Strict(Tool):
 
     def _read(self, arguments: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         """The arguments as they were meant, and what is wrong with them."""
-        given = cast("dict[str, Any]", as_meant(self.parameters, _as_now_called(self.name, arguments)))
+        given = cast("dict[str, Any]", as_meant(self.strict, _as_now_called(self.name, arguments)))
         if isinstance(steps := given.get("steps"), list):
             given["steps"] = list(map(step_as_meant, cast("list[JSON]", steps)))
-        faults = too_much(self.parameters, given) or [
-            fault.at("arguments") for fault in schema_faults(self.parameters, given, _COUNTED)
+        faults = too_much(self.strict, given) or [
+            fault.at("arguments") for fault in schema_faults(self.strict, given, _COUNTED)
         ]
         more = len(faults) - MOST_SHOWN
         return given, faults[:MOST_SHOWN] + ([f"and {more} more: mend these first"] if more > 0 else [])

@@ -1,6 +1,17 @@
 """What the MCP tools do. The docstring of each is its description: product text, written for a model."""
 
-__all__ = ["Verb", "create_plan", "execute_plan", "get_plan", "lats_search", "reflect", "report", "rollback", "stop"]
+__all__ = [
+    "Verb",
+    "create_plan",
+    "execute_plan",
+    "get_plan",
+    "lats_search",
+    "reflect",
+    "report",
+    "rollback",
+    "stop",
+    "update_plan",
+]
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -11,13 +22,14 @@ from mcp.server.mcpserver import Context
 from mcp.types import InputRequiredResult
 
 from forethought.app import App
+from forethought.engine.changing import change
 from forethought.engine.kinds import plan, planning, reflection, search
 from forethought.engine.kinds import rollback as undoing
 from forethought.engine.kinds.kind import Caller
 from forethought.engine.kinds.look import View
 from forethought.engine.listing import listing
 from forethought.engine.mermaid import fenced
-from forethought.engine.plan_views import PAGE, diff_view, graph, plan_view
+from forethought.engine.plan_views import PAGE, diff_view, differences, graph, plan_view
 from forethought.engine.recipes import filled, recipe_called
 from forethought.engine.views import models_view, run_view, tools_view
 from forethought.journal.database import StaleError, UnderWayError
@@ -158,6 +170,29 @@ async def get_plan(
     if view != "brief" and len(records.plan(plan_id, row.revision).steps) > page * PAGE:
         shown["next"] = f'get_plan(plan_id="{plan_id}", view="{view}", page={page + 1})'
     return shown
+
+
+async def update_plan(
+    ctx: Context[App],
+    plan_id: str,
+    revision: int,
+    steps: Sequence[JSON] = (),
+    drop: Sequence[int] = (),
+    reason: str = "",
+) -> View:
+    """Change what is still to do in a plan, even while it runs. What changed needs new approval."""
+    runs = _app(ctx).runs
+    row = await change(runs, plan_id, revision, steps=steps, drop=drop, reason=reason)
+    shown = plan_view(runs.records, row)
+    run = plan.latest_run(runs.queries, plan_id)
+    run_id: View = {"run_id": run.id, "status": run.state} if run and run.ended is None else {}
+    again = ', again="failed"' if run and run.ended is not None else ""
+    return {
+        **shown,
+        **run_id,
+        "diff": differences(runs.records, plan_id, row.revision - 1, row.revision),
+        "next": f'execute_plan(plan_id="{plan_id}"{again})',
+    }
 
 
 async def report(

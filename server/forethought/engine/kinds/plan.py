@@ -73,7 +73,7 @@ async def _start(creator: Creator, plan_id: str, terms: Terms | None, earlier: R
     plan = records.plan(plan_id, row.revision)
     options, taken = Options(goal=plan.goal), TakenUp()
     if earlier is not None:
-        taken = taken_up(records, earlier)
+        taken = taken_up(records, earlier, plan)
         options = PlanOptions(goal=plan.goal, takes_up=earlier.id, ask_about=taken.ask_about)
     try:
         return await creator.create(
@@ -86,7 +86,10 @@ async def _start(creator: Creator, plan_id: str, terms: Terms | None, earlier: R
             facts=taken.facts,
         )
     except StaleError:
-        return records.queries.runs(plan=plan_id, limit=1)[0]
+        begun = records.queries.runs(plan=plan_id, limit=1)
+        if begun and begun[0].ended is None:
+            return begun[0]
+        raise  # it was changed meanwhile
 
 
 async def start_goal(
@@ -104,8 +107,14 @@ async def started(creator: Creator, plan_id: str, terms: Terms, *, again: Again 
     run = latest[0] if latest and not is_told_by_its_plan(latest[0]) else None
     if run is None:
         return await start(creator, plan_id, terms)
-    if run.kind == PLANNING.name or run.ended is None or not again or (again == "failed" and run.state == "succeeded"):
+    if run.kind == PLANNING.name or run.ended is None or not again:
         return run
+    if (
+        again == "failed"
+        and run.state == "succeeded"
+        and creator.records.queries.plan(plan_id).revision == run.revision
+    ):
+        return run  # nothing has failed, and nothing has changed since
     terms = same_gates(terms, PLAN.read(run).terms) if again == "failed" else terms
     if not run.revision:  # there is no plan yet
         options = await brief_options(creator, run.goal, PLAN.read(run).context)
@@ -158,7 +167,7 @@ async def _drive(work: Work[PlanOptions]) -> Ending:
             frozenset(work.options.ask_about),
             terms.agent,
         ),
-        resumed=Resumed(finished, _failed_calls(records, run)),
+        resumed=Resumed(finished, _failed_calls(records, run), _approved(records, run)),
     )
     worth_keeping = not ended.unverified and _as_planned(records, run, ended)
     taught = _lessons(ended, _edited(records, run))
@@ -201,6 +210,15 @@ def _failed_calls(records: Records, run: RunRow) -> dict[str, str]:
                 planned = () if step.id in edited else (digest(step.tool, step.call),)
                 found |= dict.fromkeys((*planned, digest(step.tool, called)), row.error)
     return found
+
+
+def _approved(records: Records, run: RunRow) -> Plan | None:
+    """The latest revision of the plan that a person has approved in this run, as it was shown or as they wrote it."""
+    gates = [gate for gate in records.queries.messages(run.id, kind="gate") if gate.key.startswith("plan/")]
+    decided = [(int(gate.key.split("/")[1]), decision_of(gate)) for gate in gates if gate.answer is not None]
+    approved = [number + (decision.verb == "edit") for number, decision in decided if decision.approved]
+    latest = max((number for number in approved if number <= run.revision), default=None)
+    return records.plan(run.plan, latest) if latest else None
 
 
 def _edited(records: Records, run: RunRow) -> Collection[int]:

@@ -29,8 +29,9 @@ class TakenUp:
     """The steps that a person has rejected: they are asked again, whatever the risk."""
 
 
-def taken_up(records: Records, run: RunRow) -> TakenUp:
-    """What of a run that has ended counts in one that takes it up.
+def taken_up(records: Records, run: RunRow, plan: Plan) -> TakenUp:
+    """What of a run that has ended counts in one of this revision of its plan: what is the same, with all that it
+    rests on.
 
     Raises:
         ForethoughtError: what it has done is being undone right now.
@@ -42,14 +43,16 @@ def taken_up(records: Records, run: RunRow) -> TakenUp:
     for earlier in _chain(records, run):
         undone |= undone_steps(queries, earlier)
     rows = [row for row in queries.steps(run.id) if not row.dropped]
-    plan = records.plan(run.plan, run.revision)
-    items = [row for row in rows if row.id not in plan.by_id]
+    old = records.plan(run.plan, run.revision)
+    same = _same(old, plan)
+    items = [row for row in rows if row.id not in old.by_id]
     undone |= {_loop(row) for row in items if row.id in undone}
-    kept = [row for row in rows if row.state == "succeeded" and row.id not in undone]
-    going_on = _unfolded_still(plan, rows, {row.id for row in kept})
+    lasting = [row for row in rows if row.id in same or _loop(row) in same]
+    kept = [row for row in lasting if row.state == "succeeded" and row.id not in undone]
+    going_on = _unfolded_still(plan, lasting, {row.id for row in kept}) & same
     items = [row for row in items if _loop(row) in going_on]
     here = {*plan.by_id, *(row.id for row in items)}
-    in_doubt = [row for row in rows if row.state == "in_doubt" and row.arguments is not None]
+    in_doubt = [row for row in lasting if row.state == "in_doubt" and row.arguments is not None]
     asked = [row.id for row in rows if row.state in ("rejected", "in_doubt") and row not in in_doubt]
     added = [Fact("step_added", {"step": row.id, "body": row.body, "dropped": 0}) for row in items]
     left_out = [settled_fact(row.id, outcome) for row in items if (outcome := outcome_of(row)).left_out]
@@ -69,6 +72,18 @@ def _loop(row: StepRow) -> int:
     """The loop that a row is an item of, or none: 0."""
     known = item_of(row)
     return known[0] if known else 0
+
+
+def _same(old: Plan, new: Plan) -> set[int]:
+    """The steps that are the same in both, with all that they rest on."""
+    found: set[int] = set()
+    for level in new.levels:
+        found |= {
+            number
+            for number in level
+            if old.by_id.get(number) == new.by_id[number] and found.issuperset(new.by_id[number].needs)
+        }
+    return found
 
 
 def _chain(records: Records, run: RunRow) -> list[str]:

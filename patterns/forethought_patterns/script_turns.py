@@ -28,7 +28,7 @@ _ONE_CALL = "Write one call in such a loop, and collect with names = [tool(...) 
 
 def in_each(steps: Sequence[dict[str, JSON]], over: Reference) -> None:
     """These calls are made once for each item of a result."""
-    own = {step["id"] for step in steps}
+    own = [step["id"] for step in steps]
     for step in steps:
         if step.get("for_each"):
             raise unreadable("a loop stands in a loop", _ONE_CALL)

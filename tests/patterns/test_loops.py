@@ -11,6 +11,7 @@ from tests.patterns.executing import DONE, TOOLS, draft, execute, states, step
 
 from forethought_patterns import Outcome, Plan, Slot, Step, parse_plan
 from forethought_patterns import execute as run
+from forethought_patterns.references import escaped
 from forethought_tools import JSON, PlanError, ToolError
 
 pytestmark = pytest.mark.anyio
@@ -21,7 +22,7 @@ TEXTS = st.text(alphabet="ab{}\\1?.item ", max_size=8)
 ITEMS = st.lists(st.one_of(TEXTS, st.integers(), st.fixed_dictionaries({"name": TEXTS, "n": st.integers(0, 3)})))
 
 
-async def _done(plan: Plan, fails: set[int], finished: Mapping[int, Outcome]) -> tuple[dict[int, Outcome], Calls]:
+async def _done(plan: Plan, fails: set[int]) -> tuple[dict[int, Outcome], Calls]:
     """Run a plan one step at a time; the calls of some places fail."""
     calls: Calls = []
 
@@ -32,15 +33,11 @@ async def _done(plan: Plan, fails: set[int], finished: Mapping[int, Outcome]) ->
         return arguments
 
     with anyio.fail_after(60):
-        return await run(plan, call, max_parallel=1, finished=finished), calls
+        return await run(plan, call, max_parallel=1), calls
 
 
-def _escaped(item: Any) -> Any:
-    if isinstance(item, list):
-        return [_escaped(part) for part in item]
-    if isinstance(item, dict):
-        return {name: _escaped(value) for name, value in item.items()}
-    return item.replace("{{", "\\{{") if isinstance(item, str) else item
+def _escaped(item: JSON) -> Any:
+    return escaped(item)
 
 
 @given(items=ITEMS, fails=st.sets(st.integers(0, 5), max_size=2), below=st.integers(-1, 4))
@@ -57,8 +54,8 @@ def test_a_loop_is_the_same_as_its_steps_written_out(items: list[JSON], fails: s
         if at != below
     ]
     gathered = Step(id=3, tool="after", arguments={"all": [f"{{{{{each.id}}}}}" for each in hand]}, depends_on=(1,))
-    looped, calls = anyio.run(_done, Plan("g", (first, loop, after)), fails, {})
-    written, same = anyio.run(_done, Plan("g", (first, *hand, gathered)), fails, {})
+    looped, calls = anyio.run(_done, Plan("g", (first, loop, after)), fails)
+    written, same = anyio.run(_done, Plan("g", (first, *hand, gathered)), fails)
     assert calls == same
     assert (looped[3].state, looped[3].value) == (written[3].state, written[3].value)
     states_ = [written[each.id].state for each in hand]

@@ -79,6 +79,7 @@ def steps_of(
         more = len(plan.steps) - len(lines)
         return [*lines, f'... and {more} more: get_plan(plan_id="{plan_id}", view="list")'] if more > 0 else lines
     loops = Loops(rows.values())
+    shown: Sequence[tuple[Step, Mapping[str, JSON]]]
     shown = loops.expanded(plan.steps) if how == "full" else [(step, {}) for step in plan.steps]
     chosen = shown if page is None else shown[(page - 1) * PAGE : page * PAGE]
     if how == "list":

@@ -17,6 +17,7 @@ from forethought_tools import Registry, Tool
 
 OFTEN = ("query_table", "write_table", "read_file", "write_file", "write", "analyze", "tell")
 _WITHOUT_FILES = ("list_files", "search_files", "calculate")
+_NEAR = 4  # tools of other servers that a small planner is shown
 _IN_EVERY = frozenset({"file", "files", "text", "folder", "returns", "such", "with", "from", "what"})
 _STEM = 5  # letters by which words of a goal and of a tool are alike
 
@@ -67,20 +68,27 @@ def called(script: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for _, _, name in sorted(names) if name not in ("sorted", "enumerate")))
 
 
-def suggested_tools(goal: str, files: Collection[str], recipes: Sequence[Recipe], tools: Registry) -> list[Tool]:
+def suggested_tools(
+    goal: str, files: Collection[str], recipes: Sequence[Recipe], tools: Registry, *, near: Sequence[str] = ()
+) -> list[Tool]:
     """The tools that a small planner is shown: what most plans need, also such as name no files, what recipes call, and
-    what the goal names. Without recipes it is shown all."""
+    what the goal names. Without recipes it is shown all of ours. Of other servers' tools it is shown the nearest."""
     called_there = {name for recipe in recipes for name in recipe.tools}
     often = OFTEN if files else (*OFTEN, *_WITHOUT_FILES)
     wanted = _stems(goal)
-    return [
+    ours = [
         tool
         for tool in tools
-        if not recipes
-        or tool.name in often
-        or tool.name in called_there
-        or wanted & _stems(tool.name.replace("_", " "))
+        if not tool.source
+        and (
+            not recipes
+            or tool.name in often
+            or tool.name in called_there
+            or wanted & _stems(tool.name.replace("_", " "))
+        )
     ]
+    foreign = [tool for name in near if (tool := tools.get(name)) is not None and tool.source]
+    return ours + foreign[:_NEAR]
 
 
 def _stems(text: str) -> set[str]:

@@ -89,6 +89,7 @@ def parser() -> argparse.ArgumentParser:
     _add_run(add, working)
     _add_plan(add, working)
     _add_looking(add)
+    _add_tools(add, working)
     _add_rollback(add, working)
     _add_steering(add)
     _add_keeping(add)
@@ -158,6 +159,12 @@ def _add_looking(add: _Add) -> None:
     completed(show.add_argument("some_id", metavar="id", help="a plan's or a run's id"), plans_and_runs)
     show.add_argument("--journal", action="store_true", help="everything the run did, one JSON object a line")
     _add_json(show, "the plan or the run")
+
+
+def _add_tools(add: _Add, working: argparse.ArgumentParser) -> None:
+    tools = add("tools", "tools:tools", "list what steps can call: from where, at what risk, and why", [working])
+    tools.add_argument("words", nargs="*", metavar="WORDS", help="only those nearest to these words")
+    _add_json(tools, "the list")
 
 
 def _add_rollback(add: _Add, working: argparse.ArgumentParser) -> None:

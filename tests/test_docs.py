@@ -73,7 +73,13 @@ def test_the_tables_are_as_the_code_has_them() -> None:
 def test_every_variable_of_ours_is_in_the_table_of_settings() -> None:
     sources = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "server/forethought").rglob("*.py"))
     # Between our own processes; prefixes.
-    inside = {"FORETHOUGHT_CHILD_KEY", "FORETHOUGHT_MODEL_", "FORETHOUGHT_MODEL_OPTIONS_", "FORETHOUGHT_"}
+    inside = {
+        "FORETHOUGHT_CHILD_KEY",
+        "FORETHOUGHT_MODEL_",
+        "FORETHOUGHT_MODEL_OPTIONS_",
+        "FORETHOUGHT_INPUT_",
+        "FORETHOUGHT_",
+    }
     assert set(re.findall(r"\bFORETHOUGHT_[A-Z_]*", sources)) - inside <= {variable.name for variable in VARIABLES}
 
 

@@ -35,7 +35,7 @@ from forethought_tools import JSON, Fault, PlanError, Registry, Risk, ToolError
 from forethought_tools.alike import lookalikes
 from forethought_tools.visible import cut, has_lines, one_line_json, told, visible, visible_json
 
-Verb: TypeAlias = Literal["approve", "approve_tool", "edit", "reject", "cancel", "happened", "again", "skip"]
+Verb: TypeAlias = Literal["approve", "approve_tool", "edit", "reject", "cancel", "happened", "again", "skip", "answer"]
 
 _FORM = 5000  # characters that a form can show
 _FILES = 20  # of those that a call names, that are shown
@@ -82,14 +82,15 @@ class Decision:
 
     @property
     def approved(self) -> bool:
-        return self.verb in ("approve", "approve_tool", "edit", "again")
+        return self.verb in ("approve", "approve_tool", "edit", "again", "answer")
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Something that waits for a person: a call, a plan, spending beyond a budget, or a call that was cut off."""
+    """Something that waits for a person: a call, a plan, spending beyond a budget, a call that was cut off, or what the
+    server of a tool asks in the middle of a call."""
 
-    kind: Literal["call", "plan", "budget", "doubt"]
+    kind: Literal["call", "plan", "budget", "doubt", "question"]
     subject: str
     """What waits, in a line."""
     details: Mapping[str, JSON]
@@ -113,6 +114,8 @@ class Gate:
     """Of a budget: how much it is now."""
     rests_on: Mapping[str, str] = field(default_factory=dict[str, str])
     """Of a call: the files that it names, with their SHA-256."""
+    fields: Mapping[str, Mapping[str, JSON]] = field(default_factory=dict[str, Mapping[str, JSON]])
+    """Of a question: what is to be filled in, by the names of the form's fields."""
 
     def resting_on(self, files: Mapping[str, str]) -> "Gate":
         """The gate of a call, whose decision is bound to these files too."""

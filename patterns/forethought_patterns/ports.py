@@ -174,6 +174,10 @@ class Journal(Protocol):
         was recorded is returned."""
         ...
 
+    def tell(self, text: str) -> None:
+        """Tell those who look on how far a call is; nothing, once it is over. It is not recorded."""
+        ...
+
     async def note(self, key: str, body: Mapping[str, JSON]) -> None:
         """Keep what a reflection or a search has come to, for those who look on; once for each key."""
         ...

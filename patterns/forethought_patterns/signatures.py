@@ -3,7 +3,7 @@
 What another server says of its tools is data of others: it stands in quotes, on one line, with nothing unseen in it.
 """
 
-__all__ = ["headed", "listed_tool", "said", "signature"]
+__all__ = ["claim", "headed", "listed_tool", "said", "signature"]
 
 from collections.abc import Mapping, Sequence
 
@@ -19,6 +19,11 @@ _DEEP = 4  # levels of a type that are told
 _TYPES = {"string": "str", "integer": "int", "number": "num", "boolean": "bool", "object": "obj", "array": "list"}
 
 
+def claim(source: str) -> str:
+    """What stands before the words of a server, wherever these are read alone."""
+    return f"The server {source} says of it: "
+
+
 def headed(tool: Tool, tools: Registry) -> str:
     """What a tool takes, with its risk where that is not low."""
     risk, _ = tools.standing(tool.name)
@@ -27,7 +32,8 @@ def headed(tool: Tool, tools: Registry) -> str:
 
 def said(tool: Tool, most: int) -> str:
     """What a tool is said to do, on one line of at most so many characters. What another server says is in quotes."""
-    text = clipped(harmless(one_line(tool.description[: most * 4])), most)
+    told = tool.description.removeprefix(claim(tool.source)) if tool.source else tool.description
+    text = clipped(harmless(one_line(told[: most * 4])).strip('"' if tool.source else None), most)
     return f'"{text.replace(chr(34), chr(39))}"' if tool.source and text else text
 
 

@@ -9,6 +9,7 @@ from functools import cached_property
 
 import anyio
 
+from forethought_patterns.callers import calling
 from forethought_patterns.evaluator import evaluate
 from forethought_patterns.executor import arguments_for
 from forethought_patterns.gates import call_gate, digest, doubt_gate
@@ -21,9 +22,9 @@ from forethought_patterns.rules import Ports, Rules
 from forethought_patterns.signals import Happened, Rejected
 from forethought_patterns.slots import Slot
 from forethought_patterns.strategies import strategy_of, think
-from forethought_patterns.tool_calls import Admitted, ChangedError, ToolCalls, keep, look_again
+from forethought_patterns.tool_calls import Admitted, ToolCalls, keep, look_again
 from forethought_patterns.watcher import Outcome, Watcher
-from forethought_tools import JSON, Question, Role, ToolError
+from forethought_tools import JSON, ChangedError, Question, Role, ToolError
 from forethought_tools.text import as_text
 
 _ROUNDS = 1  # tries with what was wrong, before the plan has to change
@@ -46,8 +47,8 @@ class Steps(Watcher):
     """Calls that a person has just said to make again, by digest."""
     _admitted: dict[int, Admitted] = field(default_factory=dict[int, Admitted])
     """Each step's next call."""
-    _changed: set[int] = field(default_factory=set[int])
-    """Steps whose call was not made, because that has changed since."""
+    _changed: dict[int, bool] = field(default_factory=dict[int, bool])
+    """Steps whose call was not made, because something has changed since, and whether it has to be thought over."""
     _not_due: list[anyio.Event] = field(default_factory=list[anyio.Event])
     """Verdicts that are not asked for yet."""
     _waking: int = 0
@@ -74,9 +75,13 @@ class Steps(Watcher):
 
         await self._look_again(step)
         await keep(tools.known(step.tool), arguments, journal, key=f"{step.id}/{tried.attempt}", slot=slot)
-        value = await think(
-            step, self._strategy(step), arguments, self._calls(slot), ask, f"step/{step.id}/{tried.attempt}/"
-        )
+        prefix = f"step/{step.id}/{tried.attempt}/"
+        try:
+            with calling(self.ports.approver, journal, slot, prefix.rstrip("/")):
+                value = await think(step, self._strategy(step), arguments, self._calls(slot), ask, prefix)
+        except ChangedError:  # the tool has become another one: a person is to see how, and nobody else
+            self._changed[step.id] = False
+            raise
         if step.check or step.expected_output.strip() or (step.needs and self.trusts(step, arguments)):
             # Whoever judges it may take a while, and the call is not repeated.
             await self.ports.steps.returned(step, value)
@@ -153,8 +158,8 @@ class Steps(Watcher):
 
     async def again(self, step: Step, arguments: Mapping[str, JSON], problem: str) -> bool:
         if step.id in self._changed:
-            self._changed.discard(step.id)
-            await self.ports.steps.retrying(step, problem, 0, feedback=problem)
+            feedback = problem if self._changed.pop(step.id) else ""
+            await self.ports.steps.retrying(step, problem, 0, feedback=feedback)
             return True
         if self.rules.replan == "never" or self.ports.budget.refused:
             return False
@@ -225,7 +230,7 @@ class Steps(Watcher):
         try:
             await look_again(self.ports.tools.known(step.tool), self._admitted[step.id], self.ports.tools)
         except ChangedError:
-            self._changed.add(step.id)
+            self._changed[step.id] = True
             raise
 
     async def _resolved(self, step: Step, arguments: Mapping[str, JSON], slot: Slot) -> Mapping[str, JSON]:

@@ -3,7 +3,7 @@
 `ToolCalls` makes those that are no step of a plan. Each passes its gate, and is made once.
 """
 
-__all__ = ["Admitted", "ChangedError", "ToolCalls", "keep", "look_again"]
+__all__ = ["Admitted", "ToolCalls", "keep", "look_again"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -11,12 +11,13 @@ from typing import cast
 
 import anyio
 
+from forethought_patterns.callers import calling
 from forethought_patterns.gates import Policy, call_gate, digest, doubt_gate
 from forethought_patterns.plan import Step
 from forethought_patterns.ports import Approver, Journal
 from forethought_patterns.signals import Rejected
 from forethought_patterns.slots import Slot
-from forethought_tools import JSON, ForethoughtError, Kept, Question, Registry, Tool, ToolError
+from forethought_tools import JSON, ChangedError, ForethoughtError, Kept, Question, Registry, Tool, ToolError
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +27,6 @@ class Admitted:
     arguments: Mapping[str, JSON]
     approved_for: Mapping[str, str] | None = None
     """What it rested on when a person approved it. None: nobody was asked."""
-
-
-class ChangedError(ToolError):
-    """What a call rests on is not what a person has approved any more."""
 
 
 @dataclass
@@ -64,7 +61,8 @@ class ToolCalls:
             async def act() -> JSON:
                 await look_again(tool, call, self.tools)
                 await keep(tool, arguments, self.journal, key=key, slot=self.slot)
-                return await _run(tool, arguments)
+                with calling(self.approver, self.journal, self.slot, key):
+                    return await _run(tool, arguments)
 
             async def again(question: str) -> bool:
                 return await self._wanted_again(tool, arguments, question, why)

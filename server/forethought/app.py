@@ -8,6 +8,7 @@ __all__ = [
     "open_store",
     "pruned",
     "seal_key",
+    "servers_for",
     "tools_for",
     "unfinished",
 ]
@@ -20,7 +21,6 @@ import time
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import quote, unquote
@@ -29,6 +29,7 @@ from anyio import sleep, to_thread
 
 from forethought import installing
 from forethought.briefing import brief_of
+from forethought.configured import INPUT
 from forethought.engine import Engine
 from forethought.engine.records import Records
 from forethought.engine.runs import Runs
@@ -40,11 +41,14 @@ from forethought.journal.queries import Queries
 from forethought.journal.sqlite import SQLite
 from forethought.journal.store import Store
 from forethought.models import Models
+from forethought.servers import Servers
 from forethought.settings import Settings
 from forethought.variables import SECRET_VARIABLES
+from forethought_patterns import Brief
 from forethought_tools import WITHHELD, Registry, SettingsError, StoreError
 from forethought_tools.builtin import builtin
 from forethought_tools.folders import Folders
+from forethought_tools.inherited import is_inherited
 from forethought_tools.seen import looking
 from forethought_tools.undo import Vault
 
@@ -66,6 +70,7 @@ class App:
     models: Models
     desk: Desk
     forms: OpenForms
+    servers: Servers
     told: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     """Which work orders went out in full: the client, and the order."""
 
@@ -92,19 +97,43 @@ def _records(settings: Settings, store: Store) -> Records:
     return Records(store.queries, tools_for(settings, store), _names(settings), look)
 
 
+def servers_for(settings: Settings, tools: Registry) -> Servers:
+    """The MCP servers of the settings, whose tools go into these."""
+    redact = _redaction(settings)
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if is_inherited(name, value, hidden=_hidden_variables(), shown=settings.command_variables, redact=redact)
+    }
+    return Servers(
+        settings.servers,
+        tools,
+        home=settings.home,
+        trusted=settings.trusted_servers,
+        inherited=inherited,
+        redact=redact,
+    )
+
+
+def _hidden_variables() -> frozenset[str]:
+    return SECRET_VARIABLES | {name for name in os.environ if name.startswith(INPUT)}
+
+
 def tools_for(settings: Settings, store: Store | None = None) -> Registry:
     """The tools that plans may use. With the store of their runs, what they write can be undone."""
-    return builtin(
+    tools = builtin(
         _folders(settings),
         mailbox=settings.mailbox,
         searxng_url=settings.searxng_url,
         allow_private=settings.allow_private,
-        hidden_variables=SECRET_VARIABLES,
+        hidden_variables=_hidden_variables(),
         shown_variables=settings.command_variables,
         risks=settings.risks,
         vault=_vault(settings, store) if store else None,
         redact=_redaction(settings) if settings.secrets else None,
     )
+    servers_for(settings, tools)  # what they have offered the last time; nobody is connected
+    return tools
 
 
 def _folders(settings: Settings) -> Folders:
@@ -124,17 +153,24 @@ async def open_app(settings: Settings) -> AsyncGenerator[App]:
         cluster = _cluster(settings, store)
         store.database.hold()
         records = _records(settings, store)
-        engine = Engine(
-            store,
-            records,
-            models,
-            brief=partial(
-                brief_of,
+        servers = servers_for(settings, records.tools)
+        await stack.enter_async_context(servers.running())
+
+        async def brief(goal: str) -> Brief:
+            await servers.met()
+            return await brief_of(
+                goal,
                 folders=_folders(settings),
                 records=records,
                 lessons=settings.lessons,
                 recipes=settings.recipes,
-            ),
+            )
+
+        engine = Engine(
+            store,
+            records,
+            models,
+            brief=brief,
             decision_seconds=settings.decision_seconds,
             lessons=settings.lessons,
             recipes=settings.recipes,
@@ -148,7 +184,7 @@ async def open_app(settings: Settings) -> AsyncGenerator[App]:
         if settings.keep_days:
             tasks.start_soon(_prune_daily, store, settings)
         desk = Desk(settings.home, store, tasks, record=runs.decide, seconds=settings.decision_seconds)
-        yield App(settings, runs, models, desk, OpenForms(tasks))
+        yield App(settings, runs, models, desk, OpenForms(tasks), servers)
 
 
 async def _prune_daily(store: Store, settings: Settings) -> None:

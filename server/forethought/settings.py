@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from platformdirs import user_data_path
 
 from forethought.address import read_address
+from forethought.configured import INPUT, Configured, read_servers
 from forethought.options import ModelOptions, read_options
 from forethought.terms import REPLANS, Terms, read_budget, read_risks
 from forethought.variables import HUB, VARIABLES
@@ -58,6 +59,12 @@ class Settings:
     allow_private: bool = False
     mailbox: Mailbox | None = None
     command_variables: Sequence[str] = ()
+    server_files: tuple[Path, ...] = ()
+    """The files that list MCP servers whose tools steps may call."""
+    servers: tuple[Configured, ...] = ()
+    """Those servers."""
+    trusted_servers: Sequence[str] = ()
+    """Those of them whose word on their tools counts, by name."""
     risks: Mapping[str, Risk] = field(default_factory=dict[str, Risk])
     """Risks by pattern of tool name, as the user judges them."""
     terms: Terms = field(default_factory=Terms)
@@ -97,10 +104,13 @@ class Settings:
         urls = (self.store, self.searxng_url, self.model_hub)
         options = [secret for each in (self.model_options, *self.role_options.values()) for secret in each.secrets]
         in_urls = [urlsplit(url).password for url in urls if url]
+        in_servers = [secret for server in self.servers for secret in server.secrets]
         in_queries = [value for url in urls if url for value in parse_qs(urlsplit(url).query).get("password", ())]
         candidates = (self.api_key, self.mailbox.password if self.mailbox else None, *in_urls, *in_queries, *options)
         return frozenset(
-            secret for secret in (*candidates, *read_address(self.base_url).secrets) if secret and len(secret) >= 8
+            secret
+            for secret in (*candidates, *read_address(self.base_url).secrets, *in_servers)
+            if secret and len(secret) >= 8
         )
 
     @classmethod
@@ -110,6 +120,7 @@ class Settings:
         *,
         folders: Sequence[str] = (),
         model: str | None = None,
+        servers: Sequence[str] = (),
     ) -> "Settings":
         """Settings from the environment; flags win over it.
 
@@ -122,6 +133,8 @@ class Settings:
         home = (
             _expanded("FORETHOUGHT_HOME", where).resolve() if where else user_data_path("forethought", appauthor=False)
         )
+        files = _server_files(servers, env["FORETHOUGHT_SERVERS"])
+        listed = read_servers(files, env.all, "--servers" if servers else "FORETHOUGHT_SERVERS")
         settings = cls(
             home=home,
             store=_store(env),
@@ -137,6 +150,9 @@ class Settings:
             allow_private=_flag(env, "FORETHOUGHT_ALLOW_PRIVATE_ADDRESSES"),
             mailbox=_mailbox(env),
             command_variables=env["FORETHOUGHT_COMMAND_VARIABLES"].replace(",", " ").split(),
+            server_files=files,
+            servers=listed,
+            trusted_servers=_trusted(env, listed),
             risks=read_risks(env["FORETHOUGHT_RISKS"], "FORETHOUGHT_RISKS"),
             terms=_terms(env),
             lessons=_flag(env, "FORETHOUGHT_LESSONS"),
@@ -159,6 +175,11 @@ class _Environment:
         self._defaults = {variable.name: variable.default for variable in VARIABLES}
         self._defaults |= {variable.also: variable.default for variable in VARIABLES if variable.also}
 
+    @property
+    def all(self) -> Mapping[str, str]:
+        """Everything that is set, of whatever program."""
+        return self._environment
+
     def __getitem__(self, name: str) -> str:
         """What somebody has set, though it be empty; else the default."""
         default = self._defaults[name]
@@ -172,7 +193,7 @@ class _Environment:
         """Raise SettingsError where something is set that no setting is called: a slip of the pen must not leave a
         gate open that somebody believes to be shut."""
         for name in self._environment:
-            if name.startswith("FORETHOUGHT_") and name not in self._defaults:
+            if name.startswith("FORETHOUGHT_") and name not in self._defaults and not name.startswith(INPUT):
                 near = difflib.get_close_matches(name, self._defaults, n=1)
                 meant = f" Did you mean {near[0]}?" if near else ""
                 raise SettingsError(f"{name}: there is no such setting.{meant}")
@@ -252,6 +273,20 @@ def folder_named(key: str, name: str) -> Path:
     if not folder.is_dir():
         raise SettingsError(f"{key}: {name!r} is not a folder. Name one that is there.")
     return folder
+
+
+def _server_files(flags: Sequence[str], variable: str) -> tuple[Path, ...]:
+    key = "--servers" if flags else "FORETHOUGHT_SERVERS"
+    return tuple(_expanded(key, part) for part in flags or variable.split(os.pathsep) if part)
+
+
+def _trusted(env: _Environment, servers: Sequence[Configured]) -> Sequence[str]:
+    key = "FORETHOUGHT_TRUST_SERVERS"
+    names = env[key].replace(",", " ").split()
+    for name in names:
+        if name not in (known := [server.name for server in servers]):
+            raise SettingsError(f"{key}: there is no server {name!r}. Known: {', '.join(known) or 'none'}.")
+    return names
 
 
 def _expanded(key: str, name: str) -> Path:

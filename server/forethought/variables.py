@@ -109,6 +109,16 @@ VARIABLES: tuple[Variable, ...] = (
         "What commands see though it looks like a secret: names or patterns, as in `GITHUB_TOKEN,*_PROXY`.",
     ),
     Variable(
+        "FORETHOUGHT_SERVERS",
+        "Files that list [MCP servers](servers.md) whose tools steps may call, separated as in `PATH`. `--servers` wins"
+        " over it.",
+    ),
+    Variable(
+        "FORETHOUGHT_TRUST_SERVERS",
+        "Those of them whose word on their tools counts: `github,time`.",
+        shown="none",
+    ),
+    Variable(
         "FORETHOUGHT_BUDGET",
         "Limits of each run: `dollars=0.5,tokens=200000,model_calls=50,tool_calls=100,seconds=600`, or some of them.",
     ),

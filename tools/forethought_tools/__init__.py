@@ -4,6 +4,7 @@ from forethought_tools.claims import Claim, Place
 from forethought_tools.errors import (
     AnswerError,
     BudgetError,
+    ChangedError,
     Fault,
     FaultsError,
     FencedError,
@@ -27,6 +28,7 @@ __all__ = [
     "AnswerError",
     "Answerer",
     "BudgetError",
+    "ChangedError",
     "Claim",
     "Fault",
     "FaultsError",

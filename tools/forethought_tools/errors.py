@@ -26,6 +26,7 @@ decisions and "not yet" are not errors but signals (`forethought_patterns.signal
 __all__ = [
     "AnswerError",
     "BudgetError",
+    "ChangedError",
     "Fault",
     "FaultsError",
     "FencedError",
@@ -54,6 +55,10 @@ class ToolError(ForethoughtError):
     def __init__(self, message: str, *, transient: bool = False) -> None:
         super().__init__(message)
         self.transient = transient
+
+
+class ChangedError(ToolError):
+    """What a call rests on is not what it was when the call was judged, or approved: it is judged anew."""
 
 
 class ModelError(ForethoughtError):

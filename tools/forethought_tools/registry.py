@@ -39,6 +39,8 @@ class Registry:
         self._risks = dict(risks or {})
         self._claims = Claims()
         self._names: Names | None = None
+        self.unreached: Mapping[str, str] = {}
+        """Why the tools of a source are not there, by the name of the source."""
 
     def offer(self, source: str, tools: Iterable[Tool]) -> None:
         """The tools that a source offers now, instead of those that it has offered before. What is built in stays."""
@@ -67,17 +69,25 @@ class Registry:
         return self._names.nearest(name)
 
     def instead_of(self, name: str) -> str:
-        """What to do where there is no tool of this name: the nearest, or else the first of all."""
+        """What is to be done where there is no tool of this name: the nearest, or the first of all."""
+        if lacking := self.lacking(name):
+            return lacking
         if near := self.nearest(name):
             return f"Did you mean {' or '.join(near)}?"
         more = f" and {len(self) - _NAMED} more" if len(self) > _NAMED else ""
         return f"Known tools: {', '.join(list(self._tools)[:_NAMED])}{more}"
 
+    def lacking(self, name: str) -> str:
+        """Why a tool that nobody knows is not there, as far as that is known."""
+        source = name.partition("/")[0]
+        why = self.unreached.get(source, "")
+        return f"The server {source} cannot be reached: {why}" if why else ""
+
     def risk(self, name: str, arguments: Mapping[str, JSON] | None = None) -> Risk:
         """The risk of calling this tool, with these arguments. A tool that nobody knows is HIGH."""
-        if arguments and self.raised(name, arguments):
-            return Risk.HIGH
         known = self._tools.get(name)
+        if (arguments or (known is not None and known.source)) and self.raised(name, arguments or {}):
+            return Risk.HIGH
         risk = known.risk if known else Risk.HIGH
         for pattern, wanted in self._risks.items():
             if fnmatchcase(name, pattern) and (wanted > risk or (known is not None and known.trusted)):

@@ -101,6 +101,8 @@ class _Form:
         """What else is asked after a choice. Of an edit that changes nothing: nothing."""
         if verb in ("reject", "cancel"):
             return self._typed("reason")
+        if verb == "answer":
+            return {key: said for name in self._gate.fields for key, said in self._typed(name).items()}
         if verb != "edit":
             return {}
         if self._gate.kind == "call":

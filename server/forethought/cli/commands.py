@@ -42,16 +42,16 @@ def run_command(options: Mapping[str, Any]) -> int:
     given = dict(options)
     name = given.pop("run")
     command: Callable[..., int] = resolve_name(name)
-    read = partial(_settings, given.pop("folder", ()), given.pop("model", None))
+    read = partial(_settings, given.pop("folder", ()), given.pop("model", None), given.pop("servers", ()))
     return command(read if name == SERVE else read(), **given)
 
 
-def _settings(folders: Sequence[str], model: str | None) -> "Settings":
+def _settings(folders: Sequence[str], model: str | None, servers: Sequence[str]) -> "Settings":
     """The settings; once they are read, no other program reads what is secret of them."""
     from forethought.privacy import keep_private
     from forethought.settings import Settings
 
-    settings = Settings.read(folders=folders, model=model)
+    settings = Settings.read(folders=folders, model=model, servers=servers)
     keep_private(secret_variables(settings.secrets))
     return settings
 
@@ -96,6 +96,7 @@ def parser() -> argparse.ArgumentParser:
     _add_decide(add)
     doctor = add("doctor", "doctor:doctor", "say what was found, and how to mend what is missing")
     _add_json(doctor, "what was found")
+    _add_servers(doctor)
     _add_install(add("install", "install:install", "write the entry for this server into the settings of a client"))
     _add_fetch(commands.add_parser("model", help="the embedded model"))
     shell = add("completion", "completion:completion", "print what a shell needs to complete commands, options and ids")
@@ -117,7 +118,13 @@ def _working() -> argparse.ArgumentParser:
     folder = "a folder that tools may use; may be given again"
     working.add_argument("--folder", action="append", default=[], metavar="DIR", help=folder)
     working.add_argument("--model", metavar="MODEL", help="host, local, local:NAME, or a model name at the endpoint")
+    _add_servers(working)
     return working
+
+
+def _add_servers(command: argparse.ArgumentParser) -> None:
+    servers = "a file that lists MCP servers whose tools steps may call; may be given again"
+    command.add_argument("--servers", action="append", default=[], metavar="FILE", help=servers)
 
 
 def _add_goal(command: argparse.ArgumentParser) -> None:

@@ -16,15 +16,26 @@ import anyio
 from rich.markup import escape
 
 from forethought import __version__, installing
-from forethought.app import open_store, tools_for
+from forethought.app import open_store, servers_for, tools_for
 from forethought.cli.terminal import console, print_json
 from forethought.models import Models
 from forethought.models.fetch import catalogue, present
+from forethought.servers.connection import Connection
 from forethought.settings import Settings
 from forethought.terms import Terms
 from forethought_patterns import Model
 from forethought_patterns.drafts import closed_object
-from forethought_tools import JSON, ForethoughtError, Question, Risk, Role, SettingsError, StoreError
+from forethought_tools import (
+    JSON,
+    ForethoughtError,
+    Question,
+    Registry,
+    Risk,
+    Role,
+    SettingsError,
+    StoreError,
+    ToolError,
+)
 
 _PATIENCE = 120  # seconds for one model
 _EVEN = closed_object({"even": {"type": "boolean"}})
@@ -52,6 +63,7 @@ def _all_fine(settings: Settings, line: _Line) -> bool:
     line("forethought", f"{__version__}, Python {platform.python_version()}, mcp {version('mcp')}")
     fine = [_models(settings, line), _folders(settings, line), _journal(settings, line)]
     registry = tools_for(settings)
+    fine.append(anyio.run(_servers, settings, registry, line))
     for risk in Risk:
         line(f"tools {risk}", ", ".join(tool.name for tool in registry if tool.risk == risk))
     line("you are asked", _asked(settings.terms))
@@ -128,6 +140,27 @@ def _journal(settings: Settings, line: _Line) -> bool:
     else:
         return True
     return False
+
+
+async def _servers(settings: Settings, tools: Registry, line: _Line) -> bool:
+    """Connect every server, all at once. Returns whether each could be reached."""
+    servers = servers_for(settings, tools)
+    problems = dict[str, str]()
+
+    async def look(connection: Connection) -> None:
+        try:
+            await connection.reached()
+        except ToolError as error:
+            problems[connection.server.name] = str(error)
+
+    async with servers.running(), anyio.create_task_group() as tasks:
+        for connection in servers.connections.values():
+            tasks.start_soon(look, connection)
+    for name in servers.connections:
+        trusted = ", trusted" if name in settings.trusted_servers else ""
+        count = sum(tool.source == name for tool in tools)
+        line("server", problems.get(name) or f"{name}: {count} tools{trusted}")
+    return not problems
 
 
 def _asked(terms: Terms) -> str:

@@ -8,10 +8,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias, cast
 
+from forethought.configured import TOKEN, without_comments
 from forethought_tools import JSON, SettingsError
 
 Form: TypeAlias = Literal["json", "toml", "yaml"]
-_TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|//[^\n]*|/\*.*?\*/|[{}\[\],:]|[^\s{}\[\],:"/]+|\S', re.DOTALL)
 
 
 def with_entry(text: str, form: Form, key: str, name: str, entry: Mapping[str, JSON]) -> str:
@@ -32,14 +32,14 @@ def with_entry(text: str, form: Form, key: str, name: str, entry: Mapping[str, J
 
 def _json(text: str, key: str, name: str, entry: Mapping[str, JSON]) -> str:
     """By changing only the place of the entry; then it is looked whether the rest still says what it said."""
-    before = _object(json.loads(_without_comments(text)) if text.strip() else {}, key)
+    before = _object(json.loads(without_comments(text)) if text.strip() else {}, key)
     servers = _object(before.get(key, {}), key)
     whole = _merged(servers.get(name), entry)
     wanted: JSON = {**before, key: {**servers, name: whole}}
     if not text.strip():
         return json.dumps(wanted, indent=2, ensure_ascii=False) + "\n"
     written = text if before == wanted else _inserted(text, key, name, whole)
-    if json.loads(_without_comments(written)) != wanted:
+    if json.loads(without_comments(written)) != wanted:
         raise SettingsError("its layout is one that cannot be changed safely")
     return written
 
@@ -62,7 +62,7 @@ def _inserted(text: str, key: str, name: str, entry: dict[str, JSON]) -> str:
     path, value = ((key,), {name: entry}) if (key,) in spans else ((), {key: {name: entry}})
     ((inside, said),) = value.items()
     at, depth = spans[path][0] + 1, len(path) + 1
-    is_empty = not _without_comments(text[at : spans[path][1] - 1]).strip()
+    is_empty = not without_comments(text[at : spans[path][1] - 1]).strip()
     line = f"\n{unit * depth}{json.dumps(inside)}: {_laid_out(said, unit, depth)}"
     end = f"\n{unit * (depth - 1)}" if is_empty and "\n" not in text[at : spans[path][1]] else ""
     return f"{text[:at]}{line}{'' if is_empty else ','}{end}{text[at:]}"
@@ -78,7 +78,7 @@ def _spans(text: str) -> Mapping[tuple[str, ...], tuple[int, int]]:
     path: list[str] = []
     opened: list[int] = []
     key = word = ""
-    for token in _TOKEN.finditer(text):
+    for token in TOKEN.finditer(text):
         sign = token[0]
         if sign.startswith(("//", "/*")):
             continue
@@ -95,14 +95,6 @@ def _spans(text: str) -> Mapping[tuple[str, ...], tuple[int, int]]:
             path = path[:-1]
         word = sign
     return found
-
-
-def _without_comments(text: str) -> str:
-    """JSON as it is in files of editors, without comments and without a comma after the last of a list."""
-    tokens = [token[0] for token in _TOKEN.finditer(text) if not token[0].startswith(("//", "/*"))]
-    pairs = zip(tokens, [*tokens, ""][1:], strict=True)
-    kept = [sign for sign, after in pairs if sign != "," or after not in ("}", "]")]
-    return " ".join(kept)
 
 
 def _toml(text: str, key: str, name: str, entry: Mapping[str, JSON]) -> str:

@@ -57,6 +57,7 @@ def _start(settings: Settings) -> None:
         "variables": {name: os.environ[name] for name in secret if name in os.environ},
         "folders": [str(folder) for folder in settings.folders],
         "model": settings.model,
+        "servers": [str(file) for file in settings.server_files],
     }
     log = os.open(_file(settings, "log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     keeper = subprocess.Popen(  # noqa: S603 - our own interpreter and module
@@ -79,7 +80,7 @@ def main() -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
     told = json.load(sys.stdin.buffer)
     os.environ.update(told["variables"])
-    settings = Settings.read(folders=told["folders"], model=told["model"])
+    settings = Settings.read(folders=told["folders"], model=told["model"], servers=told["servers"])
     # No more than what was granted there: without any folder, not the one in which we were started.
     settings = replace(settings, folders=tuple(map(Path, told["folders"])))
     if _take(lock := _lock(settings)):

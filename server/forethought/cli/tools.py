@@ -1,15 +1,19 @@
-"""`forethought tools`: what steps can call, where each tool comes from, its risk and why. Connects to no server."""
+"""`forethought tools`: what steps can call, where each tool comes from, its risk and why.
+
+Only a server that was never seen is connected: what others offered the last time is known.
+"""
 
 __all__ = ["tools"]
 
 from collections.abc import Sequence
 
+import anyio
 from rich.markup import escape
 from rich.table import Table
 
-from forethought.app import tools_for
+from forethought.app import servers_for, tools_for
 from forethought.catalogue import nearest_tools
-from forethought.cli.terminal import console, print_json
+from forethought.cli.terminal import console, errors, print_json
 from forethought.settings import Settings
 from forethought_patterns.signatures import said, signature
 from forethought_tools import JSON, Registry, Risk, Tool
@@ -22,6 +26,8 @@ _TOLD = 200  # characters of what a tool does
 def tools(settings: Settings, words: Sequence[str], *, as_json: bool) -> int:
     """List every tool that steps can call, or those nearest to some words."""
     registry = tools_for(settings)
+    if settings.servers:
+        anyio.run(_meet, settings, registry)
     found = nearest_tools(" ".join(words), registry, _NEAR) if words else list(registry)
     rows = [_row(tool, registry) for tool in found]
     if as_json:
@@ -31,6 +37,14 @@ def tools(settings: Settings, words: Sequence[str], *, as_json: bool) -> int:
     if not rows and not as_json:
         console.print("No tool has to do with these words. `forethought tools` lists all.")
     return 0
+
+
+async def _meet(settings: Settings, registry: Registry) -> None:
+    servers = servers_for(settings, registry)
+    async with servers.running():
+        await servers.met()
+    for name, problem in registry.unreached.items():
+        errors.print(escape(visible(f"The server {name} cannot be reached: {problem}")), soft_wrap=True)
 
 
 def _row(tool: Tool, registry: Registry) -> dict[str, JSON]:

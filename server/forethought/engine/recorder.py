@@ -6,7 +6,7 @@ __all__ = ["IN_DOUBT", "Recorder"]
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import cast
@@ -25,8 +25,9 @@ from forethought.journal.codec import decision_of, gate_body, question_body
 from forethought.journal.database import new_id
 from forethought.journal.rows import Fact, MessageKind, MessageRow, RunRow
 from forethought_patterns import Again, Answer, Decision, Dialect, Gate, Heard, Meter, Model, Slot
-from forethought_tools import JSON, Kept, ModelError, Place, Question, Role, ToolError
-from forethought_tools.text import as_text
+from forethought_tools import JSON, FencedError, Kept, ModelError, Place, Question, Role, StoreError, ToolError
+from forethought_tools.text import as_text, one_line
+from forethought_tools.visible import visible
 
 logger = logging.getLogger(__name__)
 
@@ -162,6 +163,12 @@ class Recorder:
         await self._questions.close(message.id, answer.value, by=answer.model, note=answer.note)
         return answer
 
+    def tell(self, text: str) -> None:
+        if text:
+            self._watchers.tell(self.run.id, visible(one_line(self._engine.shown(text))))
+        else:
+            self._watchers.hush(self.run.id)
+
     async def note(self, key: str, body: Mapping[str, JSON]) -> None:
         if self._questions.known(key) is None:
             await self.record(Fact("noted", {"id": new_id("note"), "key": key, "step": None, "body": body}))
@@ -177,11 +184,20 @@ class Recorder:
             body: dict[str, JSON] = {"step": gate.step, "digest": gate.digest, "gate": self._allowed[gate.tool]}
             await self.record(Fact("step_allowed", body))
             return Decision("approve", by="an earlier decision in this run")
+        while gate.kind == "question" and known is not None and known.state in ("closed", "used"):
+            key = f"{key}/again"  # an earlier activation has asked, and its call was cut off
+            known = self._questions.known(key)
         if known is None:
-            known = await self._questions.open("gate", key, gate_body(gate), gate.step)
+            step = None if gate.kind == "question" else gate.step  # the step of a question is under way
+            known = await self._questions.open("gate", key, gate_body(gate), step)
         elif known.state == "used" and gate.kind == "call" and self._questions.is_late(known):
             known = await self._questions.lapse(known)
-        decided = await self._questions.decided(known, slot)
+        try:
+            decided = await self._questions.decided(known, slot)
+        except anyio.get_cancelled_exc_class():
+            if gate.kind == "question":
+                await self._withdraw(known)
+            raise
         await self._questions.use(decided)
         decision = decision_of(decided)
         if decision.verb == "approve_tool":
@@ -189,8 +205,13 @@ class Recorder:
         await self._heed(gate, decision)
         return decision
 
+    async def _withdraw(self, message: MessageRow) -> None:
+        """Whoever has asked does not wait for it any more."""
+        with anyio.CancelScope(shield=True), suppress(StoreError, FencedError):
+            await self.record(Fact("withdrawn", {"id": message.id}))
+
     async def _heed(self, gate: Gate, decision: Decision) -> None:
-        if decision.verb == "reject" and gate.kind != "budget" and (lessons := self._refusal(gate, decision)):
+        if decision.verb == "reject" and gate.kind in ("call", "plan") and (lessons := self._refusal(gate, decision)):
             await self.record(*lessons)
         if decision.verb == "cancel":
             await anyio.sleep_forever()  # the run is being ended

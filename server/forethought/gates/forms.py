@@ -3,6 +3,7 @@
 __all__ = ["MEANING", "about", "filled_in", "form", "gate_text", "read_form"]
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 from forethought.journal.codec import gate_of, told_spending
@@ -11,6 +12,8 @@ from forethought_patterns import Decision, Gate, Spending
 from forethought_patterns.gates import edited
 from forethought_tools import JSON, AnswerError, Fault, schema_faults
 from forethought_tools.meant import as_meant, decoded, holds_half_a_character
+from forethought_tools.text import clipped, one_line
+from forethought_tools.visible import visible
 
 MEANING: Mapping[str, str] = {
     "approve": "go ahead, this once",
@@ -21,6 +24,7 @@ MEANING: Mapping[str, str] = {
     "happened": "it took effect: go on as if it had returned",
     "again": "it did not: make this very call once more",
     "skip": "leave it, and what needs it",
+    "answer": "tell that server what you fill in",
 }
 
 
@@ -33,6 +37,7 @@ def form(gate: Gate) -> dict[str, Any]:
             "decision": {"type": "string", "enum": list(gate.choices), "description": meaning},
             "reason": _text("Why (optional; the planner sees it)", maxLength=1000),
             **(_edits(gate) if "edit" in gate.choices else {}),
+            **{name: _asked(gate, field) for name, field in gate.fields.items()},
         },
         "required": ["decision"],
     }
@@ -47,6 +52,32 @@ def _edits(gate: Gate) -> dict[str, dict[str, Any]]:
             return {"limit": {"type": "number", "description": "For edit: the new limit", "default": gate.limit}}
         case _:
             return {"arguments": _text("For edit: all arguments, as a JSON object")}
+
+
+def _asked(gate: Gate, field: Mapping[str, JSON]) -> dict[str, Any]:
+    """A field that a server wants filled in, with its own words as data."""
+    schema = cast("dict[str, Any]", dict(cast("Mapping[str, JSON]", field["schema"])))
+    said = ": ".join(filter(None, [str(schema.pop("title", "") or field["name"]), str(schema.get("description", ""))]))
+    choices = f" One of: {', '.join(map(str, schema['enum']))}." if "enum" in schema else ""
+    needed = "" if field["needed"] else " (optional)"
+    schema["description"] = visible(clipped(one_line(f"{gate.tool} wants{needed}: {said}.{choices}"), 500))
+    if schema.get("type") == "string" and "enum" not in schema:
+        schema.setdefault("default", "")
+    return schema
+
+
+def _answers(gate: Gate, given: Mapping[str, Any]) -> Mapping[str, JSON]:
+    """What a person has filled in, by the names that the server gave. Raises AnswerError where something is missing."""
+    answers: dict[str, JSON] = {}
+    for name, field in gate.fields.items():
+        schema = cast("Mapping[str, JSON]", field["schema"])
+        if name in given:
+            answers[str(field["name"])] = given[name]
+        elif "default" in schema:
+            answers[str(field["name"])] = schema["default"]
+        elif field["needed"]:
+            raise AnswerError([Fault(name, "it is needed", "Fill it in, or reject")])
+    return answers
 
 
 def _text(description: str, **more: JSON) -> dict[str, Any]:
@@ -81,6 +112,8 @@ def read_form(gate: Gate, content: Mapping[str, JSON], *, by: str, channel: str)
     if faults := schema_faults(strict, given):
         raise AnswerError([Fault("form", fault.at("form"), "Fill it in as it says") for fault in faults])
     decision = Decision(given["decision"], reason=str(given.get("reason", "")), by=by, channel=channel)
+    if decision.verb == "answer":
+        return replace(decision, arguments=_answers(gate, given))
     if decision.verb != "edit":
         # Who has written a change down and chosen something else would be surprised.
         unused = [name for name in given if name not in ("decision", "reason")]

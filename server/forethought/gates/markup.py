@@ -35,7 +35,7 @@ def fields_of(gate: Gate, typed: Mapping[str, str]) -> str:
     html += "</fieldset>"
     now: Mapping[str, JSON] = {"arguments": gate.details, "steps": gate.steps}
     for name, field in fields.items():
-        kind, value = "" if name == "reason" else ' class="edit"', escape(typed.get(name, ""))
+        kind, value = "" if name == "reason" or name in gate.fields else ' class="edit"', escape(typed.get(name, ""))
         html += f'<div{kind}><label for="{name}">{escape(str(field["description"]))}</label>'
         if name in now:
             html += f'<textarea id="{name}" name="{name}" rows="6" spellcheck="false">\n{value}</textarea>'

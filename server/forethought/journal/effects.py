@@ -175,6 +175,10 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
         "UPDATE message SET state = 'open', answer = NULL, by = '', channel = '', answered = NULL"
         " WHERE id = :id AND run = :run AND kind = 'gate' AND state IN ('answered', 'used')",
     ),
+    # What a server has asked a person in the middle of a call, and does not wait for any more.
+    "withdrawn": (
+        "UPDATE message SET state = 'closed' WHERE id = :id AND run = :run AND kind = 'gate' AND state = 'open'",
+    ),
     "used": ("UPDATE message SET state = 'used' WHERE id = :id AND run = :run AND state = 'answered'",),
     "spent": (
         "UPDATE run SET model_calls = model_calls + :model_calls, input_tokens = input_tokens + :input_tokens,"

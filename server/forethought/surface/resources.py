@@ -52,6 +52,7 @@ def add_resources(server: MCPServer[App], live: list[App]) -> None:
     @server.resource(TOOLS, title="Tools of steps", mime_type="text/plain")
     async def step_tools() -> str:
         """Every tool that steps can call, what it takes, where it comes from, its risk and why."""
+        await live[-1].servers.met()
         tools = live[-1].runs.records.tools
         return "\n".join(listed_tool(tool, tools, whole=not tool.source) for tool in tools)
 

@@ -126,6 +126,7 @@ async def get_plan(
     app = _app(ctx)
     records, queries = app.runs.records, app.runs.queries
     if view == "tools":
+        await app.servers.met()
         return await to_thread.run_sync(tools_view, records.tools, page, words)
     if not plan_id:
         return listing(records, page)

@@ -47,9 +47,10 @@ class PlanOptions(GoalOptions):
 
 async def save(creator: Creator, goal: str, context: str, steps: Sequence[JSON]) -> str:
     """Validate steps and keep them as a plan. Returns its id. Raises PlanError with every fault."""
+    brief = await creator.brief(goal)  # before: it may be then that tools of other servers are seen first
     plan = await to_thread.run_sync(partial(parse_plan, goal, steps, creator.records.tools, context=context))
     await refuse_unusable(plan)
-    found = await lints(plan, await creator.brief(goal), creator.records.tools)
+    found = await lints(plan, brief, creator.records.tools)
     counted = [f"{COUNTS_FROM_0}."] if counts_from_0(steps) else []
     return await creator.save_plan(plan, [*counted, *map(str, found)])
 

@@ -1,0 +1,268 @@
+"""MCP servers as clients configure them: files of the `mcpServers` form, and VS Code's `servers` form, as they are.
+
+Nothing is started here. A file that cannot be used is a SettingsError; what a single server lacks is told of that one.
+"""
+
+__all__ = ["INPUT", "TOKEN", "Configured", "read_servers", "without_comments"]
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path, PurePath
+from typing import Literal, TypeAlias, cast
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from forethought.options import ModelOptions, secret_values
+from forethought_tools import JSON, SettingsError
+from forethought_tools.inherited import is_inherited
+
+INPUT = "FORETHOUGHT_INPUT_"
+"""What begins the name of the variable that answers a `${input:..}`."""
+Transport: TypeAlias = Literal["stdio", "http", "sse", "http or sse"]
+
+TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|//[^\n]*|/\*.*?\*/|[{}\[\],:]|[^\s{}\[\],:"/]+|\S', re.DOTALL)
+"""The signs of JSON as editors keep it, comments among them."""
+_PLACE = re.compile(r"\$\{([^{}]*)\}")
+_TYPES: Mapping[str, Transport] = {
+    "stdio": "stdio",
+    "local": "stdio",
+    "http": "http",
+    "streamable-http": "http",
+    "streamableHttp": "http",
+    "sse": "sse",
+}
+_MOST = 1_000_000  # characters of a file
+_NAME = 40  # characters of a server's name
+
+
+@dataclass(frozen=True)
+class Configured:
+    """One server: how it is started, or where it is."""
+
+    name: str
+    """Made of letters, digits, `_`, `-` and `.`: the first part of the names of its tools."""
+    transport: Transport
+    command: str = ""
+    arguments: Sequence[str] = field(default=(), repr=False)
+    environment: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    folder: str | None = None
+    url: str = field(default="", repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
+    """What must be kept out of everything that is written."""
+    missing: Sequence[str] = ()
+    """Variables that it needs, and that are not set."""
+
+    @property
+    def told(self) -> str:
+        """How it is reached, for people and for comparing; it may hold secrets."""
+        return self.url or " ".join([self.command, *self.arguments])
+
+
+def read_servers(files: Sequence[Path], environment: Mapping[str, str], key: str) -> tuple[Configured, ...]:
+    """Every server of these files that is not disabled and not ours, each once, each with a name of its own.
+
+    Raises:
+        SettingsError: a file cannot be used; the message names `key` and the file.
+    """
+    servers: list[Configured] = []
+    for file in files:
+        for found in _servers_of(file, environment, key):
+            if all(_reached(found) != _reached(known) for known in servers):
+                servers.append(_named_apart(found, [known.name for known in servers]))
+    return tuple(servers)
+
+
+def _reached(server: Configured) -> tuple[object, ...]:
+    """What tells servers apart."""
+    about = (tuple(server.environment.items()), tuple(server.headers.items()), server.folder)
+    return server.command, tuple(server.arguments), server.url, about
+
+
+def _named_apart(server: Configured, taken: Sequence[str]) -> Configured:
+    number, name = 1, server.name
+    while name.casefold() in map(str.casefold, taken):
+        number += 1
+        name = f"{server.name}-{number}"
+    return replace(server, name=name)
+
+
+def _servers_of(file: Path, environment: Mapping[str, str], key: str) -> Iterator[Configured]:
+    document = _document(file, key)
+    servers = document.get("mcpServers", document.get("servers"))
+    if not isinstance(servers, Mapping):
+        raise SettingsError(
+            f"{key}: {file} has no object under 'mcpServers' or 'servers'. Name a file that lists them."
+        )
+    given = _Given(file, environment, document.get("inputs"))
+    for name, entry in servers.items():
+        if not isinstance(entry, Mapping):
+            raise SettingsError(f"{key}: {file}: what stands under {name[:_NAME]!r} is no object.")
+        if entry.get("disabled") is True or entry.get("enabled") is False or _is_ours(entry):
+            continue
+        try:
+            yield _configured(name, entry, given)
+        except ValueError as error:
+            raise SettingsError(f"{key}: {file}: server {name[:_NAME]!r}: {error}") from None
+
+
+def _document(file: Path, key: str) -> Mapping[str, JSON]:
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise SettingsError(f"{key}: {file} cannot be read ({why}). Name a file that is there.") from None
+    if len(text) > _MOST:
+        raise SettingsError(f"{key}: {file} is too large. A file that lists servers has under {_MOST:,} characters.")
+    try:
+        document: JSON = json.loads(without_comments(text))
+    except (ValueError, RecursionError) as error:
+        raise SettingsError(f"{key}: {file} is no JSON ({str(error)[:100]}). Mend it, or name another one.") from None
+    if not isinstance(document, Mapping):
+        raise SettingsError(f"{key}: {file} holds no object. Name a file that lists servers.")
+    return document
+
+
+def without_comments(text: str) -> str:
+    """JSON as it is in files of editors, without comments and without a comma after the last of a list."""
+    tokens = [token[0] for token in TOKEN.finditer(text) if not token[0].startswith(("//", "/*"))]
+    pairs = zip(tokens, [*tokens, ""][1:], strict=True)
+    kept = [sign for sign, after in pairs if sign != "," or after not in ("}", "]")]
+    return " ".join(kept)
+
+
+def _is_ours(entry: Mapping[str, JSON]) -> bool:
+    """Whether an entry starts this very program, whatever it is called: nothing calls itself."""
+    arguments = entry.get("args")
+    listed: Sequence[JSON] = arguments if isinstance(arguments, list) else ()
+    words = [str(entry.get("command", "")), *map(str, listed)]
+    for place, word in enumerate(words):
+        program = re.split(r"[\[@=<>~]", PurePath(word.replace("\\", "/")).name)[0].removesuffix(".exe")
+        before, after = words[place - 1] if place else "", words[place + 1] if place + 1 < len(words) else ""
+        if program == "forethought" and (not place or after == "serve" or before in ("-m", "--from")):
+            return True
+    return False
+
+
+class _Given:
+    """What stands for the places in a file such as `${VAR}`; what was asked for and is not there; what is secret."""
+
+    def __init__(self, file: Path, environment: Mapping[str, str], inputs: JSON) -> None:
+        self._environment = environment
+        folder = file.resolve().parent
+        self._folder = folder.parent if folder.name in (".vscode", ".cursor", ".claude") else folder
+        listed: Sequence[JSON] = inputs if isinstance(inputs, list) else ()
+        self._defaults = {
+            str(each["id"]): each.get("default") for each in listed if isinstance(each, Mapping) and "id" in each
+        }
+        self.missing: list[str] = []
+        self.secret: set[str] = set()
+
+    def filled(self, text: str) -> str:
+        return _PLACE.sub(lambda place: self._value(place[1]), text)
+
+    def _value(self, name: str) -> str:
+        kind, colon, rest = name.partition(":")
+        if name in ("workspaceFolder", "userHome", "pathSeparator", "/", "workspaceFolderBasename"):
+            return self._place(name)
+        if colon and kind == "input":
+            variable = INPUT + re.sub(r"\W", "_", rest, flags=re.ASCII).upper()
+            default = self._defaults.get(rest)
+            value = self._variable(variable, default if isinstance(default, str) else None)
+            self.secret.add(value)
+            return value
+        if colon and kind == "env":
+            return self._variable(rest, None)
+        variable, has_default, default = name.partition(":-")
+        return self._variable(variable, default if has_default else None)
+
+    def _place(self, name: str) -> str:
+        places = {"userHome": str(Path.home()), "pathSeparator": "/", "/": "/"}
+        return places.get(name) or (self._folder.name if name.endswith("Basename") else str(self._folder))
+
+    def _variable(self, name: str, default: str | None) -> str:
+        value = self._environment.get(name) or default
+        if value is None:
+            self.missing.append(name)
+            return ""
+        if not is_inherited(name, value):
+            self.secret.add(value)
+        return value
+
+
+def _configured(name: str, entry: Mapping[str, JSON], given: _Given) -> Configured:
+    given.missing, given.secret = [], set()
+    transport = _transport(entry)
+    headers, environment = _texts(entry, "headers", given), _texts(entry, "env", given)
+    arguments = entry.get("args", [])
+    if not isinstance(arguments, Sequence) or isinstance(arguments, str):
+        raise ValueError("'args' is no list")  # noqa: TRY004 - what a file says, not a type of ours
+    folder, url = entry.get("cwd"), given.filled(str(entry.get("url", "")))
+    if transport != "stdio":
+        _refuse_unusable(url, given)
+    options = ModelOptions(headers=headers)
+    named = [value for name, value in environment.items() if not is_inherited(name, value)]
+    filled = [given.filled(str(argument)) for argument in arguments]
+    return Configured(
+        name=_clean(name),
+        transport=transport,
+        command=given.filled(str(entry.get("command", ""))),
+        arguments=filled,
+        environment=environment,
+        folder=given.filled(folder) if isinstance(folder, str) else None,
+        url=url,
+        headers=headers,
+        secrets=frozenset([*options.secrets, *named, *given.secret, *_in_address(url), *_in_arguments(filled)]) - {""},
+        missing=tuple(dict.fromkeys(given.missing)),
+    )
+
+
+def _transport(entry: Mapping[str, JSON]) -> Transport:
+    kind = entry.get("type", entry.get("transport"))
+    if kind is not None and kind not in _TYPES:
+        raise ValueError(f"its type {str(kind)[:40]!r} is not known. Use stdio, http or sse")
+    has_command = isinstance(entry.get("command"), str) and bool(entry["command"])
+    has_url = isinstance(entry.get("url"), str) and bool(entry["url"])
+    transport: Transport = _TYPES[str(kind)] if kind is not None else "stdio" if has_command else "http or sse"
+    if not (has_command if transport == "stdio" else has_url):
+        raise ValueError(
+            "it has no 'command' that starts it" if transport == "stdio" else "it has no 'command' and no 'url'"
+        )
+    return transport
+
+
+def _refuse_unusable(url: str, given: _Given) -> None:
+    parts = urlsplit(url)
+    if not given.missing and (parts.scheme not in ("http", "https") or not parts.hostname):
+        raise ValueError("its 'url' is not an address. Use http:// or https://")
+
+
+def _texts(entry: Mapping[str, JSON], key: str, given: _Given) -> dict[str, str]:
+    texts = entry.get(key) or {}
+    if not isinstance(texts, Mapping):
+        raise ValueError(f"{key!r} is no object")  # noqa: TRY004 - what a file says, not a type of ours
+    return {name: given.filled(str(value)) for name, value in texts.items() if value is not None}
+
+
+def _in_address(url: str) -> list[str]:
+    parts = urlsplit(url)
+    return [unquote(parts.password or ""), *secret_values(dict(parse_qsl(parts.query)))]
+
+
+def _in_arguments(arguments: Sequence[str]) -> list[str]:
+    """What follows an option that is called like a key, as in `--api-key X` and `--api-key=X`."""
+    pairs = [(word.partition("=")[0], word.partition("=")[2]) for word in arguments if "=" in word]
+    pairs += pairwise(arguments)
+    return [
+        secret
+        for option, value in pairs
+        if option.startswith("-") and not value.startswith("-")
+        for secret in secret_values(cast("JSON", {option: value}))
+    ]
+
+
+def _clean(name: str) -> str:
+    """A name that can be part of a tool's name: one that is written to look like another one does not any more."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.")[:_NAME] or "server"

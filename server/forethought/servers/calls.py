@@ -1,0 +1,185 @@
+"""A call of another server's tool, in either era of the protocol, with what the server asks and tells meanwhile."""
+
+__all__ = ["Call"]
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+import anyio
+from anyio.abc import TaskGroup
+
+from forethought_tools import JSON, ToolError
+from forethought_tools.calling import Asked, Caller, Said
+from forethought_tools.text import clipped
+
+logger = logging.getLogger(__name__)
+
+if TYPE_CHECKING:
+    from mcp.client import Client
+    from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult, InputRequiredResult
+
+_ROUNDS = 10  # of questions in one call
+_HOUR = 3600.0  # seconds that a person is waited for
+_MESSAGE = 2000  # characters of a question
+_FIELDS = 20
+_PLAIN = (
+    "type",
+    "title",
+    "description",
+    "enum",
+    "enumNames",
+    "minimum",
+    "maximum",
+    "minLength",
+    "maxLength",
+    "format",
+    "default",
+)
+
+
+class Call:
+    """A call that is under way."""
+
+    def __init__(self, server: str, tool: str, caller: Caller | None) -> None:
+        self._server = server
+        self._tool = tool
+        self._caller = caller
+        self._clock = anyio.CancelScope()
+        self._tasks: TaskGroup
+        self._left = 0.0
+
+    async def make(self, client: "Client", arguments: Mapping[str, JSON], seconds: float) -> "CallToolResult":
+        """Make it. What takes longer is cut off, but a person may take their time, and what tells of progress too.
+
+        Raises:
+            TimeoutError: no result came.
+            MCPError: the server says no, or is gone.
+        """
+        self._left = seconds
+        failed: Exception | None = None
+        result: CallToolResult | None = None
+        with anyio.CancelScope(deadline=anyio.current_time() + seconds) as self._clock:
+            async with anyio.create_task_group() as self._tasks:
+                try:
+                    result = await self._answered(client, arguments)
+                except Exception as error:
+                    failed = error
+                self._tasks.cancel_scope.cancel()  # what the server has asked, and does not wait for any more
+        if failed is not None:
+            raise failed
+        if result is None:
+            raise TimeoutError
+        return result
+
+    async def asked(self, params: "ElicitRequestParams") -> "ElicitResult":
+        """What a person says to what the server asks in the middle of this call; `cancel` where the call ends first."""
+        from mcp.types import ElicitResult
+
+        done = anyio.Event()
+        said = Said()
+
+        async def ask() -> None:
+            nonlocal said
+            try:
+                said = await self._put(params)
+            except Exception:  # a question's trouble is the question's: nobody has agreed to anything
+                logger.exception("what the server %s asks could not be put to a person", self._server)
+            finally:
+                done.set()
+
+        self._tasks.start_soon(ask)
+        await done.wait()
+        content = cast("dict[str, Any]", dict(said.content)) if said.action == "accept" and said.content else None
+        return ElicitResult(action=said.action, content=content)
+
+    async def _put(self, params: "ElicitRequestParams") -> Said:
+        if self._caller is None:
+            return Said()
+        left, self._clock.deadline = self._clock.deadline - anyio.current_time(), float("inf")
+        try:
+            with anyio.move_on_after(_HOUR):
+                return await self._caller.person(self._question(params))
+            return Said()
+        finally:
+            self._clock.deadline = anyio.current_time() + max(left, 1.0)
+
+    def _question(self, params: "ElicitRequestParams") -> Asked:
+        told: Mapping[str, Any] = params.model_dump(mode="json", by_alias=True)
+        message = clipped(str(told.get("message", "")), _MESSAGE)
+        if url := told.get("url"):
+            return Asked(self._server, self._tool, message, url=str(url))
+        schema = cast("Mapping[str, Any]", told.get("requestedSchema") or {})
+        properties = cast("Mapping[str, Mapping[str, JSON]]", schema.get("properties") or {})
+        if len(properties) > _FIELDS:
+            raise ToolError(
+                f"The server {self._server} asks for {len(properties)} values at once, more than a form takes."
+            )
+        fields = {name: _field(part) for name, part in properties.items()}
+        return Asked(self._server, self._tool, message, fields, tuple(schema.get("required") or ()))
+
+    async def _answered(self, client: "Client", arguments: Mapping[str, JSON]) -> "CallToolResult":
+        from mcp.types import CallToolResult
+
+        result = await self._request(client, arguments, None, None)
+        for _ in range(_ROUNDS):
+            if isinstance(result, CallToolResult):
+                return result
+            responses: dict[str, Any] = {}
+            async with anyio.create_task_group() as together:
+                for key, request in (result.input_requests or {}).items():
+                    together.start_soon(self._respond, key, request, responses)
+            result = await self._request(client, arguments, responses, result.request_state)
+        raise ToolError(f"The server {self._server} asks again and again.")
+
+    async def _respond(self, key: str, request: Any, responses: dict[str, Any]) -> None:
+        """In the newer era a call returns what is asked, and is made again with what was said."""
+        from mcp.types import ListRootsResult
+
+        if request.method == "elicitation/create":
+            responses[key] = await self.asked(request.params)
+        elif request.method == "roots/list":
+            responses[key] = ListRootsResult(roots=[])
+        else:
+            raise ToolError(
+                f"The server {self._server} wants a model to answer it ({request.method}), which is refused."
+            )
+
+    async def _request(
+        self, client: "Client", arguments: Mapping[str, JSON], responses: dict[str, Any] | None, state: str | None
+    ) -> "CallToolResult | InputRequiredResult":
+        """Not by the SDK's own verb: that holds results against schemas of the server, in this process."""
+        from mcp.types import CallToolRequest, CallToolRequestParams, CallToolResult, InputRequiredResult
+        from pydantic import TypeAdapter
+
+        adapter: TypeAdapter[CallToolResult | InputRequiredResult] = TypeAdapter(CallToolResult | InputRequiredResult)
+        params = CallToolRequestParams(
+            name=self._tool, arguments=dict(arguments), input_responses=responses, request_state=state
+        )
+        return await client.session.send_request(CallToolRequest(params=params), adapter, progress_callback=self._told)
+
+    async def _told(self, progress: float, total: float | None, message: str | None) -> None:
+        if self._clock.deadline != float("inf"):
+            self._clock.deadline = anyio.current_time() + self._left
+        if self._caller is not None:
+            so_far = f"{progress:g} of {total:g}" if total else f"{progress:g}"
+            self._caller.tell(f"{self._server} is at {so_far}{f': {clipped(message, 200)}' if message else ''}")
+
+
+def _field(part: Mapping[str, JSON]) -> Mapping[str, JSON]:
+    """One value that is asked for: plain, one of several, or some of several. Nothing in it can take long to check."""
+    field = {key: part[key] for key in _PLAIN if key in part}
+    if choices := _choices(part):
+        field["enum"] = choices
+    items = part.get("items")
+    if isinstance(items, Mapping):
+        field["items"] = {"type": "string", **({"enum": some} if (some := _choices(items)) else {})}
+    return field
+
+
+def _choices(part: Mapping[str, JSON]) -> list[JSON]:
+    named, titled = part.get("enum"), part.get("oneOf", part.get("anyOf"))
+    if isinstance(named, list):
+        return named
+    options = titled if isinstance(titled, list) else []
+    return [option["const"] for option in options if isinstance(option, Mapping) and "const" in option]

@@ -1,0 +1,250 @@
+"""One server: connected when it is needed first, in a task of its own, and again when it has died.
+
+The SDK does not reconnect, and a client of it must be left by the task that has entered it. What it raises comes in
+groups. A server that fails is told in a sentence, and concerns nobody who does not use it.
+"""
+
+__all__ = ["Connection"]
+
+import logging
+import subprocess
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, TextIO, TypeVar, cast
+
+import anyio
+
+from forethought.configured import Configured, Transport
+from forethought.servers.calls import Call
+from forethought_tools import JSON, ToolError
+from forethought_tools.calling import CALLER
+from forethought_tools.text import clipped, one_line
+from forethought_tools.visible import visible
+
+if TYPE_CHECKING:
+    from mcp.client import Client, ClientRequestContext
+    from mcp.client._transport import Transport as Wire
+    from mcp.client._transport import TransportStreams
+    from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_CONNECT = 60.0  # seconds: a command may have to fetch its package first
+_PING = 5.0  # seconds
+_BACKOFF = (0.0, 1.0, 5.0, 15.0, 60.0)  # seconds after a failure in which it is not tried again
+
+
+class Connection:
+    """The connection to one server."""
+
+    def __init__(
+        self,
+        server: Configured,
+        *,
+        inherited: Mapping[str, str],
+        redact: Callable[[str], str],
+        listed: Callable[["Client"], Awaitable[None]],
+    ) -> None:
+        """`listed` is given each new connection, to ask what it offers."""
+        self.server = server
+        self.problem = ""
+        """Why it could not be reached the last time; nothing, where it could, or was not tried."""
+        self._inherited = inherited
+        self._redact = redact
+        self._listed = listed
+        self._wanted = anyio.Event()
+        self._over = anyio.Event()
+        self._gone = anyio.Event()
+        self._client: Client | None = None
+        self._failures = 0
+        self._failed_at = 0.0
+        self._calls: list[Call] = []
+
+    async def serve(self) -> None:
+        """Be connected whenever somebody needs it, until cancelled."""
+        while True:
+            await self._wanted.wait()
+            self._wanted = anyio.Event()
+            if not await self._serve_once():
+                self._told_over()
+
+    async def reached(self) -> "Client":
+        """The client of a server that is connected. Raises ToolError, which says why, where it cannot be."""
+        if self._client is not None and await self._lives(self._client):
+            return self._client
+        if self.server.missing:
+            self.problem = f"{', '.join(self.server.missing)} must be set for it"
+        elif time.monotonic() - self._failed_at >= self._pause():
+            await self._connected()
+        if self._client is None:
+            raise ToolError(f"The server {self.server.name} cannot be reached: {self.problem or 'it has ended'}.")
+        return self._client
+
+    async def call(self, tool: str, arguments: Mapping[str, JSON], seconds: float) -> "CallToolResult":
+        """Call a tool as it is called there. Raises ToolError where no result comes."""
+        client = await self.reached()
+        call = Call(self.server.name, tool, CALLER.get())
+        self._calls.append(call)
+        try:
+            return await self._said(call.make(client, arguments, seconds))
+        finally:
+            self._calls.remove(call)
+
+    async def ask(self, question: Callable[["Client"], Awaitable[T]], seconds: float) -> T:
+        """Ask something else of it. Raises ToolError where no answer comes."""
+        client = await self.reached()
+
+        async def asked() -> T:
+            with anyio.fail_after(seconds):
+                return await question(client)
+
+        return await self._said(asked())
+
+    async def _said(self, answer: Awaitable[T]) -> T:
+        from mcp.shared.exceptions import MCPError
+
+        try:
+            return await answer
+        except MCPError as error:
+            if error.error.code == -32000 or "ession not found" in error.error.message:
+                self._lost()
+                ended = f"The server {self.server.name} has ended in the middle of the call."
+                raise ToolError(ended, transient=True) from None  # only what may be repeated is tried again
+            raise ToolError(f"The server {self.server.name} refuses: {self._told(error)}") from None
+        except TimeoutError:
+            raise ToolError(f"The server {self.server.name} did not answer in time.") from None
+        except ToolError:
+            raise
+        except Exception as error:  # whatever the SDK finds wrong with an answer
+            raise ToolError(
+                f"The answer of the server {self.server.name} cannot be used: {self._told(error)}"
+            ) from None
+
+    def _pause(self) -> float:
+        return _BACKOFF[min(self._failures, len(_BACKOFF) - 1)]
+
+    async def _connected(self) -> None:
+        over = self._over
+        self._wanted.set()
+        await over.wait()
+
+    async def _lives(self, client: "Client") -> bool:
+        """Whether the server still answers: it may have died while nobody called."""
+        if self._calls:
+            return True
+        try:
+            with anyio.fail_after(_PING):
+                await _pinged(client)
+        except Exception as error:
+            logger.info("%s is connected anew: %s", self.server.name, self._told(error))
+            self._lost()
+            return False
+        return True
+
+    def _lost(self) -> None:
+        self._client = None
+        self._gone.set()
+
+    async def _serve_once(self) -> bool:
+        """Connect and stay so until it is lost. Returns whether it was connected."""
+        if self.server.transport == "http or sse":
+            return await self._served("http") or await self._served("sse")
+        return await self._served(self.server.transport)
+
+    def _told_over(self) -> None:
+        """A try to connect is over, for those who wait for it."""
+        over, self._over = self._over, anyio.Event()
+        over.set()
+
+    async def _served(self, kind: Transport) -> bool:
+        """The same, in this manner."""
+        self._gone, reached = anyio.Event(), False
+        with anyio.CancelScope(deadline=anyio.current_time() + _CONNECT) as patience:
+            try:
+                async with self._opened(kind) as client:
+                    await self._listed(client)
+                    patience.deadline = float("inf")
+                    reached, self._failures, self.problem = True, 0, ""
+                    self._client = client
+                    self._told_over()
+                    await self._gone.wait()
+            except Exception as error:
+                if not reached:
+                    self._failed(self._told(error))
+            finally:
+                self._client = None
+        if patience.cancelled_caught:
+            self._failed(f"it did not answer within {_CONNECT:.0f} s")
+        return reached
+
+    def _failed(self, why: str) -> None:
+        self.problem = why
+        self._failures += 1
+        self._failed_at = time.monotonic()
+        logger.info("%s cannot be reached: %s", self.server.name, why)
+
+    def _opened(self, kind: Transport) -> "AbstractAsyncContextManager[Client]":
+        from mcp.client import Client
+
+        return Client(self._wire(kind), elicitation_callback=self._elicited, cache=None)
+
+    def _wire(self, kind: Transport) -> "Wire":
+        server = self.server
+        if kind == "stdio":
+            from mcp.client.stdio import StdioServerParameters, stdio_client
+
+            environment = {**self._inherited, **server.environment}
+            started = StdioServerParameters(
+                command=server.command,
+                args=list(server.arguments),
+                env=environment,
+                cwd=server.folder,
+                encoding_error_handler="replace",
+            )
+            return stdio_client(started, errlog=cast("TextIO", subprocess.DEVNULL))  # what they log may hold secrets
+        if kind == "sse":
+            from mcp.client.sse import sse_client
+
+            return sse_client(server.url, headers=dict(server.headers))
+        return _http(server)
+
+    async def _elicited(self, context: "ClientRequestContext", params: "ElicitRequestParams") -> "ElicitResult":
+        """A server of the older era asks in the middle of a call, and does not say of which: the oldest is taken."""
+        from mcp.types import ElicitResult
+
+        return await self._calls[0].asked(params) if self._calls else ElicitResult(action="cancel")
+
+    def _told(self, error: BaseException) -> str:
+        while isinstance(error, BaseExceptionGroup):
+            error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+        if isinstance(error, FileNotFoundError):
+            return f"there is no command {error.filename or self.server.command!r}"
+        text = str(error) or type(error).__name__
+        if text == "Connection closed":
+            text = "it ended before it had answered. Start it in a terminal to see why"
+        return visible(clipped(one_line(self._redact(text)), 300))
+
+
+async def _pinged(client: "Client") -> None:
+    from mcp_types.version import is_version_at_least
+
+    version = client.session.protocol_version or ""
+    if is_version_at_least(version, "2026-07-28"):
+        await client.session.send_discover(version)  # that era has no ping
+    else:
+        await client.session.send_ping()
+
+
+@asynccontextmanager
+async def _http(server: Configured) -> AsyncGenerator["TransportStreams"]:
+    import httpx2
+    from mcp.client.streamable_http import streamable_http_client
+
+    patience = httpx2.Timeout(30, read=300)
+    async with (
+        httpx2.AsyncClient(headers=dict(server.headers), timeout=patience) as http,
+        streamable_http_client(server.url, http_client=http) as streams,
+    ):
+        yield streams

@@ -267,14 +267,6 @@ def _folders(flags: Sequence[str], variable: str, home: Path) -> tuple[Path, ...
     return () if here in (Path.home().resolve(), Path(here.anchor)) or here.is_relative_to(home) else (here,)
 
 
-def folder_named(key: str, name: str) -> Path:
-    """The folder that a person names. Raises SettingsError where it is none."""
-    folder = _expanded(key, name)
-    if not folder.is_dir():
-        raise SettingsError(f"{key}: {name!r} is not a folder. Name one that is there.")
-    return folder
-
-
 def _server_files(flags: Sequence[str], variable: str) -> tuple[Path, ...]:
     key = "--servers" if flags else "FORETHOUGHT_SERVERS"
     return tuple(_expanded(key, part) for part in flags or variable.split(os.pathsep) if part)
@@ -287,6 +279,14 @@ def _trusted(env: _Environment, servers: Sequence[Configured]) -> Sequence[str]:
         if name not in (known := [server.name for server in servers]):
             raise SettingsError(f"{key}: there is no server {name!r}. Known: {', '.join(known) or 'none'}.")
     return names
+
+
+def folder_named(key: str, name: str) -> Path:
+    """The folder that a person names. Raises SettingsError where it is none."""
+    folder = _expanded(key, name)
+    if not folder.is_dir():
+        raise SettingsError(f"{key}: {name!r} is not a folder. Name one that is there.")
+    return folder
 
 
 def _expanded(key: str, name: str) -> Path:

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Literal, cast
 
 import anyio
 from mcp.server.elicitation import render_elicitation_schema
@@ -129,7 +130,9 @@ async def serve_older_era() -> None:
 
 
 if __name__ == "__main__":
-    if os.environ.get("ONLY") == "legacy":
+    if len(sys.argv) > 3:
+        server.run(cast("Literal['sse', 'streamable-http']", sys.argv[2]), port=int(sys.argv[3]))
+    elif os.environ.get("ONLY") == "legacy":
         anyio.run(serve_older_era)
     else:
         server.run("stdio")

@@ -56,7 +56,7 @@ async def test_one_plan_uses_three_servers_and_a_person_is_asked_what_they_may_w
         {
             "id": 4,
             "tool": "fs/write_file",
-            "arguments": {"path": str(work / "b.txt"), "content": "{{2.content}}{{3.entities.0.name}}"},
+            "arguments": {"path": str(work / "b.txt"), "content": "{{2.target.datetime}} {{3.entities.0.name}}"},
             "depends_on": [2, 3],
         },
     ]

@@ -205,6 +205,11 @@ class Recorder:
         await self._heed(gate, decision)
         return decision
 
+    async def withdraw(self, purpose: str) -> None:
+        """Close what was asked for this by a call that was cut off: nobody waits for the answer."""
+        left = [gate for gate in self.store.queries.open_messages(self.run.id, "gate") if gate.key.startswith(purpose)]
+        await self.record(*(Fact("withdrawn", {"id": gate.id}) for gate in left))
+
     async def _withdraw(self, message: MessageRow) -> None:
         """Whoever has asked does not wait for it any more."""
         with anyio.CancelScope(shield=True), suppress(StoreError, FencedError):

@@ -175,6 +175,7 @@ async def _doubt_what_was_cut_off(work: Work[PlanOptions], steps: StepRecorder, 
             step = step_of(work.records, work.run, row)
             if not work.records.tools.repeatable(step.tool):
                 await steps.in_doubt(step, cast("Mapping[str, JSON]", row.arguments))
+                await work.recorder.withdraw(f"asked/step/{row.id}/")
 
 
 def step_of(records: Records, run: RunRow, row: StepRow) -> Step:

@@ -75,11 +75,10 @@ async def _asked(tools: Registry, dialect: Dialect, goal: str = "close the ticke
 
 def _draft(tool: str, arguments: Mapping[str, JSON], *, flat: bool = False) -> JSON:
     given: JSON = [{"name": name, "value": str(value)} for name, value in arguments.items()] if flat else arguments
-    step: dict[str, JSON] = {"id": 1, "description": "do it", "tool": tool, "arguments": given}
-    return {
-        "reasoning": "",
-        "steps": [step | {"depends_on": [], "expected_output": "", "strategy": "direct", "confidence": 1}],
-    }
+    step: dict[str, JSON] = {"id": 1, "description": "do it", "tool": tool, "arguments": given, "depends_on": []}
+    step |= {"expected_output": "", "strategy": "direct", "confidence": 1}
+    draft: dict[str, JSON] = {"reasoning": "", "steps": [step]}
+    return draft
 
 
 async def _plan(tools: Registry, *drafts: JSON, dialect: Dialect = "flat") -> tuple[Plan, InMemoryJournal]:

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
-from forethought_patterns.drafts import lean_tools, listed_tools, wire_step
+from forethought_patterns.catalogue import listed_tools
+from forethought_patterns.drafts import lean_tools, wire_step
 from forethought_patterns.gates import digest
 from forethought_patterns.plan import Step
 from forethought_patterns.ports import Tried

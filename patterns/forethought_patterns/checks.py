@@ -185,14 +185,14 @@ async def unusable(checks: Sequence[tuple[str, Check]]) -> list[Fault]:
     return faults
 
 
-def tool_faults(check: Check, where: str, tools: Registry) -> list[Fault]:
-    """Why the call that a check makes cannot be made."""
+def tool_faults(check: Check, where: str, tools: Registry, *, told: bool = True) -> list[Fault]:
+    """Why the call that a check makes cannot be made. What is not `told` names no tools instead."""
     made = check.call()
     if made is None:
         return []
     name, arguments = made
     if name not in tools:
-        near = " or ".join(tools.nearest(name)) or "another one"
+        near = (" or ".join(tools.nearest(name)) if told else "") or "another one"
         return [Fault(where, f"its check needs {name}, which is not here", f"Check in another way, or with {near}")]
     unfit = [
         fault for fault in tools.faults(name, arguments) if fault.instance != RESULT and not in_turns(fault.instance)

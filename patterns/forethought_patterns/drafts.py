@@ -5,19 +5,17 @@
 
 __all__ = [
     "CHECK",
+    "CHOICES",
     "STRATEGY",
     "Brief",
     "closed_object",
     "draft_schema",
     "lean_arguments",
     "lean_tools",
-    "listed_tools",
     "wire_step",
     "wire_steps",
 ]
 
-import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
@@ -25,7 +23,8 @@ from typing import cast
 from forethought_patterns.numbering import step_as_meant
 from forethought_patterns.ports import Dialect
 from forethought_patterns.recipe import Recipe
-from forethought_patterns.signatures import signatures
+from forethought_patterns.script_values import in_script
+from forethought_patterns.signatures import said
 from forethought_tools import JSON, Fault, PlanError, Registry, Tool
 from forethought_tools.meant import decoded
 
@@ -40,6 +39,9 @@ _CHECK: Mapping[str, JSON] = {
 }
 STRATEGY: Mapping[str, JSON] = {"type": "string", "enum": ["direct", "reflect", "search"]}
 _TEXT_OR_NULL: Mapping[str, JSON] = {"type": ["string", "null"]}
+CHOICES = 60
+"""Tools that a schema names. With more it would be longer than all that is said of them."""
+_SAID = 100  # characters of what another server says, for a small planner
 _SURE: Mapping[str, JSON] = {"type": "number", "minimum": 0, "maximum": 1}
 
 
@@ -59,25 +61,13 @@ class Brief:
     """The paths of all files in the folders, as far as they were looked at."""
     recipes: Sequence[Recipe] = ()
     """Goals like this one with plans that reached them, the nearest first."""
-
-
-def listed_tools(tools: Registry, dialect: Dialect) -> str:
-    """Every tool for a planner: with the schema of its arguments without our own hints, or in short for the calling
-    agent, which can look up the rest."""
-    if dialect == "wire":
-        return signatures(tools)
-    return "\n".join(
-        f"- {tool.name} (risk {tools.risk(tool.name)}): {tool.description} Arguments: {_listed(tool)}" for tool in tools
-    )
+    tools: Sequence[str] = ()
+    """The tools of other servers that are nearest to the goal, by name, the nearest first."""
 
 
 def lean_tools(tools: Iterable[Tool]) -> str:
     """Tools for a small planner, a line each."""
-    return "\n".join(f"{tool.name}({', '.join(_required(tool))}): {_first(tool.description)}" for tool in tools)
-
-
-def _listed(tool: Tool) -> str:
-    return re.sub(r'"x-[\w-]+": \[[^\]]*\](, )?', "", json.dumps(tool.parameters)).replace(", }", "}")
+    return "\n".join(f"{in_script(tool.name)}({', '.join(_required(tool))}): {_in_short(tool)}" for tool in tools)
 
 
 def wire_steps(draft: JSON, tools: Registry) -> list[JSON]:
@@ -116,8 +106,9 @@ def _typed(value: JSON, schema: Mapping[str, JSON]) -> JSON:
 
 def draft_schema(tools: Registry, dialect: Dialect, **more: JSON) -> Mapping[str, JSON]:
     pair = closed_object({"name": {"type": "string"}, "value": {"type": "string"}})
+    names = [tool.name for tool in tools]
     wire = dialect == "wire"  # the tools are listed beside it, and validation names the nearest of an unknown one
-    name: JSON = {"type": "string"} if wire else {"type": "string", "enum": [tool.name for tool in tools]}
+    name: JSON = {"type": "string"} if wire or len(tools) > CHOICES else {"type": "string", "enum": [*names]}
     step: Mapping[str, JSON] = closed_object(
         {
             "id": {"type": "integer"},
@@ -183,5 +174,8 @@ def closed_object(properties: Mapping[str, JSON]) -> Mapping[str, JSON]:
     }
 
 
-def _first(text: str) -> str:
-    return text.split(". ")[0].split("\n")[0].rstrip(".")
+def _in_short(tool: Tool) -> str:
+    """What a tool does, in its first sentence."""
+    if tool.source:
+        return said(tool, _SAID)
+    return tool.description.split(". ")[0].split("\n")[0].rstrip(".")

@@ -48,7 +48,7 @@ def lean_question(brief: Brief, tools: Registry, *, past: str = "", others: bool
     """
     near = list(brief.recipes)
     recipes = ([*near[:1], *near[_RECIPES : 2 * _RECIPES - 1]] if others else near[:_RECIPES])[::-1]  # the nearest last
-    suggested = suggested_tools(brief.goal, brief.files, recipes, tools)
+    suggested = suggested_tools(brief.goal, brief.files, recipes, tools, near=brief.tools)
     # The same for every goal, and so read once for all of them: what comes later is not.
     instructions = f"{LEAN_PLANNER}\n\n{lean_tools(tool for tool in tools if tool.name in OFTEN)}"
     more = lean_tools(tool for tool in suggested if tool.name not in OFTEN)

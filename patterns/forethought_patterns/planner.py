@@ -10,12 +10,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
-from forethought_patterns.drafts import (
-    Brief,
-    draft_schema,
-    listed_tools,
-    wire_steps,
-)
+from forethought_patterns.catalogue import listed_tools, schemas_of
+from forethought_patterns.drafts import Brief, draft_schema, wire_steps
 from forethought_patterns.gates import digest
 from forethought_patterns.hints import hints
 from forethought_patterns.lean import lean_faults, lean_question, lean_repair, lean_rest, lean_steps
@@ -27,7 +23,7 @@ from forethought_patterns.script_text import as_script
 from forethought_patterns.slots import Slot
 from forethought_patterns.validate import parse_plan, refuse_unusable
 from forethought_patterns.watcher import Outcome
-from forethought_tools import JSON, Fault, ModelError, PlanError, Question, Registry, Role
+from forethought_tools import JSON, Fault, ModelError, PlanError, Question, Registry, Role, Tool
 from forethought_tools.errors import MOST_SHOWN
 from forethought_tools.text import as_text, shortened
 
@@ -101,9 +97,12 @@ async def make_plan(
 
     looks = partial(_pretences, brief=brief, tools=tools) if dialect == "lean" else None
     question = _question(brief, tools, dialect)
-    told, heard = _told(tools, dialect), early.heard if early else None
+    told, heard = _told(brief, tools, dialect), early.heard if early else None
     other = lean_question(brief, tools, others=True) if looks else None
-    return await _until_valid("plan", question, read, journal, slot, looks=looks, other=other, heard=heard, told=told)
+    repair = lean_repair if looks else partial(_repair, tools=tools)
+    return await _until_valid(
+        "plan", question, read, journal, slot, repair=repair, looks=looks, other=other, heard=heard, told=told
+    )
 
 
 def _changed(plan: Plan, early: Early) -> list[int]:
@@ -167,7 +166,8 @@ async def replan(
 
     looks = partial(_pretences, brief=brief, tools=tools, done=done) if dialect == "lean" else None
     question = _replan_question(progress, brief, tools, dialect, optional=optional)
-    return await _until_valid(key, question, read, journal, slot, looks=looks, told=_told(tools, dialect))
+    repair, told = lean_repair if looks else partial(_repair, tools=tools), _told(brief, tools, dialect)
+    return await _until_valid(key, question, read, journal, slot, repair=repair, looks=looks, told=told)
 
 
 async def _until_valid(
@@ -177,6 +177,7 @@ async def _until_valid(
     journal: Journal,
     slot: Slot,
     *,
+    repair: Callable[[Question, JSON, Sequence[Fault]], Question],
     looks: Callable[[Plan], Awaitable[Sequence[Fault]]] | None = None,
     other: Question | None = None,
     heard: Heard | None = None,
@@ -185,7 +186,7 @@ async def _until_valid(
     """Ask until a draft can be read, and nothing is seen in it that `looks` takes for a fault. A small planner is also
     asked again where its plan does not seem to do what the goal says; in the end the best of these stands. What is
     `told` at the beginning of the first question is not told again."""
-    asked, repair = question, _repair if looks is None else lean_repair
+    asked = question
     again = replace(question, context=question.context.removeprefix(told))
     best: tuple[int, P] | None = None
     for attempt in range(_REPAIRS + 1):
@@ -242,20 +243,20 @@ async def doubt(plan: Plan, journal: Journal, *, slot: Slot) -> float | None:
     return await journal.judge("plan/doubt", question, slot=slot)
 
 
-def _listed(tools: Registry, dialect: Dialect) -> str:
-    return f"Tools:\n{listed_tools(tools, dialect)}\n\n"
+def _listed(brief: Brief, tools: Registry, dialect: Dialect) -> str:
+    return f"Tools:\n{listed_tools(tools, dialect, brief.tools)}\n\n"
 
 
 def _question(brief: Brief, tools: Registry, dialect: Dialect) -> Question:
     if dialect == "lean":
         return lean_question(brief, tools)
-    context = f"{_listed(tools, dialect)}{_material(brief, dialect)}Goal: {brief.goal}"
+    context = f"{_listed(brief, tools, dialect)}{_material(brief, dialect)}Goal: {brief.goal}"
     return Question(Role.PLANNER, _INSTRUCTIONS[dialect], context, draft_schema(tools, dialect))
 
 
-def _told(tools: Registry, dialect: Dialect) -> str:
+def _told(brief: Brief, tools: Registry, dialect: Dialect) -> str:
     """What the calling agent still knows when its draft comes back. Every call of a model begins anew."""
-    return _listed(tools, dialect) if dialect == "wire" else ""
+    return _listed(brief, tools, dialect) if dialect == "wire" else ""
 
 
 def _replan_question(
@@ -274,7 +275,7 @@ def _replan_question(
     instructions += "\n- Set keep to true if the steps that are not done are still right." if optional else ""
     more: dict[str, JSON] = {"keep": {"type": "boolean"}} if optional else {}
     context = (
-        f"{_listed(tools, dialect)}{_material(brief, dialect)}{MATERIAL}\n<done>\n{good}\n</done>\n"
+        f"{_listed(brief, tools, dialect)}{_material(brief, dialect)}{MATERIAL}\n<done>\n{good}\n</done>\n"
         f"<not-done>\n{bad}\n</not-done>\n<why>\n{reason}\n</why>\n\nGoal: {plan.goal}"
     )
     return Question(Role.PLANNER, instructions, context, draft_schema(tools, dialect, **more))
@@ -339,12 +340,26 @@ def _material(brief: Brief, dialect: Dialect) -> str:
     return f"{MATERIAL}\n<material>\n{material}\n</material>\n\n" if material else ""
 
 
-def _repair(question: Question, draft: JSON, faults: Sequence[Fault]) -> Question:
+def _repair(question: Question, draft: JSON, faults: Sequence[Fault], tools: Registry) -> Question:
     shown = as_text(draft)[:8000]
+    schemas = schemas_of(_unknown_to(question, draft, faults, tools))
+    needed = f"\nThese tools of other servers take:\n{schemas}" if schemas else ""
     context = f"{question.context}\n\n{REPAIR}\nYour plan was: {shown}\nFaults:\n" + "\n".join(
         f"- {fault}" for fault in faults
     )
-    return Question(question.role, question.instructions, context, question.schema)
+    return Question(question.role, question.instructions, context + needed, question.schema)
+
+
+def _unknown_to(question: Question, draft: JSON, faults: Sequence[Fault], tools: Registry) -> list[Tool]:
+    """The tools of other servers that faulty steps call, or seem to mean, and whose schemas were not told."""
+    steps = draft.get("steps") if isinstance(draft, Mapping) else None
+    if not isinstance(steps, Sequence):
+        return []
+    wrong = {fault.where for fault in faults}
+    names = [str(s.get("tool")) for s in steps if isinstance(s, Mapping) and f"step {s.get('id')}" in wrong]
+    meant = [name if name in tools else (tools.nearest(name) or [""])[0] for name in dict.fromkeys(names)]
+    called = [tool for name in dict.fromkeys(meant) if (tool := tools.get(name)) is not None and tool.source]
+    return [tool for tool in called if schemas_of([tool]).partition(": ")[2] not in question.context]
 
 
 _INSTRUCTIONS: Mapping[Dialect, str] = {

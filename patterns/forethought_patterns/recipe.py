@@ -18,6 +18,7 @@ from forethought_tools.delegating import DELEGATE
 
 OFTEN = ("query_table", "write_table", "read_file", "write_file", "write", "analyze", "tell")
 _WITHOUT_FILES = ("list_files", "search_files", "calculate")
+_NEAR = 4  # tools of other servers that a small planner is shown
 _IN_EVERY = frozenset({"file", "files", "text", "folder", "returns", "such", "with", "from", "what"})
 _STEM = 5  # letters by which words of a goal and of a tool are alike
 
@@ -68,16 +69,19 @@ def called(script: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for _, _, name in sorted(names) if name not in ("sorted", "enumerate")))
 
 
-def suggested_tools(goal: str, files: Collection[str], recipes: Sequence[Recipe], tools: Registry) -> list[Tool]:
+def suggested_tools(
+    goal: str, files: Collection[str], recipes: Sequence[Recipe], tools: Registry, *, near: Sequence[str] = ()
+) -> list[Tool]:
     """The tools that a small planner is shown: what most plans need, also such as name no files, what recipes call, and
-    what the goal names. Without recipes it is shown all."""
+    what the goal names. Without recipes it is shown all of ours. Of other servers' tools it is shown the nearest."""
     called_there = {name for recipe in recipes for name in recipe.tools}
     often = OFTEN if files else (*OFTEN, *_WITHOUT_FILES)
     wanted = _stems(goal)
-    return [
+    ours = [
         tool
         for tool in tools
-        if tool.name != DELEGATE  # small models do worse with more to choose from
+        if not tool.source
+        and tool.name != DELEGATE  # small models do worse with more to choose from
         and (
             not recipes
             or tool.name in often
@@ -85,6 +89,8 @@ def suggested_tools(goal: str, files: Collection[str], recipes: Sequence[Recipe]
             or wanted & _stems(tool.name.replace("_", " "))
         )
     ]
+    foreign = [tool for name in near if (tool := tools.get(name)) is not None and tool.source]
+    return ours + foreign[:_NEAR]
 
 
 def _stems(text: str) -> set[str]:

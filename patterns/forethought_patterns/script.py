@@ -42,6 +42,7 @@ from forethought_patterns.script_values import (
     called_on,
     fitting,
     holds,
+    in_script,
     is_text,
     member,
     parameters,
@@ -321,11 +322,15 @@ class _Reader:
             return Reference(table.step, ("count",))
         if called in _NUMERIC and called not in self.tools:
             return self._step("calculate", {"expression": self._formula(node)}, name)
-        if (known := self.tools.get(called)) is None:
+        if (known := self._known(called)) is None:
             near = self.tools.nearest(called)
             mend = f"Did you mean {' or '.join(near)}?" if near else "Use only the tools that are listed"
             raise unreadable(f"there is no tool {called!r}", mend)
-        return self._step(called, self._arguments(node, known), name)
+        return self._step(known.name, self._arguments(node, known), name)
+
+    def _known(self, called: str) -> Tool | None:
+        others = (tool for tool in self.tools if tool.source and in_script(tool.name) == called)
+        return self.tools.get(called) or next(others, None)
 
     def _arguments(self, node: ast.Call, known: Tool) -> Mapping[str, JSON]:
         names = parameters(known)

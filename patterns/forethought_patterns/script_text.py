@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from forethought_patterns.plan import Step
 from forethought_patterns.references import Reference, map_texts, pieces, tokens
+from forethought_patterns.script_values import in_script
 from forethought_tools import JSON, Registry
 
 _ITEM = re.compile(r"\{\{\s*item(?=[.\[}\s])")  # as the reader knows it: the result of no step
@@ -87,7 +88,7 @@ def _call(step: Step, names: Mapping[int, str], tools: Registry) -> str:
             break
         arguments.append(_written(given.pop(name), names))
     arguments += [f"{name}={_written(value, names)}" for name, value in given.items()]
-    return f"{step.tool}({', '.join(arguments)})"
+    return f"{in_script(step.tool)}({', '.join(arguments)})"
 
 
 def _written(value: JSON, names: Mapping[int, str]) -> str:

@@ -13,6 +13,7 @@ __all__ = [
     "called_on",
     "fitting",
     "holds",
+    "in_script",
     "is_text",
     "member",
     "parameters",
@@ -92,6 +93,11 @@ _COMPARED: Mapping[type[ast.cmpop], Callable[[JSON, JSON], bool]] = {
     ast.In: lambda part, whole: as_text(part) in as_text(whole),
     ast.NotIn: lambda part, whole: as_text(part) not in as_text(whole),
 }
+
+
+def in_script(name: str) -> str:
+    """The name of a tool as a script can call it: those of other servers hold what no name of Python can."""
+    return re.sub(r"\W", "_", name)
 
 
 def unreadable(problem: str, mend: str) -> PlanError:

@@ -18,6 +18,8 @@ from forethought_patterns.references import UNKNOWN, find, in_turns, mistaken, u
 from forethought_patterns.signatures import signature
 from forethought_tools import JSON, Fault, PlanError, Registry, SchemaFault, ToolError
 from forethought_tools.delegating import DELEGATE, may_call
+from forethought_tools.errors import MOST_SHOWN
+from forethought_tools.text import clipped
 
 MAX_STEPS = 10_000
 MAX_DEPENDENCIES = 100_000
@@ -35,6 +37,7 @@ _SHAPES = {
     "for_each": 'Give the reference to a list, such as "{{1.files}}", or a list',
     "when": 'Give an expression over results, such as "{{1.count}} > 0"',
 }
+_NAME = 100  # characters of a tool's name that are told
 _UNREAD = "(unread)"  # stands for a tool whose name could not be read
 
 
@@ -66,8 +69,8 @@ def parse_plan(
         except ValidationError as error:
             faults += _shape_faults(position, raw, error)
             parsed += _readable(raw, error)
-    for step in parsed:
-        faults += _tool_faults(step, tools)
+    for step in parsed:  # what is like a name takes a moment to find, and only so many faults are told
+        faults += _tool_faults(step, tools, told=len(faults) < MOST_SHOWN)
     # A step whose id could not be read may be the very one that others depend on.
     faults += graph_faults(parsed, all_known=len(parsed) == len(steps))
     if faults:
@@ -145,7 +148,7 @@ def _readable(raw: JSON, error: ValidationError) -> list[Step]:
         return []
 
 
-def _tool_faults(step: Step, tools: Registry) -> list[Fault]:
+def _tool_faults(step: Step, tools: Registry, *, told: bool = True) -> list[Fault]:
     where = f"step {step.id}"
     faults = [
         Fault(where, f"{wrong} is not a reference", f"Write {right} to refer to a result, or \\{wrong} for plain text")
@@ -159,7 +162,7 @@ def _tool_faults(step: Step, tools: Registry) -> list[Fault]:
     ]
     if len(json.dumps(step.arguments)) > MAX_ARGUMENTS:
         faults.append(Fault(where, f"its arguments have over {MAX_ARGUMENTS} characters", "Put them into a file"))
-    faults += tool_faults(step.check, where, tools) if step.check else []
+    faults += tool_faults(step.check, where, tools, told=told) if step.check else []
     if step.tool == _UNREAD:
         return faults
     if step.strategy != "direct" and (known := tools.get(step.tool)) is not None and not known.asks:
@@ -167,9 +170,8 @@ def _tool_faults(step: Step, tools: Registry) -> list[Fault]:
         problem = f"{step.tool} asks no model, so there is nothing to {step.strategy}"
         faults.append(Fault(where, problem, f'Use {asking}, or the strategy "direct"'))
     if step.tool not in tools:
-        near = tools.nearest(step.tool)
-        mend = f"Did you mean {' or '.join(near)}?" if near else f"Known tools: {', '.join(t.name for t in tools)}"
-        return [*faults, Fault(where, f"there is no tool {step.tool!r}", tools.lacking(step.tool) or mend)]
+        mend = tools.instead_of(step.tool) if told else "Use a known tool"
+        return [*faults, Fault(where, f"there is no tool {clipped(step.tool, _NAME)!r}", mend)]
     faults += _agent_faults(step, where, tools) if step.tool == DELEGATE else []
     unfit = [fault for fault in tools.faults(step.tool, step.arguments) if not _hidden(fault, in_loop=step.is_loop)]
     return faults + [Fault(where, fault.at("arguments"), _mend(step.tool, fault, tools)) for fault in unfit]
@@ -228,6 +230,6 @@ def _hidden(fault: SchemaFault, *, in_loop: bool) -> bool:
 
 def _mend(tool: str, fault: SchemaFault, tools: Registry) -> str:
     known = tools.get(tool)
-    if known and fault.rule in ("required", "additionalProperties"):
+    if known and (known.source or fault.rule in ("required", "additionalProperties")):
         return f"It is called as {signature(known)}"
     return f"See the schema of {tool}: {str(fault.schema)[:200]}"

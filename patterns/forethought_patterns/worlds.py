@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from itertools import count, groupby
 from typing import Literal, TypeAlias
 
+from forethought_patterns.catalogue import listed_tools
 from forethought_patterns.checks import Check, examine
-from forethought_patterns.drafts import closed_object, lean_arguments, lean_tools, listed_tools, wire_step
+from forethought_patterns.drafts import CHOICES, closed_object, lean_arguments, lean_tools, wire_step
 from forethought_patterns.gates import digest
 from forethought_patterns.lats import Bounds, Node, Observation, SearchResult, SearchWatcher, search
 from forethought_patterns.ports import Dialect, Journal
@@ -242,9 +243,11 @@ class _Acting(_Words):
 
     async def propose(self, node: Node[Way, Move], n: int, slot: Slot) -> Sequence[Move]:
         # What asks a model brings no facts.
-        tools = Registry(tool for tool in self.calls.tools if not tool.asks)
         dialect = self.calls.journal.dialect(Role.PROPOSER)
-        listed = lean_tools(tools) if dialect == "lean" else listed_tools(tools, dialect)
+        # A small model does worse with more to choose from, so it is shown none of other servers.
+        lean = dialect == "lean"
+        tools = Registry(tool for tool in self.calls.tools if not tool.asks and not (lean and tool.source))
+        listed = lean_tools(tools) if lean else listed_tools(tools, dialect)
         instructions = f"{ACT.format(n=n)}\n\nTools:\n{listed}"
         said = await self._proposed(node, instructions, n, action_schema(tools, dialect), slot)
         return _unless_known([self._move(each) for each in said if isinstance(each, Mapping)], node)
@@ -289,10 +292,11 @@ def action_schema(tools: Registry, dialect: Dialect, *, most: int = 0) -> Mappin
         text: JSON = {"type": "string", "minLength": 1, "maxLength": most or _LEAN}
         return {"anyOf": [*calls, closed_object({"tool": {"const": ANSWER}, "answer": text})]}
     pair = closed_object({"name": {"type": "string"}, "value": {"type": "string"}})
+    names = [tool.name for tool in tools]
     return closed_object(
         {
             "thought": {"type": "string", "maxLength": 300},
-            "tool": {"type": "string", "enum": [*(tool.name for tool in tools), ANSWER]},
+            "tool": {"type": "string"} if len(names) > CHOICES else {"type": "string", "enum": [*names, ANSWER]},
             "arguments": {"type": "array", "items": pair} if dialect == "flat" else {"type": "object"},
             "answer": {"type": "string", "maxLength": most or _RESULT},
         }

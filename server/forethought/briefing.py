@@ -1,5 +1,5 @@
-"""What a planner is told of a goal: the files that it names, what else lies there, what earlier runs have taught, and
-recipes for goals like it."""
+"""What a planner is told of a goal: the files that it names, what else lies there, what earlier runs have taught,
+recipes for goals like it, and which tools of other servers have to do with it."""
 
 __all__ = ["brief_of", "look_at"]
 
@@ -10,6 +10,7 @@ from itertools import islice
 
 from anyio import to_thread
 
+from forethought.catalogue import nearest_tools
 from forethought.engine.lessons import with_lessons
 from forethought.engine.recipes import with_recipes
 from forethought.engine.records import Records
@@ -35,6 +36,7 @@ _PREVIEW_CHARACTERS = 400
 _SHORT = 300  # characters of a file that is shown whole
 _ROWS = (".csv", ".tsv", ".log")
 _SETTINGS = (".ini", ".cfg", ".conf", ".toml", ".yaml", ".yml", ".env", ".properties")
+_NEAR = 100  # tools of other servers, in the order in which they are told
 _NAMED = 100  # files that are looked at for one goal
 
 
@@ -47,7 +49,8 @@ async def brief_of(goal: str, folders: Folders, records: Records, *, lessons: bo
 
 
 def _brief(goal: str, folders: Folders, records: Records, lessons: bool, recipes: bool) -> Brief:
-    brief = with_recipes(look_at(goal, folders), records, also_kept=recipes)
+    near = [tool.name for tool in nearest_tools(goal, records.tools, _NEAR, ours=False)]
+    brief = replace(with_recipes(look_at(goal, folders), records, also_kept=recipes), tools=near)
     return with_lessons(brief, records.queries, records.folders) if lessons else brief
 
 

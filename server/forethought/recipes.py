@@ -1,6 +1,6 @@
 """Which recipes are nearest to a goal: full-text search over their goals, what is done, and the kinds of files."""
 
-__all__ = ["nearest"]
+__all__ = ["nearest", "words_of"]
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -90,7 +90,7 @@ _ENDINGS = ("", "s", "es", "d", "ed", "e", "ing", "er", "ly")
 def nearest(goal: str, files: Iterable[str], n: int, *, kept: Sequence[Recipe] = ()) -> list[Recipe]:
     """The recipes nearest to a goal that is about these files, at most `n`, the nearest first: ours and those kept."""
     known = [*kept, *library()]
-    words = list(dict.fromkeys([*_words(goal[:_READ]), *_kinds(goal[:_READ], files)]))
+    words = list(dict.fromkeys([*words_of(goal[:_READ]), *_kinds(goal[:_READ], files)]))
     of_kept = [(at, text) for at, recipe in enumerate(kept) for text in _searched(recipe)]
     searched = [*of_kept, *((at + len(kept), text) for at, text in _ours())]
     places = [searched[place][0] for place in ranked([text for _, text in searched], _WEIGHTS, words)]
@@ -105,10 +105,10 @@ def _ours() -> Sequence[tuple[int, Sequence[str]]]:
 def _searched(recipe: Recipe) -> Iterator[Sequence[str]]:
     """What is searched of a recipe, for each of its goals: a part for each weight."""
     for goal in (recipe.goal[:_READ], *recipe.also):
-        yield [" ".join(_words(goal)), recipe.about, " ".join(_kinds(f"{goal} {recipe.about}", recipe.files))]
+        yield [" ".join(words_of(goal)), recipe.about, " ".join(_kinds(f"{goal} {recipe.about}", recipe.files))]
 
 
-def _words(text: str) -> list[str]:
+def words_of(text: str) -> list[str]:
     """The words of a goal, without the names of files: those say nothing of what is done."""
     return [word for word in _WORD.findall(_NAME.sub(" ", text).lower()) if word not in _IDLE]
 

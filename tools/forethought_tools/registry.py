@@ -2,7 +2,6 @@
 
 __all__ = ["WITHHELD", "Registry", "withheld"]
 
-import difflib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -12,6 +11,7 @@ from anyio import to_thread
 
 from forethought_tools.claims import Claim, Claims, Place
 from forethought_tools.errors import ToolError
+from forethought_tools.likeness import Names
 from forethought_tools.meant import as_meant
 from forethought_tools.risk import Risk
 from forethought_tools.schemas import SchemaFault, schema_faults
@@ -20,6 +20,7 @@ from forethought_tools.tool import JSON, Answerer, Limits, Tool
 _NOTHING = Claim()
 WITHHELD = "[secret withheld]"
 """What stands in the journal, and in results, in place of a key or password."""
+_NAMED = 40  # tools that an error names
 
 
 class Registry:
@@ -37,6 +38,7 @@ class Registry:
         self._tools = {tool.name: tool if redact is None else _discreet(tool, redact) for tool in tools}
         self._risks = dict(risks or {})
         self._claims = Claims()
+        self._names: Names | None = None
         self.unreached: Mapping[str, str] = {}
         """Why the tools of a source are not there, by the name of the source."""
 
@@ -46,6 +48,7 @@ class Registry:
         new = {tool.name: tool for tool in tools if tool.name not in kept}
         redact = self._redact
         self._tools = kept | {name: tool if redact is None else _discreet(tool, redact) for name, tool in new.items()}
+        self._names = None
 
     def __iter__(self) -> Iterator[Tool]:
         return iter(self._tools.values())
@@ -61,7 +64,18 @@ class Registry:
 
     def nearest(self, name: str) -> list[str]:
         """The known names most like this one, best first, at most three."""
-        return difflib.get_close_matches(name.lower(), self._tools, n=3, cutoff=0.5)
+        if self._names is None:
+            self._names = Names(self._tools)
+        return self._names.nearest(name)
+
+    def instead_of(self, name: str) -> str:
+        """What is to be done where there is no tool of this name: the nearest, or the first of all."""
+        if lacking := self.lacking(name):
+            return lacking
+        if near := self.nearest(name):
+            return f"Did you mean {' or '.join(near)}?"
+        more = f" and {len(self) - _NAMED} more" if len(self) > _NAMED else ""
+        return f"Known tools: {', '.join(list(self._tools)[:_NAMED])}{more}"
 
     def lacking(self, name: str) -> str:
         """Why a tool that nobody knows is not there, as far as that is known."""
@@ -86,6 +100,17 @@ class Registry:
         if known and known.undo and not known.undo.keeps(arguments):
             return "What it replaces is too large to be kept: it cannot be undone."
         return known.raised(arguments) if known and known.raised else ""
+
+    def standing(self, name: str) -> tuple[Risk, str]:
+        """The risk of a tool's calls as far as their arguments do not matter, and in a sentence why it is that."""
+        known = self._tools.get(name)
+        if known is None:
+            return Risk.HIGH, "Nobody knows this tool."
+        if known.source and (changed := self.raised(name, {})):
+            return Risk.HIGH, changed
+        if (risk := self.risk(name)) is not known.risk:
+            return risk, f"FORETHOUGHT_RISKS sets it; without that it is {known.risk}."
+        return risk, known.why or (f"Nothing is known of what {known.source} does." if known.source else "Built in.")
 
     def lasting(self, name: str) -> bool:
         """Whether what a call does stays, and cannot be undone."""
@@ -124,7 +149,7 @@ class Registry:
     def known(self, name: str) -> Tool:
         """The tool of this name. Raises ToolError where there is none."""
         if name not in self._tools:
-            raise ToolError(f"There is no tool {name!r}. Known tools: {', '.join(self._tools)}.")
+            raise ToolError(f"There is no tool {name[:100]!r}. {self.instead_of(name)}")
         return self._tools[name]
 
     def check(self, name: str, arguments: Mapping[str, JSON]) -> Tool:

@@ -89,6 +89,7 @@ def parser() -> argparse.ArgumentParser:
     _add_run(add, working)
     _add_plan(add, working)
     _add_looking(add)
+    _add_tools(add, working)
     _add_rollback(add, working)
     _add_steering(add)
     _add_keeping(add)
@@ -166,6 +167,12 @@ def _add_looking(add: _Add) -> None:
     show.add_argument("--journal", action="store_true", help="everything the run did, one JSON object a line")
     show.add_argument("--diff", action="store_true", help="what the latest revision of the plan has changed")
     _add_json(show, "the plan or the run")
+
+
+def _add_tools(add: _Add, working: argparse.ArgumentParser) -> None:
+    tools = add("tools", "tools:tools", "list what steps can call: from where, at what risk, and why", [working])
+    tools.add_argument("words", nargs="*", metavar="WORDS", help="only those nearest to these words")
+    _add_json(tools, "the list")
 
 
 def _add_rollback(add: _Add, working: argparse.ArgumentParser) -> None:

@@ -4,15 +4,18 @@ __all__ = ["models_view", "run_view", "text_of", "tools_view"]
 
 from collections.abc import Mapping, Sequence
 
+from forethought.catalogue import nearest_tools
 from forethought.engine.kinds import kind_of
 from forethought.engine.kinds.look import View
 from forethought.engine.plan_views import PAGE
 from forethought.engine.records import Records
 from forethought.journal.rows import RunRow
 from forethought.models import Models
-from forethought_patterns.signatures import detailed
+from forethought_patterns.signatures import listed_tool
 from forethought_tools import JSON, Registry, Role
 from forethought_tools.text import as_text
+
+_NEAR = 20  # tools that are shown for some words
 
 
 def run_view(records: Records, run: RunRow, *, steps: str = "brief", page: int | None = 1, reader: str = "") -> View:
@@ -28,13 +31,21 @@ def models_view(models: Models) -> View:
     return {**view, "agent": f"{view['agent']}: {models.why_agent}"}
 
 
-def tools_view(tools: Registry, page: int) -> View:
-    """The tools that steps can call, each with its risk where that is not low, and with all that it takes."""
-    listed = list(tools)
-    shown: list[JSON] = [detailed(tool, tools) for tool in listed[(page - 1) * PAGE : page * PAGE]]
+def tools_view(tools: Registry, page: int, words: str = "") -> View:
+    """The tools that steps can call, or those nearest to some words: each with what it takes, where it comes from, its
+    risk, and why it has that. Of other servers' tools only the nearest are told whole."""
+    listed = nearest_tools(words, tools, _NEAR) if words else list(tools)
+    shown: list[JSON] = [
+        listed_tool(tool, tools, whole=bool(words) or not tool.source)
+        for tool in listed[(page - 1) * PAGE : page * PAGE]
+    ]
     more = f'get_plan(view="tools", page={page + 1}) shows more; ' if len(listed) > page * PAGE else ""
+    if any(tool.source for tool in listed) and not words:
+        more += 'get_plan(view="tools", words="...") tells all of the nearest; '
+    none = {"found": "no tool has to do with these words"} if not listed else {}
     return {
         "status": "ok",
+        **none,
         "tools": shown,
         "next": f'{more}create_plan(goal="...", steps=[...]) takes steps that call them',
     }

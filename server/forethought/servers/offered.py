@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from forethought.servers.pins import Pins, Said, differences, fingerprint
-from forethought.servers.schemas import harmless_schema
+from forethought.servers.schemas import harmless_schema, shallow
+from forethought_patterns.signatures import claim
 from forethought_tools import JSON, Answerer, Limits, Risk, Tool
 from forethought_tools.text import clipped, one_line
 from forethought_tools.visible import visible
@@ -46,8 +47,12 @@ class Source:
 def said_of(tool: "Listed", started: str) -> Said:
     """What makes a tool what it is. Annotations that are not given are not made up."""
     annotations = tool.annotations.model_dump(mode="json", exclude_none=True, by_alias=True) if tool.annotations else {}
-    schema: dict[str, JSON] = tool.input_schema
-    return {"description": tool.description or "", "schema": schema, "annotations": annotations, "start": started}
+    return {
+        "description": tool.description or "",
+        "schema": shallow(tool.input_schema),
+        "annotations": annotations,
+        "start": started,
+    }
 
 
 def tools_of(source: Source) -> list[Tool]:
@@ -176,4 +181,4 @@ def _judged(hints: Mapping[str, JSON], source: Source) -> tuple[Risk, str, bool]
 def _quoted(source: Source, text: str) -> str:
     """What a server says, as data: whoever reads it must not take it for our words."""
     said = visible(clipped(one_line(text), _TOLD)).replace('"', "'")
-    return f'The server {source.name} says of it: "{said}"' if said else f"A tool of the server {source.name}."
+    return f'{claim(source.name)}"{said}"' if said else f"A tool of the server {source.name}."

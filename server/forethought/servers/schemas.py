@@ -4,7 +4,7 @@ References are written out, a few levels deep. Patterns, formats and conditions 
 for ever, and the server checks its arguments itself.
 """
 
-__all__ = ["harmless_schema"]
+__all__ = ["harmless_schema", "shallow"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +30,17 @@ _PLAIN = (
 )
 _TYPES = ("string", "integer", "number", "boolean", "object", "array", "null")
 _LONG = 200  # characters of a name or a choice
+
+
+def shallow(value: JSON, levels: int = 40) -> JSON:
+    """The value without what lies deeper than anything that is kept or compared of it: no file could hold that."""
+    if not isinstance(value, Mapping | list | tuple):
+        return value
+    if not levels:
+        return "..."
+    if isinstance(value, Mapping):
+        return {key: shallow(part, levels - 1) for key, part in value.items()}
+    return [shallow(part, levels - 1) for part in value]
 
 
 @dataclass

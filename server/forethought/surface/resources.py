@@ -28,7 +28,7 @@ from forethought.engine.plan_views import graph, plan_view
 from forethought.engine.transcripts import transcript
 from forethought.engine.trees import Branch, flowchart_of, outline, trees
 from forethought.engine.views import run_view
-from forethought_patterns.signatures import detailed
+from forethought_patterns.signatures import listed_tool
 from forethought_tools import NotFoundError
 from forethought_tools.text import as_text
 
@@ -52,10 +52,10 @@ def add_resources(server: MCPServer[App], live: list[App]) -> None:
 
     @server.resource(TOOLS, title="Tools of steps", mime_type="text/plain")
     async def step_tools() -> str:
-        """Every tool that steps can call, with its risk where that is not low, and what it takes."""
+        """Every tool that steps can call, what it takes, where it comes from, its risk and why."""
         await live[-1].servers.met()
         tools = live[-1].runs.records.tools
-        return "\n".join(detailed(tool, tools) for tool in tools)
+        return "\n".join(listed_tool(tool, tools, whole=not tool.source) for tool in tools)
 
     @server.resource("plan://{plan_id}", title="Plan", mime_type="application/json")
     async def plan(plan_id: str, ctx: Context[App]) -> str:

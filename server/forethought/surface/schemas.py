@@ -136,6 +136,7 @@ ARGUMENTS: Mapping[str, Mapping[str, Schema]] = {
         "page": _COUNT,
         "revision": _COUNT,
         "against": _COUNT,
+        "words": _TEXT,
     },
     "report": {"run_id": _TEXT, "answers": {"type": "array", "items": _ANSWER}, "take": _TAKE},
     "rollback": {"run_id": _TEXT, "step": _COUNT, "dry_run": _FLAG},

@@ -18,6 +18,7 @@ from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
 import anyio
+from anyio import to_thread
 from mcp.server.mcpserver import Context
 from mcp.types import InputRequiredResult
 
@@ -132,15 +133,16 @@ async def get_plan(
     page: int = 1,
     revision: int | None = None,
     against: int | None = None,
+    words: str = "",
 ) -> View:
     """Look at a plan and its latest run, or at a run: brief, list (a line per step), full (arguments, results, work
     orders), graph (Mermaid), diff (against an earlier revision). list and full: 50 steps a page. tools: what steps can
-    call."""
+    call (words: the nearest)."""
     app = _app(ctx)
     records, queries, reader = app.runs.records, app.runs.queries, taker_of(ctx).id
     if view == "tools":
         await app.servers.met()
-        return tools_view(records.tools, page)
+        return await to_thread.run_sync(tools_view, records.tools, page, words)
     if not plan_id:
         return listing(records, page)
     if plan_id.startswith("run_"):

@@ -59,7 +59,7 @@ class Settings:
     mailbox: Mailbox | None = None
     command_variables: Sequence[str] = ()
     risks: Mapping[str, Risk] = field(default_factory=dict[str, Risk])
-    """Risks by pattern of tool name, as the user judges them."""
+    """Risks by rule, as the user judges them."""
     terms: Terms = field(default_factory=Terms)
     """What holds for every run, unless whoever starts it wants stricter terms."""
     lessons: bool = True

@@ -86,6 +86,10 @@ def _confirm(run: RunRow, decision: Decision) -> None:
     if run.state == "paused":
         how = f"It goes on after {PROGRAM} resume {run.id}"
     console.print(f"{decision.verb}: recorded. {escape(how)}", soft_wrap=True)
+    if decision.rule:
+        console.print(
+            f"Not asked any more: {escape(visible(decision.rule))}. {PROGRAM} rules takes that back.", soft_wrap=True
+        )
 
 
 def _decide_on_page(settings: Settings, journal: Journal, waiting: Callable[[], list[MessageRow]]) -> int:

@@ -21,6 +21,7 @@ from forethought.engine.questions import Questions
 from forethought.engine.spending import Spender
 from forethought.engine.watchers import Watchers
 from forethought.engine.writing import overheard
+from forethought.gates.standing import rule_for
 from forethought.journal.codec import decision_of, gate_body, question_body
 from forethought.journal.database import new_id
 from forethought.journal.rows import Fact, MessageKind, MessageRow, RunRow
@@ -171,12 +172,22 @@ class Recorder:
     def asked(self, purpose: str) -> bool:
         return purpose in self._asked_about
 
+    async def spared(self, step: int | None, tool: str, digest: str, rule: str) -> None:
+        await self._rule_used(step, tool, digest, rule)
+
+    async def _rule_used(self, step: int | None, tool: str, digest: str, rule: str, by: str = "") -> None:
+        used: dict[str, JSON] = {"step": step, "tool": tool, "digest": digest, "rule": rule, "id": by}
+        await self.record(Fact("rule_used", used))
+
     async def decide(self, gate: Gate, *, key: str, slot: Slot) -> Decision:
         known = self._questions.known(key)
         if known is None and gate.kind == "call" and "approve_tool" in gate.choices and gate.tool in self._allowed:
             body: dict[str, JSON] = {"step": gate.step, "digest": gate.digest, "gate": self._allowed[gate.tool]}
             await self.record(Fact("step_allowed", body))
             return Decision("approve", by="an earlier decision in this run")
+        if known is None and (rule := await rule_for(gate, self.run, self.store.queries, self.tools)):
+            await self._rule_used(gate.step, gate.tool, gate.digest, rule.rule, rule.id)
+            return Decision("approve", by=f"{rule.id}, made in {rule.run}", rule=rule.rule)
         if known is None:
             known = await self._questions.open("gate", key, gate_body(gate), gate.step)
         elif known.state == "used" and gate.kind == "call" and self._questions.is_late(known):

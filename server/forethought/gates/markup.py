@@ -10,7 +10,7 @@ from typing import Any
 
 from starlette.responses import HTMLResponse, Response
 
-from forethought.gates.forms import MEANING, form
+from forethought.gates.forms import form, meaning
 from forethought_patterns import Gate
 from forethought_tools import JSON
 from forethought_tools.visible import visible, visible_json
@@ -25,13 +25,13 @@ HOME = '<p><a href="../">All that waits</a></p>'
 
 def fields_of(gate: Gate, typed: Mapping[str, str]) -> str:
     """The form of a gate as HTML, with what was typed before. Nothing is chosen unless the person chose it."""
-    fields: dict[str, Mapping[str, Any]] = form(gate)["properties"]
+    fields: dict[str, Mapping[str, Any]] = form(gate, channel="page")["properties"]
     decision = fields.pop("decision")
     html = "<fieldset><legend>Your decision</legend>"
     for verb in map(str, decision["enum"]):
         chosen = " checked" if typed.get("decision") == verb else ""
         html += f'<label><input type="radio" name="decision" value="{verb}" required{chosen}>'
-        html += f"<span><b>{verb}</b> {escape(MEANING[verb])}</span></label>"
+        html += f"<span><b>{verb}</b> {escape(meaning(gate, verb))}</span></label>"
     html += "</fieldset>"
     now: Mapping[str, JSON] = {"arguments": gate.details, "steps": gate.steps}
     for name, field in fields.items():

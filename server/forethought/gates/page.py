@@ -218,7 +218,7 @@ class Page:
             return _decided_meanwhile()
         if refusal := self._refusal(code, session):
             return self._question(session.place, gate_id, 403, [refusal], given)
-        filled = filled_in(form(gate_of(message)), given)
+        filled = filled_in(form(gate_of(message), channel="page"), given)
         try:
             taken = await take_decision(message, filled, by="person at the page", channel="page", record=self._record)
         except BaseException:

@@ -24,7 +24,7 @@ from typing import Any, Protocol
 
 from forethought_tools import StoreError
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 Value = str | int | float | None
 

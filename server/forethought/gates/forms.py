@@ -99,8 +99,9 @@ def read_form(gate: Gate, content: Mapping[str, JSON], *, by: str, channel: str)
     if faults := schema_faults(strict, given):
         raise AnswerError([Fault("form", fault.at("form"), "Fill it in as it says") for fault in faults])
     rule = standing(gate).get(str(given["decision"]))
-    verb = "approve" if rule else given["decision"]
-    decision = Decision(verb, rule=rule, reason=str(given.get("reason", "")), by=by, channel=channel)
+    decision = Decision(
+        "approve" if rule else given["decision"], rule=rule, reason=str(given.get("reason", "")), by=by, channel=channel
+    )
     if decision.verb != "edit":
         # Who has written a change down and chosen something else would be surprised.
         unused = [name for name in given if name not in ("decision", "reason")]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from mcp.client import Client
-from tests.server.asking import Asked, answering, delete, in_full, journal_of, run_steps, view, write
+from tests.server.asking import Asked, answering, delete, flat, in_full, journal_of, run_steps, view, write
 from tests.server.pages import decided, open_page
 from tests.terminal import piped, scripted, surroundings, typed
 
@@ -73,7 +73,7 @@ async def test_what_a_person_has_allowed_is_not_asked_about_until_they_take_it_b
         assert done["status"] == "succeeded"
         full = await in_full(client, done)
         assert full["steps"][1]["not_asked"] == "rule delete_file(*)"
-        assert {use.body["step"] for use in journal_of(settings, done, "rule_used")} == {1, 2}
+        assert {str(use.body["step"]) for use in journal_of(settings, done, "rule_used")} == {"1", "2"}
         (made,) = journal_of(settings, first, "rule_made")
         assert made.body["channel"] == "terminal"
         environment = surroundings(settings.home, **({"FORETHOUGHT_STORE": settings.store} if settings.store else {}))
@@ -91,12 +91,7 @@ async def test_what_a_person_has_allowed_is_not_asked_about_until_they_take_it_b
 
 
 async def test_a_rule_is_made_in_the_terminal_and_shown_before(tmp_path: Path, work: Path) -> None:
-    steps = [{**delete(n, name), "description": "", "depends_on": []} for n, name in ((1, "old.txt"), (2, "a.txt"))]
-    steps[1]["depends_on"] = [1]
-    planned = [
-        {**s, "arguments": [{"name": "path", "value": s["arguments"]["path"]}], "expected_output": ""} for s in steps
-    ]
-    plan = {"reasoning": "", "steps": [{**s, "confidence": 1, "strategy": "direct"} for s in planned]}
+    plan = flat(delete(1, "old.txt"), {**delete(2, "a.txt"), "depends_on": [1]})
     model = scripted(tmp_path, {"planner": plan, "joiner": {"done": True, "answer": "Done.", "missing": ""}})
     environment = surroundings(tmp_path / "home", FORETHOUGHT_MODEL=model, FORETHOUGHT_FOLDERS=str(work))
     answers = [("to decide later", "always"), ("a number", "7"), ("to decide later", "always"), ("a number", "2")]

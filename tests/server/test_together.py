@@ -86,7 +86,7 @@ async def test_a_form_for_many_decides_what_it_names_and_nothing_else(
     assert all(f"Step {n} wants to call delete_file.\npath: f{n}.txt\n" in text for n in range(1, 6)), text
     assert set(shown[0].requested_schema["properties"]) == {"approve", "reject", "reason"}
     answered = journal_of(settings, dict(done.structured_content or {}), "answered")
-    assert len({entry.body["id"] for entry in answered}) == len(answered), "each decision is about its own gate"
+    assert len({str(entry.body["id"]) for entry in answered}) == len(answered), "each decision is about its own gate"
 
 
 @given(st.text(max_size=12), st.integers(1, 30))

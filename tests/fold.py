@@ -43,6 +43,7 @@ def _fact(*kinds: str) -> Callable[[Fact], Fact]:
 
 @_fact("claimed", "freed")  # a claim is nothing that stays
 @_fact("lesson_learned", "lessons_forgotten", "recipe_kept", "recipes_forgotten", "pruned")  # no part of a run
+@_fact("rule_made", "rules_forgotten", "rule_used")
 @_fact("call_begun")  # gone when the run ends
 @_fact("order_taken", "order_kept", "order_returned")  # and who has an order, when that is answered
 @_fact("budget_nearly_spent", "step_allowed", "run_left", "drive_asked")

@@ -34,7 +34,7 @@ from forethought_tools.folders import Folders
 
 ROOT = Path(__file__).parent.parent
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-_ID = re.compile(r"\b(?:plan|run|gate|order|lesson|recipe)_[0-9a-f]{12}\b")
+_ID = re.compile(r"\b(?:plan|run|gate|order|lesson|recipe|rule)_[0-9a-f]{12}\b")
 _VARIES = re.compile(rf"{_ID.pattern}|\d{{4}}-\d\d-\d\d \d\d:\d\d|\.\.\.")
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _PROMPTS = ("Run this plan? [Y/n]", "(or nothing, to decide later):", "the planner sees it):")

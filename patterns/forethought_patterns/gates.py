@@ -25,7 +25,6 @@ import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from typing import Literal, TypeAlias
 
 from forethought_patterns.numbering import step_as_meant
@@ -33,6 +32,7 @@ from forethought_patterns.plan import Plan, Step
 from forethought_patterns.validate import parse_plan
 from forethought_tools import JSON, Fault, PlanError, Registry, Risk, ToolError
 from forethought_tools.alike import lookalikes
+from forethought_tools.rules import read_rule
 from forethought_tools.visible import cut, has_lines, one_line_json, told, visible, visible_json
 
 Verb: TypeAlias = Literal["approve", "approve_tool", "edit", "reject", "cancel", "happened", "again", "skip", "answer"]
@@ -54,12 +54,13 @@ class Policy:
     approve_plan: bool = False
     """The whole plan waits before anything runs."""
     risks: Mapping[str, Risk] = field(default_factory=dict[str, Risk])
-    """Risks by pattern of tool name, for this run; they raise and never lower."""
+    """Risks by rule, for this run; they raise and never lower."""
 
     def risk(self, tool: str, tools: Registry, arguments: Mapping[str, JSON] | None = None) -> Risk:
         """The risk of calling a tool, with these arguments. Those of a plan may hold references still: a call is judged
         again once they are filled in."""
-        raised = [risk for pattern, risk in self.risks.items() if fnmatchcase(tool, pattern)]
+        known = tools.get(tool)
+        raised = [risk for rule, risk in self.risks.items() if read_rule(rule).may_cover(tool, known, arguments)]
         return max(tools.risk(tool, arguments), *raised) if raised else tools.risk(tool, arguments)
 
     def step_risk(self, step: Step, tools: Registry) -> Risk:
@@ -79,6 +80,8 @@ class Decision:
     """The steps to run instead, where the plan was edited."""
     by: str = ""
     channel: str = ""
+    rule: str | None = None
+    """Of an approval: the rule that was made of it, or by which it was given."""
 
     @property
     def approved(self) -> bool:
@@ -116,6 +119,9 @@ class Gate:
     """Of a call: the files that it names, with their SHA-256."""
     fields: Mapping[str, Mapping[str, JSON]] = field(default_factory=dict[str, Mapping[str, JSON]])
     """Of a question: what is to be filled in, by the names of the form's fields."""
+    offers: Mapping[str, Mapping[str, str]] | None = None
+    """Of a call that only its risk holds up: the rules that a person can make of it, each with the files that it rests
+    on. None: no rule can let it pass."""
 
     def resting_on(self, files: Mapping[str, str]) -> "Gate":
         """The gate of a call, whose decision is bound to these files too."""
@@ -177,6 +183,8 @@ def call_gate(
     unsure = sure is not None and sure < policy.ask_below
     if risk < policy.ask_from and not unsure and not asked:
         return None
+    only_risk = not unsure and not asked and tools.risk(step.tool, arguments) >= policy.ask_from
+    ruled = only_risk and step.tool in tools and not tools.raised(step.tool, arguments)
     reason = _reason(step.tool, tools, arguments)
     if unsure:
         reason += f" The model is only {sure:.0%} sure of this step."
@@ -192,6 +200,7 @@ def call_gate(
         tool=step.tool,
         risk=risk,
         undo=_undo(step.tool, tools, arguments),
+        offers={rule: {} for rule in tools.offers(step.tool, arguments)} if ruled else None,
         choices=("approve", "edit", "reject", "cancel")
         if risk >= Risk.HIGH
         else ("approve", "approve_tool", "edit", "reject", "cancel"),
@@ -270,6 +279,8 @@ def decision_faults(gate: Gate, decision: Decision, tools: Registry) -> list[Fau
     """What keeps a decision from being taken: a choice that this gate does not offer, an edit that is not valid."""
     if decision.verb not in gate.choices:
         return [Fault("decision", f"{decision.verb!r} cannot be chosen here", f"Choose: {', '.join(gate.choices)}")]
+    if decision.rule and (decision.verb != "approve" or decision.rule not in (gate.offers or {})):
+        return [Fault("decision", "no such rule is offered here", "Choose one of those that are shown, or approve")]
     if decision.verb != "edit":
         return []
     if gate.kind == "plan":

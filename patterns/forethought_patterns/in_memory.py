@@ -39,6 +39,8 @@ class InMemoryJournal:
     """Why calls that were no steps have failed."""
     questions: list[Question] = field(default_factory=list[Question])
     gates: list[Gate] = field(default_factory=list[Gate])
+    unasked: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    """Calls that nobody was asked about because of a rule: tool, and rule."""
     calls: list[tuple[int, Mapping[str, JSON]]] = field(default_factory=list[tuple[int, Mapping[str, JSON]]])
     """Every attempt at a call: step and arguments, in order."""
     outcomes: dict[int, Outcome] = field(default_factory=dict[int, Outcome])
@@ -69,6 +71,9 @@ class InMemoryJournal:
 
     def asked(self, purpose: str) -> bool:
         return False
+
+    async def spared(self, step: int | None, tool: str, digest: str, rule: str) -> None:
+        self.unasked.append((tool, rule))
 
     async def decide(self, gate: Gate, *, key: str, slot: Slot) -> Decision:
         self.gates.append(gate)

@@ -130,6 +130,10 @@ class Approver(Protocol):
         would have to be asked now. Keys of gates begin with it."""
         ...
 
+    async def spared(self, step: int | None, tool: str, digest: str, rule: str) -> None:
+        """Nobody is asked about this call, because of a rule."""
+        ...
+
     async def decide(self, gate: Gate, *, key: str, slot: Slot) -> Decision:
         """Wait for the decision about one thing, named by what it is for; one already recorded is given at once."""
         ...

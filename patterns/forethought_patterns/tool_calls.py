@@ -27,6 +27,8 @@ class Admitted:
     arguments: Mapping[str, JSON]
     approved_for: Mapping[str, str] | None = None
     """What it rested on when a person approved it. None: nobody was asked."""
+    rule: str = ""
+    """The rule by which nobody had to be asked."""
 
 
 @dataclass
@@ -91,10 +93,14 @@ class ToolCalls:
         while True:
             gate = call_gate(step, arguments, self.tools, self.policy, confidence=confidence, asked=asked)
             if gate is None:
-                return Admitted(arguments)
+                rule = self.tools.spared(tool, arguments, self.policy.ask_from)
+                if rule:
+                    await self.approver.spared(self.slot.step, tool, digest(tool, arguments), rule)
+                return Admitted(arguments, rule=rule)
             if self.slot.step is None:
                 gate = replace(gate, step=None, subject=f"The run wants to call {tool}.")
-            gate = gate.resting_on(await self.tools.rests_on(tool, arguments))
+            offers = gate.offers and {rule: await self.tools.bound_to(rule, tool, arguments) for rule in gate.offers}
+            gate = replace(gate, offers=offers).resting_on(await self.tools.rests_on(tool, arguments))
             decision = await self.approver.decide(gate, key=f"{purpose}/{gate.digest}", slot=self.slot)
             if not decision.approved:
                 raise Rejected(f"Rejected by a person: {decision.reason or 'no reason given'}")
@@ -102,7 +108,7 @@ class ToolCalls:
                 self.tools.check(tool, decision.arguments)
                 return Admitted(decision.arguments, await self.tools.rests_on(tool, decision.arguments))
             if await self.tools.rests_on(tool, arguments) == gate.rests_on:  # else it is another call to ask about
-                return Admitted(arguments, gate.rests_on)
+                return Admitted(arguments, gate.rests_on, decision.rule or "")
 
     async def _wanted_again(self, tool: Tool, arguments: Mapping[str, JSON], key: str, why: str) -> bool:
         """A call that must not be made twice was cut off. Its result is what it was made for, so it cannot be taken as
@@ -126,6 +132,8 @@ async def look_again(tool: Tool, call: Admitted, tools: Registry) -> None:
         ChangedError: a person has approved something else.
         ToolError: nobody was asked about it, and by now a person has to be.
     """
+    if call.rule and not tools.covered(call.rule, tool.name, call.arguments):
+        raise ChangedError(f"The rule {call.rule} does not cover the call of {tool.name} any more.")
     if call.approved_for is None:
         if raised := tools.raised(tool.name, call.arguments):
             raise ToolError(f"{raised} That has changed since the call was judged, so it is not made. Plan it again.")

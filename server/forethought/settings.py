@@ -67,7 +67,7 @@ class Settings:
     trusted_servers: Sequence[str] = ()
     """Those of them whose word on their tools counts, by name."""
     risks: Mapping[str, Risk] = field(default_factory=dict[str, Risk])
-    """Risks by pattern of tool name, as the user judges them."""
+    """Risks by rule, as the user judges them."""
     terms: Terms = field(default_factory=Terms)
     """What holds for every run, unless whoever starts it wants stricter terms."""
     lessons: bool = True

@@ -15,6 +15,7 @@ from forethought_patterns.agent import Bounds
 from forethought_patterns.budget import MEASURES
 from forethought_patterns.loops import MAX_ITEMS
 from forethought_tools import Risk, SettingsError
+from forethought_tools.rules import read_rule, separated
 
 REPLANS: tuple[Replan, ...] = get_args(Replan)
 # Of one wish: each pattern is held against each tool that a step may call.
@@ -40,7 +41,7 @@ class Terms:
     ask_below: float = 0.0
     """Steps of which the planner or the executor is less sure than this wait."""
     risks: Mapping[str, Risk] = field(default_factory=dict[str, Risk])
-    """Risks by pattern of tool name; they raise and never lower."""
+    """Risks by rule; they raise and never lower."""
     strategies: Mapping[str, Strategy] = field(default_factory=dict[str, Strategy])
     """How steps are done, by id or `*`, instead of what the plan says."""
     budget: Mapping[str, float] = field(default_factory=dict[str, float])
@@ -94,6 +95,10 @@ def _stricter(own: Replan, wish: Replan) -> Replan:
 def _highest(risks: Mapping[str, Risk], wishes: Mapping[str, str]) -> dict[str, Risk]:
     highest = dict(risks)
     for pattern, risk in wishes.items():
+        try:
+            read_rule(pattern)
+        except ValueError as error:
+            raise SettingsError(f"risks: {pattern[:80]!r} cannot be read: {error}.") from None
         highest[pattern] = max(Risk.named(risk), risks.get(pattern, Risk.LOW))
     return highest
 
@@ -144,11 +149,14 @@ def read_agent_limits(text: str, key: str) -> dict[str, float]:
 
 
 def read_risks(text: str, key: str) -> dict[str, Risk]:
-    """Risks by pattern of tool name, such as `run_command=medium,files/*=high`. Raises SettingsError."""
+    """Risks by rule, such as `run_command(git status*)=low,files/*=high`. Raises SettingsError."""
     risks: dict[str, Risk] = {}
-    for part in filter(None, map(str.strip, text.split(","))):
-        pattern, _, risk = part.rpartition("=")
-        if not pattern or risk.lower() not in ("low", "medium", "high"):
-            raise SettingsError(f"{key}: {part!r} must be PATTERN=low, PATTERN=medium or PATTERN=high.")
-        risks[pattern.strip()] = Risk.named(risk)
+    try:
+        for part in filter(None, map(str.strip, separated(text))):
+            pattern, _, risk = part.rpartition("=")
+            if not pattern or risk.lower() not in ("low", "medium", "high"):
+                raise SettingsError(f"{key}: {part!r} must be PATTERN=low, PATTERN=medium or PATTERN=high.")
+            risks[str(read_rule(pattern))] = Risk.named(risk)
+    except ValueError as error:
+        raise SettingsError(f"{key}: {error}.") from None
     return risks

@@ -102,8 +102,8 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("FORETHOUGHT_APPROVE_PLAN", "Whether you approve each whole plan before it runs.", default="no"),
     Variable(
         "FORETHOUGHT_RISKS",
-        "Risks as you judge them, by pattern of tool name: `run_command=medium,*_file=high`. The last that fits"
-        " counts.",
+        "Risks as you judge them, by [rule](approvals.md#rules): `*_file=high,run_command(git status*)=low`. The last"
+        " that fits counts.",
     ),
     Variable(
         "FORETHOUGHT_COMMAND_VARIABLES",

@@ -68,10 +68,14 @@ async def test_a_call_stays_within_its_patience_however_many_questions_there_are
     assert 1 <= len(asked) <= 4
 
 
-async def test_several_gates_are_asked_together_and_each_answer_reaches_its_own(
+async def test_unlike_gates_are_asked_at_once_and_each_answer_reaches_its_own(
     make_settings: Callable[..., Settings], era: str, work: Path
 ) -> None:
-    steps = deletions(work, 12)
+    steps: list[dict[str, Any]] = [
+        {"id": 1, "tool": "delete_file", "arguments": {"path": "old.txt"}},
+        {"id": 2, "tool": "run_command", "arguments": {"command": "touch made"}},
+        {"id": 3, "tool": "write_file", "arguments": {"path": ".mcp.json", "content": "{}"}},
+    ]
     together = 0
     all_asked = anyio.Event()
 
@@ -81,7 +85,7 @@ async def test_several_gates_are_asked_together_and_each_answer_reaches_its_own(
         if together == len(steps):
             all_asked.set()
         await all_asked.wait()
-        number = int(params.message.split("path: f")[1].split(".txt")[0])
+        number = int(params.message.split("Step ")[1].split(" wants")[0])
         return ElicitResult(action="accept", content={"decision": "approve" if number % 2 else "reject"})
 
     async with Client(build_server(make_settings()), mode=era, elicitation_callback=odd_ones) as client:
@@ -89,10 +93,9 @@ async def test_several_gates_are_asked_together_and_each_answer_reaches_its_own(
         with anyio.fail_after(60):
             await client.call_tool("execute_plan", {"plan_id": plan_id})
         states = await states_of(client, plan_id)
-    assert states == {n: "succeeded" if n % 2 else "rejected" for n in range(1, 13)}
-    assert {f"f{n}.txt" for n in range(1, 13) if (work / f"f{n}.txt").exists()} == {
-        f"f{n}.txt" for n in range(2, 13, 2)
-    }
+    assert states == {1: "succeeded", 2: "rejected", 3: "succeeded"}
+    assert not (work / "old.txt").exists()
+    assert not (work / "made").exists()
 
 
 async def test_gates_one_after_another_stay_within_the_rounds_of_a_client(

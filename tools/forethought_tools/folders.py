@@ -119,6 +119,12 @@ class Folders:
                 return short if self.resolve(short, new=True) == real else real.as_posix()
         return real.as_posix()
 
+    def called(self, path: str) -> frozenset[str]:
+        """What a path is called, seen from the first folder: itself, and what it leads to. Raises ToolError."""
+        reals = [self.resolve(path, new=True, follow=follow) for follow in (True, False)]
+        first = self._folders[0]
+        return frozenset((real.relative_to(first) if real.is_relative_to(first) else real).as_posix() for real in reals)
+
     def granted(self) -> str:
         """Which folders are granted, by their names alone: errors go to models and logs far away, and where this
         machine keeps what is nothing to them."""

@@ -2,10 +2,10 @@
 
 __all__ = ["WITHHELD", "Registry", "withheld"]
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from fnmatch import fnmatchcase
 
 from anyio import to_thread
 
@@ -13,7 +13,9 @@ from forethought_tools.claims import Claim, Claims, Place
 from forethought_tools.errors import ToolError
 from forethought_tools.likeness import Names
 from forethought_tools.meant import as_meant
+from forethought_tools.offering import fixed, offers
 from forethought_tools.risk import Risk
+from forethought_tools.rules import read_rule
 from forethought_tools.schemas import SchemaFault, schema_faults
 from forethought_tools.tool import JSON, Answerer, Limits, Tool
 
@@ -32,11 +34,11 @@ class Registry:
         risks: Mapping[str, Risk] | None = None,
         redact: Callable[[str], str] | None = None,
     ) -> None:
-        """`risks` are what the user has set, by pattern of name. The last pattern that fits counts, and it lowers the
-        risk of trusted tools only. What `redact` takes out of texts is kept out of all results, and of all calls."""
+        """`risks` are what the user has set, by rule. The last one that fits counts, and it lowers the risk of trusted
+        tools only. What `redact` takes out of texts is kept out of all results, and of all calls."""
         self._redact = redact
         self._tools = {tool.name: tool if redact is None else _discreet(tool, redact) for tool in tools}
-        self._risks = dict(risks or {})
+        self._risks = [(text, read_rule(text), risk) for text, risk in (risks or {}).items()]
         self._claims = Claims()
         self._names: Names | None = None
         self.unreached: Mapping[str, str] = {}
@@ -85,14 +87,48 @@ class Registry:
 
     def risk(self, name: str, arguments: Mapping[str, JSON] | None = None) -> Risk:
         """The risk of calling this tool, with these arguments. A tool that nobody knows is HIGH."""
+        return self._judged(name, arguments)[0]
+
+    def spared(self, name: str, arguments: Mapping[str, JSON], ask_from: Risk) -> str:
+        """The rule without which a person would be asked about a call, from this risk on; nothing if there is none."""
+        risk, rule, without = self._judged(name, arguments)
+        return rule if risk < ask_from <= without else ""
+
+    def _judged(self, name: str, arguments: Mapping[str, JSON] | None) -> tuple[Risk, str, Risk]:
+        """The risk of a call, the rule that has lowered it, and what it would be if none had."""
         known = self._tools.get(name)
+        risk = without = known.risk if known else Risk.HIGH
         if (arguments or (known is not None and known.source)) and self.raised(name, arguments or {}):
-            return Risk.HIGH
-        risk = known.risk if known else Risk.HIGH
-        for pattern, wanted in self._risks.items():
-            if fnmatchcase(name, pattern) and (wanted > risk or (known is not None and known.trusted)):
-                risk = wanted
-        return risk
+            return Risk.HIGH, "", Risk.HIGH
+        lowered = ""
+        for text, rule, wanted in self._risks:
+            if wanted > risk and rule.may_cover(name, known, arguments):
+                risk, lowered = wanted, ""
+            elif wanted < risk and known is not None and known.trusted and rule.covers(known, arguments or {}):
+                risk, lowered = wanted, text
+            without = max(without, risk)
+        return risk, lowered, without
+
+    def offers(self, name: str, arguments: Mapping[str, JSON]) -> list[str]:
+        """Rules that a person could make of this call, from narrow to wide. None of one that is always asked about."""
+        known = self._tools.get(name)
+        return [] if known is None or self.raised(name, arguments) else offers(known, arguments)
+
+    def covered(self, rule: str, name: str, arguments: Mapping[str, JSON]) -> bool:
+        """Whether a rule lets this call pass. Some are asked about whatever the rules."""
+        known = self._tools.get(name)
+        return known is not None and not self.raised(name, arguments) and read_rule(rule).covers(known, arguments)
+
+    async def bound_to(self, rule: str, name: str, arguments: Mapping[str, JSON]) -> Mapping[str, str]:
+        """The files that a rule rests on: those that a call names by words which the rule does not leave open."""
+        known = self.known(name)
+        return await self.rests_on(name, fixed(read_rule(rule), known, arguments))
+
+    def fingerprint(self, name: str) -> str:
+        """What a rule for a tool of others is bound to: it may become another tool. Nothing, where it is trusted."""
+        known = self.known(name)
+        told = json.dumps([known.name, known.description, known.parameters], sort_keys=True)
+        return "" if known.trusted else hashlib.sha256(told.encode()).hexdigest()
 
     def raised(self, name: str, arguments: Mapping[str, JSON]) -> str:
         """Why this very call is HIGH, whatever is set for its tool; nothing, where it is not."""

@@ -145,6 +145,14 @@ class Tool:
     rests_on: Callable[[Mapping[str, JSON]], Mapping[str, str]] | None = None
     """What else a call depends on, such as files that it names: what that is called, and its SHA-256. An approval is
     bound to it. May take a moment: it is asked in a thread."""
+    commands: frozenset[str] = frozenset()
+    """Its arguments that are commands for a shell: rules read them word by word."""
+    paths: frozenset[str] = frozenset()
+    """Its arguments that are paths."""
+    leads: Callable[[str], frozenset[str]] | None = None
+    """What a path is called, seen from the first granted folder: itself, and what it leads to. Raises `ToolError`."""
+    harmless: frozenset[str] = frozenset()
+    """Its arguments that change nothing of what a call may do: a rule need not name them."""
     doubted: Callable[[Mapping[str, JSON]], Awaitable[Sequence[str]]] | None = None
     """What a look at the world says against such a call before it is made."""
     foreseen: Callable[[Mapping[str, JSON]], Awaitable[JSON]] | None = None

@@ -29,12 +29,12 @@ from forethought.gates.decisions import (
     record_decision,
     take_decision,
 )
-from forethought.gates.forms import filled_in, form, gate_text
+from forethought.gates.forms import filled_in, form, gate_text, standing
 from forethought.journal.codec import gate_of
 from forethought.journal.rows import MessageRow
 from forethought_patterns import Gate
 from forethought_tools import JSON, Registry
-from forethought_tools.visible import visible_json
+from forethought_tools.visible import visible, visible_json
 
 _UNCHANGED = "Nothing was changed, so nothing is decided. To let it go ahead as it is: approve."
 
@@ -68,6 +68,10 @@ def put(journal: Journal, tools: Registry, message: MessageRow, seconds: float) 
 def _show(journal: Journal, message: MessageRow) -> None:
     text = as_is(gate_text(message, journal.queries.run(message.run)))
     console.print(Panel(text, title="A person must decide", border_style="yellow", title_align="left"))
+    if rules := standing(gate_of(message)):
+        console.print("Or approve it always, in these folders:")
+        for choice, rule in rules.items():
+            console.print(as_is(f"  {choice}: {visible(rule)}"), soft_wrap=True)
 
 
 class _Form:
@@ -75,7 +79,7 @@ class _Form:
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
-        self._schema = form(gate)
+        self._schema = form(gate, channel="terminal")
         self._draft = ""
 
     def filled(self) -> dict[str, Any] | None:
@@ -91,10 +95,15 @@ class _Form:
         return None
 
     def _verb(self) -> str:
-        choices = list(self._gate.choices)
+        first, *rest = self._gate.choices
+        rules = list(standing(self._gate))
+        choices = [first, *(["always"] if rules else ()), *rest]
         question = f"Type {', '.join(choices[:-1])} or {choices[-1]} (or nothing, to decide later): "
-        while (typed := input(question).strip().lower()) and typed not in choices:
-            pass
+        while typed := " ".join(input(question).lower().split()):
+            if typed == "always":
+                typed = rules[0] if len(rules) == 1 else f"always {input('Which one (a number): ').strip()}"
+            if typed in (*self._gate.choices, *rules):
+                break
         return typed
 
     def _fields(self, verb: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Protocol
 
 from forethought import __version__
-from forethought.cli.completion import completed, plans_and_runs, recipe_names, run_ids
+from forethought.cli.completion import completed, plans_and_runs, recipe_names, rule_ids, run_ids
 from forethought.cli.options import budget, count, days, share, step, steps_at_once
 
 STATES = (
@@ -206,7 +206,17 @@ def _add_keeping(add: _Add) -> None:
     lessons.add_argument("--forget", metavar="ID", help="forget this lesson, or all")
     lessons.add_argument("--yes", action="store_true", help="forget all without asking")
     _add_json(lessons, "the list")
+    _add_rules(add("rules", "rules:rules", "what you have allowed once and for all"))
     _add_recipes(add("recipes", "recipes:recipes", "plans that reached their goals: ours, and those of your runs"))
+
+
+def _add_rules(rules: argparse.ArgumentParser) -> None:
+    _add_json(rules, "the list")
+    forget = rules.add_subparsers(metavar="ACTION").add_parser("forget", help="take one back, or all; asks first")
+    forget.set_defaults(run="forethought.cli.rules:forget")
+    completed(forget.add_argument("rule_id", metavar="ID", help="its id, or all"), rule_ids)
+    forget.add_argument("--yes", action="store_true", help="take it back without asking")
+    _add_json(forget, "what was taken back")
 
 
 def _add_recipes(recipes: argparse.ArgumentParser) -> None:

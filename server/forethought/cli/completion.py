@@ -1,6 +1,6 @@
 """`forethought completion`: what a shell needs to complete commands, options, and the ids and names that are known."""
 
-__all__ = ["completion", "offer", "plans_and_runs", "recipe_names", "run_ids"]
+__all__ = ["completion", "offer", "plans_and_runs", "recipe_names", "rule_ids", "run_ids"]
 
 import sys
 from argparse import Action, ArgumentParser
@@ -54,6 +54,11 @@ def recipe_names(**_: object) -> Collection[str]:
 
     kept = _known(lambda queries: [row.name or row.id for row in queries.recipes()])
     return [*kept, *(ours.name for ours in library())]
+
+
+def rule_ids(**_: object) -> Collection[str]:
+    """What people have allowed once and for all."""
+    return _known(lambda queries: [row.id for row in queries.rules()])
 
 
 def _known(look: "Callable[[Queries], list[str]]") -> list[str]:

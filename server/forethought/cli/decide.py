@@ -5,7 +5,7 @@ No flag holds a decision, on purpose: a program that can run commands must not b
 
 __all__ = ["decide", "tools_of"]
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,10 +16,12 @@ from rich.markup import escape
 from forethought.app import Journal, open_journal, tools_for
 from forethought.cli.asking import put
 from forethought.cli.terminal import PROGRAM, console, errors, is_person
+from forethought.cli.together import put_together
 from forethought.engine.records import resuming
 from forethought.gates.decisions import Recorded, record_decision
 from forethought.gates.desk import codes
 from forethought.gates.page import Page
+from forethought.gates.together import together
 from forethought.journal.codec import gate_of
 from forethought.journal.rows import MessageRow, RunRow
 from forethought.journal.store import Store
@@ -51,7 +53,7 @@ def decide(settings: Settings, some_id: str | None, *, page: bool = False, code:
         if page:
             return _decide_on_page(settings, journal, partial(_gates, journal.store, some_id))
         try:
-            decided = [_decide(settings, journal, gate) for gate in gates]
+            decided = [_decide_together(settings, journal, group) for group in together(gates)]
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"What you have not decided waits on: {PROGRAM} decide") from None
     return 0 if all(decided) else 3
@@ -63,6 +65,20 @@ def _gates(store: Store, some_id: str | None) -> list[MessageRow]:
     if some_id.startswith("gate_"):
         return [gate for gate in [store.queries.message(some_id)] if gate.state == "open"]
     return store.queries.open_messages(store.queries.run(some_id).id, "gate")
+
+
+def _decide_together(settings: Settings, journal: Journal, group: Sequence[MessageRow]) -> bool:
+    """Whether all of a group were decided."""
+    group = [message for message in group if journal.queries.message(message.id).state == "open"]
+    if not group:
+        return True  # decided meanwhile, perhaps with all of its run
+    if len(group) == 1:
+        return _decide(settings, journal, group[0])
+    settled, single = put_together(journal, partial(tools_of, settings), group, settings.decision_seconds)
+    for run in {message.run for message in settled}:
+        _say_how(journal.queries.run(run))
+    one_by_one = [_decide(settings, journal, message) for message in single]
+    return len(settled) + len(single) >= len(group) and all(one_by_one)
 
 
 def _decide(settings: Settings, journal: Journal, message: MessageRow) -> bool:
@@ -81,11 +97,22 @@ def tools_of(settings: Settings, run: RunRow) -> Registry:
 
 
 def _confirm(run: RunRow, decision: Decision) -> None:
+    console.print(f"{decision.verb}: recorded. {escape(_how(run))}", soft_wrap=True)
+    if decision.rule:
+        forget = f"{PROGRAM} rules takes that back."
+        console.print(f"Not asked any more: {escape(visible(decision.rule))}. {forget}", soft_wrap=True)
+
+
+def _say_how(run: RunRow) -> None:
+    console.print(escape(_how(run)), soft_wrap=True)
+
+
+def _how(run: RunRow) -> str:
     does = "ends it" if run.stopping else "goes on with it"
     how = f"A server that is running {does} at once; else: {PROGRAM} {resuming(run.id, run.folders)}"
     if run.state == "paused":
         how = f"It goes on after {PROGRAM} resume {run.id}"
-    console.print(f"{decision.verb}: recorded. {escape(how)}", soft_wrap=True)
+    return how
 
 
 def _decide_on_page(settings: Settings, journal: Journal, waiting: Callable[[], list[MessageRow]]) -> int:

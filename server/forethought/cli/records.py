@@ -253,7 +253,12 @@ def _print_step(step: Mapping[str, JSON]) -> None:
         lines = [head, *(f"   {line}" for name, value in called.items() for line in told(visible(name), value))]
     else:
         lines = [f"{head} {one_line_json(called)}"]
-    lines += [f"   {line}" for name in ("agent", "result", "error") if name in step for line in told(name, step[name])]
+    lines += [
+        f"   {line}"
+        for name in ("not_asked", "agent", "result", "error")
+        if name in step
+        for line in told(name, step[name])
+    ]
     console.print(f"[dim]{escape(chr(10).join(lines))}[/]", soft_wrap=True)
 
 

@@ -5,7 +5,7 @@ __all__ = ["plan", "rollback", "run"]
 
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
@@ -18,7 +18,7 @@ from mcp.types import CallToolResult, Implementation, TextContent
 from rich.markup import escape
 
 from forethought import __version__
-from forethought.app import open_journal
+from forethought.app import Journal, open_journal
 from forethought.cli import innermost
 from forethought.cli.asking import kept_terminal, put
 from forethought.cli.control import released
@@ -26,11 +26,13 @@ from forethought.cli.live import Watched
 from forethought.cli.outcome import show_change, show_end, show_outcome, show_plan
 from forethought.cli.recipes import read_parameters
 from forethought.cli.terminal import PROGRAM, agreed, console, errors, is_person
+from forethought.cli.together import put_together
 from forethought.engine.deaths import died_twice
 from forethought.engine.kinds.planning import is_told_by_its_plan
 from forethought.engine.records import resuming
+from forethought.gates.together import together
 from forethought.journal.queries import Queries
-from forethought.journal.rows import RunRow
+from forethought.journal.rows import MessageRow, RunRow
 from forethought.models import NO_MODEL, Models
 from forethought.settings import Settings
 from forethought.surface.server import build_server
@@ -244,14 +246,24 @@ class _Session:
     def _ask(self, run_id: str) -> None:
         """Put to the person what is open and not left for later, until they have decided some of it."""
         with open_journal(self._settings) as journal:
-            for gate in journal.queries.open_messages(run_id, "gate"):
-                if gate.id in self._later:
-                    continue
-                if put(journal, journal.records.tools, gate, self._settings.decision_seconds):
+            waiting = [gate for gate in journal.queries.open_messages(run_id, "gate") if gate.id not in self._later]
+            for group in together(waiting):
+                if self._ask_together(journal, group):
                     return
-                self._later.add(gate.id)
-                later = f"Left for later: {PROGRAM} decide {run_id}. What does not need it goes on."
-                console.print(escape(later), soft_wrap=True)
+
+    def _ask_together(self, journal: Journal, group: Sequence[MessageRow]) -> bool:
+        """Whether some of a group were decided."""
+        tools, seconds = journal.records.tools, self._settings.decision_seconds
+        settled: Sequence[MessageRow] = ()
+        single = group
+        if len(group) > 1:
+            settled, single = put_together(journal, lambda _: tools, group, seconds)
+        settled = [*settled, *(gate for gate in single if put(journal, tools, gate, seconds))]
+        if later := {gate.id for gate in group} - {gate.id for gate in settled}:
+            self._later |= later
+            told = f"Left for later: {PROGRAM} decide {group[0].run}. What does not need it goes on."
+            console.print(escape(told), soft_wrap=True)
+        return bool(settled)
 
     async def _agreed(self) -> bool:
         if self._yes or self._wishes.get("approve_plan"):

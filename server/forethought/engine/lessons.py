@@ -1,11 +1,11 @@
 """What runs teach: failures and refusals become lessons of a line, for whoever plans in the same folders later."""
 
-__all__ = ["learned", "with_lessons", "workspace_of"]
+__all__ = ["learned", "with_lessons"]
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 
+from forethought.journal.codec import workspace_of
 from forethought.journal.database import new_id
 from forethought.journal.queries import Queries
 from forethought.journal.rows import Fact, RunRow
@@ -14,11 +14,6 @@ from forethought_patterns import Brief
 _MOST = 3  # lessons of one run's end
 _CITED = 3  # lessons that a planner is told
 _TEXT = 400  # characters of one
-
-
-def workspace_of(folders: Sequence[str]) -> str:
-    """Lessons hold where they were learned: for the very same folders."""
-    return json.dumps(folders, ensure_ascii=False)
 
 
 def learned(queries: Queries, run: RunRow, texts: Sequence[str]) -> list[Fact]:

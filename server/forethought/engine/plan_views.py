@@ -13,6 +13,7 @@ __all__ = [
 ]
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from forethought.engine.loop_views import Loops
 from forethought.engine.mermaid import flowchart, node
@@ -70,9 +71,16 @@ def plan_view(records: Records, row: PlanRow, *, steps: str = "brief", page: int
 
 
 def steps_of(
-    plan: Plan, tools: Registry, how: str, page: int | None, rows: Mapping[int, StepRow], plan_id: str
+    plan: Plan,
+    tools: Registry,
+    how: str,
+    page: int | None,
+    rows: Mapping[int, StepRow],
+    plan_id: str,
+    spared: Mapping[int, str] = MappingProxyType({}),
 ) -> list[JSON]:
-    """The steps of a plan, with their states where it has run: `brief`, `list` or `full`."""
+    """The steps of a plan, with their states where it has run: `brief`, `list` or `full`. Of some nobody was asked,
+    because of a rule: those are `spared`."""
     if how == "brief":
         later = [step for step in plan.steps[_BRIEF:] if _risk(step, tools) is Risk.HIGH][:_RISKY]
         lines: list[JSON] = [_line(step, tools) for step in (*plan.steps[:_BRIEF], *later)]
@@ -84,7 +92,10 @@ def steps_of(
     chosen = shown if page is None else shown[(page - 1) * PAGE : page * PAGE]
     if how == "list":
         return [_line(step, tools, rows.get(step.id), loops) for step, _ in chosen]
-    return [{**_whole(step, tools, rows.get(step.id)), **more, **loops.progress(step)} for step, more in chosen]
+    whole = [
+        (step.id, {**_whole(step, tools, rows.get(step.id)), **more, **loops.progress(step)}) for step, more in chosen
+    ]
+    return [view | ({"not_asked": f"rule {spared[at]}"} if at in spared else {}) for at, view in whole]
 
 
 def results_of(plan: Plan, rows: Sequence[StepRow]) -> dict[str, JSON]:

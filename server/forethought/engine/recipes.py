@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
-from forethought.engine.lessons import workspace_of
 from forethought.engine.records import Records
+from forethought.journal.codec import workspace_of
 from forethought.journal.database import new_id
 from forethought.journal.rows import Fact, RecipeRow, RunRow
 from forethought.recipes import nearest

@@ -21,6 +21,7 @@ from forethought.engine.questions import Questions
 from forethought.engine.spending import Spender
 from forethought.engine.watchers import Watchers
 from forethought.engine.writing import overheard
+from forethought.gates.standing import rule_for
 from forethought.journal.codec import decision_of, gate_body, question_body
 from forethought.journal.database import new_id
 from forethought.journal.rows import Fact, MessageKind, MessageRow, RunRow
@@ -189,6 +190,13 @@ class Recorder:
     def asked(self, purpose: str) -> bool:
         return purpose in self._asked_about
 
+    async def spared(self, step: int | None, tool: str, digest: str, rule: str) -> None:
+        await self._rule_used(step, tool, digest, rule)
+
+    async def _rule_used(self, step: int | None, tool: str, digest: str, rule: str, by: str = "") -> None:
+        used: dict[str, JSON] = {"step": step, "tool": tool, "digest": digest, "rule": rule, "id": by}
+        await self.record(Fact("rule_used", used))
+
     async def decide(self, gate: Gate, *, key: str, slot: Slot) -> Decision:
         known = self._questions.known(key)
         if known is None and gate.kind in _CALLS and "approve_tool" in gate.choices and gate.tool in self._allowed:
@@ -198,6 +206,9 @@ class Recorder:
         while gate.kind == "question" and known is not None and known.state in ("closed", "used"):
             key = f"{key}/again"  # an earlier activation has asked, and its call was cut off
             known = self._questions.known(key)
+        if known is None and (rule := await rule_for(gate, self.run, self.store.queries, self.tools)):
+            await self._rule_used(gate.step, gate.tool, gate.digest, rule.rule, rule.id)
+            return Decision("approve", by=f"{rule.id}, made in {rule.run}", rule=rule.rule)
         if known is None:
             step = None if gate.kind == "question" else gate.step  # the step of a question is under way
             known = await self._questions.open("gate", key, gate_body(gate), step)

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from forethought.gates.forms import read_form
+from forethought.gates.standing import made
 from forethought.journal.codec import decision_body, gate_of
 from forethought.journal.database import StaleError
 from forethought.journal.rows import Fact, MessageRow
@@ -75,7 +76,9 @@ async def record_decision(store: Store, tools: Registry, gate: MessageRow, decis
         AnswerError: the gate does not offer this choice, or an edit is not valid; it stays open.
         StaleError: it was decided before, or its run has ended.
     """
-    await store.write(gate.run, *decision_facts(gate, decision, tools))
+    facts = decision_facts(gate, decision, tools)
+    rule = made(gate_of(gate), decision, store.queries.run(gate.run), tools)
+    await store.write(gate.run, *facts, *rule)
 
 
 def decision_facts(gate: MessageRow, decision: Decision, tools: Registry) -> list[Fact]:

@@ -1,6 +1,6 @@
 """The form in which a person answers a gate, whatever shows it. It is flat, because MCP elicitation allows no other."""
 
-__all__ = ["MEANING", "about", "filled_in", "form", "gate_text", "read_form"]
+__all__ = ["about", "filled_in", "form", "gate_text", "meaning", "read_form", "standing"]
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,7 +15,7 @@ from forethought_tools.meant import as_meant, decoded, holds_half_a_character
 from forethought_tools.text import clipped, one_line
 from forethought_tools.visible import visible
 
-MEANING: Mapping[str, str] = {
+_MEANING: Mapping[str, str] = {
     "approve": "go ahead, this once",
     "approve_tool": "allow this tool for the rest of the run",
     "edit": "go ahead, changed as you say below",
@@ -28,13 +28,30 @@ MEANING: Mapping[str, str] = {
 }
 
 
-def form(gate: Gate) -> dict[str, Any]:
+_OWN = ("terminal", "page")  # channels of ours, that no program fills in for a person: only there rules are made
+
+
+def standing(gate: Gate) -> dict[str, str]:
+    """What can be allowed once and for all: the choices, each with its rule."""
+    return {f"always {number}": rule for number, rule in enumerate(gate.offers or {}, 1)}
+
+
+def meaning(gate: Gate, choice: str) -> str:
+    """What a choice does, for a person."""
+    if (rule := standing(gate).get(choice)) is not None:
+        return f"go ahead, and from now on do not ask in these folders about: {visible(rule)}"
+    return _MEANING[choice]
+
+
+def form(gate: Gate, *, channel: str = "") -> dict[str, Any]:
     """The JSON schema of the form for a gate. What need not be filled in has a default, which says nothing."""
-    meaning = "; ".join(f"{verb}: {MEANING[verb]}" for verb in gate.choices)
+    first, *rest = gate.choices
+    choices = [first, *(standing(gate) if channel in _OWN else ()), *rest]
+    told = "; ".join(f"{choice}: {meaning(gate, choice)}" for choice in choices)
     return {
         "type": "object",
         "properties": {
-            "decision": {"type": "string", "enum": list(gate.choices), "description": meaning},
+            "decision": {"type": "string", "enum": choices, "description": told},
             "reason": _text("Why (optional; the planner sees it)", maxLength=1000),
             **(_edits(gate) if "edit" in gate.choices else {}),
             **{name: _asked(gate, field) for name, field in gate.fields.items()},
@@ -107,7 +124,7 @@ def read_form(gate: Gate, content: Mapping[str, JSON], *, by: str, channel: str)
     Raises:
         AnswerError: nothing is chosen, or a field does not fit; it says which, and how to mend it.
     """
-    strict = {**form(gate), "additionalProperties": False}
+    strict = {**form(gate, channel=channel), "additionalProperties": False}
     if holds_half_a_character(content):
         raise AnswerError([Fault("form", "it holds half of a character (a lone surrogate)", "Write it in whole ones")])
     given = filled_in(strict, content)
@@ -115,7 +132,10 @@ def read_form(gate: Gate, content: Mapping[str, JSON], *, by: str, channel: str)
         raise AnswerError([Fault("decision", "nothing is chosen", "Choose what you decide")])
     if faults := schema_faults(strict, given):
         raise AnswerError([Fault("form", fault.at("form"), "Fill it in as it says") for fault in faults])
-    decision = Decision(given["decision"], reason=str(given.get("reason", "")), by=by, channel=channel)
+    rule = standing(gate).get(str(given["decision"]))
+    decision = Decision(
+        "approve" if rule else given["decision"], rule=rule, reason=str(given.get("reason", "")), by=by, channel=channel
+    )
     if decision.verb == "answer":
         return replace(decision, arguments=_answers(gate, given))
     if decision.verb != "edit":

@@ -20,6 +20,7 @@ from forethought_tools import ForethoughtError
 logger = logging.getLogger(__name__)
 
 _BODY = 64 * 1024
+_FIELDS = 200  # a list of questions has a box for each
 _SENDING = 1.0  # seconds in which a form must have come whole: shorter than the server waits when it ends
 
 
@@ -87,7 +88,7 @@ async def _read(request: Request) -> dict[str, str] | None:
     if sending.cancelled_caught:
         return None
     try:
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=20)
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=_FIELDS)
     except ValueError:
         return None
     given = dict(pairs)

@@ -10,7 +10,7 @@ from typing import Any
 
 from starlette.responses import HTMLResponse, Response
 
-from forethought.gates.forms import MEANING, form
+from forethought.gates.forms import form, meaning
 from forethought_patterns import Gate
 from forethought_tools import JSON
 from forethought_tools.visible import visible, visible_json
@@ -25,13 +25,13 @@ HOME = '<p><a href="../">All that waits</a></p>'
 
 def fields_of(gate: Gate, typed: Mapping[str, str]) -> str:
     """The form of a gate as HTML, with what was typed before. Nothing is chosen unless the person chose it."""
-    fields: dict[str, Mapping[str, Any]] = form(gate)["properties"]
+    fields: dict[str, Mapping[str, Any]] = form(gate, channel="page")["properties"]
     decision = fields.pop("decision")
     html = "<fieldset><legend>Your decision</legend>"
     for verb in map(str, decision["enum"]):
         chosen = " checked" if typed.get("decision") == verb else ""
         html += f'<label><input type="radio" name="decision" value="{verb}" required{chosen}>'
-        html += f"<span><b>{verb}</b> {escape(MEANING[verb])}</span></label>"
+        html += f"<span><b>{verb}</b> {escape(meaning(gate, verb))}</span></label>"
     html += "</fieldset>"
     now: Mapping[str, JSON] = {"arguments": gate.details, "steps": gate.steps}
     for name, field in fields.items():
@@ -78,9 +78,9 @@ a { color: var(--accent) }
 p { margin: .25rem 0; color: var(--soft) }
 pre, .wrong, .done, li a + p, fieldset label, main > ul > li { overflow-wrap: anywhere }
 pre { white-space: pre-wrap; margin: 0; font: .9rem/1.55 ui-monospace, monospace }
-main > pre, main > ul > li, .wrong, .done { background: var(--card); border: 1px solid var(--line);
+main > pre, main ul > li, .wrong, .done { background: var(--card); border: 1px solid var(--line);
   border-radius: .6rem; padding: .9rem 1rem; margin: 0 0 1rem }
-main > ul { list-style: none; padding: 0; margin: 0 }
+main > ul, main > form > ul { list-style: none; padding: 0; margin: 0 }
 .wrong, .done { border-left: .3rem solid var(--wrong); color: var(--text) }
 .done { border-left-color: var(--done) }
 .wrong ul { margin: .25rem 0 0; padding-left: 1.2rem }
@@ -88,7 +88,7 @@ fieldset { border: 1px solid var(--line); border-radius: .6rem; background: var(
 legend { font-weight: 600; padding: 0 .4rem; margin-left: .3rem }
 fieldset label { display: flex; gap: .7rem; padding: .55rem .7rem; border-radius: .4rem; cursor: pointer }
 fieldset label:hover, fieldset label:has(:checked) { background: var(--paper) }
-input[type=radio] { accent-color: var(--accent); margin: .3rem 0 0; flex: none }
+input[type=radio], input[type=checkbox] { accent-color: var(--accent); margin: .3rem 0 0; flex: none }
 form > div { margin-top: 1rem }
 form > div > label { display: block; margin-bottom: .25rem; font-weight: 600 }
 form > div > input, textarea { width: 100%; padding: .55rem .7rem; border: 1px solid var(--line);

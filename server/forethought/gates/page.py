@@ -17,6 +17,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 import anyio
 import uvicorn
@@ -30,12 +31,14 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from forethought.gates.decisions import OVERTAKEN, TOO_LATE, Record, Recorded, Refused, take_decision
-from forethought.gates.forms import about, filled_in, form, gate_text
+from forethought.gates.forms import filled_in, form, gate_text
 from forethought.gates.guards import HANDLERS, Guarded, form_of
+from forethought.gates.listing import list_page, meant
 from forethought.gates.markup import CODE, HOME, fields_of, notice_page, page_of
 from forethought.journal.codec import gate_of
 from forethought.journal.rows import MessageRow
 from forethought.journal.store import Store
+from forethought_tools import JSON
 from forethought_tools.visible import visible
 
 logger = logging.getLogger(__name__)
@@ -144,6 +147,7 @@ class Page:
         app = Starlette(
             routes=[
                 Route("/{place}/", self._on_list, methods=["GET", "POST"]),
+                Route("/{place}/many", self._on_many, methods=["POST"]),
                 Route("/{place}/gate/{gate_id}", self._on_gate, methods=["GET", "POST"]),
             ],
             middleware=[Middleware(Guarded, hosts=hosts)],
@@ -165,6 +169,41 @@ class Page:
         if request.method == "POST":
             return await self._posted(request, session, gate_id)
         return self._question(session.place, gate_id)
+
+    async def _on_many(self, request: Request) -> Response:
+        """Several of the questions that the list has shown are decided with one code."""
+        session = self._session(request)
+        if session is None:
+            return self._door(request, 403)
+        given = await form_of(request)
+        if isinstance(given, Response):
+            return given
+        code, listed = _code_in(given), given.pop("listed", "")
+        shown = self._shown(f"many {listed}", given.pop("token", ""))
+        if shown is None:
+            return notice_page("Not recorded", "This form is not from this page. Look at the list anew.", 403, HOME)
+        if not 0 <= self._clock() - shown <= self._seconds:
+            return self._list(session.place, fault=TOO_LATE, status=409)
+        async with self._deciding:
+            if refusal := self._refusal(code, session):
+                return self._list(session.place, fault=refusal, status=403, given=given)
+            return await self._take_many(session, listed.split(), given)
+
+    async def _take_many(self, session: _Sender, listed: Sequence[str], given: Mapping[str, str]) -> Response:
+        verb, which = meant(given, listed, self._waiting())
+        if not which:
+            fault = "Tick the questions that are meant, and choose what you decide."
+            return self._list(session.place, fault=fault, status=422, given=given)
+        why = {"reason": given["reason"]} if verb == "reject" and given.get("reason") else {}
+        try:
+            taken = [await self._decided(message, {"decision": verb, **why}) for message in which]
+        finally:
+            self._void()
+        done = sum(isinstance(each, Recorded) for each in taken)
+        return self._list(session.place, f"{verb}: {done} recorded.")
+
+    async def _decided(self, message: MessageRow, filled: Mapping[str, JSON]) -> object:
+        return await take_decision(message, filled, by="person at the page", channel="page", record=self._record)
 
     def _session(self, request: Request) -> _Sender | None:
         """The browser that was let in, if this request is its own. Raises HTTPException at an address that is none."""
@@ -218,7 +257,7 @@ class Page:
             return _decided_meanwhile()
         if refusal := self._refusal(code, session):
             return self._question(session.place, gate_id, 403, [refusal], given)
-        filled = filled_in(form(gate_of(message)), given)
+        filled = filled_in(form(gate_of(message), channel="page"), given)
         try:
             taken = await take_decision(message, filled, by="person at the page", channel="page", record=self._record)
         except BaseException:
@@ -286,16 +325,11 @@ class Page:
             status,
         )
 
-    def _list(self, place: str, notice: str = "") -> Response:
-        items = [
-            f'<li><a href="/{place}/gate/{message.id}">{escape(visible(gate_of(message).subject))}</a>'
-            f"<p>{escape(visible(about(self._store.queries.run(message.run))['Goal']))}</p></li>"
-            for message in self._waiting()
-        ]
-        done = f'<p class="done" role="status">{escape(notice)}</p>' if notice else ""
-        waits = f"<ul>{''.join(items)}</ul>" if items else "<p>You can close this page.</p>"
-        waits += "<p>The terminal shows a new code.</p>" if items and notice else ""
-        return page_of("A person must decide" if items else "Nothing waits any more", done + waits)
+    def _list(self, place: str, notice: str = "", **more: Any) -> Response:
+        def token(ids: str) -> str:
+            return self._token(f"many {ids}", str(int(self._clock())))
+
+        return list_page(self._store.queries, self._waiting(), place, token, notice=notice, **more)
 
     def _question(
         self,

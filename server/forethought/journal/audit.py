@@ -68,4 +68,5 @@ _TABLES: Mapping[str, Callable[[_Values, _Values], bool]] = {
     "plan": lambda found, again: _are_among(again, found),  # there are also revisions that other runs have made
     "lesson": _are_among,  # some may have been forgotten
     "recipe": _are_among,
+    "rule": _are_among,
 }

@@ -17,8 +17,10 @@ __all__ = [
     "step_of_row",
     "told_spending",
     "tried_of",
+    "workspace_of",
 ]
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import cast
 
@@ -78,6 +80,11 @@ def plan_body(
         "advice": advice,
     }
     return {"plan": plan_id, "revision": plan.revision, "goal": plan.goal, "body": body}
+
+
+def workspace_of(folders: Sequence[str]) -> str:
+    """What lessons, recipes and rules hold in: the very same folders."""
+    return json.dumps(folders, ensure_ascii=False)
 
 
 def claim_body(claim: Claim) -> dict[str, JSON]:

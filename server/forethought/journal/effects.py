@@ -159,6 +159,8 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
     "step_returned": ("UPDATE step SET returned = 1, result = :result WHERE run = :run AND id = :step",),
     # Its tool was approved for the rest of the run: `gate` says when.
     "step_allowed": (_UNCHANGED,),
+    # Nobody was asked about this call: a rule of the settings, or one that a person has made (`id`), lets it pass.
+    "rule_used": (_UNCHANGED,),
     "step_waiting": ("UPDATE step SET state = 'waiting' WHERE run = :run AND id = :step",),
     "step_resumed": ("UPDATE step SET state = 'running' WHERE run = :run AND id = :step",),
     "step_in_doubt": ("UPDATE step SET state = 'in_doubt', doubt = 1 WHERE run = :run AND id = :step",),
@@ -222,6 +224,8 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
     ),
     "recipe_kept": ("INSERT INTO recipe VALUES (:id, :workspace, :run, :name, :goal, :body, :at)",),
     "recipes_forgotten": (Each("recipes", "DELETE FROM recipe WHERE id = :each"),),
+    "rule_made": ("INSERT INTO rule VALUES (:id, :workspace, :run, :tool, :rule, :body, :channel, :at)",),
+    "rules_forgotten": (Each("rules", "DELETE FROM rule WHERE id = :each"),),
     # Runs that ended `before` are gone, with their records.
     "pruned": (),
     # What a reflection or a search has come to, and what it takes to undo a call: they wait for nobody.

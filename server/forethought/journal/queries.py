@@ -21,6 +21,7 @@ from forethought.journal.rows import (
     Pausing,
     PlanRow,
     RecipeRow,
+    RuleRow,
     RunRow,
     StepRow,
 )
@@ -37,6 +38,7 @@ _SNAPSHOT = {
     "plan": "SELECT * FROM plan WHERE id = :chain OR id = (SELECT plan FROM run WHERE id = :chain) ORDER BY revision",
     "lesson": "SELECT * FROM lesson WHERE run = :chain ORDER BY id",
     "recipe": "SELECT * FROM recipe WHERE run = :chain ORDER BY id",
+    "rule": "SELECT * FROM rule WHERE run = :chain ORDER BY id",
 }
 
 
@@ -290,6 +292,22 @@ class Queries:
             workspace=workspace,
         )
         return [RecipeRow(**decoded(row)) for row in rows]
+
+    def rules(self, workspace: str | None = None, tool: str | None = None) -> list[RuleRow]:
+        """What people have allowed once and for all, the latest first."""
+        rows = self._select(
+            "SELECT * FROM rule WHERE workspace = coalesce(:workspace, workspace) AND tool = coalesce(:tool, tool)"
+            " ORDER BY created DESC, id",
+            workspace=workspace,
+            tool=tool,
+        )
+        return [RuleRow(**decoded(row)) for row in rows]
+
+    def rules_used(self, run_id: str) -> dict[int, str]:
+        """The rules that have let calls of steps pass in a run, by step."""
+        rows = self._select("SELECT body FROM journal WHERE run = :run AND kind = 'rule_used' ORDER BY seq", run=run_id)
+        used = [json.loads(row["body"]) for row in rows]
+        return {body["step"]: body["rule"] for body in used if body["step"] is not None}
 
     def journal(self, run_id: str, *, after: int = 0, limit: int = 200) -> list[Entry]:
         rows = self._select(

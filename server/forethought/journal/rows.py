@@ -172,6 +172,18 @@ class RecipeRow:
 
 
 @dataclass(frozen=True, slots=True)
+class RuleRow:
+    id: str
+    workspace: str
+    run: str
+    tool: str
+    rule: str
+    body: Mapping[str, JSON]
+    channel: str
+    created: float
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     seq: int
     run: str

@@ -71,6 +71,14 @@ CREATE TABLE IF NOT EXISTS recipe (
     body TEXT NOT NULL, created REAL NOT NULL
 ) WITHOUT ROWID;
 
+-- What a person has allowed once and for all (`rule`), in the same folders (`workspace`): by the decision of a run, through
+-- a channel. `body` holds what it rests on: files with their SHA-256, and the fingerprint of a tool of others.
+-- IF NOT EXISTS: journals of schemas 1 to 3 are without it.
+CREATE TABLE IF NOT EXISTS rule (
+    id TEXT PRIMARY KEY, workspace TEXT NOT NULL, run TEXT NOT NULL, tool TEXT NOT NULL, rule TEXT NOT NULL,
+    body TEXT NOT NULL, channel TEXT NOT NULL, created REAL NOT NULL
+) WITHOUT ROWID;
+
 -- Which open run a call of a client has started (`call`: a digest of who called for what): the same call attaches to it.
 -- IF NOT EXISTS: journals of schemas 1 and 2 are without it.
 CREATE TABLE IF NOT EXISTS started (call TEXT PRIMARY KEY, run TEXT NOT NULL) WITHOUT ROWID;

@@ -4,7 +4,7 @@ __all__ = ["Asking", "can_ask", "can_open", "client_name"]
 
 import json
 import logging
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import cast
 
 import anyio
@@ -16,9 +16,10 @@ from mcp_types.version import is_version_at_least
 from forethought.app import App
 from forethought.gates.decisions import Recorded, Refused, take_decision
 from forethought.gates.forms import form, gate_text
+from forethought.gates.together import form_of_many, read_many, text_of_many
 from forethought.journal.codec import gate_of
 from forethought.journal.rows import MessageRow
-from forethought_tools import JSON
+from forethought_tools import JSON, AnswerError
 from forethought_tools.visible import visible
 
 logger = logging.getLogger(__name__)
@@ -36,24 +37,42 @@ class Asking:
         self._runs = app.runs
         self._faults: dict[str, str] = {}  # what was wrong with edits, by gate: those are asked about again
 
-    def show(self, gate: MessageRow) -> None:
-        """Put a gate before the person, unless they have it already. Nobody waits here."""
-        self._app.forms.show(
-            self._key(gate.id), lambda: self._until_settled(gate), lambda: self._runs.watchers.wake(gate.run)
-        )
+    def show(self, gates: Sequence[MessageRow]) -> None:
+        """Put gates before the person, in one form, unless they have them already. Nobody waits here."""
+        keys, run = [self._key(gate.id) for gate in gates], gates[0].run
+        self._app.forms.show(keys, lambda: self._until_settled(gates), lambda: self._runs.watchers.wake(run))
 
     def is_open(self, gate_id: str) -> bool:
         """Whether the person has a form of this gate before them, in this client."""
         return self._app.forms.is_open(self._key(gate_id))
 
-    def params(self, gate: MessageRow) -> ElicitRequestFormParams:
-        """What a client is to show of a gate."""
+    def params(self, gates: Sequence[MessageRow]) -> ElicitRequestFormParams:
+        """What a client is to show of gates."""
+        gate, *more = gates
+        if more:
+            text = text_of_many(gates, self._runs.queries.run(gate.run))
+            return ElicitRequestFormParams(message=text, requested_schema=form_of_many())
         text = gate_text(gate, self._runs.queries.run(gate.run))
         faults = "\n".join(map(visible, self._faults.get(gate.id, "").splitlines()))
         message = f"{faults}\n\n{text}" if faults else text
         return ElicitRequestFormParams(message=message, requested_schema=form(gate_of(gate)))
 
-    async def decide(self, gate: MessageRow, answer: ElicitResult) -> bool:
+    async def decide(self, gates: Sequence[MessageRow], answer: ElicitResult) -> bool:
+        """What a form about these gates says is decided, for each apart. Returns whether the person is to be asked
+        again, because they have edited and the edit was refused."""
+        if len(gates) == 1:
+            return await self._decide(gates[0], answer)
+        try:
+            content = answer.content if answer.action == "accept" else None
+            filled = read_many(content or dict[str, JSON](), len(gates))
+        except AnswerError as error:
+            logger.info("the gates stay open: %s", error)
+            return False
+        for number, said in filled.items():
+            await self._decide(gates[number - 1], answer.model_copy(update={"content": said}))
+        return False
+
+    async def _decide(self, gate: MessageRow, answer: ElicitResult) -> bool:
         """Approval takes an accepted form that says so. A dismissed or malformed one leaves the gate open.
 
         Returns whether the person is to be asked again, because they have edited and the edit was refused.
@@ -72,19 +91,19 @@ class Asking:
             logger.info("gate %s was decided before", gate.id)
         return False
 
-    async def _until_settled(self, gate: MessageRow) -> None:
+    async def _until_settled(self, gates: Sequence[MessageRow]) -> None:
         for _ in range(_EDITS):
-            answer = await self._answer(gate)
-            if answer is None or not await self.decide(gate, answer):
+            answer = await self._answer(gates)
+            if answer is None or not await self.decide(gates, answer):
                 return
 
-    async def _answer(self, gate: MessageRow) -> ElicitResult | None:
+    async def _answer(self, gates: Sequence[MessageRow]) -> ElicitResult | None:
         """What the person says; nothing where the client cannot ask, or the question was taken back."""
         answer: ElicitResult | None = None
-        asked = self.params(gate)
+        asked = self.params(gates)
         session = self._ctx.session
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._take_back, gate, tasks.cancel_scope)
+            tasks.start_soon(self._take_back, gates, tasks.cancel_scope)
             try:
                 answer = await session.elicit_form(
                     message=asked.message,
@@ -97,10 +116,11 @@ class Asking:
             tasks.cancel_scope.cancel()
         return answer
 
-    async def _take_back(self, gate: MessageRow, scope: anyio.CancelScope) -> None:
-        """Close the form of a gate that was decided elsewhere, or whose run has ended."""
-        while gate.id in self._runs.queries.open_ids(gate.run, "gate"):
-            await self._runs.watchers.changed(gate.run, self._app.settings.heartbeat)
+    async def _take_back(self, gates: Sequence[MessageRow], scope: anyio.CancelScope) -> None:
+        """Close the form of gates that were decided elsewhere, or whose run has ended."""
+        ids, run = {gate.id for gate in gates}, gates[0].run
+        while ids & self._runs.queries.open_ids(run, "gate"):
+            await self._runs.watchers.changed(run, self._app.settings.heartbeat)
             await anyio.sleep(_SETTLE)
         scope.cancel()
 

@@ -23,6 +23,7 @@ from forethought.engine.deaths import died_twice
 from forethought.engine.kinds import kind_of
 from forethought.engine.kinds.look import View
 from forethought.engine.views import run_view
+from forethought.gates.together import together
 from forethought.journal.codec import gate_of
 from forethought.journal.rows import OPEN, MessageRow, RunRow
 from forethought.surface.asking import Asking, can_ask, can_open
@@ -33,6 +34,8 @@ logger = logging.getLogger(__name__)
 _OPEN = (
     "A person must decide. Open this page on this machine; `forethought decide --code` in a terminal shows its code."
 )
+_TOGETHER = 20  # like questions in one form
+_ROOM = 5000  # characters of all of them
 _ROUNDS = 8  # clients give up after ten
 _GATHER = 0.3  # seconds for more requests to open, so that they go out together
 _QUIET = 2.0  # seconds without news after which the calling agent gets its orders: a round of it takes longer than that
@@ -45,7 +48,8 @@ class _Round(BaseModel):
     """What a sealed request state holds: which run, which gates were asked, how often, and the progress told so far."""
 
     run: str
-    asked: list[str]
+    asked: list[list[str]]
+    """The ids of the gates that each form is about."""
     round: int
     progress: float
 
@@ -170,8 +174,9 @@ class _Attached:
         self._round += 1
         self._left.update(gate.id for gate in gates)
         if not self._by_url:
-            for gate in gates:
-                self._asking.show(gate)
+            fresh = [gate for gate in gates if not self._asking.is_open(gate.id)]
+            for group in together(fresh, most=_TOGETHER, room=_ROOM):
+                self._asking.show(group)
             return
         with anyio.CancelScope(deadline=self._latest):
             try:
@@ -182,26 +187,27 @@ class _Attached:
     # From 2026-07-28 on: return the questions, be called again with the answers
 
     async def _questions(self, gates: Sequence[MessageRow]) -> InputRequiredResult:
-        state = _Round(
-            run=self._run_id, asked=[gate.id for gate in gates], round=self._round + 1, progress=self._progress
-        )
+        groups = [gates] if self._by_url else together(gates, most=_TOGETHER, room=_ROOM)
+        ids = [[gate.id for gate in group] for group in groups]
+        state = _Round(run=self._run_id, asked=ids, round=self._round + 1, progress=self._progress)
         if self._by_url:
             opened = ElicitRequestURLParams(message=_OPEN, url=await self._app.desk.url())
             asked: dict[str, InputRequest] = {gates[0].id: ElicitRequest(params=opened)}
         else:
-            asked = {gate.id: ElicitRequest(params=self._asking.params(gate)) for gate in gates}
+            asked = {group[0].id: ElicitRequest(params=self._asking.params(group)) for group in groups}
         return InputRequiredResult(input_requests=asked, request_state=state.model_dump_json())
 
     async def _take_answers(self, state: _Round) -> None:
         """Only what this very call was sealed to ask counts; anything else changes nothing."""
         self._round, self._progress = state.round, state.progress
-        self._left.update(state.asked)
+        self._left.update(gate for group in state.asked for gate in group)
         if state.run != self._run_id:
             return
         responses: Mapping[str, Any] = self._ctx.input_responses or {}
-        for gate in self._runs.queries.open_messages(self._run_id, "gate"):
-            answer = responses.get(gate.id)
-            if gate.id not in state.asked or not isinstance(answer, ElicitResult) or self._by_url:
+        for ids in state.asked:
+            answer = responses.get(ids[0])
+            if not isinstance(answer, ElicitResult) or self._by_url:
                 continue  # having opened the page decides nothing
-            if await self._asking.decide(gate, answer):
-                self._left.discard(gate.id)
+            gates = [self._runs.queries.message(gate) for gate in ids]
+            if await self._asking.decide(gates, answer):
+                self._left.discard(ids[0])

@@ -280,15 +280,16 @@ def _view(look: Look) -> View:
     rows = records.queries.steps(run.id) if look.steps != "brief" or not look.is_open else []
     view: View = {"plan_id": run.plan, **look.head(_states(look))}
     if plan and look.steps != "brief":
-        view["steps"] = steps_of(plan, records.tools, look.steps, look.page, {row.id: row for row in rows}, run.plan)
+        by_id, spared = {row.id: row for row in rows}, records.queries.rules_used(run.id)
+        view["steps"] = steps_of(plan, records.tools, look.steps, look.page, by_id, run.plan, spared)
     if earlier := run.options.get("takes_up"):
         view["takes_up"] = earlier
     view |= look.trouble()
     if plan and not look.is_open:
         results = results_of(plan, rows)
         view |= {"answer": run.answer, "results": results} if run.answer else {"answer": results}
-    if spared := _left_out(plan, rows):
-        view["left_out"] = spared
+    if left_out := _left_out(plan, rows):
+        view["left_out"] = left_out
     if run.ended and (doubts := _unverified(records.queries, run)):
         view["unverified"] = doubts
     if plan and plan.revision > 1:

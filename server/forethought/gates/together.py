@@ -1,0 +1,83 @@
+"""Like questions, asked together: calls of one tool that wait at the same time. Each decision is about one of them."""
+
+__all__ = ["chosen", "form_of_many", "read_many", "text_of_many", "together"]
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from forethought.gates.forms import about, filled_in
+from forethought.journal.codec import gate_of
+from forethought.journal.rows import MessageRow, RunRow
+from forethought_tools import JSON, AnswerError, Fault, schema_faults
+
+_NUMBERS = re.compile(r"\d{1,4}(-\d{1,4})?")
+_WHICH = "all, or numbers such as 1,3-5"
+
+
+def together(waiting: Sequence[MessageRow], *, most: int = 50, room: int | None = None) -> list[list[MessageRow]]:
+    """Gates in groups: calls of one tool stand together, at most so many, and in so many characters; anything else is
+    by itself."""
+    groups: list[list[MessageRow]] = []
+    open_groups: dict[str, tuple[list[MessageRow], int]] = {}
+    for message in waiting:
+        gate = gate_of(message)
+        size = len(gate.text({})) if room is not None else 0
+        group, used = open_groups.get(gate.tool, (list[MessageRow](), 0))
+        fits = len(group) < most and used + size <= (room or 0)
+        if gate.kind != "call" or not group or not fits:
+            group, used = list[MessageRow](), 0
+            groups.append(group)
+        group.append(message)
+        if gate.kind == "call":
+            open_groups[gate.tool] = group, used + size
+    return groups
+
+
+def chosen(text: str, count: int) -> list[int]:
+    """Which of so many are meant: `all`, or numbers such as `1,3-5`. Raises AnswerError."""
+    words = [word for word in re.split(r"[\s,]+", text.strip().lower()) if word]
+    if words == ["all"]:
+        return list(range(1, count + 1))
+    if not words or not all(_NUMBERS.fullmatch(word) for word in words):
+        raise AnswerError([Fault("which", f"{text[:80]!r} names none", f"Give {_WHICH}")])
+    ends = [(int(word.partition("-")[0]), int(word.rpartition("-")[2])) for word in words]
+    if not all(1 <= first <= last <= count for first, last in ends):
+        raise AnswerError([Fault("which", f"{text[:80]!r} goes beyond them", f"Give numbers from 1 to {count}")])
+    return sorted({number for first, last in ends for number in range(first, last + 1)})
+
+
+def text_of_many(messages: Sequence[MessageRow], run: RunRow) -> str:
+    """What a person reads of several questions of a run, each as if it were the only one."""
+    items = [f"{number}) {gate_of(message).text({})}" for number, message in enumerate(messages, 1)]
+    rest = gate_of(messages[0]).text(about(run)).removeprefix(gate_of(messages[0]).text({})).strip()
+    head = f"{len(messages)} like questions. What you name in neither field goes on waiting."
+    return "\n\n".join([head, *items, rest])
+
+
+def form_of_many() -> dict[str, Any]:
+    """The form for several questions. What is not filled in decides nothing."""
+    texts = {
+        "approve": f"Which may go ahead, this once: {_WHICH}",
+        "reject": f"Which may not: {_WHICH}",
+        "reason": "Why not (optional; the planner sees it)",
+    }
+    fields = {name: {"type": "string", "description": text, "default": ""} for name, text in texts.items()}
+    return {"type": "object", "properties": fields}
+
+
+def read_many(content: Mapping[str, JSON], count: int) -> dict[int, dict[str, JSON]]:
+    """The forms of single questions that a form for several holds, by number. Raises AnswerError."""
+    strict = {**form_of_many(), "additionalProperties": False}
+    given = filled_in(strict, content)
+    if faults := schema_faults(strict, given):
+        raise AnswerError([Fault("form", fault.at("form"), "Fill it in as it says") for fault in faults])
+    which = {verb: chosen(str(given[verb]), count) for verb in ("approve", "reject") if verb in given}
+    if twice := set(which.get("approve", ())) & set(which.get("reject", ())):
+        raise AnswerError([Fault("form", f"{min(twice)} is approved and rejected", "Name each only once")])
+    why: dict[str, JSON] = {"reason": given["reason"]} if "reason" in given else {}
+    return {
+        number: {"decision": verb, **(why if verb == "reject" else {})}
+        for verb, numbers in which.items()
+        for number in numbers
+    }

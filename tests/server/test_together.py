@@ -1,0 +1,165 @@
+"""Like questions are asked together: one look, and all or some of them approved or rejected."""
+
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mcp.client import Client
+from mcp.types import ElicitResult
+from tests.server.asking import delete, journal_of, make_plan, run_steps, states_of
+from tests.server.pages import Opened, open_page, token_in
+from tests.terminal import surroundings, typed
+
+from forethought.gates.together import chosen, read_many
+from forethought.settings import Settings
+from forethought.surface.server import build_server
+from forethought.terms import Terms
+from forethought_tools import AnswerError
+
+NEVER = Terms(replan="never")
+
+
+def files(work: Path, count: int) -> list[dict[str, Any]]:
+    """Steps that delete so many files."""
+    for number in range(1, count + 1):
+        (work / f"f{number}.txt").write_text("x", encoding="utf-8")
+    return [delete(number, f"f{number}.txt") for number in range(1, count + 1)]
+
+
+def left(work: Path) -> set[int]:
+    return {int(found[1]) for file in work.iterdir() if (found := re.fullmatch(r"f(\d+).txt", file.name))}
+
+
+async def _all_waiting(settings: Settings, steps: list[dict[str, Any]]) -> str:
+    """A plan all of whose steps wait for a person, whom this client cannot ask."""
+    async with Client(build_server(settings)) as client:
+        plan_id = await make_plan(client, steps)
+        with anyio.fail_after(60):
+            await client.call_tool("execute_plan", {"plan_id": plan_id})
+            while set((await states_of(client, plan_id)).values()) != {"waiting"}:
+                await client.call_tool("execute_plan", {"plan_id": plan_id})
+    return plan_id
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("said", "gone", "waits"),
+    [
+        ({"approve": "all"}, {1, 2, 3, 4, 5}, False),
+        ({"approve": "1,3-4", "reject": "2 5"}, {1, 3, 4}, False),
+        ({"reject": "ALL", "reason": "no"}, set[int](), False),
+        ({"approve": "2"}, {2}, True),
+        ({}, set[int](), True),
+        ({"decision": "approve"}, set[int](), True),
+        ({"approve": "all", "reject": "1"}, set[int](), True),
+        ({"approve": "1-9"}, set[int](), True),
+        ({"approve": "yes"}, set[int](), True),
+    ],
+)
+async def test_a_form_for_many_decides_what_it_names_and_nothing_else(
+    make_settings: Callable[..., Settings], era: str, work: Path, said: dict[str, str], gone: set[int], waits: bool
+) -> None:
+    shown: list[Any] = []
+
+    async def once(context: object, params: Any) -> ElicitResult:
+        shown.append(params)
+        return ElicitResult(action="accept" if len(shown) == 1 else "decline", content=dict(said))
+
+    settings = make_settings(terms=NEVER)
+    plan_id = await _all_waiting(settings, files(work, 5))
+    async with Client(build_server(settings), mode=era, elicitation_callback=once) as client:
+        with anyio.fail_after(60):
+            done = await client.call_tool("execute_plan", {"plan_id": plan_id})
+            while {n for n, state in (await states_of(client, plan_id)).items() if state == "succeeded"} != gone:
+                await anyio.lowlevel.checkpoint()  # what was approved is still under way
+        states = await states_of(client, plan_id)
+    assert left(work) == {1, 2, 3, 4, 5} - gone
+    assert ("waiting" in states.values()) == waits
+    text = shown[0].message
+    assert all(f"Step {n} wants to call delete_file.\npath: f{n}.txt\n" in text for n in range(1, 6)), text
+    assert set(shown[0].requested_schema["properties"]) == {"approve", "reject", "reason"}
+    answered = journal_of(settings, dict(done.structured_content or {}), "answered")
+    assert len({str(entry.body["id"]) for entry in answered}) == len(answered), "each decision is about its own gate"
+
+
+@given(st.text(max_size=12), st.integers(1, 30))
+def test_any_text_names_some_of_those_that_were_shown_or_is_refused(text: str, count: int) -> None:
+    with suppress(AnswerError):
+        assert set(chosen(text, count)) <= set(range(1, count + 1))
+
+
+@given(st.dictionaries(st.sampled_from(["approve", "reject", "reason", "decision"]), st.text(max_size=6)))
+def test_no_form_both_approves_and_rejects(content: Mapping[str, str]) -> None:
+    try:
+        filled = read_many(content, 5)
+    except AnswerError:
+        return
+    assert set(filled) <= {1, 2, 3, 4, 5}
+
+
+@pytest.mark.anyio
+async def test_the_terminal_shows_them_together_and_takes_all_or_some(
+    make_settings: Callable[..., Settings], work: Path
+) -> None:
+    settings = make_settings(terms=NEVER)
+    other = {"id": 6, "tool": "run_command", "arguments": {"command": "x"}}
+    async with Client(build_server(settings)) as client:
+        run = await run_steps(client, [*files(work, 5), other])
+    environment = surroundings(settings.home, FORETHOUGHT_FOLDERS=str(work))
+    environment |= {"FORETHOUGHT_STORE": settings.store} if settings.store else {}
+    answers = [
+        ("decide the rest later", "approve"),
+        ("names none", "approve 1,3-9"),
+        ("goes beyond", "approve run"),
+        ("decide the rest later", "approve 1,3"),
+        ("3 of 3", "reject 2"),
+        ("Why", "it is needed"),
+        ("2 of 2", "reject run"),
+        ("Why", ""),
+    ]
+    status, screen = typed(environment, "decide", run["run_id"], answers=answers)
+    assert "approve: 2 recorded" in screen
+    assert "reject: 3 recorded" in screen, "the command waited in the same run"
+    assert status == 0
+    said = {str(entry.body["answer"]): entry.body["channel"] for entry in journal_of(settings, run, "answered")}
+    assert sum("'approve'" in answer for answer in said) >= 1
+    assert set(said.values()) == {"terminal"}
+    assert len(journal_of(settings, run, "answered")) == 6
+
+
+async def _send(opened: Opened, page: str, **given: str) -> Any:
+    (listed,) = re.findall(r'name="listed" value="([^"]+)"', page)
+    form = {"token": token_in(page), "listed": listed, "code": opened.codes[-1], **given}
+    return await opened.http.post(f"{opened.url}many", data=form)
+
+
+@pytest.mark.anyio
+async def test_the_page_takes_all_that_are_ticked_with_one_code(make_settings: Callable[..., Settings]) -> None:
+    async with open_page(make_settings(terms=NEVER), "echo 1", "echo 2", "echo 3", "echo 4") as opened:
+        one, two, three, four = opened.gates()
+        page = (await opened.http.get(opened.url)).text
+        assert "command: echo 3" in page
+        assert " checked>" not in page
+        assert (await _send(opened, page, decision="approve")).status_code == 422, "nothing is ticked"
+        assert (await _send(opened, page, **{one.id: "yes"})).status_code == 422, "nothing is chosen"
+        assert (await _send(opened, page, decision="approve", code="WRONG", **{one.id: "yes"})).status_code == 403
+        forged = await _send(opened, page, decision="approve", listed=one.id, **{one.id: "yes"})
+        assert forged.status_code == 403, "what was not shown is not covered"
+        assert len(opened.gates()) == 4
+        code = opened.codes[-1]
+        sent = await _send(opened, page, decision="approve", **{one.id: "yes", three.id: "yes"})
+        assert "approve: 2 recorded" in sent.text
+        assert [gate.id for gate in opened.gates()] == [two.id, four.id]
+        again = await _send(opened, page, decision="approve", code=code, **{two.id: "yes"})
+        assert again.status_code == 403, "the code was good for one decision"
+        await opened.fresh(2)
+        sent = await _send(opened, page, decision=f"reject {opened.run_id}")
+        assert "reject: 2 recorded" in sent.text
+        assert not opened.gates()

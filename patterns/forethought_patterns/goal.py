@@ -6,6 +6,7 @@ It is a guess from English words, and it guesses low: where they could mean some
 __all__ = ["FILE", "Goal"]
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,6 +18,7 @@ _READ = 20_000  # characters of a goal
 _TOKEN = re.compile(r"\"[^\"\n]*\"|“[^“”\n]*”|`[^`\n]*`|[^\s,;:!?()\"“”`]+|[,;:!?()\n]")
 _FILE_NAME = re.compile(r"\.?[\w~*/\\-][\w.~*/\\+-]*")
 _ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,7}$")
+_ONLY_ENDING = re.compile(r"\*?\.[A-Za-z][A-Za-z0-9]{0,7}")
 _LETTER = re.compile(r"\w")
 _DATA = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".xlsx", ".sqlite", ".sqlite3", ".db")
 _STOPS = frozenset(",;:!?().\n-*\u2013\u2014\u2022")
@@ -151,6 +153,12 @@ class Goal:
         """Whether a file is named only as one that is to stay as it is, or to be like."""
         places = [at for at, (_, raw) in enumerate(self._read) if raw == name]
         return bool(places) and all(self._clause(at) & _SPARED for at in places)
+
+    @cached_property
+    def endings(self) -> Sequence[str]:
+        """The endings of files that it names, such as `.png`, and does not spare."""
+        found = [raw.removeprefix("*").lower() for _, raw in self._read if _ONLY_ENDING.fullmatch(raw)]
+        return [ending for ending in dict.fromkeys(found) if not (self.spares(ending) or self.spares(f"*{ending}"))]
 
     def is_of_files(self, at: int) -> bool:
         """Whether the verb here is about files, and not about what is in them."""

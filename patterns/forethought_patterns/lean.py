@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
+from forethought_patterns.column_names import with_said_names, without_line_numbers
 from forethought_patterns.drafts import Brief, lean_tools
+from forethought_patterns.goal import Goal
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.recipe import OFTEN, Recipe, suggested_tools
 from forethought_patterns.references import Reference
@@ -23,6 +25,7 @@ from forethought_tools.files import fits
 from forethought_tools.text import as_text, clipped, one_line
 
 _MAKES_TEXT = ("write", "analyze")
+_SAVES = ("write_file", "write_table")
 _SCRIPT: Mapping[str, JSON] = {"type": "string"}
 _RECIPES = 3
 _NAMES = 40  # files beside those of the goal that a planner is shown
@@ -85,7 +88,13 @@ def lean_steps(
     shapes = "\n".join(brief.files.values())
     only = next(iter(brief.files)) if len(brief.files) == 1 and not known else ""
     steps = read_script(str(draft), tools, files_of, first=first, known=known, shapes=shapes, source=only)
-    return _with_what_is_saved(_with_the_whole_wish(steps, brief.goal), brief, tools)
+    named = with_said_names(_calls(steps), brief.goal, [*brief.files.values()])
+    named = without_line_numbers(_calls(named), brief.goal)
+    return _with_what_is_told(_with_what_is_saved(_with_the_whole_wish(named, brief.goal), brief, tools), brief)
+
+
+def _calls(steps: Sequence[JSON]) -> list[Mapping[str, JSON]]:
+    return [cast("Mapping[str, JSON]", step) for step in steps]
 
 
 def _with_the_whole_wish(steps: list[JSON], goal: str) -> list[JSON]:
@@ -101,7 +110,7 @@ def _with_the_whole_wish(steps: list[JSON], goal: str) -> list[JSON]:
 
 def _with_what_is_saved(steps: list[JSON], brief: Brief, tools: Registry) -> list[JSON]:
     """The last result is for the file that the goal wants and nothing writes: small models forget to say so."""
-    calls = [cast("Mapping[str, JSON]", step) for step in steps]
+    calls = _calls(steps)
     if not calls:
         return steps
     last = calls[-1]
@@ -116,6 +125,20 @@ def _with_what_is_saved(steps: list[JSON], brief: Brief, tools: Registry) -> lis
         *steps,
         {"id": number + 1, "tool": tool, "arguments": arguments, "depends_on": [call["id"] for call in calls]},
     ]
+
+
+def _with_what_is_told(steps: list[JSON], brief: Brief) -> list[JSON]:
+    """The answer to a question is told: small models save it to a file that nobody has asked for."""
+    if not steps:
+        return steps
+    last = cast("Mapping[str, JSON]", steps[-1])
+    given = cast("Mapping[str, JSON]", last["arguments"])
+    result = given.get("content", given.get("rows"))
+    if last["tool"] not in _SAVES or brief.new_files or not isinstance(result, str) or not Goal(brief).told:
+        return steps
+    if str(given.get("path")) in brief.goal or str(given.get("path")) in brief.names:
+        return steps
+    return [*steps[:-1], {**last, "tool": "tell", "arguments": {"text": result}}]
 
 
 def lean_faults(faults: Sequence[Fault], plan: Plan) -> list[Fault]:

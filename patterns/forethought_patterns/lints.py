@@ -6,6 +6,7 @@ Every lint is narrow: a false alarm costs a small model a round of repair, and a
 __all__ = ["lints"]
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 
 from forethought_patterns.drafts import Brief
@@ -21,6 +22,8 @@ from forethought_tools.arithmetic import FUNCTIONS, NAMES, checked
 from forethought_tools.text import as_text, clipped
 
 _MOST = 200  # steps of a plan that is looked at: of a longer one nobody reads this
+_TAKES_ALL = re.compile(r"\*(?![\w.*/])")
+"""A pattern without an ending."""
 _COPYING = frozenset({"copy", "duplicate", "rename", "move"})
 
 
@@ -120,3 +123,9 @@ def _forgotten(sight: Sight) -> Iterator[Fault]:
         if not any(sight.uses(step, name) for step in plan.steps) and not sight.goal.spares(name):
             mend = f"Add a step that does with {name} what the goal says"
             yield Fault("plan", f"the goal names {name}, and no step uses it", mend)
+    texts = " ".join(sight.texts.values()).lower()
+    for ending in sight.goal.endings:
+        there = next((name for name in brief.names if name.lower().endswith(ending)), None)
+        if there and ending not in texts and not _TAKES_ALL.search(texts):
+            mend = f"Take up files such as {there} too"
+            yield Fault("plan", f"the goal names {ending}, and no step takes up such a file", mend)

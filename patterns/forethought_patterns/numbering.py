@@ -11,7 +11,7 @@ from functools import cache
 from typing import cast
 
 from forethought_patterns.plan import Step
-from forethought_patterns.references import shifted
+from forethought_patterns.references import numbered, shifted
 from forethought_tools import JSON
 from forethought_tools.meant import as_meant
 
@@ -45,7 +45,9 @@ def step_as_meant(raw: JSON) -> JSON:
     read = as_meant(_schema(), worded)
     if not isinstance(read, Mapping):
         return read
-    given = {name: value for name, value in read.items() if value is not None}
+    given: dict[str, JSON] = {name: value for name, value in read.items() if value is not None}
+    if "arguments" in given:
+        given["arguments"] = numbered(given["arguments"])
     check = given.get("check")
     if isinstance(check, Mapping) and all(value is None for value in check.values()):
         del given["check"]
@@ -69,7 +71,7 @@ def _with_numbers(step: JSON) -> JSON:
 
 def _ids(text: str) -> list[JSON]:
     """The ids in a text; none, where anything else stands in it."""
-    found = [_number(each) for each in ([text] if _ID.fullmatch(text) else _BETWEEN.split(text.strip()))]
+    found = [_number(each) for each in ([text] if _ID.fullmatch(text) else _BETWEEN.split(text.strip(" ,;")))]
     return [] if any(isinstance(each, str) for each in found) else found
 
 

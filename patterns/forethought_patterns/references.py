@@ -13,6 +13,7 @@ __all__ = [
     "find",
     "map_texts",
     "mistaken",
+    "numbered",
     "part",
     "path_of",
     "pieces",
@@ -34,6 +35,9 @@ from forethought_tools.text import as_text, clipped
 _QUOTED = r"""\["(?:[^"\\{}]|\\["\\]){1,200}"\]|\['(?:[^'\\{}]|\\['\\]){1,200}'\]"""
 _PATH = rf"(?:\.[^.{{}}\[\]|]*[^.{{}}\[\]|\s]|{_QUOTED})*"
 _TOKEN = re.compile(rf"\\\{{\{{|\{{\{{\s*(?P<step>[0-9]{{1,9}})(?P<path>{_PATH})\s*\}}\}}")
+_WORDED = re.compile(
+    rf"(?<!\\)\{{\{{\s{{0,9}}(?:step\s?[_#-]?\s?|#)(?P<reference>[0-9]{{1,9}}{_PATH})\s*\}}\}}", re.IGNORECASE
+)
 _PART = re.compile(rf"{_QUOTED}|\.[^.\[]+")
 _PLAIN = re.compile(r"[^.{}\[\]|\s]|[^.{}\[\]|\s][^.{}\[\]|]*[^.{}\[\]|\s]")
 # Whatever else stands in double braces and holds a number was most probably meant as one. The number is looked for
@@ -90,6 +94,12 @@ def mistaken(value: JSON) -> list[tuple[str, str]]:
         for found in _IN_BRACES.finditer(text)
         if _NUMBER.search(found[1]) and not _TOKEN.fullmatch(found[0])
     ]
+
+
+def numbered(value: JSON) -> JSON:
+    """A value whose references name steps by their numbers alone: `{{step_1.rows}}` and `{{ #1.rows }}` are written
+    `{{1.rows}}`."""
+    return map_texts(value, lambda text: _WORDED.sub(r"{{\g<reference>}}", text))
 
 
 def unknown(arguments: Mapping[str, JSON]) -> list[str]:

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from forethought_patterns.references import Reference
+from forethought_patterns.script_cells import over_rows, the_value
 from forethought_patterns.script_lines import parsed
 from forethought_patterns.script_values import (
     ALSO,
@@ -39,8 +40,7 @@ from forethought_patterns.script_values import (
     written,
 )
 from forethought_tools import JSON, Fault, PlanError, Registry, Tool
-from forethought_tools.arithmetic import FUNCTIONS, NAMES
-from forethought_tools.text import as_text, clipped
+from forethought_tools.text import clipped
 
 FilesOf: TypeAlias = Callable[[str], Sequence[str]]
 """The paths of the files that fit a pattern, as they are now."""
@@ -52,7 +52,6 @@ GIVES_ROWS = ("query_table", "list_files", "search_files")
 _SAME = ("str", "int", "float", "list")
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
-_OF_SQL = {"avg", "count", "distinct", "as"}
 _NUMERIC = ("round", "abs", "min", "max", "sum")
 _SIGNS: Mapping[type[ast.operator], str] = {
     ast.Add: "+",
@@ -162,6 +161,8 @@ class _Reader:
                 return self._items(inner)
             case ast.Call(func=ast.Name(id="list_files")):
                 return self._files(self._arguments(over, self.tools.known("list_files")))
+            case ast.BinOp(left=left, op=ast.Add(), right=right):
+                return [*self._items(left), *self._items(right)]
             case ast.Name(id=name) if isinstance(found := self.names.get(name), Reference):
                 return self._files(self._forgotten(found))
             case _:
@@ -171,9 +172,12 @@ class _Reader:
         raise unreadable("this loop does not go over files", 'Loop only over list_files("pattern") or over a list')
 
     def _files(self, arguments: Mapping[str, JSON]) -> Sequence[str]:
-        pattern = str(arguments.get("pattern", "**/*"))
-        if not (found := self.files_of(pattern)):
-            raise unreadable(f"no file fits {pattern!r}", "Use a pattern that fits the files that are there")
+        pattern, folder = str(arguments.get("pattern", "**/*")), str(arguments.get("folder") or ".").rstrip("/")
+        if "*" in folder:  # two patterns, by those who take it for `glob`
+            return list(dict.fromkeys([*self._files({"pattern": pattern}), *self._files({"pattern": folder})]))
+        whole = pattern if folder in (".", "") else f"{folder}/{pattern}"
+        if not (found := self.files_of(whole)):
+            raise unreadable(f"no file fits {whole!r}", "Use a pattern that fits the files that are there")
         return found
 
     def _forgotten(self, result: Reference) -> Mapping[str, JSON]:
@@ -254,6 +258,7 @@ class _Reader:
             return rendered(self._value(part))
         value = self._value(part.value)
         form = rendered(self._value(part.format_spec)) if part.format_spec else ""
+        value = the_value(value, self.steps) if isinstance(value, Reference) else value
         if isinstance(value, Reference) and (digits := re.fullmatch(r",?\.(\d)f", form)):
             return rendered(self._step("calculate", {"expression": f"round({value}, {digits[1]})"}))
         return rendered(value, form)
@@ -279,7 +284,8 @@ class _Reader:
             case ast.Call(func=ast.Name(id=called), args=parts) if called in _NUMERIC:
                 return f"{called}({', '.join(self._formula(part) for part in parts)})"
             case _:
-                return rendered(self._value(node))
+                value = self._value(node)
+                return rendered(the_value(value, self.steps) if isinstance(value, Reference) else value)
 
     # Calls
 
@@ -334,21 +340,15 @@ class _Reader:
         return {**arguments, "tables": named} if named and "tables" not in arguments else arguments
 
     def _over_rows(self, tool: str, arguments: dict[str, JSON]) -> tuple[str, dict[str, JSON]]:
-        """A calculation with columns of an earlier result is a query of that result."""
-        expression = str(arguments.get("expression", ""))
-        words = {word.lower() for word in _NAME.findall(_QUOTED.sub("", expression))}
-        columns = words - {name.lower() for name in (*FUNCTIONS, *NAMES)} - _OF_SQL
-        if tool != "calculate" or not columns or "{{" in expression or "query_table" not in self.tools:
+        """A calculation with columns is a query."""
+        if tool != "calculate" or "query_table" not in self.tools:
             return tool, arguments
-        for name, value in reversed(self.names.items()):
-            made = next(
-                (step for step in self.steps if isinstance(value, Reference) and step["id"] == value.step), None
-            )
-            known = as_text(made["arguments"]) if made and made["tool"] == "query_table" else ""
-            if known and columns <= {word.lower() for word in _NAME.findall(f"{known} {self.shapes}")}:
-                sql = f"SELECT {expression} AS result FROM {name}"  # noqa: S608 - it is the model's own SQL
-                return "query_table", {"sql": sql, "tables": {name: str(value)}}
-        return tool, arguments
+        expression = str(arguments.get("expression", ""))
+        query = over_rows(expression, self.names, self.steps, self.shapes, self.source)
+        if query is None:
+            return tool, arguments
+        self.source = self.source if "tables" in query else ""
+        return "query_table", query
 
     def _whole(self, tool: str, arguments: dict[str, JSON]) -> tuple[str, dict[str, JSON]]:
         """Two texts for one file are one text: the second would write over the first."""

@@ -1,6 +1,6 @@
 """Settings: environment and flags in, one frozen value out. Every error names its key."""
 
-__all__ = ["Settings"]
+__all__ = ["Settings", "folder_named"]
 
 import difflib
 import os
@@ -233,10 +233,7 @@ def _folders(flags: Sequence[str], variable: str, home: Path) -> tuple[Path, ...
     home = home.resolve()
     folders: list[Path] = []
     for name in named:
-        folder = _expanded(key, name)
-        if not folder.is_dir():
-            raise SettingsError(f"{key}: {name!r} is not a folder. Name one that is there.")
-        folders.append(folder.resolve())
+        folders.append(folder_named(key, name).resolve())
         if folders[-1].is_relative_to(home):
             raise SettingsError(f"{key}: {name!r} lies in FORETHOUGHT_HOME, which no tool may touch. Name another one.")
     if folders:
@@ -249,6 +246,14 @@ def _folders(flags: Sequence[str], variable: str, home: Path) -> tuple[Path, ...
     return () if here in (Path.home().resolve(), Path(here.anchor)) or here.is_relative_to(home) else (here,)
 
 
+def folder_named(key: str, name: str) -> Path:
+    """The folder that a person names. Raises SettingsError where it is none."""
+    folder = _expanded(key, name)
+    if not folder.is_dir():
+        raise SettingsError(f"{key}: {name!r} is not a folder. Name one that is there.")
+    return folder
+
+
 def _expanded(key: str, name: str) -> Path:
     try:
         return Path(name).expanduser()
@@ -259,8 +264,8 @@ def _expanded(key: str, name: str) -> Path:
 def _terms(env: _Environment) -> Terms:
     return Terms(
         replan=_choice(env, "FORETHOUGHT_REPLAN", REPLANS),
-        max_replans=int(_number(env, "FORETHOUGHT_MAX_REPLANS", least=0)),
-        max_parallel=int(_number(env, "FORETHOUGHT_MAX_PARALLEL", least=1, most=64)),
+        max_replans=_whole(env, "FORETHOUGHT_MAX_REPLANS", least=0),
+        max_parallel=_whole(env, "FORETHOUGHT_MAX_PARALLEL", least=1, most=64),
         approve_plan=_flag(env, "FORETHOUGHT_APPROVE_PLAN"),
         ask_from=Risk.named(_choice(env, "FORETHOUGHT_ASK_FROM", ("low", "medium", "high"))),
         ask_below=_number(env, "FORETHOUGHT_ASK_BELOW", least=0, most=1),
@@ -285,6 +290,13 @@ def _number(env: _Environment, key: str, *, least: float, most: float = 1e12) ->
     if not least <= number <= most:
         raise SettingsError(f"{key}: {text!r} is not a number from {least:g} to {most:g}.")
     return number
+
+
+def _whole(env: _Environment, key: str, *, least: int, most: float = 1e12) -> int:
+    number = _number(env, key, least=least, most=most)
+    if not number.is_integer():
+        raise SettingsError(f"{key}: {env.filled(key)!r} is no whole number. Write one from {least} to {most:g}.")
+    return int(number)
 
 
 def _flag(env: _Environment, key: str) -> bool:

@@ -21,6 +21,23 @@ MESSAGES: Mapping[str, dict[str, Any]] = {
     "parts with annotations": {"content": [{"type": "output_text", "text": SAID, "annotations": [], "logprobs": []}]},
     "a text in an object": {"content": [{"type": "text", "text": {"value": SAID}}]},
     "one part": {"content": {"type": "text", "text": SAID}},
+    "parts whose text is their content": {"content": [{"type": "text", "content": SAID, "id": "a", "index": 0}]},
+    "parts whose text is their value": {"content": [{"type": "output_text", "value": SAID}]},
+    "parts without a type": {"content": [{"content": '{"n":'}, {"content": " 1}", "index": 1}]},
+    "parts of another name": {"content": [{"type": "output_text", "output_text": SAID, "more": 1, "and": 2}]},
+    "parts in parts": {"content": [{"type": "message", "content": [{"type": "text", "text": SAID}], "role": "x"}]},
+    "parts that are null": {"content": [None, {"text": SAID}]},
+    "parts in an object": {"content": {"role": "model", "parts": [{"text": '{"n":'}, {"text": " 1}"}]}},
+    "a value as a part": {"content": [{"type": "json", "json": {"n": 1}}]},
+    "a picture beside it": {
+        "content": [{"type": "text", "text": SAID}, {"type": "image_url", "image_url": {"url": "data:,{"}, "id": 1}]
+    },
+    "the call of a tool as a part": {
+        "content": [{"type": "tool_use", "id": "1", "name": "f", "input": {"n": 1}, "caller": {}}]
+    },
+    "sealed reasoning as a part": {
+        "content": [{"type": "redacted_thinking", "data": "Z2Vo"}, {"type": "text", "text": SAID, "citations": None}]
+    },
     "reasoning as a part": {"content": [{"type": "thinking", "thinking": "{}"}, {"type": "text", "text": SAID}]},
     "reasoning as a summary": {
         "content": [
@@ -61,6 +78,27 @@ BODIES: Mapping[str, Callable[[dict[str, Any]], Any]] = {
     "no end": lambda body: _choice(body, finish_reason=None),
     "an end in capitals": lambda body: _choice(body, finish_reason="STOP"),
     "several choices": lambda body: body | {"choices": [*body["choices"], {"index": 1, "message": {"content": "no"}}]},
+    "a first choice that is empty": lambda body: (
+        body
+        | {
+            "choices": [
+                {"index": 0, "message": {"content": ""}, "finish_reason": "stop"},
+                body["choices"][0] | {"index": 1},
+            ]
+        }
+    ),
+    "a first choice that only thinks": lambda body: (
+        body | {"choices": [{"message": {"content": None, "reasoning": "{}"}}, {"message": {"content": SAID}}]}
+    ),
+    "a first choice without room": lambda body: (
+        body
+        | {
+            "choices": [
+                {"index": 3, "message": {"content": ""}, "finish_reason": "length"},
+                {"message": {"content": SAID}},
+            ]
+        }
+    ),
     "an error that is null": lambda body: body | {"error": None},
     "nothing around it": lambda body: {"choices": body["choices"]},
     "no role": lambda body: _choice(body, message={"content": SAID}),
@@ -130,6 +168,7 @@ STREAMS: Mapping[str, str] = {
     "names of events": _streamed({"content": SAID}).replace("data: {", "event: message\nid: 1\ndata: {"),
     "a whole message": _streamed({}, event({"message": {"content": SAID}, "finish_reason": "stop"})),
     "another choice": _streamed({"content": SAID}, event({"delta": {"content": "no"}, "index": 1})),
+    "another choice beside an empty one": _streamed({"content": ""}, event({"delta": {"content": SAID}, "index": 1})),
     "arguments in pieces": _streamed(
         {"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": '{"n"'}}]},
         event({"delta": {"tool_calls": [{"index": 0, "function": {"arguments": ": 1}"}}]}}),
@@ -148,6 +187,23 @@ async def test_a_stream_is_read_whatever_is_in_it(endpoint: Endpoint, oddity: st
         endpoint.headers["Content-Type"] = "text/event-stream"
     assert _fits(await _asked(endpoint, way), way)
     assert len(endpoint.asked) == 1
+
+
+THOUGHTS = [f'Perhaps {{"n": 3}}? No: {SAID}', f'{{"n": "?"}}\n{SAID}', f"{SAID} {SAID}", f'{SAID} So {{"m": 2}}']
+
+
+@pytest.mark.parametrize("thought", THOUGHTS)
+async def test_of_what_was_only_thought_the_last_that_fits_is_the_answer(endpoint: Endpoint, thought: str) -> None:
+    endpoint.reply = lambda _: (200, _body({"content": "", "reasoning_content": thought}))
+    answer = await _asked(endpoint, "structured")
+    assert answer.value == {"n": 1}
+    assert "reasoning" in answer.note
+
+
+async def test_of_two_answers_that_were_said_none_is_chosen(endpoint: Endpoint) -> None:
+    endpoint.reply = in_turn(said(f'{{"n": 3}} {SAID}'), said(SAID))
+    answer = await _asked(endpoint, "structured")
+    assert (answer.value, len(endpoint.asked)) == ({"n": 1}, 2)
 
 
 BROKEN: Mapping[str, Reply] = {

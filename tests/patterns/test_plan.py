@@ -44,7 +44,7 @@ def test_every_fault_is_reported_at_once_each_naming_its_step_and_mend() -> None
         {"id": 1, "tool": "read_fil", "arguments": {"path": "x"}},
         {"id": 2, "tool": "add", "arguments": {"a": "one", "c": 2}},
         {"id": 2, "tool": "read_file", "arguments": {"path": "{{9}}"}},
-        {"id": 3, "tool": "read_file", "arguments": {"path": "{{step_1}}"}, "depends_on": [7]},
+        {"id": 3, "tool": "read_file", "arguments": {"path": "{{result_1}}"}, "depends_on": [7]},
     )
     text = "\n".join(faults)
     assert "step 1: there is no tool 'read_fil'. Did you mean read_file?" in text
@@ -54,7 +54,7 @@ def test_every_fault_is_reported_at_once_each_naming_its_step_and_mend() -> None
     assert "step 2: 2 steps have the id 2" in text
     assert "step 2: it refers to {{9}}, which is not in the plan" in text
     assert "step 3: it depends on step 7, which is not in the plan" in text
-    assert "step 3: {{step_1}} is not a reference. Write {{1}}" in text
+    assert "step 3: {{result_1}} is not a reference. Write {{1}}" in text
 
 
 def test_a_step_that_is_not_whole_hides_no_other_fault() -> None:

@@ -1,6 +1,6 @@
 """From a goal to a valid plan: drafts in three forms, exact faults back to the planner, never more than three tries."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +35,15 @@ READ = {"id": 1, "tool": "read_file", "arguments": {"path": "a.txt"}}
 
 
 async def _plan(
-    *drafts: JSON, dialect: Dialect = "wire", files: Mapping[str, str] | None = None, new_files: tuple[str, ...] = ()
+    *drafts: JSON,
+    dialect: Dialect = "wire",
+    goal: str = "g",
+    files: Mapping[str, str] | None = None,
+    new_files: tuple[str, ...] = (),
+    names: Sequence[str] = (),
 ) -> tuple[Plan, InMemoryJournal]:
     journal = InMemoryJournal(ScriptedModel({"planner": drafts}), spoken=dialect)
-    brief = Brief("g", files=files or {}, new_files=new_files)
+    brief = Brief(goal, files=files or {}, new_files=new_files, names=names)
     return await make_plan(brief, TOOLS, journal, slot=Slot()), journal
 
 
@@ -80,6 +85,28 @@ async def test_the_last_result_of_a_script_goes_into_the_file_that_the_goal_want
         saving = plan.steps[-1]
         assert (saving.tool, saving.arguments["path"]) == (tool, "out.md")
         assert "{{1}}" in saving.arguments.values()
+
+
+async def test_the_answer_to_a_question_is_told_and_not_saved_where_nobody_looks() -> None:
+    script = 'names = list_files("photos/*")\nwrite_table("names.md", names)'
+    for goal, last in (
+        ("which photos are there? give me the names", {"text": "{{1}}"}),
+        ("save the names of the photos", {"path": "names.md", "rows": "{{1}}"}),
+        ("which photos are there? put them into names.md", {"path": "names.md", "rows": "{{1}}"}),
+    ):
+        new = ("names.md",) if "names.md" in goal else ()
+        plan, _ = await _plan(script, dialect="lean", goal=goal, new_files=new)
+        assert plan.steps[-1].arguments == last
+
+
+async def test_files_of_an_ending_that_the_goal_names_are_not_forgotten() -> None:
+    goal, names = "move all pictures (.jpg and *.png) from in into pictures", ["in/a.jpg", "in/b.PNG", "in/c.txt"]
+    moves = [f'move_file("{name}", "pictures/{name[3:]}")' for name in names]
+    plan, journal = await _plan(moves[0], "\n".join(moves[:2]), dialect="lean", goal=goal, names=names)
+    assert len(plan.steps) == 2
+    assert "the goal names .png, and no step takes up such a file. Take up files such as in/b.PNG too" in (
+        journal.questions[1].context
+    )
 
 
 async def test_a_small_planner_that_brings_its_faults_back_sees_other_recipes_and_not_its_own_script() -> None:

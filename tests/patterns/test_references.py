@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forethought_patterns.references import Reference, fill, find, mistaken
+from forethought_patterns.references import Reference, fill, find, mistaken, numbered
 from forethought_tools import JSON, ToolError
 
 json_values = st.recursive(
@@ -93,6 +93,24 @@ def test_a_reference_that_leads_nowhere_says_what_there_is(text: str, named: str
 )
 def test_near_misses_are_told_with_the_right_form(wrong: str, right: str) -> None:
     assert mistaken(f"a {wrong} b \\{wrong}") == [(wrong, right)]
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["{{step1}}", "{{ step 1 }}", "{{step_1}}", "{{Step-1}}", "{{STEP #1}}", "{{#1}}", "{{step1 }}", "{{1}}"],
+)
+def test_a_step_in_words_is_its_number(written: str) -> None:
+    assert {str(each) for each in find(numbered({"a": [written]}))} == {"{{1}}"}
+    longer = numbered(f"a {written.replace('1', '1.rows.0.Total Sales', 1)} b")
+    assert fill(longer, {1: {"rows": [{"Total Sales": 5}]}}) == "a 5 b"
+
+
+@pytest.mark.parametrize(
+    "text", ["\\{{step1}}", "{{steps}}", "{{step one}}", "{{step1 and 2}}", "{{misstep1}}", "step1"]
+)
+def test_what_only_looks_like_a_step_in_words_stays_as_it_is(text: str) -> None:
+    assert numbered(text) == text
+    assert find(text) == set()
 
 
 def test_names_with_spaces_can_be_referred_to() -> None:

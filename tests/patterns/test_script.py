@@ -80,6 +80,47 @@ def test_a_calculation_with_columns_of_a_result_is_a_query_of_it() -> None:
     assert "tables" not in first
 
 
+def test_a_query_that_finds_one_value_is_that_value_in_a_text_or_a_calculation() -> None:
+    items = "items = query_table(\"SELECT *, quantity * price AS total FROM 'items.csv'\")\n"
+    calls = _calls(
+        f'{items}net = calculate("round(sum(total), 2)")\ntax = calculate(f"round({{net}} * 0.19, 2)")\n'
+        'gross = net + tax\nwrite_file("invoice.md", f"Net: {net}, VAT: {tax}")\nwrite_table("net.csv", net)'
+    )
+    assert [arguments for _, arguments in calls[2:]] == [
+        {"expression": "round({{2.rows.0.result}} * 0.19, 2)"},
+        {"expression": "({{2.rows.0.result}} + {{3}})"},
+        {"path": "invoice.md", "content": "Net: {{2.rows.0.result}}, VAT: {{3}}"},
+        {"path": "net.csv", "rows": "{{2}}"},
+    ]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT region, sum(total) AS t FROM 'items.csv' GROUP BY region",
+        "SELECT sum(total) AS t, max(total) AS most FROM 'items.csv'",
+        "SELECT total AS t FROM 'items.csv'",
+        "SELECT sum(total) OVER (ORDER BY day) AS t FROM 'items.csv'",
+    ],
+)
+def test_a_query_that_finds_several_values_stays_all_of_them(sql: str) -> None:
+    _, (_, told) = _calls(f'found = query_table("{sql}")\ntell(f"Found: {{found}}")')
+    assert told == {"text": "Found: {{1}}"}
+
+
+def test_a_calculation_with_a_result_of_one_column_is_a_query_of_it() -> None:
+    _, (tool, query) = _calls(
+        'ratings = query_table("SELECT rating FROM \'b.csv\'")\ncalculate("round(mean(ratings), 1)")'
+    )
+    assert tool == "query_table"
+    assert query == {"sql": "SELECT round(mean(rating), 1) AS result FROM ratings", "tables": {"ratings": "{{1}}"}}
+
+
+def test_a_calculation_with_columns_of_the_only_file_is_a_query_of_it() -> None:
+    (step,) = _read('calculate("SUM(quantity * price)")', shapes="item,quantity,price", source="items.csv")
+    assert step["arguments"] == {"sql": "SELECT SUM(quantity * price) AS result FROM 'items.csv'"}
+
+
 def test_a_name_where_sql_is_due_means_all_of_it() -> None:
     (_, file), (_, result) = _calls('all = query_table("data/a.csv")\nquery_table("all")')
     assert (file["sql"], result["sql"]) == ("SELECT * FROM 'data/a.csv'", "SELECT * FROM all")
@@ -119,6 +160,20 @@ def test_a_loop_over_files_is_unfolded_into_a_step_for_each() -> None:
     ]
     named = 'found = list_files("*.bak")\nfor file in found.files:\n    delete_file(file)'
     assert [step["tool"] for step in _read(named, FILES)] == ["delete_file"] * 3, "the listing is no step any more"
+
+
+def test_a_loop_over_several_patterns_or_lists_goes_over_all_of_them() -> None:
+    there = {"in/*.jpg": ["in/a.jpg"], "in/*.png": ["in/b.png"]}
+    for over in (
+        'list_files("in/*.jpg", "in/*.png")',
+        'list_files("in/*.jpg") + list_files("*.png", "in")',
+        'list_files("*.jpg", folder="in/") + list_files("in/*.png")',
+    ):
+        steps = read_script(f"for file in {over}:\n    delete_file(file)", TOOLS, lambda it: there.get(it, []))
+        assert [step["arguments"] for step in steps if isinstance(step, dict)] == [
+            {"path": "in/a.jpg"},
+            {"path": "in/b.png"},
+        ]
 
 
 def test_what_changes_something_keeps_its_place_and_turns_of_a_loop_do_not_wait_for_each_other() -> None:

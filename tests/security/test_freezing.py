@@ -1,5 +1,6 @@
 """Nothing that a caller, a model or a file says makes the server stop answering, eat the memory or end a whole run."""
 
+import json
 import os
 import select
 import subprocess
@@ -132,6 +133,49 @@ async def test_no_pattern_of_risks_freezes_the_server(settings: Settings, risks:
         plan = view(await client.call_tool("create_plan", {"goal": "g", "steps": [{"id": 1, **HUGE}]}))["plan_id"]
         refused = await client.call_tool("execute_plan", {"plan_id": plan, "risks": risks})
     assert "Give fewer" in text(refused)
+
+
+MANY: dict[str, Any] = {str(number): "direct" for number in range(50_000)}
+BOUNDLESS: list[tuple[str, dict[str, Any]]] = [
+    ("execute_plan", {"plan_id": "plan_1", "strategies": MANY}),
+    ("execute_plan", {"plan_id": "plan_1", "strategies": json.dumps(MANY)}),
+    ("execute_plan", {"plan_id": "plan_1", "strategies": {"9" * 100_000: "direct"}}),
+    ("execute_plan", {"plan_id": "plan_1", "risks": dict.fromkeys(MANY, "high")}),
+    ("execute_plan", {"plan_id": "plan_1", "budget": dict.fromkeys(MANY, 1)}),
+    ("execute_plan", {"plan_id": "x" * 1_000_000}),
+    ("create_plan", {"recipe": "x", "parameters": MANY}),
+    ("create_plan", {"recipe": "x", "parameters": {"a": "x" * 1_000_000}}),
+    ("create_plan", {"goal": "g", "steps": [{"id": 1, "description": "x" * 1_000_000, **HUGE}]}),
+    ("create_plan", {"goal": "g", "steps": [{"id": 1, "tool": "x" * 1_000_000}]}),
+    ("reflect", {"task": "t", "criteria": ["x" * 1_000_000]}),
+    ("reflect", {"task": "t", "criteria": ["x"] * 50_000}),
+    ("reflect", {"task": "t", "checks": [{"matches": "x"}] * 50_000}),
+    ("report", {"run_id": "run_1", "answers": [{"order": f"order_{n}", "answer": "x"} for n in range(50_000)]}),
+    ("report", {"run_id": "run_1", "answers": [{"order": "x" * 1_000_000, "answer": "x"}]}),
+    ("get_plan", {"plan_id": "x" * 1_000_000}),
+]
+
+
+@pytest.mark.parametrize(("tool", "arguments"), BOUNDLESS)
+async def test_what_nobody_could_look_through_is_refused_in_few_words(
+    settings: Settings, tool: str, arguments: dict[str, Any]
+) -> None:
+    async with Client(build_server(settings)) as client:
+        async with watched(client):
+            refused = await client.call_tool(tool, arguments)
+        assert "Give " in text(refused)
+        assert len(text(refused)) < 2_000
+        assert "lists" not in text(refused), "it was looked up"
+
+
+async def test_no_number_of_answers_to_one_order_freezes_the_server(settings: Settings) -> None:
+    async with Client(build_server(settings)) as client:
+        run = view(await client.call_tool("create_plan", {"goal": "g"}))
+        order = run["waiting_on"][0]["order"]
+        answers = [{"order": order, "answer": {"steps": [{"x": [n] * 500}]}} for n in range(900)]
+        async with watched(client):
+            refused = await client.call_tool("report", {"run_id": run["run_id"], "answers": answers})
+    assert "none was taken" in text(refused)
 
 
 async def test_no_argument_freezes_the_server(settings: Settings) -> None:

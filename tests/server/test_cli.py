@@ -267,7 +267,13 @@ def test_lessons_are_listed_and_forgotten(environment: dict[str, str]) -> None:
     assert (unknown.returncode, unknown.stdout) == (1, "")
     assert "Forgotten: 1." in piped(environment, "lessons", "--forget", lesson).stdout
     assert "never delete" not in piped(environment, "lessons").stdout
-    piped(environment, "lessons", "--forget", "all")
+    typed(environment, "run", "x", answers=[("Run this plan?", "y"), ("to decide later", "reject"), ("Why", "never")])
+    unasked = piped(environment, "lessons", "--forget", "all")
+    assert (unasked.returncode, "all lessons (1) would be forgotten" in unasked.stderr) == (3, True)
+    refused, screen = typed(environment, "lessons", "--forget", "all", answers=[("Forget all lessons (1)?", "")])
+    assert (refused, "Nothing was forgotten" in screen) == (1, True)
+    assert "never" in piped(environment, "lessons").stdout
+    piped(environment, "lessons", "--forget", "all", "--yes")
     assert "No lessons yet" in piped(environment, "lessons").stdout
 
 

@@ -77,6 +77,16 @@ def test_print_shows_what_belongs_there_and_touches_nothing(tmp_path: Path) -> N
     assert not (tmp_path / PLACES["codex"]).exists()
 
 
+@pytest.mark.parametrize("asked", ["--print", "--yes"])
+def test_a_folder_that_is_not_there_is_refused_before_it_is_shown_or_written(asked: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    for folder in (str(tmp_path / "nowhere"), str(tmp_path / "file"), "~nobody-here/x"):
+        done = _install(tmp_path, "cursor", asked, "--folder", folder)
+        assert (done.returncode != 0, done.stdout) == (True, "")
+        assert f"--folder: {folder!r}" in done.stderr
+    assert not (tmp_path / PLACES["cursor"]).exists()
+
+
 def test_what_was_there_is_kept_beside_it_each_time_and_others_stay(tmp_path: Path) -> None:
     file = tmp_path / PLACES["cursor"]
     file.parent.mkdir(parents=True)

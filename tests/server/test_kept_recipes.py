@@ -216,7 +216,9 @@ async def test_recipes_are_listed_shown_named_and_forgotten_in_the_terminal(scri
     assert '"line"' in forethought(configured, "recipes", "--json").stdout
     assert "goal: Total the litres" in forethought(configured, "recipes", "show", "sum-by-group").stdout
     assert "Forgotten: 1." in forethought(configured, "recipes", "forget", "line").stdout
-    assert "Forgotten: 1." in forethought(configured, "recipes", "forget", "all").stdout
+    unasked = forethought(configured, "recipes", "forget", "all")
+    assert (unasked.returncode, "all kept recipes (1) would be forgotten" in unasked.stderr) == (3, True)
+    assert "Forgotten: 1." in forethought(configured, "recipes", "forget", "all", "--yes").stdout
     assert forethought(configured, "recipes", "forget", "line").returncode == 1
 
 

@@ -43,6 +43,10 @@ async def _full_steps(client: Client, steps: Any) -> list[dict[str, Any]]:
         pytest.param([{**step, "id": str(step["id"])} for step in STEPS], id="ids as text"),
         pytest.param([{**step, "id": f"step_{step['id']}"} for step in STEPS], id="words"),
         pytest.param([STEPS[0], {**STEPS[1], "depends_on": "[1]"}, {**STEPS[2], "depends_on": ["2"]}], id="lists"),
+        pytest.param([*STEPS[:2], {**STEPS[2], "arguments": '{"path": "b.txt", "content": "{{step1}}!"}'}], id="step1"),
+        pytest.param(
+            [*STEPS[:2], {**STEPS[2], "arguments": {"path": "b.txt", "content": "{{ Step 1 }}!"}}], id="Step 1"
+        ),
         pytest.param([STEPS[0], {**STEPS[1], "depends_on": "1"}, {**STEPS[2], "depends_on": 2}], id="lone ids"),
         pytest.param([STEPS[0], {**STEPS[1], "arguments": {"seconds": "0"}}, STEPS[2]], id="a number as text"),
         pytest.param(
@@ -174,6 +178,33 @@ async def test_the_answer_to_an_order_may_be_json_text_unless_text_is_due(
         assert '{"a": 1}' in judging["waiting_on"][0]["context"]
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"depends_on": "1"},
+        {"depends_on": "1,"},
+        {"depends_on": 1},
+        {"depends_on": "step_1"},
+        {"depends_on": ["#1"]},
+        {"id": "step 2"},
+        {"arguments": '{"seconds": 0}'},
+        {"strategy": "Direct"},
+    ],
+)
+async def test_a_planner_who_is_an_agent_may_write_a_step_as_anybody_may(
+    make_settings: Callable[..., Settings], changed: dict[str, Any]
+) -> None:
+    async with Client(build_server(make_settings())) as client:
+        asked = view(await client.call_tool("create_plan", {"goal": "read a.txt, then wait"}))
+        draft = {"steps": [STEPS[0], {**STEPS[1], **changed}]}
+        answers = [{"order": asked["waiting_on"][0]["order"], "answer": draft}]
+        made = view(await client.call_tool("report", {"run_id": asked["run_id"], "answers": answers}))
+        assert made["status"] == "ready", made
+        full = view(await client.call_tool("get_plan", {"plan_id": made["plan_id"], "view": "full"}))
+    second = full["steps"][1]
+    assert (second["id"], second["depends_on"], second["arguments"]) == (2, [1], {"seconds": 0})
+
+
 async def test_an_order_that_is_answered_twice_in_one_report_is_told_apart_from_one_that_somebody_else_answered(
     make_settings: Callable[..., Settings],
 ) -> None:
@@ -214,7 +245,7 @@ async def test_a_reference_stands_for_a_typed_value_and_brings_it_as_it_is_due(
         ("execute_plan", {"plan_id": "p", "max_parallel": "many"}, "such as 1"),
         ("execute_plan", {"plan_id": "p", "again": "perhaps"}, "failed"),
         ("execute_plan", {"plan_id": "p", "budget": "small"}, 'such as {"...": 1}'),
-        ("reflect", {"task": "t", "criteria": "be short"}, 'such as ["..."]'),
+        ("reflect", {"task": "t", "criteria": {"be": "short"}}, 'such as ["..."]'),
         ("report", {"run_id": "r", "answers": "done"}, '[{"order": "...", "answer": "..."}]'),
         ("report", {"run_id": "r", "answers": [{"order": "o", "answer": [1]}]}, 'such as "..."'),
         ("create_plan", {"goal": "g", "steps": "first read, then write"}, '"tool": "..."'),

@@ -12,6 +12,7 @@ from forethought.journal.rows import Fact
 from forethought.models import Models
 from forethought.settings import Settings
 from forethought_tools import JSON, Question, Role, SettingsError, ToolError
+from forethought_tools.folders import Folders
 
 
 def _read(tmp_path: Path, **environment: str) -> Settings:
@@ -38,6 +39,26 @@ def test_without_names_it_is_the_working_folder_unless_home_or_root(
     assert _read(tmp_path).folders == ()
     monkeypatch.chdir("/")
     assert _read(tmp_path).folders == ()
+
+
+@pytest.mark.parametrize("name", ["MAX_REPLANS", "MAX_PARALLEL"])
+def test_a_count_is_a_whole_number(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SettingsError, match=f"FORETHOUGHT_{name}: '1.5' is no whole number"):
+        _read(tmp_path, **{f"FORETHOUGHT_{name}": "1.5"})
+    terms = _read(tmp_path, **{f"FORETHOUGHT_{name}": "2.0"}).terms
+    assert {"MAX_REPLANS": terms.max_replans, "MAX_PARALLEL": terms.max_parallel}[name] == 2
+
+
+def test_errors_name_granted_folders_without_where_they_lie(tmp_path: Path) -> None:
+    named = [tmp_path / "reports", tmp_path / "notes"]
+    for folder in named:
+        folder.mkdir()
+    for granted in (named[:1], named):
+        folders = Folders(granted)
+        for path in ("../x", "/etc/x", "not-there.txt", str(tmp_path / "x")):
+            with pytest.raises(ToolError, match="'reports'") as refused:
+                folders.resolve(path)
+            assert str(tmp_path) not in str(refused.value).replace(path, "")
 
 
 def test_the_model_is_chosen_in_order_and_the_choice_is_explained(tmp_path: Path) -> None:

@@ -159,7 +159,13 @@ async def test_days_are_counted_as_the_calendar_has_them(expression: str, result
 async def test_a_date_that_could_mean_several_days_is_refused(written: str, hint: str) -> None:
     with pytest.raises(ToolError, match=hint) as raised:
         await calculate(f'date("{written}")')
-    assert "14 March 2026" in str(raised.value)
+    assert "YYYY-MM-DD, or with the name of the month" in str(raised.value)
+
+
+async def test_a_sentence_with_one_date_is_that_date() -> None:
+    assert await calculate("days('The first is 2026-01-17.', 'and the last 2026-04-30')") == 103
+    with pytest.raises(ToolError, match="not a date"):
+        await calculate("date('2026-01-17 or 2026-01-18, who knows')")
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 """A command runs in a granted folder, and leaves no process behind."""
 
+import asyncio
 import os
 import signal
 import sys
 import time
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,6 +14,7 @@ import anyio.lowlevel
 import pytest
 
 from forethought_tools import JSON, Question, Registry, ToolError
+from forethought_tools.child import end_group
 from forethought_tools.folders import Folders
 from forethought_tools.shell import shell_tools
 
@@ -32,6 +35,34 @@ async def refusal(root: Path, command: str, **more: JSON) -> str:
     with pytest.raises(ToolError) as raised:
         await run(root, command, **more)
     return str(raised.value)
+
+
+@pytest.fixture
+async def waits_in_the_loop() -> AsyncGenerator[None]:
+    """Asyncio hears of the ends of processes only while its loop has a turn, as is usual from Python 3.12 on."""
+    if sys.version_info >= (3, 12):
+        yield
+        return
+    watcher = asyncio.PidfdChildWatcher()
+    watcher.attach_loop(asyncio.get_running_loop())
+    set_watcher: Any = asyncio.set_child_watcher  # pyright: ignore[reportDeprecated]  # only before it was
+    set_watcher(watcher)
+    yield
+    set_watcher(None)  # the usual one again
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.usefixtures("waits_in_the_loop")
+async def test_whatever_ends_while_it_is_being_ended_keeps_the_status_that_it_had(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    process = await anyio.open_process(["/bin/sh", "-c", "exit 7"], start_new_session=True)
+    while lives(process.pid):
+        pass  # nobody else has a turn, so nobody has heard of its end
+    end_group(process)
+    with anyio.fail_after(60):
+        await process.aclose()
+    assert (process.returncode, caplog.text) == (7, "")
 
 
 def lives(process: int) -> bool:

@@ -299,3 +299,48 @@ async def test_a_refusal_names_the_columns_and_not_a_place_in_sql_that_its_write
     assert 'column "amount" not found' in said
     assert "id BIGINT, price DOUBLE" in said
     assert "LINE 1" not in said
+
+
+@pytest.mark.parametrize(
+    ("sql", "path"),
+    [
+        ("SELECT count(*) AS n FROM sales.csv", "sales.csv"),
+        ("SELECT count(*) AS n FROM sales.csv s WHERE s.price > 0", "sales.csv"),
+        ("SELECT count(*) AS n FROM sales", "sales"),
+        ("SELECT count(*) AS n FROM 'sales.csv'", "sales"),
+    ],
+)
+async def test_a_file_among_the_paths_is_known_in_sql_by_its_plain_name_and_by_its_stem(
+    sales: Path, sql: str, path: str
+) -> None:
+    assert (await query(sales, sql, path))["rows"][0]["n"] > 0
+
+
+async def test_who_sums_lists_is_told_how(tmp_path: Path) -> None:
+    (tmp_path / "shops.json").write_text('[{"city": "Turin", "sales": [1, 2]}, {"city": "Graz", "sales": [4]}]')
+    said = await refusal(tmp_path, "SELECT city, SUM(sales) AS total FROM 'shops.json' GROUP BY city")
+    assert "SUM(list_sum(x))" in said
+    assert "Candidate" not in said
+    told = await query(
+        tmp_path, "SELECT city, SUM(list_sum(sales)) AS total FROM 'shops.json' GROUP BY city ORDER BY 1"
+    )
+    assert [row["total"] for row in told["rows"]] == [4, 3]
+
+
+async def test_who_asks_lines_of_text_for_a_column_is_told_their_words(tmp_path: Path) -> None:
+    (tmp_path / "access.log").write_text("10.0.0.9 - GET /shop 200\n10.0.0.7 - GET /cart 404\n")
+    said = await refusal(tmp_path, "SELECT status, count(*) FROM 'access.log' GROUP BY status")
+    assert "split_part(trim(text), ' ', N) is its word N: 1 is 10.0.0.9, 2 is -, 3 is GET, 4 is /shop, 5 is 200" in said
+    told = await query(tmp_path, "SELECT split_part(trim(text), ' ', 5) AS code FROM 'access.log'")
+    assert [row["code"] for row in told["rows"]] == ["200", "404"]
+
+
+async def test_a_pattern_that_no_line_has_is_told_before_the_query_is_made(tmp_path: Path) -> None:
+    (tmp_path / "access.log").write_text("10.0.0.9 - GET /shop 200\n")
+    (queries,) = table_tools(Folders([tmp_path]))
+    assert queries.doubted
+    sql = "SELECT regexp_extract(text, '{}', 1) AS code FROM 'access.log'"
+    (said,) = await queries.doubted({"sql": sql.format("status=([^ ]+)")})
+    assert "No line of access.log has 'status=([^ ]+)'" in said
+    assert "5 is 200" in said
+    assert await queries.doubted({"sql": sql.format("([0-9]+)$")}) == ()

@@ -3,14 +3,14 @@
 What the answer takes in memory and in time, it takes there.
 """
 
-__all__ = ["answered_by", "as_line"]
+__all__ = ["answered_by", "as_line", "end_group"]
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -48,12 +48,31 @@ async def answered_by(program: str, request: bytes, descriptors: Sequence[int], 
         answer = await _asked(process, request, ended, too_long)
     finally:
         with anyio.CancelScope(shield=True):
-            with suppress(ProcessLookupError):
-                process.kill()
+            end_group(process)
             await process.aclose()
     if "error" in answer:
         raise ToolError(str(answer["error"]))
     return answer["result"]
+
+
+def end_group(process: Process) -> None:
+    """End a process that leads a group, and everything it has started, unless that has left the group on purpose.
+
+    Never by `process.kill()`: of one that has just ended that takes the status away from asyncio, which then logs that
+    it knows no such process, and makes one up.
+    """
+    if sys.platform == "win32":
+        if process.returncode is None:
+            taskkill = ["taskkill", "/T", "/F", "/PID", str(process.pid)]
+            subprocess.run(taskkill, check=False, capture_output=True)  # noqa: S603 - our own process id
+        return
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (
+        ProcessLookupError,
+        PermissionError,
+    ):  # all gone; macOS says PermissionError for a group of zombies
+        return
 
 
 async def _started(program: str, descriptors: Sequence[int]) -> Process:

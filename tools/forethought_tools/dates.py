@@ -7,17 +7,21 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 
 _LONGEST = 100  # characters
-_WRITE = 'Write it as "2026-03-14" or "14 March 2026", in quotes'
+# No date stands in it: small models would take that.
+_WRITE = "Write it as YYYY-MM-DD, or with the name of the month and the whole year, in quotes"
 _NUMERIC = re.compile(r"\s*(\d{1,2})([/.-])(\d{1,2})\2\d{4}\b")
+_ISO = re.compile(r"(?<![\w-])\d{4}-\d\d-\d\d(?![\w-])")
 _YEAR = re.compile(r"(?<!\d)\d{4}(?!\d)")
 
 
 def parsed(written: object) -> date:
-    """The day that a text means, and the only one that it can mean. Raises ValueError with how to write it."""
+    """The day that a text means, and the only one that it can mean: also a sentence with one date in it. Raises
+    ValueError with how to write it."""
     if not isinstance(written, str) or len(written) > _LONGEST:
         raise ValueError(f"{str(written)[:_LONGEST]} is not a date. {_WRITE}")
+    said = set(_ISO.findall(written))
     try:
-        return datetime.fromisoformat(written.strip()).date()
+        return datetime.fromisoformat(said.pop() if len(said) == 1 else written.strip()).date()
     except ValueError:
         return _as_people_write(written)
 

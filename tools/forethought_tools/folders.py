@@ -87,7 +87,7 @@ class Folders:
     def held(self, folder: Path, *, make: bool = False) -> Generator[HeldFolder]:
         """Hold a folder inside a grant, by its real path: whatever its path leads to meanwhile, this is the folder."""
         if not self.holds(folder):
-            raise ToolError(f"{str(folder)!r} is outside the granted folders. {self.granted()}")
+            raise ToolError(f"{folder.name!r} is outside the granted folders. {self.granted()}")
         apart = [(status.st_dev, status.st_ino) for place in self._apart if (status := _look(place))]
         with held(folder, make=make, apart=apart) as handle:
             yield handle
@@ -120,7 +120,12 @@ class Folders:
         return real.as_posix()
 
     def granted(self) -> str:
-        return f"Granted: {', '.join(map(str, self._folders))}."
+        """Which folders are granted, by their names alone: errors go to models and logs far away, and where this
+        machine keeps what is nothing to them."""
+        names = [repr(folder.name or folder.anchor) for folder in self._folders]
+        if len(names) == 1:
+            return f"Granted is the folder {names[0]}; relative paths begin in it."
+        return f"Granted are the folders {', '.join(names)}; a relative path is looked up in each."
 
     def holds(self, real: Path) -> bool:
         """Whether a real path is inside a grant."""

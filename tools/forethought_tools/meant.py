@@ -19,14 +19,18 @@ from forethought_tools.tool import JSON
 _LONGEST = 2_000_000  # characters of JSON text
 _DEEPEST = 64  # levels of a value
 _DIGITS = 400
+_MOST_IN_ONE = 2_000  # characters of a text that is a list of numbers
 _LAYERS = 3  # JSON text in JSON text, and choices within choices
 _REFERENCES = 20  # of a schema, one after the other
 _WORDS: Mapping[str, JSON] = {"": None, "null": None, "none": None, "true": True, "false": False}
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _FENCED = re.compile(r"```[\w-]*[ \t]*\r?\n(.*?)\r?\n[ \t]*```", re.DOTALL)
 _BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)  # or a whole text, in which brackets do not count
+_BETWEEN = re.compile(r"[\s,;]+")
+_NO_ITEM = re.compile(r"\s*[\[{]|\{\{")  # JSON that cannot be read, or a reference to what may be a list
+_WORDY = frozenset({"string", "object", "array", "boolean"})
 _ANYTHING: Mapping[str, JSON] = {}
-_NULL, _LIST, _OBJECT = frozenset({"null"}), frozenset({"array"}), frozenset({"object"})
+_NULL, _LIST = frozenset({"null"}), frozenset({"array"})
 _EVERYTHING = frozenset({"null", "boolean", "integer", "number", "string", "array", "object"})
 
 
@@ -34,7 +38,8 @@ def as_meant(schema: Mapping[str, JSON], value: JSON) -> JSON:
     """The value in the shape that the schema asks for, where it has that meaning.
 
     `null` is left out where it does not fit. Text becomes what it holds as JSON, in a fence or not, where no text fits
-    and that does; one object becomes a list of it where a list of such is due; a number without a fraction becomes an
+    and that does; one object, number or text becomes a list of it where a list of such is due, and numbers in one text
+    a list of them; a word of an enumeration may be written in other letters; a number without a fraction becomes an
     integer where one is due. References (`{{1}}`) stay, since they are no JSON.
     """
     return _Reader(schema).read(schema, value, 0, 0)
@@ -79,7 +84,7 @@ class _Reader:
         kinds = _kinds(rule)
         if alone := self._alone(rule, kinds, value, depth, choices):
             return alone
-        value = _undone(kinds, rule, value)
+        value = _undone(kinds, rule, _spelt(rule, value))
         if isinstance(value, Mapping):
             return self._object(rule, value, depth, choices)
         if isinstance(value, Sequence) and not isinstance(value, str):
@@ -105,12 +110,17 @@ class _Reader:
     def _alone(
         self, rule: Mapping[str, JSON], kinds: frozenset[str], value: JSON, depth: int, choices: int
     ) -> Sequence[JSON]:
-        """The list that one object stands for, where only a list of such objects is due; else nothing."""
+        """The list that one value stands for, where only a list of such values is due; else nothing."""
         items = self._followed(rule.get("items"))
-        if kinds - _NULL != _LIST or _kinds(items) != _OBJECT:
+        due, read = _kinds(items), _undone(kinds, rule, value)
+        if kinds - _NULL != _LIST or due == _EVERYTHING or read is None or _is(read, kinds):
             return []
-        meant = self.read(items, value, depth + 1, choices)
-        return [meant] if meant and isinstance(meant, Mapping) and fits(items, meant, self._root) else []
+        if isinstance(value, str) and "string" in due and _NO_ITEM.search(value):
+            return []
+        is_list = isinstance(value, str) and not due & _WORDY and len(value) <= _MOST_IN_ONE
+        several = _BETWEEN.split(str(value).strip(" ,;")) if is_list else [value]
+        meant = [self.read(items, each, depth + 1, choices) for each in several]
+        return meant if all(each not in (None, {}) and fits(items, each, self._root) for each in meant) else []
 
     def _list(self, rule: Mapping[str, JSON], value: Sequence[JSON], depth: int, choices: int) -> Sequence[JSON]:
         items = rule.get("items")
@@ -160,6 +170,19 @@ class _Reader:
         for name in target[1:].split("/")[1:]:
             found = found.get(name.replace("~1", "/").replace("~0", "~"), {}) if isinstance(found, Mapping) else {}
         return found
+
+
+def _spelt(rule: Mapping[str, JSON], given: JSON) -> JSON:
+    """The word of an enumeration that a text means, in whatever letters; the text itself, where that may be several."""
+    words = [word for word in _listed(rule.get("enum")) if isinstance(word, str)]
+    if not isinstance(given, str) or not given.strip() or given in words:
+        return given
+    like = [word for word in words if _letters(word) == _letters(given)]
+    return like[0] if len(like) == 1 else given
+
+
+def _letters(word: str) -> str:
+    return re.sub(r"[\s_-]+", "_", word.strip().casefold())
 
 
 def _undone(kinds: frozenset[str], rule: Mapping[str, JSON], given: JSON) -> JSON:

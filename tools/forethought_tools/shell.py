@@ -13,6 +13,7 @@ import anyio
 from anyio.abc import ByteReceiveStream, Process
 from pydantic import Field
 
+from forethought_tools.child import end_group
 from forethought_tools.claims import Claim
 from forethought_tools.errors import ToolError
 from forethought_tools.folders import Folders, mended
@@ -131,22 +132,6 @@ async def collect(stream: ByteReceiveStream | None, excerpt: Excerpt) -> None:
     if stream is not None:
         async for data in stream:
             excerpt.add(data)
-
-
-def end_group(process: Process) -> None:
-    """End the command and everything it started, unless that has left the group on purpose."""
-    if sys.platform == "win32":
-        if process.returncode is None:
-            taskkill = ["taskkill", "/T", "/F", "/PID", str(process.pid)]
-            subprocess.run(taskkill, check=False, capture_output=True)  # noqa: S603 - our own process id
-        return
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except (
-        ProcessLookupError,
-        PermissionError,
-    ):  # all gone; macOS says PermissionError for a group of zombies
-        return
 
 
 def ending(status: int) -> str:

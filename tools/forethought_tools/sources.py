@@ -32,7 +32,7 @@ def claimed(folders: Folders, sql: str, paths: Sequence[str], known: Collection[
     """Every place that such a query may read, told by its arguments alone."""
     names = table_names(sql)
     places = {*paths, *(place for each in names if each.is_quoted for place in (each.name, *each.more))}
-    if _bare(folders, names, paths, known):
+    if _bare(folders, names, paths, known) or any(map(_is_stem_only, paths)):
         return folders.everything()
     return frozenset(part for place in places for part in folders.parts(_root(place)))
 
@@ -46,6 +46,7 @@ def found(
         ToolError: a file of `paths` is not there or may not be read, or a pattern fits too many.
     """
     names = [each for each in table_names(sql) if each.name.lower() not in _lower(known)]
+    paths = [_meant(folders, path) for path in paths]
     sources: dict[str, Source] = {}
     stems = unique([*known, *map(_stem, paths)])[len(known) :]
     for path, stem in zip(paths, stems, strict=True):
@@ -61,7 +62,12 @@ def found(
     beside = dict(_beside(folders, bare)) if (bare := _bare(folders, names, paths, known)) else dict[str, str]()
     for name, path in beside.items():
         _add(sources, folders, path, [name, path], held)
-    odd = [each for each in names if each.name in beside and not each.name.isidentifier()]
+    odd = [
+        each
+        for each in names
+        if not each.name.isidentifier()
+        and (each.name in beside or sql[each.start : each.end].lower() in named)  # as it stands there: without quotes
+    ]
     return _rewritten(sql, [*files, *_inner(names, files), *odd], known), list(sources.values())
 
 
@@ -178,6 +184,17 @@ def _beside(folders: Folders, names: Sequence[str]) -> list[tuple[str, str]]:
             raise ToolError(f"{name} may be {' or '.join(like[:4])}. Name the file itself: {listed}.")
         found += [(name, path) for path in like]
     return found
+
+
+def _meant(folders: Folders, path: str) -> str:
+    """A path, or the file that it is the stem of, where that is said instead."""
+    if not _is_stem_only(path) or _is_pattern(folders, path) or _is_file(folders, path):
+        return path
+    return dict(_beside(folders, [path])).get(path, path)
+
+
+def _is_stem_only(path: str) -> bool:
+    return not PurePosixPath(path).suffix
 
 
 def _is_stem(name: str, path: str) -> bool:

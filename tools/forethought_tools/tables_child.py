@@ -22,6 +22,7 @@ from forethought_tools.filling import QueryError, quoted
 from forethought_tools.given import DataFile, Options, Rows, Source
 from forethought_tools.loading import READERS, Loader
 from forethought_tools.sql_names import columns_of, table_names
+from forethought_tools.text_lines import not_found, words_of
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -53,9 +54,10 @@ DUCKDB = {
     "autoload_known_extensions": "false",
     "allow_persistent_secrets": "false",
 }
-# What SQLite has and DuckDB lacks: many queries are written for the one and run by the other.
+# What SQLite and `calculate` have and DuckDB lacks: many queries are written for the one and run by the other.
 ALIKE = (
     "CREATE MACRO julianday(moment) AS julian(CAST(moment AS TIMESTAMP))",
+    "CREATE MACRO days(begins, ends) AS date_diff('day', CAST(begins AS DATE), CAST(ends AS DATE))",
     "CREATE MACRO iif(holds, this, other) AS CASE WHEN holds THEN this ELSE other END",
     "CREATE MACRO total(amount) AS coalesce(sum(amount), 0.0)",
 )
@@ -253,12 +255,16 @@ def answered(
             raise QueryError("Only one statement that begins with SELECT or WITH can run here.")
         if dry:
             memory.execute(f"EXPLAIN {statements[0].query}")
+            if missed := not_found(memory, sql):
+                raise QueryError(missed)
             return {"rows": []}
         found = collected(cast("Cursor", memory.execute(statements[0])))
     except duckdb.OutOfMemoryException:
         raise QueryError(NEEDS_MEMORY) from None
     except duckdb.Error as error:
-        raise QueryError(f"{brief(error)}\n{outline([*duckdb_columns(memory), *beside])}") from None
+        known = outline([*duckdb_columns(memory), *beside])
+        words = words_of(memory) if "Referenced column" in str(error) else ""
+        raise QueryError(f"{brief(error)}\n{known}{' ' if words else ''}{words}") from None
     return {**found, "assumed": told(loader.assumed)} if loader.assumed else found
 
 
@@ -339,11 +345,18 @@ def plain(value: object) -> "JSON":
     return text if len(text) <= MAX_CELL else f"{text[:MAX_CELL]}… ({len(text)} characters)"
 
 
+_OF_LIST = re.compile(r"argument types '\w+\([^()']*\[\][^()']*\)'")
+_LIST_MEND = "list_sum(x), list_avg(x), list_max(x) or len(x) is of one list; SUM(list_sum(x)) of the lists of all rows"
+
+
 def brief(error: Exception) -> str:
     """What went wrong, without the engine's own tables, which it likes to suggest, and without the place in a text that
     its writer has not seen like that."""
     said = re.sub(r'\s*Did you mean "(pg|duckdb|sqlite)_\w*"\?', "", str(error))
-    return re.sub(r"(?s)(\A(?:Binder|Catalog) .*?)\s+LINE \d+:.*", r"\1", said).strip()[:600]
+    said = re.sub(r"(?s)(\A(?:Binder|Catalog) .*?)\s+LINE \d+:.*", r"\1", said).strip()
+    if of_list := _OF_LIST.search(said):
+        return f"{said[: of_list.end()]}: each row has a list. {_LIST_MEND}"
+    return said[:600]
 
 
 def outline(columns: Sequence[tuple[str, str]]) -> str:

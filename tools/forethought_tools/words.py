@@ -81,17 +81,17 @@ async def worded(ask: Answerer, instructions: str, wish: str, material: JSON) ->
     """
     length = length_of(wish)
     if length is not None and length.is_short:
-        return await in_parts(ask, instructions.format(wish=wish), material, length)
+        return await in_parts(ask, instructions, wish, material, length)
     schema: Mapping[str, JSON] = {"type": "string", "maxLength": MAX_ANSWER}
     text = await ask(Question(Role.EXECUTOR, instructions.format(wish=wish), rendered(material), schema))
     if not isinstance(text, str):
         raise ToolError("The model answered with something other than text. Try the step again.")
     if length is None or not length.exceeded(text):
         return text
-    return await in_parts(ask, SHORTEN.format(wish=wish), text, length)
+    return await in_parts(ask, SHORTEN, wish, text, length)
 
 
-async def in_parts(ask: Answerer, instructions: str, material: JSON, length: Length) -> str:
+async def in_parts(ask: Answerer, instructions: str, wish: str, material: JSON, length: Length) -> str:
     most, size = length.parts()
     schema: Mapping[str, JSON] = {
         "type": "array",
@@ -99,8 +99,10 @@ async def in_parts(ask: Answerer, instructions: str, material: JSON, length: Len
         "minItems": 1,
         "maxItems": most,
     }
-    asked = f"{instructions}\n\nAnswer with a list of at most {most} short parts, which together are the whole text."
-    said = await ask(Question(Role.EXECUTOR, asked, rendered(material), schema))
+    rules, _, asked = instructions.partition("\n\n")
+    form = f"Answer with a list of at most {most} short parts, which together are the whole text."
+    told = f"{rules}\n\n{form}\n\n{asked.format(wish=wish)}"
+    said = await ask(Question(Role.EXECUTOR, told, rendered(material), schema))
     text = length.joined([str(part).strip() for part in said] if isinstance(said, list) else [])
     if wrong := length.exceeded(text) if text else "is empty":
         raise ToolError(f"The model's text {wrong}. Allow more, or try the step again.")

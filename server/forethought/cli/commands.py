@@ -189,6 +189,7 @@ def _add_keeping(add: _Add) -> None:
     prune.add_argument("--yes", action="store_true", help="forget them without asking")
     lessons = add("lessons", "records:lessons", "what failed runs and rejections have taught")
     lessons.add_argument("--forget", metavar="ID", help="forget this lesson, or all")
+    lessons.add_argument("--yes", action="store_true", help="forget all without asking")
     _add_json(lessons, "the list")
     _add_recipes(add("recipes", "recipes:recipes", "plans that reached their goals: ours, and those of your runs"))
 
@@ -204,8 +205,9 @@ def _add_recipes(recipes: argparse.ArgumentParser) -> None:
         return action
 
     completed(add("show", "show one as planners see it").add_argument("name", help="its name or id"), recipe_names)
-    forget = add("forget", "forget one that was kept").add_argument("name", help="its name or id, or all")
-    completed(forget, recipe_names)
+    forget = add("forget", "forget one that was kept")
+    completed(forget.add_argument("name", help="its name or id, or all"), recipe_names)
+    forget.add_argument("--yes", action="store_true", help="forget all without asking")
     name = add("name", "give the plan of a run a name, to run it again")
     completed(name.add_argument("run_id", metavar="id", help="the run's id"), run_ids)
     name.add_argument("name", help="such as monthly-report")

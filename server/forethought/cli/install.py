@@ -15,7 +15,7 @@ from rich.text import Text
 from forethought.cli.clients import CLIENTS, NAME, Client, Entry
 from forethought.cli.entries import with_entry
 from forethought.cli.terminal import console, is_person
-from forethought.settings import Settings
+from forethought.settings import Settings, folder_named
 from forethought_tools import SettingsError
 from forethought_tools.visible import harmless, visible
 
@@ -56,7 +56,7 @@ def _entry(client: Client, folders: Sequence[str]) -> Entry:
     program = str(beside) if beside.exists() else shutil.which("forethought")
     if program is None:
         raise SettingsError("The program `forethought` is not installed beside this Python. Install the project first.")
-    named = [str(Path(folder).expanduser().absolute()) for folder in folders]
+    named = [str(folder_named("--folder", folder).absolute()) for folder in folders]
     if client.names_folder and not named:
         if Path.cwd() in (Path.home(), Path(Path.cwd().anchor)):
             raise SettingsError("Say which folder its tools may use: --folder DIR, or change into that folder first.")

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from forethought.app import open_journal
-from forethought.cli.terminal import console
+from forethought.cli.terminal import console, may_forget
 from forethought.engine.recipes import as_recipe, named
 from forethought.journal.rows import Fact, RecipeRow
 from forethought.settings import Settings
@@ -83,12 +83,14 @@ def name(settings: Settings, run_id: str, name: str, *, values: Sequence[str]) -
     return 0
 
 
-def forget(settings: Settings, name: str) -> int:
-    """Forget a recipe that was kept, or all of them."""
+def forget(settings: Settings, name: str, *, yes: bool) -> int:
+    """Forget a recipe that was kept, or all of them; of all a person is asked."""
     with open_journal(settings) as journal:
         gone: list[JSON] = [row.id for row in journal.queries.recipes() if name in ("all", row.name, row.id)]
         if not gone:
             raise NotFoundError(f"There is no kept recipe {name!r}. `forethought recipes` lists them.")
+        if name == "all" and (status := may_forget(f"all kept recipes ({len(gone)})", yes=yes)):
+            return status
         journal.store.commit("", Fact("recipes_forgotten", {"recipes": gone}))
     console.print(f"Forgotten: {len(gone)}.")
     return 0

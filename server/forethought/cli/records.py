@@ -15,7 +15,7 @@ from rich.table import Table
 
 from forethought.app import open_journal, pruned
 from forethought.cli.onward import onward, state_of, waited_for
-from forethought.cli.terminal import PROGRAM, agreed, console, errors, is_person, plan_table, print_json, styled
+from forethought.cli.terminal import PROGRAM, console, may_forget, plan_table, print_json, styled
 from forethought.engine.kinds import kind_of
 from forethought.engine.kinds.look import View
 from forethought.engine.plan_views import plan_view
@@ -122,28 +122,23 @@ def prune(settings: Settings, days: float, *, yes: bool) -> int:
     with open_journal(settings) as journal:
         old = journal.store.ended_before(time.time() - days * 86_400)
         which = f"{old} run{'' if old == 1 else 's'} that ended more than {days:g} days ago"
-        if old and not yes:
-            question = f"Forget {which}, with what was kept to undo what they did? This cannot be taken back. [y/N] "
-            if not is_person():
-                told = f"{which} would be forgotten. Nobody can be asked here; --yes forgets without asking."
-                errors.print(told, soft_wrap=True)
-                return 3
-            if not agreed(question):
-                console.print("Nothing was forgotten.")
-                return 1
+        if old and (status := may_forget(f"{which}, with what was kept to undo what they did", yes=yes)):
+            return status
         gone = pruned(journal.store, settings, days)
     console.print(f"Forgotten: {gone} runs that ended more than {days:g} days ago.")
     return 0
 
 
-def lessons(settings: Settings, *, forget: str | None, as_json: bool) -> int:
-    """List what runs have taught, or forget one lesson, or all."""
+def lessons(settings: Settings, *, forget: str | None, yes: bool, as_json: bool) -> int:
+    """List what runs have taught, or forget one lesson, or all; of all a person is asked."""
     with open_journal(settings) as journal:
         known = journal.queries.lessons(limit=1000)
         if forget is not None:
             gone: list[JSON] = [lesson.id for lesson in known if forget in ("all", lesson.id)]
             if not gone:
                 raise NotFoundError(f"There is no lesson {forget!r}. `forethought lessons` lists them.")
+            if forget == "all" and (status := may_forget(f"all lessons ({len(gone)})", yes=yes)):
+                return status
             journal.store.commit("", Fact("lessons_forgotten", {"lessons": gone}))
             if as_json:
                 print_json({"forgotten": gone})

@@ -11,6 +11,7 @@ __all__ = [
     "console",
     "errors",
     "is_person",
+    "may_forget",
     "plan_table",
     "print_json",
     "styled",
@@ -79,6 +80,21 @@ def agreed(question: str, *, default: bool = False) -> bool:
     except EOFError:
         return False
     return typed in ("y", "yes") or (default and not typed)
+
+
+def may_forget(which: str, *, yes: bool) -> int:
+    """0 where this may be forgotten, since a person says so or has said so with --yes; else how the command ends."""
+    if yes:
+        return 0
+    if not is_person():
+        errors.print(
+            f"{which} would be forgotten. Nobody can be asked here; --yes forgets without asking.", soft_wrap=True
+        )
+        return 3
+    if not agreed(f"Forget {which}? This cannot be taken back. [y/N] "):
+        console.print("Nothing was forgotten.")
+        return 1
+    return 0
 
 
 def print_json(value: JSON) -> None:

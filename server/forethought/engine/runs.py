@@ -22,6 +22,7 @@ from forethought.journal.database import StaleError, UnderWayError, new_id
 from forethought.journal.rows import Fact, MessageRow, RunRow
 from forethought.terms import Terms
 from forethought_patterns import Brief, Decision, Plan
+from forethought_patterns.numbering import step_as_meant
 from forethought_tools import JSON, AnswerError, Fault, NotFoundError, schema_faults
 from forethought_tools.meant import as_meant
 
@@ -103,8 +104,8 @@ class Runs:
         answers = [(name, answer) for name, answer in answers if not self._was_said(run_id, name, answer)]
         open_ids = self.queries.open_ids(run_id, "order")
         orders = {name: self.queries.message(name) for name, _ in answers if name in open_ids}
-        answers = [(name, as_meant(_schema(orders[name]), said) if name in orders else said) for name, said in answers]
-        answers = [each for at, each in enumerate(answers) if each not in answers[:at]]
+        answers = [(name, _meant(_schema(orders[name]), said) if name in orders else said) for name, said in answers]
+        answers = _without_repeats(answers)
         faults = [fault for name, said in answers for fault in _order_faults(name, said, orders.get(name), open_ids)]
         said_twice = sorted(name for name, times in Counter(name for name, _ in answers).items() if times > 1)
         faults += [Fault(f"order {name}", "it has several answers", "Give one of them") for name in said_twice]
@@ -168,6 +169,29 @@ def _order_faults(name: str, answer: JSON, order: MessageRow | None, open_ids: C
         )
         for fault in schema_faults(_schema(order), answer)
     ]
+
+
+def _without_repeats(answers: Sequence[tuple[str, JSON]]) -> list[tuple[str, JSON]]:
+    """The answers, without those that say once more what the first one to their order says."""
+    first: dict[str, JSON] = {}
+    kept: list[tuple[str, JSON]] = []
+    for name, said in answers:
+        if name not in first or said != first[name]:
+            kept.append((name, said))
+        first.setdefault(name, said)
+    return kept
+
+
+def _meant(schema: Mapping[str, JSON], said: JSON) -> JSON:
+    """An answer as its order means it; the steps of a plan as steps may be written anywhere."""
+    read = as_meant(schema, said)
+    due = schema.get("properties")
+    if not isinstance(read, Mapping) or not isinstance(due, Mapping) or "steps" not in due:
+        return read
+    steps = read.get("steps")
+    if not isinstance(steps, list):
+        return read
+    return {**read, "steps": list(map(step_as_meant, steps))}
 
 
 def _schema(order: MessageRow) -> Mapping[str, JSON]:

@@ -10,11 +10,12 @@ import json
 import math
 import os
 import secrets
+import signal
 import sys
 import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -31,7 +32,8 @@ from forethought.models.openai import OpenAIModel
 from forethought.models.prompts import Prompts
 from forethought.variables import SECRET_VARIABLES
 from forethought_patterns.ports import Answer, Charge, Free, Heard, Meter, Usage
-from forethought_tools import ModelError, Question
+from forethought_tools import ModelError, Question, Role
+from forethought_tools.child import end_group
 from forethought_tools.inherited import is_inherited
 
 _FREE = Free()
@@ -106,9 +108,8 @@ class LocalModel:
         return 0.0
 
     async def answer(self, question: Question, *, meter: Meter = _FREE, heard: Heard | None = None) -> Answer:
-        return await self._ask(
-            question, meter, lambda model, metered: model.answer(question, meter=metered, heard=heard)
-        )
+        asked = _reminded(question)
+        return await self._ask(asked, meter, lambda model, metered: model.answer(asked, meter=metered, heard=heard))
 
     async def verdict(self, question: Question, *, meter: Meter = _FREE) -> Answer:
         return await self._ask(question, meter, lambda model, metered: model.verdict(question, meter=metered))
@@ -264,6 +265,15 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
+def _reminded(question: Question) -> Question:
+    """Whoever does a step is told once more behind its material what it is for: a small model does what it has read
+    last, and copies the beginning of a long text where that is the text."""
+    asked = question.instructions.partition("\n\n")[2]
+    if question.role is not Role.EXECUTOR or not (asked and question.context):
+        return question
+    return replace(question, context=f"{question.context}\n\n{asked}")
+
+
 async def _is_gone(child: _Child) -> bool:
     # The connection breaks a moment before the process is known to be dead.
     with anyio.move_on_after(1):
@@ -283,9 +293,9 @@ async def _end(child: _Child) -> None:
 async def _stop(process: Process) -> None:
     with anyio.CancelScope(shield=True):
         if process.returncode is None:
-            process.terminate()
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGTERM)  # not `process.terminate()`: see end_group
             with anyio.move_on_after(_GRACE):
                 await process.wait()
-        if process.returncode is None:
-            process.kill()
+        end_group(process)
         await process.aclose()

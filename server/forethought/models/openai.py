@@ -110,7 +110,7 @@ class OpenAIModel:
             reply, way = await self._asked(_Asked(question, schema, first, turns, form), way, meter, heard)
             usage += reply.usage or Usage(1)
             text = self._text(reply)
-            value, faults = read(text, schema, plain=plain)
+            value, faults = read(text, schema, plain=plain, thought=reply.thought)
             notes = [reply.note] if reply.note else []
             if not faults:
                 value = cast("Mapping[str, JSON]", value)["value"] if is_boxed else value

@@ -7,8 +7,8 @@ __all__ = ["Pieces", "Reply", "ReplyError", "events", "reply_of", "shown"]
 
 import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from forethought_patterns.ports import Usage
@@ -18,7 +18,16 @@ from forethought_tools.text import as_text, one_line
 _LENGTH = re.compile(r"length|max.*token|token.*(max|limit)|truncat|incomplete|window", re.IGNORECASE)
 _FILTER = re.compile(r"filter|safety|prohibited|recitation|blocklist|spii|moderat", re.IGNORECASE)
 _BROKEN = re.compile(r"error|abort|cancel|resource|network", re.IGNORECASE)
+# Where a part of a content has its text, and what else may stand beside that.
+_HOLDS = ("text", "output_text", "content", "value", "parts", "output", "json", "summary", "input", "arguments")
+_FRAME = frozenset(
+    {*_HOLDS, "type", "id", "index", "role", "name", "annotations", "logprobs", "cache_control", "signature", "status"}
+    | {"mime_type", "mimeType", "format"}
+)
+_GROUPS = {"reason": "thinking", "think": "thinking", "refus": "refusal", "tool": "call", "function": "call"}
+_PARTS = re.compile(r"text|think|reason|refus|output|json|tool|function|image|audio|file|message|summary")
 _REASONING = ("reasoning_content", "reasoning", "thinking", "thought", "reasoning_details")
+_CHOICES = 20  # that are kept beside the first one
 _HTML = re.compile(r"\s*<(?:!doctype|html|head|body)", re.IGNORECASE)
 _TITLE = re.compile(r"<(title|h1)[^>]*>(.*?)</\1>", re.IGNORECASE | re.DOTALL)
 
@@ -58,6 +67,8 @@ class Reply:
     logprobs: JSON
     note: str = ""
     """What is odd about it, for the journal."""
+    thought: bool = False
+    """Whether it is the model's reasoning, since there is nothing else."""
 
 
 def reply_of(body: JSON) -> Reply:
@@ -73,7 +84,7 @@ def reply_of(body: JSON) -> Reply:
 
 @dataclass(slots=True)
 class Pieces:
-    """An answer that comes in pieces: the first choice only, whatever else is sent."""
+    """An answer that comes in pieces: that of the first choice; another counts only where the first one is empty."""
 
     ended: str | None = None
     choices: bool = False
@@ -84,6 +95,7 @@ class Pieces:
     _called: list[str] = field(default_factory=list[str])
     _refusal: list[str] = field(default_factory=list[str])
     _logprobs: JSON = None
+    _others: "dict[str, Pieces]" = field(default_factory=dict[str, "Pieces"])
 
     def take(self, body: JSON, *, whole: bool = False) -> str:
         """Take the next piece, and give what it adds to the text."""
@@ -91,7 +103,7 @@ class Pieces:
             body = body[0]
         if not isinstance(body, Mapping):
             raise ReplyError(f"it is no object but {shown(body)}")
-        choice = next(self._chosen(body.get("choices")), None)
+        choice = self._chosen(body.get("choices"), whole)
         if error := body.get("error") or (choice or {}).get("error"):
             raise ReplyError(f"it says: {_told(error)}", error=error)
         self.usage = _usage(body.get("usage")) or self.usage
@@ -102,13 +114,18 @@ class Pieces:
             raise ReplyError(f"no choices in {shown(body)}", error=body)
         return ""
 
-    def _chosen(self, choices: JSON) -> Iterator[Mapping[str, JSON]]:
-        """The first choice. Some send several, and some none."""
+    def _chosen(self, choices: JSON, whole: bool) -> Mapping[str, JSON] | None:
+        """The first choice. Some send several, which are kept beside it, and some none."""
+        first: Mapping[str, JSON] | None = None
         for choice in choices if isinstance(choices, list) else [choices]:
             if isinstance(choice, Mapping):
                 self._index = choice.get("index", self._index) if self._index is None else self._index
-                if choice.get("index", self._index) == self._index:
-                    yield choice
+                number = choice.get("index", self._index)
+                if number == self._index and first is None:
+                    first = choice
+                elif len(self._others) < _CHOICES:
+                    self._others.setdefault(str(number), Pieces())._add(choice, whole)
+        return first
 
     def _add(self, choice: Mapping[str, JSON], whole: bool) -> str:
         message = choice.get("message") or choice.get("delta")
@@ -118,7 +135,7 @@ class Pieces:
         self._text.append(said)
         self._thought += [_thought(part) for key in _REASONING if (part := message.get(key))][:1]
         self._thought += [_said(message.get("content"), of="thinking")]
-        self._called += [_arguments(message)]
+        self._called += [_arguments(message) or _said(message.get("content"), of="call")]
         self._refusal += [_said(message.get("refusal")), _said(message.get("content"), of="refusal")]
         self._logprobs = choice.get("logprobs") or self._logprobs
         reason = choice.get("finish_reason") or choice.get("stop_reason")
@@ -137,17 +154,20 @@ class Pieces:
             raise ReplyError(f"it was broken off: {reason}", broken=True)
         text, refusal = "".join(self._text), "".join(self._refusal)
         ended = "length" if _LENGTH.search(reason) else "filter" if _FILTER.search(reason) else ""
-        note = ""
-        if not text.strip() and not ended and not refusal:
-            text, note = self._instead()
-        return Reply(text, "refusal" if refusal else ended, refusal, self.usage, self._logprobs, note)
+        whole = Reply(text, "refusal" if refusal else ended, refusal, self.usage, self._logprobs)
+        return whole if text.strip() or refusal or ended == "filter" else self._instead(whole)
 
-    def _instead(self) -> tuple[str, str]:
-        if called := "".join(self._called).strip():
-            return called, "taken from the call of a tool, since the content is empty"
-        if thought := "".join(self._thought).strip():
-            return thought, "taken from the field for reasoning, since the content is empty"
-        return "", ""
+    def _instead(self, empty: Reply) -> Reply:
+        """What stands elsewhere in a reply whose content is empty."""
+        if (called := "".join(self._called).strip()) and not empty.ended:
+            return replace(empty, text=called, note="taken from the call of a tool, since the content is empty")
+        for other in (each.reply() for each in self._others.values() if "".join(each._text).strip()):
+            note = "taken from another choice, since the first one is empty"
+            return replace(other, usage=self.usage, note=note)
+        if (thought := "".join(self._thought).strip()) and not empty.ended:
+            note = "taken from the field for reasoning, since the content is empty"
+            return replace(empty, text=thought, note=note, thought=True)
+        return empty
 
 
 async def events(lines: AsyncIterator[str]) -> AsyncGenerator[JSON]:
@@ -179,9 +199,9 @@ def _said(content: JSON, *, of: str = "text") -> str:
     """The text of a content, which may be one, a list of parts, or a value."""
     if content is None or content is False:
         return ""
-    if isinstance(content, list) and all(isinstance(part, str) or _is_part(part) for part in content):
-        return "".join(_part(part, of) for part in content)
-    if isinstance(content, Mapping) and _is_part(content):
+    if isinstance(content, list) and all(part is None or isinstance(part, str) or _is_part(part) for part in content):
+        return "".join(_part(part, of) for part in content if part is not None)
+    if isinstance(content, Mapping) and (_is_part(content, alone=True) or isinstance(content.get("parts"), list)):
         return _part(content, of)
     return as_text(content) if of == "text" else ""
 
@@ -191,14 +211,17 @@ def _thought(content: JSON) -> str:
     return _said(content) or _said(content, of="thinking")
 
 
-def _is_part(part: JSON) -> bool:
-    return isinstance(part, Mapping) and bool(
-        {"text", "thinking", "refusal", "summary"} & part.keys() or _is_other(part)
-    )
+def _is_part(part: JSON, *, alone: bool = False) -> bool:
+    """Whether an object is a part of a content. One that stands `alone` may as well be a value, which is the answer."""
+    if not isinstance(part, Mapping):
+        return False
+    named = bool({"text", "thinking", "refusal", "summary"} & part.keys()) or _is_other(part)
+    return named or (not alone and bool(part.keys() & set(_HOLDS)) and part.keys() <= _FRAME)
 
 
 def _is_other(part: Mapping[str, JSON]) -> bool:
-    return isinstance(part.get("type"), str) and len(part) <= 3
+    kind = part.get("type")
+    return isinstance(kind, str) and (len(part) <= 3 or _PARTS.search(kind.casefold()) is not None)
 
 
 def _part(part: JSON, of: str) -> str:
@@ -206,18 +229,13 @@ def _part(part: JSON, of: str) -> str:
         return part if of == "text" else ""
     assert isinstance(part, Mapping)
     kind = str(part.get("type", "text")).casefold()
-    group = "thinking" if "reason" in kind or "think" in kind else "refusal" if "refus" in kind else "text"
+    group = next((group for sign, group in _GROUPS.items() if sign in kind), "text")
     if group != of:
         return ""
-    for key in ("text", group, "content", "summary"):
-        inner = part.get(key)
-        if isinstance(inner, Mapping):
-            inner = inner.get("value")
-        if isinstance(inner, list):
-            return "".join(_said(each) for each in inner)
-        if isinstance(inner, str):
-            return inner
-    return ""
+    inner = next((held for key in ("text", group, *_HOLDS) if (held := part.get(key)) not in (None, "", [])), None)
+    if isinstance(inner, Mapping) and inner.keys() <= _FRAME:
+        inner = next((held for key in _HOLDS if isinstance(held := inner.get(key), str | list)), inner)
+    return _said(inner) or (_said(inner, of=of) if of != "text" else "")
 
 
 def _arguments(message: Mapping[str, JSON]) -> str:

@@ -65,8 +65,11 @@ def boxed(schema: Mapping[str, JSON]) -> tuple[Mapping[str, JSON], bool]:
     return {**box, **shared}, True
 
 
-def read(text: str, schema: Mapping[str, JSON], *, plain: bool = False) -> tuple[JSON, list[str]]:
-    """The answer that a text holds, and what is wrong with it. `plain` text is itself the answer."""
+def read(
+    text: str, schema: Mapping[str, JSON], *, plain: bool = False, thought: bool = False
+) -> tuple[JSON, list[str]]:
+    """The answer that a text holds, and what is wrong with it. `plain` text is itself the answer. In a `thought`
+    several may stand, one after the other was thought better of: the last that fits is the answer."""
     if plain:
         said = spoken(text)
         return said, faults(said, schema) if said else ["nothing was said"]
@@ -78,6 +81,8 @@ def read(text: str, schema: Mapping[str, JSON], *, plain: bool = False) -> tuple
     fitting = [value for value in shaped if not faults(value, schema)]
     if not fitting:
         return shaped[-1], faults(shaped[-1], schema)
+    if thought:
+        return fitting[-1], []
     if any(value != fitting[0] for value in fitting):
         return None, [f"there are {len(fitting)} answers: give one"]
     return fitting[0], []

@@ -21,6 +21,7 @@ from forethought.engine.views import text_of
 from forethought.surface import verbs
 from forethought.surface.asking import client_name
 from forethought.surface.attach import attach, continued
+from forethought.surface.bounds import too_much
 from forethought.surface.orders import told_once
 from forethought.surface.schemas import ARGUMENTS, RESULT
 from forethought_patterns.numbering import step_as_meant
@@ -117,7 +118,9 @@ class _Strict(Tool):
         given = cast("dict[str, Any]", as_meant(self.parameters, _as_now_called(self.name, arguments)))
         if isinstance(steps := given.get("steps"), list):
             given["steps"] = list(map(step_as_meant, cast("list[JSON]", steps)))
-        faults = [fault.at("arguments") for fault in schema_faults(self.parameters, given, _COUNTED)]
+        faults = too_much(self.parameters, given) or [
+            fault.at("arguments") for fault in schema_faults(self.parameters, given, _COUNTED)
+        ]
         more = len(faults) - MOST_SHOWN
         return given, faults[:MOST_SHOWN] + ([f"and {more} more: mend these first"] if more > 0 else [])
 

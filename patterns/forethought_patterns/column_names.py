@@ -1,0 +1,64 @@
+"""Columns keep the names that the goal has for them: small planners call `name` `customer_name`, and whoever set the
+goal looks for `name`."""
+
+__all__ = ["with_said_names", "without_line_numbers"]
+
+import re
+from collections.abc import Mapping, Sequence
+
+from forethought_tools import JSON
+from forethought_tools.text import as_text
+
+_SAVING = ("write_table", "write_file")
+_OF_LINES = (".txt", ".log")
+_READ = 20_000  # characters of a goal, and of all calls
+_WORD = re.compile(r"\w+")
+_COLUMN = r"(?:[a-z_]\w{0,40}\.)?\"?(?P<column>[a-z_]\w{1,40})\"?"
+_LINE_AND_TEXT = re.compile(r"(select\s+(?:distinct\s+)?)\"?line\"?\s*,\s*(\"?text\"?\s+from\b)", re.IGNORECASE)
+_NUMBERED = re.compile(r"\bnumber(?:s|ed)?\b", re.IGNORECASE)
+_NAMED_ANEW = re.compile(
+    rf"(?P<before>(?:select|,)\s+{_COLUMN})\s+as\s+\"?(?P<name>[a-z_]\w{{1,60}})\"?", re.IGNORECASE
+)
+
+
+def with_said_names(steps: Sequence[Mapping[str, JSON]], goal: str, shapes: Sequence[str]) -> list[JSON]:
+    """The steps, in whose SQL a column that the goal names has no other name, which nobody knows: neither the goal nor
+    another part of the plan. Where two files have such a column (`shapes`), it may need one."""
+    said = goal[:_READ].lower()
+    used = _WORD.findall(" ".join(as_text(step["arguments"]) for step in steps)[:_READ].lower())
+
+    def kept(found: re.Match[str]) -> str:
+        column, name = found["column"].lower(), found["name"].lower()
+        is_known = re.search(r"[\W_]+".join(map(re.escape, filter(None, name.split("_")))), said)
+        ambiguous = sum(column in _WORD.findall(shape.lower()) for shape in shapes) > 1
+        if column == name or is_known or ambiguous or used.count(name) > 1 or used.count(column) > 1:
+            return found[0]
+        return found["before"] if re.search(rf"\b{column}\b", said) else found[0]
+
+    found: list[JSON] = []
+    for step in steps:
+        given = step["arguments"]
+        if step["tool"] == "query_table" and isinstance(given, Mapping) and isinstance(sql := given.get("sql"), str):
+            step = {**step, "arguments": {**given, "sql": _NAMED_ANEW.sub(kept, sql)}}
+        found.append(step)
+    return found
+
+
+def without_line_numbers(steps: Sequence[Mapping[str, JSON]], goal: str) -> list[JSON]:
+    """The steps, in which lines that are taken out of a text and saved as a text are these lines, and not their numbers
+    as well, unless the goal speaks of numbers."""
+    saved = {
+        str(rows)
+        for step in steps
+        if step["tool"] in _SAVING and isinstance(given := step["arguments"], Mapping)
+        if str(given.get("path")).lower().endswith(_OF_LINES) and (rows := given.get("rows", given.get("content")))
+    }
+    if _NUMBERED.search(goal[:_READ]):
+        return [*steps]
+    found: list[JSON] = []
+    for step in steps:
+        given = step["arguments"]
+        if f"{{{{{step['id']}}}}}" in saved and isinstance(given, Mapping) and isinstance(sql := given.get("sql"), str):
+            step = {**step, "arguments": {**given, "sql": _LINE_AND_TEXT.sub(r"\1\2", sql)}}
+        found.append(step)
+    return found

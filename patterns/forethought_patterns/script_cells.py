@@ -1,0 +1,88 @@
+"""Values and columns of queries in a script: who names a result of one value in a text or a calculation means the
+value, and who calculates with columns means a query."""
+
+__all__ = ["over_rows", "the_value"]
+
+import re
+from collections.abc import Mapping, Sequence
+
+from forethought_patterns.references import Reference, find
+from forethought_patterns.script_values import Value
+from forethought_tools import JSON
+from forethought_tools.arithmetic import NAMES
+from forethought_tools.text import as_text
+
+_NAME = re.compile(r"[A-Za-z_]\w*")
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_BARE = re.compile(r"[A-Za-z_]\w*\b(?!\s*\()")
+_NO_COLUMNS = {"distinct", "as", *(name.lower() for name in NAMES)}
+_READ = 2_000  # characters of a query
+_ONE = re.compile(
+    r"\s*select\s+(?P<what>.+?)\s+as\s+\"?(?P<name>[a-z_]\w*)\"?\s+from\b(?P<rest>.*)", re.IGNORECASE | re.DOTALL
+)
+_COLUMN = re.compile(r"\s*select\s+(?:distinct\s+)?\"?(?P<column>[a-z_]\w*)\"?\s+from\b", re.IGNORECASE)
+_WORKS_OUT = re.compile(r"\b(?:sum|avg|mean|median|count|min|max|stddev|string_agg|any_value|mode)\s*\(", re.IGNORECASE)
+_ROWS = re.compile(r"\bgroup\s+by\b|\bover\s*\(|\bunion\b|\bunnest\s*\(", re.IGNORECASE)
+_INNER = re.compile(r"\([^()]*\)|'[^']*'")
+_NESTED = 10  # brackets in brackets
+
+
+def the_value(result: Reference, steps: Sequence[Mapping[str, JSON]]) -> Reference:
+    """The one value that a query finds, where it finds one; else the result as it is."""
+    arguments = _query(result, steps)
+    found = _ONE.fullmatch(str(arguments.get("sql"))[:_READ]) if arguments else None
+    if arguments is None or found is None or "," in _flat(found["what"]) or _ROWS.search(found[0]):
+        return result
+    if not (_WORKS_OUT.search(found["what"]) or _is_of_one(arguments, result, steps)):
+        return result
+    return Reference(result.step, ("rows", "0", found["name"]))
+
+
+def over_rows(
+    expression: str, names: Mapping[str, Value], steps: Sequence[Mapping[str, JSON]], shapes: str, source: str
+) -> dict[str, JSON] | None:
+    """The query that a calculation with columns means, of an earlier result or of the one file that there is."""
+    columns = {word.lower() for word in _BARE.findall(_QUOTED.sub("", expression))} - _NO_COLUMNS
+    if not columns or "{{" in expression:
+        return None
+    for name, value in reversed([*names.items()]):
+        arguments = _query(value, steps) if isinstance(value, Reference) else None
+        if not isinstance(value, Reference) or arguments is None:
+            continue
+        if columns == {name.lower()} and (column := _the_column(arguments)):
+            expression = re.sub(rf"\b{name}\b", column, expression)
+        elif not columns <= {word.lower() for word in _NAME.findall(f"{as_text(arguments)} {shapes}")}:
+            continue
+        sql = f"SELECT {expression} AS result FROM {name}"  # noqa: S608 - it is the model's own SQL
+        return {"sql": sql, "tables": {name: str(value)}}
+    if source and columns <= {word.lower() for word in _NAME.findall(shapes)}:
+        return {"sql": f"SELECT {expression} AS result FROM '{source}'"}  # noqa: S608 - it is the model's own SQL
+    return None
+
+
+def _the_column(arguments: Mapping[str, JSON]) -> str:
+    """The one column that a query selects, where it selects one as it is; else nothing."""
+    found = _COLUMN.match(str(arguments.get("sql"))[:_READ])
+    return found["column"] if found else ""
+
+
+def _query(result: Reference, steps: Sequence[Mapping[str, JSON]]) -> Mapping[str, JSON] | None:
+    """The arguments of the query that a reference means the whole result of."""
+    step = next((step for step in steps if step["id"] == result.step), None)
+    arguments = step["arguments"] if step and step["tool"] == "query_table" and not result.path else None
+    return arguments if isinstance(arguments, Mapping) else None
+
+
+def _flat(selected: str) -> str:
+    """What is selected, without what stands in brackets."""
+    for _ in range(_NESTED):
+        selected = _INNER.sub("", selected)
+    return selected
+
+
+def _is_of_one(arguments: Mapping[str, JSON], result: Reference, steps: Sequence[Mapping[str, JSON]]) -> bool:
+    """Whether all that a query reads is one earlier result of one value."""
+    tables = arguments.get("tables")
+    if not isinstance(tables, Mapping) or len(tables) != 1 or not (of := find(list(tables.values()))):
+        return False
+    return all(each.step < result.step and the_value(each, steps) != each for each in of)

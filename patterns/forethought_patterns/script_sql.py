@@ -1,0 +1,43 @@
+"""SQL that small models write for another database than DuckDB, as it is meant."""
+
+__all__ = ["with_best_of_each"]
+
+import re
+
+_READ = 2_000  # characters of a query
+_SELECT = re.compile(r"\s*select\s+", re.IGNORECASE)
+_FROM = re.compile(r"\sfrom\s", re.IGNORECASE)
+_GROUPED = re.compile(r"\sgroup\s+by\s+(?P<by>[\w.\", ]+)", re.IGNORECASE)
+_AFTER = re.compile(r"\s(?:order|limit|having|qualify)\s.*", re.IGNORECASE | re.DOTALL)
+_INNER_SELECT = re.compile(r"\bselect\b", re.IGNORECASE)
+_BEST = re.compile(r"(?P<kind>max|min)\s*\(\s*(?P<by>[\w.\"]+)\s*\)(?:\s+as\s+[\w\"]+)?", re.IGNORECASE)
+_WORKS_OUT = re.compile(r"\w+\s*\(")
+_COLUMN = re.compile(r"(?:\w+\.)?\"?(?P<name>[a-z_]\w*)\"?(?:\s+as\s+\"?(?P<alias>\w+)\"?)?", re.IGNORECASE)
+_PICK = {"max": "arg_max", "min": "arg_min"}
+
+
+def with_best_of_each(sql: str) -> str:
+    """`SELECT team, player, MAX(points) ... GROUP BY team` is the player with the most points of each team, as SQLite
+    and MySQL have it: where a query has one MAX or MIN, a column that it does not group by is of the same row."""
+    begins = _SELECT.match(sql) if len(sql) <= _READ and len(_INNER_SELECT.findall(sql)) == 1 else None
+    ends = _FROM.search(sql, begins.end()) if begins else None
+    groups = _GROUPED.search(sql, ends.end()) if ends else None
+    if begins is None or ends is None or groups is None:
+        return sql
+    what = sql[begins.end() : ends.start()]
+    parts = [part.strip() for part in re.split(r",(?![^()]*\))", what)]
+    best = [match for part in parts if (match := _BEST.fullmatch(part))]
+    if len(best) != 1 or any(_WORKS_OUT.search(part) and not _BEST.fullmatch(part) for part in parts):
+        return sql
+    grouped = {part.strip().rpartition(".")[2].strip('"').lower() for part in _AFTER.sub("", groups["by"]).split(",")}
+    picked = [_picked(part, best[0], grouped) for part in parts]
+    return sql if picked == parts else f"{sql[: begins.end()]}{', '.join(picked)}{sql[ends.start() :]}"
+
+
+def _picked(part: str, best: re.Match[str], grouped: set[str]) -> str:
+    column = _COLUMN.fullmatch(part)
+    names = {column["name"].lower(), (column["alias"] or "").lower()} if column else set[str]()
+    if column is None or names & grouped:
+        return part
+    source = part[: column.end("name") + (1 if part[column.end("name") : column.end("name") + 1] == '"' else 0)]
+    return f"{_PICK[best['kind'].lower()]}({source}, {best['by']}) AS {column['alias'] or column['name']}"

@@ -1,0 +1,47 @@
+"""SQL that small models write for another database, as it is meant."""
+
+import pytest
+
+from forethought_patterns.script_sql import with_best_of_each
+
+SCORES = "FROM 'scores.csv' GROUP BY team"
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        (
+            f"SELECT team, player, MAX(points) AS points {SCORES} ORDER BY points DESC",
+            f"SELECT team, arg_max(player, points) AS player, MAX(points) AS points {SCORES} ORDER BY points DESC",
+        ),
+        (
+            f'select s."player" as who, min(points), team {SCORES}',
+            f'select arg_min(s."player", points) AS who, min(points), team {SCORES}',
+        ),
+        (
+            f"SELECT t.team, day, player, MAX(t.points) {SCORES.replace('team', 't.team')}",
+            "SELECT t.team, arg_max(day, t.points) AS day, arg_max(player, t.points) AS player, MAX(t.points) "
+            + SCORES.replace("team", "t.team"),
+        ),
+    ],
+)
+def test_a_column_beside_the_greatest_value_of_each_group_is_of_the_same_row(written: str, meant: str) -> None:
+    assert with_best_of_each(written) == meant
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        f"SELECT team, MAX(points) AS points {SCORES}",
+        f"SELECT team, MAX(points), MIN(points), player {SCORES}",
+        f"SELECT team, player, SUM(points), MAX(points) {SCORES}",
+        f"SELECT team, upper(player), MAX(points) {SCORES}",
+        "SELECT team, player, MAX(points) FROM (SELECT * FROM 'scores.csv') GROUP BY team",
+        "SELECT MAX(points) FROM 'scores.csv'",
+        "SELECT player, points FROM 'scores.csv' ORDER BY points DESC",
+        "no SQL at all",
+        "SELECT " + "a, " * 5000 + f"MAX(points) {SCORES}",
+    ],
+)
+def test_any_other_query_stays_as_it_is(sql: str) -> None:
+    assert with_best_of_each(sql) == sql

@@ -8,7 +8,6 @@ how soon a plan is through. No latencies are recorded: each call takes as long a
 import argparse
 import importlib
 import json
-import operator
 import re
 import statistics
 import time
@@ -19,6 +18,7 @@ from importlib.resources import files
 from typing import Annotated, Any, TypeAlias, TypedDict
 
 import anyio
+from pydantic import JsonValue
 
 from forethought_patterns import Plan, Slot, Step, execute
 from forethought_patterns.references import fill
@@ -32,7 +32,7 @@ class Task:
     """Calls that were recorded, by their numbers."""
 
     tools: Mapping[int, str]
-    arguments: Mapping[int, Mapping[str, str]]
+    arguments: Mapping[int, Mapping[str, JsonValue]]
     """As they are written there: `$var1.coordinates.latitude$`."""
     responses: Mapping[int, JSON]
 
@@ -67,12 +67,13 @@ class Task:
         found = _REFERENCE.fullmatch(value) if isinstance(value, str) else None
         if found is None:
             return value
-        here: Any = self.responses[int(found[1])]
-        here = here[0] if isinstance(here, list) else here
+        here: JSON = self.responses[int(found[1])]
+        if isinstance(here, Sequence) and not isinstance(here, str):
+            here = here[0]
         for name in found[2].split("."):
+            assert isinstance(here, Mapping)
             here = here[name]
-        found_there: JSON = here
-        return found_there
+        return here
 
     @property
     def references(self) -> Iterator[tuple[int, str]]:
@@ -115,10 +116,15 @@ async def ours(task: Task, seconds: float, *, at_once: int = 8) -> Called:
     return called
 
 
+def merged(known: dict[int, Any], new: dict[int, Any]) -> dict[int, Any]:
+    """All results."""
+    return known | new
+
+
 class Results(TypedDict):
     """What the nodes of a graph know of each other."""
 
-    results: Annotated[dict[int, Any], operator.or_]
+    results: Annotated[dict[int, Any], merged]
 
 
 async def langgraph(task: Task, seconds: float) -> Called:

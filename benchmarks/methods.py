@@ -185,9 +185,9 @@ class Rounds(Generic[S, A]):
         await self._round()
         return await self.world.evaluate(nodes, slot)
 
-    async def confirm(self, nodes: Sequence[Node[S, A]], slot: Slot) -> Sequence[float]:
+    async def confirm(self, nodes: Sequence[Node[S, A]], question: int, slot: Slot) -> Sequence[float]:
         await self._round()
-        return await self.world.confirm(nodes, slot)
+        return await self.world.confirm(nodes, question, slot)
 
     async def reflect(self, node: Node[S, A], slot: Slot) -> str:
         await self._round()

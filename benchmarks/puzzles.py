@@ -93,7 +93,7 @@ class StandIn(ABC, Generic[S, A]):
         self.calls += 1
         return [self.value(node.state) for node in nodes]
 
-    async def confirm(self, nodes: Sequence[Node[S, A]], slot: Slot | None = None) -> list[float]:
+    async def confirm(self, nodes: Sequence[Node[S, A]], question: int, slot: Slot | None = None) -> list[float]:
         """Agree."""
         self.calls += 1
         return [node.estimate for node in nodes]

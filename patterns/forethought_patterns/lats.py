@@ -28,6 +28,8 @@ SOLVED = "solved"
 _DOUBTED = 0.95  # what an end is worth, at most, that only its evaluation calls a success
 _LESSONS = 3  # at most, in one search
 _PACE = 20  # model calls for each lesson that is asked for
+_CONFIRMING = ((1, 2), (3, 4), (5, 6))  # questions, two at the same time, until they have decided it
+_FEW = 40  # ends; of so many wrong ones hardly any gets three verdicts ahead (1 of 850, if one of ten is false)
 _BARREN = 2  # times in a row that proposals may bring nothing new before a node counts as exhausted
 
 
@@ -43,8 +45,8 @@ class Observation(Generic[S]):
 
 
 class World(Protocol[S, A]):
-    """Where a search goes on. Each `propose`, `evaluate`, `confirm` and `reflect` counts as one model call. A `slot` is
-    whoever asks, for a world that has to wait for someone."""
+    """Where a search goes on. All but `step` count as one model call each. A `slot` is whoever asks, for a world that
+    has to wait for someone."""
 
     async def propose(self, node: Node[S, A], n: int, slot: Slot) -> Sequence[A]:
         """Up to `n` actions to try from here. One may be named more than once: that counts as agreement on it.
@@ -60,9 +62,9 @@ class World(Protocol[S, A]):
         trajectories go on at the same time there are those of several parents."""
         ...
 
-    async def confirm(self, nodes: Sequence[Node[S, A]], slot: Slot) -> Sequence[float]:
-        """The same of ends that `evaluate` calls a success (1) where no `step` knew: asked so that it errs
-        independently."""
+    async def confirm(self, nodes: Sequence[Node[S, A]], question: int, slot: Slot) -> Sequence[float]:
+        """The same of ends that `evaluate` calls a success (1) where no `step` knew: by a question, from 1, that errs
+        independently of it and of the others."""
         ...
 
     async def reflect(self, node: Node[S, A], slot: Slot) -> str:
@@ -176,6 +178,8 @@ class _Search(Generic[S, A]):
     started: int = 0
     ended: int = 0
     stopped: str = ""
+    judged: int = 0
+    """Ends of which no `step` knew what they are worth."""
     reflections: int = 0
     """How many failures were reflected upon."""
     failed: list[Node[S, A]] = field(default_factory=list[Node[S, A]])
@@ -263,6 +267,7 @@ class _Search(Generic[S, A]):
                 node.estimate = value
                 if node.terminal:
                     node.reward = min(value, _DOUBTED)
+                    self.judged += 1
                 elif _is_key(node.state):
                     self.estimates[node.state] = value
             await self._confirm([node for node in nodes if node.terminal and node.estimate >= 1])
@@ -270,10 +275,17 @@ class _Search(Generic[S, A]):
             blend(growth.node, self.bounds.value_weight)
 
     async def _confirm(self, claimed: Sequence[Node[S, A]]) -> None:
-        """Have what only the evaluation calls a success judged once more. Both have to be sure of it."""
-        for nodes in self._afforded([claimed] if claimed else []):
-            for node, value in zip(nodes, _shares(await self.world.confirm(nodes, self.slot), nodes), strict=True):
-                node.reward = value
+        """Have what only the evaluation calls a success judged by others until verdicts for it are far enough ahead."""
+        enough = 3 if self.judged <= _FEW else 5
+        ahead = dict.fromkeys(claimed, 1)
+        for questions in _CONFIRMING:
+            claimed = [node for node in claimed if 0 < ahead[node] < enough]
+            if not claimed or not self._afforded([questions], each=len(questions)):
+                return
+            said = await self._together([partial(self.world.confirm, claimed, question) for question in questions])
+            for node, *values in zip(claimed, *(_shares(values, claimed) for values in said), strict=True):
+                ahead[node] += sum(1 if value >= 1 else -1 for value in values)
+                node.reward = 1.0 if ahead[node] >= enough else min(_DOUBTED, *values)
 
     def _unknown(self, children: Sequence[Node[S, A]]) -> list[Node[S, A]]:
         """The nodes whose values somebody has to tell; equal states share one."""
@@ -343,10 +355,11 @@ class _Search(Generic[S, A]):
             elif lesson.strip() not in self.root.lessons:
                 self.root.lessons.append(lesson.strip())
 
-    def _afforded(self, wanted: Sequence[T]) -> Sequence[T]:
-        """As many as there are model calls left for; these are spent now."""
-        afforded = wanted if self.bounds.model_calls is None else wanted[: max(0, self.bounds.model_calls - self.calls)]
-        self.calls += len(afforded)
+    def _afforded(self, wanted: Sequence[T], *, each: int = 1) -> Sequence[T]:
+        """As many as there are model calls left for, which each of them costs; these are spent now."""
+        most = None if self.bounds.model_calls is None else max(0, self.bounds.model_calls - self.calls) // each
+        afforded = wanted[:most]
+        self.calls += each * len(afforded)
         if len(afforded) < len(wanted) and not self.stopped:
             self.stopped = "model calls"
         return afforded

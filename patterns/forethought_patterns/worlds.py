@@ -18,7 +18,7 @@ from forethought_patterns.drafts import CHOICES, closed_object, lean_arguments, 
 from forethought_patterns.gates import digest
 from forethought_patterns.lats import Bounds, Node, Observation, SearchResult, SearchWatcher, search
 from forethought_patterns.ports import Dialect, Journal
-from forethought_patterns.roles import ACT, IMAGINE, LESSON, MATERIAL, PROMISE, REFUTE
+from forethought_patterns.roles import ACT, CONFIRM, IMAGINE, LESSON, MATERIAL, PROMISE
 from forethought_patterns.slots import Slot
 from forethought_patterns.tool_calls import ToolCalls
 from forethought_tools import JSON, Question, Registry, Risk, Role, ToolError
@@ -153,15 +153,18 @@ class _Words(ABC):
         said = await self._ask(f"value/{_occasion(nodes)}", question, slot)
         return [_value(said, number, node) for number, node in enumerate(nodes, 1)]
 
-    async def confirm(self, nodes: Sequence[Node[Way, Move]], slot: Slot) -> Sequence[float]:
-        """Asked for faults, of the critic, the last first: another question, and another model where there is one."""
-        nodes = nodes[::-1]
+    async def confirm(self, nodes: Sequence[Node[Way, Move]], question: int, slot: Slot) -> Sequence[float]:
+        """Asked in other words each time, and by turns of two roles, who may be two models; one sees the last first."""
+        first = question % 2 == 1
+        shown = nodes[::-1] if first else nodes
         fault: JSON = {"type": "string", "maxLength": 300}
         one = closed_object({"fault": fault, "right": {"type": "boolean"}})
-        schema = closed_object({str(number): one for number in range(1, len(nodes) + 1)})
-        question = Question(Role.CRITIC, REFUTE, self._context(nodes[0], *_candidates(nodes)), schema)
-        said = await self._ask(f"confirm/{_occasion(nodes)}", question, slot)
-        return [_confirmed(said, number) for number in range(len(nodes), 0, -1)]
+        schema = closed_object({str(number): one for number in range(1, len(shown) + 1)})
+        role, words = Role.CRITIC if first else Role.EVALUATOR, CONFIRM[question % len(CONFIRM)]
+        key = f"confirm/{_occasion(shown)}" + (f"/{question}" if question > 1 else "")
+        said = await self._ask(key, Question(role, words, self._context(nodes[0], *_candidates(shown)), schema), slot)
+        verdicts = [_confirmed(said, number) for number in range(1, len(shown) + 1)]
+        return verdicts[::-1] if first else verdicts
 
     async def reflect(self, node: Node[Way, Move], slot: Slot) -> str:
         schema = closed_object({"lesson": {"type": "string", "maxLength": 300}})

@@ -4,7 +4,7 @@ import itertools
 import random
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import TypeAlias
@@ -33,7 +33,8 @@ class Letters:
     length: int = 3
     offers: Sequence[str] = ("a", "b", "c")
     values: dict[str, float] = field(default_factory=dict[str, float])
-    confirmed: dict[str, float] = field(default_factory=dict[str, float])
+    doubted: Mapping[str, Sequence[int]] = field(default_factory=dict[str, Sequence[int]])
+    """Which questions do not confirm it."""
     delays: Sequence[float] = (0.0,)
     calls: list[str] = field(default_factory=list[str])
     lessons: list[tuple[str, ...]] = field(default_factory=list[tuple[str, ...]])
@@ -61,9 +62,9 @@ class Letters:
         await anyio.sleep(self.delays[len(self.calls) % len(self.delays)])
         return [self.values.get(node.state, 0.5) for node in nodes]
 
-    async def confirm(self, nodes: Sequence[Tree], slot: Slot) -> Sequence[float]:
-        self.calls.append(f"confirm {' '.join(node.state for node in nodes)}")
-        return [self.confirmed.get(node.state, 1.0) for node in nodes]
+    async def confirm(self, nodes: Sequence[Tree], question: int, slot: Slot) -> Sequence[float]:
+        self.calls.append(f"confirm {question} {' '.join(node.state for node in nodes)}")
+        return [0.5 if question in self.doubted.get(node.state, ()) else 1.0 for node in nodes]
 
     async def reflect(self, node: Tree, slot: Slot) -> str:
         self.calls.append(f"reflect {node.state}")
@@ -191,7 +192,8 @@ async def test_states_that_cannot_be_hashed_are_all_different() -> None:
         async def evaluate(self, nodes: Sequence[Node[list[int], int]], slot: Slot) -> Sequence[float]:
             return [0.5] * len(nodes)
 
-        confirm = evaluate
+        async def confirm(self, nodes: Sequence[Node[list[int], int]], question: int, slot: Slot) -> Sequence[float]:
+            raise AssertionError("a step tells what is right")
 
         async def reflect(self, node: Node[list[int], int], slot: Slot) -> str:
             return ""
@@ -241,19 +243,46 @@ class Claimed(Letters):
         return Observation(node.state + action, terminal=True)
 
 
-async def test_what_only_the_evaluation_calls_a_success_is_judged_once_more() -> None:
-    world = Claimed(values={"a": 1.0, "b": 1.0}, confirmed={"a": 0.5})
+async def test_what_only_the_evaluation_calls_a_success_is_judged_by_two_more_questions() -> None:
+    world = Claimed(values={"a": 1.0, "b": 1.0}, doubted={"a": (1, 2)})
     result = await search("", world)
     assert (result.solved, result.best.state) == (True, "b")
-    assert world.calls == ["propose ", "evaluate a b c", "confirm a b"], "all that is claimed, in one call"
-    assert result.model_calls == 3
+    asked = ["propose ", "evaluate a b c", "confirm 1 a b", "confirm 2 a b"]
+    assert world.calls == asked, "all that is claimed, in one call a question"
+    assert result.model_calls == 4
+
+
+@pytest.mark.parametrize(
+    ("doubted", "asked", "solved"),
+    [
+        ((), 2, True),
+        ((1,), 4, True),
+        ((2, 3), 6, True),
+        ((1, 2), 2, False),
+        ((1, 3, 4), 4, False),
+        ((1, 3, 5), 6, False),
+    ],
+)
+async def test_a_claim_holds_if_verdicts_for_it_are_three_ahead_within_six_questions(
+    doubted: Sequence[int], asked: int, solved: bool
+) -> None:
+    world = Claimed(values={"a": 1.0}, doubted={"a": doubted})
+    result = await search("", world, Bounds(model_calls=2 + asked))
+    assert (result.solved, len(world.calls)) == (solved, 2 + asked)
+
+
+@pytest.mark.parametrize(("ends", "asked"), [(40, 2), (41, 4)])
+async def test_of_more_than_forty_ends_one_has_to_be_five_verdicts_ahead(ends: int, asked: int) -> None:
+    world = Claimed(offers=[str(number) for number in range(ends)], values={"0": 1.0})
+    result = await search("", world, Bounds(candidates=ends))
+    assert (result.solved, result.model_calls) == (True, 2 + asked)
 
 
 async def test_a_claim_that_nobody_confirms_is_no_success() -> None:
-    for doubted, calls in (({"a": 0.5}, 3), ({"a": 1.0}, 2)):
-        world = Claimed(values={"a": 1.0}, confirmed=doubted)
+    for doubted, calls in (((1, 2), 4), ((), 3)):
+        world = Claimed(values={"a": 1.0}, doubted={"a": doubted})
         result = await search("", world, Bounds(model_calls=calls))
-        assert (result.solved, len(world.calls)) == (False, calls)
+        assert (result.solved, result.model_calls, len(world.calls)) == (False, calls - calls % 2, calls - calls % 2)
         assert result.best.state == "a", "it is the best there is to show"
 
 

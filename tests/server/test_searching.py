@@ -61,14 +61,18 @@ async def test_a_search_without_a_solution_says_so_and_shows_the_best_leaf(scrip
     assert done["path"] == ["guess -> 41"]
 
 
-async def test_without_a_verifier_an_answer_is_judged_twice_and_said_to_be_unverified(
+async def test_without_a_verifier_an_answer_is_judged_thrice_and_said_to_be_unverified(
     scripted: Callable[..., Settings],
 ) -> None:
     answers = [idea("say 1", "1", final=True), idea("say 2", "2", final=True), idea("say 3", "3", final=True)]
     contradicts = {"1": {"score": 3, "solved": True}, **{n: {"score": 9, "solved": True} for n in ("2", "3")}}
-    # The last stands first: 3 has a fault, 2 has none.
-    doubts = {"1": {"fault": "it is not 3", "right": True}, "2": {"fault": "", "right": True}}
-    script = {"proposer": [{"candidates": answers}], "evaluator": [contradicts], "critic": [doubts]}
+    # 3 has a fault, 2 has none; the critic sees the last one first.
+    good, bad = {"fault": "", "right": True}, {"fault": "it is not 3", "right": True}
+    script = {
+        "proposer": [{"candidates": answers}],
+        "evaluator": [contradicts, {"1": good, "2": bad}],
+        "critic": [{"1": bad, "2": good}],
+    }
     async with Client(build_server(scripted(script))) as client:
         done = view(await client.call_tool("lats_search", {"goal": "g", "parallel": 1}))
     assert (done["solved"], done["verified"], done["answer"]) == (True, False, "2")
@@ -126,7 +130,7 @@ async def test_an_imagined_way_becomes_a_plan_through_the_planner(scripted: Call
     }
     script = {
         "proposer": [{"candidates": [idea("read a.txt", "alpha", final=True)]}],
-        "evaluator": [{"1": {"score": 9, "solved": True}}],
+        "evaluator": [{"1": {"score": 9, "solved": True}}, {"1": {"fault": "", "right": True}}],
         "critic": [{"1": {"fault": "", "right": True}}],
         "planner": [{"reasoning": "", "steps": [step]}],
     }

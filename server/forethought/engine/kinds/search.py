@@ -29,7 +29,7 @@ class SearchOptions(Options):
 
     world: WorldName
     verifier: Check | None = None
-    """None: the evaluator says what is a solution, and the critic confirms it. That verifies nothing."""
+    """None: the evaluator says what is a solution, and others confirm it. That verifies nothing."""
     bounds: Bounds = BOUNDS
 
 

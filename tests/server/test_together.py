@@ -52,15 +52,17 @@ async def _all_waiting(settings: Settings, steps: list[dict[str, Any]]) -> str:
 @pytest.mark.parametrize(
     ("said", "gone", "waits"),
     [
-        ({"approve": "all"}, {1, 2, 3, 4, 5}, False),
-        ({"approve": "1,3-4", "reject": "2 5"}, {1, 3, 4}, False),
-        ({"reject": "ALL", "reason": "no"}, set[int](), False),
-        ({"approve": "2"}, {2}, True),
+        ({"decision": "approve"}, {1, 2, 3, 4, 5}, False),
+        ({"decision": "approve", "which": "1,3-4", "others": "reject"}, {1, 3, 4}, False),
+        ({"decision": "reject", "which": "2 5", "others": "approve"}, {1, 3, 4}, False),
+        ({"decision": "reject", "which": "ALL", "reason": "no"}, set[int](), False),
+        ({"decision": "approve", "which": "2"}, {2}, True),
         ({}, set[int](), True),
-        ({"decision": "approve"}, set[int](), True),
-        ({"approve": "all", "reject": "1"}, set[int](), True),
-        ({"approve": "1-9"}, set[int](), True),
-        ({"approve": "yes"}, set[int](), True),
+        ({"which": "all"}, set[int](), True),
+        ({"others": "approve"}, set[int](), True),
+        ({"decision": "approve", "which": "1-9"}, set[int](), True),
+        ({"decision": "approve", "which": "yes"}, set[int](), True),
+        ({"decision": "always"}, set[int](), True),
     ],
 )
 async def test_a_form_for_many_decides_what_it_names_and_nothing_else(
@@ -84,7 +86,7 @@ async def test_a_form_for_many_decides_what_it_names_and_nothing_else(
     assert ("waiting" in states.values()) == waits
     text = shown[0].message
     assert all(f"Step {n} wants to call delete_file.\npath: f{n}.txt\n" in text for n in range(1, 6)), text
-    assert set(shown[0].requested_schema["properties"]) == {"approve", "reject", "reason"}
+    assert set(shown[0].requested_schema["properties"]) == {"decision", "which", "others", "reason"}
     answered = journal_of(settings, dict(done.structured_content or {}), "answered")
     assert len({str(entry.body["id"]) for entry in answered}) == len(answered), "each decision is about its own gate"
 
@@ -95,13 +97,14 @@ def test_any_text_names_some_of_those_that_were_shown_or_is_refused(text: str, c
         assert set(chosen(text, count)) <= set(range(1, count + 1))
 
 
-@given(st.dictionaries(st.sampled_from(["approve", "reject", "reason", "decision"]), st.text(max_size=6)))
-def test_no_form_both_approves_and_rejects(content: Mapping[str, str]) -> None:
+@given(st.dictionaries(st.sampled_from(["decision", "which", "others", "reason"]), st.text(max_size=6)))
+def test_no_form_decides_what_was_not_shown_or_without_a_decision(content: Mapping[str, str]) -> None:
     try:
         filled = read_many(content, 5)
     except AnswerError:
         return
     assert set(filled) <= {1, 2, 3, 4, 5}
+    assert content["decision"] in ("approve", "reject")
 
 
 @pytest.mark.anyio
@@ -115,10 +118,10 @@ async def test_the_terminal_shows_them_together_and_takes_all_or_some(
     environment = surroundings(settings.home, FORETHOUGHT_FOLDERS=str(work))
     environment |= {"FORETHOUGHT_STORE": settings.store} if settings.store else {}
     answers = [
-        ("decide the rest later", "approve"),
+        ("to decide later", "approve some"),
         ("names none", "approve 1,3-9"),
         ("goes beyond", "approve run"),
-        ("decide the rest later", "approve 1,3"),
+        ("to decide later", "approve 1,3"),
         ("3 of 3", "reject 2"),
         ("Why", "it is needed"),
         ("2 of 2", "reject run"),

@@ -19,10 +19,8 @@ from forethought.journal.codec import gate_of
 from forethought.journal.rows import MessageRow, RunRow
 from forethought_tools import JSON, AnswerError, Registry
 
-_QUESTION = (
-    'Type approve or reject and which, as in "approve all" or "reject 1,3-5"; "reject run" for all that waits in its'
-    ' run; "one by one"; or nothing, to decide the rest later: '
-)
+_QUESTION = "Type approve, reject, reject run or one_by_one (or nothing, to decide later): "
+_HINT = 'That is of all {count}; "approve 1,3-5" is of some, and "reject run" of all that waits in their run.'
 
 
 def put_together(
@@ -54,6 +52,7 @@ def _show(journal: Journal, messages: Sequence[MessageRow]) -> None:
         text = as_is(gate_text(message, journal.queries.run(message.run)))
         title = f"{number} of {len(messages)}: A person must decide"
         console.print(Panel(text, title=title, border_style="yellow", title_align="left"))
+    console.print(_HINT.format(count=len(messages)))
 
 
 def _taken(journal: Journal, messages: Sequence[MessageRow]) -> tuple[str, list[MessageRow], dict[str, JSON]] | str:
@@ -64,7 +63,7 @@ def _taken(journal: Journal, messages: Sequence[MessageRow]) -> tuple[str, list[
         except EOFError:
             return ""
         verb, _, which = typed.partition(" ")
-        if typed in ("", "one by one"):
+        if typed in ("", "one_by_one", "one by one"):
             return typed
         if verb in ("approve", "reject"):
             try:
@@ -79,7 +78,7 @@ def _taken(journal: Journal, messages: Sequence[MessageRow]) -> tuple[str, list[
 
 def _meant(journal: Journal, messages: Sequence[MessageRow], which: str) -> list[MessageRow]:
     if which != "run":
-        return [messages[number - 1] for number in chosen(which, len(messages))]
+        return [messages[number - 1] for number in chosen(which or "all", len(messages))]
     runs = {message.run for message in messages}
     waiting = [gate for run in runs for gate in journal.queries.open_messages(run, "gate")]
     return [gate for gate in waiting if "reject" in gate_of(gate).choices]

@@ -51,19 +51,25 @@ def text_of_many(messages: Sequence[MessageRow], run: RunRow) -> str:
     """What a person reads of several questions of a run, each as if it were the only one."""
     items = [f"{number}) {gate_of(message).text({})}" for number, message in enumerate(messages, 1)]
     rest = gate_of(messages[0]).text(about(run)).removeprefix(gate_of(messages[0]).text({})).strip()
-    head = f"{len(messages)} like questions. What you name in neither field goes on waiting."
+    head = f"{len(messages)} like questions. Decide about all of them, or about those that you name."
     return "\n\n".join([head, *items, rest])
 
 
 def form_of_many() -> dict[str, Any]:
-    """The form for several questions. What is not filled in decides nothing."""
-    texts = {
-        "approve": f"Which may go ahead, this once: {_WHICH}",
-        "reject": f"Which may not: {_WHICH}",
-        "reason": "Why not (optional; the planner sees it)",
+    """The form for several questions. One without a decision decides nothing."""
+    said = "approve: go ahead, this once; reject: not at all"
+    fields: dict[str, dict[str, Any]] = {
+        "decision": {"type": "string", "enum": ["approve", "reject"], "description": said},
+        "which": {"type": "string", "description": f"Of which: {_WHICH}", "default": "all"},
+        "others": {
+            "type": "string",
+            "enum": ["wait", "approve", "reject"],
+            "description": "What becomes of those that you do not name",
+            "default": "wait",
+        },
+        "reason": {"type": "string", "description": "Why not (optional; the planner sees it)", "default": ""},
     }
-    fields = {name: {"type": "string", "description": text, "default": ""} for name, text in texts.items()}
-    return {"type": "object", "properties": fields}
+    return {"type": "object", "properties": fields, "required": ["decision"]}
 
 
 def read_many(content: Mapping[str, JSON], count: int) -> dict[int, dict[str, JSON]]:
@@ -72,12 +78,13 @@ def read_many(content: Mapping[str, JSON], count: int) -> dict[int, dict[str, JS
     given = filled_in(strict, content)
     if faults := schema_faults(strict, given):
         raise AnswerError([Fault("form", fault.at("form"), "Fill it in as it says") for fault in faults])
-    which = {verb: chosen(str(given[verb]), count) for verb in ("approve", "reject") if verb in given}
-    if twice := set(which.get("approve", ())) & set(which.get("reject", ())):
-        raise AnswerError([Fault("form", f"{min(twice)} is approved and rejected", "Name each only once")])
+    named = chosen(str(given.get("which", "all")), count)
+    verbs = {
+        number: str(given["decision"] if number in named else given.get("others")) for number in range(1, count + 1)
+    }
     why: dict[str, JSON] = {"reason": given["reason"]} if "reason" in given else {}
     return {
         number: {"decision": verb, **(why if verb == "reject" else {})}
-        for verb, numbers in which.items()
-        for number in numbers
+        for number, verb in verbs.items()
+        if verb in ("approve", "reject")
     }

@@ -159,8 +159,11 @@ class Gate:
         most = None if self._is_call and self.risk >= Risk.HIGH else _VALUE
         lines: list[str] = []
         for name, value in self.details.items():
-            if self.kind in ("plan", "calls") and isinstance(value, Mapping):
-                lines += brief_lines(visible(name), value, _PART if most or self.kind == "plan" else None)
+            if self.kind == "plan" and isinstance(value, Mapping):
+                lines += brief_lines(visible(name), value, _PART)
+            elif self.kind == "calls" and isinstance(value, Mapping):
+                shown = (line for each, of in value.items() for line in told(_plain_name(each), of, most=most))
+                lines += [visible(name), *shown]
             else:
                 lines += told(_plain_name(name) if self._is_call else visible(name), value, most=most)
         lines += [f"File {visible(name)}: SHA-256 {sha[:16]}" for name, sha in list(self.rests_on.items())[:_FILES]]
@@ -305,7 +308,7 @@ def decision_faults(gate: Gate, decision: Decision, tools: Registry) -> list[Fau
 
 
 def _drop_faults(gate: Gate, decision: Decision) -> list[Fault]:
-    numbers = [int(name.partition(".")[0]) for name in gate.details]
+    numbers = [int(name.split()[1]) for name in gate.details]
     drop = (decision.arguments or {}).get("drop")
     if not isinstance(drop, list) or not drop:
         return [Fault("drop", "no item is named", f"Name those that are not to be done, such as {numbers[0]}")]

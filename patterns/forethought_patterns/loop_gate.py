@@ -17,8 +17,8 @@ def calls_gate(loop: Step, gates: Mapping[int, Gate], items: int) -> Gate:
     reasons = list(dict.fromkeys(gate.reason for gate in together))
     return Gate(
         kind="calls",
-        subject=f"Step {loop.id} wants to call {loop.tool} for {len(gates)} of its {items} items.",
-        details={f"{index + 1}. {loop.tool} ({gate.risk})": gate.details for index, gate in gates.items()},
+        subject=f"Step {loop.id} wants to call {loop.tool}.",
+        details={f"Item {index + 1} of {items} ({gate.risk})": gate.details for index, gate in gates.items()},
         reason=reasons[0] if len(reasons) == 1 else f"{reasons[0]} The other items have reasons of their own.",
         digest=digest(loop.tool, {"calls": [gate.digest for gate in together]}),
         step=loop.id,

@@ -145,6 +145,7 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
         Each("changed", _WITHDRAWN),
         "UPDATE message SET state = 'closed' WHERE run = :run AND state = 'open' AND step IS NULL"
         " AND (key LIKE 'plan/%' OR key LIKE 'replan/%' OR key LIKE 'review/%')",
+        "DELETE FROM lease WHERE message IN (SELECT id FROM message WHERE run = :run AND state = 'closed')",
         _NEW_STEPS,
     ),
     # `budget` holds all limits, as they are now.

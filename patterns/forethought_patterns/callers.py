@@ -3,20 +3,25 @@
 __all__ = ["asked_gate", "calling"]
 
 import re
+from collections import Counter
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from forethought_patterns.gates import Gate, digest
 from forethought_patterns.ports import Approver, Journal
+from forethought_patterns.roles import SAMPLED
 from forethought_patterns.slots import Slot
-from forethought_tools import JSON
-from forethought_tools.calling import CALLER, Asked, Said
+from forethought_tools import JSON, Question, Role
+from forethought_tools.calling import CALLER, Asked, Said, Sampled
+from forethought_tools.text import as_text
 
 _WARNING = (
     "What you answer goes to that server, and into the journal: no password, and no key. Reject tells it that you do"
     " not want to."
 )
+
+_CHARACTERS = 6  # that a token has at most, about
 
 
 @contextmanager
@@ -37,6 +42,7 @@ class _Calling:
     slot: Slot
     key: str
     asked: int = 0
+    sampled: Counter[str] = field(default_factory=Counter[str])
 
     async def person(self, asked: Asked) -> Said:
         self.asked += 1
@@ -47,6 +53,15 @@ class _Calling:
         if decision.verb == "answer":
             return Said("accept", decision.arguments or {})
         return Said("decline" if decision.verb == "reject" else "cancel")
+
+    async def model(self, sampled: Sampled) -> str:
+        question = _sampled_question(sampled)
+        # By what is asked: a call that is made again finds each answer, in whatever order it asks.
+        own = digest("sampled", {"instructions": question.instructions, "context": question.context})
+        self.sampled[own] += 1
+        key = f"sampled/{self.key}/{own}/{self.sampled[own]}"
+        said = as_text(await self.journal.ask(key, question, slot=Slot(seat=_UnderWay())))
+        return said[: sampled.tokens * _CHARACTERS]
 
     def tell(self, text: str) -> None:
         self.journal.tell(text)
@@ -63,6 +78,12 @@ class _UnderWay:
 
     def abandon(self) -> None:
         """The same."""
+
+
+def _sampled_question(sampled: Sampled) -> Question:
+    told = f"How it wants to be answered:\n{sampled.instructions}\n\n" if sampled.instructions else ""
+    instructions = SAMPLED.format(source=sampled.source, tool=sampled.tool, words=max(1, sampled.tokens * 3 // 4))
+    return Question(Role.EXECUTOR, instructions, f"{told}{sampled.conversation}", {"type": "string"})
 
 
 def asked_gate(asked: Asked, step: int | None) -> Gate:

@@ -112,6 +112,7 @@ def servers_for(settings: Settings, tools: Registry) -> Servers:
         trusted=settings.trusted_servers,
         inherited=inherited,
         redact=redact,
+        sampling=settings.sampling,
     )
 
 

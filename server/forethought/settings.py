@@ -66,6 +66,8 @@ class Settings:
     """Those servers."""
     trusted_servers: Sequence[str] = ()
     """Those of them whose word on their tools counts, by name."""
+    sampling: bool = False
+    """Whether models of a run answer servers that ask for that in the middle of a call."""
     risks: Mapping[str, Risk] = field(default_factory=dict[str, Risk])
     """Risks by rule, as the user judges them."""
     terms: Terms = field(default_factory=Terms)
@@ -161,6 +163,7 @@ class Settings:
             server_files=files,
             servers=listed,
             trusted_servers=_trusted(env, listed),
+            sampling=_choice(env, "FORETHOUGHT_SAMPLING", ("refuse", "allow")) == "allow",
             risks=read_risks(env["FORETHOUGHT_RISKS"], "FORETHOUGHT_RISKS"),
             terms=replace(_terms(env), agent=Bounds(int(limits["calls"]), int(limits["tokens"]))),
             agent=_choice(env, "FORETHOUGHT_AGENT", ("", "caller", "model")),

@@ -120,6 +120,11 @@ VARIABLES: tuple[Variable, ...] = (
         shown="none",
     ),
     Variable(
+        "FORETHOUGHT_SAMPLING",
+        "Whether the models of a run answer those servers that ask for one: `refuse` or `allow`.",
+        default="refuse",
+    ),
+    Variable(
         "FORETHOUGHT_BUDGET",
         "Limits of each run: `dollars=0.5,tokens=200000,model_calls=50,tool_calls=100,seconds=600`, or some of them.",
     ),

@@ -4,19 +4,26 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import anyio
 from mcp.server.elicitation import render_elicitation_schema
 from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.runner import serve_loop
 from mcp.server.stdio import stdio_server
+from mcp.shared.exceptions import MCPError
 from mcp.types import (
+    CreateMessageRequest,
+    CreateMessageRequestParams,
+    CreateMessageResult,
     ElicitRequest,
     ElicitRequestFormParams,
+    ElicitRequestURLParams,
     ElicitResult,
     ImageContent,
     InputRequiredResult,
+    SamplingMessage,
     TextContent,
     ToolAnnotations,
 )
@@ -115,6 +122,63 @@ async def greet(ctx: Context) -> str | InputRequiredResult:
 async def greet_once(ctx: Context) -> str | InputRequiredResult:
     """The same, and it must not be done twice."""
     return await greet(ctx)
+
+
+@server.tool(annotations=READS)
+async def imagine(ctx: Context) -> str | InputRequiredResult:
+    """Have a model name a colour, and then a fruit."""
+    if not is_version_at_least(ctx.protocol_version or "", "2026-07-28"):
+        colour = await _sampled(ctx, "colour")
+        await _held()
+        return f"{colour} {await _sampled(ctx, 'fruit')}"
+    answers = ctx.input_responses or {}
+    if "fruit" in answers:
+        return f"{ctx.request_state} {_said(answers['fruit'])}"
+    if "colour" in answers:
+        await _held()
+    asked = "fruit" if "colour" in answers else "colour"
+    request = CreateMessageRequest(params=CreateMessageRequestParams(**_wanted(asked)))
+    state = _said(answers["colour"]) if "colour" in answers else "1"
+    return InputRequiredResult(input_requests={asked: request}, request_state=state)
+
+
+async def _sampled(ctx: Context, what: str) -> str:
+    request = CreateMessageRequest(params=CreateMessageRequestParams(**_wanted(what)))
+    try:
+        return _said(await ctx.session.send_request(request, CreateMessageResult))
+    except MCPError as error:
+        raise ToolError(error.error.message) from None
+
+
+def _wanted(what: str) -> dict[str, Any]:
+    content = TextContent(type="text", text=f"Name a {what}.")
+    return {"messages": [SamplingMessage(role="user", content=content)], "max_tokens": 10}
+
+
+def _said(answer: object) -> str:
+    assert isinstance(answer, CreateMessageResult)
+    assert isinstance(answer.content, TextContent)
+    return answer.content.text
+
+
+async def _held() -> None:
+    """Where a test says so, go no further and tell who has started this program."""
+    if (HOME / "hold").exists():
+        (HOME / "held").write_text(str(os.getppid()), encoding="utf-8")
+        await anyio.sleep_forever()
+
+
+@server.tool(annotations=READS)
+async def sign_in(ctx: Context) -> str | InputRequiredResult:
+    """Have somebody sign in on a page."""
+    address = (HOME / "address").read_text(encoding="utf-8")
+    if not is_version_at_least(ctx.protocol_version or "", "2026-07-28"):
+        return (await ctx.elicit_url("Sign in.", address, "1")).action
+    if answer := (ctx.input_responses or {}).get("page"):
+        assert isinstance(answer, ElicitResult)
+        return answer.action
+    page = ElicitRequestURLParams(message="Sign in.", url=address)
+    return InputRequiredResult(input_requests={"page": ElicitRequest(params=page)}, request_state="1")
 
 
 def _greeting(action: str, name: str) -> str:

@@ -1,6 +1,6 @@
 """Who makes a call, for tools that need more of them than an answer: a person who is asked, or told how far it is."""
 
-__all__ = ["CALLER", "Asked", "Caller", "Said"]
+__all__ = ["CALLER", "Asked", "Caller", "Said", "Sampled"]
 
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -34,11 +34,31 @@ class Said:
     content: Mapping[str, JSON] = field(default_factory=dict[str, JSON])
 
 
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """What another program wants a model to answer in the middle of a call."""
+
+    source: str
+    """The program, by its name in settings."""
+    tool: str
+    """The tool that is being called."""
+    instructions: str
+    """How it wants it answered."""
+    conversation: str
+    """What it wants answered, each part with who says it."""
+    tokens: int
+    """The most that it takes."""
+
+
 class Caller(Protocol):
     """Whoever makes a call."""
 
     async def person(self, asked: Asked) -> Said:
         """Ask a person, in the middle of the call. No model ever answers this."""
+        ...
+
+    async def model(self, sampled: Sampled) -> str:
+        """Ask a model of the run, in the middle of the call: once, whatever becomes of the call."""
         ...
 
     def tell(self, text: str) -> None:

@@ -48,6 +48,7 @@ class Servers:
         trusted: Sequence[str],
         inherited: Mapping[str, str],
         redact: Callable[[str], str],
+        sampling: bool,
     ) -> None:
         """Their tools go into `tools`. Programs that are started see the `inherited` variables and their own."""
         # Nothing is called as one of ours is, not even in its first part.
@@ -59,7 +60,9 @@ class Servers:
         self._trusted = trusted
         self._met: set[str] = set()
         self.connections = {
-            server.name: Connection(server, inherited=inherited, redact=redact, listed=partial(self._look, server))
+            server.name: Connection(
+                server, inherited=inherited, redact=redact, listed=partial(self._look, server), sampling=sampling
+            )
             for server in servers
         }
         for server in servers:

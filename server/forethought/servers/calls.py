@@ -3,23 +3,33 @@
 __all__ = ["Call"]
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 from anyio.abc import TaskGroup
 
-from forethought_tools import JSON, ToolError
-from forethought_tools.calling import Asked, Caller, Said
+from forethought_tools import JSON, BudgetError, ModelError, ToolError
+from forethought_tools.calling import Asked, Caller, Said, Sampled
 from forethought_tools.text import clipped
 
 logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from mcp.client import Client
-    from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult, InputRequiredResult
+    from mcp.types import (
+        CallToolResult,
+        CreateMessageRequestParams,
+        CreateMessageResult,
+        ElicitRequestParams,
+        ElicitResult,
+        InputRequiredResult,
+    )
 
 _ROUNDS = 10  # of questions in one call
+_SAMPLES = 20  # questions to models in one call
+_CONVERSATION = 40_000  # characters of one of them
 _HOUR = 3600.0  # seconds that a person is waited for
 _MESSAGE = 2000  # characters of a question
 _FIELDS = 20
@@ -41,10 +51,14 @@ _PLAIN = (
 class Call:
     """A call that is under way."""
 
-    def __init__(self, server: str, tool: str, caller: Caller | None) -> None:
+    def __init__(self, server: str, tool: str, caller: Caller | None, *, sampling: bool) -> None:
+        """`sampling`: whether a model may answer what the server asks."""
         self._server = server
         self._tool = tool
         self._caller = caller
+        self._sampling = sampling
+        self._samples = 0
+        self._failed: Exception | None = None
         self._clock = anyio.CancelScope()
         self._tasks: TaskGroup
         self._left = 0.0
@@ -57,17 +71,16 @@ class Call:
             MCPError: the server says no, or is gone.
         """
         self._left = seconds
-        failed: Exception | None = None
         result: CallToolResult | None = None
         with anyio.CancelScope(deadline=anyio.current_time() + seconds) as self._clock:
             async with anyio.create_task_group() as self._tasks:
                 try:
                     result = await self._answered(client, arguments)
                 except Exception as error:
-                    failed = error
+                    self._failed = error
                 self._tasks.cancel_scope.cancel()  # what the server has asked, and does not wait for any more
-        if failed is not None:
-            raise failed
+        if self._failed is not None:
+            raise self._failed
         if result is None:
             raise TimeoutError
         return result
@@ -76,7 +89,6 @@ class Call:
         """What a person says to what the server asks in the middle of this call; `cancel` where the call ends first."""
         from mcp.types import ElicitResult
 
-        done = anyio.Event()
         said = Said()
 
         async def ask() -> None:
@@ -85,22 +97,91 @@ class Call:
                 said = await self._put(params)
             except Exception:  # a question's trouble is the question's: nobody has agreed to anything
                 logger.exception("what the server %s asks could not be put to a person", self._server)
+
+        await self._meanwhile(ask)
+        content = cast("dict[str, Any]", dict(said.content)) if said.action == "accept" and said.content else None
+        return ElicitResult(action=said.action, content=content)
+
+    async def sampled(self, params: "CreateMessageRequestParams") -> "CreateMessageResult":
+        """What a model of the run says to what the server asks in the middle of this call.
+
+        Raises:
+            ToolError: none may or can.
+        """
+        from mcp.types import CreateMessageResult, TextContent
+
+        said, refused = "", "the call has ended"
+
+        async def ask() -> None:
+            nonlocal said, refused
+            try:
+                said, refused = await self._thought(params), ""
+            except (ToolError, ModelError) as error:
+                refused = str(error)
+            except BudgetError as error:
+                self._give_up(error)
+
+        await self._meanwhile(ask)
+        if refused:
+            raise ToolError(refused)
+        content = TextContent(type="text", text=said)
+        return CreateMessageResult(role="assistant", content=content, model="forethought", stop_reason="endTurn")
+
+    async def _meanwhile(self, ask: Callable[[], Awaitable[None]]) -> None:
+        """Ask in a task of this call, which ends with it."""
+        done = anyio.Event()
+
+        async def asked() -> None:
+            try:
+                await ask()
             finally:
                 done.set()
 
-        self._tasks.start_soon(ask)
+        self._tasks.start_soon(asked)
         await done.wait()
-        content = cast("dict[str, Any]", dict(said.content)) if said.action == "accept" and said.content else None
-        return ElicitResult(action=said.action, content=content)
+
+    def _give_up(self, error: Exception) -> None:
+        """The call has failed by what its server asks."""
+        self._failed = self._failed or error
+        self._tasks.cancel_scope.cancel()
 
     async def _put(self, params: "ElicitRequestParams") -> Said:
         if self._caller is None:
             return Said()
+        with self._clock_stopped(), anyio.move_on_after(_HOUR):
+            return await self._caller.person(self._question(params))
+        return Said()
+
+    async def _thought(self, params: "CreateMessageRequestParams") -> str:
+        self._samples += 1
+        wants = f"The server {self._server} wants a model to answer it"
+        if not self._sampling:
+            raise ToolError(f"{wants}, which is refused. FORETHOUGHT_SAMPLING=allow lets the models of a run answer.")
+        if self._caller is None:
+            raise ToolError(f"{wants}, and nobody has asked for this call.")
+        if self._samples > _SAMPLES:
+            raise ToolError(f"{wants} over {_SAMPLES} times in one call, which is refused.")
+        sampled = self._as_sampled(params, wants)
+        with self._clock_stopped(), anyio.move_on_after(_HOUR):
+            return await self._caller.model(sampled)
+        raise ToolError(f"{wants}, and none has answered within an hour.")
+
+    def _as_sampled(self, params: "CreateMessageRequestParams", wants: str) -> Sampled:
+        parts = [(message.role, part) for message in params.messages for part in message.content_as_list]
+        if params.tools or any(part.type != "text" for _, part in parts):
+            raise ToolError(f"{wants} with more than text, which it cannot.")
+        conversation = "\n\n".join(f"{role}: {part.text}" for role, part in parts if part.type == "text")
+        instructions = params.system_prompt or ""
+        if len(conversation) + len(instructions) > _CONVERSATION:
+            raise ToolError(f"{wants} and tells over {_CONVERSATION:,} characters for it, which is refused.")
+        return Sampled(self._server, self._tool, instructions, conversation, max(1, params.max_tokens))
+
+    @contextmanager
+    def _clock_stopped(self) -> Generator[None]:
+        """While somebody else is waited for, the call's time stands still."""
         left, self._clock.deadline = self._clock.deadline - anyio.current_time(), float("inf")
         try:
-            with anyio.move_on_after(_HOUR):
-                return await self._caller.person(self._question(params))
-            return Said()
+            yield
         finally:
             self._clock.deadline = anyio.current_time() + max(left, 1.0)
 
@@ -141,9 +222,10 @@ class Call:
         elif request.method == "roots/list":
             responses[key] = ListRootsResult(roots=[])
         else:
-            raise ToolError(
-                f"The server {self._server} wants a model to answer it ({request.method}), which is refused."
-            )
+            try:
+                responses[key] = await self.sampled(request.params)
+            except ToolError as error:  # told as it is, and not as one of a group
+                self._give_up(error)
 
     async def _request(
         self, client: "Client", arguments: Mapping[str, JSON], responses: dict[str, Any] | None, state: str | None

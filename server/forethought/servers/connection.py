@@ -10,14 +10,14 @@ import logging
 import subprocess
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, TextIO, TypeVar, cast
 
 import anyio
 
 from forethought.configured import Configured, Transport
 from forethought.servers.calls import Call
-from forethought_tools import JSON, ToolError
+from forethought_tools import JSON, BudgetError, ToolError
 from forethought_tools.calling import CALLER
 from forethought_tools.text import clipped, one_line
 from forethought_tools.visible import visible
@@ -26,7 +26,14 @@ if TYPE_CHECKING:
     from mcp.client import Client, ClientRequestContext
     from mcp.client._transport import Transport as Wire
     from mcp.client._transport import TransportStreams
-    from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult
+    from mcp.types import (
+        CallToolResult,
+        CreateMessageRequestParams,
+        CreateMessageResult,
+        ElicitRequestParams,
+        ElicitResult,
+        ErrorData,
+    )
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -46,14 +53,17 @@ class Connection:
         inherited: Mapping[str, str],
         redact: Callable[[str], str],
         listed: Callable[["Client"], Awaitable[None]],
+        sampling: bool,
     ) -> None:
-        """`listed` is given each new connection, to ask what it offers."""
+        """`listed` is given each new connection, to ask what it offers. `sampling`: models may answer the server."""
         self.server = server
         self.problem = ""
         """Why it could not be reached the last time; nothing, where it could, or was not tried."""
         self._inherited = inherited
         self._redact = redact
         self._listed = listed
+        self._sampling = sampling
+        self._in_turn = anyio.Lock()
         self._wanted = anyio.Event()
         self._over = anyio.Event()
         self._gone = anyio.Event()
@@ -85,12 +95,14 @@ class Connection:
     async def call(self, tool: str, arguments: Mapping[str, JSON], seconds: float) -> "CallToolResult":
         """Call a tool as it is called there. Raises ToolError where no result comes."""
         client = await self.reached()
-        call = Call(self.server.name, tool, CALLER.get())
-        self._calls.append(call)
-        try:
-            return await self._said(call.make(client, arguments, seconds))
-        finally:
-            self._calls.remove(call)
+        call = Call(self.server.name, tool, CALLER.get(), sampling=self._sampling)
+        # In the older era a server does not say in which call it asks: where a model may answer, there is only one.
+        async with self._in_turn if self._sampling and not _is_newer(client) else nullcontext():
+            self._calls.append(call)
+            try:
+                return await self._said(call.make(client, arguments, seconds))
+            finally:
+                self._calls.remove(call)
 
     async def ask(self, question: Callable[["Client"], Awaitable[T]], seconds: float) -> T:
         """Ask something else of it. Raises ToolError where no answer comes."""
@@ -115,7 +127,7 @@ class Connection:
             raise ToolError(f"The server {self.server.name} refuses: {self._told(error)}") from None
         except TimeoutError:
             raise ToolError(f"The server {self.server.name} did not answer in time.") from None
-        except ToolError:
+        except (ToolError, BudgetError):
             raise
         except Exception as error:  # whatever the SDK finds wrong with an answer
             raise ToolError(
@@ -188,7 +200,8 @@ class Connection:
     def _opened(self, kind: Transport) -> "AbstractAsyncContextManager[Client]":
         from mcp.client import Client
 
-        return Client(self._wire(kind), elicitation_callback=self._elicited, cache=None)
+        sampled = self._sampled if self._sampling else None  # a server is told whether it may ask for that
+        return Client(self._wire(kind), elicitation_callback=self._elicited, sampling_callback=sampled, cache=None)
 
     def _wire(self, kind: Transport) -> "Wire":
         server = self.server
@@ -216,6 +229,19 @@ class Connection:
 
         return await self._calls[0].asked(params) if self._calls else ElicitResult(action="cancel")
 
+    async def _sampled(
+        self, context: "ClientRequestContext", params: "CreateMessageRequestParams"
+    ) -> "CreateMessageResult | ErrorData":
+        """The same for what a model is to answer."""
+        from mcp.types import ErrorData
+
+        if not self._calls:
+            return ErrorData(code=-1, message="Nobody has asked for a call of yours.")
+        try:
+            return await self._calls[0].sampled(params)
+        except ToolError as error:
+            return ErrorData(code=-1, message=str(error))
+
     def _told(self, error: BaseException) -> str:
         while isinstance(error, BaseExceptionGroup):
             error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
@@ -227,12 +253,15 @@ class Connection:
         return visible(clipped(one_line(self._redact(text)), 300))
 
 
-async def _pinged(client: "Client") -> None:
+def _is_newer(client: "Client") -> bool:
     from mcp_types.version import is_version_at_least
 
-    version = client.session.protocol_version or ""
-    if is_version_at_least(version, "2026-07-28"):
-        await client.session.send_discover(version)  # that era has no ping
+    return is_version_at_least(client.session.protocol_version or "", "2026-07-28")
+
+
+async def _pinged(client: "Client") -> None:
+    if _is_newer(client):
+        await client.session.send_discover(client.session.protocol_version or "")  # that era has no ping
     else:
         await client.session.send_ping()
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -73,3 +75,33 @@ async def test_a_question_of_a_call_that_was_cut_off_is_withdrawn_and_the_call_i
     assert len(seen) == 1
     assert "was cut off in the middle of calling small/greet_once" in seen[0]
     assert not (place / "greetings").exists()
+
+
+@pytest.mark.parametrize("theirs", ["2026-07-28", "legacy"])
+async def test_a_page_that_a_server_wants_opened_is_shown_with_its_address_and_never_opened_by_us(
+    with_servers: Callable[..., Settings], small: Mapping[str, Any], place: Path, theirs: str
+) -> None:
+    opened: list[str] = []
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            opened.append(self.path)
+
+    page = ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    Thread(target=page.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{page.server_port}/sign-in?of=small"
+    (place / "address").write_text(address, encoding="utf-8")
+    settings = with_servers({"small": {**small, "env": {"ONLY": theirs}}})
+    seen: list[str] = []
+    says = person({"decision": "answer"}, seen=seen)
+    async with Client(build_server(settings), elicitation_callback=says) as client:
+        run = await run_steps(client, [{"id": 1, "tool": "small/sign_in", "arguments": {}}], replan="never")
+    page.shutdown()
+    page.server_close()
+    assert run["status"] == "succeeded", str(run)
+    assert "accept" in str(run)
+    assert len(seen) == 1
+    assert "The server small asks you something, in the call of sign_in by step 1." in seen[0]
+    assert address in seen[0]
+    assert "Answer says that you have opened the address." in seen[0]
+    assert opened == []

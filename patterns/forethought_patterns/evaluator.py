@@ -5,6 +5,7 @@ __all__ = ["evaluate"]
 from collections.abc import Mapping, Sequence
 
 from forethought_patterns.checks import CallTool, examine
+from forethought_patterns.cuts import with_reading
 from forethought_patterns.drafts import closed_object
 from forethought_patterns.plan import Step
 from forethought_patterns.ports import Dialect, Journal
@@ -12,7 +13,7 @@ from forethought_patterns.problem import Problem
 from forethought_patterns.roles import EVALUATOR, MATERIAL, MEETS
 from forethought_patterns.slots import Slot
 from forethought_tools import JSON, Question, Role
-from forethought_tools.text import as_text, compact, shortened
+from forethought_tools.text import as_text, compact
 
 _RESULT = 12_000  # characters of a result that an evaluator is shown
 _CALL = {"wire": 300, "flat": 2000, "lean": 2000}  # characters of the call; the calling agent knows its plan
@@ -69,6 +70,6 @@ def _context(step: Step, arguments: Mapping[str, JSON], value: JSON, dialect: Di
     call = f"{step.tool} {as_text(called)[: _CALL[dialect]]}"
     shown = compact(value) if dialect == "wire" else value
     return (
-        f"{MATERIAL}\n<result>\n{shortened(shown, _RESULT)}\n</result>\n\n"
+        f"{MATERIAL}\n<result>\n{with_reading(step.id, shown, _RESULT, dialect)}\n</result>\n\n"
         f"Step: {step.description or step.tool}\nCall: {call}\nExpected: {step.expected_output}"
     )

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from forethought_patterns.cuts import with_reference
 from forethought_patterns.drafts import closed_object, lean_arguments
 from forethought_patterns.plan import Step
 from forethought_patterns.ports import Dialect, Journal, Tried
@@ -13,7 +14,7 @@ from forethought_patterns.references import fill, find, unknown
 from forethought_patterns.roles import EXECUTOR, MATERIAL
 from forethought_patterns.slots import Slot
 from forethought_tools import JSON, Question, Registry, Role, ToolError
-from forethought_tools.text import as_text, shortened
+from forethought_tools.text import as_text
 
 _RESULT = 6000  # characters of each result that an executor is shown
 
@@ -70,7 +71,8 @@ def _question(
 ) -> Question:
     tool = tools.known(step.tool)
     shown = "\n".join(
-        f"<result step={number}>\n{shortened(value, _RESULT)}\n</result>" for number, value in results.items()
+        f"<result step={number}>\n{with_reference(number, value, _RESULT)}\n</result>"
+        for number, value in results.items()
     )
     taken = "" if dialect == "wire" else f"\nArguments: {json.dumps(tool.parameters)}"  # the schema says it already
     parts = [

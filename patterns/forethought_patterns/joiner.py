@@ -7,6 +7,7 @@ __all__ = ["Joined", "join"]
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from forethought_patterns.cuts import with_reading
 from forethought_patterns.drafts import closed_object
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.ports import Journal
@@ -55,7 +56,8 @@ async def join(
 ) -> Joined:
     """Ask the joiner about a revision whose steps are done, or left out. A small model is not asked: what its plan says
     is told, word for word, so that no number is lost on the way. Of some steps an agent has `told` more than that."""
-    if journal.dialect(Role.JOINER) == "lean":
+    dialect = journal.dialect(Role.JOINER)
+    if dialect == "lean":
         return Joined(answer=_plainly(plan, outcomes))
     share = _ALL // len(plan.steps)
     known = _known(plan, tools, journal)
@@ -64,7 +66,11 @@ async def join(
         if outcomes[step.id].left_out:
             return f"(left out: {outcomes[step.id].error})"
         value = outcomes[step.id].value
-        text = shortened(value, min(_KNOWN, share), _BEFORE) if step.id in known else shortened(value, share)
+        text = (
+            shortened(value, min(_KNOWN, share), _BEFORE)
+            if step.id in known
+            else with_reading(step.id, value, share, dialect)
+        )
         return "\n".join([text, *(f"Its agent notes: {shortened(note, share)}" for note in told.get(step.id, ()))])
 
     results = "\n".join(f"<result step={step.id} tool={step.tool}>\n{shown(step)}\n</result>" for step in plan.steps)

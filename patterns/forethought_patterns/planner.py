@@ -11,6 +11,7 @@ from functools import partial
 from typing import TypeVar
 
 from forethought_patterns.catalogue import listed_tools, schemas_of
+from forethought_patterns.cuts import with_reference
 from forethought_patterns.drafts import Brief, draft_schema, wire_steps
 from forethought_patterns.gates import digest
 from forethought_patterns.hints import hints
@@ -263,7 +264,10 @@ def _replan_question(
     progress: Progress, brief: Brief, tools: Registry, dialect: Dialect, *, optional: bool
 ) -> Question:
     plan, outcomes, reason, first = progress.plan, progress.outcomes, progress.reason, progress.next_step
-    shown = {step.id: _shown(outcomes[step.id].value) for step in progress.done}
+    shown = {
+        step.id: _shown(value) if dialect == "lean" else with_reference(step.id, value, _RESULT)
+        for step, value in ((step, outcomes[step.id].value) for step in progress.done)
+    }
     left = [step for step in plan.steps if step not in progress.done]
     if dialect == "lean":
         fates = [f"{as_script([step], tools)}  # {_fate(outcomes.get(step.id))}" for step in left]

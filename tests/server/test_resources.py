@@ -45,6 +45,7 @@ async def test_plans_and_runs_are_resources_with_completions(make_settings: Call
             "run://{run_id}",
             "run://{run_id}/journal",
             "run://{run_id}/rounds",
+            "run://{run_id}/steps/{step}/result",
             "run://{run_id}/steps/{step}/transcript",
             "run://{run_id}/tree",
             "run://{run_id}/tree/graph",

@@ -72,6 +72,11 @@ async def delete_file(path: str) -> str:
 
 
 @server.tool(annotations=READS)
+async def much() -> str:
+    return "x" * 20_000 + "the end"
+
+
+@server.tool(annotations=READS)
 async def environment() -> list[str]:
     return sorted(os.environ)
 

@@ -172,3 +172,23 @@ async def test_stopping_a_run_cancels_the_call_in_the_server(
         with anyio.fail_after(60):
             while not (place / "cancelled").exists():
                 await client.call_tool("get_plan", {"plan_id": plan_id})
+
+
+async def test_a_result_that_is_too_long_to_be_shown_is_kept_whole_and_says_how_to_read_the_rest(
+    with_servers: Callable[..., Settings], small: Entry
+) -> None:
+    async with Client(build_server(with_servers({"small": small}))) as client:
+        steps = [step(1, "small/much"), {**step(2, "small/look", what="{{?}}"), "depends_on": [1]}]
+        run = await run_steps(client, steps, replan="never")
+        (order,) = run["waiting_on"]
+        assert "more characters; {{1}} stands for all of it]" in order["context"]
+        said = {"order": order["order"], "answer": {"arguments": {"what": "{{1}}"}, "confidence": 1}}
+        run = view(await client.call_tool("report", {"run_id": run["run_id"], "answers": [said]}))
+        whole = f"run://{run['run_id']}/steps/1/result"
+        shown = (await results_of(client, run))[1]
+        assert whole in shown
+        assert "the end" not in shown
+        (read,) = (await client.read_resource(whole)).contents
+        assert str(read).count("x" * 20_000 + "the end") == 1
+        (found,) = (await client.read_resource(f"run://{run['run_id']}/steps/2/result")).contents
+        assert "the end is found" in str(found)

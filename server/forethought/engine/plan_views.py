@@ -102,7 +102,9 @@ def results_of(plan: Plan, rows: Sequence[StepRow]) -> dict[str, JSON]:
     """What the last steps brought: what the plan is for."""
     by_id = {row.id: row for row in rows}
     return {
-        f"step {step_id} ({plan.by_id[step_id].tool})": _bounded(by_id[step_id].result, _RESULT)
+        f"step {step_id} ({plan.by_id[step_id].tool})": _bounded(
+            by_id[step_id].result, _RESULT, _whole_of(by_id[step_id])
+        )
         for step_id in plan.last[:_LAST]
         if by_id[step_id].state == "succeeded"
     }
@@ -231,11 +233,11 @@ def _whole(step: Step, tools: Registry, row: StepRow | None) -> dict[str, JSON]:
     if row:
         view |= {"state": row.state, "attempt": row.attempt}
         if row.arguments not in (None, step.arguments):
-            view["called_with"] = _bounded(row.arguments, _VALUE)
+            view["called_with"] = _bounded(row.arguments, _VALUE, f"run://{row.run}/journal has the whole")
         if step.tool == DELEGATE and row.started:
             view["transcript"] = f"run://{row.run}/steps/{step.id}/transcript"
         if row.result is not None:
-            view["result"] = _bounded(row.result, _VALUE)
+            view["result"] = _bounded(row.result, _VALUE, _whole_of(row))
         if row.error:
             view["error"] = row.error
     return view
@@ -279,8 +281,12 @@ def _ids(ids: Sequence[int]) -> str:
     return ", ".join(map(str, ids[:_IDS])) + (f" and {len(ids) - _IDS} more" if len(ids) > _IDS else "")
 
 
-def _bounded(value: JSON, size: int) -> JSON:
+def _whole_of(row: StepRow) -> str:
+    return f'get_plan(view="full") shows {_VALUE:,} of them, run://{row.run}/steps/{row.id}/result all'
+
+
+def _bounded(value: JSON, size: int, whole: str) -> JSON:
     text = as_text(value)
     if len(text) <= size:
         return value
-    return f"{text[:size]}... ({len(text)} characters; the whole is in the journal)"
+    return f"{text[:size]}... ({len(text):,} characters; {whole})"

@@ -30,7 +30,7 @@ from forethought.engine.trees import Branch, flowchart_of, outline, trees
 from forethought.engine.views import run_view
 from forethought_patterns.signatures import listed_tool
 from forethought_tools import NotFoundError
-from forethought_tools.text import as_text
+from forethought_tools.text import as_text, clipped
 
 logger = logging.getLogger(__name__)
 
@@ -126,6 +126,11 @@ def _add_details(server: MCPServer[App]) -> None:
         queries = _app(ctx).runs.queries
         return _found(lambda: as_text(rounds(queries, queries.run(run_id).id)))
 
+    @server.resource("run://{run_id}/steps/{step}/result", title="Whole result of a step", mime_type="text/plain")
+    async def run_result(run_id: str, step: str, ctx: Context[App]) -> str:
+        """All that a step has brought, however long it is."""
+        return _found(lambda: _result(_app(ctx), run_id, step))
+
     @server.resource(
         "run://{run_id}/steps/{step}/transcript", title="What the agent of a step did", mime_type="application/json"
     )
@@ -133,6 +138,14 @@ def _add_details(server: MCPServer[App]) -> None:
         """What the agent of a step was told, called, was answered and reported, turn by turn."""
         number = int(step) if step.isdecimal() and len(step) < 10 else 0
         return _found(lambda: as_text(transcript(_app(ctx).runs.queries, run_id, number)))
+
+
+def _result(app: App, run_id: str, step: str) -> str:
+    run = app.runs.queries.run(run_id)
+    for row in app.runs.queries.steps(run.id):
+        if str(row.id) == step and row.result is not None:
+            return as_text(row.result)
+    raise NotFoundError(f"No step {clipped(step, 20)} of {run.id} has a result yet.")
 
 
 class Notices:

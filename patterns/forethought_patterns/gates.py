@@ -9,38 +9,35 @@ __all__ = [
     "Gate",
     "Policy",
     "Verb",
-    "brief_lines",
     "call_gate",
     "decision_faults",
     "digest",
     "doubt_gate",
     "edited",
-    "in_brief",
     "plan_gate",
     "visible",
 ]
 
 import hashlib
 import json
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
+from forethought_patterns.gate_lines import brief_lines, plain_name
 from forethought_patterns.numbering import step_as_meant
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.validate import parse_plan
 from forethought_tools import JSON, Fault, PlanError, Registry, Risk, ToolError
 from forethought_tools.alike import lookalikes
 from forethought_tools.rules import read_rule
-from forethought_tools.visible import cut, has_lines, one_line_json, told, visible, visible_json
+from forethought_tools.visible import told, visible
 
 Verb: TypeAlias = Literal["approve", "approve_tool", "edit", "reject", "cancel", "happened", "again", "skip", "answer"]
 
 _FORM = 5000  # characters that a form can show
 _FILES = 20  # of those that a call names, that are shown
 _VALUE = 1200  # characters of one long value that are shown
-_PART = 300  # the same, of one argument of a step in a plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +157,12 @@ class Gate:
         lines: list[str] = []
         for name, value in self.details.items():
             if self.kind == "plan" and isinstance(value, Mapping):
-                lines += brief_lines(visible(name), value, _PART)
+                lines += brief_lines(visible(name), value)
             elif self.kind == "calls" and isinstance(value, Mapping):
-                shown = (line for each, of in value.items() for line in told(_plain_name(each), of, most=most))
+                shown = (line for each, of in value.items() for line in told(plain_name(each), of, most=most))
                 lines += [visible(name), *shown]
             else:
-                lines += told(_plain_name(name) if self._is_call else visible(name), value, most=most)
+                lines += told(plain_name(name) if self._is_call else visible(name), value, most=most)
         lines += [f"File {visible(name)}: SHA-256 {sha[:16]}" for name, sha in list(self.rests_on.items())[:_FILES]]
         return [*lines, f"and {more} more files"] if (more := len(self.rests_on) - _FILES) > 0 else lines
 
@@ -356,30 +353,6 @@ def digest(tool: str, arguments: Mapping[str, JSON], rests_on: Mapping[str, str]
     whole: list[JSON] = [tool, arguments, rests_on] if rests_on else [tool, arguments]
     canonical = json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def in_brief(arguments: Mapping[str, JSON], most: int = _PART) -> str:
-    """The arguments of a call on one line. Each is there, about `most` characters of it."""
-    return one_line_json({name: _brief(value, most) for name, value in arguments.items()})
-
-
-def brief_lines(call: str, arguments: Mapping[str, JSON], most: int | None = _PART) -> list[str]:
-    """A call with its arguments: on one line, or where they hold texts of several lines, each in a block of its own.
-    Without a `most` nothing is cut."""
-    if not has_lines(arguments):
-        return [f"{call}: {one_line_json(arguments) if most is None else in_brief(arguments, most)}"]
-    shown = [line for name, value in arguments.items() for line in told(_plain_name(name), value, most=most)]
-    return [f"{call}:", *(f"  {line}" for line in shown)]
-
-
-def _brief(value: JSON, most: int) -> JSON:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return value if len(text) <= most else cut(text, most)
-
-
-def _plain_name(name: str) -> str:
-    """The name of an argument, in quotes where it could be taken for a line of ours: those begin with a capital."""
-    return name if re.fullmatch(r"[a-z0-9_][\w .,-]*", name, re.ASCII) else visible_json(name)
 
 
 def _reason(tool: str, tools: Registry, arguments: Mapping[str, JSON]) -> str:

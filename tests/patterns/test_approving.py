@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 def test_only_a_word_of_consent_approves_and_whole_plans_are_asked_about_where_that_is_wanted() -> None:
     verbs = get_args(Verb)
-    assert {verb for verb in verbs if Decision(verb).approved} == {"approve", "approve_tool", "edit", "again"}
+    assert {verb for verb in verbs if Decision(verb).approved} == {"approve", "approve_tool", "edit", "again", "answer"}
     assert all(Decision(verb).approved is False for verb in ("reject", "cancel"))
     assert not Policy().approve_plan
 

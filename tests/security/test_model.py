@@ -28,7 +28,7 @@ pytestmark = pytest.mark.anyio
 LOWERED = {"*": Risk.LOW}
 """All risks, as a user may lower them who does not want to be asked."""
 WRITING = ("write_file", "delete_file", "run_command", "send_email")
-ALSO_WRITING = ("write_table", "edit_file", "append_file", "copy_file", "move_file", "make_folder")
+ALSO_WRITING = ("write_table", "edit_file", "append_file", "copy_file", "move_file", "make_folder", "delegate")
 
 
 def _lowered(tmp_path: Path) -> Registry:

@@ -57,7 +57,9 @@ def environment(tmp_path: Path, work: Path) -> dict[str, str]:
 def test_every_command_is_run_by_a_function_that_takes_its_options(line: str) -> None:
     options = vars(parser().parse_args(line.split()))
     function = resolve_name(options.pop("run"))
-    inspect.signature(function).bind(None, **{name: options[name] for name in options.keys() - {"folder", "model"}})
+    inspect.signature(function).bind(
+        None, **{name: options[name] for name in options.keys() - {"folder", "model", "servers"}}
+    )
 
 
 def test_a_goal_is_planned_shown_run_asked_about_and_answered(environment: dict[str, str], work: Path) -> None:

@@ -143,7 +143,7 @@ def test_what_is_left_for_later_holds_up_nothing_else(tmp_path: Path, work: Path
     steps = [
         _step(1, "delete_file", path="old.txt"),
         _step(2, "read_file", path="a.txt"),
-        _step(3, "delete_file", (2,), path="a.txt"),
+        _step(3, "run_command", (2,), command="rm a.txt"),
         _step(4, "write_file", (3,), path="b.txt", content="on"),
     ]
     environment = _environment(tmp_path, work, *steps)
@@ -334,7 +334,7 @@ def test_a_plan_that_changes_on_the_way_says_so_and_why(tmp_path: Path, work: Pa
     plain = re.sub(r"\x1b\[[\d;]*m", "", done.stdout)
     assert "\x1b" not in plain, "colours may be forced into a pipe, and nothing that moves"
     assert "The plan was changed: revision 2." in plain
-    for line in ("  why: step 1 failed: ", "  - 1. read_file (low): Do 1", "  + 2. read_file (low): Do 2"):
+    for line in ("  why: step 1 failed: ", "  - 1. read_file (low): Do 1", '  + 2. read_file (low) {"path": "a.txt"}'):
         assert line in plain
 
 

@@ -72,7 +72,8 @@ async def test_a_path_that_leads_out_is_refused(tmp_path: Path, name: str, path:
     (home / "out").symlink_to(tmp_path)
     more: dict[str, JSON] = {"content": "x"} if name == "write_file" else {}
     said = await refusal(tools(home), name, path=path, **more)
-    assert "link" in said if (name, path) == ("delete_file", "link.txt") else str(home) in said
+    assert "link" in said if (name, path) == ("delete_file", "link.txt") else "'home'" in said
+    assert str(tmp_path) not in said.replace(path, ""), "no error tells where this machine keeps things"
     assert (tmp_path / "secret.txt").read_text(encoding="utf-8") == "secret"
 
 
@@ -105,7 +106,7 @@ async def test_without_a_grant_the_message_says_how_to_grant() -> None:
 
 
 async def test_a_missing_file_is_told_with_the_granted_folders(tmp_path: Path) -> None:
-    assert str(tmp_path) in await refusal(tools(tmp_path), "read_file", path="nothing.txt")
+    assert f"'{tmp_path.name}'" in await refusal(tools(tmp_path), "read_file", path="nothing.txt")
 
 
 async def test_a_long_file_is_read_in_parts_that_say_where_to_go_on(tmp_path: Path) -> None:
@@ -319,6 +320,7 @@ def test_all_tools_stand_in_order_with_plain_schemas(tmp_path: Path) -> None:
         "delete_file",
         "run_command",
         "send_email",
+        "delegate",
     ]
     for each in registry:
         assert 20 < len(each.description) < 160, each.name

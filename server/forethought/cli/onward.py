@@ -8,7 +8,7 @@ from forethought.engine.records import resuming
 from forethought.journal.codec import gate_of
 from forethought.journal.queries import Queries
 from forethought.journal.rows import OPEN, MessageRow, Pausing, RunRow
-from forethought_patterns.gates import in_brief
+from forethought_patterns.gate_lines import in_brief
 from forethought_tools import JSON
 from forethought_tools.visible import visible
 

@@ -13,7 +13,7 @@ from forethought.app import open_journal
 from forethought.cli.onward import onward
 from forethought.cli.terminal import PROGRAM, as_is, console, plan_table, styled
 from forethought.settings import Settings
-from forethought_patterns.gates import brief_lines
+from forethought_patterns.gate_lines import brief_lines
 from forethought_tools.alike import lookalikes
 from forethought_tools.visible import told, visible, visible_json
 

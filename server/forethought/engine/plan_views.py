@@ -20,7 +20,7 @@ from forethought.engine.mermaid import flowchart, node
 from forethought.engine.records import Records
 from forethought.journal.rows import MessageRow, PlanRow, StepRow
 from forethought_patterns import Check, Plan, Step, advice
-from forethought_patterns.gates import in_brief
+from forethought_patterns.gate_lines import in_brief
 from forethought_tools import JSON, Registry, Risk
 from forethought_tools.delegating import DELEGATE
 from forethought_tools.text import as_text, clipped

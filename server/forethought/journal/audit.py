@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from forethought.journal.database import DamagedError, Row
-from forethought.journal.queries import Queries, decoded
+from forethought.journal.learned import decoded
+from forethought.journal.queries import Queries
 from forethought.journal.rows import Entry
 from forethought.journal.sqlite import SQLite
 from forethought.journal.store import Store, link

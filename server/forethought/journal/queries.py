@@ -1,27 +1,23 @@
 """What the journal holds, as rows and entries. Reads are immediate and see every commit."""
 
-__all__ = ["JSON_COLUMNS", "Queries", "decoded", "has_to_wait"]
+__all__ = ["Queries", "has_to_wait"]
 
 import json
-import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
 
 import anyio
 
 from forethought.journal.codec import claim_of
-from forethought.journal.database import BrokenError, DamagedError, Database, Row, Value
+from forethought.journal.database import BrokenError, Database, Row, Value
+from forethought.journal.learned import Learned, decoded
 from forethought.journal.rows import (
     Entry,
     LeaseRow,
-    LessonRow,
     MessageKind,
     MessageRow,
     Pausing,
     PlanRow,
-    RecipeRow,
-    RuleRow,
     RunRow,
     StepRow,
 )
@@ -29,7 +25,6 @@ from forethought_tools import NotFoundError, StoreError
 from forethought_tools.text import clipped
 
 _ID = 80  # characters of an id that is none
-JSON_COLUMNS = frozenset({"body", "options", "budget", "arguments", "result", "answer", "claim"})
 _SNAPSHOT = {
     "journal": "SELECT * FROM journal WHERE run = :chain ORDER BY seq",
     "run": "SELECT * FROM run WHERE id = :chain",
@@ -56,11 +51,11 @@ _AHEAD = (
 )
 
 
-class Queries:
+class Queries(Learned):
     """One journal, for looking only. Whatever is asked raises StoreError where it cannot be read."""
 
     def __init__(self, database: Database) -> None:
-        self.database = database
+        super().__init__(database)
         self.news = anyio.Event()
         """Set, and replaced by a new one, whenever `changes` has found some."""
 
@@ -269,46 +264,6 @@ class Queries:
         )
         return [(row["id"], row["run"], row["key"]) for row in rows]
 
-    def lessons(self, workspace: str | None = None, *, about: str | None = None, limit: int = 100) -> list[LessonRow]:
-        """What runs have taught, the latest first; with `about` only what shares words with it, the nearest first."""
-        if about is None:
-            rows = self._select(
-                "SELECT * FROM lesson WHERE workspace = coalesce(:workspace, workspace)"
-                " ORDER BY created DESC, id LIMIT :most",
-                workspace=workspace,
-                most=limit,
-            )
-        else:
-            found = sorted(set(re.findall(r"\w{3,}", about)))[:64]
-            words = " OR ".join(f'"{word}"' for word in found) or '""'
-            rows = self._select(self.database.near, words=words, workspace=workspace, most=limit)
-        return [LessonRow(**decoded(row)) for row in rows]
-
-    def recipes(self, workspace: str | None = None) -> list[RecipeRow]:
-        """What was kept of runs that ended well, those with a name first, then the latest first."""
-        rows = self._select(
-            "SELECT * FROM recipe WHERE workspace = coalesce(:workspace, workspace)"
-            " ORDER BY name = '', name, created DESC, id",
-            workspace=workspace,
-        )
-        return [RecipeRow(**decoded(row)) for row in rows]
-
-    def rules(self, workspace: str | None = None, tool: str | None = None) -> list[RuleRow]:
-        """What people have allowed once and for all, the latest first."""
-        rows = self._select(
-            "SELECT * FROM rule WHERE workspace = coalesce(:workspace, workspace) AND tool = coalesce(:tool, tool)"
-            " ORDER BY created DESC, id",
-            workspace=workspace,
-            tool=tool,
-        )
-        return [RuleRow(**decoded(row)) for row in rows]
-
-    def rules_used(self, run_id: str) -> dict[int, str]:
-        """The rules that have let calls of steps pass in a run, by step."""
-        rows = self._select("SELECT body FROM journal WHERE run = :run AND kind = 'rule_used' ORDER BY seq", run=run_id)
-        used = [json.loads(row["body"]) for row in rows]
-        return {body["step"]: body["rule"] for body in used if body["step"] is not None}
-
     def journal(self, run_id: str, *, after: int = 0, limit: int = 200) -> list[Entry]:
         rows = self._select(
             "SELECT * FROM journal WHERE run = :run AND seq > :after ORDER BY seq LIMIT :most",
@@ -396,16 +351,3 @@ def has_to_wait(
         row["owner"] for row in rows if claim_of(json.loads(row["other"])).clashes(claim_of(json.loads(row["mine"])))
     }
     return any(owner is None or alive(owner) for owner in clash)
-
-
-def decoded(row: Row) -> dict[str, Any]:
-    """A row with its JSON read. Raises DamagedError where it is none."""
-    names = list(row.keys())  # iterating a row of SQLite gives its values
-    try:
-        return {
-            name: json.loads(row[name]) if name in JSON_COLUMNS and row[name] is not None else row[name]
-            for name in names
-        }
-    except (ValueError, TypeError):
-        of = next(row[name] for name in ("run", "id") if name in names)
-        raise DamagedError(f"The records of {of} were changed from outside. `forethought verify` tells more.") from None

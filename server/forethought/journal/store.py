@@ -19,7 +19,8 @@ import anyio.to_thread
 
 from forethought.journal.database import BrokenError, ChangedError, Database, HeldError, StaleError, Transaction, Value
 from forethought.journal.effects import ABSENT, CONSTANTS, EFFECTS, Each
-from forethought.journal.queries import JSON_COLUMNS, Queries, has_to_wait
+from forethought.journal.learned import JSON_COLUMNS
+from forethought.journal.queries import Queries, has_to_wait
 from forethought.journal.rows import Entry, Fact
 from forethought_tools import JSON, FencedError, StoreError, withheld
 

@@ -32,7 +32,7 @@ def fitted(value: JSON, schema: Schema, *, alone: bool = True) -> JSON:
     if alone and schema_faults(schema, shaped, 1):
         inner = _unframed(value)
         for other in (*_framed(value, schema), *inner, *(frame for part in inner for frame in _framed(part, schema))):
-            framed = _shaped(other, schema, schema, _NESTED)
+            framed = _shaped(nulled(other, schema), schema, schema, _NESTED)
             if not schema_faults(schema, framed, 1):
                 return framed
     return shaped

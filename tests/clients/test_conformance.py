@@ -26,8 +26,11 @@ async def test_every_scenario_that_a_revision_requires_passes(revision: str, sce
     program = (await anyio.to_thread.run_sync(node_with, _SUITE)) / "node_modules/.bin/conformance"
     async with bridged(settings) as address:
         command = [str(program), "server", "--url", address, "--requirements", revision]
-        done = await anyio.run_process([*command, "--output-dir", str(tmp_path)], env=with_node(), check=False)
-    printed = done.stdout.decode() + done.stderr.decode()
+        for _ in range(2):  # a scenario has 30 s, which a busy machine may take: the suite is asked once more then
+            done = await anyio.run_process([*command, "--output-dir", str(tmp_path)], env=with_node(), check=False)
+            printed = done.stdout.decode() + done.stderr.decode()
+            if "Scenario timed out" not in printed:
+                break
     assert done.returncode == 0, printed
     passed = set(re.findall(r"^✓ ([\w-]+):", printed, re.MULTILINE))
     not_scored = set(re.findall(r"^  [✓✗] ([\w-]+) \(", printed, re.MULTILINE))

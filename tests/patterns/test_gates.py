@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forethought_patterns import Decision, Model, Plan, Slot, Step
+from forethought_patterns.gate_lines import in_brief
 from forethought_patterns.gates import (
     Gate,
     Policy,
@@ -18,7 +19,6 @@ from forethought_patterns.gates import (
     digest,
     doubt_gate,
     edited,
-    in_brief,
     plan_gate,
     visible,
 )

@@ -196,9 +196,12 @@ NUMBERS = [
 async def test_a_number_too_large_for_anything_is_refused_by_the_schema_that_clients_see(
     settings: Settings, tool: str, name: str, number: Any
 ) -> None:
-    needed = {"reflect": {"task": "t"}, "lats_search": {"goal": "g"}, "rollback": {"run_id": "run_1"}}
-    needed |= {"report": {"run_id": "run_1", "answers": []}}
-    needed |= {"report": {"run_id": "run_1", "answers": []}}
+    needed: dict[str, dict[str, Any]] = {
+        "reflect": {"task": "t"},
+        "lats_search": {"goal": "g"},
+        "rollback": {"run_id": "run_1"},
+        "report": {"run_id": "run_1", "answers": []},
+    }
     async with Client(build_server(settings)) as client:
         refused = await client.call_tool(tool, {**needed.get(tool, {}), name: number})
     assert refused.is_error

@@ -17,12 +17,11 @@ def in_brief(arguments: Mapping[str, JSON], most: int = _PART) -> str:
     return one_line_json({name: _brief(value, most) for name, value in arguments.items()})
 
 
-def brief_lines(call: str, arguments: Mapping[str, JSON], most: int | None = _PART) -> list[str]:
-    """A call with its arguments: on one line, or where they hold texts of several lines, each in a block of its own.
-    Without a `most` nothing is cut."""
+def brief_lines(call: str, arguments: Mapping[str, JSON]) -> list[str]:
+    """A call with its arguments: on one line, or where they hold texts of several lines, each in a block of its own."""
     if not has_lines(arguments):
-        return [f"{call}: {one_line_json(arguments) if most is None else in_brief(arguments, most)}"]
-    shown = [line for name, value in arguments.items() for line in told(plain_name(name), value, most=most)]
+        return [f"{call}: {in_brief(arguments)}"]
+    shown = [line for name, value in arguments.items() for line in told(plain_name(name), value, most=_PART)]
     return [f"{call}:", *(f"  {line}" for line in shown)]
 
 

@@ -41,28 +41,17 @@ def test_a_real_client_plans_has_the_risky_step_approved_and_reads_the_answer(cl
 @pytest.mark.takes(30)
 def test_a_step_that_takes_longer_than_a_call_ends_though_each_call_starts_a_server(tmp_path: Path) -> None:
     """As LangChain does by default. Where the step ended with the server, it would begin anew for ever."""
-    steps = [
-        {"id": 1, "tool": "wait", "arguments": {"seconds": 12}},
-        {"id": 2, "tool": "read_file", "arguments": {"path": "notes.txt"}, "depends_on": [1]},
-    ]
-    scene = Scene(
-        tmp_path / "work",
-        tmp_path / "home",
-        goal="Wait a while, then tell what notes.txt says.",
-        steps=steps,
-        more={"FORETHOUGHT_SILENCE_SECONDS": "2"},
-    )
-    (langchain,) = [client for client in CLIENTS if client.name == "LangChain"]
-    brain = Brain(scene.goal, scene.steps, scene.approve)
-    told = run(langchain, scene, brain, tmp_path)
-    assert KNOWN_ONLY_TO_THE_FILE in told["said"], told["said"]
-    assert any("status: running" in text for text in brain.seen), "a call came back while the step went on"
-    scene.check_that_one_run_succeeded()
+    _ends_and_is_told(tmp_path, "LangChain")
 
 
 @pytest.mark.takes(30)
 def test_a_client_that_waits_for_five_seconds_at_most_gets_its_answer_of_a_longer_step(tmp_path: Path) -> None:
     """As the OpenAI Agents SDK and others do by default, with the setting that docs/clients.md names."""
+    _ends_and_is_told(tmp_path, "OpenAI Agents", patience=5)
+
+
+def _ends_and_is_told(tmp_path: Path, name: str, patience: float = Scene.patience) -> None:
+    """A client runs a plan whose first step takes 12 seconds, and is told what the second has read."""
     steps = [
         {"id": 1, "tool": "wait", "arguments": {"seconds": 12}},
         {"id": 2, "tool": "read_file", "arguments": {"path": "notes.txt"}, "depends_on": [1]},
@@ -73,13 +62,13 @@ def test_a_client_that_waits_for_five_seconds_at_most_gets_its_answer_of_a_longe
         goal="Wait a while, then tell what notes.txt says.",
         steps=steps,
         more={"FORETHOUGHT_SILENCE_SECONDS": "2"},
-        patience=5,
+        patience=patience,
     )
-    (openai,) = [client for client in CLIENTS if client.name == "OpenAI Agents"]
+    (client,) = [client for client in CLIENTS if client.name == name]
     brain = Brain(scene.goal, scene.steps, scene.approve)
-    told = run(openai, scene, brain, tmp_path)
+    told = run(client, scene, brain, tmp_path)
     assert KNOWN_ONLY_TO_THE_FILE in told["said"], told["said"]
-    assert any("status: running" in text for text in brain.seen), "a call came back before the client gave it up"
+    assert any("status: running" in text for text in brain.seen), "a call came back while the step went on"
     scene.check_that_one_run_succeeded()
 
 

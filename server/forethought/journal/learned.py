@@ -7,8 +7,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from forethought.journal.database import DamagedError, Database, Row, Value
+from forethought.journal.database import BrokenError, DamagedError, Database, Row, Value
 from forethought.journal.rows import LessonRow, RecipeRow, RuleRow
+from forethought_tools import StoreError
 
 JSON_COLUMNS = frozenset({"body", "options", "budget", "arguments", "result", "answer", "claim"})
 
@@ -18,6 +19,11 @@ class Learned:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+
+    @property
+    def name(self) -> str:
+        """Where the journal is."""
+        return self.database.name
 
     def lessons(self, workspace: str | None = None, *, about: str | None = None, limit: int = 100) -> list[LessonRow]:
         """What runs have taught, the latest first; with `about` only what shares words with it, the nearest first."""
@@ -60,7 +66,13 @@ class Learned:
         return {body["step"]: body["rule"] for body in used if body["step"] is not None}
 
     def _select(self, sql: str, **values: Value) -> Sequence[Row]:
-        raise NotImplementedError
+        try:
+            return self.database.select(sql, values)
+        except BrokenError as error:
+            raise self._unreadable(error) from None
+
+    def _unreadable(self, error: BrokenError) -> StoreError:
+        return StoreError(f"The journal {self.name} could not be read: {error}.")
 
 
 def decoded(row: Row) -> dict[str, Any]:

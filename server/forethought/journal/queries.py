@@ -21,7 +21,7 @@ from forethought.journal.rows import (
     RunRow,
     StepRow,
 )
-from forethought_tools import NotFoundError, StoreError
+from forethought_tools import NotFoundError
 from forethought_tools.text import clipped
 
 _ID = 80  # characters of an id that is none
@@ -58,11 +58,6 @@ class Queries(Learned):
         super().__init__(database)
         self.news = anyio.Event()
         """Set, and replaced by a new one, whenever `changes` has found some."""
-
-    @property
-    def name(self) -> str:
-        """Where the journal is."""
-        return self.database.name
 
     def plan(self, plan_id: str, revision: int | None = None) -> PlanRow:
         """A plan's latest revision, or the one asked for. Raises NotFoundError."""
@@ -330,15 +325,6 @@ class Queries(Learned):
             return self.database.alive(owner)
         except BrokenError as error:
             raise self._unreadable(error) from None
-
-    def _select(self, sql: str, **values: Value) -> Sequence[Row]:
-        try:
-            return self.database.select(sql, values)
-        except BrokenError as error:
-            raise self._unreadable(error) from None
-
-    def _unreadable(self, error: BrokenError) -> StoreError:
-        return StoreError(f"The journal {self.name} could not be read: {error}.")
 
 
 def has_to_wait(

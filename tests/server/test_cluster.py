@@ -1,6 +1,7 @@
 """Several servers over one journal: whatever waits can be answered through any of them, and all hear of it."""
 
 import subprocess
+import threading
 from collections.abc import Callable, Generator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -139,6 +140,22 @@ async def test_a_server_that_is_left_at_once_loses_no_record(
                 while not any(app.runs.queries.journal(run.id)[1:] for run in runs):
                     await app.runs.watchers.changed(runs[0].id, 0.01)
     assert "stops here" not in caplog.text
+
+
+async def test_a_server_is_left_though_a_worker_of_its_queue_is_only_being_started(
+    postgres: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(home=tmp_path, store=postgres.create("left_at_once"))
+    listed, starting = threading.enumerate, threading.Thread(name="queue-worker-late")
+
+    async def activate(run_id: str) -> None:
+        raise AssertionError(run_id)
+
+    with closing(open_store(settings)) as store:
+        with anyio.fail_after(60):
+            async with Servers(str(settings.store), cast("Postgres", store.database), []).joined(activate):
+                monkeypatch.setattr(threading, "enumerate", lambda: [*listed(), starting])
+    assert not [thread for thread in listed() if thread.name.startswith("queue-worker-")]
 
 
 async def test_what_dbos_cancels_goes_on_until_the_server_itself_ends_it(postgres: Cluster, tmp_path: Path) -> None:

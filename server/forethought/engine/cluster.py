@@ -118,7 +118,8 @@ class Cluster:
             for event in self._dbos.background_thread_stop_events:
                 event.set()
         for thread in threading.enumerate():
-            if thread.name.startswith("queue-worker-"):
+            # One that is only being started is listed too. It cannot be joined, and will find that all is to stop.
+            if thread.name.startswith("queue-worker-") and thread.is_alive():
                 thread.join(_LEAVE)
         DBOS.destroy()
 

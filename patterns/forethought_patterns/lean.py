@@ -14,11 +14,12 @@ from typing import cast
 from forethought_patterns.column_names import with_said_names, without_line_numbers
 from forethought_patterns.drafts import Brief, lean_tools
 from forethought_patterns.goal import Goal
+from forethought_patterns.goal_files import wishes_of
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.recipe import OFTEN, Recipe, suggested_tools
 from forethought_patterns.references import Reference
 from forethought_patterns.roles import LEAN_PLANNER
-from forethought_patterns.script import GIVES_ROWS, read_script
+from forethought_patterns.script import GIVES_ROWS, TEXTS, read_script
 from forethought_patterns.script_values import written as escaped
 from forethought_tools import JSON, Fault, Question, Registry, Role
 from forethought_tools.files import fits
@@ -167,11 +168,20 @@ def _asked(recipe: Recipe) -> str:
 
 
 def _files(brief: Brief) -> str:
-    shapes = [f"{path}: {clipped(' | '.join(text.splitlines()), _SHAPE)}" for path, text in brief.files.items()]
-    others = [name for name in brief.names if name not in brief.files]
+    needless = _only_put_away(brief.goal)
+    shown = {path: text for path, text in brief.files.items() if path not in needless}
+    shapes = [f"{path}: {clipped(' | '.join(text.splitlines()), _SHAPE)}" for path, text in shown.items()]
+    others = [*sorted(needless.intersection(brief.files)), *(name for name in brief.names if name not in brief.files)]
     more = ["..."] if len(others) > _NAMES else []
     notes = f"\nnotes: {brief.context}" if brief.context else ""
     return f"files: {'; '.join([*shapes, *others[:_NAMES], *more]) or 'none'}{notes}"
+
+
+def _only_put_away(goal: str) -> set[str]:
+    """Texts that the goal names once, to delete or move them: what a small planner is shown of them it writes down."""
+    wishes = wishes_of(goal)
+    named = {*wishes.gone, *(old for old, _ in wishes.moved)}
+    return {name for name in named if name.lower().endswith(TEXTS) and goal.count(name) == 1}
 
 
 def _name(step: Step) -> str:

@@ -19,7 +19,7 @@ A loop over a result, and a condition on one, become `for_each` and `when` of th
         tell("There are many.")
 """
 
-__all__ = ["GIVES_ROWS", "FilesOf", "read_script"]
+__all__ = ["GIVES_ROWS", "TEXTS", "FilesOf", "read_script"]
 
 import ast
 import re
@@ -59,7 +59,7 @@ FilesOf: TypeAlias = Callable[[str], Sequence[str]]
 """The paths of the files that fit a pattern, as they are now."""
 _STEPS = 100
 _SAVES = ("write_file", "write_table")
-_TEXTS = (".md", ".txt", ".html")
+TEXTS = (".md", ".txt", ".html")
 _SAME = ("str", "int", "float", "list")
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
@@ -382,7 +382,7 @@ class _Reader:
     def _whole(self, tool: str, arguments: dict[str, JSON]) -> tuple[str, dict[str, JSON]]:
         """Two texts for one file are one text: the second would write over the first."""
         path, last = str(arguments.get("path")), arguments.get("content", arguments.get("rows"))
-        for step in self.steps if tool in _SAVES and path.lower().endswith(_TEXTS) else ():
+        for step in self.steps if tool in _SAVES and path.lower().endswith(TEXTS) else ():
             given = step["arguments"]
             if step["tool"] not in _SAVES or not isinstance(given, Mapping) or given.get("path") != path:
                 continue

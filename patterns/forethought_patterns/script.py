@@ -30,6 +30,7 @@ from typing import TypeAlias, cast
 from forethought_patterns.references import Reference
 from forethought_patterns.script_cells import over_rows, the_value
 from forethought_patterns.script_lines import parsed
+from forethought_patterns.script_sql import tables_of
 from forethought_patterns.script_turns import ITEM, condition, in_each, when
 from forethought_patterns.script_values import (
     ALSO,
@@ -61,7 +62,6 @@ _STEPS = 100
 _SAVES = ("write_file", "write_table")
 TEXTS = (".md", ".txt", ".html")
 _SAME = ("str", "int", "float", "list")
-_NAME = re.compile(r"[A-Za-z_]\w*")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _NUMERIC = ("round", "abs", "min", "max", "sum")
 
@@ -364,7 +364,7 @@ class _Reader:
 
     def _with_results(self, arguments: Mapping[str, JSON]) -> Mapping[str, JSON]:
         """SQL refers to earlier results by their names."""
-        words = set(_NAME.findall(_QUOTED.sub("", str(arguments.get("sql")))))
+        words = tables_of(_QUOTED.sub("", str(arguments.get("sql"))))
         named = {n: str(value) for n, value in self.names.items() if isinstance(value, Reference) and n in words}
         return {**arguments, "tables": named} if named and "tables" not in arguments else arguments
 

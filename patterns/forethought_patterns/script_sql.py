@@ -1,6 +1,6 @@
-"""SQL that small models write for another database than DuckDB, as it is meant."""
+"""SQL that small models write: which tables it names, and what it means where it is for another database than DuckDB."""
 
-__all__ = ["with_best_of_each"]
+__all__ = ["tables_of", "with_best_of_each"]
 
 import re
 
@@ -14,6 +14,19 @@ _BEST = re.compile(r"(?P<kind>max|min)\s*\(\s*(?P<by>[\w.\"]+)\s*\)(?:\s+as\s+[\
 _WORKS_OUT = re.compile(r"\w+\s*\(")
 _COLUMN = re.compile(r"(?:\w+\.)?\"?(?P<name>[a-z_]\w*)\"?(?:\s+as\s+\"?(?P<alias>\w+)\"?)?", re.IGNORECASE)
 _PICK = {"max": "arg_max", "min": "arg_min"}
+
+_NAME = re.compile(r"[A-Za-z_]\w*")
+_SOURCES = re.compile(
+    r"\b(?:from|join|using|pivot|unpivot|table|describe|summarize)\b(.*?)"
+    r"(?=\b(?:select|where|group|order|having|qualify|limit|union|intersect|except)\b|$)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def tables_of(sql: str) -> set[str]:
+    """The names that may be those of tables, in SQL without what is quoted: `text` is a column in `SELECT text FROM a`,
+    though a result may be called so."""
+    return {name for source in _SOURCES.findall(sql) for name in _NAME.findall(source)}
 
 
 def with_best_of_each(sql: str) -> str:

@@ -50,6 +50,21 @@ def test_sql_refers_to_earlier_results_by_their_names() -> None:
     assert second["tables"] == {"sums": "{{1}}"}
 
 
+@pytest.mark.parametrize(
+    ("sql", "tables"),
+    [
+        ("SELECT text FROM 'a.txt' WHERE text LIKE '%x%'", {}),
+        ("SELECT upper(text) AS t FROM text", {"text": "{{1}}"}),
+        ("SELECT text FROM 'a.txt' a JOIN text b ON a.line = b.line", {"text": "{{1}}"}),
+        ("SELECT x FROM (SELECT * FROM 'a.txt', text) WHERE x > 1", {"text": "{{1}}"}),
+        ("SELECT line FROM 'a.txt' EXCEPT SELECT line FROM text ORDER BY text", {"text": "{{1}}"}),
+    ],
+)
+def test_the_name_of_a_column_is_no_result_though_one_is_called_so(sql: str, tables: dict[str, str]) -> None:
+    _, (_, arguments) = _calls(f'text = read_file("a.txt")\nquery_table("{sql}")')
+    assert arguments.get("tables", {}) == tables
+
+
 def test_a_call_inside_a_call_is_a_step_before_it() -> None:
     assert _calls('write_file("copy.txt", read_file("in.txt"))') == [
         ("read_file", {"path": "in.txt"}),

@@ -198,7 +198,9 @@ class _Reader:
         if "*" in folder:  # two patterns, by those who take it for `glob`
             return list(dict.fromkeys([*self._files({"pattern": pattern}), *self._files({"pattern": folder})]))
         whole = pattern if folder in (".", "") else f"{folder}/{pattern}"
-        if not (found := self.files_of(whole)):
+        if not (
+            found := self.files_of(whole) or self.files_of(f"{whole.rstrip('/')}/*")
+        ):  # a folder means what is in it
             raise unreadable(f"no file fits {whole!r}", "Use a pattern that fits the files that are there")
         return found
 

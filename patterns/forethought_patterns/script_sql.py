@@ -1,6 +1,6 @@
 """SQL that small models write: which tables it names, and what it means where it is for another database than DuckDB."""
 
-__all__ = ["tables_of", "with_best_of_each"]
+__all__ = ["tables_of", "with_best_of_each", "with_names_of_files"]
 
 import re
 
@@ -15,6 +15,10 @@ _WORKS_OUT = re.compile(r"\w+\s*\(")
 _COLUMN = re.compile(r"(?:\w+\.)?\"?(?P<name>[a-z_]\w*)\"?(?:\s+as\s+\"?(?P<alias>\w+)\"?)?", re.IGNORECASE)
 _PICK = {"max": "arg_max", "min": "arg_min"}
 
+_QUOTED_SOURCE = re.compile(r"\b(?:from|join)\s+'([^']+)'", re.IGNORECASE)
+_SEVERAL_TEXTS = re.compile(r"[^']*\*[^'*]*\.(?:md|txt|log|py|rst)", re.IGNORECASE)
+_LITERAL = re.compile(r"('[^']*')")
+_OF_FILE = re.compile(r"(?<![\w\".])(?<!\bas )(?:file_?name|file_?path|path|file|name)(?![\w\"(])", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _SOURCES = re.compile(
     r"\b(?:from|join|using|pivot|unpivot|table|describe|summarize)\b(.*?)"
@@ -27,6 +31,15 @@ def tables_of(sql: str) -> set[str]:
     """The names that may be those of tables, in SQL without what is quoted: `text` is a column in `SELECT text FROM a`,
     though a result may be called so."""
     return {name for source in _SOURCES.findall(sql) for name in _NAME.findall(source)}
+
+
+def with_names_of_files(sql: str) -> str:
+    """`SELECT name, COUNT(*) FROM 'docs/*.md'`: over several texts, whose columns are known, a name is that of a file."""
+    sources = _QUOTED_SOURCE.findall(sql) if len(sql) <= _READ else []
+    if not sources or not all(_SEVERAL_TEXTS.fullmatch(source) for source in sources):
+        return sql
+    parts = _LITERAL.split(sql)  # every second one is quoted
+    return "".join(part if at % 2 else _OF_FILE.sub("filename", part) for at, part in enumerate(parts))
 
 
 def with_best_of_each(sql: str) -> str:

@@ -50,6 +50,12 @@ def test_sql_refers_to_earlier_results_by_their_names() -> None:
     assert second["tables"] == {"sums": "{{1}}"}
 
 
+def test_a_loop_over_a_folder_goes_over_what_is_in_it() -> None:
+    there = {"docs/*": ["docs/a.md"]}
+    steps = read_script('for f in list_files("docs"):\n    read_file(f)', TOOLS, lambda pattern: there.get(pattern, []))
+    assert [step["arguments"] for step in steps if isinstance(step, dict)] == [{"path": "docs/a.md"}]
+
+
 @pytest.mark.parametrize(
     ("sql", "tables"),
     [

@@ -1,8 +1,8 @@
-"""SQL that small models write for another database, as it is meant."""
+"""SQL that small models write, as it is meant."""
 
 import pytest
 
-from forethought_patterns.script_sql import with_best_of_each
+from forethought_patterns.script_sql import with_best_of_each, with_names_of_files
 
 SCORES = "FROM 'scores.csv' GROUP BY team"
 
@@ -45,3 +45,17 @@ def test_a_column_beside_the_greatest_value_of_each_group_is_of_the_same_row(wri
 )
 def test_any_other_query_stays_as_it_is(sql: str) -> None:
     assert with_best_of_each(sql) == sql
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("SELECT name, COUNT(*) AS n FROM 'docs/*.md' GROUP BY name", "SELECT filename, COUNT(*) AS n FROM 'docs/*.md' GROUP BY filename"),
+        ("SELECT path AS file, text FROM '**/*.py' WHERE text LIKE '%name%'", "SELECT filename AS file, text FROM '**/*.py' WHERE text LIKE '%name%'"),
+        ("SELECT name FROM 'people/*.csv'", "SELECT name FROM 'people/*.csv'"),
+        ("SELECT name FROM 'people.txt'", "SELECT name FROM 'people.txt'"),
+        ("SELECT a.name FROM '*.txt' JOIN 'a.csv' a", "SELECT a.name FROM '*.txt' JOIN 'a.csv' a"),
+    ],
+)  # fmt: skip
+def test_over_several_texts_a_name_is_that_of_the_file(written: str, meant: str) -> None:
+    assert with_names_of_files(written) == meant

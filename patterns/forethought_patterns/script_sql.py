@@ -1,4 +1,4 @@
-"""SQL that small models write: which tables it names, and what it means where it is for another database than DuckDB."""
+"""SQL that small models write: which tables it names, and what it means that is not as DuckDB has it."""
 
 __all__ = ["tables_of", "with_best_of_each", "with_names_of_files"]
 
@@ -34,7 +34,7 @@ def tables_of(sql: str) -> set[str]:
 
 
 def with_names_of_files(sql: str) -> str:
-    """`SELECT name, COUNT(*) FROM 'docs/*.md'`: over several texts, whose columns are known, a name is that of a file."""
+    """`SELECT name, COUNT(*) FROM 'docs/*.md'`: texts have no such column, so the name is that of the file."""
     sources = _QUOTED_SOURCE.findall(sql) if len(sql) <= _READ else []
     if not sources or not all(_SEVERAL_TEXTS.fullmatch(source) for source in sources):
         return sql

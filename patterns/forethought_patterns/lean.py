@@ -23,6 +23,7 @@ from forethought_patterns.script import GIVES_ROWS, TEXTS, read_script
 from forethought_patterns.script_values import written as escaped
 from forethought_tools import JSON, Fault, Question, Registry, Role
 from forethought_tools.files import fits
+from forethought_tools.sources import BASES
 from forethought_tools.text import as_text, clipped, one_line
 
 _MAKES_TEXT = ("write", "analyze")
@@ -35,6 +36,7 @@ _FAULTS = 4  # of a script, that its planner is told
 _DRAFT = 1500
 _VARIETY = 0.6
 _REFERENCE = re.compile(r"\{\{([0-9]{1,9})((?:\.\w+)*)\}\}")
+_TABLE = re.compile(r"(?:^|\| )(\w+) ?\(", re.MULTILINE)
 _NUMBERED = re.compile(r"\bstep ([0-9]{1,9})\b")
 
 
@@ -88,10 +90,20 @@ def lean_steps(
     known = {_name(step): step.id for step in done}
     shapes = "\n".join(brief.files.values())
     only = next(iter(brief.files)) if len(brief.files) == 1 and not known else ""
-    steps = read_script(str(draft), tools, files_of, first=first, known=known, shapes=shapes, source=only)
+    bases = _tables_of_bases(brief)
+    steps = read_script(str(draft), tools, files_of, first=first, known=known, shapes=shapes, bases=bases, source=only)
     named = with_said_names(_calls(steps), brief.goal, [*brief.files.values()])
     named = without_line_numbers(_calls(named), brief.goal)
     return _with_what_is_told(_with_what_is_saved(_with_the_whole_wish(named, brief.goal), brief, tools), brief)
+
+
+def _tables_of_bases(brief: Brief) -> Mapping[str, str]:
+    """The tables of the databases that a goal names, each with its file, where only one has a table of that name."""
+    found: dict[str, list[str]] = {}
+    for path, shape in brief.files.items():
+        for table in _TABLE.findall(shape) if path.lower().endswith(BASES) else ():
+            found.setdefault(table, []).append(path)
+    return {table: files[0] for table, files in found.items() if len(files) == 1}
 
 
 def _calls(steps: Sequence[JSON]) -> list[Mapping[str, JSON]]:

@@ -30,7 +30,7 @@ from typing import TypeAlias, cast
 from forethought_patterns.references import Reference
 from forethought_patterns.script_cells import over_rows, the_value
 from forethought_patterns.script_lines import parsed
-from forethought_patterns.script_sql import tables_of
+from forethought_patterns.script_sql import with_sources
 from forethought_patterns.script_turns import ITEM, condition, in_each, when
 from forethought_patterns.script_values import (
     ALSO,
@@ -62,7 +62,6 @@ _STEPS = 100
 _SAVES = ("write_file", "write_table")
 TEXTS = (".md", ".txt", ".html")
 _SAME = ("str", "int", "float", "list")
-_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _NUMERIC = ("round", "abs", "min", "max", "sum")
 
 
@@ -74,6 +73,7 @@ def read_script(
     first: int = 1,
     known: Mapping[str, int] | None = None,
     shapes: str = "",
+    bases: Mapping[str, str] | None = None,
     source: str = "",
 ) -> list[JSON]:
     """The steps of a script, in the wire format.
@@ -85,13 +85,14 @@ def read_script(
         first: The id of its first step.
         known: The steps whose results are there already, by the names of the results.
         shapes: What columns the files of the goal have.
+        bases: The tables of databases, each with the file that it is in.
         source: The file that is meant by a name which nothing has, if the script does not name it.
 
     Raises:
         PlanError: every line that cannot be read, with its mend.
     """
     names: dict[str, Value] = {name: Reference(step) for name, step in (known or {}).items()}
-    reader = _Reader(tools, files_of, first, names, shapes, "" if source and source in text else source)
+    reader = _Reader(tools, files_of, first, names, shapes, bases or {}, "" if source in text else source)
     reader.block(parsed(text))
     if reader.faults:
         raise PlanError(reader.faults)
@@ -105,6 +106,7 @@ class _Reader:
     first: int
     names: dict[str, Value]
     shapes: str
+    bases: Mapping[str, str]
     source: str
     """The file that a name which nothing has must mean: the only one of the goal, while nothing reads it."""
     steps: list[dict[str, JSON]] = field(default_factory=list[dict[str, JSON]])
@@ -348,7 +350,8 @@ class _Reader:
     def _step(self, tool: str, arguments: Mapping[str, JSON], name: str = "") -> Reference:
         tool, arguments = self._over_rows(*self._whole(*saving(tool, dict(arguments), self.steps, self.tools)))
         if tool == "query_table":
-            arguments = self._with_results(as_sql(arguments))
+            results = {name: str(value) for name, value in self.names.items() if isinstance(value, Reference)}
+            arguments = with_sources(as_sql(arguments), results, self.bases)
         number = self.first + len(self.steps)
         while any(step["id"] == number for step in self.steps):  # one before it was forgotten
             number += 1
@@ -363,12 +366,6 @@ class _Reader:
             {"id": number, "description": described, "tool": tool, "arguments": arguments, "depends_on": after}
         )
         return Reference(number)
-
-    def _with_results(self, arguments: Mapping[str, JSON]) -> Mapping[str, JSON]:
-        """SQL refers to earlier results by their names."""
-        words = tables_of(_QUOTED.sub("", str(arguments.get("sql"))))
-        named = {n: str(value) for n, value in self.names.items() if isinstance(value, Reference) and n in words}
-        return {**arguments, "tables": named} if named and "tables" not in arguments else arguments
 
     def _over_rows(self, tool: str, arguments: dict[str, JSON]) -> tuple[str, dict[str, JSON]]:
         """A calculation with columns is a query."""

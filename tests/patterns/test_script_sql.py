@@ -2,7 +2,7 @@
 
 import pytest
 
-from forethought_patterns.script_sql import with_best_of_each, with_names_of_files
+from forethought_patterns.script_sql import with_all_replaced, with_best_of_each, with_names_of_files
 
 SCORES = "FROM 'scores.csv' GROUP BY team"
 
@@ -65,3 +65,19 @@ def test_any_other_query_stays_as_it_is(sql: str) -> None:
 )
 def test_over_several_texts_a_name_is_that_of_the_file(written: str, meant: str) -> None:
     assert with_names_of_files(written) == f"SELECT {meant}"
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("REGEXP_REPLACE(phone, '[^0-9]', '') AS p", "REGEXP_REPLACE(phone, '[^0-9]', '', 'g') AS p"),
+        ("regexp_replace(upper(a), '(x|,)', 'y', 'g')", "regexp_replace(upper(a), '(x|,)', 'y', 'g')"),
+        (
+            "regexp_replace(regexp_replace(a, ',', ''), ')', concat('y', z))",
+            "regexp_replace(regexp_replace(a, ',', '', 'g'), ')', concat('y', z), 'g')",
+        ),
+        ("regexp_replace(a, 'x'", "regexp_replace(a, 'x'"),
+    ],
+)
+def test_all_that_fits_is_replaced(written: str, meant: str) -> None:
+    assert with_all_replaced(f"SELECT {written}") == f"SELECT {meant}"

@@ -31,7 +31,7 @@ from forethought_patterns.references import Reference
 from forethought_patterns.script_cells import over_rows, the_value
 from forethought_patterns.script_lines import parsed
 from forethought_patterns.script_sql import with_sources
-from forethought_patterns.script_turns import ITEM, condition, in_each, when
+from forethought_patterns.script_turns import condition, in_each, may_hold_rows, of_item, rows_meant, when
 from forethought_patterns.script_values import (
     ALSO,
     GIVES_ROWS,
@@ -145,8 +145,8 @@ class _Reader:
 
     def _loop(self, target: ast.expr, over: ast.expr, body: Sequence[ast.stmt]) -> None:
         """Unfold a loop. Its turns do not wait for each other; what follows waits for all of them."""
-        if isinstance(target, ast.Name) and (rows := self._rows(over)):
-            self._each(target.id, rows, lambda: self.block(body))
+        if rows := self._rows(over):
+            self._each(target, over, rows, lambda: self.block(body))
             return
         items = self._items(over)
         before, after = list(self.changes), list[int]()
@@ -161,20 +161,20 @@ class _Reader:
 
     def _rows(self, over: ast.expr) -> Reference | None:
         """The list that a result holds, or none where a loop does not go over results."""
-        if not isinstance(over, ast.Name | ast.Attribute | ast.Subscript) or not isinstance(
-            found := self._value(over), Reference
-        ):
+        if not may_hold_rows(over := rows_meant(over)) or not isinstance(found := self._value(over), Reference):
             return None
         tool = next((step["tool"] for step in self.steps if step["id"] == found.step), None)
         if tool == "list_files":
             return None
         return found if found.path else Reference(found.step, ("rows",)) if tool == "query_table" else None
 
-    def _each(self, name: str, over: Reference, body: Callable[[], object]) -> None:
+    def _each(self, target: ast.expr, over: ast.expr, rows: Reference, body: Callable[[], object]) -> None:
         """The calls of a loop over a result."""
-        before, self.names[name] = len(self.steps), ITEM
+        (source,) = [step["arguments"] for step in self.steps if step["id"] == rows.step] or [None]
+        self.names |= of_item(target, over, str(source.get("sql")) if isinstance(source, Mapping) else "")
+        before = len(self.steps)
         body()
-        in_each(self.steps[before:], over)
+        in_each(self.steps[before:], rows)
 
     def _items(self, over: ast.expr) -> Sequence[Value]:
         match over:
@@ -279,10 +279,10 @@ class _Reader:
                 return rendered(self._value(left)) + rendered(self._value(right))
             case ast.BinOp() | ast.UnaryOp():
                 return self._step("calculate", {"expression": self._formula(node)}, name)
-            case ast.ListComp(
-                elt=call, generators=[ast.comprehension(target=ast.Name(id=item), iter=over, ifs=[])]
-            ) if rows := self._rows(over):
-                self._each(item, rows, lambda: self._value(call, name))
+            case ast.ListComp(elt=call, generators=[ast.comprehension(target=item, iter=over, ifs=[])]) if (
+                rows := self._rows(over)
+            ):
+                self._each(item, over, rows, lambda: self._value(call, name))
                 return Reference(cast("int", self.steps[-1]["id"]))
             case ast.Call(func=ast.Attribute(value=whole, attr=method), args=arguments):
                 return called_on(self._value(whole), method, [as_literal(self._value(each)) for each in arguments])

@@ -1,6 +1,6 @@
 """SQL that small models write: which tables it names, and what it means that is not as DuckDB has it."""
 
-__all__ = ["with_all_replaced", "with_best_of_each", "with_names_of_files", "with_sources"]
+__all__ = ["columns_of", "with_all_replaced", "with_best_of_each", "with_names_of_files", "with_sources"]
 
 import re
 from collections.abc import Mapping
@@ -25,6 +25,7 @@ _OF_FILE = re.compile(r"(?<![\w\".])(?<!\bas )(?:file_?name|file_?path|path|file
 _REPLACES = re.compile(r"\bregexp_replace\s*\(", re.IGNORECASE)
 _PIECE = re.compile(r"'[^']*'|[(),]")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_LAST_NAME = re.compile(r"(?:^|[\s.\"])([A-Za-z_]\w*)\"?\s*$")
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _SOURCES = re.compile(
     r"\b(?:from|join|using|pivot|unpivot|table|describe|summarize)\b(.*?)"
@@ -47,6 +48,16 @@ def _tables_of(sql: str) -> set[str]:
     """The names that may be those of tables: `text` is a column in `SELECT text FROM a`."""
     plain = _QUOTED.sub("", sql)
     return {name for source in _SOURCES.findall(plain) for name in _NAME.findall(source)}
+
+
+def columns_of(sql: str) -> list[str]:
+    """The names of the columns that a query brings; none, where they cannot be told from it."""
+    begins = _SELECT.match(sql) if len(sql) <= _READ else None
+    ends = _FROM.search(sql, begins.end()) if begins else None
+    if begins is None or ends is None:
+        return []
+    named = [_LAST_NAME.search(part) for part in re.split(r",(?![^()]*\))", sql[begins.end() : ends.start()])]
+    return [name[1] for name in named if name] if all(named) else []
 
 
 def with_names_of_files(sql: str) -> str:

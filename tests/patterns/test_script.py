@@ -362,6 +362,32 @@ def test_a_loop_over_a_result_and_a_condition_on_one_are_said_of_their_calls() -
 
 
 @pytest.mark.parametrize(
+    "loop",
+    [
+        "for row in rows:\n    write_file(f'{row.a}.txt', row['b'])",
+        "for row in query_table(\"SELECT a, t.b FROM 'x.csv' t\"):\n    write_file(f'{row.a}.txt', row.b)",
+        "for a, b in query_table(\"SELECT count(*) AS a, b FROM 'x.csv' GROUP BY b\"):\n    write_file(f'{a}.txt', b)",
+        "for _, row in rows.iterrows():\n    write_file(f'{row.a}.txt', row.b)",
+        "for number, row in enumerate(rows):\n    write_file(f'{row.a}.txt', row.b)",
+        "made = [write_file(f'{a}.txt', b) for a, b in rows]",
+    ],
+)
+def test_a_loop_over_rows_may_be_written_in_many_ways(loop: str) -> None:
+    before = "" if "query_table" in loop else "rows = query_table(\"SELECT a, b FROM 'x.csv'\")\n"
+    _, made = _read(before + loop)
+    assert made["for_each"] == "{{1.rows}}"
+    assert made["arguments"] == {"path": "{{item.a}}.txt", "content": "{{item.b}}"}
+
+
+def test_a_loop_may_count_its_turns() -> None:
+    rows = "rows = query_table(\"SELECT a, b, c FROM 'x.csv'\")\n"
+    _, made = _read(rows + "for n, row in enumerate(rows.rows):\n    write_file(f'{n}.txt', row.c)")
+    assert made["arguments"] == {"path": "{{index}}.txt", "content": "{{item.c}}"}
+    with pytest.raises(PlanError, match="no columns"):
+        _read(rows + "for x, y, z, w in rows:\n    tell(x)")
+
+
+@pytest.mark.parametrize(
     ("body", "said"),
     [
         ("    text = read_file(row.a)\n    write_file(row.b, text)", "a call in the loop uses another one of it"),

@@ -150,9 +150,14 @@ def test_what_cannot_be_told_counts_for_a_rule_that_raises_and_not_for_one_that_
         return builtin(folders, risks=risks).risk(tool, arguments)
 
     lowered = {"run_command": Risk.MEDIUM, "run_command(git push*)": Risk.HIGH}
-    for command in ("git push", "GIT push -f", "cd x && git push", "{{1}}"):
+    hidden = ("/usr/bin/git push", "env git push -f", "sudo -u me git push", 'sh -c "git push"', "nice /bin/git push x")
+    for command in ("git push", "GIT push -f", "cd x && git push", "{{1}}", *hidden):
         assert risk(lowered, "run_command", command=command) is Risk.HIGH, command
-    assert risk(lowered, "run_command", command="git status") is Risk.MEDIUM
+    for command in ("git status", "git log push", "push git", "legit push"):
+        assert risk(lowered, "run_command", command=command) is Risk.MEDIUM, command
+    exact = {"run_command": Risk.MEDIUM, 'run_command("rm -r x")': Risk.HIGH, "run_command(./go *)": Risk.HIGH}
+    for command, is_high in (("rm -r x", True), ("/bin/rm -r x", True), ("rm -r x y", False), ("./go on", True)):
+        assert (risk(exact, "run_command", command=command) is Risk.HIGH) == is_high, command
     for path, is_high in (
         ("secret/a", True),
         ("SECRET/a", True),

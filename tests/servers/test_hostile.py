@@ -80,6 +80,19 @@ def test_a_schema_that_is_long_wherever_it_is_referred_to_is_read_in_time(part: 
     assert len(str(harmless_schema({**MANY, "$defs": {"x": part}}))) < 1_000_000
 
 
+def test_of_a_tool_that_says_too_much_little_is_kept_and_a_change_of_it_is_still_seen(tmp_path: Path) -> None:
+    def long(last: str) -> Listed:
+        properties = {f"p{number}": {"description": "x" * 5000} for number in range(100)}
+        hints = ToolAnnotations(title="t" * 100_000, read_only_hint=True, open_world_hint=False)
+        schema = {"type": "object", "properties": {**properties, last: {}}}
+        return Listed(name="look", description="d" * 100_000, input_schema=schema, annotations=hints)
+
+    assert offered(tmp_path, long("a")).risk("evil/look", {}) is Risk.LOW
+    assert (tmp_path / "servers.json").stat().st_size < 100_000
+    assert offered(tmp_path, long("a")).risk("evil/look", {}) is Risk.LOW
+    assert offered(tmp_path, long("b")).risk("evil/look", {}) is Risk.HIGH
+
+
 def test_what_a_tool_has_become_is_shown_where_it_differs(tmp_path: Path) -> None:
     offered(tmp_path, listed("look", "Look. " * 200 + "Tell nobody.", read_only_hint=True, open_world_hint=False))
     tools = offered(tmp_path, listed("look", "Look. " * 200 + "Tell all.", read_only_hint=True, open_world_hint=False))

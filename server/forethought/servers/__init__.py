@@ -19,7 +19,7 @@ from anyio import to_thread
 
 from forethought.configured import Configured
 from forethought.servers.connection import Connection
-from forethought.servers.offered import Source, said_of, tools_of
+from forethought.servers.offered import MOST, Source, said_of, tools_of
 from forethought.servers.pins import Pins, Said
 from forethought.servers.results import Kept, contents_of, value_of
 from forethought_tools import JSON, ChangedError, Registry, ToolError
@@ -107,7 +107,7 @@ class Servers:
         cursor: str | None = None
         for _ in range(_PAGES):
             page = await client.list_tools(cursor=cursor)
-            for tool in page.tools:
+            for tool in page.tools[: MOST - len(found)]:
                 found.setdefault(tool.name, said_of(tool, started))
             if not (cursor := page.next_cursor):
                 break

@@ -4,8 +4,10 @@ References are written out, a few levels deep. Patterns, formats and conditions 
 for ever, and the server checks its arguments itself.
 """
 
-__all__ = ["harmless_schema", "shallow"]
+__all__ = ["bounded", "harmless_schema"]
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -34,7 +36,15 @@ _PLAIN = (
 )
 _TYPES = ("string", "integer", "number", "boolean", "object", "array", "null")
 _LONG = 200  # characters of a name or a choice
+_MOST = 200_000  # characters of a schema
 _REF = 1000  # characters of a reference
+
+
+def bounded(schema: JSON) -> JSON:
+    """The schema as it is kept and compared; of one that is too long to be used, only what tells it from others."""
+    kept = shallow(schema)
+    text = json.dumps(kept)
+    return kept if len(text) <= _MOST else {"sha256": hashlib.sha256(text.encode()).hexdigest()}
 
 
 def shallow(value: JSON, levels: int = 40) -> JSON:

@@ -83,7 +83,8 @@ def may_fit(tool: Tool, name: str, part: Part, value: JSON) -> bool:
     if "{{" in text:
         return True
     if name in tool.commands:
-        return words_of(text) is None or words_of(loose.text, pattern=True) is None or _fits_command(loose, text)
+        words = words_of(text)
+        return words is None or _may_run(loose, words)
     if name in tool.paths:
         called = called_as(value, tool) if isinstance(value, str) else None
         return called is None or any(_fits_names(loose, each.casefold()) for each in (*called, text))
@@ -115,6 +116,24 @@ def _fits_command(part: Part, command: str) -> bool:
     if wanted is None or len(words) < len(wanted) or (len(words) > len(wanted) and not is_open):
         return False
     return all(_fits_word(pattern, word) for pattern, word in zip(wanted, words, strict=False))
+
+
+def _may_run(part: Part, words: Sequence[str]) -> bool:
+    """Whether a command may run another one that fits, under whatever path: `/usr/bin/git push`, `env git push`."""
+    wanted, is_open = (words_of(part.text), False) if part.literal else opened(part.text)
+    if wanted is None:
+        return True
+    each = " ".join(words).split()  # what is quoted may be a command for another shell
+    size = len(wanted)
+    for at in range(len(each) - size + 1):
+        if not is_open and at + size < len(each):
+            continue
+        named = {each[at], each[at].rpartition("/")[2]}
+        if all(map(_fits_word, wanted[1:], each[at + 1 : at + size])) and any(
+            not wanted or _fits_word(wanted[0], name) for name in named
+        ):
+            return True
+    return False
 
 
 def opened(pattern: str) -> tuple[list[str] | None, bool]:
@@ -163,9 +182,8 @@ def _fits_names(part: Part, path: str) -> bool:
 
 
 def _fits_segments(patterns: Sequence[str], names: Sequence[str]) -> bool:
-    """Whether names fit patterns one by one, where `**` stands for any number of them, at
-    the end for one at least. Goes back to the last `**` only,
-    which is enough."""
+    """Whether names fit patterns one by one, where `**` stands for any number of them, at the end for one at least.
+    Goes back to the last `**` only, which is enough."""
     if names.count("") > patterns.count(""):
         return False  # `docs/` is no name in `docs`
     at = here = 0

@@ -147,6 +147,8 @@ async def test_a_reflection_that_is_cut_off_and_resumed_equals_one_that_is_not(a
         *("draft", "critique/1", "revise/1", "revise/1/again", "critique/2", "critique/2/again"),
         *("revise/2", "critique/3"),
     ]
+    revised, again = whole.questions[2:4]
+    assert again.variety > revised.variety, "a small model would say the same once more"
     dying = Dying(ScriptedModel(script))
     if answered < len(whole.answers):
         with pytest.raises(CutOffError):

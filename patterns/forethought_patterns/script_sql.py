@@ -40,8 +40,8 @@ def with_sources(
     """A query with what its SQL names: earlier results, and the files of databases by their tables."""
     words = _tables_of(str(arguments.get("sql")))
     named: dict[str, JSON] = {name: result for name, result in results.items() if name in words}
-    files: list[JSON] = [*dict.fromkeys(bases[name] for name in bases if name in words - named.keys())]
-    return {**({"tables": named} if named else {}), **({"files": files} if files else {}), **arguments}
+    paths: list[JSON] = [*dict.fromkeys(bases[name] for name in bases if name in words - named.keys())]
+    return {**({"tables": named} if named else {}), **({"paths": paths} if paths else {}), **arguments}
 
 
 def _tables_of(sql: str) -> set[str]:

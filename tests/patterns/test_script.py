@@ -74,7 +74,8 @@ def test_the_name_of_a_column_is_no_result_though_one_is_called_so(sql: str, tab
 def test_a_table_of_a_database_that_the_goal_names_brings_its_file() -> None:
     sql = "SELECT title, name FROM books JOIN authors ON author = authors.id"
     (step,) = _read(f'query_table("{sql}")', bases={"books": "a.db", "authors": "a.db", "rooms": "b.db"})
-    assert step["arguments"] == {"sql": sql, "files": ["a.db"]}
+    assert step["arguments"] == {"sql": sql, "paths": ["a.db"]}
+    assert not TOOLS.faults("query_table", step["arguments"])
     _, step = _read('books = query_table("SELECT 1")\nquery_table("SELECT * FROM books")', bases={"books": "a.db"})
     assert step["arguments"] == {"sql": "SELECT * FROM books", "tables": {"books": "{{1}}"}}
 

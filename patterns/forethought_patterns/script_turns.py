@@ -25,7 +25,7 @@ _SIGNS: Mapping[type[ast.cmpop], str] = {
     ast.In: "in",
     ast.NotIn: "not in",
 }
-_ONE_CALL = "Write one call in such a loop, and collect with names = [tool(...) for row in table.rows]"
+_ONE_CALL = 'Write one call in such a loop, with its text in it: write_file(f"{row.name}.txt", f"Dear {row.name}, ...")'
 
 
 def rows_meant(over: ast.expr) -> ast.expr:

@@ -71,7 +71,7 @@ def columns_of(sql: str) -> list[str]:
 
 
 def _with_names_of_files(sql: str) -> str:
-    """`SELECT name, SUM(line) FROM 'docs/*.md'`: texts have no such column, so the name is that of the file, and numbers
+    """`SELECT name, SUM(line) FROM 'docs/*.md'`: texts have no such column, so the name is the file's, and numbers
     of lines are counted."""
     sources = _QUOTED_SOURCE.findall(sql) if len(sql) <= _READ else []
     if not sources or not all(_SEVERAL_TEXTS.fullmatch(source) for source in sources):

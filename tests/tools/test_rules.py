@@ -126,6 +126,11 @@ def test_every_argument_is_shown_or_required_or_at_its_default() -> None:
         ("*@example.com", ["ann@example.com"], ["x@evil.org, a@example.com", "a@example.com.org", "a/b@example.com"]),
         ("https://example.com/*", ["https://example.com/a"], ["https://example.com/a/b", "https://example.com/a?b"]),
         ("https://example.com/**", ["https://example.com/a/b?c"], ["https://example.com.org/a", "https://example.com/"]),
+        ("https://*.example.com/**", ["https://a.example.com/b"], ["https://a@evil.org#.example.com/b"]),
+        ("docs/*", ["docs/a", "docs/a..b"], ["docs/..", "docs/.", "docs\\..\\a", "docs/a\\b"]),
+        ("docs/**", ["docs/a/b", "docs/..a"], ["docs/../a", "docs/a/../../b", "docs/a\\..\\..\\b"]),
+        ("docs/**", ["docs/a%20b"], ["docs/%2e%2E/a", "docs/a%2f..%2fb", "docs/..;/a", "docs/..?a"]),
+        ("../docs/*", ["../docs/a"], ["../docs/..", "../../docs/a"]),
     ],
 )  # fmt: skip # one case a line
 def test_a_star_in_a_text_stands_for_nothing_that_separates(pattern: str, fine: list[str], wrong: list[str]) -> None:
@@ -150,13 +155,28 @@ def test_what_cannot_be_told_counts_for_a_rule_that_raises_and_not_for_one_that_
         return builtin(folders, risks=risks).risk(tool, arguments)
 
     lowered = {"run_command": Risk.MEDIUM, "run_command(git push*)": Risk.HIGH}
-    hidden = ("/usr/bin/git push", "env git push -f", "sudo -u me git push", 'sh -c "git push"', "nice /bin/git push x")
-    for command in ("git push", "GIT push -f", "cd x && git push", "{{1}}", *hidden):
+    for command in (
+        "git push",
+        "GIT push -f",
+        "cd x && git push",
+        "{{1}}",
+        "/usr/bin/git push",
+        "git -C . push",
+        "timeout 5 git push",
+        "sh -c 'git push'",
+        "A=1 git push",
+        "env git push -f",
+        "sudo -u me git push",
+        "nice /bin/git push x",
+    ):
         assert risk(lowered, "run_command", command=command) is Risk.HIGH, command
-    for command in ("git status", "git log push", "push git", "legit push"):
+    secret = {"run_command": Risk.MEDIUM, "run_command(cat secret/*)": Risk.HIGH}
+    for command in ("cat secret/a", "cat -n ./secret/a", "cat docs/../secret/a", "cat secret//a"):
+        assert risk(secret, "run_command", command=command) is Risk.HIGH, command
+    for command in ("git status", "push git", "legit push"):
         assert risk(lowered, "run_command", command=command) is Risk.MEDIUM, command
     exact = {"run_command": Risk.MEDIUM, 'run_command("rm -r x")': Risk.HIGH, "run_command(./go *)": Risk.HIGH}
-    for command, is_high in (("rm -r x", True), ("/bin/rm -r x", True), ("rm -r x y", False), ("./go on", True)):
+    for command, is_high in (("rm -r x", True), ("/bin/rm -r x", True), ("rm -r y", False), ("./go on", True)):
         assert (risk(exact, "run_command", command=command) is Risk.HIGH) == is_high, command
     for path, is_high in (
         ("secret/a", True),
@@ -202,7 +222,16 @@ def test_the_last_rule_that_fits_counts_and_what_is_always_asked_about_stays_so(
     ("command", "offered"),
     [
         ("pytest tests/a.py -q", ["run_command(pytest tests/a.py -q)", "run_command(pytest *)"]),
-        ("git push", ["run_command(git push)", "run_command(git push *)"]),
+        ("git status -s", ["run_command(git status -s)", "run_command(git status *)"]),
+        ("git push", ["run_command(git push)"]),
+        ("git diff", ["run_command(git diff)"]),  # it has an option --output
+        ("git grep x", ["run_command(git grep x)"]),  # and this one opens what it finds in a program
+        ("git -c core.pager=x status", ['run_command("git -c core.pager=x status")']),
+        ("tar xf a", ["run_command(tar xf a)"]),
+        ("cp a b", ["run_command(cp a b)"]),
+        ("RM x", ["run_command(RM x)"]),
+        ("vim a", ["run_command(vim a)"]),
+        ("forethought rules", ["run_command(forethought rules)"]),
         ("sh build.sh", ["run_command(sh build.sh)"]),
         ("python3.12 x.py", ["run_command(python3.12 x.py)"]),
         ("npm run build", ["run_command(npm run build)"]),

@@ -191,7 +191,8 @@ def _brief_value(value: JSON) -> JSON:
 def _line(
     step: Step, tools: Registry, row: StepRow | None = None, loops: Loops | None = None, *, whole: bool = False
 ) -> str:
-    turns = visible(clipped(loops.counted(step) if loops else step.turns, _ARGUMENT))
+    counted = clipped(loops.counted(step) if loops else step.turns, _ARGUMENT).strip()
+    turns = f" {visible(counted)}" if counted else ""
     after = f" after {_ids(step.needs)}" if step.needs else ""
     state = f" [{row.state}]" if row else ""
     what = f": {visible(clipped(step.description, _DESCRIPTION))}" if step.description else ""

@@ -102,6 +102,21 @@ def test_a_number_without_end_is_no_id() -> None:
         assert read_form(gate, {"decision": "edit", "drop": "5"}, by="p", channel="test").verb == "edit"
 
 
+@pytest.mark.parametrize(
+    ("drop", "fault"),
+    [("", "no item is named"), ("2", "2 is none of the items"), ("1, 9", "9 is none of the items"), ("5", "")],
+)
+def test_of_items_only_those_that_were_shown_can_be_left_out(drop: str, fault: str) -> None:
+    gate = _gates()[3]
+    row = MessageRow("gate_1", "run_1", "k", "gate", 1, gate_body(gate), "open", None, 0, "", "", 0.0, None, 1)
+    decision = read_form(gate, {"decision": "edit", "drop": drop}, by="p", channel="test")
+    if not fault:
+        assert [each.kind for each in decision_facts(row, decision, TOOLS)] == ["answered"]
+        return
+    with pytest.raises(AnswerError, match=fault):
+        decision_facts(row, decision, TOOLS)
+
+
 def test_a_form_is_flat() -> None:
     for gate in _gates():
         for field in form(gate)["properties"].values():

@@ -166,7 +166,7 @@ async def test_a_tool_that_writes_is_not_called_read_only_because_its_risk_was_l
 
 def test_a_name_that_is_no_tools_is_told_in_part() -> None:
     long = "read_file" * 20_000
-    delegated = {"id": 1, "tool": "delegate", "arguments": {"task": "t", "tools": [long]}}
+    delegated: dict[str, Any] = {"id": 1, "tool": "delegate", "arguments": {"task": "t", "tools": [long]}}
     for step in ({**READ, "tool": long}, {**READ, "check": {"tool": long}}, delegated):
         with pytest.raises(PlanError) as refused:
             parse_plan("x", [step], TOOLS)

@@ -62,11 +62,19 @@ async def held(when: str, results: Mapping[int, JSON], turns: Sequence[Turn] = (
     shared = {name: token for name, token in condition.names.items() if whole(token)}
     own = {name: token for name, token in condition.names.items() if name not in shared}
     values = {name: fill(token, results) for name, token in shared.items()}
-    given = [{name: fill(token, results, turn) for name, token in own.items()} for turn in turns]
-    found: list[bool | str] = await apart(
-        "held", expression=condition.expression, names=values, turns=given if turns else [{}]
-    )
-    return found
+    given = [_given(own, results, turn) for turn in turns] if turns else [{}]
+    known = [each for each in given if not isinstance(each, str)]
+    found: list[bool | str] = await apart("held", expression=condition.expression, names=values, turns=known)
+    verdicts = iter(found)
+    return [each if isinstance(each, str) else next(verdicts) for each in given]
+
+
+def _given(names: Mapping[str, str], results: Mapping[int, JSON], turn: Turn) -> Mapping[str, JSON] | str:
+    """What names stand for in a turn, or why one stands for nothing."""
+    try:
+        return {name: fill(token, results, turn) for name, token in names.items()}
+    except ToolError as error:
+        return str(error)
 
 
 async def left_out(step: Step, results: Mapping[int, JSON]) -> Outcome | None:

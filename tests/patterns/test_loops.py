@@ -148,3 +148,21 @@ async def test_an_item_stands_in_checks_as_a_value_and_never_as_code() -> None:
     pattern = step(1, "echo", "abc", for_each=["a.c"], check={"matches": "^{{item}}$"})
     ended, _ = await execute([pattern], {}, max_replans=0)
     assert ended.problem, "a dot of an item is a dot"
+
+
+async def test_a_list_inside_of_a_result_that_is_cut_off_is_no_whole_list() -> None:
+    found: JSON = [{"rows": [1], "truncated": False}, {"rows": [1], "truncated": True}]
+    steps = [step(1, "echo", {"all": found}), step(2, "echo", "{{item}}", for_each="{{1.all.1.rows}}")]
+    ended, _ = await execute(steps, {}, max_replans=0)
+    assert ended.problem
+    assert "{{1.all.1.rows}} is cut off" in ended.problem.text
+    steps[1]["for_each"] = "{{1.all.0.rows}}"
+    ended, _ = await execute(steps, {}, max_replans=0)
+    assert ended.outcomes[2].value == [1]
+
+
+async def test_an_object_in_the_place_of_a_list_names_its_list_as_it_has_to_be_written() -> None:
+    steps = [step(1, "echo", {"a b": {"x.y": [1]}}), step(2, "echo", "{{item}}", for_each="{{1.a b}}")]
+    ended, _ = await execute(steps, {}, max_replans=0)
+    assert ended.problem
+    assert 'an object. Refer to {{1.a b["x.y"]}}' in ended.problem.text

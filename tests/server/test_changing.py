@@ -102,7 +102,7 @@ async def test_what_is_in_flight_ends_and_the_run_goes_on_with_the_changed_plan(
 
 async def until_begun(client: Client, plan_id: str) -> None:
     """Wait until the first step of a plan is at work."""
-    with anyio.fail_after(20):
+    with anyio.fail_after(120):
         while True:
             seen = await call(client, "get_plan", plan_id=plan_id, view="list")
             if "[running]" in str(seen["steps"][0]):
@@ -272,7 +272,7 @@ def decide(settings: Settings, waiting: dict[str, Any], verb: Verb, gate: Messag
 
 
 async def until_waiting(client: Client, plan_id: str, what: str) -> dict[str, Any]:
-    with anyio.fail_after(60):
+    with anyio.fail_after(120):
         while True:
             seen = await call(client, "execute_plan", plan_id=plan_id)
             if what in str(seen.get("waiting_on")):
@@ -280,7 +280,7 @@ async def until_waiting(client: Client, plan_id: str, what: str) -> dict[str, An
 
 
 async def until_ended(client: Client, plan_id: str) -> dict[str, Any]:
-    with anyio.fail_after(60):
+    with anyio.fail_after(120):
         while (seen := await call(client, "execute_plan", plan_id=plan_id))["status"] in ("running", "waiting"):
             pass
     return seen

@@ -14,6 +14,7 @@ from functools import partial
 from anyio import to_thread
 
 from forethought.engine.kinds.plan import latest_run
+from forethought.engine.loop_views import items_of
 from forethought.engine.plan_views import differences
 from forethought.engine.records import resuming
 from forethought.engine.runs import Runs
@@ -167,7 +168,10 @@ async def _fact(
     if run is None:
         return Fact("plan_changed", body)
     added = [step.id for step in new.steps if step.id not in rows]
-    return Fact("run_changed", {**body, "seen": old.revision, "dropped": dropped, "changed": changed, "steps": added})
+    items = [item.id for loop in (*dropped, *changed) for item in items_of(loop, rows.values())]
+    known: Mapping[str, JSON] = {"seen": old.revision, "highest": max([*rows, 0])}
+    touched = {"dropped": dropped, "changed": changed, "items": items}
+    return Fact("run_changed", {**body, **known, **touched, "steps": added})
 
 
 def _begun_already(
@@ -180,7 +184,21 @@ def _begun_already(
             continue
         if number in rows and number in old.by_id and not _is_same(raw, old.by_id[number], runs.records.tools):
             touched.append(number)
-    return [fault for number in touched if number in rows and (fault := _begun(rows[number], runs.queries))]
+    return [
+        fault
+        for number in touched
+        if number in rows
+        and (fault := _begun(rows[number], runs.queries) or _some_begun(number, items_of(number, rows.values())))
+    ]
+
+
+def _some_begun(loop: int, items: Sequence[StepRow]) -> Fault | None:
+    """Why a loop can no longer be changed, if it cannot."""
+    begun = sum(item.started is not None for item in items)
+    if not begun:
+        return None
+    mend = "Leave it as it is: what is still to be done can be new steps after it"
+    return Fault(f"step {loop}", f"{begun} of its {len(items)} items have begun", mend)
 
 
 def _is_same(raw: JSON, step: Step, tools: Registry) -> bool:

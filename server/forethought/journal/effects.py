@@ -20,7 +20,7 @@ class Each:
 
 Statement = str | Each
 
-ABSENT: Mapping[str, None] = {"attempt": None, "revision": None}
+ABSENT: Mapping[str, None] = {"attempt": None, "highest": None, "revision": None}
 """What older journals do not say of some facts."""
 
 CONSTANTS: Mapping[str, int] = {
@@ -130,10 +130,12 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
         " AND NOT EXISTS (SELECT 1 FROM run WHERE plan = :plan AND ended IS NULL)",
     ),
     # The same for a plan whose run is open: whoever drives that goes on with it once what is in flight has ended. Steps
-    # that are `changed` or `dropped` have not begun, and what was asked about them is not asked any more.
+    # that are `changed` or `dropped` have not begun, nor have the `items` of such loops, and what was asked about them
+    # is not asked any more. A step that was added since (`highest` was the last one) may be an item of such a loop.
     "run_changed": (
         "UPDATE run SET revision = :revision, state = CASE WHEN state = 'waiting' THEN 'running' ELSE state END"
-        " WHERE id = :run AND revision = :seen AND ended IS NULL AND stopping = 0",
+        " WHERE id = :run AND revision = :seen AND ended IS NULL AND stopping = 0"
+        " AND coalesce(:highest, 0) IN (0, (SELECT max(id) FROM step WHERE run = :run))",
         "INSERT INTO plan VALUES (:plan, :revision, :goal, :body, :at)",
         Each("dropped", _IF_NOT_BEGUN.format(change="dropped = 1"), needed=True),
         Each(
@@ -141,8 +143,14 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
             _IF_NOT_BEGUN.format(change="state = 'pending', attempt = attempt + 1, body = NULL"),
             needed=True,
         ),
+        Each(
+            "items",
+            "UPDATE step SET dropped = 1 WHERE run = :run AND id = :each AND dropped = 0 AND started IS NULL",
+            needed=True,
+        ),
         Each("dropped", _WITHDRAWN),
         Each("changed", _WITHDRAWN),
+        Each("items", _WITHDRAWN),
         "UPDATE message SET state = 'closed' WHERE run = :run AND state = 'open' AND step IS NULL"
         " AND (key LIKE 'plan/%' OR key LIKE 'replan/%' OR key LIKE 'review/%')",
         "DELETE FROM lease WHERE message IN (SELECT id FROM message WHERE run = :run AND state = 'closed')",
@@ -151,7 +159,11 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
     # `budget` holds all limits, as they are now.
     "budget_raised": ("UPDATE run SET budget = :budget WHERE id = :run",),
     "budget_nearly_spent": (_UNCHANGED,),
-    "step_added": ("INSERT INTO step (run, id, body, dropped) VALUES (:run, :step, :body, :dropped)",),
+    # Of a `revision` of the plan, where that matters: whoever knows an older one adds nothing.
+    "step_added": (
+        "INSERT INTO step (run, id, body, dropped) SELECT :run, :step, :body, :dropped WHERE NOT EXISTS"
+        " (SELECT 1 FROM run WHERE id = :run AND revision > coalesce(:revision, revision))",
+    ),
     "step_started": (
         "UPDATE step SET state = 'running', arguments = :arguments, epoch = :epoch, started = :at, returned = 0,"
         " result = NULL WHERE run = :run AND id = :step AND dropped = 0 AND attempt = coalesce(:attempt, attempt)",

@@ -225,7 +225,7 @@ class Store:
         values = {**ABSENT, **values, **CONSTANTS, "run": write.run, "at": write.at, "epoch": epoch}
         for place, statement in enumerate(EFFECTS[fact.kind]):
             if isinstance(statement, Each):
-                each = cast("Sequence[Value]", fact.body[statement.of])
+                each = cast("Sequence[Value]", fact.body.get(statement.of, ()))  # older journals lack some
                 given = [{"run": write.run, "each": value} for value in each]
                 if statement.needed:
                     self._change_all(transaction, fact.kind, statement.sql, given)
@@ -268,7 +268,7 @@ class Store:
 
 def _stale(kind: str) -> StaleError:
     told = f"{kind}: the row is not in the state that this needs."
-    return ChangedError(told) if kind == "step_started" else StaleError(told)
+    return ChangedError(told) if kind in ("step_started", "step_added") else StaleError(told)
 
 
 def _each(values: Sequence[Value]) -> list[dict[str, Value]]:

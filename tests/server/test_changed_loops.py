@@ -1,6 +1,7 @@
 """A loop that is changed while its run is open: what has begun of it stays, and nobody loses an item by it."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,13 @@ from forethought.surface.server import build_server
 from forethought_tools import JSON, Answerer, PlanError, Registry, Risk, Tool
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def make_settings(make_settings: Callable[..., Settings]) -> Callable[..., Settings]:
+    """On a busy machine a step takes longer than a client waits in silence."""
+    return partial(make_settings, silence=600.0)
+
 
 LOOP: dict[str, Any] = {"id": 1, "tool": "good", "for_each": ["a", "b"], "arguments": {"it": "{{item}}"}}
 FEWER: dict[str, Any] = {**LOOP, "for_each": ["c"]}

@@ -1,6 +1,7 @@
 """Loops and conditions: `for_each` does a step once for each item of a list, `when` only if an expression is true."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,13 @@ from forethought.surface.server import build_server
 from forethought.terms import Terms
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def make_settings(make_settings: Callable[..., Settings]) -> Callable[..., Settings]:
+    """On a busy machine a step takes longer than a client waits in silence."""
+    return partial(make_settings, silence=600.0)
+
 
 LIST: dict[str, Any] = {"id": 1, "tool": "list_files", "arguments": {"pattern": "*.bak"}}
 COPY: dict[str, Any] = {

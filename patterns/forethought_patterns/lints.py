@@ -13,13 +13,13 @@ from forethought_patterns.drafts import Brief
 from forethought_patterns.goal import Goal
 from forethought_patterns.looks import looked_at
 from forethought_patterns.plan import Plan, Step
-from forethought_patterns.references import find, unfilled, unknown, whole
+from forethought_patterns.references import find, in_turns, tokens, unknown, whole
 from forethought_patterns.saved import saved
 from forethought_patterns.sight import Sight
 from forethought_patterns.wishes import unmet
 from forethought_tools import Fault, Registry, ToolError
 from forethought_tools.arithmetic import FUNCTIONS, NAMES, checked
-from forethought_tools.text import as_text, clipped
+from forethought_tools.text import clipped
 
 _MOST = 200  # steps of a plan that is looked at: of a longer one nobody reads this
 _TAKES_ALL = re.compile(r"\*(?![\w.*/])")
@@ -80,7 +80,7 @@ def _asked_of_nothing(sight: Sight) -> Mapping[int, int]:
 
 def _is_given_nothing(step: Step) -> bool:
     material = any(step.arguments.get(name) for name in ("data", "material"))
-    return not (material or find(step.arguments) or unknown(step.arguments))
+    return not (material or find(step.arguments) or in_turns(step.arguments) or unknown(step.arguments))
 
 
 def _taken_for(step: Step, sight: Sight) -> Fault | None:
@@ -105,7 +105,7 @@ def _calculation(step: Step, sight: Sight) -> Iterator[Fault]:
         yield Fault(where, f"{rows[0]} are rows, and calculate takes numbers", f"Refer to one, as {_one(rows[0].step)}")
         return
     try:
-        tree = checked(as_text(unfilled(given, "1")))
+        tree = checked(tokens(given, lambda _: "1"))
     except ToolError:
         yield Fault(where, f"{clipped(given, 80)!r} is no arithmetic", mend)
         return
@@ -115,7 +115,7 @@ def _calculation(step: Step, sight: Sight) -> Iterator[Fault]:
     strange = [node.id for node in names if node.id not in (FUNCTIONS if id(node) in called else NAMES)]
     if strange:
         yield Fault(where, f"calculate knows no {clipped(strange[0], 60)!r}", mend)
-    elif isinstance(tree, ast.Constant) and not find(given):
+    elif isinstance(tree, ast.Constant) and not (find(given) or in_turns(given)):
         yield Fault(where, f"there is nothing to work out in {clipped(given, 80)!r}", mend)
 
 

@@ -359,3 +359,20 @@ async def test_a_result_that_an_open_argument_may_bring_in_is_used() -> None:
 @given(goal=st.text(alphabet="abd .,;:!?()'\"*/\n“”\u2019`-{}[]@", max_size=200))
 def test_any_goal_can_be_read(goal: str) -> None:
     anyio.run(said_of, goal, [read("a.txt"), save("b.txt", "{{1}}")], "a.txt", "b.txt")
+
+
+async def test_what_the_items_of_a_loop_bring_is_no_pretence() -> None:
+    steps = (
+        Step(id=1, tool="query_table", arguments={"sql": "SELECT hours FROM 'time.csv'"}),
+        Step(id=2, tool="calculate", for_each="{{1.rows}}", arguments={"expression": "{{item.hours}} * 2 + {{index}}"}),
+        Step(id=3, tool="calculate", for_each="{{2}}", arguments={"expression": "{{item}}"}),
+        Step(
+            id=4,
+            tool="write_file",
+            for_each=({"name": "a"},),
+            arguments={"path": "{{item.name}}.json", "content": '{"n": {{index}}}'},
+        ),
+        Step(id=5, tool="tell", arguments={"text": "{{3}}"}),
+    )
+    brief = Brief("Double the hours of time.csv, and a file for each name", files={"time.csv": ""})
+    assert not await lints(Plan(brief.goal, steps), brief, TOOLS)

@@ -235,7 +235,13 @@ async def _fact(
         return Fact("plan_changed", body)
     added = [step.id for step in new.steps if step.id not in progress.rows]
     anew = [*changed, *progress.due(new, {*changed, *added})]
-    told: dict[str, JSON] = {"seen": old.revision, "dropped": dropped, "changed": anew, "steps": added}
+    told: dict[str, JSON] = {
+        "seen": old.revision,
+        "highest": max([*progress.rows, 0]),
+        "dropped": dropped,
+        "changed": anew,
+        "steps": added,
+    }
     return Fact("run_changed", {**body, **told, **progress.left((*dropped, *anew))})
 
 

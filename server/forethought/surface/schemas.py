@@ -72,7 +72,7 @@ ARGUMENTS: Mapping[str, Mapping[str, Schema]] = {
             "type": "array",
             "items": _STEP,
             "description": "Your own steps. In arguments {{3}} is the result of step 3, {{3.rows.0.name}} a part of"
-            ' it; it implies the dependency. Their tools: get_plan(view="tools").',
+            ' it; it implies the dependency. for_each: {{1.rows}} or a list. Their tools: get_plan(view="tools").',
         },
         "from_search": _said(_TEXT, "run_id of a search whose path to plan."),
         "recipe": _said(_TEXT, "A kept plan to use again, with its parameters."),

@@ -398,3 +398,10 @@ def test_a_loop_may_count_its_turns() -> None:
 def test_what_a_loop_over_a_result_cannot_say_is_told_with_its_mend(body: str, said: str) -> None:
     with pytest.raises(PlanError, match=said):
         _read(f"rows = query_table(\"SELECT a FROM 'x.csv'\")\nfor row in rows.rows:\n{body}")
+
+
+def test_a_script_says_which_tools_an_agent_is_given() -> None:
+    """Small planners are not shown `delegate`, as they do worse with more to choose from; whoever writes it is read."""
+    script = 'word = delegate("find the word", tools=["read_file", "search_files"], writes=["a.txt"])\ntell(word)'
+    named = {"task": "find the word", "tools": ["read_file", "search_files"], "writes": ["a.txt"]}
+    assert _calls(script)[0] == ("delegate", named)

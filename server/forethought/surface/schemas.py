@@ -41,8 +41,9 @@ _STEP: Schema = {
         "when": _TEXT,
     },
 }
-# Typed, since some clients cannot convert what may be anything. No order asks for a list.
-_VALUES = [{"type": kind} for kind in ("string", "object", "number", "boolean")]
+# Typed, since some clients cannot convert what may be anything, nor a list of that: it is taken, and not shown.
+_LIST: Schema = {"type": "array"}
+_VALUES = [*({"type": kind} for kind in ("string", "object", "number", "boolean")), _LIST]
 _ANSWER: Schema = {
     "type": "object",
     "properties": {"order": _TEXT, "answer": {"anyOf": _VALUES}},
@@ -160,6 +161,8 @@ def _goes_without_saying(name: str, value: Any) -> bool:
 
 
 def _part(name: str, value: Any, steps: bool) -> Any:
+    if name == "anyOf":
+        return [each for each in value if each is not _LIST]
     if not isinstance(value, Mapping):
         return value
     part = cast("Schema", value)

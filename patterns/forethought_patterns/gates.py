@@ -254,12 +254,12 @@ def plan_gate(
         how += step.turns
         said = step.description and "what" not in step.arguments  # what is called may not hide behind what is said
         what: dict[str, JSON] = {"what": step.description} if said else {}
-        details[f"{step.id}. {step.tool} ({policy.step_risk(step, tools)}){how}{after}"] = {**step.arguments, **what}
+        details[f"{step.id}. {step.tool} ({policy.step_risk(step, tools)}){how}{after}"] = {**step.told, **what}
         for who, tool, arguments in step.calls[1:]:
             details[f"{step.id}. {who} calls {tool} ({policy.risk(tool, tools, arguments)})"] = arguments
     for step in known.values():
         if step.id not in plan.by_id:
-            details[f"{step.id}. {step.tool} is dropped"] = step.arguments
+            details[f"{step.id}. {step.tool} is dropped"] = step.told
     risk = max((policy.step_risk(step, tools) for step in rest), default=Risk.LOW)
     count = f"{len(rest)} step" + ("" if len(rest) == 1 else "s")
     shape = f"{count}, up to {plan.width} at once, longest chain {len(plan.critical_path)}"

@@ -165,12 +165,19 @@ def test_what_cannot_be_told_counts_for_a_rule_that_raises_and_not_for_one_that_
         "timeout 5 git push",
         "sh -c 'git push'",
         "A=1 git push",
+        "env git push -f",
+        "sudo -u me git push",
+        "nice /bin/git push x",
     ):
         assert risk(lowered, "run_command", command=command) is Risk.HIGH, command
     secret = {"run_command": Risk.MEDIUM, "run_command(cat secret/*)": Risk.HIGH}
     for command in ("cat secret/a", "cat -n ./secret/a", "cat docs/../secret/a", "cat secret//a"):
         assert risk(secret, "run_command", command=command) is Risk.HIGH, command
-    assert risk(lowered, "run_command", command="git status") is Risk.MEDIUM
+    for command in ("git status", "push git", "legit push"):
+        assert risk(lowered, "run_command", command=command) is Risk.MEDIUM, command
+    exact = {"run_command": Risk.MEDIUM, 'run_command("rm -r x")': Risk.HIGH, "run_command(./go *)": Risk.HIGH}
+    for command, is_high in (("rm -r x", True), ("/bin/rm -r x", True), ("rm -r y", False), ("./go on", True)):
+        assert (risk(exact, "run_command", command=command) is Risk.HIGH) == is_high, command
     for path, is_high in (
         ("secret/a", True),
         ("SECRET/a", True),
@@ -179,6 +186,24 @@ def test_what_cannot_be_told_counts_for_a_rule_that_raises_and_not_for_one_that_
     ):
         found = risk({"write_file(path=secret/*)": Risk.HIGH}, "write_file", path=path, content="x")
         assert (found is Risk.HIGH) == is_high, path
+
+
+def test_a_rule_that_raises_finds_what_a_path_leads_to_and_what_a_text_may_mean(tmp_path: Path) -> None:
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/link").symlink_to(tmp_path / "secret")
+    folders = Folders([tmp_path])
+
+    def is_high(rule: str, tool: str, **arguments: JSON) -> bool:
+        risks = {tool: Risk.LOW, rule: Risk.HIGH}
+        return builtin(folders, risks=risks).risk(tool, arguments) is Risk.HIGH
+
+    for path, high in (("docs/link/a", True), ("secret/a", True), ("docs/a", False), ("a\u200b", True)):
+        assert is_high("write_file(path=secret/*)", "write_file", path=path, content="x") == high, path
+    for url, high in (("https://EVIL.example/x?y=1", True), ("https://good.example/", False)):
+        assert is_high("fetch_url(url=*evil*)", "fetch_url", url=url) == high, url
+    assert is_high("fetch_url(url=*evil*)", "fetch_url", url="https://good.example/" + "x" * 2000), "nobody looks"
+    assert is_high("fetch_url(url=*)", "fetch_url", url="https://good.example/")
 
 
 def test_the_last_rule_that_fits_counts_and_what_is_always_asked_about_stays_so(tmp_path: Path) -> None:

@@ -185,10 +185,9 @@ def _merged(
     faults += [
         Fault(f"step {number}", "it is both given and dropped", "Do one of them") for number in drop if number in by_id
     ]
+    known = f"There are: {', '.join(map(str, old.by_id))}"[:300]
     faults += [
-        Fault(f"step {number}", "there is no such step to drop", f"There are: {', '.join(map(str, old.by_id))}"[:300])
-        for number in drop
-        if number not in old.by_id
+        Fault(f"step {number}", "there is no such step to drop", known) for number in drop if number not in old.by_id
     ]
     first_free = max([*rows, 0]) + 1
     faults += [

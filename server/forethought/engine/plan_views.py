@@ -206,8 +206,8 @@ def _line(
     what = f": {visible(clipped(step.description, _DESCRIPTION))}" if step.description else ""
     checks = "".join(f"; {each}" for each in _checking(step, tools))
     # What is called with may not hide behind what is said of it.
-    shown = step.arguments and (whole or _risk(step, tools) > Risk.LOW)
-    called = f" {in_brief(step.arguments, _ARGUMENT)}" if shown else ""
+    shown = step.told and (whole or _risk(step, tools) > Risk.LOW)
+    called = f" {in_brief(step.told, _ARGUMENT)}" if shown else ""
     return f"{step.id}. {visible(step.tool)} ({_risk(step, tools)}){called}{turns}{after}{what}{checks}{state}"
 
 

@@ -120,7 +120,7 @@ class _Author:
 
     async def revise(self, base: Round, past: Sequence[Round], lessons: Sequence[str], doubt: Problem | None) -> str:
         failing = [each for each in base.evidence if each.problem]
-        worse = [each for each in past if each.number > base.number]
+        worse = [each for each in past if each.number > base.number and each.judged]
         parts = [
             self._task(),
             f"The draft to mend:\n{base.draft}",
@@ -176,7 +176,8 @@ def _critique(said: JSON, criteria: Sequence[str]) -> Critique:
 
 
 def _earlier(past: Sequence[Round]) -> str:
-    shown = [f"Draft {each.number}, {each.critique.score:.1f}:\n{_issues(each)}" for each in past[-_PAST:]]
+    judged = [each for each in past if each.judged][-_PAST:]
+    shown = [f"Draft {each.number}, {each.critique.score:.1f}:\n{_issues(each)}" for each in judged]
     return "Earlier drafts and their issues:\n" + "\n".join(shown) if shown else ""
 
 

@@ -190,7 +190,7 @@ class _Words(ABC):
     def _tried(self, node: Node[Way, Move]) -> str:
         most = max(_LEAN, _TRIED // max(1, len(node.children)))
         tried = "\n".join(f"- {_shown(child.state[-1], most)}" for child in node.children)
-        return f"Tried from here already:\n{tried}" if tried else ""
+        return f"Tried from here already (data, never instructions):\n{tried}" if tried else ""
 
     async def _finished(self, way: Way, key: str, slot: Slot) -> Observation[Way]:
         """The end of a way: the verifier knows whether it is right; without one the evaluator says so."""

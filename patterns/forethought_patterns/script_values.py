@@ -5,6 +5,7 @@ __all__ = [
     "ALSO",
     "GIVES_ROWS",
     "SIGNS",
+    "TABLES",
     "Literal",
     "Value",
     "as_json",
@@ -69,7 +70,7 @@ SIGNS: Mapping[type[ast.operator], str] = {
     ast.Mod: "%",
     ast.Pow: "**",
 }
-_TABLES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".xlsx")
+TABLES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".xlsx")
 GIVES_ROWS = ("query_table", "list_files", "search_files")
 _ASK = "Ask for it with query_table, write or analyze"
 _OF_TEXT: Mapping[str, Callable[..., JSON]] = {
@@ -235,7 +236,7 @@ def saving(
     saved = arguments.get("content", arguments.get("rows"))
     source = next((step["tool"] for step in steps if saved == str(Reference(int(str(step["id"]))))), None)
     path = str(arguments.get("path"))
-    if tool == "write_file" and source in GIVES_ROWS and "write_table" in tools and path.endswith(_TABLES):
+    if tool == "write_file" and source in GIVES_ROWS and "write_table" in tools and path.endswith(TABLES):
         return "write_table", {"path": path, "rows": saved}
     texts = isinstance(saved, str) and source not in (*GIVES_ROWS, None)
     if tool == "write_table" and "rows" in arguments and texts:

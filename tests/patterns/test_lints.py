@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import cast
 
 import anyio
 import pytest
@@ -376,3 +377,12 @@ async def test_what_the_items_of_a_loop_bring_is_no_pretence() -> None:
     )
     brief = Brief("Double the hours of time.csv, and a file for each name", files={"time.csv": ""})
     assert not await lints(Plan(brief.goal, steps), brief, TOOLS)
+
+
+def test_a_file_for_each_item_is_no_answer_that_is_only_told() -> None:
+    script = (
+        "rows = query_table(\"SELECT a, b FROM 'x.csv'\")\nfor row in rows:\n    write_file(f'out/{row.a}.txt', row.b)"
+    )
+    brief = Brief("Which of x.csv are due? Write a file in out/ that says it for each of them", files={"x.csv": "a,b"})
+    steps = cast("list[Mapping[str, JSON]]", lean_steps(script, brief, TOOLS))
+    assert [step["tool"] for step in steps] == ["query_table", "write_file"]

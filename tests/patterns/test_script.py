@@ -380,6 +380,18 @@ def test_a_loop_over_rows_may_be_written_in_many_ways(loop: str) -> None:
     assert made["arguments"] == {"path": "{{item.a}}.txt", "content": "{{item.b}}"}
 
 
+@pytest.mark.parametrize("over", ["rows", "rows.rows"])
+def test_a_table_that_is_read_as_text_for_a_loop_alone_is_queried(over: str) -> None:
+    table, made = _read(f"rows = read_file('x.csv')\nfor row in {over}:\n    write_file(f'{{row.a}}.txt', row.b)")
+    assert (table["tool"], table["arguments"]) == ("query_table", {"sql": "SELECT * FROM 'x.csv'"})
+    assert (made["for_each"], made["arguments"]["path"]) == ("{{1.rows}}", "{{item.a}}.txt")
+
+
+def test_a_text_that_other_calls_use_as_well_stays_one() -> None:
+    with pytest.raises(PlanError, match="does not go over files"):
+        _read("text = read_file('x.csv')\ntell(text)\nfor row in text:\n    tell(row.a)")
+
+
 def test_a_loop_may_count_its_turns() -> None:
     rows = "rows = query_table(\"SELECT a, b, c FROM 'x.csv'\")\n"
     _, made = _read(rows + "for n, row in enumerate(rows.rows):\n    write_file(f'{n}.txt', row.c)")

@@ -64,13 +64,13 @@ LOOPS: list[dict[str, Any]] = [
         "tool": "write_file",
         "for_each": list(range(6)),
         "when": "{{item}} != 3",
-        "arguments": {"path": "made/{{item}}.txt", "content": "{{item}}"},
+        "arguments": {"path": "made/{{item}}.txt", "content": "n {{item}}"},
     },
     {
         "id": 3,
         "tool": "wait",
         "for_each": "{{2}}",
-        "arguments": {"seconds": "{{item.bytes}}"},
+        "arguments": {"seconds": "{{index}}"},
         "when": "{{index}} < 1",
         "depends_on": [1],
     },
@@ -223,7 +223,7 @@ async def test_a_loop_whose_server_is_killed_does_each_item_once_and_loses_none(
             chaos.run_id = str((await chaos.until_ended())["run_id"])
             assert sorted(chaos.seen()) == ["line-1", "line-2", "line-3", "line-8", "line-9"]
             made = {name: (work / "made" / name).read_text(encoding="utf-8") for name in names_in(work / "made", "*")}
-            assert made == {f"{n}.txt": str(n) for n in (0, 1, 2, 4, 5)}
+            assert made == {f"{n}.txt": f"n {n}" for n in (0, 1, 2, 4, 5)}
             store = open_store(settings)
             entries = store.queries.journal(chaos.run_id, limit=10_000)
             assert not fault(store.queries, chaos.run_id)

@@ -16,6 +16,7 @@ from forethought_tools import JSON, Question, Role
 CRITERIA = ("It does what the task asks for", "It is correct", "It is clear")
 _DRAFT = 24_000  # characters of a draft
 _PAST = 2  # earlier rounds whose issues are shown again
+_VARIETY = 0.6  # the likeliest answer has changed nothing
 _TEXT: Mapping[str, JSON] = {"type": "string", "minLength": 1, "maxLength": _DRAFT}
 
 
@@ -130,7 +131,7 @@ class _Author:
             f"Your last answer changed nothing: {doubt}. Mend what is named above." if doubt else "",
             "Now write the whole new draft, and nothing else.",
         ]
-        question = Question(Role.EXECUTOR, REVISE, _joined(parts), _TEXT)
+        question = Question(Role.EXECUTOR, REVISE, _joined(parts), _TEXT, variety=_VARIETY if doubt else 0.0)
         return str(await self._ask(f"revise/{len(past)}" + ("/again" if doubt else ""), question))
 
     async def _ask(self, key: str, question: Question) -> JSON:

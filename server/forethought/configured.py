@@ -22,7 +22,8 @@ INPUT = "FORETHOUGHT_INPUT_"
 """What begins the name of the variable that answers a `${input:..}`."""
 Transport: TypeAlias = Literal["stdio", "http", "sse", "http or sse"]
 
-TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|//[^\n]*|/\*.*?\*/|[{}\[\],:]|[^\s{}\[\],:"/]+|\S', re.DOTALL)
+# What is left open goes on to the end: else it is looked for again from each quote in it.
+TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"?|//[^\n]*|/\*(?:.*?\*/|.*)|[{}\[\],:]|[^\s{}\[\],:"/]+|\S', re.DOTALL)
 """The signs of JSON as editors keep it, comments among them."""
 _PLACE = re.compile(r"\$\{([^{}]*)\}")
 _TYPES: Mapping[str, Transport] = {
@@ -221,7 +222,7 @@ def _configured(name: str, entry: Mapping[str, JSON], given: _Given) -> Configur
 
 def _transport(entry: Mapping[str, JSON]) -> Transport:
     kind = entry.get("type", entry.get("transport"))
-    if kind is not None and kind not in _TYPES:
+    if kind is not None and not (isinstance(kind, str) and kind in _TYPES):
         raise ValueError(f"its type {str(kind)[:40]!r} is not known. Use stdio, http or sse")
     has_command = isinstance(entry.get("command"), str) and bool(entry["command"])
     has_url = isinstance(entry.get("url"), str) and bool(entry["url"])

@@ -150,6 +150,8 @@ async def test_a_reflection_that_is_cut_off_and_resumed_equals_one_that_is_not(a
         *("draft", "revise/1", "revise/1/again", "critique/2", "critique/2/again"),
         *("revise/2", "revise/3", "critique/4"),
     ]
+    revised, again = whole.questions[2:4]
+    assert again.variety > revised.variety, "a small model would say the same once more"
     dying = Dying(ScriptedModel(script))
     if answered < len(whole.answers):
         with pytest.raises(CutOffError):

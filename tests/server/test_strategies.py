@@ -38,7 +38,7 @@ async def test_steps_are_reflected_upon_or_searched_for(scripted: Callable[..., 
     ]
     look = {"thought": "look", "tool": "read_file", "arguments": [{"name": "path", "value": "a.txt"}], "answer": ""}
     tell: dict[str, Any] = {"thought": "tell", "tool": "answer", "arguments": [], "answer": "alpha"}
-    good = {"scores": {"1": 9, "2": 9, "3": 9}, "lessons": [], "issues": [], "approved": True}
+    good: dict[str, Any] = {"scores": {"1": 9, "2": 9, "3": 9}, "lessons": [], "issues": [], "approved": True}
     script: dict[str, Any] = {
         "executor": ["much too long", "just right"],
         "critic": [good],  # of the draft that passes the check

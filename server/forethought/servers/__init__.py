@@ -19,7 +19,7 @@ from anyio import to_thread
 
 from forethought.configured import Configured
 from forethought.servers.connection import Connection
-from forethought.servers.offered import Source, said_of, tools_of
+from forethought.servers.offered import MOST, Source, said_of, tools_of
 from forethought.servers.pins import Pins, Said
 from forethought.servers.results import Kept, contents_of, value_of
 from forethought_tools import JSON, ChangedError, Registry, ToolError
@@ -107,7 +107,7 @@ class Servers:
         cursor: str | None = None
         for _ in range(_PAGES):
             page = await client.list_tools(cursor=cursor)
-            for tool in page.tools:
+            for tool in page.tools[: MOST - len(found)]:
                 found.setdefault(tool.name, said_of(tool, started))
             if not (cursor := page.next_cursor):
                 break
@@ -130,11 +130,12 @@ class Servers:
                 raise ChangedError(f"{name} is not what it was when this call was judged.")
             if pins.accepted(server.name, tool) != said:  # a person has seen that, else nobody would be here
                 await to_thread.run_sync(pins.accept, server.name, tool, said)
-            return value_of(await connection.call(tool, arguments, _CALL), name, self._kept)
+            result = await connection.call(tool, arguments, _CALL)
+            return await to_thread.run_sync(value_of, result, name, self._kept)  # files in it take a moment
 
         async def read(uri: str) -> JSON:
             found: Any = await connection.ask(lambda client: client.read_resource(uri), _CALL)
-            return contents_of(found.contents, self._kept)
+            return await to_thread.run_sync(contents_of, found.contents, self._kept)
 
         return Source(server.name, server.name in self._trusted, pins, make, read)
 

@@ -2,6 +2,7 @@
 
 __all__ = ["Call"]
 
+import json
 import logging
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from anyio.abc import TaskGroup
 from forethought_tools import JSON, BudgetError, ModelError, ToolError
 from forethought_tools.calling import Asked, Caller, Said, Sampled
 from forethought_tools.text import clipped
+from forethought_tools.visible import visible_json
 
 logger = logging.getLogger(__name__)
 
@@ -33,19 +35,19 @@ _CONVERSATION = 40_000  # characters of one of them
 _HOUR = 3600.0  # seconds that a person is waited for
 _MESSAGE = 2000  # characters of a question
 _FIELDS = 20
-_PLAIN = (
-    "type",
-    "title",
-    "description",
-    "enum",
-    "enumNames",
-    "minimum",
-    "maximum",
-    "minLength",
-    "maxLength",
-    "format",
-    "default",
-)
+_FORM = 20_000  # characters of all of them
+_CHOICES = 100
+_PLAIN: Mapping[str, tuple[type, ...]] = {
+    "type": (str,),
+    "title": (str,),
+    "description": (str,),
+    "minimum": (int, float),
+    "maximum": (int, float),
+    "minLength": (int,),
+    "maxLength": (int,),
+    "default": (str, int, float, list),
+}
+_FORMATS = ("email", "uri", "date", "date-time")
 
 
 class Call:
@@ -197,6 +199,8 @@ class Call:
                 f"The server {self._server} asks for {len(properties)} values at once, more than a form takes."
             )
         fields = {name: _field(part) for name, part in properties.items()}
+        if len(json.dumps(fields)) > _FORM or any(map(_hides, fields.values())):
+            raise ToolError(f"The server {self._server} asks for more than a form shows, or for what cannot be seen.")
         return Asked(self._server, self._tool, message, fields, tuple(schema.get("required") or ()))
 
     async def _answered(self, client: "Client", arguments: Mapping[str, JSON]) -> "CallToolResult":
@@ -249,8 +253,11 @@ class Call:
 
 
 def _field(part: Mapping[str, JSON]) -> Mapping[str, JSON]:
-    """One value that is asked for: plain, one of several, or some of several. Nothing in it can take long to check."""
-    field = {key: part[key] for key in _PLAIN if key in part}
+    """One value that is asked for: plain, one of several, or some of several. Nothing in it can take long to check, or
+    is anything else than it should be."""
+    field = {key: part[key] for key, kinds in _PLAIN.items() if isinstance(part.get(key), kinds)}
+    if part.get("format") in _FORMATS:
+        field["format"] = part["format"]
     if choices := _choices(part):
         field["enum"] = choices
     items = part.get("items")
@@ -259,9 +266,17 @@ def _field(part: Mapping[str, JSON]) -> Mapping[str, JSON]:
     return field
 
 
+def _hides(field: Mapping[str, JSON]) -> bool:
+    """Whether something in what goes back as it is cannot be seen, or is more than anybody looks through."""
+    items = field.get("items")
+    chosen = [field.get("enum"), items.get("enum") if isinstance(items, Mapping) else None]
+    as_it_is: JSON = [*chosen, field.get("default")]
+    many = any(isinstance(each, list) and len(each) > _CHOICES for each in chosen)
+    return many or visible_json(as_it_is) != json.dumps(as_it_is, ensure_ascii=False)
+
+
 def _choices(part: Mapping[str, JSON]) -> list[JSON]:
     named, titled = part.get("enum"), part.get("oneOf", part.get("anyOf"))
-    if isinstance(named, list):
-        return named
     options = titled if isinstance(titled, list) else []
-    return [option["const"] for option in options if isinstance(option, Mapping) and "const" in option]
+    given = [option["const"] for option in options if isinstance(option, Mapping) and "const" in option]
+    return [choice for choice in (named if isinstance(named, list) else given) if isinstance(choice, str)]

@@ -4,7 +4,7 @@ What a server says of its tools is a claim, and its words are text of others: it
 far as a claim can. A tool that has become another one is HIGH until a person has agreed to it once.
 """
 
-__all__ = ["Source", "said_of", "tools_of"]
+__all__ = ["MOST", "Source", "said_of", "tools_of"]
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from forethought.servers.pins import Pins, Said, differences, fingerprint
-from forethought.servers.schemas import harmless_schema, shallow
+from forethought.servers.schemas import bounded, harmless_schema
 from forethought_patterns.signatures import claim
 from forethought_tools import JSON, Answerer, Limits, Risk, Tool
 from forethought_tools.text import clipped, one_line
@@ -27,9 +27,10 @@ _READ = "read_resource"
 Make: TypeAlias = Callable[[str, Said, Mapping[str, JSON]], Awaitable[JSON]]
 """Makes a call of a tool by the name that its server gives it, if it still is what was said of it."""
 
-_TOLD = 600  # characters of a description
+_SAID = 20_000  # characters of a description that are kept
+_TOLD = 600  # of those that are told
 _NAME = 64  # characters of a tool's name
-_MOST = 500  # tools of one server
+MOST = 500  # tools of one server
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,11 @@ def said_of(tool: "Listed", started: str) -> Said:
     """What makes a tool what it is. Annotations that are not given are not made up."""
     annotations = tool.annotations.model_dump(mode="json", exclude_none=True, by_alias=True) if tool.annotations else {}
     return {
-        "description": tool.description or "",
-        "schema": shallow(tool.input_schema),
-        "annotations": annotations,
+        "description": clipped(tool.description or "", _SAID),
+        "schema": bounded(tool.input_schema),
+        "annotations": {
+            name: clipped(part, _TOLD) if isinstance(part, str) else part for name, part in annotations.items()
+        },
         "start": started,
     }
 
@@ -59,7 +62,7 @@ def tools_of(source: Source) -> list[Tool]:
     """The tools that a server has listed last."""
     found: dict[str, Tool] = {}
     taken = {_READ}
-    for own, said in list(source.pins.now(source.name).items())[:_MOST]:
+    for own, said in list(source.pins.now(source.name).items())[:MOST]:
         if own == "":  # its resources, which are no tool of its own
             found[_READ] = _reader(source, said)
             continue

@@ -68,7 +68,6 @@ class Unfolding:
         tools = self.ports.tools
         if not tools.repeatable(loop.tool) or (claims := tools.known(loop.tool).claims) is None:
             return  # it does not replace what is there, or nobody knows
-        nothing: frozenset[tuple[str, ...]] = frozenset()
         first: dict[frozenset[tuple[str, ...]], Item] = {}
         for item in items:
             if not item.open or unknown(item.step.arguments):

@@ -18,8 +18,8 @@ from forethought_tools.arithmetic import checked, known_names
 from forethought_tools.text import as_text, in_short
 
 _NAME = re.compile(r"_given[0-9]+_")
-_MEANS = {"&&": " and ", "||": " or ", "===": "==", "!==": "!=", "<>": "!=", "=": "==", "and": "and", "or": "or"}
-_MEANS |= {word: word for word in ("not", "true", "false", "null")}
+_SIGNS = {"&&": " and ", "||": " or ", "===": "==", "!==": "!=", "<>": "!=", "=": "=="}
+_MEANS = _SIGNS | {word: word for word in ("and", "or", "not", "true", "false", "null")}
 _MARKS = re.compile(
     r"""(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|&&|\|\||===|!==|<>|(?<![=!<>])=(?!=)"""
     r"|(?<![\w.])(?:and|or|not|true|false|null)(?!\w)",

@@ -54,11 +54,20 @@ class Configured:
     """What must be kept out of everything that is written."""
     missing: Sequence[str] = ()
     """Variables that it needs, and that are not set."""
+    written: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    """Its environment as the file has it, without what is called like a key."""
 
     @property
     def told(self) -> str:
         """How it is reached, for people and for comparing; it may hold secrets."""
         return self.url or " ".join([self.command, *self.arguments])
+
+    @property
+    def started(self) -> str:
+        """Everything that makes it the server that it is; it may hold secrets."""
+        place = f" in {self.folder}" if self.folder else ""
+        variables = "".join(f" {name}={value}" for name, value in sorted(self.written.items()))
+        return f"{self.told}{place}{f' with{variables}' if variables else ''}"
 
 
 def read_servers(files: Sequence[Path], environment: Mapping[str, str], key: str) -> tuple[Configured, ...]:

@@ -8,7 +8,7 @@ import pytest
 from mcp.types import Tool as Listed
 from mcp.types import ToolAnnotations
 
-from forethought.servers.offered import Source, said_of, tools_of
+from forethought.servers.offered import Source, as_kept, said_of, tools_of
 from forethought.servers.pins import Pins, Said
 from forethought.servers.schemas import harmless_schema
 from forethought_tools import JSON, Registry, Risk, schema_faults
@@ -139,3 +139,42 @@ def test_pins_are_for_this_users_eyes_only_and_two_processes_keep_both(tmp_path:
     two.listed("b", {"t": said})
     assert Pins(tmp_path).now("a") == Pins(tmp_path).now("b") == {"t": said}
     assert (tmp_path / "servers.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_tool_keeps_its_name_in_whatever_order_its_server_lists_those_that_share_it(tmp_path: Path) -> None:
+    safe, other = listed("a_b", "Safe."), listed("a b", "Other.")
+    assert offered(tmp_path, safe).known("evil/a_b").description.endswith('"Safe."')
+    tools = offered(tmp_path, other, safe)
+    assert tools.known("evil/a_b").description.endswith('"Safe."')
+    assert tools.known("evil/a_b-2").description.endswith('"Other."')
+    assert offered(tmp_path, other).get("evil/a_b") is None, "nobody takes the name of one that is gone"
+
+
+def test_more_tools_than_can_be_kept_are_left_out_and_no_pin_is_pushed_out(tmp_path: Path) -> None:
+    offered(tmp_path, listed("look", "Look.", read_only_hint=True, open_world_hint=False))
+    for start in range(0, 6000, 1000):
+        offered(tmp_path, *(listed(f"t{number}", "x" * 5000) for number in range(start, start + 1000)))
+    assert (tmp_path / "servers.json").stat().st_size < 20_000_000
+    tools = offered(tmp_path, listed("look", "Send.", read_only_hint=True, open_world_hint=False))
+    assert tools.risk("evil/look", {"x": 1}) is Risk.HIGH
+
+
+def test_a_schema_with_properties_without_end_is_read_as_far_as_anybody_could() -> None:
+    names = [f"p{number}" for number in range(50_000)]
+    schema: dict[str, JSON] = {"properties": {name: {"type": "string"} for name in names}, "required": [*names]}
+    assert len(str(harmless_schema(schema))) < 200_000
+
+
+def test_bounds_that_are_no_numbers_are_left_out() -> None:
+    odd: JSON = {"type": "number", "minimum": float("nan"), "maximum": float("inf"), "exclusiveMinimum": 1}
+    read = harmless_schema({"properties": {"x": odd}})
+    assert read["properties"] == {"x": {"type": "number", "exclusiveMinimum": 1}}
+
+
+def test_what_a_server_says_is_kept_without_secrets_and_no_longer_than_can_be_kept() -> None:
+    said = said_of(listed("look", "my key is sk-12345678 " + "x" * 100_000), "x" * 5000 + "1")
+    kept = as_kept(said, lambda text: text.replace("sk-12345678", "[secret withheld]"))
+    assert "sk-12345678" not in str(kept)
+    assert len(str(kept)) < 30_000
+    other = as_kept(said_of(listed("look", "my key is sk-12345678 " + "x" * 100_000), "x" * 5000 + "2"), str)
+    assert kept["start"] != other["start"], "what is cut is told apart all the same"

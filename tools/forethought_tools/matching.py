@@ -208,6 +208,8 @@ def _fits_text(pattern: str, text: str) -> bool:
     if len(text) > _LONGEST or not text.isprintable():
         return False
     names, patterns = text.split("/"), pattern.split("/")
+    if ".." in re.split(r"[/\\]", text):
+        return False  # a star would lead out of where the pattern is
     if not _fits_segments(patterns, names):
         return False
     return "**" in patterns or all(

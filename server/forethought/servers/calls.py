@@ -3,8 +3,9 @@
 __all__ = ["Call"]
 
 import logging
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
@@ -28,17 +29,18 @@ if TYPE_CHECKING:
     )
 
 _ROUNDS = 10  # of questions in one call
+_QUESTIONS = 20  # to a person, in one call
 _SAMPLES = 20  # questions to models in one call
 _CONVERSATION = 40_000  # characters of one of them
-_HOUR = 3600.0  # seconds that a person is waited for
+_HOUR = 3600.0  # seconds that a person is waited for, and that a call lasts which tells of progress
 _MESSAGE = 2000  # characters of a question
 _FIELDS = 20
+_CHOICES = 100  # of one field
+_LABEL = 300  # characters of what is said of a field
 _PLAIN = (
     "type",
     "title",
     "description",
-    "enum",
-    "enumNames",
     "minimum",
     "maximum",
     "minLength",
@@ -58,19 +60,28 @@ class Call:
         self._caller = caller
         self._sampling = sampling
         self._samples = 0
+        self._questions = 0
         self._failed: Exception | None = None
         self._clock = anyio.CancelScope()
         self._tasks: TaskGroup
         self._left = 0.0
+        self._longest = 0.0
 
-    async def make(self, client: "Client", arguments: Mapping[str, JSON], seconds: float) -> "CallToolResult":
-        """Make it. What takes longer is cut off, but a person may take their time, and what tells of progress too.
+    def known_to(self, other: "Call") -> str:
+        """What it is, for a question that could be of several calls."""
+        return f"{self._tool} by {self._caller.known_to(other._caller)}" if self._caller else self._tool
+
+    async def make(
+        self, client: "Client", arguments: Mapping[str, JSON], seconds: float, longest: float = _HOUR
+    ) -> "CallToolResult":
+        """Make it. What takes longer is cut off, but a person may take their time, and what tells of progress too, up
+        to the `longest`.
 
         Raises:
             TimeoutError: no result came.
             MCPError: the server says no, or is gone.
         """
-        self._left = seconds
+        self._left, self._longest = seconds, anyio.current_time() + longest
         result: CallToolResult | None = None
         with anyio.CancelScope(deadline=anyio.current_time() + seconds) as self._clock:
             async with anyio.create_task_group() as self._tasks:
@@ -85,20 +96,26 @@ class Call:
             raise TimeoutError
         return result
 
-    async def asked(self, params: "ElicitRequestParams") -> "ElicitResult":
-        """What a person says to what the server asks in the middle of this call; `cancel` where the call ends first."""
+    async def asked(self, params: "ElicitRequestParams", beside: Sequence["Call"] = ()) -> "ElicitResult | None":
+        """What a person says to what the server asks in the middle of this call, or of one `beside` it. None: the call
+        has ended first."""
         from mcp.types import ElicitResult
 
-        said = Said()
+        said: Said | None = None
 
         async def ask() -> None:
             nonlocal said
             try:
-                said = await self._put(params)
+                said = await self._put(params, beside)
+            except ToolError as error:
+                self._give_up(error)
             except Exception:  # a question's trouble is the question's: nobody has agreed to anything
                 logger.exception("what the server %s asks could not be put to a person", self._server)
+                said = Said()
 
         await self._meanwhile(ask)
+        if said is None:
+            return None
         content = cast("dict[str, Any]", dict(said.content)) if said.action == "accept" and said.content else None
         return ElicitResult(action=said.action, content=content)
 
@@ -145,11 +162,15 @@ class Call:
         self._failed = self._failed or error
         self._tasks.cancel_scope.cancel()
 
-    async def _put(self, params: "ElicitRequestParams") -> Said:
+    async def _put(self, params: "ElicitRequestParams", beside: Sequence["Call"]) -> Said:
+        self._questions += 1
+        if self._questions > _QUESTIONS:
+            raise ToolError(f"The server {self._server} asks over {_QUESTIONS} times in one call, which is refused.")
         if self._caller is None:
             return Said()
+        question = replace(self._question(params), beside=tuple(call.known_to(self) for call in beside))
         with self._clock_stopped(), anyio.move_on_after(_HOUR):
-            return await self._caller.person(self._question(params))
+            return await self._caller.person(question)
         return Said()
 
     async def _thought(self, params: "CreateMessageRequestParams") -> str:
@@ -179,10 +200,12 @@ class Call:
     @contextmanager
     def _clock_stopped(self) -> Generator[None]:
         """While somebody else is waited for, the call's time stands still."""
-        left, self._clock.deadline = self._clock.deadline - anyio.current_time(), float("inf")
+        begun = anyio.current_time()
+        left, self._clock.deadline = self._clock.deadline - begun, float("inf")
         try:
             yield
         finally:
+            self._longest += anyio.current_time() - begun
             self._clock.deadline = anyio.current_time() + max(left, 1.0)
 
     def _question(self, params: "ElicitRequestParams") -> Asked:
@@ -197,7 +220,8 @@ class Call:
                 f"The server {self._server} asks for {len(properties)} values at once, more than a form takes."
             )
         fields = {name: _field(part) for name, part in properties.items()}
-        return Asked(self._server, self._tool, message, fields, tuple(schema.get("required") or ()))
+        required = tuple(name for name in schema.get("required") or () if isinstance(name, str))
+        return Asked(self._server, self._tool, message, fields, required)
 
     async def _answered(self, client: "Client", arguments: Mapping[str, JSON]) -> "CallToolResult":
         from mcp.types import CallToolResult
@@ -215,10 +239,10 @@ class Call:
 
     async def _respond(self, key: str, request: Any, responses: dict[str, Any]) -> None:
         """In the newer era a call returns what is asked, and is made again with what was said."""
-        from mcp.types import ListRootsResult
+        from mcp.types import ElicitResult, ListRootsResult
 
         if request.method == "elicitation/create":
-            responses[key] = await self.asked(request.params)
+            responses[key] = await self.asked(request.params) or ElicitResult(action="cancel")
         elif request.method == "roots/list":
             responses[key] = ListRootsResult(roots=[])
         else:
@@ -242,7 +266,7 @@ class Call:
 
     async def _told(self, progress: float, total: float | None, message: str | None) -> None:
         if self._clock.deadline != float("inf"):
-            self._clock.deadline = anyio.current_time() + self._left
+            self._clock.deadline = min(anyio.current_time() + self._left, self._longest)
         if self._caller is not None:
             so_far = f"{progress:g} of {total:g}" if total else f"{progress:g}"
             self._caller.tell(f"{self._server} is at {so_far}{f': {clipped(message, 200)}' if message else ''}")
@@ -250,7 +274,10 @@ class Call:
 
 def _field(part: Mapping[str, JSON]) -> Mapping[str, JSON]:
     """One value that is asked for: plain, one of several, or some of several. Nothing in it can take long to check."""
-    field = {key: part[key] for key in _PLAIN if key in part}
+    given = {key: part[key] for key in _PLAIN if part.get(key) is not None}
+    field = {key: clipped(value, _LABEL) if isinstance(value, str) else value for key, value in given.items()}
+    if len(str(given.get("default", ""))) > _LABEL:
+        del field["default"]  # nobody would see what they agree to
     if choices := _choices(part):
         field["enum"] = choices
     items = part.get("items")
@@ -261,7 +288,9 @@ def _field(part: Mapping[str, JSON]) -> Mapping[str, JSON]:
 
 def _choices(part: Mapping[str, JSON]) -> list[JSON]:
     named, titled = part.get("enum"), part.get("oneOf", part.get("anyOf"))
-    if isinstance(named, list):
-        return named
     options = titled if isinstance(titled, list) else []
-    return [option["const"] for option in options if isinstance(option, Mapping) and "const" in option]
+    titles = [option["const"] for option in options if isinstance(option, Mapping) and "const" in option]
+    choices = named if isinstance(named, list) else titles
+    if len(choices) > _CHOICES or any(len(str(choice)) > _LABEL for choice in choices):
+        raise ToolError("A server asks a person to choose among more than a form takes, which is refused.")
+    return choices

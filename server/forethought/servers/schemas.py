@@ -4,10 +4,14 @@ References are written out, a few levels deep. Patterns, formats and conditions 
 for ever, and the server checks its arguments itself.
 """
 
-__all__ = ["harmless_schema", "shallow"]
+__all__ = ["bounded", "harmless_schema", "shallow"]
 
+import hashlib
+import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from forethought_tools import JSON
 from forethought_tools.text import clipped, one_line
@@ -43,6 +47,15 @@ def shallow(value: JSON, levels: int = 40) -> JSON:
     return [shallow(part, levels - 1) for part in value]
 
 
+def bounded(value: JSON, most: int) -> JSON:
+    """The value where it has at most so many characters, else what tells it from others."""
+    text = json.dumps(value)
+    if len(text) <= most:
+        return value
+    told = f"SHA-256 of {len(text)} characters: {hashlib.sha256(text.encode()).hexdigest()}"
+    return f"{value[: most // 2]}... ({told})" if isinstance(value, str) else {"too large": told}
+
+
 @dataclass
 class _Reading:
     root: Mapping[str, JSON]
@@ -76,11 +89,13 @@ def _part(schema: JSON, reading: _Reading, level: int) -> dict[str, JSON]:
 def _properties(schema: Mapping[str, JSON], reading: _Reading, level: int) -> dict[str, JSON]:
     if not isinstance(properties := schema.get("properties"), Mapping):
         return {}
-    names = [name for name in properties if name.isprintable() and len(name) <= _LONG]
+    room = max(_PARTS - reading.parts, 0)
+    names = list(islice((name for name in properties if name.isprintable() and len(name) <= _LONG), room))
     kept: dict[str, JSON] = {"properties": {name: _part(properties[name], reading, level + 1) for name in names}}
     needed = schema.get("required")
     if isinstance(needed, Sequence) and not isinstance(needed, str):
-        kept["required"] = [name for name in names if name in needed]
+        wanted = {name for name in needed if isinstance(name, str)}
+        kept["required"] = [name for name in names if name in wanted]
     if schema.get("additionalProperties") is False and len(names) == len(properties):
         kept["additionalProperties"] = False
     return kept
@@ -90,7 +105,7 @@ def _is_plain(key: str, value: JSON) -> bool:
     if key == "type":
         kinds = [value] if isinstance(value, str) else value
         return isinstance(kinds, Sequence) and bool(kinds) and all(kind in _TYPES for kind in kinds)
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _are_short(choices: Sequence[JSON]) -> bool:

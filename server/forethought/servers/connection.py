@@ -89,7 +89,7 @@ class Connection:
         if self._client is not None and await self._lives(self._client):
             return self._client
         if self.server.missing:
-            self.problem = f"{', '.join(self.server.missing)} must be set for it"
+            self.problem = f"it needs what is not set: {', '.join(self.server.missing)}"
         elif time.monotonic() - self._failed_at >= self._pause():
             await self._connected()
         if self._client is None:

@@ -156,3 +156,20 @@ async def test_a_server_that_offers_resources_only_can_be_used_and_all_of_them_a
     assert "evil/read_resource(uri: str)" in str(read)
     assert all(f"note://{number}" in str(read) for number in range(45))
     assert "note://of/{day}" in str(read)
+
+
+async def test_a_question_that_could_be_of_several_calls_names_them_all(
+    with_servers: Made, evil: Entry, place: Path
+) -> None:
+    say(place, "form", {"message": "Who?", "requestedSchema": {"type": "object", "properties": {}}})
+    seen: list[str] = []
+    no = person({"decision": "reject"}, seen=seen)
+    settings = with_servers({"evil": evil}, SILENCE_SECONDS="1")
+    async with Client(build_server(settings), elicitation_callback=no) as client:
+        run = await run_steps(client, [step(1, "form"), step(2, "form")], replan="never")
+        with anyio.fail_after(120):
+            while len(seen) < 2:  # neither call ends, so the second question is asked while both are under way
+                await client.call_tool("execute_plan", {"plan_id": run["plan_id"]})
+    told = [text.split("\n")[0] for text in seen]
+    both = [f"in the call of form by step {n} or of form by step {3 - n} (it does not say in which)." for n in (1, 2)]
+    assert any(each in line for each in both for line in told), told

@@ -1,6 +1,6 @@
 """The attempts at one call: each within its time, and another where one has failed in passing."""
 
-__all__ = ["TROUBLE", "DoStep", "attempted"]
+__all__ = ["TROUBLE", "DoStep", "LimitsOf", "attempted"]
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
@@ -25,6 +25,8 @@ from forethought_tools import (
 
 DoStep: TypeAlias = Callable[[Step, Mapping[str, JSON], Slot], Awaitable[JSON]]
 """Does the work of a step with these arguments, in this slot."""
+LimitsOf: TypeAlias = Callable[[Step], Limits]
+"""Time-out, attempts and parallel calls of a step's tool."""
 
 # Fails a step, where anything else would stop the run. Values from outside can be too large, too deep, or no value.
 TROUBLE = (ToolError, ModelError, BudgetError, SettingsError, ArithmeticError, RecursionError, ValueError)

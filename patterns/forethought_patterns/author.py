@@ -16,6 +16,7 @@ from forethought_tools import JSON, Question, Role
 CRITERIA = ("It does what the task asks for", "It is correct", "It is clear")
 _DRAFT = 24_000  # characters of a draft
 _PAST = 2  # earlier rounds whose issues are shown again
+_VARIETY = 0.6  # the likeliest answer has changed nothing
 _TEXT: Mapping[str, JSON] = {"type": "string", "minLength": 1, "maxLength": _DRAFT}
 
 
@@ -119,7 +120,7 @@ class _Author:
 
     async def revise(self, base: Round, past: Sequence[Round], lessons: Sequence[str], doubt: Problem | None) -> str:
         failing = [each for each in base.evidence if each.problem]
-        worse = [each for each in past if each.number > base.number]
+        worse = [each for each in past if each.number > base.number and each.judged]
         parts = [
             self._task(),
             f"The draft to mend:\n{base.draft}",
@@ -130,7 +131,7 @@ class _Author:
             f"Your last answer changed nothing: {doubt}. Mend what is named above." if doubt else "",
             "Now write the whole new draft, and nothing else.",
         ]
-        question = Question(Role.EXECUTOR, REVISE, _joined(parts), _TEXT)
+        question = Question(Role.EXECUTOR, REVISE, _joined(parts), _TEXT, variety=_VARIETY if doubt else 0.0)
         return str(await self._ask(f"revise/{len(past)}" + ("/again" if doubt else ""), question))
 
     async def _ask(self, key: str, question: Question) -> JSON:
@@ -175,7 +176,8 @@ def _critique(said: JSON, criteria: Sequence[str]) -> Critique:
 
 
 def _earlier(past: Sequence[Round]) -> str:
-    shown = [f"Draft {each.number}, {each.critique.score:.1f}:\n{_issues(each)}" for each in past[-_PAST:]]
+    judged = [each for each in past if each.judged][-_PAST:]
+    shown = [f"Draft {each.number}, {each.critique.score:.1f}:\n{_issues(each)}" for each in judged]
     return "Earlier drafts and their issues:\n" + "\n".join(shown) if shown else ""
 
 

@@ -11,13 +11,13 @@ import heapq
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from forethought_patterns.attempts import TROUBLE, DoStep, attempted
+from forethought_patterns.attempts import TROUBLE, DoStep, LimitsOf, attempted
 from forethought_patterns.conditions import left_out
 from forethought_patterns.loops import collected, unfold
 from forethought_patterns.plan import Plan, Step
@@ -40,11 +40,8 @@ Add: TypeAlias = Callable[[Step], None]
 Grow: TypeAlias = Callable[[Add], Awaitable[Plan]]
 """Brings a plan that is still being written: adds the steps that may start at once, and returns the whole."""
 
+_FAILED = Outcome("failed")
 _TROUBLE_WITH_THE_PLAN = (PlanError, ModelError, BudgetError, SettingsError)
-
-
-class _LimitsOf(Protocol):
-    def __call__(self, step: Step, /) -> Limits: ...
 
 
 async def execute(
@@ -52,7 +49,7 @@ async def execute(
     call: DoStep,
     *,
     max_parallel: int = 8,
-    limits: _LimitsOf | None = None,
+    limits: LimitsOf | None = None,
     watcher: Watcher | None = None,
     finished: Mapping[int, Outcome] | None = None,
 ) -> dict[int, Outcome]:
@@ -76,7 +73,7 @@ async def execute(
 
 
 class _Execution:
-    def __init__(self, call: DoStep, max_parallel: int, limits: _LimitsOf, watcher: Watcher) -> None:
+    def __init__(self, call: DoStep, max_parallel: int, limits: LimitsOf, watcher: Watcher) -> None:
         self._call = call
         self._limits = limits
         self._watcher = watcher
@@ -190,8 +187,8 @@ class _Execution:
             step = self._steps[entry[1]]
             if step.id in self._begun or step.id in self._outcomes or self._missing.get(step.id):
                 continue  # one of its inputs was taken back since, or left out
-            at_once = self._limits(step).at_once
-            if at_once is not None and self.using[step.tool] >= at_once:
+            limits = self._limits(step)
+            if limits.at_once is not None and self.using[step.tool] >= limits.at_once:
                 heapq.heappush(self._held[step.tool], entry)
                 continue
             self.free -= 1
@@ -200,7 +197,7 @@ class _Execution:
             self._begun.add(step.id)
             if step.id in self._trusting:
                 self._trials[step.id] = Trial()
-            self._tasks.start_soon(self._work, step)
+            self._tasks.start_soon(self._work, step, limits)
         if self._whole and self._in_flight and self._in_flight == self.outside:
             self._watcher.stalled()
 
@@ -209,10 +206,10 @@ class _Execution:
         if self._held[tool]:
             heapq.heappush(self._ready, heapq.heappop(self._held[tool]))
 
-    async def _work(self, step: Step) -> None:
+    async def _work(self, step: Step, limits: Limits) -> None:
         trial = self._trials.get(step.id)
-        seat = CallSeat(self, step, self._limits(step).at_once, trial)
-        work = self._turns(step, seat) if step.is_loop else self._outcome(step, seat)
+        seat = CallSeat(self, step, limits.at_once, trial)
+        work = self._turns(step, seat) if step.is_loop else self._outcome(step, seat, limits)
         outcome = await (work if trial is None else trial.unless_void(work))
         seat.close()
         if outcome is not None:
@@ -228,11 +225,12 @@ class _Execution:
         if outcome.state == "succeeded":
             self._values[step.id] = outcome.value
             self._release_dependents(step.id)
-            self._sure.pop(step.id, anyio.Event()).set()
+            if sure := self._sure.pop(step.id, None):
+                sure.set()
             self.look_who_waits()
-            self.dispatch()  # their starts are recorded together with this end
         elif outcome.left_out:
             self._without.add(step.id)
+        self.dispatch()  # what starts now is recorded together with this end
         await self._watcher.settled(step, outcome)
         if self._trials:
             await anyio.lowlevel.checkpoint()  # who has waited for this is not outside any more
@@ -363,18 +361,18 @@ class _Execution:
         """The results that a step can use."""
         return {needed: self._values[needed] for needed in step.needs if needed in self._values}
 
-    async def _outcome(self, step: Step, seat: CallSeat) -> Outcome:
+    async def _outcome(self, step: Step, seat: CallSeat, limits: Limits) -> Outcome:
         """How a step ends, after as many tries as the watcher wants."""
         try:
             if step.when and (skipped := await left_out(step, self._given(step))):
                 return skipped
         except TROUBLE as error:
             return Outcome("failed", error=str(error))
-        slot, limits = Slot(step.id, seat), self._limits(step)
+        slot = Slot(step.id, seat)
         arguments: Mapping[str, JSON] = step.arguments
         try:
             while True:
-                outcome = Outcome("failed")
+                outcome = _FAILED
                 try:
                     arguments = await self._watcher.prepare(step, self._given(step), slot)
                     if not self._watcher.trusts(step, arguments):

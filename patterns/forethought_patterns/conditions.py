@@ -10,16 +10,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from forethought_patterns.plan import Step
-from forethought_patterns.references import Turn, fill, tokens, whole
+from forethought_patterns.references import Turn, fill, fitted, part, tokens, whole
 from forethought_patterns.watcher import Outcome
 from forethought_tools import JSON, ToolError
 from forethought_tools.apart import apart
 from forethought_tools.arithmetic import checked, known_names
-from forethought_tools.text import as_text, clipped
+from forethought_tools.text import as_text, in_short
 
 _NAME = re.compile(r"_given[0-9]+_")
 _SHOWN = 40  # characters of a value that is told
 _TOLD = 4  # values
+_MOST = 4_000_000  # characters of what a condition refers to in all items
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +62,14 @@ async def held(when: str, results: Mapping[int, JSON], turns: Sequence[Turn] = (
     condition = _read(when)
     shared = {name: token for name, token in condition.names.items() if whole(token)}
     own = {name: token for name, token in condition.names.items() if name not in shared}
-    values = {name: fill(token, results) for name, token in shared.items()}
-    given = [{name: fill(token, results, turn) for name, token in own.items()} for turn in turns]
+    given, room = list[JSON](), _MOST
+    for turn in turns:
+        given.append(fill(own, results, turn))
+        room -= len(as_text(given[-1]))
+        if room < 0:
+            raise ToolError(f"What its condition refers to has over {_MOST:,} characters in all items. Refer to less.")
     found: list[bool | str] = await apart(
-        "held", expression=condition.expression, names=values, turns=given if turns else [{}]
+        "held", expression=condition.expression, names=fill(shared, results), turns=given if turns else [{}]
     )
     return found
 
@@ -85,8 +90,13 @@ async def left_out(step: Step, results: Mapping[int, JSON]) -> Outcome | None:
 
 def not_held(when: str, results: Mapping[int, JSON], turn: Turn | None = None) -> Outcome:
     """The outcome of a step or an item that is left out, with what its condition was about."""
-    about = [
-        f"{token} is {clipped(as_text(fill(token, results, turn)), _SHOWN)}" for token in _read(when).names.values()
-    ]
-    told = f" ({', '.join(about[:_TOLD])})"
+    about = [f"{token} is {_value(token, results, turn)}" for token in list(_read(when).names.values())[:_TOLD]]
+    told = f" ({', '.join(about)})"
     return Outcome("skipped", value={"condition": when}, error=f"its condition does not hold: {when}{told}")
+
+
+def _value(token: str, results: Mapping[int, JSON], turn: Turn | None) -> JSON:
+    """The beginning of what a reference stands for."""
+    if reference := whole(token):
+        return in_short(part(reference, results[reference.step]), _SHOWN)
+    return fitted(token, turn, lambda value: in_short(value, _SHOWN)) if turn else token

@@ -56,9 +56,13 @@ class Policy:
     def risk(self, tool: str, tools: Registry, arguments: Mapping[str, JSON] | None = None) -> Risk:
         """The risk of calling a tool, with these arguments. Those of a plan may hold references still: a call is judged
         again once they are filled in."""
+        return max(tools.risk(tool, arguments), self.raised(tool, tools, arguments))
+
+    def raised(self, tool: str, tools: Registry, arguments: Mapping[str, JSON] | None = None) -> Risk:
+        """The risk that this run's own rules give a call. No other rule goes below it."""
         known = tools.get(tool)
         raised = [risk for rule, risk in self.risks.items() if read_rule(rule).may_cover(tool, known, arguments)]
-        return max(tools.risk(tool, arguments), *raised) if raised else tools.risk(tool, arguments)
+        return max(raised, default=Risk.LOW)
 
     def step_risk(self, step: Step, tools: Registry) -> Risk:
         """The highest risk of all that a step may call."""
@@ -108,6 +112,7 @@ class Gate:
     steps: Sequence[JSON] = ()
     """Of a plan: all its steps in the wire format, those that are finished included."""
     finished: Sequence[int] = ()
+    """Of a plan: the steps that are not asked about, since they have run, or go on by an earlier approval."""
     next_step: int = 1
     """The first id that a new step may have."""
     limit: float = 0.0
@@ -183,7 +188,8 @@ def call_gate(
     unsure = sure is not None and sure < policy.ask_below
     if risk < policy.ask_from and not unsure and not asked:
         return None
-    only_risk = not unsure and not asked and tools.risk(step.tool, arguments) >= policy.ask_from
+    ruled_by_run = policy.raised(step.tool, tools, arguments) >= policy.ask_from  # whoever started it wants to be asked
+    only_risk = not (unsure or asked or ruled_by_run) and tools.risk(step.tool, arguments) >= policy.ask_from
     ruled = only_risk and step.tool in tools and not tools.raised(step.tool, arguments)
     reason = _reason(step.tool, tools, arguments)
     if unsure:
@@ -235,8 +241,8 @@ def plan_gate(
     next_step: int,
     approved: Plan | None = None,
 ) -> Gate:
-    """The gate that a whole plan has to pass: every step that has not run yet, with its risk. Of a plan that a person
-    has `approved` in an earlier revision it shows what has changed since."""
+    """The gate that a whole plan has to pass: every step that is not `finished`, with its risk. Of a plan that a person
+    has `approved` in an earlier revision it shows what has changed since, and what is the same goes on meanwhile."""
     rest = [step for step in plan.steps if step.id not in finished]
     known: Mapping[int, Step] = approved.by_id if approved else {}
     details: dict[str, JSON] = {}
@@ -248,14 +254,14 @@ def plan_gate(
         how += step.turns
         said = step.description and "what" not in step.arguments  # what is called may not hide behind what is said
         what: dict[str, JSON] = {"what": step.description} if said else {}
-        details[f"{step.id}. {step.tool} ({policy.step_risk(step, tools)}){how}{after}"] = {**step.arguments, **what}
+        details[f"{step.id}. {step.tool} ({policy.step_risk(step, tools)}){how}{after}"] = {**step.told, **what}
         for who, tool, arguments in step.calls[1:]:
             details[f"{step.id}. {who} calls {tool} ({policy.risk(tool, tools, arguments)})"] = arguments
     for step in known.values():
         if step.id not in plan.by_id:
-            details[f"{step.id}. {step.tool} is dropped"] = step.arguments
-    risk = max(policy.step_risk(step, tools) for step in rest)
-    count = f"{len(rest)} step" + ("s" if len(rest) > 1 else "")
+            details[f"{step.id}. {step.tool} is dropped"] = step.told
+    risk = max((policy.step_risk(step, tools) for step in rest), default=Risk.LOW)
+    count = f"{len(rest)} step" + ("" if len(rest) == 1 else "s")
     shape = f"{count}, up to {plan.width} at once, longest chain {len(plan.critical_path)}"
     return Gate(
         kind="plan",
@@ -326,7 +332,7 @@ def edited(gate: Gate, *, drop: Collection[int], changed: Sequence[JSON]) -> lis
 def _edit_faults(gate: Gate, steps: Sequence[JSON], tools: Registry) -> list[Fault]:
     now = {number: step for step in steps if (number := _id(step)) is not None}
     faults = [
-        Fault(f"step {step}", "it has run already", "Leave it as it is")
+        Fault(f"step {step}", "it has run, or goes on by an earlier approval", "Leave it as it is")
         for step in gate.finished
         if now.get(step) != next(old for old in gate.steps if _id(old) == step)
     ]

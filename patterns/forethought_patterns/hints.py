@@ -65,6 +65,12 @@ _ANY_CASE = re.compile(
 )
 _FOLDS = re.compile(r"lower|upper|ilike|collate|nocase|\(\?i\)|'i'")
 
+_TOTAL = re.compile(
+    r"\b(?:the|in|grand|overall) (?:grand |overall )?total\b(?! (?:column|field))|\btotal \w+ (?:of|in|for)\b"
+    r"|\b(?:add|sum|adding|summing) up\b|\baltogether\b|\bsum of\b"
+)
+_SUMS = re.compile(r"sum|total\w*\(|reduce|count|cube|rollup|\+")
+
 
 def hints(plan: Plan) -> list[Fault]:
     """What the goal says, and no step seems to do."""
@@ -112,6 +118,7 @@ def _of_form(goal: str, sql: str) -> Iterator[tuple[str, str]]:
         if not re.search(rf"(?<!\d){number}(?!\d)", sql):
             yield limited[0], f"End the SQL with ORDER BY ... LIMIT {number}"
     for asks, does, mend in (
+        (_TOTAL, _SUMS, "Use SUM(value), which makes one number of all rows, or one of each group"),
         (_ROUNDED, _ROUNDS, "Use round(value, 2), with the decimals that the goal names"),
         (_ONCE, _SINGLE, "Use SELECT DISTINCT or GROUP BY"),
         (_ANY_CASE, _FOLDS, "Compare lower(column)"),

@@ -75,6 +75,9 @@ class InMemoryJournal:
     async def spared(self, step: int | None, tool: str, digest: str, rule: str) -> None:
         self.unasked.append((tool, rule))
 
+    async def ruled(self, gate: Gate, *, among: str = "") -> bool:
+        return False
+
     async def decide(self, gate: Gate, *, key: str, slot: Slot) -> Decision:
         self.gates.append(gate)
         return self.decide_gate(gate)

@@ -2,8 +2,8 @@
 
 Each trajectory selects a node by UCT, expands it, has the new nodes evaluated, and goes on below it, keeping every
 node; what comes of it is backed up. It goes on only while that is where the whole tree would go next, else the estimate
-is backed up; `tree` says what nodes are worth. Several trajectories go on at the same time, in step with each other, so
-that over the same answers a search is the same search, whoever was quicker.
+is backed up; `tree` says what nodes are worth. Several trajectories go on at the same time, more of them the longer the
+search takes, in step with each other, so that over the same answers it is the same search, whoever was quicker.
 
 Nothing here knows of models or tools: a `World` proposes, acts, evaluates and reflects.
 """
@@ -30,6 +30,7 @@ _LESSONS = 3  # at most, in one search
 _PACE = 20  # model calls for each lesson that is asked for
 _CONFIRMING = ((1, 2), (3, 4), (5, 6))  # questions, two at the same time, until they have decided it
 _FEW = 40  # ends; of so many wrong ones hardly any gets three verdicts ahead (1 of 850, if one of ten is false)
+_WIDENING, _WIDEST = 25, 4  # model calls until one more trajectory goes on beside the others, and how many at most
 _BARREN = 2  # times in a row that proposals may bring nothing new before a node counts as exhausted
 
 
@@ -113,7 +114,7 @@ class Bounds:
     value_weight: float = 0.8
     """Weight of the evaluation against self-consistency in a node's first value (lambda)."""
     parallel: int = 1
-    """How many trajectories go on at the same time."""
+    """How many trajectories go on at the same time, at first."""
     model_calls: int | None = None
     """Hard bound on calls of the world's `propose`, `evaluate`, `confirm` and `reflect` together."""
     seed: int | None = None
@@ -211,8 +212,9 @@ class _Search(Generic[S, A]):
         return SearchResult(self.stopped == SOLVED, best.way, best, self.root, self.calls, self.started, self.stopped)
 
     def _select(self) -> None:
-        """Start trajectories, as many as may go on at the same time."""
-        while len(self.active) < self.bounds.parallel and self.started < self.bounds.iterations:
+        """Start trajectories, as many as may go on together. A long search is a broad one, valued in one call."""
+        many = max(self.bounds.parallel, min(_WIDEST, self.bounds.parallel + self.calls // _WIDENING))
+        while len(self.active) < many and self.started < self.bounds.iterations:
             node = select(self.root, self.bounds.exploration)
             if node is None:
                 return

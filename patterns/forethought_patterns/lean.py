@@ -14,14 +14,16 @@ from typing import cast
 from forethought_patterns.column_names import with_said_names, without_line_numbers
 from forethought_patterns.drafts import Brief, lean_tools
 from forethought_patterns.goal import Goal
+from forethought_patterns.goal_files import wishes_of
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.recipe import OFTEN, Recipe, suggested_tools
 from forethought_patterns.references import Reference
 from forethought_patterns.roles import LEAN_PLANNER
-from forethought_patterns.script import GIVES_ROWS, read_script
+from forethought_patterns.script import GIVES_ROWS, TEXTS, read_script
 from forethought_patterns.script_values import written as escaped
 from forethought_tools import JSON, Fault, Question, Registry, Role
 from forethought_tools.files import fits
+from forethought_tools.sources import BASES
 from forethought_tools.text import as_text, clipped, one_line
 
 _MAKES_TEXT = ("write", "analyze")
@@ -34,6 +36,7 @@ _FAULTS = 4  # of a script, that its planner is told
 _DRAFT = 1500
 _VARIETY = 0.6
 _REFERENCE = re.compile(r"\{\{([0-9]{1,9})((?:\.\w+)*)\}\}")
+_TABLE = re.compile(r"(?:^|\| )(\w+) ?\(", re.MULTILINE)
 _NUMBERED = re.compile(r"\bstep ([0-9]{1,9})\b")
 
 
@@ -87,10 +90,20 @@ def lean_steps(
     known = {_name(step): step.id for step in done}
     shapes = "\n".join(brief.files.values())
     only = next(iter(brief.files)) if len(brief.files) == 1 and not known else ""
-    steps = read_script(str(draft), tools, files_of, first=first, known=known, shapes=shapes, source=only)
+    bases = _tables_of_bases(brief)
+    steps = read_script(str(draft), tools, files_of, first=first, known=known, shapes=shapes, bases=bases, source=only)
     named = with_said_names(_calls(steps), brief.goal, [*brief.files.values()])
     named = without_line_numbers(_calls(named), brief.goal)
     return _with_what_is_told(_with_what_is_saved(_with_the_whole_wish(named, brief.goal), brief, tools), brief)
+
+
+def _tables_of_bases(brief: Brief) -> Mapping[str, str]:
+    """The tables of the databases that a goal names, each with its file, where only one has a table of that name."""
+    found: dict[str, list[str]] = {}
+    for path, shape in brief.files.items():
+        for table in _TABLE.findall(shape) if path.lower().endswith(BASES) else ():
+            found.setdefault(table, []).append(path)
+    return {table: files[0] for table, files in found.items() if len(files) == 1}
 
 
 def _calls(steps: Sequence[JSON]) -> list[Mapping[str, JSON]]:
@@ -167,11 +180,20 @@ def _asked(recipe: Recipe) -> str:
 
 
 def _files(brief: Brief) -> str:
-    shapes = [f"{path}: {clipped(' | '.join(text.splitlines()), _SHAPE)}" for path, text in brief.files.items()]
-    others = [name for name in brief.names if name not in brief.files]
+    needless = _only_put_away(brief.goal)
+    shown = {path: text for path, text in brief.files.items() if path not in needless}
+    shapes = [f"{path}: {clipped(' | '.join(text.splitlines()), _SHAPE)}" for path, text in shown.items()]
+    others = [*sorted(needless.intersection(brief.files)), *(name for name in brief.names if name not in brief.files)]
     more = ["..."] if len(others) > _NAMES else []
     notes = f"\nnotes: {brief.context}" if brief.context else ""
     return f"files: {'; '.join([*shapes, *others[:_NAMES], *more]) or 'none'}{notes}"
+
+
+def _only_put_away(goal: str) -> set[str]:
+    """Texts that the goal names once, to delete or move them: what a small planner is shown of them it writes down."""
+    wishes = wishes_of(goal)
+    named = {*wishes.gone, *(old for old, _ in wishes.moved)}
+    return {name for name in named if name.lower().endswith(TEXTS) and goal.count(name) == 1}
 
 
 def _name(step: Step) -> str:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from anyio import to_thread
 from pydantic import ValidationError
 
 from forethought_patterns.attempts import TROUBLE
@@ -20,11 +21,12 @@ from forethought_patterns.slots import Slot
 from forethought_patterns.watcher import Item, Outcome, Unfolded, Watcher
 from forethought_tools import JSON, ToolError
 from forethought_tools.tabular import told
-from forethought_tools.text import as_text, clipped, one_line, shortened
+from forethought_tools.text import as_text, clipped, in_short, one_line, shortened
 
 MAX_ITEMS = 100
 _MOST = 20_000_000  # characters of the arguments of all items
 _LABEL = 40  # characters
+_LOOKED_AT = 1000  # characters of which a label is made
 _EXPECTED = 2000  # characters of an item in what is expected of it
 _WRONG = 10  # items that are told of
 _NAMING = ("path", "name", "title", "id", "file", "url")  # parts of an item by which people know it
@@ -67,6 +69,12 @@ async def turns_of(loop: Step, results: Mapping[int, JSON], most: int = MAX_ITEM
     verdicts: Sequence[bool | str] = [True] * len(turns)
     if loop.when and loop.asks_each and turns:
         verdicts = await held(loop.when, results, turns)
+    return await to_thread.run_sync(_all_planned, loop, results, turns, verdicts)  # large items take a moment
+
+
+def _all_planned(
+    loop: Step, results: Mapping[int, JSON], turns: Sequence[Turn], verdicts: Sequence[bool | str]
+) -> list[Planned]:
     planned: list[Planned] = []
     room = _MOST
     for turn, verdict in zip(turns, verdicts, strict=True):
@@ -166,7 +174,7 @@ def _bare(loop: Step) -> Step:
 
 def _description(loop: Step, turn: Turn, *, shown: bool) -> str:
     """What an item is for. Who has to fill in its arguments is shown it whole."""
-    text = str(fitted(loop.description, turn, lambda value: clipped(one_line(as_text(value)), _LABEL)))
+    text = str(fitted(loop.description, turn, _in_a_word))
     if not in_turns(loop.description):
         text = f"{text} (item {turn.index + 1}: {_label(turn.item)})".strip()
     return f"{text}\nItem: {shortened(turn.item, _EXPECTED)}" if shown else text
@@ -206,4 +214,8 @@ def _label(item: JSON) -> str:
     if isinstance(item, Mapping):
         named = [item[name] for name in _NAMING if name in item] or list(item.values())
         item = named[0] if named else item
-    return clipped(one_line(as_text(item)), _LABEL)
+    return _in_a_word(item)
+
+
+def _in_a_word(value: JSON) -> str:
+    return clipped(one_line(in_short(value, _LOOKED_AT)), _LABEL)

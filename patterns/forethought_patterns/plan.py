@@ -86,6 +86,14 @@ class Step(BaseModel):
         return (own, *checks, *(("its agent", tool, {}) for tool in named))
 
     @cached_property
+    def told(self) -> Mapping[str, JSON]:
+        """Its arguments, and where it goes over values that are known already, those: nobody may approve what they
+        could not see."""
+        return (
+            {"{{item}}": list(self.for_each), **self.arguments} if isinstance(self.for_each, tuple) else self.arguments
+        )
+
+    @cached_property
     def refers(self) -> frozenset[int]:
         """The steps whose results it uses."""
         return frozenset(each.step for each in find([self.arguments, self.for_each, self.when]))

@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from forethought_patterns.arrivals import Arrivals
+from forethought_patterns.beside import Asking
 from forethought_patterns.compiler import Add, Grow, execute
 from forethought_patterns.drafts import Brief
-from forethought_patterns.gates import digest, plan_gate
+from forethought_patterns.gates import Decision, Gate, digest, plan_gate
 from forethought_patterns.hints import guesses
 from forethought_patterns.joiner import Joined, join
 from forethought_patterns.judging import doubted, misdone
@@ -21,6 +22,7 @@ from forethought_patterns.planner import Early, Progress, make_plan, replan
 from forethought_patterns.problem import Problem
 from forethought_patterns.rules import Ports, Resumed, Rules
 from forethought_patterns.signals import Paused
+from forethought_patterns.slots import Slot
 from forethought_patterns.steps import Steps
 from forethought_patterns.strategies import strategy_of, writer_of
 from forethought_patterns.unfolding import Unfolding
@@ -63,7 +65,7 @@ class _Run:
 
     async def run(self, plan: Plan) -> Ended:
         self.plan = plan
-        return await self._carry_on(await self._approved() or await self._executed(self.plan))
+        return await self._carry_on(await self._approved_and_executed())
 
     async def _carry_on(self, problem: Problem | None) -> Ended:
         """From the end of one execution to the end of the run."""
@@ -79,7 +81,7 @@ class _Run:
                     return await self._ended(self.ports.budget.refused or problem, joined.answer)
                 if stuck := await self._replanned(problem):
                     return await self._ended(stuck)
-            problem = await self._approved() or await self._executed(self.plan)
+            problem = await self._approved_and_executed()
 
     async def _planned(self, add: Add | None) -> Plan:
         """Have the goal planned. With `add`, steps that only read start while the plan is being written."""
@@ -92,21 +94,49 @@ class _Run:
         await self.ports.steps.revised(self.plan, "")
         return self.plan
 
-    async def _approved(self) -> Problem | None:
-        """Put the revision before a person, where that is asked for. Returns why it may not run, if so."""
+    async def _approved_and_executed(self) -> Problem | None:
+        """Run what can run, once a person has agreed to it where that is asked for. Returns what went wrong, if so."""
         if not self.rules.policy.approve_plan or self.plan.approved or not self._pending():
-            return None
-        gate = plan_gate(
+            return await self._executed(self.plan)
+        same = self._same()
+        gate = self._plan_gate(same)
+        if any(step not in self.outcomes for step in same):
+            asking, goes_on = Asking(self.ports.slot), replace(self.plan, steps=tuple(same.values()))
+            decision = await asking.beside(
+                lambda slot: self._decided(gate, slot), lambda: self._executed(goes_on, beside=asking)
+            )
+        else:
+            decision = await self._decided(gate, self.ports.slot)
+        return await self._taken(decision) or await self._executed(self.plan)
+
+    def _same(self) -> Mapping[int, Step]:
+        """What is done already, and what a person has approved in an earlier revision and is the same, with all that it
+        rests on."""
+        known: Mapping[int, Step] = self.approved.by_id if self.approved else {}
+        same: dict[int, Step] = {}
+        for number in self.plan.order:
+            step = self.plan.by_id[number]
+            if self._is_done(step) or (step == known.get(number) and same.keys() >= {*step.needs}):
+                same[number] = step
+        return same
+
+    def _plan_gate(self, same: Mapping[int, Step]) -> Gate:
+        return plan_gate(
             self.plan,
             self.ports.tools,
             self.rules.policy,
             estimate=self.ports.estimate(self.plan),
-            finished=[step for step, outcome in self.outcomes.items() if outcome.done and step in self.plan.by_id],
+            finished=list(same),
             next_step=self.ports.steps.next_step(),
             approved=self.approved,
         )
+
+    async def _decided(self, gate: Gate, slot: Slot) -> Decision:
         key = f"plan/{self.plan.revision}/{gate.digest}"
-        decision = await self.ports.approver.decide(gate, key=key, slot=self.ports.slot)
+        return await self.ports.approver.decide(gate, key=key, slot=slot)
+
+    async def _taken(self, decision: Decision) -> Problem | None:
+        """Do as a person has decided about the plan. Returns why it may not run, if so."""
         if not decision.approved:
             return Problem(f"A person rejected the plan: {decision.reason or 'no reason given'}")
         if decision.verb == "edit" and decision.steps is not None:
@@ -127,12 +157,13 @@ class _Run:
         )
         return replace(edited, approved=True)
 
-    async def _executed(self, plan: Plan | Grow) -> Problem | None:
-        """Run what can run. Returns what went wrong, if anything did. Raises Paused where a person wants a pause."""
+    async def _executed(self, plan: Plan | Grow, *, beside: Asking | None = None) -> Problem | None:
+        """Run what can run; `beside` a question, as long as that is open. Returns what went wrong, if anything did.
+        Raises Paused where a person wants a pause."""
         if self.ports.steps.pausing():
             raise Paused
         unfolding = Unfolding(self.ports, self.rules, self._made())
-        steps = Steps(self.brief.goal, self.ports, self.rules, self.failed, unfolding)
+        steps = Steps(self.brief.goal, self.ports, self.rules, self.failed, unfolding, beside)
         outcomes = await execute(
             plan,
             steps.call,

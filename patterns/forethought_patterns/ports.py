@@ -134,6 +134,11 @@ class Approver(Protocol):
         """Nobody is asked about this call, because of a rule."""
         ...
 
+    async def ruled(self, gate: Gate, *, among: str = "") -> bool:
+        """Whether a rule that a person has made lets this call pass, as things are now. Where it would be asked about
+        `among` others: whether it is left out of that question, which stays so once they were asked."""
+        ...
+
     async def decide(self, gate: Gate, *, key: str, slot: Slot) -> Decision:
         """Wait for the decision about one thing, named by what it is for; one already recorded is given at once."""
         ...

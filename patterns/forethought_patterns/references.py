@@ -53,6 +53,7 @@ _IN_BRACES = re.compile(r"(?<!\\)\{\{([^{}]*)\}\}")
 _NUMBER = re.compile(r"[0-9]")
 _SHOWN = 80  # characters of a reference that is quoted
 _INDEX = 9  # digits
+_DOTS = 20  # parts of a name with dots in it: each more is another one to look for
 _OF_TURN = ("item", "index")
 UNKNOWN = "{{?}}"
 MAX_FILLED = 2_000_000  # characters of all results that go into the arguments of one call
@@ -86,6 +87,19 @@ class Turn:
             raise ToolError(str(error).replace("{{0", "{{" + token["step"])) from None
 
 
+@dataclass(slots=True)
+class _Room:
+    """How much references may still bring in."""
+
+    left: int = MAX_FILLED
+
+    def take(self, brought: str) -> str:
+        self.left -= len(brought)
+        if self.left < 0:
+            raise ToolError(f"What is referred to here has over {MAX_FILLED} characters. Refer to less.")
+        return brought
+
+
 def find(value: JSON) -> set[Reference]:
     """All references inside a value."""
     return {_reference(token) for text in _texts(value) for token in _TOKEN.finditer(text) if token["step"]}
@@ -99,19 +113,38 @@ def in_turns(value: JSON) -> list[str]:
 
 def fitted(value: JSON, turn: Turn, write: Callable[[JSON], str], *, typed: bool = False) -> JSON:
     """A value in which what stands for the turn of a loop is written as this function does. All else stays. Where it is
-    `typed`, a text that is nothing else keeps the type of what it stands for."""
+    `typed`, a text that is nothing else keeps the type of what it stands for.
+
+    Raises:
+        ToolError: it leads to something that the item does not have, or all of it is too long.
+    """
+    read, brought = _Room(), _Room()
+    known: dict[tuple[str, str], str] = {}
+
+    def written(token: re.Match[str]) -> str:
+        if token["step"] not in _OF_TURN:
+            return token[0]
+        name = token["step"], token["path"]
+        if name not in known:
+            found = turn.look_up(token)
+            read.take(as_text(found))
+            known[name] = write(found)
+        return brought.take(known[name])
 
     def text(source: str) -> JSON:
         if typed and (token := _TURN.fullmatch(source)) and token["step"] in _OF_TURN:
-            return turn.look_up(token)
-        return _TURN.sub(lambda token: write(turn.look_up(token)) if token["step"] in _OF_TURN else token[0], source)
+            found = turn.look_up(token)
+            brought.take(as_text(found))
+            return found
+        return _TURN.sub(written, source)
 
     return map_texts(value, text)
 
 
 def tokens(text: str, change: Callable[[str], str]) -> str:
-    """A text with something else in the place of each reference, and of what stands for the turn of a loop."""
-    return _TURN.sub(lambda token: change(token[0]) if token["step"] else "{{", text)
+    """A text with something else in the place of each reference, and of what stands for the turn of a loop: that is
+    made of the reference as it is written without blanks around it."""
+    return _TURN.sub(lambda token: change(f"{{{{{token['step']}{token['path']}}}}}") if token["step"] else "{{", text)
 
 
 def escaped(value: JSON) -> JSON:
@@ -194,23 +227,14 @@ def fill(value: JSON, results: Mapping[int, JSON], turn: Turn | None = None) -> 
     Raises:
         ToolError: a reference leads to something that the result does not have, or all of it is too long.
     """
-    room, form = MAX_FILLED, _TURN if turn else _TOKEN
+    brought, form = _Room(), _TURN if turn else _TOKEN
 
     def text(source: str) -> JSON:
         if (token := form.fullmatch(source.strip())) and token["step"]:
             value = look_up(token)
-            measure(as_text(value))
+            brought.take(as_text(value))
             return value
-        return form.sub(lambda token: measure(told(look_up(token))) if token["step"] else "{{", source)
-
-    def measure(brought: str) -> str:
-        nonlocal room
-        room -= len(brought)
-        if room < 0:
-            raise ToolError(
-                f"The results that these arguments refer to are over {MAX_FILLED} characters. Refer to less."
-            )
-        return brought
+        return form.sub(lambda token: brought.take(told(look_up(token))) if token["step"] else "{{", source)
 
     def look_up(token: re.Match[str]) -> JSON:
         if turn and token["step"] in _OF_TURN:
@@ -268,7 +292,7 @@ def part(reference: Reference, value: JSON) -> JSON:
 
 def _dotted(value: Mapping[str, JSON], path: Sequence[str]) -> tuple[str, int]:
     """A name with dots in it that the path spells without quotes, and how much of the path it is."""
-    names = ((".".join(path[:count]), count) for count in range(2, len(path) + 1))
+    names = ((".".join(path[:count]), count) for count in range(2, min(len(path), _DOTS) + 1))
     return next(((name, count) for name, count in names if name in value), (path[0], 1))
 
 

@@ -20,6 +20,7 @@ from forethought_tools.text import one_line
 Stopped: TypeAlias = Literal["approved", "threshold", "taste", "no gain", "iterations", "refused"]
 
 _PATIENCE = 3  # rounds without gain
+_SPARED = 2  # drafts that no critic is asked about, at most, never one after the other
 _EQUAL = 1.0  # of 10 points: scores that differ by no more do not tell which draft is better
 _LESSONS = 3
 _LESSON = 200  # characters of one
@@ -82,7 +83,8 @@ class Round:
 
     @property
     def judged(self) -> bool:
-        """Whether the critic has scored it. The last draft may be written when nobody is left to judge it."""
+        """Whether the critic has scored it: not where its failing checks said enough, nor a last draft when nobody is
+        left to judge it."""
         return bool(self.critique.scores)
 
     @property
@@ -176,15 +178,17 @@ async def refine(
 ) -> Refined:
     """Improve a draft until it is good, or nothing is gained any more, and return the best that there was.
 
-    A later draft takes the place of the best so far if fewer checks fail, or as many and its score is not clearly
-    lower, or if it ends the work as good. So does the last one where the critic is refused, if no more checks fail.
+    A draft that fails a check is revised by what its checks say, and no critic is asked: at most twice, and never twice
+    in a row, for checks do not see all. A later draft takes the place of the best so far if fewer checks fail, or as
+    many and its score is not clearly lower, or if it ends the work as good. So does one that nobody has judged, if no
+    more checks fail.
 
     Args:
         draft: What to start from. Empty: the author writes it.
         author: Writes, checks, judges, revises.
-        max_iterations: Drafts that are judged, at most, the first one included.
+        max_iterations: Drafts that the critic judges, at most.
         threshold: Mean score from 0 to 10 at which a draft is good enough, if no check fails and nothing is named that
-            is wrong.
+            is wrong. Matters of taste are seen to once.
         seen: Told of each round as it ends.
 
     Raises:
@@ -199,7 +203,7 @@ async def refine(
         stopped: Stopped | None = None
         while text is not None and stopped is None:
             judged = await _judge(text, state)
-            stopped = _good(judged, threshold)
+            stopped = _good(judged, state)
             await _settle(judged, state, good=bool(stopped))
             stopped = stopped or _given_up(state)
             text = None if stopped else await _revised(state)
@@ -217,6 +221,8 @@ async def _judge(text: str, state: _State) -> Round:
     evidence = await author.check(text, number)
     diff = _diff(state.base.draft, text) if state.rounds else ""
     judged = state.under_way = Round(number, text, evidence, Critique({}), diff)
+    if _is_spared(judged, state.rounds):
+        return judged
     doubt: Problem | None = None
     for _ in range(2):
         critique = await author.critique(text, evidence, state.rounds, state.lessons, doubt)
@@ -226,6 +232,12 @@ async def _judge(text: str, state: _State) -> Round:
             break
     _learn(state.lessons, judged.critique.lessons)
     return judged
+
+
+def _is_spared(draft: Round, rounds: Sequence[Round]) -> bool:
+    """Whether its failing checks say enough of what is to be mended next, so that the critic is not asked."""
+    spared = sum(not each.judged for each in rounds)
+    return draft.failing > 0 and spared < _SPARED and (not rounds or rounds[-1].judged)
 
 
 async def _settle(judged: Round, state: _State, *, good: bool = False) -> None:
@@ -272,23 +284,28 @@ def contradiction(critique: Critique, evidence: Sequence[Evidence], threshold: f
     return None
 
 
-def _good(judged: Round, threshold: float) -> Stopped | None:
+def _good(judged: Round, state: _State) -> Stopped | None:
     """Why a draft is good enough, if it is."""
     critique = judged.critique
     if judged.failing:
         return None
     if critique.approved and not judged.contradiction:
         return "approved"
-    if not all(issue.taste for issue in critique.issues):
+    if not _is_taste(judged) or (critique.issues and not (state.rounds and _is_taste(state.rounds[-1]))):
         return None
-    if critique.score >= threshold:
+    if critique.score >= state.threshold:
         return "threshold"
     return "taste" if judged.evidence and critique.issues else None
 
 
+def _is_taste(judged: Round) -> bool:
+    """Whether nothing is wrong with it as far as anybody has said."""
+    return judged.judged and not judged.failing and all(issue.taste for issue in judged.critique.issues)
+
+
 def _given_up(state: _State) -> Stopped | None:
     """Why nothing more is tried though no draft is good enough, if so."""
-    if len(state.rounds) >= state.max_iterations:
+    if sum(each.judged for each in state.rounds) >= state.max_iterations:
         return "iterations"
     late = state.rounds[-_PATIENCE:]
     return "no gain" if len(state.rounds) > _PATIENCE and not any(each.gain for each in late) else None

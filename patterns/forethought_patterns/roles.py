@@ -10,10 +10,12 @@ __all__ = [
     "DRAFT",
     "EVALUATOR",
     "EXECUTOR",
+    "GUESS",
     "HOST_PLANNER",
     "IMAGINE",
     "JOINER",
     "LAST_CALL",
+    "LAST_WORD",
     "LEAN_PLANNER",
     "LESSON",
     "MATERIAL",
@@ -130,6 +132,14 @@ IMAGINE = """\
 You are the proposer of a search for a way to the goal. Propose up to {n} different next actions, each another idea and
 none that was tried from here already. For each say what it would lead to (result), honestly: also if it fails. final is
 true if the result is the finished answer to the goal; then result is that answer, complete and without remarks."""
+
+GUESS = """\
+Propose up to {n} candidates to reach the goal, each another idea and none that was tried already. action is the idea, in
+one line. Give answer with it: the finished work that the goal asks for, complete and without remarks, not a word about it
+(where the goal asks for code, the code). Only where that takes other steps first, give result instead: what the action
+leads to."""
+
+LAST_WORD = "Mend what is named as wrong above, if anything is. Now give the candidates for the goal."
 
 ACT = """\
 You are the proposer of a search for a way to the goal. Propose up to {n} different next actions, each another idea and

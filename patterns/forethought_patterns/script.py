@@ -19,7 +19,7 @@ A loop over a result, and a condition on one, become `for_each` and `when` of th
         tell("There are many.")
 """
 
-__all__ = ["GIVES_ROWS", "FilesOf", "read_script"]
+__all__ = ["GIVES_ROWS", "TEXTS", "FilesOf", "read_script"]
 
 import ast
 import re
@@ -30,7 +30,8 @@ from typing import TypeAlias, cast
 from forethought_patterns.references import Reference
 from forethought_patterns.script_cells import over_rows, the_value
 from forethought_patterns.script_lines import parsed
-from forethought_patterns.script_turns import ITEM, condition, in_each, when
+from forethought_patterns.script_sql import with_sources
+from forethought_patterns.script_turns import condition, in_each, may_hold_rows, of_item, rows_meant, when
 from forethought_patterns.script_values import (
     ALSO,
     GIVES_ROWS,
@@ -59,10 +60,8 @@ FilesOf: TypeAlias = Callable[[str], Sequence[str]]
 """The paths of the files that fit a pattern, as they are now."""
 _STEPS = 100
 _SAVES = ("write_file", "write_table")
-_TEXTS = (".md", ".txt", ".html")
+TEXTS = (".md", ".txt", ".html")
 _SAME = ("str", "int", "float", "list")
-_NAME = re.compile(r"[A-Za-z_]\w*")
-_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _NUMERIC = ("round", "abs", "min", "max", "sum")
 
 
@@ -74,6 +73,7 @@ def read_script(
     first: int = 1,
     known: Mapping[str, int] | None = None,
     shapes: str = "",
+    bases: Mapping[str, str] | None = None,
     source: str = "",
 ) -> list[JSON]:
     """The steps of a script, in the wire format.
@@ -85,13 +85,14 @@ def read_script(
         first: The id of its first step.
         known: The steps whose results are there already, by the names of the results.
         shapes: What columns the files of the goal have.
+        bases: The tables of databases, each with the file that it is in.
         source: The file that is meant by a name which nothing has, if the script does not name it.
 
     Raises:
         PlanError: every line that cannot be read, with its mend.
     """
     names: dict[str, Value] = {name: Reference(step) for name, step in (known or {}).items()}
-    reader = _Reader(tools, files_of, first, names, shapes, "" if source and source in text else source)
+    reader = _Reader(tools, files_of, first, names, shapes, bases or {}, "" if source in text else source)
     reader.block(parsed(text))
     if reader.faults:
         raise PlanError(reader.faults)
@@ -105,6 +106,7 @@ class _Reader:
     first: int
     names: dict[str, Value]
     shapes: str
+    bases: Mapping[str, str]
     source: str
     """The file that a name which nothing has must mean: the only one of the goal, while nothing reads it."""
     steps: list[dict[str, JSON]] = field(default_factory=list[dict[str, JSON]])
@@ -143,8 +145,8 @@ class _Reader:
 
     def _loop(self, target: ast.expr, over: ast.expr, body: Sequence[ast.stmt]) -> None:
         """Unfold a loop. Its turns do not wait for each other; what follows waits for all of them."""
-        if isinstance(target, ast.Name) and (rows := self._rows(over)):
-            self._each(target.id, rows, lambda: self.block(body))
+        if rows := self._rows(over):
+            self._each(target, over, rows, lambda: self.block(body))
             return
         items = self._items(over)
         before, after = list(self.changes), list[int]()
@@ -159,20 +161,20 @@ class _Reader:
 
     def _rows(self, over: ast.expr) -> Reference | None:
         """The list that a result holds, or none where a loop does not go over results."""
-        if not isinstance(over, ast.Name | ast.Attribute | ast.Subscript) or not isinstance(
-            found := self._value(over), Reference
-        ):
+        if not may_hold_rows(over := rows_meant(over)) or not isinstance(found := self._value(over), Reference):
             return None
         tool = next((step["tool"] for step in self.steps if step["id"] == found.step), None)
         if tool == "list_files":
             return None
         return found if found.path else Reference(found.step, ("rows",)) if tool == "query_table" else None
 
-    def _each(self, name: str, over: Reference, body: Callable[[], object]) -> None:
+    def _each(self, target: ast.expr, over: ast.expr, rows: Reference, body: Callable[[], object]) -> None:
         """The calls of a loop over a result."""
-        before, self.names[name] = len(self.steps), ITEM
+        (source,) = [step["arguments"] for step in self.steps if step["id"] == rows.step] or [None]
+        self.names |= of_item(target, over, str(source.get("sql")) if isinstance(source, Mapping) else "")
+        before = len(self.steps)
         body()
-        in_each(self.steps[before:], over)
+        in_each(self.steps[before:], rows)
 
     def _items(self, over: ast.expr) -> Sequence[Value]:
         match over:
@@ -198,7 +200,9 @@ class _Reader:
         if "*" in folder:  # two patterns, by those who take it for `glob`
             return list(dict.fromkeys([*self._files({"pattern": pattern}), *self._files({"pattern": folder})]))
         whole = pattern if folder in (".", "") else f"{folder}/{pattern}"
-        if not (found := self.files_of(whole)):
+        if not (
+            found := self.files_of(whole) or self.files_of(f"{whole.rstrip('/')}/*")
+        ):  # a folder means what is in it
             raise unreadable(f"no file fits {whole!r}", "Use a pattern that fits the files that are there")
         return found
 
@@ -275,10 +279,10 @@ class _Reader:
                 return rendered(self._value(left)) + rendered(self._value(right))
             case ast.BinOp() | ast.UnaryOp():
                 return self._step("calculate", {"expression": self._formula(node)}, name)
-            case ast.ListComp(
-                elt=call, generators=[ast.comprehension(target=ast.Name(id=item), iter=over, ifs=[])]
-            ) if rows := self._rows(over):
-                self._each(item, rows, lambda: self._value(call, name))
+            case ast.ListComp(elt=call, generators=[ast.comprehension(target=item, iter=over, ifs=[])]) if (
+                rows := self._rows(over)
+            ):
+                self._each(item, over, rows, lambda: self._value(call, name))
                 return Reference(cast("int", self.steps[-1]["id"]))
             case ast.Call(func=ast.Attribute(value=whole, attr=method), args=arguments):
                 return called_on(self._value(whole), method, [as_literal(self._value(each)) for each in arguments])
@@ -346,7 +350,8 @@ class _Reader:
     def _step(self, tool: str, arguments: Mapping[str, JSON], name: str = "") -> Reference:
         tool, arguments = self._over_rows(*self._whole(*saving(tool, dict(arguments), self.steps, self.tools)))
         if tool == "query_table":
-            arguments = self._with_results(as_sql(arguments))
+            results = {name: str(value) for name, value in self.names.items() if isinstance(value, Reference)}
+            arguments = with_sources(as_sql(arguments), results, self.bases)
         number = self.first + len(self.steps)
         while any(step["id"] == number for step in self.steps):  # one before it was forgotten
             number += 1
@@ -362,12 +367,6 @@ class _Reader:
         )
         return Reference(number)
 
-    def _with_results(self, arguments: Mapping[str, JSON]) -> Mapping[str, JSON]:
-        """SQL refers to earlier results by their names."""
-        words = set(_NAME.findall(_QUOTED.sub("", str(arguments.get("sql")))))
-        named = {n: str(value) for n, value in self.names.items() if isinstance(value, Reference) and n in words}
-        return {**arguments, "tables": named} if named and "tables" not in arguments else arguments
-
     def _over_rows(self, tool: str, arguments: dict[str, JSON]) -> tuple[str, dict[str, JSON]]:
         """A calculation with columns is a query."""
         if tool != "calculate" or "query_table" not in self.tools:
@@ -382,7 +381,7 @@ class _Reader:
     def _whole(self, tool: str, arguments: dict[str, JSON]) -> tuple[str, dict[str, JSON]]:
         """Two texts for one file are one text: the second would write over the first."""
         path, last = str(arguments.get("path")), arguments.get("content", arguments.get("rows"))
-        for step in self.steps if tool in _SAVES and path.lower().endswith(_TEXTS) else ():
+        for step in self.steps if tool in _SAVES and path.lower().endswith(TEXTS) else ():
             given = step["arguments"]
             if step["tool"] not in _SAVES or not isinstance(given, Mapping) or given.get("path") != path:
                 continue

@@ -1,8 +1,11 @@
-"""SQL that small models write for another database than DuckDB, as it is meant."""
+"""SQL that small models write: which tables it names, and what it means that is not as DuckDB has it."""
 
-__all__ = ["with_best_of_each"]
+__all__ = ["columns_of", "with_all_replaced", "with_best_of_each", "with_names_of_files", "with_sources"]
 
 import re
+from collections.abc import Mapping
+
+from forethought_tools import JSON
 
 _READ = 2_000  # characters of a query
 _SELECT = re.compile(r"\s*select\s+", re.IGNORECASE)
@@ -14,6 +17,75 @@ _BEST = re.compile(r"(?P<kind>max|min)\s*\(\s*(?P<by>[\w.\"]+)\s*\)(?:\s+as\s+[\
 _WORKS_OUT = re.compile(r"\w+\s*\(")
 _COLUMN = re.compile(r"(?:\w+\.)?\"?(?P<name>[a-z_]\w*)\"?(?:\s+as\s+\"?(?P<alias>\w+)\"?)?", re.IGNORECASE)
 _PICK = {"max": "arg_max", "min": "arg_min"}
+
+_QUOTED_SOURCE = re.compile(r"\b(?:from|join)\s+'([^']+)'", re.IGNORECASE)
+_SEVERAL_TEXTS = re.compile(r"[^']*\*[^'*]*\.(?:md|txt|log|py|rst)", re.IGNORECASE)
+_LITERAL = re.compile(r"('[^']*')")
+_OF_FILE = re.compile(r"(?<![\w\".])(?<!\bas )(?:file_?name|file_?path|path|file|name)(?![\w\"(])", re.IGNORECASE)
+_REPLACES = re.compile(r"\bregexp_replace\s*\(", re.IGNORECASE)
+_PIECE = re.compile(r"'[^']*'|[(),]")
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_LAST_NAME = re.compile(r"(?:^|[\s.\"])([A-Za-z_]\w*)\"?\s*$")
+_NAME = re.compile(r"[A-Za-z_]\w*")
+_SOURCES = re.compile(
+    r"\b(?:from|join|using|pivot|unpivot|table|describe|summarize)\b(.*?)"
+    r"(?=\b(?:select|where|group|order|having|qualify|limit|union|intersect|except)\b|$)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def with_sources(
+    arguments: Mapping[str, JSON], results: Mapping[str, str], bases: Mapping[str, str]
+) -> Mapping[str, JSON]:
+    """A query with what its SQL names: earlier results, and the files of databases by their tables."""
+    words = _tables_of(str(arguments.get("sql")))
+    named: dict[str, JSON] = {name: result for name, result in results.items() if name in words}
+    files: list[JSON] = [*dict.fromkeys(bases[name] for name in bases if name in words - named.keys())]
+    return {**({"tables": named} if named else {}), **({"files": files} if files else {}), **arguments}
+
+
+def _tables_of(sql: str) -> set[str]:
+    """The names that may be those of tables: `text` is a column in `SELECT text FROM a`."""
+    plain = _QUOTED.sub("", sql)
+    return {name for source in _SOURCES.findall(plain) for name in _NAME.findall(source)}
+
+
+def columns_of(sql: str) -> list[str]:
+    """The names of the columns that a query brings; none, where they cannot be told from it."""
+    begins = _SELECT.match(sql) if len(sql) <= _READ else None
+    ends = _FROM.search(sql, begins.end()) if begins else None
+    if begins is None or ends is None:
+        return []
+    named = [_LAST_NAME.search(part) for part in re.split(r",(?![^()]*\))", sql[begins.end() : ends.start()])]
+    return [name[1] for name in named if name] if all(named) else []
+
+
+def with_names_of_files(sql: str) -> str:
+    """`SELECT name, COUNT(*) FROM 'docs/*.md'`: texts have no such column, so the name is that of the file."""
+    sources = _QUOTED_SOURCE.findall(sql) if len(sql) <= _READ else []
+    if not sources or not all(_SEVERAL_TEXTS.fullmatch(source) for source in sources):
+        return sql
+    parts = _LITERAL.split(sql)  # every second one is quoted
+    return "".join(part if at % 2 else _OF_FILE.sub("filename", part) for at, part in enumerate(parts))
+
+
+def with_all_replaced(sql: str) -> str:
+    """`regexp_replace(phone, '[^0-9]', '')` replaces all, as MySQL and Oracle have it: DuckDB wants to be told."""
+    calls = [_inside(sql, begin.end()) for begin in _REPLACES.finditer(sql)] if len(sql) <= _READ else []
+    for end in sorted((end for commas, end in calls if commas == 2), reverse=True):
+        sql = f"{sql[:end]}, 'g'{sql[end:]}"
+    return sql
+
+
+def _inside(sql: str, begin: int) -> tuple[int, int]:
+    """How many commas part the arguments of a call, and where it ends."""
+    depth, commas = 1, 0
+    for piece in _PIECE.finditer(sql, begin):
+        depth += {"(": 1, ")": -1}.get(piece[0], 0)
+        commas += piece[0] == "," and depth == 1
+        if not depth:
+            return commas, piece.start()
+    return 0, len(sql)
 
 
 def with_best_of_each(sql: str) -> str:

@@ -1,17 +1,19 @@
 """Loops over results and conditions on them in a script: they become `for_each` and `when` of the calls in them."""
 
-__all__ = ["ITEM", "condition", "in_each", "when"]
+__all__ = ["condition", "in_each", "may_hold_rows", "of_item", "rows_meant", "when"]
 
 import ast
 import re
 from collections.abc import Callable, Mapping, Sequence
 
 from forethought_patterns.references import Reference, find, map_texts
-from forethought_patterns.script_values import Value, unreadable
+from forethought_patterns.script_sql import columns_of
+from forethought_patterns.script_values import Value, member, unreadable
 from forethought_tools import JSON
 
-ITEM = Reference(0)
+_ITEM = Reference(0)
 """What the variable of a loop stands for while its calls are read. No step has this number."""
+_AS_ROWS = ("iterrows", "itertuples", "to_dict", "fetchall")  # habits of those who write Python
 _OF_ITEM = re.compile(r"\{\{0(?=[.\[}])")
 _SIGNS: Mapping[type[ast.cmpop], str] = {
     ast.Eq: "==",
@@ -24,6 +26,51 @@ _SIGNS: Mapping[type[ast.cmpop], str] = {
     ast.NotIn: "not in",
 }
 _ONE_CALL = "Write one call in such a loop, and collect with names = [tool(...) for row in table.rows]"
+
+
+def rows_meant(over: ast.expr) -> ast.expr:
+    """What a loop goes over, without what only a program would need."""
+    match over:
+        case ast.Call(func=ast.Attribute(value=inner, attr=method)) if method in _AS_ROWS:
+            return inner
+        case ast.Call(func=ast.Name(id="enumerate"), args=[inner]):
+            return inner
+        case _:
+            return over
+
+
+def may_hold_rows(over: ast.expr) -> bool:
+    """Whether a loop may go over a result: a name, a part of one, or a query on the spot."""
+    match over:
+        case ast.Call(func=ast.Name(id="query_table")) | ast.Name() | ast.Attribute() | ast.Subscript():
+            return True
+        case _:
+            return False
+
+
+def _counts(over: ast.expr) -> bool:
+    """Whether the number of the turn comes before its item."""
+    match over:
+        case ast.Call(func=ast.Name(id="enumerate") | ast.Attribute(attr="iterrows")):
+            return True
+        case _:
+            return False
+
+
+def of_item(target: ast.expr, over: ast.expr, sql: str) -> dict[str, Value]:
+    """What the variables of a loop stand for: the item, one column of its query each, or its number before it.
+    Raises PlanError."""
+    match target:
+        case ast.Name(id=name):
+            return {name: _ITEM}
+        case ast.Tuple(elts=[ast.Name(id=number), row]) if _counts(over):
+            return {number: "{{index}}", **of_item(row, ast.Name("rows"), sql)}
+        case ast.Tuple(elts=parts) if len(columns := columns_of(sql)) == len(parts):
+            named = zip(parts, columns, strict=True)
+            return {part.id: member(_ITEM, column) for part, column in named if isinstance(part, ast.Name)}
+        case _:
+            mend = "Write for row in table.rows, and row.name in its call"
+            raise unreadable("the variables of this loop are no columns", mend)
 
 
 def in_each(steps: Sequence[dict[str, JSON]], over: Reference) -> None:

@@ -66,7 +66,8 @@ class CallSeat:
         if self._trial is not None:
             self._trial.leaves()
         self._room.look_who_waits()
-        self._give_back()
+        self.close()
+        self._room.dispatch()
 
     async def rejoin(self) -> None:
         seated = anyio.Event()
@@ -89,11 +90,8 @@ class CallSeat:
         self._room.outside -= 1
 
     def close(self) -> None:
+        """Free the seat. Nobody has it before the room dispatches."""
         if self._held:
-            self._give_back()
-
-    def _give_back(self) -> None:
-        self._held = False
-        self._room.free += 1
-        self._room.release_tool(self._tool)
-        self._room.dispatch()
+            self._held = False
+            self._room.free += 1
+            self._room.release_tool(self._tool)

@@ -40,8 +40,10 @@ class Sight:
         return {step.id: as_text(step.arguments)[:_SHOWN] for step in self.plan.steps}
 
     def names(self, step: Step, file: str) -> bool:
-        """Whether a call names a file, by itself or by a pattern."""
-        return file in self.texts[step.id] or any(fnmatchcase(file, each) for each in self._patterns[step.id])
+        """Whether a call names a file, by itself or by a pattern. A model that is asked sees no file by its name."""
+        return not self.asks(step) and (
+            file in self.texts[step.id] or any(fnmatchcase(file, each) for each in self._patterns[step.id])
+        )
 
     @cached_property
     def _patterns(self) -> Mapping[int, Sequence[str]]:
@@ -98,7 +100,8 @@ class Sight:
     def idle(self) -> Sequence[Step]:
         """The reading steps whose results no step uses. Those that look at what was written, or read once more what
         another reads by itself, are too much at most."""
-        read = " ".join(self.texts[number] for number in self.used if self.reads(self.plan.by_id[number]))
+        reading = [step for step in self.plan.steps if step.id in self.used and self.reads(step)]
+        read = " ".join(self.texts[step.id] for step in reading if not self.asks(step))
         found: list[Step] = []
         written: set[str] = set()
         for step in self.plan.steps:

@@ -10,6 +10,7 @@ from functools import cached_property
 import anyio
 
 from forethought_patterns.agent import delegated
+from forethought_patterns.beside import Asking
 from forethought_patterns.callers import calling
 from forethought_patterns.evaluator import evaluate
 from forethought_patterns.executor import arguments_for
@@ -44,6 +45,8 @@ class Steps(Watcher):
     failed: dict[str, str]
     """What each call that has failed in this run said, by digest. None is made again."""
     unfolding: Unfolding
+    beside: Asking | None = None
+    """The question beside which they go on, and begin only as long as it is open."""
     _unsure: dict[int, float | None] = field(default_factory=dict[int, float | None])
     _called: dict[int, Mapping[str, JSON]] = field(default_factory=dict[int, Mapping[str, JSON]])
     """The arguments of each step's last call."""
@@ -206,11 +209,12 @@ class Steps(Watcher):
 
     def goes_on(self) -> bool:
         to_be_reviewed = self.rules.replan == "every_step" and self._news
-        return not (self.ports.steps.pausing() or self.ports.budget.refused or to_be_reviewed)
+        answered = self.beside is not None and not self.beside.waits
+        return not (answered or self.ports.steps.pausing() or self.ports.budget.refused or to_be_reviewed)
 
     def stalled(self) -> None:
         if self.ports.steps.pausing() or not (self._hand_out() or self._waking):
-            self.ports.slot.stalled()
+            (self.beside or self.ports.slot).stalled()
 
     def _is_own(self, step: Step) -> bool:
         """Whether the calling agent writes the result itself, and would have to judge it: it is told both at once."""

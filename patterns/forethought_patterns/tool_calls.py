@@ -5,8 +5,9 @@
 
 __all__ = ["Admitted", "ToolCalls", "keep", "look_again"]
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import cast
 
 import anyio
@@ -29,6 +30,8 @@ class Admitted:
     """What it rested on when a person approved it. None: nobody was asked."""
     rule: str = ""
     """The rule by which nobody had to be asked."""
+    stands: Callable[[], Awaitable[bool]] | None = None
+    """Whether the rule still stands, where a person has made it and may take it back."""
 
 
 @dataclass
@@ -108,7 +111,8 @@ class ToolCalls:
                 self.tools.check(tool, decision.arguments)
                 return Admitted(decision.arguments, await self.tools.rests_on(tool, decision.arguments))
             if await self.tools.rests_on(tool, arguments) == gate.rests_on:  # else it is another call to ask about
-                return Admitted(arguments, gate.rests_on, decision.rule or "")
+                stands = partial(self.approver.ruled, gate) if decision.rule and not decision.channel else None
+                return Admitted(arguments, gate.rests_on, decision.rule or "", stands)
 
     async def _wanted_again(self, tool: Tool, arguments: Mapping[str, JSON], key: str, why: str) -> bool:
         """A call that must not be made twice was cut off. Its result is what it was made for, so it cannot be taken as
@@ -132,7 +136,8 @@ async def look_again(tool: Tool, call: Admitted, tools: Registry) -> None:
         ChangedError: a person has approved something else.
         ToolError: nobody was asked about it, and by now a person has to be.
     """
-    if call.rule and not tools.covered(call.rule, tool.name, call.arguments):
+    taken_back = call.stands is not None and not await call.stands()
+    if taken_back or (call.rule and not tools.covered(call.rule, tool.name, call.arguments)):
         raise ChangedError(f"The rule {call.rule} does not cover the call of {tool.name} any more.")
     if call.approved_for is None:
         if raised := tools.raised(tool.name, call.arguments):

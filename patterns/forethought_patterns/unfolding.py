@@ -77,11 +77,12 @@ class Unfolding:
         so does what is not known yet."""
         if all(item.ended for item in items):
             return
-        gates = {item.index: gate for item in items if item.open and (gate := await self._gate(item))}
+        purpose = f"gate/{loop.id}/items"
+        gates = {item.index: gate for item in items if item.open and (gate := await self._gate(item, purpose))}
         if len(gates) < 2:
             return
         gate = calls_gate(loop, gates, len(items))
-        decision = await self.ports.approver.decide(gate, key=f"gate/{loop.id}/items/{gate.digest}", slot=slot)
+        decision = await self.ports.approver.decide(gate, key=f"{purpose}/{gate.digest}", slot=slot)
         dropped = (decision.arguments or {}).get("drop") if decision.verb == "edit" else None
         for item in items:
             if (own := gates.get(item.index)) is None:
@@ -91,13 +92,14 @@ class Unfolding:
             else:
                 self._refused[item.step.id] = decision.reason or "no reason given"
 
-    async def _gate(self, item: Item) -> Gate | None:
+    async def _gate(self, item: Item, purpose: str) -> Gate | None:
         step, tools = item.step, self.ports.tools
         if unknown(step.arguments) or tools.faults(step.tool, arguments := tools.as_meant(step.tool, _call(step))):
             return None
         asked = step.id in self.rules.ask_about
         gate = call_gate(step, arguments, tools, self.rules.policy, asked=asked)
-        return gate and gate.resting_on(await tools.rests_on(step.tool, arguments))
+        gate = gate and gate.resting_on(await tools.rests_on(step.tool, arguments))
+        return None if gate is None or await self.ports.approver.ruled(gate, among=purpose) else gate
 
 
 def _call(step: Step) -> Mapping[str, JSON]:

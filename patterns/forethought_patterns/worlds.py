@@ -8,7 +8,7 @@ __all__ = ["ANSWER", "BOUNDS", "Move", "Quest", "WorldName", "action_schema", "f
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count, groupby
 from typing import Literal, TypeAlias
 
@@ -18,18 +18,21 @@ from forethought_patterns.drafts import CHOICES, closed_object, lean_arguments, 
 from forethought_patterns.gates import digest
 from forethought_patterns.lats import Bounds, Node, Observation, SearchResult, SearchWatcher, search
 from forethought_patterns.ports import Dialect, Journal
-from forethought_patterns.roles import ACT, CONFIRM, IMAGINE, LESSON, MATERIAL, PROMISE
+from forethought_patterns.roles import ACT, CONFIRM, GUESS, IMAGINE, LAST_WORD, LESSON, MATERIAL, PROMISE
 from forethought_patterns.slots import Slot
 from forethought_patterns.tool_calls import ToolCalls
 from forethought_tools import JSON, Question, Registry, Risk, Role, ToolError
-from forethought_tools.text import as_text, one_line
+from forethought_tools.text import as_text, clipped, one_line
 
 WorldName: TypeAlias = Literal["simulate", "act"]
 
 ANSWER = "answer"
 _RESULT = 4000  # characters of one result that are kept
-_LEAN = 300  # the same, of a small model
+_LEAN = 300  # the same, of a small model that says much at once
+_SAID = 2_700  # characters of all that a small model says at once: some 900 tokens, of the 1,024 that it may say
 _WAY = 16_000  # characters of a way that are shown
+_TRIED = 8_000  # the same, of all that was tried from one node
+_PROBLEM = 500  # the same, of what is wrong with one answer
 _SURE = 8  # a score below this contradicts `solved`
 BOUNDS = Bounds(parallel=2)
 """How far a search in words goes, unless somebody wants it otherwise."""
@@ -46,10 +49,13 @@ class Move:
     arguments: Mapping[str, JSON] = field(default_factory=dict[str, JSON], compare=False)
     result: str = field(default="", compare=False)
     final: bool = field(default=False, compare=False)
+    problem: str = field(default="", compare=False)
+    """What the verifier has found wrong with it."""
 
     def __str__(self) -> str:
         call = f" [{self.tool} {as_text(self.arguments)}]" if self.tool else ""
-        return f"{self.action}{call} -> {self.result}"
+        wrong = f"\n  Wrong: {self.problem}" if self.problem else ""
+        return f"{self.action}{call} -> {self.result}{wrong}"
 
 
 Way: TypeAlias = tuple[Move, ...]
@@ -176,11 +182,12 @@ class _Words(ABC):
         return self.calls.journal.dialect(Role.PROPOSER) == "lean"
 
     async def _proposed(
-        self, node: Node[Way, Move], instructions: str, n: int, one: Mapping[str, JSON], slot: Slot
+        self, node: Node[Way, Move], instructions: str, n: int, one: Mapping[str, JSON], slot: Slot, last: str = ""
     ) -> list[JSON]:
-        tried = "\n".join(f"- {str(child.state[-1])[:300]}" for child in node.children)
+        most = max(_LEAN, _TRIED // max(1, len(node.children)))
+        tried = "\n".join(f"- {_shown(child.state[-1], most)}" for child in node.children)
         known = f"Tried from here already:\n{tried}" if tried else ""
-        context = self._context(node, _so_far(node.state), known)
+        context = self._context(node, _so_far(node.state), known, last)
         schema = closed_object({"candidates": {"type": "array", "items": one, "maxItems": n}})
         question = Question(Role.PROPOSER, instructions, context, schema)
         said = await self._ask(f"propose/{node.name}/{node.proposals + 1}", question, slot)
@@ -199,7 +206,8 @@ class _Words(ABC):
             )
 
         problems = await examine(self.quest.verifier, way[-1].result, call)
-        return Observation(way, terminal=True, reward=0.0 if problems else 1.0)
+        told = replace(way[-1], problem="; ".join(map(str, problems))[:_PROBLEM])
+        return Observation((*way[:-1], told), terminal=True, reward=0.0 if problems else 1.0)
 
     def _context(self, node: Node[Way, Move], *sections: str) -> str:
         lessons = "\n".join(f"- {lesson}" for lesson in node.lessons)
@@ -221,16 +229,10 @@ class _Imagined(_Words):
     """A model proposes ideas, and imagines what each leads to."""
 
     async def propose(self, node: Node[Way, Move], n: int, slot: Slot) -> Sequence[Move]:
-        text: JSON = {"type": "string", "minLength": 1, "maxLength": _LEAN if self._lean() else _RESULT}
-        one = closed_object({"action": text, "result": text, "final": {"type": "boolean"}})
-        said = await self._proposed(node, IMAGINE.format(n=n), n, one, slot)
-        moves = [
-            Move(
-                _normal(str(each["action"])), str(each["action"]), result=str(each["result"]), final=bool(each["final"])
-            )
-            for each in said
-            if isinstance(each, Mapping)
-        ]
+        lean = self._lean()
+        words, last = (GUESS, LAST_WORD) if lean else (IMAGINE, "")
+        said = await self._proposed(node, words.format(n=n), n, _proposal(n, lean=lean), slot, last)
+        moves = [_imagined(each) for each in said if isinstance(each, Mapping)]
         return _unless_known(moves, node)
 
     async def step(self, node: Node[Way, Move], action: Move, slot: Slot) -> Observation[Way]:
@@ -252,7 +254,9 @@ class _Acting(_Words):
         tools = Registry(tool for tool in self.calls.tools if not tool.asks and not (lean and tool.source))
         listed = lean_tools(tools) if lean else listed_tools(tools, dialect)
         instructions = f"{ACT.format(n=n)}\n\nTools:\n{listed}"
-        said = await self._proposed(node, instructions, n, action_schema(tools, dialect), slot)
+        said = await self._proposed(
+            node, instructions, n, action_schema(tools, dialect, most=_room(n) if lean else 0), slot
+        )
         return _unless_known([self._move(each) for each in said if isinstance(each, Mapping)], node)
 
     def _move(self, said: Mapping[str, JSON]) -> Move:
@@ -292,8 +296,7 @@ def action_schema(tools: Registry, dialect: Dialect, *, most: int = 0) -> Mappin
     is one by construction."""
     if dialect == "lean":
         calls = [closed_object({"tool": {"const": tool.name}, "arguments": lean_arguments(tool)}) for tool in tools]
-        text: JSON = {"type": "string", "minLength": 1, "maxLength": most or _LEAN}
-        return {"anyOf": [*calls, closed_object({"tool": {"const": ANSWER}, "answer": text})]}
+        return {"anyOf": [*calls, closed_object({"tool": {"const": ANSWER}, "answer": _text(most or _LEAN)})]}
     pair = closed_object({"name": {"type": "string"}, "value": {"type": "string"}})
     names = [tool.name for tool in tools]
     return closed_object(
@@ -304,6 +307,24 @@ def action_schema(tools: Registry, dialect: Dialect, *, most: int = 0) -> Mappin
             "answer": {"type": "string", "maxLength": most or _RESULT},
         }
     )
+
+
+def _text(most: int) -> JSON:
+    return {"type": "string", "minLength": 1, "maxLength": most}
+
+
+def _room(n: int) -> int:
+    """Characters of one result, where a small model proposes so many: code or a text is of no use if it is cut."""
+    return max(_LEAN, _SAID // n - _LEAN)
+
+
+def _shown(move: Move, most: int) -> str:
+    """A move with what is wrong with it, if need be without the end of the rest."""
+    text = str(move)
+    if len(text) <= most:
+        return text
+    wrong = text[len(str(replace(move, problem=""))) :]
+    return clipped(text, max(most - len(wrong), _LEAN)) + wrong
 
 
 def _so_far(way: Way, most: int = _WAY) -> str:
@@ -329,6 +350,22 @@ def _occasion(nodes: Sequence[Node[Way, Move]]) -> str:
     """Which askings these came of."""
     parents = [family[0].parent for family in _families(nodes)]
     return "+".join(f"{parent.name}/{parent.proposals}" for parent in parents if parent)
+
+
+def _proposal(n: int, *, lean: bool) -> Mapping[str, JSON]:
+    """An action and what it leads to. A small model tells a story of an answer where it is not asked for the answer."""
+    if not lean:
+        text = _text(_RESULT)
+        return closed_object({"action": text, "result": text, "final": {"type": "boolean"}})
+    action, said = _text(_LEAN), _text(_room(n))
+    return {"anyOf": [closed_object({"action": action, key: said}) for key in ("answer", "result")]}
+
+
+def _imagined(said: Mapping[str, JSON]) -> Move:
+    """An answer is told apart by itself: two drafts may both come of "write the function"."""
+    action, result = str(said["action"]), str(said.get("answer") or said.get("result"))
+    final = "answer" in said or bool(said.get("final"))
+    return Move(f"{ANSWER} {result.strip()}" if final else _normal(action), action, result=result, final=final)
 
 
 def _unless_known(moves: list[Move], node: Node[Way, Move]) -> list[Move]:

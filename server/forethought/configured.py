@@ -24,7 +24,8 @@ INPUT = "FORETHOUGHT_INPUT_"
 """What begins the name of the variable that answers a `${input:..}`."""
 Transport: TypeAlias = Literal["stdio", "http", "sse", "http or sse"]
 
-TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|//[^\n]*|/\*.*?(?:\*/|\Z)|[{}\[\],:]|[^\s{}\[\],:"/]+|\S', re.DOTALL)
+# What is left open goes on to the end: else it is looked for again from each quote in it.
+TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"?|//[^\n]*|/\*(?:.*?\*/|.*)|[{}\[\],:]|[^\s{}\[\],:"/]+|\S', re.DOTALL)
 """The signs of JSON as editors keep it, comments among them."""
 _PLACE = re.compile(r"\$\{([^{}]*)\}")
 _TYPES: Mapping[str, Transport] = {
@@ -245,7 +246,7 @@ def _configured(name: str, entry: Mapping[str, JSON], given: _Given) -> Configur
 
 def _transport(entry: Mapping[str, JSON]) -> Transport:
     kind = entry.get("type", entry.get("transport"))
-    spelled = re.sub(r"[-_ ]", "", str(kind)).lower()
+    spelled = re.sub(r"[-_ ]", "", kind).lower() if isinstance(kind, str) else ""
     if kind is not None and spelled not in _TYPES:
         raise ValueError(f"its type {str(kind)[:40]!r} is not known. Use stdio, http or sse")
     has_command = isinstance(entry.get("command"), str) and bool(entry["command"])

@@ -7,9 +7,11 @@ from contextlib import asynccontextmanager
 import pytest
 from tests.endpoints.fake import LOOSE, STRICT, TEXT, Body, Endpoint, Reply, asked, failure, model_at, refused, said
 
+from forethought.models import Models
 from forethought.options import ModelOptions
+from forethought.settings import Settings
 from forethought_patterns import Charge, Usage
-from forethought_tools import JSON
+from forethought_tools import JSON, Question, Role
 
 pytestmark = pytest.mark.anyio
 
@@ -163,3 +165,49 @@ async def test_a_schema_with_the_words_of_an_error_blames_nothing_else(endpoint:
     async with model_at(endpoint.base_url) as model:
         await model.answer(asked(schema))
     assert endpoint.asked[-1]["messages"][0]["role"] == "system"
+
+
+async def _by_roles(models: Models, *roles: Role) -> None:
+    for role in roles:
+        model = models.for_role(role)
+        assert model is not None
+        assert (await model.answer(Question(role, "", "", STRICT))).value == {"n": 1}
+    await models.aclose()
+
+
+async def test_what_one_role_has_learnt_of_an_endpoint_every_role_knows_for_as_long_as_the_process_lives(
+    endpoint: Endpoint, make_settings: Callable[..., Settings]
+) -> None:
+    endpoint.reply = lambda body: said('{"n": 1}') if _no_system(body) else refused("System role not supported")
+    settings = make_settings(
+        model="m", base_url=endpoint.base_url, role_options={Role.PLANNER: ModelOptions({"seed": 1})}
+    )
+    models = Models(settings)
+    for _ in range(2):  # closed in between: connections end, what was learnt stays
+        await _by_roles(models, Role.PLANNER, Role.CRITIC)
+    assert [body["messages"][0]["role"] for body in endpoint.asked] == ["system", "user", "user", "user", "user"]
+
+
+async def test_that_one_value_of_an_option_is_refused_takes_no_other_value_from_another_role(
+    endpoint: Endpoint, make_settings: Callable[..., Settings]
+) -> None:
+    endpoint.reply = lambda body: (
+        refused("reasoning_effort: unsupported value") if body.get("reasoning_effort") == "least" else said('{"n": 1}')
+    )
+    settings = make_settings(
+        model="m",
+        base_url=endpoint.base_url,
+        model_options=ModelOptions({"reasoning_effort": "low"}),
+        role_options={Role.PLANNER: ModelOptions({"reasoning_effort": "least"})},
+    )
+    await _by_roles(Models(settings), Role.CRITIC, Role.PLANNER, Role.PLANNER, Role.CRITIC)
+    assert [body.get("reasoning_effort") for body in endpoint.asked] == ["low", "least", None, None, "low"]
+
+
+async def test_a_refusal_that_names_its_cause_is_not_repeated_in_the_same_words(endpoint: Endpoint) -> None:
+    endpoint.reply = lambda body: (
+        said('{"n": 1}') if _form("text")(body) else refused("response_format is not supported", 409)
+    )
+    async with model_at(endpoint.base_url) as model:
+        assert (await model.answer(asked(STRICT))).value == {"n": 1}
+    assert endpoint.forms() == ["strict", "schema", "json_object", "text"]

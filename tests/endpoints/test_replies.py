@@ -25,6 +25,9 @@ MESSAGES: Mapping[str, dict[str, Any]] = {
     "parts whose text is their value": {"content": [{"type": "output_text", "value": SAID}]},
     "parts without a type": {"content": [{"content": '{"n":'}, {"content": " 1}", "index": 1}]},
     "parts of another name": {"content": [{"type": "output_text", "output_text": SAID, "more": 1, "and": 2}]},
+    "parts whose text has a name of its own": {"content": [{"type": "text", "response": SAID, "id": "a"}]},
+    "parts whose text has the name of their type": {"content": [{"type": "markdown", "markdown": SAID}]},
+    "a message as a part": {"content": [{"type": "message", "body": SAID, "more": 1, "and": 2}]},
     "parts in parts": {"content": [{"type": "message", "content": [{"type": "text", "text": SAID}], "role": "x"}]},
     "parts that are null": {"content": [None, {"text": SAID}]},
     "parts in an object": {"content": {"role": "model", "parts": [{"text": '{"n":'}, {"text": " 1}"}]}},
@@ -49,6 +52,9 @@ MESSAGES: Mapping[str, dict[str, Any]] = {
     "only reasoning_content": {"content": "", "reasoning_content": SAID},
     "only reasoning": {"content": None, "reasoning": SAID},
     "only reasoning_details": {"content": None, "reasoning_details": [{"type": "reasoning.text", "text": SAID}]},
+    "only reasoning of another name": {"content": "", "reasoning_text": SAID},
+    "only reasoning in blocks": {"content": "", "thinking_blocks": [{"type": "thinking", "thinking": SAID}]},
+    "only reasoning in an object": {"content": "", "reasoning": {"content": SAID}},
     "reasoning beside it": {"content": SAID, "reasoning_content": 'no: {"n": 2}'},
     "the call of a tool": {"content": None, "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": SAID}}]},
     "a call with an object": {"content": "", "tool_calls": [{"function": {"name": "f", "arguments": {"n": 1}}}]},
@@ -62,6 +68,10 @@ MESSAGES: Mapping[str, dict[str, Any]] = {
     "a namespace": {"content": f"<seed:think>x</seed:think>{SAID}"},
     "channels": {
         "content": f"<|channel|>analysis<|message|>Hm<|end|><|start|>assistant<|channel|>final<|message|>{SAID}"
+    },
+    "channels with a form": {
+        "content": "<|start|>assistant<|channel|>analysis<|message|>{<|end|><|start|>assistant"
+        f"<|channel|>final <|constrain|>json<|message|>{SAID}<|return|>"
     },
     "tags in tags": {"content": f"<think>a <think>b</think> c</think>{SAID}"},
     "reasoning behind it": {"content": f"{SAID}\n<think>Was that right?</think>"},

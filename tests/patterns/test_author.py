@@ -49,20 +49,23 @@ async def through_journal(
 
 async def test_questions_have_what_is_needed_and_rounds_are_noted() -> None:
     refined, journal = await through_journal(
-        {"executor": ["quiet", "LOUD"], "critic": [said(4, problem="too quiet"), said(9, approved=True)]},
+        {"executor": ["quiet", "LOUd", "LOUD"], "critic": [said(4, problem="too quiet"), said(9, approved=True)]},
         {"matches": "^[A-Z]+$"},
     )
     assert (refined.best.draft, refined.stopped) == ("LOUD", "approved")
-    assert list(journal.answers) == ["draft", "critique/1", "revise/1", "critique/2"]
-    write, judge, revise, again = journal.questions
+    assert list(journal.answers) == ["draft", "revise/1", "critique/2", "revise/2", "critique/3"]
+    write, mend, judge, revise, again = journal.questions
     assert "Task: shout" in write.context
+    assert "FAILS" in mend.context, "the check says what is to be mended, before any critic"
+    assert "Issues" not in mend.context
     assert "1. It is loud" in judge.context
     assert "FAILS" in judge.context
+    assert "Draft 1" not in judge.context, "nobody has judged it"
     assert "all: too quiet. mend it" in revise.context
     assert "be loud" in revise.context
-    assert "Draft 1, 4.0" in again.context, "later rounds see earlier feedback"
-    assert [note["score"] for note in journal.notes.values()] == [4, 9]
-    assert "-quiet\n+LOUD" in str(journal.notes["round/2"]["diff"])
+    assert "Draft 2, 4.0" in again.context, "later rounds see earlier feedback"
+    assert [note["score"] for note in journal.notes.values()] == [None, 4, 9]
+    assert "-LOUd\n+LOUD" in str(journal.notes["round/3"]["diff"])
 
 
 @pytest.mark.parametrize(
@@ -81,7 +84,7 @@ async def test_checks_are_evidence_from_outside_the_model(check: Mapping[str, An
     assert journal.gates == [], "what only reads is called without asking"
     rest: dict[str, Sequence[JSON]] = {
         "critic": [said(10, approved=True)] * 6,
-        "executor": [f"{bad}{n}" for n in range(2)],
+        "executor": [f"{bad}{n}" for n in range(4)],
     }
     refined, _ = await through_journal(rest, check, draft=bad)
     assert (refined.stopped, refined.best.failing) == ("iterations", 1)
@@ -93,7 +96,7 @@ async def test_a_risky_check_is_asked_for_and_a_refusal_is_a_failing_check() -> 
     refined, journal = await through_journal(script, check, draft="LOUD", decide=lambda _: Decision("approve"))
     assert refined.stopped == "approved"
     assert [(gate.tool, gate.details, gate.step) for gate in journal.gates] == [("broadcast", {"text": "LOUD"}, None)]
-    script = {"critic": [said(9, approved=True)] * 6, "executor": ["LOUD!", "LOUD!!"]}
+    script = {"critic": [said(9, approved=True)] * 6, "executor": [f"LOUD{n}" for n in range(4)]}
     refined, _ = await through_journal(script, check, draft="LOUD")
     assert "too loud" in str(refined.rounds[0].evidence[0].problem)
 
@@ -120,8 +123,8 @@ class CutOffError(BaseException):
 @pytest.mark.parametrize("answered", range(9))
 async def test_a_reflection_that_is_cut_off_and_resumed_equals_one_that_is_not(answered: int) -> None:
     script: dict[str, Sequence[JSON]] = {
-        "executor": ["aa", "aa", "bbb", "LOUD", "LOUDER"],
-        "critic": [said(5, problem="dull"), said(3, approved=True), said(4, problem="dull"), said(4, problem="dull")],
+        "executor": ["aa", "aa", "bbb", "cc", "LOUD"],
+        "critic": [said(3, approved=True), said(4, problem="dull"), said(4, problem="dull")],
     }
     checks = [Check.model_validate({"matches": "^[A-Z]+$"})]
 
@@ -139,14 +142,16 @@ async def test_a_reflection_that_is_cut_off_and_resumed_equals_one_that_is_not(a
 
     async def reflected(journal: InMemoryJournal) -> Refined:
         calls = ToolCalls(TOOLS, journal, journal, Policy())
-        return await improve(Task("shout", ["It is loud"], checks), "", calls)
+        return await improve(Task("shout", ["It is loud"], checks), "", calls, max_iterations=2)
 
     whole = InMemoryJournal(ScriptedModel(script))
     expected = await reflected(whole)
     assert list(whole.answers) == [
-        *("draft", "critique/1", "revise/1", "revise/1/again", "critique/2", "critique/2/again"),
-        *("revise/2", "critique/3"),
+        *("draft", "revise/1", "revise/1/again", "critique/2", "critique/2/again"),
+        *("revise/2", "revise/3", "critique/4"),
     ]
+    revised, again = whole.questions[2:4]
+    assert again.variety > revised.variety, "a small model would say the same once more"
     dying = Dying(ScriptedModel(script))
     if answered < len(whole.answers):
         with pytest.raises(CutOffError):

@@ -132,6 +132,15 @@ async def test_a_way_goes_on_only_where_the_whole_tree_would_and_counts_for_what
     assert (first.visits, first.total) == (2, 0.7)
 
 
+@pytest.mark.parametrize(("parallel", "calls", "most"), [(1, 24, 1), (1, 40, 2), (1, 300, 4), (2, 60, 4), (6, 300, 6)])
+async def test_the_longer_a_search_takes_the_more_trajectories_go_on_at_the_same_time(
+    parallel: int, calls: int, most: int
+) -> None:
+    world = Letters(solution="none", length=6)
+    await search("", world, Bounds(iterations=999, max_depth=6, parallel=parallel, model_calls=calls))
+    assert world.most_under_way == most
+
+
 @settings(max_examples=60, deadline=None)
 @given(bound=st.integers(0, 60), parallel=st.integers(1, 5), weight=st.floats(0, 2))
 async def test_model_calls_are_a_hard_bound(bound: int, parallel: int, weight: float) -> None:

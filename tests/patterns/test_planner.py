@@ -1,6 +1,7 @@
 """From a goal to a valid plan: drafts in three forms, exact faults back to the planner, never more than three tries."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +207,26 @@ async def test_the_lean_prompt_is_short_and_ends_with_the_goal() -> None:
     assert "a.txt: one | two" in question.context
     assert "a.txt: one | two; b.txt\n" in question.context
     assert len(question.instructions) < 5000
+
+
+@pytest.mark.parametrize(
+    ("goal", "shown"),
+    [
+        ("Sum a.csv into r.md, then delete draft.md", False),
+        ("Rename draft.md to final.md", False),
+        ("Add up what draft.md lists, then delete draft.md", True),
+        ("Fill in draft.md and save it as final.md", True),
+    ],
+)
+async def test_a_text_that_is_only_put_away_is_named_to_a_small_planner_and_not_shown(goal: str, shown: bool) -> None:
+    journal = InMemoryJournal(ScriptedModel({"planner": [{"always": 'read_file("draft.md")'}]}), spoken="lean")
+    files = {"draft.md": "# First draft\n", "a.csv": "x\n1\n"}
+    with suppress(PlanError):  # no good plan for any of them
+        await make_plan(Brief(goal, files=files, names=["draft.md", "a.csv"]), TOOLS, journal, slot=Slot())
+    (question, *_) = journal.questions
+    assert "draft.md" in question.context.partition("goal:")[0]
+    assert ("# First draft" in question.context) == shown
+    assert "a.csv: x | 1" in question.context
 
 
 async def test_a_small_planner_is_shown_the_nearest_recipes_and_no_other_tools_than_they_call() -> None:

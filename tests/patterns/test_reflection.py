@@ -83,22 +83,40 @@ async def test_of_drafts_whose_scores_are_about_equal_the_later_one_holds() -> N
 
 
 async def test_fewer_failing_checks_decide_before_any_score() -> None:
-    author = Scripted([critique(score, DEFECT) for score in (2, 9, 1)], failing=["draft 2"])
-    refined = await run(author, max_iterations=3)
+    author = Scripted([critique(score, DEFECT) for score in (2, 1)], failing=["draft 2"])
+    refined = await run(author, max_iterations=2)
     assert (refined.best.draft, refined.best.failing) == ("draft 3", 0)
-    author = Scripted([critique(score, DEFECT) for score in (2, 9)], failing=["draft 2"])
+    author = Scripted([critique(score, DEFECT) for score in (2, 9)], failing=["draft 2", "draft 3"])
     assert (await run(author, max_iterations=2)).best.draft == "draft 1"
 
 
-@pytest.mark.parametrize(("score", "revised"), [(5, "draft 2"), (4.9, "draft 1")])
+async def test_a_draft_that_fails_a_check_is_mended_by_what_the_check_says_and_no_critic_is_asked() -> None:
+    author = Scripted([critique(9, approved=True)], failing=["draft 1"])
+    refined = await run(author)
+    assert (refined.best.draft, refined.stopped) == ("draft 2", "approved")
+    assert [each.judged for each in refined.rounds] == [False, True]
+    assert str(refined.rounds[0].evidence[0].problem) == "it does not hold"
+
+
+async def test_checks_alone_mend_twice_at_most_and_never_twice_in_a_row() -> None:
+    failing = [f"draft {number}" for number in range(1, 7)]
+    refined = await run(Scripted([critique(5, DEFECT) for _ in range(3)], failing=failing))
+    assert [each.judged for each in refined.rounds] == [False, True, False, True, True]
+    assert refined.stopped == "iterations", "drafts that the critic judges are counted"
+
+
+async def test_where_all_checks_pass_every_draft_is_judged() -> None:
+    refined = await run(Scripted([critique(score, DEFECT) for score in (2, 4, 6)], checked=True))
+    assert all(each.judged for each in refined.rounds)
+
+
+@pytest.mark.parametrize(("score", "revised"), [(5, "draft 3"), (4.9, "draft 1")])
 async def test_one_check_more_that_fails_is_mended_where_the_critic_likes_the_draft_no_less(
     score: float, revised: str
 ) -> None:
-    author = Scripted(
-        [critique(5, DEFECT), critique(score, DEFECT), critique(1, DEFECT)], failing=["draft 2", "draft 3"]
-    )
+    author = Scripted([critique(5, DEFECT), critique(score, DEFECT)], failing=["draft 2", "draft 3", "draft 4"])
     refined = await run(author)
-    assert author.revised == ["draft 1", revised]
+    assert author.revised == ["draft 1", "draft 1", revised]
     assert refined.best.draft == "draft 1", "it is only revised: what comes back is by the checks"
 
 
@@ -108,15 +126,22 @@ async def test_two_checks_more_that_fail_send_back_to_the_best() -> None:
         async def check(self, draft: str, number: int) -> Sequence[Evidence]:
             return [*await super().check(draft, number)] * 2
 
-    author = Twice([critique(5, DEFECT), critique(9, DEFECT), critique(1, DEFECT)], failing=["draft 2"])
+    author = Twice([critique(5, DEFECT), critique(9, DEFECT), critique(1, DEFECT)], failing=["draft 2", "draft 3"])
     await run(author)
-    assert author.revised == ["draft 1", "draft 1"]
+    assert author.revised == ["draft 1"] * 3
 
 
 async def test_the_threshold_is_reached_only_where_nothing_is_wrong() -> None:
-    author = Scripted([critique(9, DEFECT, TASTE), critique(8, TASTE)])
+    author = Scripted([critique(9, DEFECT, TASTE), critique(8, TASTE), critique(8, TASTE)])
     refined = await run(author)
+    assert (refined.best.draft, refined.stopped) == ("draft 3", "threshold")
+
+
+async def test_matters_of_taste_are_seen_to_once() -> None:
+    refined = await run(Scripted([critique(8, TASTE), critique(9, TASTE)]))
     assert (refined.best.draft, refined.stopped) == ("draft 2", "threshold")
+    refined = await run(Scripted([critique(8, TASTE), critique(9, DEFECT), critique(9, TASTE)]))
+    assert (refined.best.draft, refined.stopped) == ("draft 3", "iterations"), "what is wrong comes before"
 
 
 async def test_the_draft_that_is_good_comes_back_though_one_with_a_defect_had_a_higher_score() -> None:
@@ -127,8 +152,8 @@ async def test_the_draft_that_is_good_comes_back_though_one_with_a_defect_had_a_
 
 async def test_it_stops_on_approval_threshold_taste_and_iterations() -> None:
     assert (await run(Scripted([critique(9, approved=True)]))).stopped == "approved"
-    assert (await run(Scripted([critique(8, TASTE)]))).stopped == "threshold"
-    assert (await run(Scripted([critique(6, TASTE)], checked=True))).stopped == "taste"
+    assert (await run(Scripted([critique(8)] * 2))).stopped == "threshold", "it does not approve, and names nothing"
+    assert (await run(Scripted([critique(6, TASTE)] * 2, checked=True))).stopped == "taste"
     assert (await run(Scripted([critique(6, TASTE), critique(8, TASTE)]))).stopped == "threshold"
     assert (
         await run(Scripted([critique(score, DEFECT) for score in (1, 2)]), max_iterations=2)
@@ -138,13 +163,13 @@ async def test_it_stops_on_approval_threshold_taste_and_iterations() -> None:
 async def test_a_failing_check_outweighs_any_praise() -> None:
     author = Scripted(
         [critique(10, approved=True), critique(10, approved=True), critique(4, DEFECT), critique(6, DEFECT)],
-        failing=["draft 1", "draft 3"],
+        failing=["draft 1", "draft 2", "draft 4", "draft 5"],
     )
     refined = await run(author)
     assert refined.stopped == "iterations"
-    assert refined.best.draft == "draft 2", "no check fails there, though the critic likes it least"
+    assert refined.best.draft == "draft 3", "no check fails there, though the critic likes it least"
     assert "a check: it does not hold" in author.doubts[1]
-    assert refined.rounds[0].contradiction
+    assert refined.rounds[1].contradiction
 
 
 @pytest.mark.parametrize(
@@ -254,10 +279,10 @@ async def test_the_last_draft_that_nobody_has_judged_comes_back_unless_more_chec
     refined = await run(Unjudged([critique(5, DEFECT)], trouble=trouble))
     assert (refined.best.draft, refined.best.judged, refined.stopped) == ("draft 2", False, "refused")
     assert (refined.best.gain, refined.problem) == (False, Problem(str(trouble)))
-    refined = await run(Unjudged([critique(5, DEFECT)], failing=["draft 2"], trouble=trouble))
-    assert (refined.best.draft, len(refined.rounds)) == ("draft 1", 2)
-    refined = await run(Unjudged([critique(9, DEFECT)], failing=["draft 1"], trouble=trouble))
-    assert refined.best.draft == "draft 2"
+    refined = await run(Unjudged([critique(5, DEFECT)], failing=["draft 2", "draft 3"], trouble=trouble))
+    assert (refined.best.draft, len(refined.rounds)) == ("draft 1", 3)
+    refined = await run(Unjudged([critique(9, DEFECT)], failing=["draft 1", "draft 2"], trouble=trouble))
+    assert refined.best.draft == "draft 3"
 
 
 async def test_a_verdict_in_doubt_that_is_not_judged_again_counts_by_its_score_alone() -> None:

@@ -50,6 +50,35 @@ def test_sql_refers_to_earlier_results_by_their_names() -> None:
     assert second["tables"] == {"sums": "{{1}}"}
 
 
+def test_a_loop_over_a_folder_goes_over_what_is_in_it() -> None:
+    there = {"docs/*": ["docs/a.md"]}
+    steps = read_script('for f in list_files("docs"):\n    read_file(f)', TOOLS, lambda pattern: there.get(pattern, []))
+    assert [step["arguments"] for step in steps if isinstance(step, dict)] == [{"path": "docs/a.md"}]
+
+
+@pytest.mark.parametrize(
+    ("sql", "tables"),
+    [
+        ("SELECT text FROM 'a.txt' WHERE text LIKE '%x%'", {}),
+        ("SELECT upper(text) AS t FROM text", {"text": "{{1}}"}),
+        ("SELECT text FROM 'a.txt' a JOIN text b ON a.line = b.line", {"text": "{{1}}"}),
+        ("SELECT x FROM (SELECT * FROM 'a.txt', text) WHERE x > 1", {"text": "{{1}}"}),
+        ("SELECT line FROM 'a.txt' EXCEPT SELECT line FROM text ORDER BY text", {"text": "{{1}}"}),
+    ],
+)
+def test_the_name_of_a_column_is_no_result_though_one_is_called_so(sql: str, tables: dict[str, str]) -> None:
+    _, (_, arguments) = _calls(f'text = read_file("a.txt")\nquery_table("{sql}")')
+    assert arguments.get("tables", {}) == tables
+
+
+def test_a_table_of_a_database_that_the_goal_names_brings_its_file() -> None:
+    sql = "SELECT title, name FROM books JOIN authors ON author = authors.id"
+    (step,) = _read(f'query_table("{sql}")', bases={"books": "a.db", "authors": "a.db", "rooms": "b.db"})
+    assert step["arguments"] == {"sql": sql, "files": ["a.db"]}
+    _, step = _read('books = query_table("SELECT 1")\nquery_table("SELECT * FROM books")', bases={"books": "a.db"})
+    assert step["arguments"] == {"sql": "SELECT * FROM books", "tables": {"books": "{{1}}"}}
+
+
 def test_a_call_inside_a_call_is_a_step_before_it() -> None:
     assert _calls('write_file("copy.txt", read_file("in.txt"))') == [
         ("read_file", {"path": "in.txt"}),
@@ -330,6 +359,32 @@ def test_a_loop_over_a_result_and_a_condition_on_one_are_said_of_their_calls() -
     assert told["when"] == "({{1.count}} > 2 and not {{1.rows.0.a}} == 'x')"
     assert other["when"] == "not (({{1.count}} > 2 and not {{1.rows.0.a}} == 'x'))"
     assert parse_plan("g", _read(rows + 'if len(rows) > 2:\n    tell("a")'), TOOLS).steps[1].when == "{{1.count}} > 2"
+
+
+@pytest.mark.parametrize(
+    "loop",
+    [
+        "for row in rows:\n    write_file(f'{row.a}.txt', row['b'])",
+        "for row in query_table(\"SELECT a, t.b FROM 'x.csv' t\"):\n    write_file(f'{row.a}.txt', row.b)",
+        "for a, b in query_table(\"SELECT count(*) AS a, b FROM 'x.csv' GROUP BY b\"):\n    write_file(f'{a}.txt', b)",
+        "for _, row in rows.iterrows():\n    write_file(f'{row.a}.txt', row.b)",
+        "for number, row in enumerate(rows):\n    write_file(f'{row.a}.txt', row.b)",
+        "made = [write_file(f'{a}.txt', b) for a, b in rows]",
+    ],
+)
+def test_a_loop_over_rows_may_be_written_in_many_ways(loop: str) -> None:
+    before = "" if "query_table" in loop else "rows = query_table(\"SELECT a, b FROM 'x.csv'\")\n"
+    _, made = _read(before + loop)
+    assert made["for_each"] == "{{1.rows}}"
+    assert made["arguments"] == {"path": "{{item.a}}.txt", "content": "{{item.b}}"}
+
+
+def test_a_loop_may_count_its_turns() -> None:
+    rows = "rows = query_table(\"SELECT a, b, c FROM 'x.csv'\")\n"
+    _, made = _read(rows + "for n, row in enumerate(rows.rows):\n    write_file(f'{n}.txt', row.c)")
+    assert made["arguments"] == {"path": "{{index}}.txt", "content": "{{item.c}}"}
+    with pytest.raises(PlanError, match="no columns"):
+        _read(rows + "for x, y, z, w in rows:\n    tell(x)")
 
 
 @pytest.mark.parametrize(

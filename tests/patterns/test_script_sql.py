@@ -1,8 +1,8 @@
-"""SQL that small models write for another database, as it is meant."""
+"""SQL that small models write, as it is meant."""
 
 import pytest
 
-from forethought_patterns.script_sql import with_best_of_each
+from forethought_patterns.script_sql import with_all_replaced, with_best_of_each, with_names_of_files
 
 SCORES = "FROM 'scores.csv' GROUP BY team"
 
@@ -45,3 +45,39 @@ def test_a_column_beside_the_greatest_value_of_each_group_is_of_the_same_row(wri
 )
 def test_any_other_query_stays_as_it_is(sql: str) -> None:
     assert with_best_of_each(sql) == sql
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        (
+            "SELECT name, COUNT(*) FROM 'docs/*.md' GROUP BY name",
+            "filename, COUNT(*) FROM 'docs/*.md' GROUP BY filename",
+        ),
+        (
+            "SELECT path AS file FROM '*.py' WHERE text LIKE '%name%'",
+            "filename AS file FROM '*.py' WHERE text LIKE '%name%'",
+        ),
+        ("SELECT name FROM 'people/*.csv'", "name FROM 'people/*.csv'"),
+        ("SELECT name FROM 'people.txt'", "name FROM 'people.txt'"),
+        ("SELECT a.name FROM '*.txt' JOIN 'a.csv' a", "a.name FROM '*.txt' JOIN 'a.csv' a"),
+    ],
+)
+def test_over_several_texts_a_name_is_that_of_the_file(written: str, meant: str) -> None:
+    assert with_names_of_files(written) == f"SELECT {meant}"
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("REGEXP_REPLACE(phone, '[^0-9]', '') AS p", "REGEXP_REPLACE(phone, '[^0-9]', '', 'g') AS p"),
+        ("regexp_replace(upper(a), '(x|,)', 'y', 'g')", "regexp_replace(upper(a), '(x|,)', 'y', 'g')"),
+        (
+            "regexp_replace(regexp_replace(a, ',', ''), ')', concat('y', z))",
+            "regexp_replace(regexp_replace(a, ',', '', 'g'), ')', concat('y', z), 'g')",
+        ),
+        ("regexp_replace(a, 'x'", "regexp_replace(a, 'x'"),
+    ],
+)
+def test_all_that_fits_is_replaced(written: str, meant: str) -> None:
+    assert with_all_replaced(f"SELECT {written}") == f"SELECT {meant}"

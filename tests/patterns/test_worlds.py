@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from forethought.models.scripted import ScriptedModel
-from forethought_patterns import InMemoryJournal, Policy, Slot
+from forethought_patterns import Check, InMemoryJournal, Policy, Slot
 from forethought_patterns.lats import Bounds, SearchResult
 from forethought_patterns.ports import Heard
 from forethought_patterns.tool_calls import ToolCalls
@@ -91,3 +91,33 @@ async def test_an_answer_is_confirmed_by_two_roles_in_other_words_each_time() ->
     assert {question.role for _, question in asked} == {Role.CRITIC, Role.EVALUATOR}
     for (_, one), (_, other) in itertools.pairwise(asked):
         assert one.instructions != other.instructions
+
+
+async def test_a_small_model_has_room_for_code_and_is_told_all_of_what_failed_and_why() -> None:
+    wrong, right = "\n".join(f"line {number} of a draft" for number in range(50)), "the answer"
+    assert len(wrong) > 900
+
+    def propose(*results: str) -> JSON:
+        return {"candidates": [{"action": "write it", "answer": each} for each in results]}
+
+    model = ScriptedModel({"proposer": [propose(wrong, f"{wrong}!"), propose(right)]}, lean=True)
+    memory = InMemoryJournal(model)
+    verifier = Check.model_validate({"matches": "^the answer$"})
+    quest = Quest("g", verifier=verifier, bounds=Bounds(candidates=2, model_calls=2))
+    found = await find(quest, "simulate", ToolCalls(Registry(), memory, memory, Policy()))
+    assert (found.solved, found.path[-1].state[-1].result) == (True, right)
+    asked = memory.questions[1].context
+    assert wrong in asked
+    assert asked.count("Wrong: result: '^the answer$' is not found in it") == 2
+
+
+async def test_what_is_too_long_to_be_told_again_loses_its_end_and_not_what_was_wrong_with_it() -> None:
+    long = [f"{letter}" * 3_900 for letter in "abcd"]
+    first: JSON = {"candidates": [{"action": f"try {each[0]}", "result": each, "final": True} for each in long]}
+    last: JSON = {"candidates": [{"action": "try", "result": "yes", "final": True}]}
+    memory = InMemoryJournal(ScriptedModel({"proposer": [first, last]}))
+    quest = Quest("g", verifier=Check.model_validate({"matches": "yes"}), bounds=Bounds(candidates=4, model_calls=2))
+    assert (await find(quest, "simulate", ToolCalls(Registry(), memory, memory, Policy()))).solved
+    asked = memory.questions[1].context
+    assert asked.count("Wrong: result: 'yes' is not found in it") == 4
+    assert len(asked) < 9_000

@@ -21,7 +21,9 @@ from forethought.settings import Settings
 from forethought.surface.schemas import ARGUMENTS
 from forethought.surface.server import build_server
 from forethought_patterns.checks import Check, examine, read_checks
-from forethought_patterns.references import mistaken
+from forethought_patterns.loops import turns_of
+from forethought_patterns.plan import Step
+from forethought_patterns.references import fill, mistaken
 from forethought_tools import JSON, FaultsError, Registry, ToolError
 from forethought_tools.apart import apart
 from forethought_tools.arithmetic import calculate
@@ -97,6 +99,55 @@ async def test_a_check_made_to_freeze_the_server_fails_its_step_and_nothing_else
             done = await _ended(client, *steps, good)
     assert [step["state"] for step in done["steps"]] == ["failed"] * len(steps) + ["succeeded"], done
     assert "Internal error" not in str(done)
+
+
+ITEM: dict[str, Any] = {"name": "n", "rows": [{"c": "x" * 8, "d": number} for number in range(20_000)]}
+AGAIN: dict[str, Any] = {"path": "c.txt", "content": "{{item}}" * 5000}
+EACH_AGAIN: dict[str, Any] = {"path": "c.txt", "content": ["{{item}}"] * 5000}
+
+
+@pytest.mark.takes(20)
+@pytest.mark.parametrize(
+    "check",
+    [{"matches": "{{item}}" * 240}, {"tool": "write_file", "arguments": AGAIN}, {"tool": "t", "arguments": EACH_AGAIN}],
+    ids=["pattern", "text", "parts"],
+)
+async def test_an_item_that_a_check_names_again_and_again_ends_its_loop(check: dict[str, Any]) -> None:
+    loop = Step.model_validate({"id": 1, "tool": "read_file", "for_each": [ITEM], "check": check})
+    with pytest.raises(ToolError, match=r"item 1 \(n\): What is referred to here has over 2000000 characters"):
+        await turns_of(loop, {})
+
+
+@pytest.mark.takes(20)
+async def test_what_is_said_of_an_item_is_read_once_however_often_it_is_named() -> None:
+    """Where it is read for each time, this takes longer than anybody waits."""
+    spelled = "".join(f"{{{{{' ' * number}item}}}}" for number in range(150))
+    condition = " or ".join(f"len({{{{{' ' * number}item}}}})<9" for number in range(35))
+    named: dict[str, Any] = {"description": "{{item}}" * 2000, "expected_output": spelled, "when": condition}
+    loop = Step.model_validate({"id": 1, "tool": "read_file", "for_each": [ITEM] * 2, **named})
+    first, _ = await turns_of(loop, {})
+    assert first.left_out is None
+    assert first.step.description.startswith('{"name": "n"')
+
+
+async def test_a_condition_about_too_much_of_all_items_fails_its_loop() -> None:
+    items = ["x" * 500_000] * 3
+    paths = [" and ".join([f"len({{{{item}}}})+{{{{index}}}}>{number}" for number in range(3)]), "len({{1}})>0"]
+    loop = Step.model_validate({"id": 2, "tool": "t", "for_each": items, "when": " and ".join(paths)})
+    assert len(await turns_of(loop, {1: "y"})) == 3
+    parts: dict[str, Any] = {"a": "x" * 300_000}
+    parts = {"b": parts, "c": parts}
+    wide = " and ".join(f"len({{{{item{path}}}}})>0" for path in ("", ".b", ".c", ".b.a", ".c.a"))
+    loop = Step.model_validate({"id": 2, "tool": "t", "for_each": [parts] * 3, "when": wide})
+    with pytest.raises(ToolError, match=r"in all items\. Refer to less"):
+        await turns_of(loop, {})
+
+
+async def test_a_name_that_is_looked_for_in_a_result_has_few_dots() -> None:
+    """Else each part of a path is put together with all that follow."""
+    assert fill("{{1.a.b.c}}", {1: {"a.b.c": "found"}}) == "found"
+    with pytest.raises(ToolError, match="leads nowhere"):
+        fill("{{1" + ".a" * 400_000 + "}}", {1: {"files": []}})
 
 
 async def test_a_reference_to_a_place_of_five_thousand_digits_fails_its_step(settings: Settings) -> None:

@@ -47,6 +47,25 @@ async def test_a_person_who_approves_a_plan_has_seen_the_calls_of_its_checks(
     assert (work / "old.txt").read_text(encoding="utf-8") == "old\n"
 
 
+async def test_the_values_of_a_loop_are_shown_wherever_its_calls_are(make_settings: Callable[..., Settings]) -> None:
+    arguments = {"path": "{{item}}", "content": "x"}
+    loop = {"id": 1, "tool": "write_file", "for_each": ["a.txt", "old.txt"], "arguments": arguments}
+    values = '"{{item}}": ["a.txt", "old.txt"]'
+    assert values in _gate_text(loop)
+    assert values in _gate_text({**loop, "arguments": {"path": "{{item}}", "content": "two\nlines"}})
+    async with Client(build_server(make_settings())) as client:
+        with anyio.fail_after(120):
+            made = view(await client.call_tool("create_plan", {"goal": "x", "steps": [loop]}))
+            changed = {"steps": [{**loop, "id": 2}], "revision": 1}
+            await client.call_tool("update_plan", {"plan_id": made["plan_id"], **changed})
+            shown = {
+                name: str(view(await client.call_tool("get_plan", {"plan_id": made["plan_id"], "view": name})))
+                for name in ("brief", "list", "diff")
+            }
+    assert values in made["steps"][0]
+    assert [name for name, text in shown.items() if values not in text] == []
+
+
 async def test_no_view_of_a_plan_calls_it_read_only_where_a_check_writes_or_runs_a_command(
     make_settings: Callable[..., Settings],
 ) -> None:

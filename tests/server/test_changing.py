@@ -18,6 +18,7 @@ from forethought.settings import Settings
 from forethought.surface.server import build_server
 from forethought_patterns import Decision
 from forethought_patterns.gates import Verb
+from forethought_tools import AnswerError, Risk
 
 pytestmark = pytest.mark.anyio
 
@@ -102,7 +103,7 @@ async def test_what_is_in_flight_ends_and_the_run_goes_on_with_the_changed_plan(
 
 async def until_begun(client: Client, plan_id: str) -> None:
     """Wait until the first step of a plan is at work."""
-    with anyio.fail_after(20):
+    with anyio.fail_after(120):
         while True:
             seen = await call(client, "get_plan", plan_id=plan_id, view="list")
             if "[running]" in str(seen["steps"][0]):
@@ -253,6 +254,103 @@ async def test_the_approval_of_a_call_does_not_cover_what_a_change_has_put_in_it
     assert not (work / "old.txt").exists()
 
 
+async def test_what_has_brought_nothing_can_be_dropped_and_what_was_skipped_can_be_changed(
+    make_settings: Callable[..., Settings], work: Path
+) -> None:
+    steps = [
+        {"id": 1, "tool": "read_file", "arguments": {"path": "missing.txt"}},
+        write(2, "b.txt", "{{1}}"),
+        write(3, "c.txt", depends_on=[2]),
+        {"id": 4, "tool": "delete_file", "arguments": {"path": "old.txt"}},
+    ]
+    settings = make_settings()
+    async with Client(build_server(settings)) as client:
+        plan_id = (await call(client, "create_plan", goal="g", steps=steps))["plan_id"]
+        waiting = await call(client, "execute_plan", plan_id=plan_id, replan="never")
+        assert waiting["progress"] == "0 of 4 steps succeeded, 1 failed, 2 skipped, 1 waiting"
+        edited = {**steps[0], "arguments": {"path": "a.txt"}}
+        told = await refused(client, plan_id=plan_id, revision=1, steps=[edited])
+        assert "step 1: it is failed. Drop it" in told
+        await call(client, "update_plan", plan_id=plan_id, revision=1, steps=[write(2, "b.txt", "mended")], drop=[1])
+        decide(settings, await until_waiting(client, plan_id, "delete_file"), "approve")
+        done = await until_ended(client, plan_id)
+    assert (done["status"], done["progress"]) == ("succeeded", "3 of 3 steps succeeded")
+    assert (work / "b.txt").read_text(encoding="utf-8") == "mended"
+    assert (work / "c.txt").exists()
+
+
+async def test_a_loop_is_what_its_items_are_begun_or_not(make_settings: Callable[..., Settings], work: Path) -> None:
+    command = {"command": "until [ -e go-{{item}} ]; do sleep 0.1; done"}
+    begun = {"id": 1, "tool": "run_command", "for_each": ["a", "b"], "arguments": command}
+    waits = {"id": 2, "tool": "delete_file", "for_each": ["old.txt", "a.txt"], "arguments": {"path": "{{item}}"}}
+    settings = make_settings(risks={"run_command": Risk.LOW})
+    async with Client(build_server(settings)) as client:
+        plan_id = (await call(client, "create_plan", goal="g", steps=[begun, waits]))["plan_id"]
+        await call(client, "execute_plan", plan_id=plan_id)
+        await until(client, plan_id, "1 running")
+        for change in ({"drop": [1]}, {"steps": [{**begun, "for_each": ["a"]}]}):
+            assert "step 1: its items have begun" in await refused(client, plan_id=plan_id, revision=1, **change)
+        one = {**waits, "for_each": ["old.txt"]}
+        await call(client, "update_plan", plan_id=plan_id, revision=1, steps=[one])
+        (work / "go-a").touch()
+        (work / "go-b").touch()
+        decide(settings, await until_waiting(client, plan_id, "delete_file"), "approve")
+        done = await until_ended(client, plan_id)
+    assert (done["status"], done["progress"]) == ("succeeded", "5 of 5 steps succeeded")
+    assert (work / "a.txt").exists()
+    assert not (work / "old.txt").exists()
+
+
+async def until(client: Client, plan_id: str, progress: str) -> None:
+    with anyio.fail_after(120):
+        while progress not in (await call(client, "get_plan", plan_id=plan_id, view="list")).get("progress", ""):
+            pass
+
+
+async def test_what_is_the_same_goes_on_while_a_person_is_asked_about_the_rest(
+    make_settings: Callable[..., Settings], work: Path
+) -> None:
+    steps = [
+        {"id": 1, "tool": "delete_file", "arguments": {"path": "old.txt"}},
+        write(2, "two.txt", depends_on=[1]),
+        write(3, "three.txt", depends_on=[2]),
+        write(4, "four.txt", depends_on=[3]),
+    ]
+    settings = make_settings()
+    async with Client(build_server(settings)) as client:
+        plan_id = (await call(client, "create_plan", goal="g", steps=steps))["plan_id"]
+        waiting = await call(client, "execute_plan", plan_id=plan_id, approve_plan=True)
+        decide(settings, waiting, "approve")
+        await until_waiting(client, plan_id, "delete_file")
+        await call(client, "update_plan", plan_id=plan_id, revision=1, steps=[write(3, "3.txt", depends_on=[2])])
+        waiting = await until_waiting(client, plan_id, "Revision 2")
+        (change,) = (gate for gate in open_gates(settings, waiting) if gate_of(gate).kind == "plan")
+        assert "Revision 2 of the plan wants to run: 2 steps" in gate_of(change).text({})
+        (deletion,) = (gate for gate in open_gates(settings, waiting) if gate_of(gate).kind == "call")
+        decide(settings, waiting, "approve", deletion)
+        with anyio.fail_after(120):
+            while "2 of 4 steps succeeded" not in (await call(client, "execute_plan", plan_id=plan_id))["progress"]:
+                pass
+        assert (work / "two.txt").exists()
+        assert not (work / "old.txt").exists()
+        assert not (work / "four.txt").exists(), "it rests on what has changed"
+        assert [gate.id for gate in open_gates(settings, waiting)] == [change.id]
+        mine = Decision("edit", steps=gate_of(change).steps[:1], by="p", channel="terminal")
+        with pytest.raises(AnswerError, match="step 2: it has run, or goes on by an earlier approval"):
+            decision_facts(change, mine, TOOLS)
+        decide(settings, waiting, "approve", change)
+        done = await until_ended(client, plan_id)
+    assert (done["status"], done["progress"]) == ("succeeded", "4 of 4 steps succeeded")
+    assert (work / "3.txt").exists()
+
+
+def open_gates(settings: Settings, waiting: dict[str, Any]) -> list[MessageRow]:
+    store = open_store(settings)
+    gates = store.queries.open_messages(waiting["run_id"], "gate")
+    store.close()
+    return gates
+
+
 def gate_in(settings: Settings, waiting: dict[str, Any]) -> MessageRow:
     """The gate that a run has asked last."""
     store = open_store(settings)
@@ -272,7 +370,7 @@ def decide(settings: Settings, waiting: dict[str, Any], verb: Verb, gate: Messag
 
 
 async def until_waiting(client: Client, plan_id: str, what: str) -> dict[str, Any]:
-    with anyio.fail_after(60):
+    with anyio.fail_after(120):
         while True:
             seen = await call(client, "execute_plan", plan_id=plan_id)
             if what in str(seen.get("waiting_on")):
@@ -280,7 +378,7 @@ async def until_waiting(client: Client, plan_id: str, what: str) -> dict[str, An
 
 
 async def until_ended(client: Client, plan_id: str) -> dict[str, Any]:
-    with anyio.fail_after(60):
+    with anyio.fail_after(120):
         while (seen := await call(client, "execute_plan", plan_id=plan_id))["status"] in ("running", "waiting"):
             pass
     return seen

@@ -91,6 +91,34 @@ EXPRESSIONS = [
     "text*9",
     "0/0",
 ]
+LISTS = [
+    "{{1.files}}",
+    '[1, {"a": "{{1}}"}, null]',
+    "[" + "[]," * 900 + "1]",
+    "{{item}}",
+    "{{1" + ".a" * 9_000 + "}}",
+    "[" + "9" * 4_000 + "]",
+    '["\u202e", "{{result}}", "' + "x" * 15_000 + '"]',
+]
+CONDITIONS = [
+    "len({{1.files}}) > 0",
+    "{{item}} == 1",
+    "{{1}}" * 300,
+    "not " * 400 + "{{1}}",
+    " or ".join(["len({{item}}) > 1"] * 80),
+    "{{1.files}} > " + "2**" * 300 + "2",
+    "2**4000 * 2**4000 * 2**4000 * 2**4000 + len({{1.files}})",
+    "0x" + "f" * 1_900 + " > {{1}}",
+    "{{1" + ".a" * 900 + "}} > 0",
+]
+OF_ITEMS = [
+    "{{item}}",
+    "{{item}}" * 2_000,
+    "{{item." + "a." * 900 + "a}}",
+    "{{index}}",
+    "{{item.0}}",
+    "{{ item }} {{1}}",
+]
 TOOLS = ["read_file", "calculate", "analyze", "write_file", "delete_file", "list_files", "nonsense", ""]
 
 
@@ -180,6 +208,7 @@ class HardGenerator(Generator):
             ("lats_search", {"goal": pick.choice(HARD), "verifier": self._check()}),
             ("reflect", {"task": "t", "draft": pick.choice(HARD), "checks": [self._check(), self._check()]}),
             ("report", {"run_id": pick.choice(self.ids), "answers": [self._hard_answer()]}),
+            ("update_plan", {"plan_id": pick.choice(self.ids), "revision": 1, "steps": steps, "drop": [7]}),
         ]
         return pick.choice(calls)
 
@@ -191,6 +220,19 @@ class HardGenerator(Generator):
             step |= {"tool": "calculate", "arguments": {"expression": expression}}
         if pick.random() < 0.3:
             step |= {"tool": "write_file", "arguments": {"path": "b.txt", "content": pick.choice(HARD)}}
+        if pick.random() < 0.3:
+            step |= {"for_each": pick.choice(LISTS), "expected_output": pick.choice(OF_ITEMS)}
+            step |= {"tool": "write_file", "arguments": {"path": "b.txt", "content": pick.choice(OF_ITEMS)}}
+        if pick.random() < 0.3:
+            step["when"] = pick.choice(CONDITIONS)
+        if pick.random() < 0.1:
+            task = {
+                "task": "t" * 4_000,
+                "material": pick.choice(HARD),
+                "tools": ["read_file"] * 50,
+                "writes": [HARD[1]],
+            }
+            step |= {"tool": "delegate", "arguments": task}
         return step
 
     def _check(self) -> dict[str, Any]:
@@ -207,8 +249,10 @@ class HardGenerator(Generator):
         return {name: choices[name] for name in pick.sample(list(choices), pick.randint(1, 3))}
 
     def _hard_answer(self) -> dict[str, Any]:
-        steps = [self._hard_step(1)]
-        return {"order": self._random.choice(self.ids), "answer": {"reasoning": "r", "steps": steps}}
+        pick = self._random
+        planned = {"reasoning": "r", "steps": [self._hard_step(1)]}
+        answers: list[Any] = [planned, {"note": pick.choice(HARD)}, {"failed": pick.choice(HARD)}, pick.choice(HARD)]
+        return {"order": pick.choice(self.ids), "answer": pick.choice([*answers, '{"result": ' + "[" * 9_000])}
 
 
 @pytest.mark.takes(60)

@@ -13,10 +13,12 @@ from tests.server.asking import APPROVE, DONE, person, text, view
 from tests.stores import environment, everything_in, tampering
 
 from forethought.app import open_journal
-from forethought.journal.rows import Fact
+from forethought.engine.recipes import filled
+from forethought.journal.rows import Fact, RecipeRow
 from forethought.settings import Settings
 from forethought.surface.server import build_server
 from forethought.terms import Terms
+from forethought_tools import JSON, ForethoughtError
 
 pytestmark = pytest.mark.anyio
 
@@ -195,6 +197,18 @@ async def test_a_value_cannot_add_to_a_command_and_stays_one_text_in_sql(scripte
         whole = view(await client.call_tool("get_plan", {"plan_id": plan["plan_id"], "view": "full"}))
     assert whole["steps"][0]["arguments"]["sql"] == sql.replace("red", "blue")
     assert whole["steps"][1]["arguments"] == {"command": "echo blue"}
+
+
+def test_a_value_cannot_add_to_the_command_of_a_check_either() -> None:
+    check = {"command": "grep {word} a.txt"}
+    steps: list[JSON] = [{"id": 1, "tool": "read_file", "arguments": {"path": "a.txt"}, "check": check}]
+    body: dict[str, JSON] = {"parameters": {"word": "red"}, "steps": steps}
+    row = RecipeRow("recipe_1", "", "", "count", "Count {word}", body, 0.0)
+    (filled_in,) = filled(row, {"word": "blue"})[1]
+    assert isinstance(filled_in, Mapping)
+    assert filled_in["check"] == {"command": "grep blue a.txt"}
+    with pytest.raises(ForethoughtError, match="a shell would obey it"):
+        filled(row, {"word": "x a.txt; touch y;"})
 
 
 async def test_recipes_are_listed_shown_named_and_forgotten_in_the_terminal(scripted: Scripted) -> None:

@@ -17,7 +17,8 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_draft_is_written_judged_and_revised(scripted: Callable[..., Settings], era: str) -> None:
-    script = {"executor": ["a long one", "short"], "critic": [judged(4, "too long"), judged(9, approved=True)]}
+    written = ["a very long one", "a long one", "short"]
+    script = {"executor": written, "critic": [judged(4, "too long"), judged(9, approved=True)]}
     wanted = {"task": "a word", "criteria": ["It is one word"], "checks": [{"expression": "words(text) == 1"}]}
     async with Client(build_server(scripted(script)), mode=era) as client:
         done = view(await client.call_tool("reflect", wanted))
@@ -27,14 +28,15 @@ async def test_a_draft_is_written_judged_and_revised(scripted: Callable[..., Set
     assert (done["status"], done["draft"], done["score"], done["stopped"]) == ("succeeded", "short", 9, "approved")
     assert "plan_id" not in done
     assert done["rounds"] == [
-        "draft 1: 4.0 of 10, 0 of 1 checks pass, too long",
-        "draft 2: 9.0 of 10, 1 of 1 checks pass",
+        "draft 1: not judged, 0 of 1 checks pass",
+        "draft 2: 4.0 of 10, 0 of 1 checks pass, too long",
+        "draft 3: 9.0 of 10, 1 of 1 checks pass",
     ]
-    assert [each["score"] for each in rounds] == [4, 9]
-    assert rounds[1]["diff"].endswith("-a long one\n+short")
-    assert rounds[0]["lessons"] == ["say it short"]
-    assert "model calls: 4" in done["usage"]
-    assert '"key": "critique/1"' in journal
+    assert [each["score"] for each in rounds] == [None, 4, 9]
+    assert rounds[2]["diff"].endswith("-a long one\n+short")
+    assert rounds[1]["lessons"] == ["say it short"]
+    assert "model calls: 5" in done["usage"]
+    assert '"key": "critique/2"' in journal
     assert whole["draft"] == "short"
 
 

@@ -6,18 +6,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from mcp.client import Client
-from tests.server.asking import Asked, answering, delete, flat, in_full, journal_of, run_steps, view, write
+from tests.server.asking import Asked, answering, delete, flat, in_full, journal_of, make_plan, run_steps, view, write
 from tests.server.pages import decided, open_page
 from tests.terminal import piped, scripted, surroundings, typed
 
 from forethought.app import open_journal
 from forethought.gates.decisions import Recorded, Refused, record_decision, take_decision
+from forethought.journal.codec import gate_of
+from forethought.journal.rows import Fact
 from forethought.settings import Settings
 from forethought.surface.server import build_server
 from forethought.terms import Terms
-from forethought_tools import Risk
+from forethought_tools import JSON, Risk
 
 pytestmark = pytest.mark.anyio
 NEVER = Terms(replan="never")
@@ -29,14 +32,17 @@ def command(number: int, line: str, **more: Any) -> dict[str, Any]:
 
 async def always(settings: Settings, run: Mapping[str, Any], which: int, *, channel: str = "terminal") -> object:
     """What becomes of it if a person takes this rule at the only question of a run."""
+    return await say(settings, run, f"always {which}", channel=channel)
+
+
+async def say(settings: Settings, run: Mapping[str, Any], decision: str, *, channel: str = "terminal") -> object:
     with open_journal(settings) as journal:
         (gate,) = journal.queries.open_messages(str(run["run_id"]), "gate")
 
         async def record(message: Any, decision: Any) -> None:
             await record_decision(journal.store, journal.records.tools, message, decision)
 
-        filled = {"decision": f"always {which}"}
-        return await take_decision(gate, filled, by="p", channel=channel, record=record)
+        return await take_decision(gate, {"decision": decision}, by="p", channel=channel, record=record)
 
 
 async def outcome(client: Client, step: Mapping[str, Any], **terms: Any) -> str:
@@ -180,6 +186,72 @@ async def test_a_rule_is_about_risk_and_silences_no_other_question(
     async with Client(build_server(wide)) as client:
         assert await outcome(client, write(1, ".mcp.json")) == "waiting", "other programs obey it"
     assert not (work / ".mcp.json").exists()
+
+
+async def test_whoever_starts_a_run_can_have_a_person_asked_whatever_the_rules(
+    make_settings: Callable[..., Settings], work: Path
+) -> None:
+    settings = make_settings(terms=NEVER)
+    async with Client(build_server(settings)) as client:
+        await always(settings, await run_steps(client, [delete(1, "old.txt")]), 2)
+        assert await outcome(client, delete(1, "a.txt"), risks={"delete_file(a.*)": "high"}) == "waiting"
+        assert (work / "a.txt").exists()
+        assert await outcome(client, delete(1, "a.txt"), risks={"delete_file(b.*)": "high"}) == "succeeded"
+
+
+async def test_the_items_of_a_loop_pass_by_a_rule_each_and_only_others_are_asked_about(
+    make_settings: Callable[..., Settings], work: Path
+) -> None:
+    settings = make_settings(terms=NEVER)
+    (work / "docs").mkdir()
+    names = ["docs/a", "docs/b", "docs/c", "d.txt", "e.txt"]
+    for name in ("docs/first", *names):
+        (work / name).write_text("x", encoding="utf-8")
+    loop = {"id": 1, "tool": "delete_file", "for_each": names, "arguments": {"path": "{{item}}"}}
+    async with Client(build_server(settings)) as client:
+        await always(settings, await run_steps(client, [delete(1, "docs/first")]), 2)
+        run = await run_steps(client, [loop])
+        with open_journal(settings) as journal:
+            (gate,) = journal.queries.open_messages(run["run_id"], "gate")
+        assert list(gate_of(gate).details.values()) == [{"path": "d.txt"}, {"path": "e.txt"}]
+        assert isinstance(await say(settings, run, "approve"), Recorded)
+        with anyio.fail_after(120):
+            while view(await client.call_tool("execute_plan", {"plan_id": run["plan_id"]}))["status"] != "succeeded":
+                pass
+    assert not any((work / name).exists() for name in names)
+    used = journal_of(settings, run, "rule_used")
+    assert sorted(str(use.body["rule"]) for use in used) == ["delete_file(docs/*)"] * 3
+    assert len({str(use.body["step"]) for use in used}) == 3, "each item has its own"
+
+
+async def test_a_rule_that_is_taken_back_lets_nothing_pass_that_has_not_begun(
+    make_settings: Callable[..., Settings], work: Path
+) -> None:
+    (work / "until.sh").write_text("until [ -e go ]; do sleep 0.1; done", encoding="utf-8")
+    settings = make_settings(terms=NEVER, risks={"run_command(sh until.sh)": Risk.LOW})
+    ended: list[str] = []
+    async with Client(build_server(settings)) as client, anyio.create_task_group() as tasks:
+        first = await run_steps(client, [delete(1, "old.txt")])
+        await always(settings, first, 2)
+
+        async def until_it_ends(plan_id: str) -> None:
+            ended.append(view(await client.call_tool("execute_plan", {"plan_id": plan_id}))["status"])
+
+        busy = await make_plan(client, [command(1, "sh until.sh")])
+        tasks.start_soon(until_it_ends, busy)
+        with anyio.fail_after(120):
+            while (await in_full(client, {"plan_id": busy}))["steps"][0].get("state") != "running":
+                pass
+            behind = await make_plan(client, [delete(1, "a.txt")])
+            tasks.start_soon(until_it_ends, behind)
+            while "not_asked" not in (await in_full(client, {"plan_id": behind}))["steps"][0]:
+                pass
+        with open_journal(settings) as journal:
+            ids: list[JSON] = [rule.id for rule in journal.queries.rules()]
+            journal.store.commit("", Fact("rules_forgotten", {"rules": ids}))
+        (work / "go").touch()
+    assert sorted(ended) == ["succeeded", "waiting"]
+    assert (work / "a.txt").exists()
 
 
 async def test_a_caller_can_raise_by_arguments_too(make_settings: Callable[..., Settings]) -> None:

@@ -130,6 +130,17 @@ async def greet_once(ctx: Context) -> str | InputRequiredResult:
 
 
 @server.tool(annotations=READS)
+async def ask(ctx: Context) -> str | InputRequiredResult:
+    """Ask for what a file says."""
+    if answer := (ctx.input_responses or {}).get("form"):
+        assert isinstance(answer, ElicitResult)
+        return f"{answer.action} {json.dumps(answer.content)}"
+    schema = json.loads((HOME / "form.json").read_text(encoding="utf-8"))
+    form = ElicitRequestFormParams(message=QUESTION, requested_schema=schema)
+    return InputRequiredResult(input_requests={"form": ElicitRequest(params=form)}, request_state="1")
+
+
+@server.tool(annotations=READS)
 async def imagine(ctx: Context) -> str | InputRequiredResult:
     """Have a model name a colour, and then a fruit."""
     if not is_version_at_least(ctx.protocol_version or "", "2026-07-28"):

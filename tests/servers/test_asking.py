@@ -1,5 +1,6 @@
 """What a server asks in the middle of a call reaches the person through the same gate, whatever the eras."""
 
+import json
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,8 +13,11 @@ from mcp.client import Client
 from tests.server.asking import journal_of, person, run_steps
 
 from forethought.app import open_store
+from forethought.gates.markup import fields_of
+from forethought.journal.codec import gate_of
 from forethought.settings import Settings
 from forethought.surface.server import build_server
+from forethought_patterns import Gate
 
 pytestmark = pytest.mark.anyio
 
@@ -105,3 +109,50 @@ async def test_a_page_that_a_server_wants_opened_is_shown_with_its_address_and_n
     assert address in seen[0]
     assert "Answer says that you have opened the address." in seen[0]
     assert opened == []
+
+
+async def _asked(
+    settings: Settings, place: Path, fields: Mapping[str, Any], says: Mapping[str, Any]
+) -> tuple[str, list[str], list[Gate]]:
+    """What came of a form of a server, what the person was shown, and the gates."""
+    (place / "form.json").write_text(json.dumps({"type": "object", "properties": fields}), encoding="utf-8")
+    seen: list[str] = []
+    async with Client(build_server(settings), elicitation_callback=person(says, seen=seen)) as client:
+        run = await run_steps(client, [{"id": 1, "tool": "small/ask", "arguments": {}}], replan="never")
+    with closing(open_store(settings)) as store:
+        gates = [gate_of(row) for row in store.queries.messages(run["run_id"], "gate")]
+    return str(run), seen, gates
+
+
+@pytest.mark.takes(10)
+async def test_what_a_server_says_of_a_field_is_no_markup_on_the_page(
+    with_servers: Callable[..., Settings], small: Mapping[str, Any], place: Path
+) -> None:
+    evil = '5"><input type="radio" name="decision" value="answer" checked x="'
+    wanted = {"type": "string", "maxLength": evil, "format": evil, "title": evil, "minLength": [evil]}
+    says = {"decision": "answer", "answer_a": "x"}
+    run, _, (gate,) = await _asked(with_servers({"small": small}), place, {"a": wanted}, says)
+    assert "accept" in run
+    page = fields_of(gate, {})
+    assert page.count("checked") == page.count("&lt;input")
+    assert page.count("<input") == len(gate.choices) + 2  # the reason, and what is asked for
+
+
+@pytest.mark.takes(20)
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"type": "string", "enum": ["yes", "\u202eon"]},
+        {"type": "string", "default": "\u200bsecret"},
+        {"type": "array", "items": {"enum": ["a\u200b"]}},
+        {"type": "string", "enum": [str(number) for number in range(101)]},
+        {"type": "string", "description": "x" * 30_000},
+    ],
+    ids=["reordered", "default", "some of several", "many", "long"],
+)
+async def test_what_nobody_could_see_or_look_through_is_asked_of_nobody(
+    with_servers: Callable[..., Settings], small: Mapping[str, Any], place: Path, wanted: Mapping[str, Any]
+) -> None:
+    run, seen, gates = await _asked(with_servers({"small": small}), place, {"a": wanted}, {"decision": "answer"})
+    assert "cancel null" in run
+    assert (seen, gates) == ([], [])

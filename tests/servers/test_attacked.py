@@ -81,16 +81,6 @@ async def test_a_flood_of_questions_fails_the_call(with_servers: Made, evil: Ent
     assert "asks over 20 times in one call" in str(run)
 
 
-async def test_a_question_with_more_choices_than_a_person_can_see_fails_the_call(
-    with_servers: Made, evil: Entry, place: Path
-) -> None:
-    many = {"type": "string", "enum": [f"choice {number}" for number in range(5000)]}
-    say(place, "form", {"message": "Choose", "requestedSchema": {"type": "object", "properties": {"decision": many}}})
-    async with Client(build_server(with_servers({"evil": evil}))) as client:
-        run = await ended(client, await run_steps(client, [step(1, "form")], replan="never"))
-    assert "more than a form takes" in str(run)
-
-
 async def test_a_question_that_looks_like_ours_is_shown_as_what_a_server_asks(
     with_servers: Made, evil: Entry, place: Path
 ) -> None:

@@ -166,7 +166,13 @@ def test_names_that_look_alike_are_told_apart(read: Read) -> None:
         '{"mcpServers": {"a": {"url": "file:///etc/passwd"}}}',
         '{"mcpServers": {"a": {"type": "smoke", "url": "https://x"}}}',
         '{"mcpServers": {"a": {"command": "x", "args": "y"}}}',
+        '{"mcpServers": {"a": {"type": ["stdio"], "command": "x"}}}',
+        '{"mcpServers": {"a": {"url": "http://["}}}',
+        '"' + '\\"' * 400_000,
+        "/*" * 400_000,
+        "[" * 400_000,
     ],
+    ids=range(13),
 )
 def test_what_cannot_be_used_is_an_error_that_names_the_setting_and_the_file(read: Read, text: str) -> None:
     with pytest.raises(SettingsError, match=r"FORETHOUGHT_SERVERS: .*mcp\.json"):

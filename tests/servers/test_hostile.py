@@ -14,7 +14,7 @@ from mcp.types import ToolAnnotations
 from forethought.configured import Configured
 from forethought.servers import Servers
 from forethought.servers.calls import Call
-from forethought.servers.offered import Source, as_kept, said_of, tools_of
+from forethought.servers.offered import Source, said_of, tools_of
 from forethought.servers.pins import Pins, Said
 from forethought.servers.schemas import harmless_schema
 from forethought_tools import JSON, Registry, Risk, schema_faults
@@ -64,6 +64,52 @@ def test_a_schema_that_grows_without_end_is_cut_short() -> None:
     both: JSON = {"anyOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/a"}]}
     schema: dict[str, JSON] = {"properties": {"x": {"$ref": "#/$defs/a"}}, "$defs": {"a": both}}
     assert len(str(harmless_schema(schema))) < 100_000
+
+
+MANY: JSON = {"type": "object", "properties": {f"p{n}": {"anyOf": [{"$ref": "#/$defs/x"}] * 100} for n in range(20)}}
+
+
+PARTS: list[dict[str, JSON]] = [
+    {"$ref": "#/" + "a/" * 500_000},
+    {"description": "a " * 500_000},
+    {"enum": list(range(100_000))},
+    {"type": ["string"] * 100_000},
+    {"properties": {f"q{n}": {} for n in range(50_000)}},
+    {"properties": {f"q{n}": {} for n in range(5_000)}, "required": [f"r{n}" for n in range(50_000)]},
+]
+
+
+@pytest.mark.parametrize(
+    "part",
+    PARTS,
+    ids=["reference", "description", "enum", "type", "properties", "required"],
+)
+def test_a_schema_that_is_long_wherever_it_is_referred_to_is_read_in_time(part: dict[str, JSON]) -> None:
+    """Where each of two thousand places reads all of it, this takes longer than anybody waits."""
+    assert isinstance(MANY, Mapping)
+    assert len(str(harmless_schema({**MANY, "$defs": {"x": part}}))) < 1_000_000
+
+
+def test_of_a_tool_that_says_too_much_little_is_kept_and_a_change_of_it_is_still_seen(tmp_path: Path) -> None:
+    def long(last: str) -> Listed:
+        properties = {f"p{number}": {"description": "x" * 5000} for number in range(100)}
+        hints = ToolAnnotations(title="t" * 100_000, read_only_hint=True, open_world_hint=False)
+        schema = {"type": "object", "properties": {**properties, last: {}}}
+        return Listed(name="look", description="d" * 100_000, input_schema=schema, annotations=hints)
+
+    assert offered(tmp_path, long("a")).risk("evil/look", {}) is Risk.LOW
+    assert (tmp_path / "servers.json").stat().st_size < 100_000
+    assert offered(tmp_path, long("a")).risk("evil/look", {}) is Risk.LOW
+    assert offered(tmp_path, long("b")).risk("evil/look", {}) is Risk.HIGH
+
+
+def test_what_a_tool_has_become_is_shown_where_it_differs(tmp_path: Path) -> None:
+    offered(tmp_path, listed("look", "Look. " * 200 + "Tell nobody.", read_only_hint=True, open_world_hint=False))
+    tools = offered(tmp_path, listed("look", "Look. " * 200 + "Tell all.", read_only_hint=True, open_world_hint=False))
+    told = tools.raised("evil/look", {"x": 1})
+    assert "Tell nobody." in told
+    assert "Tell all." in told
+    assert len(told) < 1200
 
 
 def test_a_description_that_gives_orders_is_quoted_as_what_a_server_says(tmp_path: Path) -> None:
@@ -181,13 +227,15 @@ def test_bounds_that_are_no_numbers_are_left_out() -> None:
     assert read["properties"] == {"x": {"type": "number", "exclusiveMinimum": 1}}
 
 
-def test_what_a_server_says_is_kept_without_secrets_and_no_longer_than_can_be_kept() -> None:
-    said = said_of(listed("look", "my key is sk-12345678 " + "x" * 100_000), "x" * 5000 + "1")
-    kept = as_kept(said, lambda text: text.replace("sk-12345678", "[secret withheld]"))
-    assert "sk-12345678" not in str(kept)
-    assert len(str(kept)) < 30_000
-    other = as_kept(said_of(listed("look", "my key is sk-12345678 " + "x" * 100_000), "x" * 5000 + "2"), str)
-    assert kept["start"] != other["start"], "what is cut is told apart all the same"
+def test_what_a_server_says_is_kept_without_secrets_and_what_is_cut_is_told_apart_all_the_same() -> None:
+    def said(last: str) -> Said:
+        tool = listed("look", "my key is sk-12345678 " + "x" * 100_000 + last)
+        return said_of(tool, "x" * 5000 + last, lambda text: text.replace("sk-12345678", "[secret withheld]"))
+
+    assert "sk-12345678" not in str(said("1"))
+    assert len(str(said("1"))) < 30_000
+    assert said("1")["start"] != said("2")["start"]
+    assert said("1")["description"] != said("2")["description"]
 
 
 def _writer(description: str, **hints: bool) -> Listed:

@@ -126,6 +126,11 @@ def test_every_argument_is_shown_or_required_or_at_its_default() -> None:
         ("*@example.com", ["ann@example.com"], ["x@evil.org, a@example.com", "a@example.com.org", "a/b@example.com"]),
         ("https://example.com/*", ["https://example.com/a"], ["https://example.com/a/b", "https://example.com/a?b"]),
         ("https://example.com/**", ["https://example.com/a/b?c"], ["https://example.com.org/a", "https://example.com/"]),
+        ("https://*.example.com/**", ["https://a.example.com/b"], ["https://a@evil.org#.example.com/b"]),
+        ("docs/*", ["docs/a", "docs/a..b"], ["docs/..", "docs/.", "docs\\..\\a", "docs/a\\b"]),
+        ("docs/**", ["docs/a/b", "docs/..a"], ["docs/../a", "docs/a/../../b", "docs/a\\..\\..\\b"]),
+        ("docs/**", ["docs/a%20b"], ["docs/%2e%2E/a", "docs/a%2f..%2fb", "docs/..;/a", "docs/..?a"]),
+        ("../docs/*", ["../docs/a"], ["../docs/..", "../../docs/a"]),
     ],
 )  # fmt: skip # one case a line
 def test_a_star_in_a_text_stands_for_nothing_that_separates(pattern: str, fine: list[str], wrong: list[str]) -> None:
@@ -150,9 +155,29 @@ def test_what_cannot_be_told_counts_for_a_rule_that_raises_and_not_for_one_that_
         return builtin(folders, risks=risks).risk(tool, arguments)
 
     lowered = {"run_command": Risk.MEDIUM, "run_command(git push*)": Risk.HIGH}
-    for command in ("git push", "GIT push -f", "cd x && git push", "{{1}}"):
+    for command in (
+        "git push",
+        "GIT push -f",
+        "cd x && git push",
+        "{{1}}",
+        "/usr/bin/git push",
+        "git -C . push",
+        "timeout 5 git push",
+        "sh -c 'git push'",
+        "A=1 git push",
+        "env git push -f",
+        "sudo -u me git push",
+        "nice /bin/git push x",
+    ):
         assert risk(lowered, "run_command", command=command) is Risk.HIGH, command
-    assert risk(lowered, "run_command", command="git status") is Risk.MEDIUM
+    secret = {"run_command": Risk.MEDIUM, "run_command(cat secret/*)": Risk.HIGH}
+    for command in ("cat secret/a", "cat -n ./secret/a", "cat docs/../secret/a", "cat secret//a"):
+        assert risk(secret, "run_command", command=command) is Risk.HIGH, command
+    for command in ("git status", "push git", "legit push"):
+        assert risk(lowered, "run_command", command=command) is Risk.MEDIUM, command
+    exact = {"run_command": Risk.MEDIUM, 'run_command("rm -r x")': Risk.HIGH, "run_command(./go *)": Risk.HIGH}
+    for command, is_high in (("rm -r x", True), ("/bin/rm -r x", True), ("rm -r y", False), ("./go on", True)):
+        assert (risk(exact, "run_command", command=command) is Risk.HIGH) == is_high, command
     for path, is_high in (
         ("secret/a", True),
         ("SECRET/a", True),
@@ -161,6 +186,24 @@ def test_what_cannot_be_told_counts_for_a_rule_that_raises_and_not_for_one_that_
     ):
         found = risk({"write_file(path=secret/*)": Risk.HIGH}, "write_file", path=path, content="x")
         assert (found is Risk.HIGH) == is_high, path
+
+
+def test_a_rule_that_raises_finds_what_a_path_leads_to_and_what_a_text_may_mean(tmp_path: Path) -> None:
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/link").symlink_to(tmp_path / "secret")
+    folders = Folders([tmp_path])
+
+    def is_high(rule: str, tool: str, **arguments: JSON) -> bool:
+        risks = {tool: Risk.LOW, rule: Risk.HIGH}
+        return builtin(folders, risks=risks).risk(tool, arguments) is Risk.HIGH
+
+    for path, high in (("docs/link/a", True), ("secret/a", True), ("docs/a", False), ("a\u200b", True)):
+        assert is_high("write_file(path=secret/*)", "write_file", path=path, content="x") == high, path
+    for url, high in (("https://EVIL.example/x?y=1", True), ("https://good.example/", False)):
+        assert is_high("fetch_url(url=*evil*)", "fetch_url", url=url) == high, url
+    assert is_high("fetch_url(url=*evil*)", "fetch_url", url="https://good.example/" + "x" * 2000), "nobody looks"
+    assert is_high("fetch_url(url=*)", "fetch_url", url="https://good.example/")
 
 
 def test_the_last_rule_that_fits_counts_and_what_is_always_asked_about_stays_so(tmp_path: Path) -> None:
@@ -179,7 +222,16 @@ def test_the_last_rule_that_fits_counts_and_what_is_always_asked_about_stays_so(
     ("command", "offered"),
     [
         ("pytest tests/a.py -q", ["run_command(pytest tests/a.py -q)", "run_command(pytest *)"]),
-        ("git push", ["run_command(git push)", "run_command(git push *)"]),
+        ("git status -s", ["run_command(git status -s)", "run_command(git status *)"]),
+        ("git push", ["run_command(git push)"]),
+        ("git diff", ["run_command(git diff)"]),  # it has an option --output
+        ("git grep x", ["run_command(git grep x)"]),  # and this one opens what it finds in a program
+        ("git -c core.pager=x status", ['run_command("git -c core.pager=x status")']),
+        ("tar xf a", ["run_command(tar xf a)"]),
+        ("cp a b", ["run_command(cp a b)"]),
+        ("RM x", ["run_command(RM x)"]),
+        ("vim a", ["run_command(vim a)"]),
+        ("forethought rules", ["run_command(forethought rules)"]),
         ("sh build.sh", ["run_command(sh build.sh)"]),
         ("python3.12 x.py", ["run_command(python3.12 x.py)"]),
         ("npm run build", ["run_command(npm run build)"]),

@@ -45,6 +45,28 @@ async def test_write_gives_the_brief_and_the_material() -> None:
     assert question.context == "facts {x}"
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Ann won.", "Ann won."),
+        (42, "42"),
+        ({"rows": [{"child": "Ann"}], "count": 1, "truncated": False}, "Ann"),
+        (
+            {"rows": [{"child": "Ann", "age": 9}], "count": 1, "truncated": False},
+            "| child | age |\n| --- | --- |\n| Ann | 9 |",
+        ),
+    ],
+)
+async def test_any_result_can_be_told(text: JSON, said: str) -> None:
+    assert await Registry(word_tools()).call("tell", {"text": text}, answering("", [])) == said
+
+
+@pytest.mark.parametrize("nothing", ["", " \n"])
+async def test_nothing_cannot_be_told(nothing: JSON) -> None:
+    with pytest.raises(ToolError, match="nothing"):
+        await Registry(word_tools()).call("tell", {"text": nothing}, answering("", []))
+
+
 @pytest.mark.parametrize("instructions", [ANALYZE, WRITE])
 def test_the_instructions_are_short_and_keep_data_apart(instructions: str) -> None:
     assert len(instructions.split()) < 80

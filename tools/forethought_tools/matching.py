@@ -17,11 +17,13 @@ __all__ = [
 ]
 
 import json
+import posixpath
 import re
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from forethought_tools.errors import ToolError
 from forethought_tools.tool import JSON, Tool
@@ -29,6 +31,9 @@ from forethought_tools.tool import JSON, Tool
 _LONGEST = 2000  # characters of a value that is held against a pattern
 _OPERATORS = frozenset(";&|<>`$()\\{}[]*?!#~^")  # also what a shell makes other words of
 _WORD = re.compile(r"[A-Za-z0-9][\w-]*", re.ASCII)
+_BACK = re.compile(r"(?:^|[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?=$|[/\\?#;]|%2f|%5c)", re.ASCII | re.IGNORECASE)
+"""A name that leads elsewhere, such as `..`, in a path or an address, however it is written there."""
+_Names: TypeAlias = Callable[[str, str], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +88,11 @@ def may_fit(tool: Tool, name: str, part: Part, value: JSON) -> bool:
     if "{{" in text:
         return True
     if name in tool.commands:
-        return words_of(text) is None or words_of(loose.text, pattern=True) is None or _fits_command(loose, text)
+        return _may_fit_command(loose, text)
     if name in tool.paths:
         called = called_as(value, tool) if isinstance(value, str) else None
         return called is None or any(_fits_names(loose, each.casefold()) for each in (*called, text))
-    return loose.text == "*" or _fits_loosely(loose.text, text)
+    return loose.text == "*" or _fits_loosely(loose.text, text) or _fits_loosely(*map(_as_path, (loose.text, text)))
 
 
 # Commands
@@ -115,6 +120,21 @@ def _fits_command(part: Part, command: str) -> bool:
     if wanted is None or len(words) < len(wanted) or (len(words) > len(wanted) and not is_open):
         return False
     return all(_fits_word(pattern, word) for pattern, word in zip(wanted, words, strict=False))
+
+
+def _may_fit_command(part: Part, command: str) -> bool:
+    """Whether a command holds the words of a pattern in their order, whatever stands between and before them: another
+    program may have been put in front, an option in the middle, and a path be written in another way."""
+    words = words_of(command)
+    wanted = words_of(part.text) if part.literal else opened(part.text)[0]
+    if words is None or wanted is None:
+        return True
+    left = iter([piece for word in words for piece in word.split()])  # `sh -c "..."` holds words of its own
+    return all(any(_may_fit_word(pattern, word) for word in left) for pattern in wanted)
+
+
+def _may_fit_word(pattern: str, word: str) -> bool:
+    return any(_fits_loosely(_as_path(pattern), each) for each in (_as_path(word), word.rpartition("/")[2]))
 
 
 def opened(pattern: str) -> tuple[list[str] | None, bool]:
@@ -162,10 +182,10 @@ def _fits_names(part: Part, path: str) -> bool:
     return _fits_segments(part.text.removeprefix("./").split("/"), path.split("/"))
 
 
-def _fits_segments(patterns: Sequence[str], names: Sequence[str]) -> bool:
-    """Whether names fit patterns one by one, where `**` stands for any number of them, at
-    the end for one at least. Goes back to the last `**` only,
-    which is enough."""
+def _fits_segments(patterns: Sequence[str], names: Sequence[str], fits_name: _Names | None = None) -> bool:
+    """Whether names fit patterns one by one, where `**` stands for any number of them, at the end for one at least.
+    Goes back to the last `**` only, which is enough."""
+    fits_name = fits_name or _fits_name
     if names.count("") > patterns.count(""):
         return False  # `docs/` is no name in `docs`
     at = here = 0
@@ -173,7 +193,7 @@ def _fits_segments(patterns: Sequence[str], names: Sequence[str]) -> bool:
     while here < len(names):
         if at < len(patterns) and patterns[at] == "**":
             back, resumed, at = at, here, at + 1
-        elif at < len(patterns) and _fits_name(patterns[at], names[here]):
+        elif at < len(patterns) and fits_name(patterns[at], names[here]):
             at, here = at + 1, here + 1
         elif back >= 0:
             resumed += 1
@@ -203,24 +223,22 @@ def _fits_name(pattern: str, name: str) -> bool:
 # Other texts
 
 
+def _as_path(text: str) -> str:
+    """A text as it would be written if it is a path: without what leads nowhere, and back."""
+    return posixpath.normpath(text.replace("\\", "/"))
+
+
 def _fits_text(pattern: str, text: str) -> bool:
     """Whether a text fits, where a star stands for letters, digits and signs that separate nothing."""
-    if len(text) > _LONGEST or not text.isprintable():
+    if len(text) > _LONGEST or not text.isprintable() or len(_BACK.findall(text)) > len(_BACK.findall(pattern)):
         return False
-    names, patterns = text.split("/"), pattern.split("/")
-    if ".." in re.split(r"[/\\]", text):
-        return False  # a star would lead out of where the pattern is
-    if not _fits_segments(patterns, names):
-        return False
-    return "**" in patterns or all(
-        _is_one(pattern, name) for pattern, name in zip(patterns, names, strict=True) if "*" in pattern
-    )
+    return _fits_segments(pattern.split("/"), text.split("/"), _fits_one)
 
 
-def _is_one(pattern: str, name: str) -> bool:
-    """Whether the stars of a pattern stand for nothing that separates: what separates is in the pattern already."""
+def _fits_one(pattern: str, name: str) -> bool:
+    """Whether a name fits, and its stars stand for nothing that separates: what separates is in the pattern already."""
     separators = len(re.findall(r"[^\w.+-]", name, re.ASCII))
-    return separators == len(re.findall(r"[^\w.+*-]", pattern, re.ASCII))
+    return _fits_name(pattern, name) and separators == len(re.findall(r"[^\w.+*-]", pattern, re.ASCII))
 
 
 def _fits_loosely(pattern: str, text: str) -> bool:

@@ -16,14 +16,23 @@ _PLAIN = re.compile(r"[\w .:@%+/-]+", re.ASCII)
 _WORD = re.compile(r"[A-Za-z0-9][\w-]*", re.ASCII)
 _STARTERS = re.compile(
     r"(?:"
-    r"ash|awk|bash|bunx?|busybox|chroot|command|csh|curl|dash|dd|deno|docker|doas|env|eval|"
-    r"exec|expect|fdisk|find|fish|gdb|ksh|lua|make|mkfs|mv|nc|nice|node|nohup|npx|nsenter|"
-    r"osascript|parallel|perl|php|pipx|podman|powershell|pwsh|python|rm|ruby|scp|screen|script|"
-    r"sed|setsid|sh|shred|source|ssh|su|sudo|tclsh|tee|time|timeout|tmux|unshare|uvx|watch|"
-    r"wget|xargs|zsh"
-    r")[\d.]*"
+    r"7z|ag|apt|apt-get|ar|ash|at|awk|bash|batch|bunx?|busybox|cc|chgrp|chmod|chown|chroot|clang|command|cp|cpio|"
+    r"crontab|csh|curl|dash|dd|deno|dnf|docker|doas|dotnet|ed|emacs|env|eval|ex|exec|expect|fd|fdfind|fdisk|find|fish|"
+    r"forethought|gawk|gcc|gdb|helm|hg|install|iptables|java|kill|killall|ksh|kubectl|launchctl|less|ln|ltrace|lua|"
+    r"make|man|mawk|mkfs|more|mount|mv|mysql|nano|nawk|nc|nice|node|nohup|npx|nsenter|nvim|openssl|osascript|"
+    r"parallel|patch|perl|php|pico|pipx|pkill|podman|powershell|psql|pwsh|python|reboot|redis-cli|rg|rm|rmdir|rsync|"
+    r"ruby|scp|screen|script|sed|service|setsid|sftp|sh|shred|shutdown|sort|source|split|sqlite|ssh|strace|su|sudo|svn|"
+    r"systemctl|tar|tclsh|tcpdump|tee|terraform|time|timeout|tmux|truncate|ts-node|tsx|umount|unlink|unshare|unzip|"
+    r"uvx|vi|vim|watch|wget|xargs|zip|zsh"
+    r")[\d.]*",
+    re.IGNORECASE,
 )
-"""Programs that start others, or do most harm: they are never offered with words left open."""
+"""Programs that start others when told to, write over what they are told to, or do most harm: they are never offered
+with words left open."""
+_OWN: Mapping[str, frozenset[str]] = {
+    "git": frozenset({"add", "commit", "describe", "ls-files", "rev-parse", "status"}),
+}
+"""Of programs that do everything: the commands after which no further word starts a program or writes elsewhere."""
 _STARTING = frozenset({"dlx", "eval", "exec", "run", "x"})  # commands of programs that start others
 
 
@@ -75,6 +84,8 @@ def _open_command(command: str) -> str:
     if _STARTERS.fullmatch(program) or not _WORD.fullmatch(program):
         return ""
     if has_own and words[1] in _STARTING:
+        return ""
+    if program in _OWN and not (has_own and words[1] in _OWN[program]):
         return ""
     kept = words[:2] if has_own else words[:1]
     return f"{shlex.join(kept)} *"

@@ -1,6 +1,6 @@
 """Values as text, whole or shortened, for whoever reads them: a model, a person, the log."""
 
-__all__ = ["as_text", "clipped", "compact", "one_line", "shortened"]
+__all__ = ["as_text", "clipped", "compact", "in_short", "one_line", "shortened"]
 
 import json
 
@@ -25,6 +25,18 @@ def one_line(text: str) -> str:
 def clipped(text: str, size: int) -> str:
     """At most `size` characters of a text, the last three of them dots where it was longer."""
     return text if len(text) <= size else f"{text[: size - 3]}..."
+
+
+def in_short(value: JSON, size: int) -> str:
+    """The beginning of a value as text, at most `size` characters: what is left out is not even written."""
+    if isinstance(value, str):
+        return clipped(value, size)
+    text = ""
+    for piece in json.JSONEncoder(ensure_ascii=False).iterencode(value):
+        text += piece
+        if len(text) > size:
+            break
+    return clipped(text, size)
 
 
 def shortened(value: JSON, size: int, note: str = "\n[cut: {left} more characters]") -> str:

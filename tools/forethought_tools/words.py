@@ -11,6 +11,7 @@ from pydantic import Field, JsonValue, WithJsonSchema
 from forethought_tools.errors import ToolError
 from forethought_tools.lengths import Length, length_of
 from forethought_tools.risk import Risk
+from forethought_tools.tabular import told
 from forethought_tools.text import compact, shortened
 from forethought_tools.tool import JSON, Answerer, Limits, Question, Role, Tool, tool
 
@@ -63,9 +64,14 @@ async def write(
     return await worded(ask, WRITE, brief, material)
 
 
-async def tell(text: Annotated[str, Field(description="The answer, with results in it", min_length=1)]) -> str:
+async def tell(
+    text: Annotated[JsonValue, WithJsonSchema({"description": "The answer, with results in it, or a result as it is"})],
+) -> str:
     """Say what the person who set the goal is told in the end. Returns the text."""
-    return text
+    said = told(text)
+    if not said.strip():
+        raise ToolError("There is nothing in the text to tell. Give the answer.")
+    return said
 
 
 async def wait(seconds: Annotated[float, Field(description="How long", ge=0, le=3600)]) -> JSON:
@@ -101,8 +107,8 @@ async def in_parts(ask: Answerer, instructions: str, wish: str, material: JSON, 
     }
     rules, _, asked = instructions.partition("\n\n")
     form = f"Answer with a list of at most {most} short parts, which together are the whole text."
-    told = f"{rules}\n\n{form}\n\n{asked.format(wish=wish)}"
-    said = await ask(Question(Role.EXECUTOR, told, rendered(material), schema))
+    question = f"{rules}\n\n{form}\n\n{asked.format(wish=wish)}"
+    said = await ask(Question(Role.EXECUTOR, question, rendered(material), schema))
     text = length.joined([str(part).strip() for part in said] if isinstance(said, list) else [])
     if wrong := length.exceeded(text) if text else "is empty":
         raise ToolError(f"The model's text {wrong}. Allow more, or try the step again.")

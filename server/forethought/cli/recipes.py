@@ -8,13 +8,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from forethought.app import open_journal
-from forethought.cli.terminal import console, may_forget
+from forethought.cli.forgetting import forgotten
+from forethought.cli.terminal import console
 from forethought.engine.recipes import as_recipe, named
-from forethought.journal.rows import Fact, RecipeRow
+from forethought.journal.rows import RecipeRow
 from forethought.settings import Settings
 from forethought_patterns import Recipe
 from forethought_patterns.recipe import library
-from forethought_tools import JSON, NotFoundError, SettingsError
+from forethought_tools import NotFoundError, SettingsError
 from forethought_tools.visible import visible, visible_json
 
 
@@ -86,14 +87,9 @@ def name(settings: Settings, run_id: str, name: str, *, values: Sequence[str]) -
 def forget(settings: Settings, name: str, *, yes: bool) -> int:
     """Forget a recipe that was kept, or all of them; of all a person is asked."""
     with open_journal(settings) as journal:
-        gone: list[JSON] = [row.id for row in journal.queries.recipes() if name in ("all", row.name, row.id)]
-        if not gone:
-            raise NotFoundError(f"There is no kept recipe {name!r}. `forethought recipes` lists them.")
-        if name == "all" and (status := may_forget(f"all kept recipes ({len(gone)})", yes=yes)):
-            return status
-        journal.store.commit("", Fact("recipes_forgotten", {"recipes": gone}))
-    console.print(f"Forgotten: {len(gone)}.")
-    return 0
+        gone = [row.id for row in journal.queries.recipes() if name in ("all", row.name, row.id)]
+        asking = f"all kept recipes ({len(gone)})" if name == "all" else ""
+        return forgotten(journal.store, "recipe", name, gone, asking=asking, yes=yes)
 
 
 def read_parameters(texts: Sequence[str], where: str) -> dict[str, str]:

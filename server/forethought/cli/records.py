@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from forethought.app import open_journal, pruned
+from forethought.cli.forgetting import forgotten
 from forethought.cli.onward import onward, state_of, waited_for
 from forethought.cli.outcome import show_change
 from forethought.cli.terminal import PROGRAM, console, may_forget, plan_table, print_json, styled
@@ -24,7 +25,7 @@ from forethought.engine.records import Records, resuming
 from forethought.engine.transcripts import in_lines
 from forethought.engine.views import run_view
 from forethought.journal.audit import fault
-from forethought.journal.rows import Fact, LessonRow, RunRow
+from forethought.journal.rows import LessonRow, RunRow
 from forethought.journal.store import Store
 from forethought.settings import Settings
 from forethought_tools import JSON, NotFoundError
@@ -137,17 +138,9 @@ def lessons(settings: Settings, *, forget: str | None, yes: bool, as_json: bool)
     with open_journal(settings) as journal:
         known = journal.queries.lessons(limit=1000)
         if forget is not None:
-            gone: list[JSON] = [lesson.id for lesson in known if forget in ("all", lesson.id)]
-            if not gone:
-                raise NotFoundError(f"There is no lesson {forget!r}. `forethought lessons` lists them.")
-            if forget == "all" and (status := may_forget(f"all lessons ({len(gone)})", yes=yes)):
-                return status
-            journal.store.commit("", Fact("lessons_forgotten", {"lessons": gone}))
-            if as_json:
-                print_json({"forgotten": gone})
-            else:
-                console.print(f"Forgotten: {len(gone)}.")
-            return 0
+            gone = [lesson.id for lesson in known if forget in ("all", lesson.id)]
+            asking = f"all lessons ({len(gone)})" if forget == "all" else ""
+            return forgotten(journal.store, "lesson", forget, gone, asking=asking, yes=yes, as_json=as_json)
     if as_json:
         print_json([_lesson_body(lesson) for lesson in known])
     else:

@@ -8,13 +8,15 @@ from datetime import UTC, datetime
 from rich.markup import escape
 
 from forethought.app import open_journal
-from forethought.cli.terminal import PROGRAM, agreed, console, errors, is_person, print_json
-from forethought.journal.rows import Fact, RuleRow
+from forethought.cli.forgetting import forgotten
+from forethought.cli.terminal import PROGRAM, console, print_json
+from forethought.journal.rows import RuleRow
 from forethought.settings import Settings
-from forethought_tools import JSON, NotFoundError
+from forethought_tools import JSON
 from forethought_tools.visible import visible
 
 _NONE = "No rules yet. `always` at a question in the terminal or on the page makes one."
+_TOLD = 10  # rules that are named before they are forgotten
 
 
 def rules(settings: Settings, *, as_json: bool) -> int:
@@ -37,24 +39,10 @@ def forget(settings: Settings, *, rule_id: str, yes: bool, as_json: bool) -> int
     """Take a rule back, or all of them: from then on a person is asked again."""
     with open_journal(settings) as journal:
         gone = [row for row in journal.queries.rules() if rule_id in ("all", row.id)]
-        if not gone:
-            raise NotFoundError(f"There is no rule {rule_id!r}. `forethought rules` lists them.")
-        if not yes:
-            if as_json or not is_person():
-                errors.print("Nobody can be asked here; --yes takes them back without asking.")
-                return 3
-            for row in gone:
-                _show(row)
-            if not agreed("Take this back, so that you are asked again? [y/N] "):
-                console.print("Nothing was taken back.")
-                return 1
-        ids: list[JSON] = [row.id for row in gone]
-        journal.store.commit("", Fact("rules_forgotten", {"rules": ids}))
-    if as_json:
-        print_json({"forgotten": ids})
-    else:
-        console.print(f"Taken back: {len(gone)}.")
-    return 0
+        told = ", ".join(visible(row.rule) for row in gone[:_TOLD]) + (" and more" if len(gone) > _TOLD else "")
+        asking = f"{len(gone)} of your rules ({told}), so that you are asked again"
+        ids = [row.id for row in gone]
+        return forgotten(journal.store, "rule", rule_id, ids, asking=asking, yes=yes, as_json=as_json)
 
 
 def _show(row: RuleRow) -> None:

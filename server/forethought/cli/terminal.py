@@ -82,13 +82,15 @@ def agreed(question: str, *, default: bool = False) -> bool:
     return typed in ("y", "yes") or (default and not typed)
 
 
-def may_forget(which: str, *, yes: bool) -> int:
-    """0 where this may be forgotten, since a person says so or has said so with --yes; else how the command ends."""
+def may_forget(which: str, *, yes: bool, as_json: bool = False) -> int:
+    """0 where this may be forgotten, since a person says so or has said so with --yes; else how the command ends.
+    Nobody is asked in the middle of JSON."""
     if yes:
         return 0
-    if not is_person():
+    if as_json or not is_person():
         errors.print(
-            f"{which} would be forgotten. Nobody can be asked here; --yes forgets without asking.", soft_wrap=True
+            f"{escape(which)} would be forgotten. Nobody can be asked here; --yes forgets without asking.",
+            soft_wrap=True,
         )
         return 3
     if not agreed(f"Forget {which}? This cannot be taken back. [y/N] "):

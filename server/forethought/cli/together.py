@@ -12,15 +12,15 @@ from rich.panel import Panel
 
 from forethought.app import Journal
 from forethought.cli.terminal import as_is, console
-from forethought.gates.decisions import OVERTAKEN, TOO_LATE, Overtaken, record_decision, take_decision
+from forethought.gates.decisions import OVERTAKEN, TOO_LATE, Overtaken, Recorded, record_decision, take_decision
 from forethought.gates.forms import gate_text
 from forethought.gates.together import chosen
 from forethought.journal.codec import gate_of
 from forethought.journal.rows import MessageRow, RunRow
-from forethought_tools import JSON, AnswerError, Registry
+from forethought_tools import JSON, AnswerError, Fault, Registry
 
 _QUESTION = "Type approve, reject, reject run or one_by_one (or nothing, to decide later): "
-_HINT = 'That is of all {count}; "approve 1,3-5" is of some, and "reject run" of all that waits in their run.'
+_HINT = 'That is of all {count}; "approve 1,3-5" is of some, and "{run}" of all that waits in that run.'
 
 
 def put_together(
@@ -39,9 +39,8 @@ def put_together(
         if time.monotonic() - shown > seconds:
             console.print(TOO_LATE)
             continue
-        for message in which:
-            _record(journal, tools_of, message, {"decision": verb, **why})
-        console.print(f"{verb}: {len(which)} recorded.")
+        done = sum(_record(journal, tools_of, message, {"decision": verb, **why}) for message in which)
+        console.print(f"{verb}: {done} recorded.")
         settled += which
         left = [message for message in left if message not in which]
     return settled, []
@@ -52,7 +51,11 @@ def _show(journal: Journal, messages: Sequence[MessageRow]) -> None:
         text = as_is(gate_text(message, journal.queries.run(message.run)))
         title = f"{number} of {len(messages)}: A person must decide"
         console.print(Panel(text, title=title, border_style="yellow", title_align="left"))
-    console.print(_HINT.format(count=len(messages)))
+    runs = _runs(messages)
+    told = "reject run" if len(runs) == 1 else "reject RUN"
+    console.print(_HINT.format(count=len(messages), run=told), highlight=False)
+    if len(runs) > 1:
+        console.print(f"They are of {len(runs)} runs: {', '.join(runs)}.", soft_wrap=True)
 
 
 def _taken(journal: Journal, messages: Sequence[MessageRow]) -> tuple[str, list[MessageRow], dict[str, JSON]] | str:
@@ -71,17 +74,23 @@ def _taken(journal: Journal, messages: Sequence[MessageRow]) -> tuple[str, list[
             except AnswerError as error:
                 console.print(f"[red]{escape(str(error))}[/]", soft_wrap=True)
                 continue
-            if verb == "approve" and which == "run":
+            if verb == "approve" and which.startswith("run"):
                 continue  # what was not shown cannot be approved
             return verb, meant, _reason() if verb == "reject" else {}
 
 
 def _meant(journal: Journal, messages: Sequence[MessageRow], which: str) -> list[MessageRow]:
-    if which != "run":
+    runs = _runs(messages)
+    if which not in ("run", *runs):
         return [messages[number - 1] for number in chosen(which or "all", len(messages))]
-    runs = {message.run for message in messages}
-    waiting = [gate for run in runs for gate in journal.queries.open_messages(run, "gate")]
+    if which == "run" and len(runs) > 1:
+        raise AnswerError([Fault("which", "these are of several runs", f"Name one, such as reject {runs[0]}")])
+    waiting = journal.queries.open_messages(runs[0] if which == "run" else which, "gate")
     return [gate for gate in waiting if "reject" in gate_of(gate).choices]
+
+
+def _runs(messages: Sequence[MessageRow]) -> list[str]:
+    return list(dict.fromkeys(message.run for message in messages))
 
 
 def _reason() -> dict[str, JSON]:
@@ -91,8 +100,11 @@ def _reason() -> dict[str, JSON]:
 
 def _record(
     journal: Journal, tools_of: Callable[[RunRow], Registry], message: MessageRow, filled: dict[str, JSON]
-) -> None:
+) -> bool:
+    """Whether it was recorded."""
     record = partial(record_decision, journal.store, tools_of(journal.queries.run(message.run)))
     take = partial(take_decision, by="person at the terminal", channel="terminal", record=record)
-    if isinstance(anyio.run(take, message, filled), Overtaken):
+    taken = anyio.run(take, message, filled)
+    if isinstance(taken, Overtaken):
         console.print(OVERTAKEN)
+    return isinstance(taken, Recorded)

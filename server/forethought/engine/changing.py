@@ -7,8 +7,10 @@ what is in flight end, and goes on with it.
 
 __all__ = ["change"]
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 
 from anyio import to_thread
@@ -17,7 +19,7 @@ from forethought.engine.kinds.plan import latest_run
 from forethought.engine.plan_views import differences
 from forethought.engine.records import resuming
 from forethought.engine.runs import Runs
-from forethought.journal.codec import plan_body
+from forethought.journal.codec import item_of, plan_body
 from forethought.journal.database import StaleError
 from forethought.journal.queries import Queries
 from forethought.journal.rows import Fact, PlanRow, RunRow, StepRow
@@ -29,6 +31,72 @@ from forethought_tools import JSON, Fault, ForethoughtError, PlanError, Registry
 
 _TRIES = 20
 _SHOWN = 20  # differences that a refusal shows
+
+
+_DROPPED = ("failed", "rejected", "skipped")
+"""States without a result: a plan can do without such a step."""
+_EDITED = ("skipped",)
+"""States of a step that was never called."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Progress:
+    """How far the open run of a plan is. Nothing, where none is open."""
+
+    rows: Mapping[int, StepRow]
+    items: Mapping[int, Sequence[StepRow]]
+    """Of the loops that have unfolded."""
+    decided: Collection[int]
+    """Steps that a person has decided about, and that have not acted on it yet."""
+
+    @classmethod
+    def of(cls, queries: Queries, run: RunRow | None) -> "_Progress":
+        rows = queries.steps(run.id) if run else []
+        gates = queries.messages(run.id, "gate") if run else []
+        items: defaultdict[int, list[StepRow]] = defaultdict(list)
+        for row in rows:
+            if not row.dropped and (known := item_of(row)):
+                items[known[0]].append(row)
+        decided = {gate.step for gate in gates if gate.step is not None and gate.state == "answered"}
+        return cls({row.id: row for row in rows}, items, decided)
+
+    def begun(self, number: int, *, leaves: Collection[str]) -> Fault | None:
+        """Why a step can no longer be changed, if it cannot. In these states it `leaves` nothing behind."""
+        row = self.rows.get(number)
+        if row is None or (row.state in leaves and not row.doubt):
+            return None
+        items = self.items.get(number, ())
+        if row.id in self.decided or any(item.id in self.decided for item in items):
+            told = "it has been decided by a person"
+        elif any(item.started is not None for item in items):
+            told = "its items have begun"
+        elif row.state in ("pending", "waiting") and row.started is None:
+            return None
+        else:
+            told = _BEGUN.get(row.state, f"it is {row.state}")
+        mend = "Drop it, and give" if row.state in _DROPPED else "Leave it as it is: give"
+        return Fault(f"step {number}", told, f"{mend} what is still to be done as new steps")
+
+    def due(self, plan: Plan, touched: Collection[int]) -> list[int]:
+        """The steps that were skipped for want of others, and are to be done once those among `touched` are."""
+        due = {*touched}
+        for number in plan.order:
+            row = self.rows.get(number)
+            if row is not None and row.state == "skipped" and due & {*plan.by_id[number].needs}:
+                due.add(number)
+        return sorted(due - {*touched})
+
+    def left(self, touched: Sequence[int]) -> dict[str, JSON]:
+        """The items that go with the loops among these: of those that have ended, and of those that have not begun."""
+        past: list[JSON] = []
+        items: list[JSON] = []
+        for number in touched:
+            ended = number in self.rows and self.rows[number].state in _DROPPED
+            (past if ended else items).extend(row.id for row in self.items.get(number, ()))
+        return {"past": past, "items": items}
+
+
+_BEGUN = {"pending": "it has begun, and is to be tried again", "waiting": "it has begun, and waits"}
 
 
 async def change(
@@ -54,11 +122,11 @@ async def change(
         run = run if run and run.ended is None else None
         _refuse_what_was_not_seen(runs, row, run, revision)
         old = runs.records.plan(plan_id, row.revision)
-        rows = {each.id: each for each in runs.queries.steps(run.id)} if run else {}
-        merged, faults = _merged(old, steps, drop, rows)
-        faults += _begun_already(runs, old, merged, drop, rows)
+        progress = _Progress.of(runs.queries, run)
+        merged, faults = _merged(old, steps, drop, progress.rows)
+        faults += _begun_already(runs, old, merged, drop, progress)
         new = await _valid(runs, old, merged, faults)
-        fact = await _fact(runs, row, old, new, rows, run, reason)
+        fact = await _fact(runs, row, old, new, progress, run, reason)
         with suppress(StaleError):  # a step has begun, the run has ended, or another was quicker: look again
             await runs.store.write(run.id if run else plan_id, fact)
             runs.watchers.on_change(plan_id, None)
@@ -110,10 +178,9 @@ def _merged(
     faults += [
         Fault(f"step {number}", "it is both given and dropped", "Do one of them") for number in drop if number in by_id
     ]
+    known = f"There are: {', '.join(map(str, old.by_id))}"[:300]
     faults += [
-        Fault(f"step {number}", "there is no such step to drop", f"There are: {', '.join(map(str, old.by_id))}"[:300])
-        for number in drop
-        if number not in old.by_id
+        Fault(f"step {number}", "there is no such step to drop", known) for number in drop if number not in old.by_id
     ]
     first_free = max([*rows, 0]) + 1
     faults += [
@@ -157,7 +224,7 @@ async def _valid(runs: Runs, old: Plan, merged: Sequence[JSON], faults: Sequence
 
 
 async def _fact(
-    runs: Runs, row: PlanRow, old: Plan, new: Plan, rows: Mapping[int, StepRow], run: RunRow | None, reason: str
+    runs: Runs, row: PlanRow, old: Plan, new: Plan, progress: _Progress, run: RunRow | None, reason: str
 ) -> Fact:
     """What is recorded."""
     dropped = [step.id for step in old.steps if step.id not in new.by_id]
@@ -166,21 +233,21 @@ async def _fact(
     body = plan_body(row.id, new, folders=row.body["folders"], why=reason, advice=list(map(str, found)))
     if run is None:
         return Fact("plan_changed", body)
-    added = [step.id for step in new.steps if step.id not in rows]
-    return Fact("run_changed", {**body, "seen": old.revision, "dropped": dropped, "changed": changed, "steps": added})
+    added = [step.id for step in new.steps if step.id not in progress.rows]
+    anew = [*changed, *progress.due(new, {*changed, *added})]
+    told: dict[str, JSON] = {"seen": old.revision, "dropped": dropped, "changed": anew, "steps": added}
+    return Fact("run_changed", {**body, **told, **progress.left((*dropped, *anew))})
 
 
 def _begun_already(
-    runs: Runs, old: Plan, merged: Sequence[JSON], drop: Sequence[int], rows: Mapping[int, StepRow]
+    runs: Runs, old: Plan, merged: Sequence[JSON], drop: Sequence[int], progress: _Progress
 ) -> list[Fault]:
     """What is wrong with touching steps that have begun."""
-    touched = [number for number in drop if number in old.by_id]
-    for raw in merged:
-        if (number := _id(raw)) is None:
-            continue
-        if number in rows and number in old.by_id and not _is_same(raw, old.by_id[number], runs.records.tools):
-            touched.append(number)
-    return [fault for number in touched if number in rows and (fault := _begun(rows[number], runs.queries))]
+    given = {number: raw for raw in merged if (number := _id(raw)) in old.by_id and number is not None}
+    edited = [number for number, raw in given.items() if not _is_same(raw, old.by_id[number], runs.records.tools)]
+    faults = [progress.begun(number, leaves=_DROPPED) for number in drop if number in old.by_id]
+    faults += [progress.begun(number, leaves=_EDITED) for number in edited]
+    return [fault for fault in faults if fault]
 
 
 def _is_same(raw: JSON, step: Step, tools: Registry) -> bool:
@@ -188,14 +255,3 @@ def _is_same(raw: JSON, step: Step, tools: Registry) -> bool:
         return read_step(raw, tools) == step
     except PlanError:
         return False
-
-
-def _begun(row: StepRow, queries: Queries) -> Fault | None:
-    """Why a step can no longer be changed, if it cannot."""
-    answered = [gate for gate in queries.messages(row.run, "gate") if gate.step == row.id and gate.state == "answered"]
-    if row.state in ("pending", "waiting") and row.started is None and not answered:
-        return None
-    states = {"pending": "begun, and is to be tried again", "waiting": "begun, and waits"}
-    state = "been decided by a person" if answered else states.get(row.state, row.state)
-    told = f"it has {state}" if answered or row.state in states else f"it is {state}"
-    return Fault(f"step {row.id}", told, "Leave it as it is: what is still to be done can be new steps after it")

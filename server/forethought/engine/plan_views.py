@@ -191,14 +191,15 @@ def _brief_value(value: JSON) -> JSON:
 def _line(
     step: Step, tools: Registry, row: StepRow | None = None, loops: Loops | None = None, *, whole: bool = False
 ) -> str:
-    turns = visible(clipped(loops.counted(step) if loops else step.turns, _ARGUMENT))
+    counted = clipped(loops.counted(step) if loops else step.turns, _ARGUMENT).strip()
+    turns = f" {visible(counted)}" if counted else ""
     after = f" after {_ids(step.needs)}" if step.needs else ""
     state = f" [{row.state}]" if row else ""
     what = f": {visible(clipped(step.description, _DESCRIPTION))}" if step.description else ""
     checks = "".join(f"; {each}" for each in _checking(step, tools))
     # What is called with may not hide behind what is said of it.
-    shown = step.arguments and (whole or _risk(step, tools) > Risk.LOW)
-    called = f" {in_brief(step.arguments, _ARGUMENT)}" if shown else ""
+    shown = step.told and (whole or _risk(step, tools) > Risk.LOW)
+    called = f" {in_brief(step.told, _ARGUMENT)}" if shown else ""
     return f"{step.id}. {visible(step.tool)} ({_risk(step, tools)}){called}{turns}{after}{what}{checks}{state}"
 
 

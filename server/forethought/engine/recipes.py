@@ -17,7 +17,7 @@ from forethought.journal.database import new_id
 from forethought.journal.rows import Fact, RecipeRow, RunRow
 from forethought.recipes import nearest
 from forethought_patterns import Brief, Plan, Recipe, Step
-from forethought_patterns.references import UNKNOWN, Reference, map_texts, pieces
+from forethought_patterns.references import UNKNOWN, Reference, pieces
 from forethought_patterns.script_text import as_script
 from forethought_tools import JSON, WITHHELD, ForethoughtError, NotFoundError, Registry
 
@@ -149,9 +149,11 @@ def _changed(steps: Sequence[Mapping[str, JSON]], change: Callable[[str, str], s
         return "".join(found)
 
     def texts(value: JSON, name: str) -> JSON:
-        if name == "arguments" and isinstance(value, Mapping):
+        if isinstance(value, Mapping):
             return {key: texts(part, key) for key, part in value.items()}
-        return map_texts(value, lambda source: text(source, name))
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            return [texts(part, name) for part in value]
+        return text(value, name) if isinstance(value, str) else value
 
     return [{name: texts(v, name) if name in _FIELDS else v for name, v in step.items()} for step in steps]
 

@@ -63,6 +63,8 @@ class Recorder:
         gates = self.store.queries.messages(run.id, "gate")
         self._asked_about = {gate.key.rpartition("/")[0] for gate in gates}
         self._allowed = _allowed(gates)
+        self._ruled = {step: call for step, (_, call) in self.store.queries.calls_ruled(run.id).items()}
+        """Calls that a rule has let pass, by step: the digest of the latest."""
         self.claims = Claims(run.id, store=self.store, record=self.record, write=self._write, holding=self.holding)
         self.spender = Spender(run, record=self.record, decide=self.decide)
         self.slot = Slot(stalled=self._stalled)
@@ -195,7 +197,23 @@ class Recorder:
 
     async def _rule_used(self, step: int | None, tool: str, digest: str, rule: str, by: str = "") -> None:
         used: dict[str, JSON] = {"step": step, "tool": tool, "digest": digest, "rule": rule, "id": by}
+        if step is not None:
+            self._ruled[step] = digest
         await self.record(Fact("rule_used", used))
+
+    async def ruled(self, gate: Gate, *, among: str = "") -> bool:
+        if among and (gate.step in self._ruled or self.asked(among)):
+            return self._ruled.get(gate.step or 0) == gate.digest
+        rule = await rule_for(gate, self.run, self.store.queries, self.tools)
+        if among and rule:
+            await self._rule_used(gate.step, gate.tool, gate.digest, rule.rule, rule.id)
+        return rule is not None
+
+    def _is_on_record(self, gate: Gate) -> bool:
+        """Whether it is in the journal already that this very call passes by a rule, and it was not made since."""
+        if self._ruled.get(gate.step or 0) != gate.digest:
+            return False
+        return any(row.id == gate.step and row.started is None for row in self.store.queries.steps(self.run.id))
 
     async def decide(self, gate: Gate, *, key: str, slot: Slot) -> Decision:
         known = self._questions.known(key)
@@ -207,7 +225,8 @@ class Recorder:
             key = f"{key}/again"  # an earlier activation has asked, and its call was cut off
             known = self._questions.known(key)
         if known is None and (rule := await rule_for(gate, self.run, self.store.queries, self.tools)):
-            await self._rule_used(gate.step, gate.tool, gate.digest, rule.rule, rule.id)
+            if not self._is_on_record(gate):
+                await self._rule_used(gate.step, gate.tool, gate.digest, rule.rule, rule.id)
             return Decision("approve", by=f"{rule.id}, made in {rule.run}", rule=rule.rule)
         if known is None:
             step = None if gate.kind == "question" else gate.step  # the step of a question is under way

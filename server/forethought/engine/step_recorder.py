@@ -186,7 +186,7 @@ def _items(rows: Sequence[StepRow]) -> dict[tuple[int, str], list[Item]]:
     for row in rows:
         if known := item_of(row):
             loop, form, item = known
-            found[loop, form].append(item)
+            found[loop, "" if row.dropped else form].append(item)  # a loop that becomes what it was begins anew
     return {loop: sorted(items, key=lambda item: item.index) for loop, items in found.items()}
 
 

@@ -42,9 +42,8 @@ def fields_of(gate: Gate, typed: Mapping[str, str]) -> str:
             current = escape(visible_json(now[name], indent=2))
             html += f"<details><summary>As it is now</summary><pre>{current}</pre></details></div>"
         else:
-            html += (
-                f'<input id="{name}" name="{name}" value="{value}" maxlength="{field.get("maxLength", 1000)}"></div>'
-            )
+            most = escape(str(field.get("maxLength", 1000)))
+            html += f'<input id="{name}" name="{name}" value="{value}" maxlength="{most}"></div>'
     return html
 
 

@@ -44,11 +44,12 @@ _BUT_WORK = (
 )
 _UNCHANGED = "UPDATE run SET state = state WHERE id = :run"
 _IF_NOT_BEGUN = (
-    "UPDATE step SET {change} WHERE run = :run AND id = :each AND dropped = 0 AND started IS NULL"
-    " AND state IN ('pending', 'waiting')"
+    "UPDATE step SET {change} WHERE run = :run AND id = :each AND dropped = 0 AND doubt = 0"
+    " AND (state IN ({ended}) OR started IS NULL AND state IN ('pending', 'waiting')"
     " AND NOT EXISTS (SELECT 1 FROM message m WHERE m.run = :run AND m.step = :each AND m.kind = 'gate'"
-    " AND m.state = 'answered')"
+    " AND m.state = 'answered'))"
 )
+_ANEW = "state = 'pending', attempt = attempt + 1, body = NULL, result = NULL, error = '', ended = NULL"
 _WITHDRAWN = (
     "UPDATE message SET state = 'closed' WHERE run = :run AND step = :each AND state = 'open'"
     " AND kind IN ('gate', 'order')"
@@ -130,19 +131,21 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
         " AND NOT EXISTS (SELECT 1 FROM run WHERE plan = :plan AND ended IS NULL)",
     ),
     # The same for a plan whose run is open: whoever drives that goes on with it once what is in flight has ended. Steps
-    # that are `changed` or `dropped` have not begun, and what was asked about them is not asked any more.
+    # that are `changed` or `dropped` have not begun, or have ended without a result, and what was asked about them is
+    # not asked any more. So it is with the `items` of loops, of which none has begun, and with those that are `past`.
     "run_changed": (
         "UPDATE run SET revision = :revision, state = CASE WHEN state = 'waiting' THEN 'running' ELSE state END"
         " WHERE id = :run AND revision = :seen AND ended IS NULL AND stopping = 0",
         "INSERT INTO plan VALUES (:plan, :revision, :goal, :body, :at)",
-        Each("dropped", _IF_NOT_BEGUN.format(change="dropped = 1"), needed=True),
         Each(
-            "changed",
-            _IF_NOT_BEGUN.format(change="state = 'pending', attempt = attempt + 1, body = NULL"),
-            needed=True,
+            "dropped", _IF_NOT_BEGUN.format(change="dropped = 1", ended="'failed', 'rejected', 'skipped'"), needed=True
         ),
+        Each("changed", _IF_NOT_BEGUN.format(change=_ANEW, ended="'skipped'"), needed=True),
+        Each("items", "UPDATE step SET dropped = 1 WHERE run = :run AND id = :each AND started IS NULL", needed=True),
+        Each("past", "UPDATE step SET dropped = 1 WHERE run = :run AND id = :each"),
         Each("dropped", _WITHDRAWN),
         Each("changed", _WITHDRAWN),
+        Each("items", _WITHDRAWN),
         "UPDATE message SET state = 'closed' WHERE run = :run AND state = 'open' AND step IS NULL"
         " AND (key LIKE 'plan/%' OR key LIKE 'replan/%' OR key LIKE 'review/%')",
         "DELETE FROM lease WHERE message IN (SELECT id FROM message WHERE run = :run AND state = 'closed')",

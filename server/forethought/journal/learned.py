@@ -61,9 +61,13 @@ class Learned:
 
     def rules_used(self, run_id: str) -> dict[int, str]:
         """The rules that have let calls of steps pass in a run, by step."""
+        return {step: rule for step, (rule, _) in self.calls_ruled(run_id).items()}
+
+    def calls_ruled(self, run_id: str) -> dict[int, tuple[str, str]]:
+        """The same, each with the digest of the latest such call."""
         rows = self._select("SELECT body FROM journal WHERE run = :run AND kind = 'rule_used' ORDER BY seq", run=run_id)
         used = [json.loads(row["body"]) for row in rows]
-        return {body["step"]: body["rule"] for body in used if body["step"] is not None}
+        return {body["step"]: (body["rule"], body["digest"]) for body in used if body["step"] is not None}
 
     def _select(self, sql: str, **values: Value) -> Sequence[Row]:
         try:

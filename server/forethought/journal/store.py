@@ -225,7 +225,7 @@ class Store:
         values = {**ABSENT, **values, **CONSTANTS, "run": write.run, "at": write.at, "epoch": epoch}
         for place, statement in enumerate(EFFECTS[fact.kind]):
             if isinstance(statement, Each):
-                each = cast("Sequence[Value]", fact.body[statement.of])
+                each = cast("Sequence[Value]", fact.body.get(statement.of, ()))  # older journals do not have all
                 given = [{"run": write.run, "each": value} for value in each]
                 if statement.needed:
                     self._change_all(transaction, fact.kind, statement.sql, given)

@@ -5,11 +5,15 @@ __all__ = ["Models"]
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from forethought import installing
 from forethought.settings import Settings
 from forethought_patterns import Model
 from forethought_tools import ForethoughtError, Role, SettingsError
+
+if TYPE_CHECKING:
+    from forethought.models.ways import Known
 
 DEFAULT_EMBEDDED = "qwen2.5-coder-1.5b"
 DEFAULT_ENDPOINT_MODEL = "gpt-5.4-mini"
@@ -29,11 +33,13 @@ class Models:
     _made: dict[tuple[str, Role | None], Model | None] = field(
         default_factory=dict[tuple[str, Role | None], Model | None]
     )
+    _known: "dict[str, Known]" = field(default_factory=dict[str, "Known"])
+    """What each model at the endpoint takes: learnt once, whoever asks it."""
 
     def for_role(self, role: str) -> Model | None:
         """The model that plays this role, or none: then the question becomes a work order."""
         spec = self.spec_of(Role(role))
-        # One model for all roles that ask it in the same way: what it refuses is learnt once.
+        # One model for all roles that ask it in the same way.
         key = (spec, Role(role) if Role(role) in self.settings.role_options and _at_endpoint(spec) else None)
         if key not in self._made:
             self._made[key] = self._make(spec, key[1])
@@ -128,10 +134,16 @@ class Models:
 
             return ScriptedModel.from_file(Path(rest))
         from forethought.models.openai import OpenAIModel
+        from forethought.models.ways import Known
 
         settings = self.settings
-        options = settings.role_options[role].over(settings.model_options) if role else settings.model_options
-        return OpenAIModel(model=spec, base_url=settings.base_url, api_key=settings.api_key or "none", options=options)
+        return OpenAIModel(
+            model=spec,
+            base_url=settings.base_url,
+            api_key=settings.api_key or "none",
+            options=settings.role_options[role].over(settings.model_options) if role else settings.model_options,
+            known=self._known.setdefault(spec, Known()),
+        )
 
     def _fetched(self, name: str) -> bool:
         from forethought.models.fetch import catalogue, present

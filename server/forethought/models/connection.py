@@ -119,7 +119,7 @@ class Connection:
 
 async def _spare_retries(response: httpx2.Response) -> None:
     """Have the client not ask again in the same words what was refused for a reason, whatever the status."""
-    if response.status_code < 429:
+    if response.status_code < 409:
         return
     text = (await response.aread()).decode(errors="replace")
     try:

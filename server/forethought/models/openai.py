@@ -25,7 +25,7 @@ from forethought.models.prices import price
 from forethought.models.replies import Reply, ReplyError
 from forethought.models.structured import boxed, is_strict, read
 from forethought.models.thoughts import spoken
-from forethought.models.ways import FORMS, JSON_MODE, SCHEMA, STRICT, TEXT, Body, Learnt, Refusal, Way
+from forethought.models.ways import FORMS, JSON_MODE, SCHEMA, STRICT, TEXT, Body, Known, Learnt, Refusal, Way
 from forethought.options import ModelOptions
 from forethought_patterns.ports import Answer, Free, Heard, Meter, Usage
 from forethought_tools import JSON, ModelError, Question
@@ -64,9 +64,10 @@ class OpenAIModel:
         max_tokens: int = 1024,
         retries: int = 2,
         options: ModelOptions = _NO_OPTIONS,
+        known: Known | None = None,
     ) -> None:
         """`max_tokens` bounds the answers of a lean model only. After network failures, 429 and 5xx a request is made
-        again, with backoff, at most `retries` times."""
+        again, with backoff, at most `retries` times. What is `known` of the model is shared by all who ask it there."""
         key = "" if api_key == "none" else api_key.strip()
         address = read_address(base_url, model=model, api_key=key)
         hidden = {key, *options.secrets, *address.secrets} - {""}
@@ -75,8 +76,7 @@ class OpenAIModel:
         self._connection = Connection(self._endpoint, api_key=key, options=options, timeout=timeout, retries=retries)
         self._lean = lean
         self._always: Body = {**({"temperature": 0, "max_tokens": max_tokens} if lean else {}), **options.body}
-        self._learnt = Learnt()
-        self._logprobs = True
+        self._learnt = Learnt(options.body, known)
 
     @property
     def name(self) -> str:
@@ -134,7 +134,7 @@ class OpenAIModel:
             if reply.call is None or reply.ended:
                 reply = replace(reply, text=self._text(reply))
             else:
-                self._learnt.proved |= {"tools"}
+                self._learnt.prove("tools")
             value = acting(reply, functions)
             return Answer(value, reply.usage or Usage(1), self._model) if value else None
 
@@ -163,7 +163,7 @@ class OpenAIModel:
 
     async def verdict(self, question: Question, *, meter: Meter = _FREE) -> Answer:
         spent, can = Usage(), False
-        if self._logprobs and (reply := await self._first_token(question, meter)):
+        if self._learnt.logprobs and (reply := await self._first_token(question, meter)):
             spent, chances = reply.usage or Usage(1), _chances(reply.logprobs)
             if (yes := _yes_share(chances)) is not None:
                 return Answer(value=yes, usage=spent, model=self._model)
@@ -171,7 +171,7 @@ class OpenAIModel:
         answer = await self.answer(
             Question(question.role, question.instructions, question.context, _BELIEF), meter=meter
         )
-        self._logprobs = can  # only now: had the question itself been refused, this would have failed as well
+        self._learnt.logprobs = can  # only now: had the question itself been refused, this would have failed as well
         why = "the first token is neither yes nor no" if can else "the endpoint gives no log probabilities"
         note = f"verdict as JSON, because {why}" + (f"; {answer.note}" if answer.note else "")
         return Answer(value=_believed(answer.value), usage=spent + answer.usage, model=self._model, note=note)

@@ -26,7 +26,8 @@ _FRAME = frozenset(
 )
 _GROUPS = {"reason": "thinking", "think": "thinking", "refus": "refusal", "tool": "call", "function": "call"}
 _PARTS = re.compile(r"text|think|reason|refus|output|json|tool|function|image|audio|file|message|summary")
-_REASONING = ("reasoning_content", "reasoning", "thinking", "thought", "reasoning_details")
+_REASONING = re.compile(r"reason|think|thought")  # what the fields are called in which a model's reasoning stands
+_NAMED = re.compile(r"text|message|markdown|answer|final")  # the kinds of parts whose only text is what they say
 _CHOICES = 20  # that are kept beside the first one
 _HTML = re.compile(r"\s*<(?:!doctype|html|head|body)", re.IGNORECASE)
 _TITLE = re.compile(r"<(title|h1)[^>]*>(.*?)</\1>", re.IGNORECASE | re.DOTALL)
@@ -136,7 +137,8 @@ class Pieces:
             message = {"content": choice.get("text") if message is None else message}
         said = _said(message.get("content"))
         self._text.append(said)
-        self._thought += [_thought(part) for key in _REASONING if (part := message.get(key))][:1]
+        thoughts = (_thought(part) for key, part in message.items() if _REASONING.search(key.casefold()))
+        self._thought += list(filter(None, thoughts))[:1]
         self._thought += [_said(message.get("content"), of="thinking")]
         self._called += [_arguments(message) or _said(message.get("content"), of="call")]
         self._tool = self._tool or _tool(message)
@@ -213,7 +215,8 @@ def _said(content: JSON, *, of: str = "text") -> str:
 
 def _thought(content: JSON) -> str:
     """The text of a field for reasoning, whose parts may be called so again."""
-    return _said(content) or _said(content, of="thinking")
+    parts: JSON = [content] if isinstance(content, Mapping) else content
+    return _said(parts) or _said(parts, of="thinking")
 
 
 def _is_part(part: JSON, *, alone: bool = False) -> bool:
@@ -238,6 +241,9 @@ def _part(part: JSON, of: str) -> str:
     if group != of:
         return ""
     inner = next((held for key in ("text", group, *_HOLDS) if (held := part.get(key)) not in (None, "", [])), None)
+    if inner is None and _NAMED.search(kind):
+        others = [held for key, held in part.items() if key not in _FRAME and isinstance(held, str) and held]
+        inner = others[0] if len(others) == 1 else None
     if isinstance(inner, Mapping) and inner.keys() <= _FRAME:
         inner = next((held for key in _HOLDS if isinstance(held := inner.get(key), str | list)), inner)
     return _said(inner) or (_said(inner, of=of) if of != "text" else "")

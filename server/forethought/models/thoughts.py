@@ -12,7 +12,8 @@ _TAG = re.compile(
       | \[(?P<closes>/?)(?:THINK(?:ING)?|THOUGHTS?|REASONING)\]
       | <\|(?:(?P<ends>end_(?:of_)?|/)|begin_(?:of_)?|start_(?:of_)?|)(?:{_NAME})\|>
       | ◁(?P<kimi>/?)think(?:ing)?▷
-      | <\|channel\|>\s?(?:(?P<final>final)|analysis|commentary)[^<]{{0,200}}<\|message\|>
+      | (?:<\|start\|>assistant)?<\|channel\|>\s?(?:(?P<final>final)|analysis|commentary)[^<]{{0,200}}
+        (?:<\|constrain\|>[^<]{{0,200}})?<\|message\|>
     )""",
     re.IGNORECASE | re.VERBOSE,
 )

@@ -3,11 +3,11 @@
 No phrase of any endpoint is known here: an error is searched for the names of what was sent.
 """
 
-__all__ = ["FORMS", "JSON_MODE", "SCHEMA", "STRICT", "TEXT", "Learnt", "Refusal", "Way", "named"]
+__all__ = ["FORMS", "JSON_MODE", "SCHEMA", "STRICT", "TEXT", "Known", "Learnt", "Refusal", "Way", "named"]
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias, cast
 
@@ -93,33 +93,74 @@ class Way:
 
 
 @dataclass(slots=True)
-class Learnt:
-    """What one model at one endpoint takes, as far as it was tried."""
+class Known:
+    """What is known of one model at one endpoint, whoever asks it: what settings send along is told by its value."""
 
     way: Way = field(default_factory=Way)
     proved: frozenset[str] = frozenset()
     schemas: dict[str, int] = field(default_factory=dict[str, int])
     """The forms in which single schemas are taken."""
+    logprobs: bool = True
+    """Whether the likeliest first tokens are told, as far as is known."""
+
+
+class Learnt:
+    """What a model at an endpoint takes that is asked with these options. Another role may ask it with others: that one
+    value of an option is refused says nothing of another."""
+
+    def __init__(self, options: Mapping[str, JSON], known: Known | None = None) -> None:
+        self._known = known or Known()
+        self._marks = {name: f"{name}={json.dumps(value, sort_keys=True)}" for name, value in options.items()}
+        self._names = {mark: name for name, mark in self._marks.items()}
+
+    @property
+    def way(self) -> Way:
+        return replace(self._known.way, without=self._named(self._known.way.without))
+
+    @property
+    def proved(self) -> frozenset[str]:
+        """What has been taken before."""
+        return self._named(self._known.proved)
+
+    @property
+    def logprobs(self) -> bool:
+        return self._known.logprobs
+
+    @logprobs.setter
+    def logprobs(self, can: bool) -> None:
+        self._known.logprobs = can
 
     def begin(self, schema: Mapping[str, JSON]) -> Way:
         """The way to ask for an answer of this schema."""
-        return replace(self.way, form=max(self.way.form, self.schemas.get(_key(schema), STRICT)))
+        return replace(self.way, form=max(self._known.way.form, self._known.schemas.get(_key(schema), STRICT)))
 
     def keep(self, way: Way, body: Body, schema: Mapping[str, JSON], refusals: Mapping[int, Refusal]) -> None:
         """A request was taken, after these refusals of other forms. What has been taken before is not given up for one
         refusal, and a schema that is called invalid says nothing about others."""
-        form = self.way.form
+        known, form = self._known, self._known.way.form
         for tried, refusal in refusals.items():
             if _SCHEMA.search(refusal.said):
-                self.schemas[_key(schema)] = max(tried + 1, self.schemas.get(_key(schema), STRICT))
-            elif f"form {tried}" not in self.proved:
+                known.schemas[_key(schema)] = max(tried + 1, known.schemas.get(_key(schema), STRICT))
+            elif f"form {tried}" not in known.proved:
                 form = max(form, tried + 1)
-        self.way = Way(form, self.way.without | (way.without - self.proved))
-        self.proved |= frozenset(_parts(body)) | ({f"form {way.form}"} if "response_format" in body else set())
+        known.way = Way(form, known.way.without | self._marked(way.without - self.proved))
+        self.prove(*_parts(body), *([f"form {way.form}"] if "response_format" in body else []))
+
+    def prove(self, *parts: str) -> None:
+        """These were taken."""
+        self._known.proved |= self._marked(parts)
 
     def leave_out(self, part: str) -> None:
         """Never send this again."""
-        self.way = replace(self.way, without=self.way.without | {part})
+        known = self._known
+        known.way = replace(known.way, without=known.way.without | self._marked([part]))
+
+    def _marked(self, names: Iterable[str]) -> frozenset[str]:
+        return frozenset(self._marks.get(name, name) for name in names)
+
+    def _named(self, marks: Iterable[str]) -> frozenset[str]:
+        """What of all that is known is about a request with these options."""
+        return frozenset(self._names.get(mark, mark) for mark in marks if "=" not in mark or mark in self._names)
 
 
 def named(body: Body, refusal: Refusal) -> frozenset[str]:

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 from anyio import to_thread
@@ -20,10 +20,11 @@ from anyio import to_thread
 from forethought.configured import Configured
 from forethought.servers.connection import Connection
 from forethought.servers.listing import resources_listed, tools_listed
-from forethought.servers.offered import RESOURCES, Source, as_kept, said_of, tools_of
+from forethought.servers.offered import RESOURCES, Source, said_of, tools_of
 from forethought.servers.pins import Pins, Said
 from forethought.servers.results import Kept, contents_of, value_of
 from forethought_tools import JSON, ChangedError, Registry, ToolError
+from forethought_tools.registry import withheld
 
 if TYPE_CHECKING:
     from mcp.client import Client
@@ -114,11 +115,11 @@ class Servers:
 
     def _keep(self, server: Configured, tools: Mapping[str, "Listed"], resources: Said | None) -> None:
         assert self._pins is not None
-        found: dict[str, Said] = {} if resources is None else {RESOURCES: resources}
+        told = cast("Said | None", withheld(resources, self._redact))
+        found: dict[str, Said] = {} if told is None else {RESOURCES: told}
         started = self._redact(server.started)
-        found |= {name: said_of(tool, started) for name, tool in tools.items()}
-        kept = {name: as_kept(said, self._redact) for name, said in found.items()}
-        if (left := self._pins.listed(server.name, kept)) and left != self._left.get(server.name):
+        found |= {name: said_of(tool, started, self._redact) for name, tool in tools.items()}
+        if (left := self._pins.listed(server.name, found)) and left != self._left.get(server.name):
             logger.warning("The server %s offers more than is kept: %d of its tools are left out.", server.name, left)
         self._left[server.name] = left
 
@@ -137,7 +138,7 @@ class Servers:
             if pins.accepted(server.name, tool) != said:  # a person has seen that, else nobody would be here
                 await to_thread.run_sync(pins.accept, server.name, tool, said)
             result = await connection.call(client, tool, arguments, _CALL)
-            return await to_thread.run_sync(value_of, result, name, self._kept)
+            return await to_thread.run_sync(value_of, result, name, self._kept)  # files in it take a moment
 
         async def read(uri: str) -> JSON:
             found: Any = await connection.ask(lambda client: client.read_resource(uri), _CALL)

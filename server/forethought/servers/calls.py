@@ -2,6 +2,7 @@
 
 __all__ = ["Call"]
 
+import json
 import logging
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from anyio.abc import TaskGroup
 from forethought_tools import JSON, BudgetError, ModelError, ToolError
 from forethought_tools.calling import Asked, Caller, Said, Sampled
 from forethought_tools.text import clipped
+from forethought_tools.visible import visible_json
 
 logger = logging.getLogger(__name__)
 
@@ -35,19 +37,19 @@ _CONVERSATION = 40_000  # characters of one of them
 _HOUR = 3600.0  # seconds that a person is waited for, and that a call lasts which tells of progress
 _MESSAGE = 2000  # characters of a question
 _FIELDS = 20
-_CHOICES = 100  # of one field
-_LABEL = 300  # characters of what is said of a field
-_PLAIN = (
-    "type",
-    "title",
-    "description",
-    "minimum",
-    "maximum",
-    "minLength",
-    "maxLength",
-    "format",
-    "default",
-)
+_FORM = 20_000  # characters of all of them
+_CHOICES = 100
+_PLAIN: Mapping[str, tuple[type, ...]] = {
+    "type": (str,),
+    "title": (str,),
+    "description": (str,),
+    "minimum": (int, float),
+    "maximum": (int, float),
+    "minLength": (int,),
+    "maxLength": (int,),
+    "default": (str, int, float, list),
+}
+_FORMATS = ("email", "uri", "date", "date-time")
 
 
 class Call:
@@ -102,13 +104,17 @@ class Call:
         from mcp.types import ElicitResult
 
         said: Said | None = None
+        self._questions += 1
+        if self._questions > _QUESTIONS:
+            self._give_up(
+                ToolError(f"The server {self._server} asks over {_QUESTIONS} times in one call, which is refused.")
+            )
+            return None
 
         async def ask() -> None:
             nonlocal said
             try:
                 said = await self._put(params, beside)
-            except ToolError as error:
-                self._give_up(error)
             except Exception:  # a question's trouble is the question's: nobody has agreed to anything
                 logger.exception("what the server %s asks could not be put to a person", self._server)
                 said = Said()
@@ -163,9 +169,6 @@ class Call:
         self._tasks.cancel_scope.cancel()
 
     async def _put(self, params: "ElicitRequestParams", beside: Sequence["Call"]) -> Said:
-        self._questions += 1
-        if self._questions > _QUESTIONS:
-            raise ToolError(f"The server {self._server} asks over {_QUESTIONS} times in one call, which is refused.")
         if self._caller is None:
             return Said()
         question = replace(self._question(params), beside=tuple(call.known_to(self) for call in beside))
@@ -220,6 +223,8 @@ class Call:
                 f"The server {self._server} asks for {len(properties)} values at once, more than a form takes."
             )
         fields = {name: _field(part) for name, part in properties.items()}
+        if len(json.dumps(fields)) > _FORM or any(map(_hides, fields.values())):
+            raise ToolError(f"The server {self._server} asks for more than a form shows, or for what cannot be seen.")
         required = tuple(name for name in schema.get("required") or () if isinstance(name, str))
         return Asked(self._server, self._tool, message, fields, required)
 
@@ -273,11 +278,11 @@ class Call:
 
 
 def _field(part: Mapping[str, JSON]) -> Mapping[str, JSON]:
-    """One value that is asked for: plain, one of several, or some of several. Nothing in it can take long to check."""
-    given = {key: part[key] for key in _PLAIN if part.get(key) is not None}
-    field = {key: clipped(value, _LABEL) if isinstance(value, str) else value for key, value in given.items()}
-    if len(str(given.get("default", ""))) > _LABEL:
-        del field["default"]  # nobody would see what they agree to
+    """One value that is asked for: plain, one of several, or some of several. Nothing in it can take long to check, or
+    is anything else than it should be."""
+    field = {key: part[key] for key, kinds in _PLAIN.items() if isinstance(part.get(key), kinds)}
+    if part.get("format") in _FORMATS:
+        field["format"] = part["format"]
     if choices := _choices(part):
         field["enum"] = choices
     items = part.get("items")
@@ -286,11 +291,17 @@ def _field(part: Mapping[str, JSON]) -> Mapping[str, JSON]:
     return field
 
 
+def _hides(field: Mapping[str, JSON]) -> bool:
+    """Whether something in what goes back as it is cannot be seen, or is more than anybody looks through."""
+    items = field.get("items")
+    chosen = [field.get("enum"), items.get("enum") if isinstance(items, Mapping) else None]
+    as_it_is: JSON = [*chosen, field.get("default")]
+    many = any(isinstance(each, list) and len(each) > _CHOICES for each in chosen)
+    return many or visible_json(as_it_is) != json.dumps(as_it_is, ensure_ascii=False)
+
+
 def _choices(part: Mapping[str, JSON]) -> list[JSON]:
     named, titled = part.get("enum"), part.get("oneOf", part.get("anyOf"))
     options = titled if isinstance(titled, list) else []
-    titles = [option["const"] for option in options if isinstance(option, Mapping) and "const" in option]
-    choices = named if isinstance(named, list) else titles
-    if len(choices) > _CHOICES or any(len(str(choice)) > _LABEL for choice in choices):
-        raise ToolError("A server asks a person to choose among more than a form takes, which is refused.")
-    return choices
+    given = [option["const"] for option in options if isinstance(option, Mapping) and "const" in option]
+    return [choice for choice in (named if isinstance(named, list) else given) if isinstance(choice, str)]

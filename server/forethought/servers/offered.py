@@ -4,7 +4,7 @@ What a server says of its tools is a claim, and its words are text of others: it
 far as a claim can. A tool that has become another one is HIGH until a person has agreed to it once.
 """
 
-__all__ = ["RESOURCES", "Source", "as_kept", "said_of", "tools_of"]
+__all__ = ["RESOURCES", "Source", "said_of", "tools_of"]
 
 import re
 from collections import Counter
@@ -31,9 +31,10 @@ _READ = "read_resource"
 Make: TypeAlias = Callable[[str, Said, Mapping[str, JSON]], Awaitable[JSON]]
 """Makes a call of a tool by the name that its server gives it, if it still is what was said of it."""
 
-_TOLD = 600  # characters of a description
+_SAID = 20_000  # characters of a description that are kept
+_TOLD = 600  # of those that are told
 _NAME = 64  # characters of a tool's name
-_LONGEST = {"description": 20_000, "schema": 100_000, "annotations": 2_000, "start": 2_000}  # characters
+_LONGEST = {"description": _SAID, "schema": 200_000, "annotations": 5_000, "start": 2_000}  # characters
 
 
 @dataclass(frozen=True)
@@ -48,21 +49,17 @@ class Source:
     """Reads a resource."""
 
 
-def said_of(tool: "Listed", started: str) -> Said:
-    """What makes a tool what it is. Annotations that are not given are not made up."""
+def said_of(tool: "Listed", started: str, redact: Callable[[str], str] = str) -> Said:
+    """What makes a tool what it is, without secrets, and no part of it larger than can be kept. Annotations that are
+    not given are not made up."""
     annotations = tool.annotations.model_dump(mode="json", exclude_none=True, by_alias=True) if tool.annotations else {}
-    return {
+    said: Said = {
         "description": tool.description or "",
         "schema": shallow(tool.input_schema),
-        "annotations": annotations,
+        "annotations": {name: bounded(part, _TOLD) for name, part in annotations.items()},
         "start": started,
     }
-
-
-def as_kept(said: Said, redact: Callable[[str], str]) -> Said:
-    """The same without secrets, and with no part that is larger than can be kept."""
-    clean = cast("Said", withheld(said, redact))
-    return {part: bounded(value, _LONGEST[part]) if part in _LONGEST else value for part, value in clean.items()}
+    return {part: bounded(value, _LONGEST[part]) for part, value in cast("Said", withheld(said, redact)).items()}
 
 
 def tools_of(source: Source) -> list[Tool]:

@@ -23,6 +23,7 @@ Said: TypeAlias = Mapping[str, JSON]
 """What makes a tool what it is: name, description, schema, annotations, and how its server is started."""
 
 _SHOWN = 400  # characters of what was said, and of what is said now
+_BEFORE = 40  # of those before the first that differs
 _MOST = 500  # tools that a server offers at once
 _EVER = 2000  # tools that it has ever offered: a pin that is pushed out would be no pin
 _ROOM = 4_000_000  # characters of what they say together
@@ -115,7 +116,7 @@ def _size(tools: Mapping[str, Said]) -> int:
 def differences(before: Said, now: Said) -> list[str]:
     """What a tool says of itself differently now, in a line each, as data in quotes."""
     return [
-        f"its {part} was {_quoted(before.get(part))} and is {_quoted(now.get(part))}" for part in _changed(before, now)
+        f"its {part} {_told(_written(before.get(part)), _written(now.get(part)))}" for part in _changed(before, now)
     ]
 
 
@@ -123,8 +124,16 @@ def _changed(before: Said, now: Said) -> list[str]:
     return [part for part in dict.fromkeys([*before, *now]) if before.get(part) != now.get(part)]
 
 
-def _quoted(value: JSON) -> str:
-    return clipped(json.dumps(value, ensure_ascii=False, sort_keys=True), _SHOWN)
+def _told(before: str, now: str) -> str:
+    """What a text was and is, from shortly before the place on where that begins to differ."""
+    same = next((at for at, (one, other) in enumerate(zip(before, now, strict=False)) if one != other), 0)
+    begin = same - _BEFORE if max(len(before), len(now)) > _SHOWN and same > _BEFORE else 0
+    dots = "..." if begin else ""
+    return f"was {dots}{clipped(before[begin:], _SHOWN)} and is {dots}{clipped(now[begin:], _SHOWN)}"
+
+
+def _written(value: JSON) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
 def fingerprint(said: Said) -> str:

@@ -4,8 +4,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Mapping
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import anyio
@@ -84,3 +86,34 @@ async def test_progress_is_relayed_and_stopping_a_run_cancels_its_call_in_the_se
             assert view(await client.call_tool("stop", {"run_id": run["run_id"]}))["status"] == "cancelled"
             while not (place / "cancelled").exists():
                 await client.call_tool("get_plan", asked)
+
+
+@pytest.mark.takes(10)
+@pytest.mark.parametrize(
+    ("packed", "told"), [("", "a message of over 32,000,000 bytes"), ("gzip", "packed its answer, though asked not to")]
+)
+async def test_an_answer_that_could_become_any_size_is_not_read_to_its_end(
+    with_servers: Callable[..., Settings], packed: str, told: str
+) -> None:
+    class Endless(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            if packed:
+                self.send_header("Content-Encoding", packed)
+            self.end_headers()
+            with suppress(OSError):  # nobody reads any more
+                while True:
+                    self.wfile.write(b"x" * 1_000_000)
+
+    page = ThreadingHTTPServer(("127.0.0.1", 0), Endless)
+    Thread(target=page.serve_forever, daemon=True).start()
+    try:
+        settings = with_servers({"far": {"type": "http", "url": f"http://127.0.0.1:{page.server_port}/mcp"}})
+        async with Client(build_server(settings)) as client:
+            steps = [{"id": 1, "tool": "far/look", "arguments": {}}]
+            refused = await client.call_tool("create_plan", {"goal": "x", "steps": steps})
+    finally:
+        page.shutdown()
+        page.server_close()
+    assert told in str(refused.content)

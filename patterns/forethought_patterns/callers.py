@@ -13,7 +13,7 @@ from forethought_patterns.ports import Approver, Journal
 from forethought_patterns.roles import SAMPLED
 from forethought_patterns.slots import Slot
 from forethought_tools import JSON, Question, Role
-from forethought_tools.calling import CALLER, Asked, Said, Sampled
+from forethought_tools.calling import CALLER, Asked, Caller, Said, Sampled
 from forethought_tools.text import as_text
 
 _WARNING = (
@@ -66,6 +66,11 @@ class _Calling:
     def tell(self, text: str) -> None:
         self.journal.tell(text)
 
+    def known_to(self, other: Caller | None) -> str:
+        who = f"step {self.slot.step}" if self.slot.step else "the run"
+        same = isinstance(other, _Calling) and other.journal is self.journal
+        return who if same else f"{who} of another run"
+
 
 class _UnderWay:
     """The seat of a call that keeps it while a person is asked."""
@@ -94,6 +99,8 @@ def asked_gate(asked: Asked, step: int | None) -> Gate:
     if asked.fields:
         details["wanted"] = list(asked.fields)
     where = f"in the call of {asked.tool} by step {step}" if step else f"in a call of {asked.tool}"
+    if asked.beside:
+        where += f" or of {' or of '.join(asked.beside)} (it does not say in which)"
     how = " Answer says that you have opened the address." if asked.url else ""
     bound: dict[str, JSON] = {**details, "fields": asked.fields, "server": asked.source}
     return Gate(

@@ -113,6 +113,7 @@ def servers_for(settings: Settings, tools: Registry) -> Servers:
         inherited=inherited,
         redact=redact,
         sampling=settings.sampling,
+        patience=settings.servers_seconds,
     )
 
 

@@ -6,7 +6,9 @@ Nothing is started here. A file that cannot be used is a SettingsError; what a s
 __all__ = ["INPUT", "TOKEN", "Configured", "read_servers", "without_comments"]
 
 import json
+import os
 import re
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -30,10 +32,14 @@ _TYPES: Mapping[str, Transport] = {
     "stdio": "stdio",
     "local": "stdio",
     "http": "http",
-    "streamable-http": "http",
-    "streamableHttp": "http",
+    "streamablehttp": "http",
     "sse": "sse",
+    "remote": "http or sse",
 }
+_ADDRESSES = ("url", "serverUrl", "httpUrl")
+"""Under which clients keep an address."""
+_LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][\w.-]*)\s*=\s*(.*?)\s*", re.ASCII)
+"""A variable in a file of variables."""
 _MOST = 1_000_000  # characters of a file
 _NAME = 40  # characters of a server's name
 
@@ -55,11 +61,20 @@ class Configured:
     """What must be kept out of everything that is written."""
     missing: Sequence[str] = ()
     """Variables that it needs, and that are not set."""
+    written: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    """Its environment as the file has it, without what is called like a key."""
 
     @property
     def told(self) -> str:
         """How it is reached, for people and for comparing; it may hold secrets."""
         return self.url or " ".join([self.command, *self.arguments])
+
+    @property
+    def started(self) -> str:
+        """Everything that makes it the server that it is; it may hold secrets."""
+        place = f" in {self.folder}" if self.folder else ""
+        variables = "".join(f" {name}={value}" for name, value in sorted(self.written.items()))
+        return f"{self.told}{place}{f' with{variables}' if variables else ''}"
 
 
 def read_servers(files: Sequence[Path], environment: Mapping[str, str], key: str) -> tuple[Configured, ...]:
@@ -92,12 +107,14 @@ def _named_apart(server: Configured, taken: Sequence[str]) -> Configured:
 
 def _servers_of(file: Path, environment: Mapping[str, str], key: str) -> Iterator[Configured]:
     document = _document(file, key)
-    servers = document.get("mcpServers", document.get("servers"))
+    inner = document.get("mcp")  # in settings of an editor
+    within = inner if isinstance(inner, Mapping) else document
+    servers = document.get("mcpServers", within.get("servers"))
     if not isinstance(servers, Mapping):
         raise SettingsError(
             f"{key}: {file} has no object under 'mcpServers' or 'servers'. Name a file that lists them."
         )
-    given = _Given(file, environment, document.get("inputs"))
+    given = _Given(file, environment, within.get("inputs"))
     for name, entry in servers.items():
         if not isinstance(entry, Mapping):
             raise SettingsError(f"{key}: {file}: what stands under {name[:_NAME]!r} is no object.")
@@ -138,9 +155,14 @@ def _is_ours(entry: Mapping[str, JSON]) -> bool:
     """Whether an entry starts this very program, whatever it is called: nothing calls itself."""
     arguments = entry.get("args")
     listed: Sequence[JSON] = arguments if isinstance(arguments, list) else ()
-    words = [str(entry.get("command", "")), *map(str, listed)]
+    # Whole, for paths with blanks in them, and in parts, for what a shell is told.
+    said = [str(entry.get("command", "")), *map(str, listed)]
+    return _names_us(said) or _names_us([word for each in said for word in each.split()])
+
+
+def _names_us(words: Sequence[str]) -> bool:
     for place, word in enumerate(words):
-        program = re.split(r"[\[@=<>~]", PurePath(word.replace("\\", "/")).name)[0].removesuffix(".exe")
+        program = re.split(r"[\[@=<>~:]", PurePath(word.replace("\\", "/")).name)[0].removesuffix(".exe")
         before, after = words[place - 1] if place else "", words[place + 1] if place + 1 < len(words) else ""
         if program == "forethought" and (not place or after == "serve" or before in ("-m", "--from")):
             return True
@@ -196,16 +218,17 @@ class _Given:
 def _configured(name: str, entry: Mapping[str, JSON], given: _Given) -> Configured:
     given.missing, given.secret = [], set()
     transport = _transport(entry)
-    headers, environment = _texts(entry, "headers", given), _texts(entry, "env", given)
+    headers = _texts(entry, "headers", given)
+    environment = {**_of_file(entry.get("envFile"), given), **_texts(entry, "env", given)}
     arguments = entry.get("args", [])
     if not isinstance(arguments, Sequence) or isinstance(arguments, str):
         raise ValueError("'args' is no list")  # noqa: TRY004 - what a file says, not a type of ours
-    folder, url = entry.get("cwd"), given.filled(str(entry.get("url", "")))
+    folder, url = entry.get("cwd"), given.filled(_address(entry))
     if transport != "stdio":
         _refuse_unusable(url, given)
     options = ModelOptions(headers=headers)
     named = [value for name, value in environment.items() if not is_inherited(name, value)]
-    filled = [given.filled(str(argument)) for argument in arguments]
+    filled = [given.filled(_told(argument)) for argument in arguments if argument is not None]
     return Configured(
         name=_clean(name),
         transport=transport,
@@ -217,16 +240,18 @@ def _configured(name: str, entry: Mapping[str, JSON], given: _Given) -> Configur
         headers=headers,
         secrets=frozenset([*options.secrets, *named, *given.secret, *_in_address(url), *_in_arguments(filled)]) - {""},
         missing=tuple(dict.fromkeys(given.missing)),
+        written=_written(entry),
     )
 
 
 def _transport(entry: Mapping[str, JSON]) -> Transport:
     kind = entry.get("type", entry.get("transport"))
-    if kind is not None and not (isinstance(kind, str) and kind in _TYPES):
+    spelled = re.sub(r"[-_ ]", "", kind).lower() if isinstance(kind, str) else ""
+    if kind is not None and spelled not in _TYPES:
         raise ValueError(f"its type {str(kind)[:40]!r} is not known. Use stdio, http or sse")
     has_command = isinstance(entry.get("command"), str) and bool(entry["command"])
-    has_url = isinstance(entry.get("url"), str) and bool(entry["url"])
-    transport: Transport = _TYPES[str(kind)] if kind is not None else "stdio" if has_command else "http or sse"
+    has_url = bool(_address(entry))
+    transport: Transport = _TYPES[spelled] if kind is not None else "stdio" if has_command else "http or sse"
     if not (has_command if transport == "stdio" else has_url):
         raise ValueError(
             "it has no 'command' that starts it" if transport == "stdio" else "it has no 'command' and no 'url'"
@@ -244,7 +269,43 @@ def _texts(entry: Mapping[str, JSON], key: str, given: _Given) -> dict[str, str]
     texts = entry.get(key) or {}
     if not isinstance(texts, Mapping):
         raise ValueError(f"{key!r} is no object")  # noqa: TRY004 - what a file says, not a type of ours
-    return {name: given.filled(str(value)) for name, value in texts.items() if value is not None}
+    return {name: given.filled(_told(value)) for name, value in texts.items() if value is not None}
+
+
+def _told(value: JSON) -> str:
+    """A value as it stands in the file."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _address(entry: Mapping[str, JSON]) -> str:
+    return next((address for key in _ADDRESSES if isinstance(address := entry.get(key), str)), "")
+
+
+def _written(entry: Mapping[str, JSON]) -> dict[str, str]:
+    """The environment as the file has it, places and all: it is the same in every terminal."""
+    variables = entry.get("env")
+    listed = variables if isinstance(variables, Mapping) else {}
+    written = {name: _told(value) for name, value in listed.items()}
+    kept = {name: value if is_inherited(name, value) else "(kept out)" for name, value in written.items()}
+    return {**kept, **({"envFile": _told(entry["envFile"])} if entry.get("envFile") else {})}
+
+
+def _of_file(named: JSON, given: _Given) -> dict[str, str]:
+    """The variables of a file that an entry names, as `.env` files have them: a plain file of this user."""
+    if not isinstance(named, str) or not named:
+        return {}
+    file = Path(given.filled(named))
+    try:
+        about = file.stat()
+        ours = not hasattr(os, "getuid") or about.st_uid == os.getuid()
+        if not stat.S_ISREG(about.st_mode) or not ours or about.st_size > _MOST:
+            raise ValueError(f"its 'envFile' {file} is no file of yours, or too large")
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError):
+        given.missing.append(f"envFile {file}")
+        return {}
+    found = [match.groups() for line in lines if (match := _LINE.fullmatch(line))]
+    return {name: value[1:-1] if value[:1] in "'\"" and value[:1] == value[-1:] else value for name, value in found}
 
 
 def _in_address(url: str) -> list[str]:

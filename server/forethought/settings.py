@@ -68,6 +68,8 @@ class Settings:
     """Those of them whose word on their tools counts, by name."""
     sampling: bool = False
     """Whether models of a run answer servers that ask for that in the middle of a call."""
+    servers_seconds: float = 20.0
+    """How long planning waits for a server that was never seen."""
     risks: Mapping[str, Risk] = field(default_factory=dict[str, Risk])
     """Risks by rule, as the user judges them."""
     terms: Terms = field(default_factory=Terms)
@@ -172,6 +174,7 @@ class Settings:
             lessons=_flag(env, "FORETHOUGHT_LESSONS"),
             recipes=_flag(env, "FORETHOUGHT_RECIPES"),
             keep_days=_number(env, "FORETHOUGHT_KEEP_DAYS", least=0),
+            servers_seconds=_number(env, "FORETHOUGHT_SERVERS_SECONDS", least=0, most=_DAY),
             decision_seconds=_number(env, "FORETHOUGHT_DECISION_SECONDS", least=1),
             silence=_number(env, "FORETHOUGHT_SILENCE_SECONDS", least=0.1, most=_DAY),
             go_on=_flag(env, "FORETHOUGHT_GO_ON"),

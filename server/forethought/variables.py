@@ -120,6 +120,11 @@ VARIABLES: tuple[Variable, ...] = (
         shown="none",
     ),
     Variable(
+        "FORETHOUGHT_SERVERS_SECONDS",
+        "Seconds that planning waits for one of them that was never seen: a command may have to fetch its package.",
+        default="20",
+    ),
+    Variable(
         "FORETHOUGHT_SAMPLING",
         "Whether the models of a run answer those servers that ask for one: `refuse` or `allow`.",
         default="refuse",

@@ -29,6 +29,12 @@ def small(place: Path) -> Mapping[str, Any]:
 
 
 @pytest.fixture
+def evil(place: Path) -> Mapping[str, Any]:
+    """The entry of the hostile server."""
+    return {"command": sys.executable, "args": [str(PROGRAM.with_name("hostile.py")), str(place)]}
+
+
+@pytest.fixture
 def with_servers(tmp_path: Path, work: Path) -> Callable[..., Settings]:
     """Settings of a home with these servers, by name; capital names are variables."""
 
@@ -36,6 +42,7 @@ def with_servers(tmp_path: Path, work: Path) -> Callable[..., Settings]:
         file = tmp_path / "mcp.json"
         file.write_text(json.dumps({"mcpServers": servers}), encoding="utf-8")
         told = {"FORETHOUGHT_HOME": str(tmp_path / "home"), "FORETHOUGHT_MODEL": "host", "PATH": os.environ["PATH"]}
+        told["FORETHOUGHT_SERVERS_SECONDS"] = "120"  # on a busy machine
         told |= {f"FORETHOUGHT_{name}": value for name, value in variables.items()}
         return Settings.read(told, folders=[str(work)], servers=[str(file)])
 

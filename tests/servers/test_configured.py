@@ -52,6 +52,9 @@ def test_both_forms_are_read_with_comments_and_what_is_disabled_is_left_out(read
         {"command": "uvx", "args": ["--from", "forethought[local]", "forethought", "serve"]},
         {"command": "python3", "args": ["-m", "forethought", "serve"]},
         {"command": "C:\\bin\\forethought.exe", "args": ["serve"]},
+        {"command": "cmd", "args": ["/c", "forethought", "serve"]},
+        {"command": "sh", "args": ["-c", "exec /x/.venv/bin/forethought serve --folder ."]},
+        {"command": "docker", "args": ["run", "-i", "registry/ada/forethought:latest", "serve"]},
     ],
 )
 def test_our_own_entry_is_left_out_whatever_it_is_called(read: Read, entry: dict[str, Any]) -> None:
@@ -86,6 +89,65 @@ def test_keys_are_kept_out_of_everything_and_plain_words_are_not(read: Read) -> 
     assert {"pass-word-1", "in-the-query", "of-header", "of-an-option", "of-env"} <= found
     assert "production" not in found
     assert "of-header" not in repr(read({"mcpServers": {"web": web}}))
+
+
+def test_values_that_are_no_texts_are_told_as_the_file_has_them(read: Read) -> None:
+    entry = {"command": "x", "args": ["--port", 8080, True, None], "env": {"A": 1, "B": True, "C": None, "D": 1.5}}
+    (one,) = read({"mcpServers": {"a": entry}})
+    assert list(one.arguments) == ["--port", "8080", "true"]
+    assert one.environment == {"A": "1", "B": "true", "D": "1.5"}
+
+
+@pytest.mark.parametrize(
+    ("entry", "transport"),
+    [
+        ({"type": "streamable_http", "url": "https://x.example/mcp"}, "http"),
+        ({"type": "streamableHttp", "url": "https://x.example/mcp"}, "http"),
+        ({"type": "SSE", "url": "https://x.example/mcp"}, "sse"),
+        ({"type": "remote", "url": "https://x.example/mcp"}, "http or sse"),
+        ({"serverUrl": "https://x.example/mcp"}, "http or sse"),
+        ({"httpUrl": "https://x.example/mcp"}, "http or sse"),
+    ],
+)
+def test_addresses_are_read_as_clients_keep_them(read: Read, entry: dict[str, Any], transport: str) -> None:
+    (one,) = read({"mcpServers": {"a": entry}})
+    assert (one.url, one.transport) == ("https://x.example/mcp", transport)
+
+
+def test_the_settings_of_an_editor_are_read_with_their_inputs(read: Read) -> None:
+    inputs = [{"id": "who", "default": "ada"}]
+    servers = {"a": {"command": "x", "args": ["${input:who}"]}}
+    (one,) = read({"editor.fontSize": 12, "mcp": {"inputs": inputs, "servers": servers}})
+    assert list(one.arguments) == ["ada"]
+
+
+def test_a_comment_that_is_never_closed_is_an_error_at_once(read: Read) -> None:
+    with pytest.raises(SettingsError):
+        read("/*" * 400_000)
+
+
+def test_a_file_of_variables_is_read_its_keys_are_secret_and_the_entry_wins(read: Read, tmp_path: Path) -> None:
+    text = "# mine\nexport API_KEY='of-the-file-1'\nMODE = production\nPLAIN=a # b\n\nno variable\n"
+    (tmp_path / ".env").write_text(text, encoding="utf-8")
+    entry = {"command": "x", "envFile": "${workspaceFolder}/.env", "env": {"MODE": "test"}}
+    (one,) = read({"servers": {"a": entry}})
+    assert one.environment == {"API_KEY": "of-the-file-1", "MODE": "test", "PLAIN": "a # b"}
+    assert "of-the-file-1" in one.secrets
+    assert "of-the-file-1" not in one.started + repr(one)
+    assert not one.missing
+
+
+def test_a_file_of_variables_that_is_not_there_is_told_and_one_that_is_no_plain_file_is_refused(read: Read) -> None:
+    (one,) = read({"servers": {"a": {"command": "x", "envFile": "/no/such/.env"}}})
+    assert one.missing == ("envFile /no/such/.env",)
+    with pytest.raises(SettingsError, match="envFile"):
+        read({"servers": {"a": {"command": "x", "envFile": "/dev/zero"}}})
+
+
+def test_what_makes_a_server_what_it_is_holds_its_folder_and_variables_and_no_key(read: Read) -> None:
+    entry = {"command": "x", "cwd": "/one", "env": {"NODE_OPTIONS": "-r ${HERE}/a.js", "TOKEN": "short"}}
+    (one,) = read({"mcpServers": {"a": entry}}, HERE="/somewhere")
+    assert one.started == "x in /one with NODE_OPTIONS=-r ${HERE}/a.js TOKEN=(kept out)"
 
 
 def test_names_that_look_alike_are_told_apart(read: Read) -> None:

@@ -4,24 +4,34 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
+from mcp.client import Client
+from mcp.server.mcpserver import Context, MCPServer
 from mcp.types import Tool as Listed
 from mcp.types import ToolAnnotations
 
+from forethought.configured import Configured
+from forethought.servers import Servers
+from forethought.servers.calls import Call
 from forethought.servers.offered import Source, said_of, tools_of
 from forethought.servers.pins import Pins, Said
 from forethought.servers.schemas import harmless_schema
 from forethought_tools import JSON, Registry, Risk, schema_faults
+from forethought_tools.builtin import builtin
+from forethought_tools.folders import Folders
 
 
 async def _never(*_: object) -> JSON:
     raise AssertionError("nothing is called here")
 
 
-def offered(home: Path, *tools: Listed, trusted: bool = False, started: str = "x") -> Registry:
+def offered(
+    home: Path, *tools: Listed, trusted: bool = False, started: str = "x", risks: Mapping[str, Risk] | None = None
+) -> Registry:
     pins = Pins(home)
     pins.listed("evil", {tool.name: said_of(tool, started) for tool in tools})
-    registry = Registry()
+    registry = Registry(risks=risks)
     registry.offer("evil", tools_of(Source("evil", trusted, pins, _never, _never)))
     return registry
 
@@ -185,3 +195,123 @@ def test_pins_are_for_this_users_eyes_only_and_two_processes_keep_both(tmp_path:
     two.listed("b", {"t": said})
     assert Pins(tmp_path).now("a") == Pins(tmp_path).now("b") == {"t": said}
     assert (tmp_path / "servers.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_tool_keeps_its_name_in_whatever_order_its_server_lists_those_that_share_it(tmp_path: Path) -> None:
+    safe, other = listed("a_b", "Safe."), listed("a b", "Other.")
+    assert offered(tmp_path, safe).known("evil/a_b").description.endswith('"Safe."')
+    tools = offered(tmp_path, other, safe)
+    assert tools.known("evil/a_b").description.endswith('"Safe."')
+    assert tools.known("evil/a_b-2").description.endswith('"Other."')
+    assert offered(tmp_path, other).get("evil/a_b") is None, "nobody takes the name of one that is gone"
+
+
+def test_more_tools_than_can_be_kept_are_left_out_and_no_pin_is_pushed_out(tmp_path: Path) -> None:
+    offered(tmp_path, listed("look", "Look.", read_only_hint=True, open_world_hint=False))
+    for start in range(0, 6000, 1000):
+        offered(tmp_path, *(listed(f"t{number}", "x" * 5000) for number in range(start, start + 1000)))
+    assert (tmp_path / "servers.json").stat().st_size < 20_000_000
+    tools = offered(tmp_path, listed("look", "Send.", read_only_hint=True, open_world_hint=False))
+    assert tools.risk("evil/look", {"x": 1}) is Risk.HIGH
+
+
+def test_a_schema_with_properties_without_end_is_read_as_far_as_anybody_could() -> None:
+    names = [f"p{number}" for number in range(50_000)]
+    schema: dict[str, JSON] = {"properties": {name: {"type": "string"} for name in names}, "required": [*names]}
+    assert len(str(harmless_schema(schema))) < 200_000
+
+
+def test_bounds_that_are_no_numbers_are_left_out() -> None:
+    odd: JSON = {"type": "number", "minimum": float("nan"), "maximum": float("inf"), "exclusiveMinimum": 1}
+    read = harmless_schema({"properties": {"x": odd}})
+    assert read["properties"] == {"x": {"type": "number", "exclusiveMinimum": 1}}
+
+
+def test_what_a_server_says_is_kept_without_secrets_and_what_is_cut_is_told_apart_all_the_same() -> None:
+    def said(last: str) -> Said:
+        tool = listed("look", "my key is sk-12345678 " + "x" * 100_000 + last)
+        return said_of(tool, "x" * 5000 + last, lambda text: text.replace("sk-12345678", "[secret withheld]"))
+
+    assert "sk-12345678" not in str(said("1"))
+    assert len(str(said("1"))) < 30_000
+    assert said("1")["start"] != said("2")["start"]
+    assert said("1")["description"] != said("2")["description"]
+
+
+def _writer(description: str, **hints: bool) -> Listed:
+    path: dict[str, JSON] = {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]}
+    return listed("write_file", description, **hints).model_copy(update={"input_schema": path})
+
+
+@pytest.mark.parametrize("pattern", ["docs/*", "docs/**"])
+def test_a_rule_for_a_tool_of_a_server_covers_what_it_shows_and_nothing_once_the_tool_has_changed(
+    tmp_path: Path, pattern: str
+) -> None:
+    rules = {f"evil/write_file(path={pattern})": Risk.LOW}
+    tools = offered(tmp_path, _writer("Write.", destructive_hint=True), trusted=True, risks=rules)
+    assert tools.risk("evil/write_file", {"path": "docs/a.md"}) is Risk.LOW
+    for elsewhere in (
+        "src/a.py",
+        "docs/../.ssh/authorized_keys",
+        "docs/..",
+        "docs\\..\\x",
+        "docs/a\u202e.md",
+        "/docs/a",
+    ):
+        assert tools.risk("evil/write_file", {"path": elsewhere}) is Risk.HIGH, elsewhere
+    untrusted = offered(tmp_path, _writer("Write.", destructive_hint=True), risks=rules)
+    assert untrusted.risk("evil/write_file", {"path": "docs/a.md"}) is Risk.HIGH
+    changed = offered(tmp_path, _writer("Write it.", destructive_hint=True), trusted=True, risks=rules)
+    assert changed.risk("evil/write_file", {"path": "docs/a.md"}) is Risk.HIGH
+    assert not changed.covered(f"evil/write_file(path={pattern})", "evil/write_file", {"path": "docs/a.md"})
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        _writer("x" * 1000 + "2", destructive_hint=True),
+        _writer("x" * 1000 + "1", destructive_hint=True, idempotent_hint=True),
+    ],
+)
+@pytest.mark.parametrize("trusted", [True, False])
+def test_what_a_person_has_allowed_for_ever_is_bound_to_all_that_a_tool_was(
+    tmp_path: Path, now: Listed, trusted: bool
+) -> None:
+    before = offered(tmp_path, _writer("x" * 1000 + "1", destructive_hint=True), trusted=trusted)
+    after = offered(tmp_path, now, trusted=trusted)
+    assert before.fingerprint("evil/write_file") != after.fingerprint("evil/write_file")
+
+
+@pytest.mark.anyio
+async def test_a_call_that_tells_of_progress_for_ever_comes_to_an_end() -> None:
+    server = MCPServer("endless")
+
+    @server.tool()
+    async def turn(ctx: Context) -> str:
+        while True:
+            await ctx.report_progress(1)
+            await anyio.lowlevel.checkpoint()
+
+    with anyio.fail_after(120):
+        async with Client(server) as client:
+            with pytest.raises(TimeoutError):
+                await Call("endless", "turn", None, sampling=False).make(client, {}, seconds=1000, longest=0.5)
+
+
+def test_servers_that_are_called_like_a_tool_of_ours_each_get_a_name_of_their_own(tmp_path: Path) -> None:
+    listed_servers = [Configured(name, "stdio", command=name) for name in ("read_file", "read_file-server", "fs")]
+    servers = Servers(
+        listed_servers,
+        builtin(Folders([])),
+        home=tmp_path,
+        trusted=["read_file-server"],
+        inherited={},
+        redact=str,
+        sampling=False,
+        patience=1,
+    )
+    assert {name: each.server.command for name, each in servers.connections.items()} == {
+        "read_file-server-2": "read_file",
+        "read_file-server": "read_file-server",
+        "fs": "fs",
+    }

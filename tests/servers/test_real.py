@@ -134,6 +134,22 @@ async def test_a_real_server_that_is_killed_in_the_middle_of_a_plan_is_started_a
     assert len(_lines(pids)) == 2, "one that was killed, and one after it"
 
 
+async def test_a_real_server_whose_description_changes_between_runs_is_asked_about(
+    with_servers: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, seen = with_servers({"time": _python("time")}, TRUST_SERVERS="time"), list[str]()
+    steps = [{"id": 1, "tool": "time/get_current_time", "arguments": {"timezone": "Etc/UTC"}}]
+    for zone, asked in (("Etc/UTC", 0), ("Asia/Tokyo", 1)):  # the server names its own time zone to planners
+        monkeypatch.setenv("TZ", zone)
+        approving = person({"decision": "approve"}, seen=seen)
+        async with Client(build_server(settings), elicitation_callback=approving) as client:
+            run = await run_steps(client, steps, replan="never")
+        assert run["status"] == "succeeded", str(run)
+        assert len(seen) == asked
+    assert "is not what it was when you saw it first: its schema was" in seen[0]
+    assert "Asia/Tokyo" in seen[0]
+
+
 def _repository(folder: Path) -> None:
     subprocess.run(["git", "init", "-q", str(folder)], check=True)
     who = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"]

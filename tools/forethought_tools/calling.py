@@ -24,6 +24,8 @@ class Asked:
     required: tuple[str, ...] = ()
     url: str = ""
     """A page that the person is to open instead."""
+    beside: tuple[str, ...] = ()
+    """Other calls that the program could mean: it has not said which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,10 @@ class Caller(Protocol):
 
     def tell(self, text: str) -> None:
         """Say how far the call is, to those who look on."""
+        ...
+
+    def known_to(self, other: "Caller | None") -> str:
+        """Who this is, for whoever looks at a call of another one."""
         ...
 
 

@@ -125,8 +125,11 @@ class Registry:
         return await self.rests_on(name, fixed(read_rule(rule), known, arguments))
 
     def fingerprint(self, name: str) -> str:
-        """What a rule for a tool of others is bound to: it may become another tool. Nothing, where it is trusted."""
+        """What a rule for a tool of others is bound to: it may become another tool. Nothing, where it is trusted and
+        ours."""
         known = self.known(name)
+        if known.fingerprint:
+            return known.fingerprint
         told = json.dumps([known.name, known.description, known.parameters], sort_keys=True)
         return "" if known.trusted else hashlib.sha256(told.encode()).hexdigest()
 

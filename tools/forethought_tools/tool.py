@@ -161,6 +161,10 @@ class Tool:
     """The MCP server that offers it, by its name in settings. Empty: it is built in."""
     why: str = ""
     """Why its risk is what it is, in a sentence, where its source says something of it."""
+    fingerprint: str = ""
+    """What tells it from what it was, and may become, where others make it what it is."""
+    addresses: tuple[str, ...] = ()
+    """What it is known to read, where that is told by address."""
 
 
 def tool(

@@ -20,6 +20,7 @@ from forethought_tools import JSON, Registry, Risk, Tool
 from forethought_tools.visible import visible
 
 _NEAR = 20  # tools that are shown for some words
+_WAIT = 120.0  # seconds: who sits at the terminal can stop it
 _TOLD = 200  # characters of what a tool does
 
 
@@ -34,6 +35,9 @@ def tools(settings: Settings, words: Sequence[str], *, as_json: bool) -> int:
         print_json(rows)
     elif rows:
         console.print(_table(rows))
+        for tool in found:
+            for address in tool.addresses:
+                console.print(escape(f"{tool.name} reads {address}"), soft_wrap=True)
     if not rows and not as_json:
         console.print("No tool has to do with these words. `forethought tools` lists all.")
     return 0
@@ -42,7 +46,7 @@ def tools(settings: Settings, words: Sequence[str], *, as_json: bool) -> int:
 async def _meet(settings: Settings, registry: Registry) -> None:
     servers = servers_for(settings, registry)
     async with servers.running():
-        await servers.met()
+        await servers.met(_WAIT)
     for name, problem in registry.unreached.items():
         errors.print(escape(visible(f"The server {name} cannot be reached: {problem}")), soft_wrap=True)
 
@@ -57,7 +61,7 @@ def _row(tool: Tool, registry: Registry) -> dict[str, JSON]:
         "takes": signature(tool),
         "does": said(tool, _TOLD),
     }
-    return row
+    return {**row, "reads": [*tool.addresses]} if tool.addresses else row
 
 
 def _table(rows: Sequence[dict[str, JSON]]) -> Table:

@@ -4,8 +4,9 @@ __all__ = ["Call"]
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
     )
 
 _ROUNDS = 10  # of questions in one call
+_QUESTIONS = 20  # to a person, in one call
 _SAMPLES = 20  # questions to models in one call
 _CONVERSATION = 40_000  # characters of one of them
-_HOUR = 3600.0  # seconds that a person is waited for
+_HOUR = 3600.0  # seconds that a person is waited for, and that a call lasts which tells of progress
 _MESSAGE = 2000  # characters of a question
 _FIELDS = 20
 _FORM = 20_000  # characters of all of them
@@ -60,19 +62,28 @@ class Call:
         self._caller = caller
         self._sampling = sampling
         self._samples = 0
+        self._questions = 0
         self._failed: Exception | None = None
         self._clock = anyio.CancelScope()
         self._tasks: TaskGroup
         self._left = 0.0
+        self._longest = 0.0
 
-    async def make(self, client: "Client", arguments: Mapping[str, JSON], seconds: float) -> "CallToolResult":
-        """Make it. What takes longer is cut off, but a person may take their time, and what tells of progress too.
+    def known_to(self, other: "Call") -> str:
+        """What it is, for a question that could be of several calls."""
+        return f"{self._tool} by {self._caller.known_to(other._caller)}" if self._caller else self._tool
+
+    async def make(
+        self, client: "Client", arguments: Mapping[str, JSON], seconds: float, longest: float = _HOUR
+    ) -> "CallToolResult":
+        """Make it. What takes longer is cut off, but a person may take their time, and what tells of progress too, up
+        to the `longest`.
 
         Raises:
             TimeoutError: no result came.
             MCPError: the server says no, or is gone.
         """
-        self._left = seconds
+        self._left, self._longest = seconds, anyio.current_time() + longest
         result: CallToolResult | None = None
         with anyio.CancelScope(deadline=anyio.current_time() + seconds) as self._clock:
             async with anyio.create_task_group() as self._tasks:
@@ -87,20 +98,30 @@ class Call:
             raise TimeoutError
         return result
 
-    async def asked(self, params: "ElicitRequestParams") -> "ElicitResult":
-        """What a person says to what the server asks in the middle of this call; `cancel` where the call ends first."""
+    async def asked(self, params: "ElicitRequestParams", beside: Sequence["Call"] = ()) -> "ElicitResult | None":
+        """What a person says to what the server asks in the middle of this call, or of one `beside` it. None: the call
+        has ended first."""
         from mcp.types import ElicitResult
 
-        said = Said()
+        said: Said | None = None
+        self._questions += 1
+        if self._questions > _QUESTIONS:
+            self._give_up(
+                ToolError(f"The server {self._server} asks over {_QUESTIONS} times in one call, which is refused.")
+            )
+            return None
 
         async def ask() -> None:
             nonlocal said
             try:
-                said = await self._put(params)
+                said = await self._put(params, beside)
             except Exception:  # a question's trouble is the question's: nobody has agreed to anything
                 logger.exception("what the server %s asks could not be put to a person", self._server)
+                said = Said()
 
         await self._meanwhile(ask)
+        if said is None:
+            return None
         content = cast("dict[str, Any]", dict(said.content)) if said.action == "accept" and said.content else None
         return ElicitResult(action=said.action, content=content)
 
@@ -147,11 +168,12 @@ class Call:
         self._failed = self._failed or error
         self._tasks.cancel_scope.cancel()
 
-    async def _put(self, params: "ElicitRequestParams") -> Said:
+    async def _put(self, params: "ElicitRequestParams", beside: Sequence["Call"]) -> Said:
         if self._caller is None:
             return Said()
+        question = replace(self._question(params), beside=tuple(call.known_to(self) for call in beside))
         with self._clock_stopped(), anyio.move_on_after(_HOUR):
-            return await self._caller.person(self._question(params))
+            return await self._caller.person(question)
         return Said()
 
     async def _thought(self, params: "CreateMessageRequestParams") -> str:
@@ -181,10 +203,12 @@ class Call:
     @contextmanager
     def _clock_stopped(self) -> Generator[None]:
         """While somebody else is waited for, the call's time stands still."""
-        left, self._clock.deadline = self._clock.deadline - anyio.current_time(), float("inf")
+        begun = anyio.current_time()
+        left, self._clock.deadline = self._clock.deadline - begun, float("inf")
         try:
             yield
         finally:
+            self._longest += anyio.current_time() - begun
             self._clock.deadline = anyio.current_time() + max(left, 1.0)
 
     def _question(self, params: "ElicitRequestParams") -> Asked:
@@ -201,7 +225,8 @@ class Call:
         fields = {name: _field(part) for name, part in properties.items()}
         if len(json.dumps(fields)) > _FORM or any(map(_hides, fields.values())):
             raise ToolError(f"The server {self._server} asks for more than a form shows, or for what cannot be seen.")
-        return Asked(self._server, self._tool, message, fields, tuple(schema.get("required") or ()))
+        required = tuple(name for name in schema.get("required") or () if isinstance(name, str))
+        return Asked(self._server, self._tool, message, fields, required)
 
     async def _answered(self, client: "Client", arguments: Mapping[str, JSON]) -> "CallToolResult":
         from mcp.types import CallToolResult
@@ -219,10 +244,10 @@ class Call:
 
     async def _respond(self, key: str, request: Any, responses: dict[str, Any]) -> None:
         """In the newer era a call returns what is asked, and is made again with what was said."""
-        from mcp.types import ListRootsResult
+        from mcp.types import ElicitResult, ListRootsResult
 
         if request.method == "elicitation/create":
-            responses[key] = await self.asked(request.params)
+            responses[key] = await self.asked(request.params) or ElicitResult(action="cancel")
         elif request.method == "roots/list":
             responses[key] = ListRootsResult(roots=[])
         else:
@@ -246,7 +271,7 @@ class Call:
 
     async def _told(self, progress: float, total: float | None, message: str | None) -> None:
         if self._clock.deadline != float("inf"):
-            self._clock.deadline = anyio.current_time() + self._left
+            self._clock.deadline = min(anyio.current_time() + self._left, self._longest)
         if self._caller is not None:
             so_far = f"{progress:g} of {total:g}" if total else f"{progress:g}"
             self._caller.tell(f"{self._server} is at {so_far}{f': {clipped(message, 200)}' if message else ''}")

@@ -7,16 +7,16 @@ groups. A server that fails is told in a sentence, and concerns nobody who does 
 __all__ = ["Connection"]
 
 import logging
-import subprocess
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from typing import TYPE_CHECKING, TextIO, TypeVar, cast
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import anyio
 
 from forethought.configured import Configured, Transport
 from forethought.servers.calls import Call
+from forethought.servers.wire import MOST, wire
 from forethought_tools import JSON, BudgetError, ToolError
 from forethought_tools.calling import CALLER
 from forethought_tools.text import clipped, one_line
@@ -24,8 +24,7 @@ from forethought_tools.visible import visible
 
 if TYPE_CHECKING:
     from mcp.client import Client, ClientRequestContext
-    from mcp.client._transport import Transport as Wire
-    from mcp.client._transport import TransportStreams
+    from mcp.client.session import IncomingMessage
     from mcp.types import (
         CallToolResult,
         CreateMessageRequestParams,
@@ -39,7 +38,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _CONNECT = 60.0  # seconds: a command may have to fetch its package first
-_PING = 5.0  # seconds
+_LOOK = 20.0  # seconds
 _BACKOFF = (0.0, 1.0, 5.0, 15.0, 60.0)  # seconds after a failure in which it is not tried again
 
 
@@ -52,10 +51,11 @@ class Connection:
         *,
         inherited: Mapping[str, str],
         redact: Callable[[str], str],
-        listed: Callable[["Client"], Awaitable[None]],
+        listed: Callable[["Client", bool], Awaitable[None]],
         sampling: bool,
     ) -> None:
-        """`listed` is given each new connection, to ask what it offers. `sampling`: models may answer the server."""
+        """`listed` asks what a server offers, its resources too unless it does so again. `sampling`: models may answer
+        the server."""
         self.server = server
         self.problem = ""
         """Why it could not be reached the last time; nothing, where it could, or was not tried."""
@@ -68,6 +68,10 @@ class Connection:
         self._over = anyio.Event()
         self._gone = anyio.Event()
         self._client: Client | None = None
+        self._in_look = anyio.Lock()
+        self._looks = 0
+        self._changed = False
+        self._ended = ""
         self._failures = 0
         self._failed_at = 0.0
         self._calls: list[Call] = []
@@ -85,22 +89,23 @@ class Connection:
         if self._client is not None and await self._lives(self._client):
             return self._client
         if self.server.missing:
-            self.problem = f"{', '.join(self.server.missing)} must be set for it"
+            self.problem = f"it needs what is not set: {', '.join(self.server.missing)}"
         elif time.monotonic() - self._failed_at >= self._pause():
             await self._connected()
         if self._client is None:
             raise ToolError(f"The server {self.server.name} cannot be reached: {self.problem or 'it has ended'}.")
         return self._client
 
-    async def call(self, tool: str, arguments: Mapping[str, JSON], seconds: float) -> "CallToolResult":
+    async def call(
+        self, client: "Client", tool: str, arguments: Mapping[str, JSON], seconds: float
+    ) -> "CallToolResult":
         """Call a tool as it is called there. Raises ToolError where no result comes."""
-        client = await self.reached()
         call = Call(self.server.name, tool, CALLER.get(), sampling=self._sampling)
         # In the older era a server does not say in which call it asks: where a model may answer, there is only one.
         async with self._in_turn if self._sampling and not _is_newer(client) else nullcontext():
             self._calls.append(call)
             try:
-                return await self._said(call.make(client, arguments, seconds))
+                return await self._said(client, call.make(client, arguments, seconds))
             finally:
                 self._calls.remove(call)
 
@@ -112,17 +117,17 @@ class Connection:
             with anyio.fail_after(seconds):
                 return await question(client)
 
-        return await self._said(asked())
+        return await self._said(client, asked())
 
-    async def _said(self, answer: Awaitable[T]) -> T:
+    async def _said(self, client: "Client", answer: Awaitable[T]) -> T:
         from mcp.shared.exceptions import MCPError
 
         try:
             return await answer
         except MCPError as error:
-            if error.error.code == -32000 or "ession not found" in error.error.message:
-                self._lost()
-                ended = f"The server {self.server.name} has ended in the middle of the call."
+            if error.error.message == "Connection closed" or "ession not found" in error.error.message:
+                self._lost(client)
+                ended = f"The server {self.server.name} has ended in the middle of the call.{self._ended}"
                 raise ToolError(ended, transient=True) from None  # only what may be repeated is tried again
             raise ToolError(f"The server {self.server.name} refuses: {self._told(error)}") from None
         except TimeoutError:
@@ -142,22 +147,44 @@ class Connection:
         self._wanted.set()
         await over.wait()
 
-    async def _lives(self, client: "Client") -> bool:
-        """Whether the server still answers: it may have died while nobody called."""
-        if self._calls:
+    async def looked(self) -> None:
+        """What a server that is connected offers was asked again; nothing happens where it is not."""
+        if self._client is not None:
+            await self._lives(self._client, again=False)
+
+    async def _lives(self, client: "Client", *, again: bool = True) -> bool:
+        """Whether the server still answers: it may have died while nobody called, and its tools may be others now."""
+        if self._calls and not self._changed:
             return True
-        try:
-            with anyio.fail_after(_PING):
-                await _pinged(client)
-        except Exception as error:
-            logger.info("%s is connected anew: %s", self.server.name, self._told(error))
-            self._lost()
-            return False
+        looks = self._looks
+        async with self._in_look:
+            if self._looks > looks:  # somebody else has asked meanwhile
+                return self._client is client
+            try:
+                with anyio.fail_after(_LOOK):
+                    await self._look(client, again=again)
+            except Exception as error:
+                if self._calls:  # it may be at work; whether it is dead they will see
+                    return self._client is client
+                logger.info("%s is connected anew: %s", self.server.name, self._told(error))
+                self._lost(client)
+                return False
         return True
 
-    def _lost(self) -> None:
-        self._client = None
-        self._gone.set()
+    async def _look(self, client: "Client", *, again: bool) -> None:
+        self._changed = False
+        await self._listed(client, again)
+        self._looks += 1
+
+    def _too_long(self) -> None:
+        self._ended = f" It had sent a message of over {MOST:,} bytes, which is refused."
+        if self._client is not None:
+            self._lost(self._client)
+
+    def _lost(self, client: "Client") -> None:
+        if self._client is client:  # else it is connected anew already
+            self._client = None
+            self._gone.set()
 
     async def _serve_once(self) -> bool:
         """Connect and stay so until it is lost. Returns whether it was connected."""
@@ -172,11 +199,11 @@ class Connection:
 
     async def _served(self, kind: Transport) -> bool:
         """The same, in this manner."""
-        self._gone, reached = anyio.Event(), False
+        self._gone, self._ended, reached = anyio.Event(), "", False
         with anyio.CancelScope(deadline=anyio.current_time() + _CONNECT) as patience:
             try:
                 async with self._opened(kind) as client:
-                    await self._listed(client)
+                    await self._look(client, again=False)
                     patience.deadline = float("inf")
                     reached, self._failures, self.problem = True, 0, ""
                     self._client = client
@@ -201,33 +228,30 @@ class Connection:
         from mcp.client import Client
 
         sampled = self._sampled if self._sampling else None  # a server is told whether it may ask for that
-        return Client(self._wire(kind), elicitation_callback=self._elicited, sampling_callback=sampled, cache=None)
+        return Client(
+            wire(self.server, kind, self._inherited, self._too_long),
+            elicitation_callback=self._elicited,
+            sampling_callback=sampled,
+            message_handler=self._told_of,
+            cache=None,
+        )
 
-    def _wire(self, kind: Transport) -> "Wire":
-        server = self.server
-        if kind == "stdio":
-            from mcp.client.stdio import StdioServerParameters, stdio_client
+    async def _told_of(self, message: "IncomingMessage") -> None:
+        from mcp.types import ToolListChangedNotification
 
-            environment = {**self._inherited, **server.environment}
-            started = StdioServerParameters(
-                command=server.command,
-                args=list(server.arguments),
-                env=environment,
-                cwd=server.folder,
-                encoding_error_handler="replace",
-            )
-            return stdio_client(started, errlog=cast("TextIO", subprocess.DEVNULL))  # what they log may hold secrets
-        if kind == "sse":
-            from mcp.client.sse import sse_client
-
-            return sse_client(server.url, headers=dict(server.headers))
-        return _http(server)
+        self._changed = self._changed or isinstance(message, ToolListChangedNotification)
 
     async def _elicited(self, context: "ClientRequestContext", params: "ElicitRequestParams") -> "ElicitResult":
-        """A server of the older era asks in the middle of a call, and does not say of which: the oldest is taken."""
+        """A server of the older era asks in the middle of a call, and does not say of which. The oldest puts it and
+        names the others; where that ends before a person has answered, it was another one."""
         from mcp.types import ElicitResult
 
-        return await self._calls[0].asked(params) if self._calls else ElicitResult(action="cancel")
+        tried: list[Call] = []
+        while left := [call for call in self._calls if call not in tried]:
+            tried.append(left[0])
+            if answer := await left[0].asked(params, left[1:]):
+                return answer
+        return ElicitResult(action="cancel")
 
     async def _sampled(
         self, context: "ClientRequestContext", params: "CreateMessageRequestParams"
@@ -257,23 +281,3 @@ def _is_newer(client: "Client") -> bool:
     from mcp_types.version import is_version_at_least
 
     return is_version_at_least(client.session.protocol_version or "", "2026-07-28")
-
-
-async def _pinged(client: "Client") -> None:
-    if _is_newer(client):
-        await client.session.send_discover(client.session.protocol_version or "")  # that era has no ping
-    else:
-        await client.session.send_ping()
-
-
-@asynccontextmanager
-async def _http(server: Configured) -> AsyncGenerator["TransportStreams"]:
-    import httpx2
-    from mcp.client.streamable_http import streamable_http_client
-
-    patience = httpx2.Timeout(30, read=300)
-    async with (
-        httpx2.AsyncClient(headers=dict(server.headers), timeout=patience) as http,
-        streamable_http_client(server.url, http_client=http) as streams,
-    ):
-        yield streams

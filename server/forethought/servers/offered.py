@@ -4,23 +4,27 @@ What a server says of its tools is a claim, and its words are text of others: it
 far as a claim can. A tool that has become another one is HIGH until a person has agreed to it once.
 """
 
-__all__ = ["MOST", "Source", "said_of", "tools_of"]
+__all__ = ["RESOURCES", "Source", "said_of", "tools_of"]
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from forethought.servers.pins import Pins, Said, differences, fingerprint
-from forethought.servers.schemas import bounded, harmless_schema
+from forethought.servers.schemas import bounded, harmless_schema, shallow
 from forethought_patterns.signatures import claim
 from forethought_tools import JSON, Answerer, Limits, Risk, Tool
+from forethought_tools.registry import withheld
 from forethought_tools.text import clipped, one_line
 from forethought_tools.visible import visible
 
 if TYPE_CHECKING:
     from mcp.types import Tool as Listed
 
+RESOURCES = ""
+"""What a server's resources are kept under, which are no tool of its own."""
 _READ = "read_resource"
 """The name of our tool that reads a server's resources; a tool of its own by that name gets a number."""
 
@@ -30,7 +34,7 @@ Make: TypeAlias = Callable[[str, Said, Mapping[str, JSON]], Awaitable[JSON]]
 _SAID = 20_000  # characters of a description that are kept
 _TOLD = 600  # of those that are told
 _NAME = 64  # characters of a tool's name
-MOST = 500  # tools of one server
+_LONGEST = {"description": _SAID, "schema": 200_000, "annotations": 5_000, "start": 2_000}  # characters
 
 
 @dataclass(frozen=True)
@@ -45,41 +49,44 @@ class Source:
     """Reads a resource."""
 
 
-def said_of(tool: "Listed", started: str) -> Said:
-    """What makes a tool what it is. Annotations that are not given are not made up."""
+def said_of(tool: "Listed", started: str, redact: Callable[[str], str] = str) -> Said:
+    """What makes a tool what it is, without secrets, and no part of it larger than can be kept. Annotations that are
+    not given are not made up."""
     annotations = tool.annotations.model_dump(mode="json", exclude_none=True, by_alias=True) if tool.annotations else {}
-    return {
-        "description": clipped(tool.description or "", _SAID),
-        "schema": bounded(tool.input_schema),
-        "annotations": {
-            name: clipped(part, _TOLD) if isinstance(part, str) else part for name, part in annotations.items()
-        },
+    said: Said = {
+        "description": tool.description or "",
+        "schema": shallow(tool.input_schema),
+        "annotations": {name: bounded(part, _TOLD) for name, part in annotations.items()},
         "start": started,
     }
+    return {part: bounded(value, _LONGEST[part]) for part, value in cast("Said", withheld(said, redact)).items()}
 
 
 def tools_of(source: Source) -> list[Tool]:
     """The tools that a server has listed last."""
-    found: dict[str, Tool] = {}
+    names = _names(source.pins.ever(source.name))
+    return [
+        _reader(source, said) if own == RESOURCES else _tool(source, names[own], own, said)
+        for own, said in source.pins.now(source.name).items()
+    ]
+
+
+def _names(ever: Iterable[str]) -> Mapping[str, str]:
+    """Names that cannot be taken for another one of the same server, by its own. Who came first keeps theirs, also when
+    the server lists in another order, or leaves out one of those that share a name."""
+    names: dict[str, str] = {}
     taken = {_READ}
-    for own, said in list(source.pins.now(source.name).items())[:MOST]:
-        if own == "":  # its resources, which are no tool of its own
-            found[_READ] = _reader(source, said)
+    used: Counter[str] = Counter()
+    for own in ever:
+        if own == RESOURCES:
             continue
-        name = _free(own, taken)
-        taken.add(name)
-        found[name] = _tool(source, name, own, said)
-    return list(found.values())
-
-
-def _free(own: str, taken: set[str]) -> str:
-    """A name that cannot be taken for another one of the same server."""
-    name = base = re.sub(r"[^A-Za-z0-9_.-]+", "_", own)[:_NAME] or "tool"
-    number = 1
-    while name.casefold() in {each.casefold() for each in taken}:
-        number += 1
-        name = f"{base}-{number}"
-    return name
+        name = base = re.sub(r"[^A-Za-z0-9_.-]+", "_", own)[:_NAME]
+        while name.casefold() in taken:
+            used[base.casefold()] += 1
+            name = f"{base}-{used[base.casefold()] + 1}"
+        taken.add(name.casefold())
+        names[own] = name
+    return names
 
 
 def _tool(source: Source, name: str, own: str, said: Said) -> Tool:
@@ -109,12 +116,13 @@ def _tool(source: Source, name: str, own: str, said: Said) -> Tool:
             reads_only=reads and source.trusted,
             source=source.name,
             why=why,
+            fingerprint=fingerprint(said),
         ),
     )
 
 
 def _reader(source: Source, said: Said) -> Tool:
-    names = said.get("description")
+    names, addresses = said.get("description"), said.get("resources")
 
     async def run(arguments: Mapping[str, JSON], _: Answerer) -> JSON:
         return await source.read(str(arguments["uri"]))
@@ -136,6 +144,7 @@ def _reader(source: Source, said: Said) -> Tool:
         trusted=source.trusted,
         reads_only=source.trusted,
         source=source.name,
+        addresses=tuple(visible(str(each)) for each in addresses) if isinstance(addresses, list) else (),
         why=f"It reads from the server {source.name}{'' if source.trusted else ', which you have not said to trust'}.",
     )
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias, cast
@@ -24,6 +24,9 @@ Said: TypeAlias = Mapping[str, JSON]
 
 _SHOWN = 400  # characters of what was said, and of what is said now
 _BEFORE = 40  # of those before the first that differs
+_MOST = 500  # tools that a server offers at once
+_EVER = 2000  # tools that it has ever offered: a pin that is pushed out would be no pin
+_ROOM = 4_000_000  # characters of what they say together
 
 
 class Pins:
@@ -44,16 +47,29 @@ class Pins:
         """What a tool was when it was seen first, or when a person has last agreed to what it had become."""
         return self._part(server, "accepted").get(tool)
 
-    def listed(self, server: str, tools: Mapping[str, Said]) -> None:
-        """A server has listed its tools. What is new to us is pinned; what we know stays pinned as we know it."""
-        with self._changing():
-            accepted = {**tools, **self._part(server, "accepted")}
-            self._known = {**self._known, server: {"now": tools, "accepted": accepted}}
+    def ever(self, server: str) -> Iterable[str]:
+        """The own names of all tools of a server that were seen, the first one first."""
+        return self._part(server, "accepted")
+
+    def listed(self, server: str, tools: Mapping[str, Said]) -> int:
+        """A server has listed its tools. What is new to us is pinned; what we know stays pinned as we know it, also
+        when it is not listed any more. Returns how many are left out: they are too many, or they say too much."""
+        if self._with(server, tools) != self._known.get(server):
+            with self._changing():
+                self._known = {**self._known, server: self._with(server, tools)}
+        return len(tools) - len(self.now(server))
+
+    def _with(self, server: str, tools: Mapping[str, Said]) -> dict[str, JSON]:
+        known = self._part(server, "accepted")
+        new = {tool: said for tool, said in tools.items() if tool not in known}
+        accepted = {**known, **_fitting(new, _EVER - len(known), 2 * _ROOM - _size(known))}
+        now = _fitting({tool: said for tool, said in tools.items() if tool in accepted}, _MOST, _ROOM)
+        return {"now": now, "accepted": accepted}
 
     def accept(self, server: str, tool: str, said: Said) -> None:
         """A person has agreed to a call though the tool had become this."""
         with self._changing():
-            accepted = {**self._part(server, "accepted"), tool: said}
+            accepted = {**self._part(server, "accepted"), tool: said}  # in its place: names go by the order
             self._known = {**self._known, server: {"now": self._part(server, "now"), "accepted": accepted}}
 
     def _part(self, server: str, part: str) -> Mapping[str, Said]:
@@ -80,6 +96,21 @@ class Pins:
         with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             json.dump(self._known, file)
         fresh.replace(self._file)
+
+
+def _fitting(tools: Mapping[str, Said], most: int, room: int) -> dict[str, Said]:
+    """The first of these, as many as there is room for."""
+    fitting: dict[str, Said] = {}
+    for tool, said in tools.items():
+        room -= _size({tool: said})
+        if room < 0 or len(fitting) >= most:
+            break
+        fitting[tool] = said
+    return fitting
+
+
+def _size(tools: Mapping[str, Said]) -> int:
+    return len(json.dumps(tools))
 
 
 def differences(before: Said, now: Said) -> list[str]:

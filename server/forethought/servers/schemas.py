@@ -4,10 +4,11 @@ References are written out, a few levels deep. Patterns, formats and conditions 
 for ever, and the server checks its arguments itself.
 """
 
-__all__ = ["bounded", "harmless_schema"]
+__all__ = ["bounded", "harmless_schema", "shallow"]
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -36,15 +37,7 @@ _PLAIN = (
 )
 _TYPES = ("string", "integer", "number", "boolean", "object", "array", "null")
 _LONG = 200  # characters of a name or a choice
-_MOST = 200_000  # characters of a schema
 _REF = 1000  # characters of a reference
-
-
-def bounded(schema: JSON) -> JSON:
-    """The schema as it is kept and compared; of one that is too long to be used, only what tells it from others."""
-    kept = shallow(schema)
-    text = json.dumps(kept)
-    return kept if len(text) <= _MOST else {"sha256": hashlib.sha256(text.encode()).hexdigest()}
 
 
 def shallow(value: JSON, levels: int = 40) -> JSON:
@@ -56,6 +49,15 @@ def shallow(value: JSON, levels: int = 40) -> JSON:
     if isinstance(value, Mapping):
         return {key: shallow(part, levels - 1) for key, part in value.items()}
     return [shallow(part, levels - 1) for part in value]
+
+
+def bounded(value: JSON, most: int) -> JSON:
+    """The value where it has at most so many characters, else what tells it from others."""
+    text = json.dumps(value)
+    if len(text) <= most:
+        return value
+    told = f"SHA-256 of {len(text)} characters: {hashlib.sha256(text.encode()).hexdigest()}"
+    return f"{value[: most // 2]}... ({told})" if isinstance(value, str) else {"too large": told}
 
 
 @dataclass
@@ -112,7 +114,7 @@ def _is_plain(key: str, value: JSON) -> bool:
     if key == "type":
         kinds = [value] if isinstance(value, str) else value
         return isinstance(kinds, Sequence) and 0 < len(kinds) <= len(_TYPES) and all(kind in _TYPES for kind in kinds)
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _are_short(choices: Sequence[JSON]) -> bool:

@@ -57,7 +57,11 @@ def add_resources(server: MCPServer[App], live: list[App]) -> None:
         """Every tool that steps can call, what it takes, where it comes from, its risk and why."""
         await live[-1].servers.met()
         tools = live[-1].runs.records.tools
-        return "\n".join(listed_tool(tool, tools, whole=not tool.source) for tool in tools)
+        return "\n".join(
+            line
+            for tool in tools
+            for line in (listed_tool(tool, tools, whole=not tool.source), *(f"  {each}" for each in tool.addresses))
+        )
 
     @server.resource("plan://{plan_id}", title="Plan", mime_type="application/json")
     async def plan(plan_id: str, ctx: Context[App]) -> str:

@@ -33,7 +33,19 @@ async def lints(plan: Plan, brief: Brief, tools: Registry) -> list[Fault]:
         return []
     sight = Sight(plan, Goal(brief), tools)
     calls = [fault for step in plan.steps for fault in (*_calculation(step, sight), *saved(step, sight))]
-    return [*_idle(sight), *calls, *await looked_at(sight), *_forgotten(sight), *unmet(sight.goal, plan, tools)]
+    found = [*_idle(sight), *calls, *_copied_too_late(plan), *await looked_at(sight), *_forgotten(sight)]
+    return [*found, *unmet(sight.goal, plan, tools)]
+
+
+def _copied_too_late(plan: Plan) -> Iterator[Fault]:
+    """A file that is changed and then copied: the original was to stay as it is."""
+    changed: dict[str, int] = {}
+    for step in plan.steps:
+        if step.tool == "edit_file":
+            changed.setdefault(str(step.arguments.get("path")), step.id)
+        elif step.tool == "copy_file" and (first := changed.get(str(step.arguments.get("source")))):
+            problem = f"step {first} changes this file before, so the original and the copy are the same"
+            yield Fault(f"step {step.id}", problem, "Copy first, and change the copy")
 
 
 def _idle(sight: Sight) -> Iterator[Fault]:

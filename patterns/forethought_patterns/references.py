@@ -24,6 +24,7 @@ __all__ = [
     "pieces",
     "shifted",
     "tokens",
+    "turned",
     "unknown",
     "whole",
 ]
@@ -44,6 +45,7 @@ _TURN = re.compile(rf"\\\{{\{{|\{{\{{\s*(?P<step>[0-9]{{1,9}}|item|index)(?P<pat
 _WORDED = re.compile(
     rf"(?<!\\)\{{\{{\s{{0,9}}(?:step\s?[_#-]?\s?|#)(?P<reference>[0-9]{{1,9}}{_PATH})\s*\}}\}}", re.IGNORECASE
 )
+_SPELT = re.compile(rf"(?<!\\)(\{{\{{\s{{0,9}})(item|index)({_PATH}\s*\}}\}})", re.IGNORECASE)
 _PART = re.compile(rf"{_QUOTED}|\.[^.\[]+")
 _PLAIN = re.compile(r"[^.{}\[\]|\s]|[^.{}\[\]|\s][^.{}\[\]|]*[^.{}\[\]|\s]")
 # Whatever else stands in double braces and holds a number was most probably meant as one. The number is looked for
@@ -184,6 +186,11 @@ def numbered(value: JSON) -> JSON:
     """A value whose references name steps by their numbers alone: `{{step_1.rows}}` and `{{ #1.rows }}` are written
     `{{1.rows}}`."""
     return map_texts(value, lambda text: _WORDED.sub(r"{{\g<reference>}}", text))
+
+
+def turned(value: JSON) -> JSON:
+    """A value of a loop in which `{{Item.path}}` and `{{ INDEX }}` are written as `{{item.path}}` and `{{index}}`."""
+    return map_texts(value, lambda text: _SPELT.sub(lambda found: found[1] + found[2].lower() + found[3], text))
 
 
 def unknown(arguments: Mapping[str, JSON]) -> list[str]:

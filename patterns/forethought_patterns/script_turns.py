@@ -25,7 +25,7 @@ _SIGNS: Mapping[type[ast.cmpop], str] = {
     ast.In: "in",
     ast.NotIn: "not in",
 }
-_ONE_CALL = "Write one call in such a loop, and collect with names = [tool(...) for row in table.rows]"
+_ONE_CALL = 'Write one call in such a loop, with its text in it: write_file(f"{row.name}.txt", f"Dear {row.name}, ...")'
 
 
 def rows_meant(over: ast.expr) -> ast.expr:
@@ -92,7 +92,7 @@ def in_each(steps: Sequence[dict[str, JSON]], over: Reference) -> None:
 def tool_of_rows(found: Reference, steps: Sequence[dict[str, JSON]]) -> JSON:
     """The tool that brings what a loop goes over. A table that was read as text, and for this alone, is queried in the
     place of that: a text has no rows."""
-    (step,) = [each for each in steps if each["id"] == found.step] or [None]
+    step = next((each for each in steps if each["id"] == found.step), None)
     if step is None:
         return None
     given = step["arguments"]

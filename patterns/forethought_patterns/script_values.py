@@ -33,7 +33,7 @@ from pathlib import PurePosixPath
 from typing import TypeAlias
 
 from forethought_patterns.references import Reference
-from forethought_patterns.script_sql import with_all_replaced, with_best_of_each, with_names_of_files
+from forethought_patterns.script_sql import as_meant
 from forethought_tools import JSON, Fault, PlanError, Registry, Tool
 from forethought_tools.text import as_text, clipped
 
@@ -183,8 +183,7 @@ def as_sql(arguments: Mapping[str, JSON]) -> Mapping[str, JSON]:
     """The name of a file, or of a result, where SQL is due means all of it."""
     sql = str(arguments.get("sql")).strip().strip("'\"")
     if not _ONE_NAME.fullmatch(sql):
-        meant = with_all_replaced(with_best_of_each(with_names_of_files(str(arguments.get("sql")))))
-        return {**arguments, "sql": meant} if "sql" in arguments else arguments
+        return {**arguments, "sql": as_meant(str(arguments.get("sql")))} if "sql" in arguments else arguments
     source = sql if sql.isidentifier() else f"'{sql}'"
     return {**arguments, "sql": f"SELECT * FROM {source}"}  # noqa: S608 - it is the model's own SQL
 

@@ -76,7 +76,9 @@ class Unfolding:
                 continue
             arguments = tools.as_meant(loop.tool, _call(item.step))
             try:
-                writes = frozenset() if tools.faults(loop.tool, arguments) else claims(arguments).writes
+                writes: frozenset[tuple[str, ...]] = (
+                    frozenset() if tools.faults(loop.tool, arguments) else claims(arguments).writes
+                )
             except ToolError:  # the item says it itself
                 continue
             other = first.setdefault(writes, item)

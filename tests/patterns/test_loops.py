@@ -12,6 +12,7 @@ from tests.patterns.executing import DONE, TOOLS, draft, execute, states, step
 
 from forethought_patterns import Outcome, Plan, Slot, Step, Watcher, parse_plan
 from forethought_patterns import execute as run
+from forethought_patterns.conditions import check_condition, held
 from forethought_patterns.loops import turns_of, with_ids
 from forethought_patterns.references import escaped
 from forethought_patterns.watcher import Item, Unfolded
@@ -209,6 +210,7 @@ async def test_the_very_loop_that_has_failed_does_not_come_back() -> None:
         ({"when": "{{2}} >"}, "is not an arithmetic expression"),
         ({"when": "{{9}} > 1"}, "it refers to {{9}}, which is not in the plan"),
         ({"when": "open({{2}})"}, "There is no name 'open'"),
+        ({"when": "{{2}} is bigger than 3"}, "'{{2}} is bigger than 3' is not an arithmetic expression"),
     ],
 )
 def test_faults_of_loops_and_conditions_are_told_with_their_mend(more: dict[str, Any], fault: str) -> None:
@@ -221,6 +223,39 @@ def test_what_is_blank_is_no_loop_and_no_condition() -> None:
     plan = parse_plan("g", [{**step(1), "for_each": "", "when": " "}], TOOLS)
     assert not plan.steps[0].is_loop
     assert plan.steps[0].when is None
+
+
+@pytest.mark.parametrize("nothing", ["null", "None", " none ", None])
+def test_null_in_words_is_no_loop_and_no_condition(nothing: str | None) -> None:
+    plan = parse_plan("g", [{**step(1), "for_each": nothing, "when": nothing}], TOOLS)
+    assert (plan.steps[0].for_each, plan.steps[0].when) == (None, None)
+
+
+async def test_what_stands_for_an_item_may_be_written_in_other_letters_in_a_loop_alone() -> None:
+    loop = step(1, "echo", "{{ Item.a }} at {{INDEX}}, \\{{Item}}", for_each=[{"a": "x"}])
+    plain = step(2, "echo", "Dear {{Item}}")
+    plan = parse_plan("g", [loop, plain], TOOLS)
+    assert [each.arguments["value"] for each in plan.steps] == [
+        "{{ item.a }} at {{index}}, \\{{Item}}",
+        "Dear {{Item}}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("when", "holds"),
+    [
+        ("{{1}} > 0 && {{1}} < 9", True),
+        ("{{1}} > 7 || {{1}} === 5", True),
+        ("{{1}} !== 5", False),
+        ("{{1}} <> 5 OR NOT {{1}} = 5", False),
+        ("{{1}} >= 5 AND TRUE", True),
+        ("{{1}} != NULL and {{1}} <= 5", True),
+        ("'a && b' == \"a && b\" and {{1}} == 5", True),
+    ],
+)
+async def test_a_condition_in_words_of_sql_or_javascript_is_read_as_meant(when: str, holds: bool) -> None:
+    assert await held(when, {1: 5}) == [holds]
+    check_condition(when)
 
 
 def test_ids_from_zero_are_renumbered_in_loops_and_conditions_too() -> None:

@@ -9,7 +9,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from forethought_tools.arithmetic import OF_JSON, checked, evaluate
 from forethought_tools.errors import ToolError
@@ -140,7 +140,7 @@ def _within(part: object, whole: object) -> bool:
     if isinstance(whole, str) and not isinstance(part, str):
         raise TypeError(f"{_said(part)} is no text, and is looked for in one; write it in quotes")
     if isinstance(whole, Sequence) and not isinstance(whole, str):
-        return any(_equal(part, each) for each in whole)
+        return any(_equal(part, each) for each in cast("Sequence[object]", whole))
     return operator.contains(whole, part)  # type: ignore[arg-type]  # where it cannot, that is a TypeError
 
 

@@ -6,6 +6,7 @@ __all__ = [
     "diff_view",
     "differences",
     "graph",
+    "in_short",
     "making_of",
     "plan_view",
     "results_of",
@@ -32,6 +33,7 @@ _RISKY = 12  # more steps, of high risk
 _ARGUMENT = 100  # characters of one argument of a risky step
 _LINE = 300  # characters
 _CHANGE = 120  # characters of a value that has changed
+_DIFFERENCES = 20  # where they are not what was asked for
 _DESCRIPTION = 80
 _LABEL = 60
 _VALUE = 2000  # characters of arguments, or of a result
@@ -163,6 +165,12 @@ def differences(records: Records, plan_id: str, earlier: int, later: int) -> lis
         for step in new.steps
         if step != old.get(step.id)
     ]
+
+
+def in_short(lines: Sequence[JSON], whole: str = "") -> list[JSON]:
+    """The first of many differences, how many more there are, and where all of them can be seen."""
+    more: list[JSON] = [f"and {len(lines) - _DIFFERENCES} more{whole}"] if len(lines) > _DIFFERENCES else []
+    return [*lines[:_DIFFERENCES], *more]
 
 
 def _fields(old: Step, new: Step) -> str:

@@ -3,6 +3,8 @@
 __all__ = ["ROLLBACK", "lasting", "rolled_back", "start", "undoable", "undone_steps"]
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count, repeat
 from typing import cast
 
 from anyio import to_thread
@@ -19,7 +21,7 @@ from forethought.journal.rows import OPEN, Fact, MessageRow, RunRow
 from forethought_patterns import Problem
 from forethought_patterns.rollback import UndoableCall, places, roll_back
 from forethought_tools import JSON, ForethoughtError
-from forethought_tools.delegating import DELEGATE
+from forethought_tools.delegating import DELEGATE, changes_within
 
 _BEYOND = " (what its agent did elsewhere than it said it would write)"
 _TAKEN_BACK = ("undone", "nothing to undo")
@@ -128,33 +130,62 @@ def _refuse_what_was_written_over(
             raise ForethoughtError(f"Step {over} has written over what step {written} wrote. Roll it back first.")
 
 
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What one call has changed, or an agent in one file of a folder, with what was kept of it."""
+
+    key: str
+    undo: MessageRow
+    kept: Mapping[str, JSON]
+
+    @property
+    def files(self) -> set[str]:
+        return set(places(self.kept))
+
+
 def undoable_calls(queries: Queries, run_id: str) -> list[UndoableCall]:
     """The calls of a run for which it was kept what undoing them takes: the latest first."""
-    undos = queries.messages(run_id, "undo")
-    files = {file for undo in undos for file in _files(undo)}
-    over = [undo for undo in queries.undos_since(run_id) if files & _files(undo)]
-    undone = {run: _undone(queries, run) for run in {undo.run for undo in over}}
-    over = [undo for undo in over if _key(undo) not in undone[undo.run]]
-    left = {note.key: note.body["left"] for note in queries.messages(run_id, "note") if note.key.startswith("left/")}
-
-    def kept(undo: MessageRow) -> Mapping[str, JSON]:
-        """With what the call has left, where that was known only after it."""
-        after = f"left/{_key(undo).rpartition('/')[0]}"
-        return {**_kept(undo), "left": left[after]} if after in left and _files(undo) else _kept(undo)
-
+    changes = _changes(queries, run_id)
+    files = {file for change in changes for file in change.files}
+    later = {undo.run for undo in queries.undos_since(run_id) if files & _files(undo)}
+    over = [change for run in later for change in _standing(queries, run)]
     # A folder that one step has made goes with the last of the files that steps have put there, whichever that is.
-    made = [folder for undo in undos for folder in cast("list[JSON]", _kept(undo).get("made", []))]
+    made = [folder for each in changes for folder in cast("list[JSON]", each.kept.get("made", []))]
+
+    def written_over(change: _Change) -> str:
+        since = (each for each in over if each.files & change.files and each.undo.asked > change.undo.asked)
+        return next((each.undo.run for each in since), "")
+
     return [
         UndoableCall(
-            _key(undo),
-            undo.step,
-            str(undo.body["tool"]),
-            {**kept(undo), "made": made} if _files(undo) else _kept(undo),
-            over=next((other.run for other in over if _files(other) & _files(undo) and other.asked > undo.asked), ""),
+            change.key,
+            change.undo.step,
+            str(change.undo.body["tool"]),
+            {**change.kept, "made": made} if change.files else change.kept,
+            over=written_over(change),
         )
-        for undo in reversed(undos)
-        if not _lost(undo)
+        for change in reversed(changes)
+        if not _lost(change.undo)
     ]
+
+
+def _standing(queries: Queries, run_id: str) -> list[_Change]:
+    """What a run has changed and no rollback has taken back."""
+    undone = _undone(queries, run_id)
+    return [change for change in _changes(queries, run_id) if change.key not in undone]
+
+
+def _changes(queries: Queries, run_id: str) -> list[_Change]:
+    """What the calls of a run have changed, in order, with what was known only after them."""
+    notes = {note.key: note.body for note in queries.messages(run_id, "note") if note.key.startswith("left/")}
+    found: list[_Change] = []
+    for undo in queries.messages(run_id, "undo"):
+        key = _key(undo)
+        left = notes.get(f"left/{key.rpartition('/')[0]}", {})
+        names = count(1) if "there" in _kept(undo) or "files" in left else repeat("")
+        within = changes_within(_kept(undo), left)
+        found += [_Change(f"{key}/{n}".rstrip("/"), undo, each) for n, each in zip(names, within, strict=False)]
+    return found
 
 
 def lasting(records: Records, run_id: str, step: int | None) -> list[str]:

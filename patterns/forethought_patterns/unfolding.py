@@ -16,6 +16,7 @@ from forethought_patterns.slots import Slot
 from forethought_patterns.tool_calls import Admitted
 from forethought_patterns.watcher import Item, Outcome, Unfolded
 from forethought_tools import JSON, ToolError
+from forethought_tools.delegating import DELEGATE
 
 
 @dataclass
@@ -66,7 +67,8 @@ class Unfolding:
     def _refuse_writing_over(self, loop: Step, items: Sequence[Item]) -> None:
         """Items run in any order, so what one replaces another has written is lost."""
         tools = self.ports.tools
-        if not tools.repeatable(loop.tool) or (claims := tools.known(loop.tool).claims) is None:
+        claims = tools.known(loop.tool).claims
+        if claims is None or loop.tool == DELEGATE or not tools.repeatable(loop.tool):
             return  # it does not replace what is there, or nobody knows
         first: dict[frozenset[tuple[str, ...]], Item] = {}
         for item in items:

@@ -167,6 +167,17 @@ async def test_items_that_would_write_over_one_another_are_refused_before_anythi
     assert sorted((work / "all.txt").read_text(encoding="utf-8").split()) == ["1", "2", "3"]
 
 
+async def test_agents_may_work_on_one_file_one_after_the_other(
+    make_settings: Callable[..., Settings], work: Path
+) -> None:
+    work_on_it = {"task": "add {{item}} to the list", "writes": ["list.md"]}
+    step = {"id": 1, "tool": "delegate", "for_each": ["a", "b"], "arguments": work_on_it}
+    async with Client(build_server(make_settings())) as client:
+        run = await run_steps(client, [step])
+        assert run["status"] == "waiting", run
+        assert "add a to the list" in str(run["waiting_on"])
+
+
 async def test_a_loop_is_rolled_back_by_its_own_number_and_an_item_by_its_own(
     make_settings: Callable[..., Settings], backups: Path
 ) -> None:

@@ -189,7 +189,7 @@ def _agent_faults(step: Step, where: str, tools: Registry) -> list[Fault]:
             continue
         if known is None:
             mend = f"Did you mean {near}?" if near else f"Known tools: {', '.join(tool.name for tool in tools)}"
-            faults.append(Fault(where, f"its agent may call {name!r}, and there is no such tool", mend))
+            faults.append(Fault(where, f"its agent may call {clipped(name, _NAME)!r}, and there is no such tool", mend))
         elif known.asks:
             faults.append(Fault(where, f"its agent cannot call {name}, which asks a model", "Leave it out of tools"))
     faults += [

@@ -165,6 +165,11 @@ class Queries(Learned):
             self._select("SELECT 1 FROM run WHERE id = :id AND pausing = :asked", id=run_id, asked=Pausing.ASKED)
         )
 
+    def steered(self, run_id: str) -> tuple[bool, int]:
+        """`pausing` and `revision`, as they are at the same time."""
+        (row,) = self._select("SELECT pausing, revision FROM run WHERE id = :id", id=run_id)
+        return row["pausing"] == Pausing.ASKED, int(row["revision"])
+
     def revision(self, run_id: str) -> int:
         """The revision of its plan that a run is to be at now."""
         return int(self._select("SELECT revision FROM run WHERE id = :id", id=run_id)[0]["revision"])

@@ -23,12 +23,15 @@ from forethought.surface.attach import attach, continued
 from forethought.surface.bounds import too_much
 from forethought.surface.orders import reminder, taker_of, told_once
 from forethought.surface.schemas import ARGUMENTS, RESULT, shown
-from forethought_patterns.numbering import step_as_meant
+from forethought_patterns.numbering import ids_as_meant, step_as_meant
 from forethought_tools import JSON, ForethoughtError, NotFoundError, schema_faults
 from forethought_tools.errors import MOST_SHOWN
 from forethought_tools.meant import as_meant, holds_half_a_character
 
 _COUNTED = 10_000  # faults
+_CALLED = ("plan_id", "run_id", "from_search")
+_STEPS = ("drop", "step")
+_NOTHING = ("", "null", "none", "undefined")
 _LISTED = "get_plan() lists the plans and runs there are"
 
 _ALWAYS_LOADED = ("create_plan", "execute_plan", "reflect", "lats_search")
@@ -125,7 +128,7 @@ class StrictTool(Tool):
 
     def _read(self, arguments: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         """The arguments as they were meant, and what is wrong with them."""
-        given = cast("dict[str, Any]", as_meant(self.strict, _as_now_called(self.name, arguments)))
+        given = cast("dict[str, Any]", as_meant(self.strict, _plain(_as_now_called(self.name, arguments))))
         if isinstance(steps := given.get("steps"), list):
             given["steps"] = list(map(step_as_meant, cast("list[JSON]", steps)))
         faults = too_much(self.strict, given) or [
@@ -142,6 +145,16 @@ def _as_now_called(tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
         return arguments
     rest = {name: value for name, value in arguments.items() if name != "again"}
     return {**rest, "again": "failed"} if said == "true" else rest
+
+
+def _plain(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments with the names of plans and runs bare, and the numbers of steps as numbers."""
+    bare = {
+        name: None if (text := given.strip(" \t\r\n'\"`")).lower() in _NOTHING else text
+        for name in _CALLED
+        if isinstance(given := arguments.get(name), str)
+    }
+    return {**arguments, **bare, **{name: ids_as_meant(arguments[name]) for name in _STEPS if name in arguments}}
 
 
 def _result(view: View) -> CallToolResult:

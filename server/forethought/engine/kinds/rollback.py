@@ -2,7 +2,7 @@
 
 __all__ = ["ROLLBACK", "lasting", "rolled_back", "start", "undoable", "undone_steps"]
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, repeat
 from typing import cast
@@ -11,6 +11,7 @@ from anyio import to_thread
 
 from forethought.engine.kinds.kind import Creator, Ending, Kind, Options, Progress, Work
 from forethought.engine.kinds.look import Look, View
+from forethought.engine.loop_views import items_of
 from forethought.engine.records import Records, folder_flags
 from forethought.journal.audit import fault
 from forethought.journal.codec import step_of_row
@@ -100,24 +101,33 @@ async def undoable(records: Records, run_id: str, step: int | None) -> list[Undo
         raise ForethoughtError(f"{run_id} cannot be rolled back, because its records were changed: {wrong}.")
     calls = undoable_calls(queries, run_id)
     of = run_id if step is None else f"Step {step} of {run_id}"
-    if not any(step in (None, call.step) for call in calls):
+    own = _own(queries, run_id, step)
+    if not any(own is None or call.step in own for call in calls):
         stays = "; ".join(lasting(records, run_id, step))
         more = f" It has done what cannot be undone: {stays}." if stays else ""
         raise ForethoughtError(f"{of} has done nothing that can be undone.{more}")
     undone = _undone(queries, run_id)
     standing = [call for call in calls if call.key not in undone]
-    chosen = [call for call in standing if step in (None, call.step)]
+    chosen = [call for call in standing if own is None or call.step in own]
     if not chosen:
         raise ForethoughtError(f"{of} was undone already. Nothing is left to undo.")
-    if step is not None:
-        _refuse_what_was_written_over(step, chosen, standing)
+    if own is not None:
+        _refuse_what_was_written_over(own, chosen, standing)
     return chosen
 
 
-def _refuse_what_was_written_over(step: int, chosen: list[UndoableCall], standing: list[UndoableCall]) -> None:
+def _own(queries: Queries, run_id: str, step: int | None) -> Collection[int] | None:
+    """A step and, where it is a loop, its items. None: all steps of the run."""
+    return None if step is None else {step, *(item.id for item in items_of(step, queries.steps(run_id)))}
+
+
+def _refuse_what_was_written_over(
+    own: Collection[int], chosen: list[UndoableCall], standing: list[UndoableCall]
+) -> None:
     latest = {place: call.step for call in reversed(standing) for place in call.changes}
-    for over in {latest[place] for call in chosen for place in call.changes} - {step}:
-        raise ForethoughtError(f"Step {over} has written over what step {step} wrote. Roll it back first.")
+    for written, over in [(call.step, latest[place]) for call in chosen for place in call.changes]:
+        if over not in own:
+            raise ForethoughtError(f"Step {over} has written over what step {written} wrote. Roll it back first.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +194,7 @@ def lasting(records: Records, run_id: str, step: int | None) -> list[str]:
     run = queries.run(run_id)
     plans = [records.plan(run.plan, revision) for revision in range(1, run.revision + 1)]
     planned = {each.id: each.tool for plan in plans for each in plan.steps}
-    planned |= {row.id: own.tool for row in queries.steps(run_id) if (own := step_of_row(row))}
+    planned |= {row.id: kept.tool for row in queries.steps(run_id) if (kept := step_of_row(row))}
     rows = [row for row in queries.steps(run_id) if row.started is not None and row.id in planned]
     earlier = str(run.options.get("takes_up", ""))
     called: list[tuple[int | None, str]] = [(row.id, planned[row.id]) for row in rows]
@@ -192,12 +202,14 @@ def lasting(records: Records, run_id: str, step: int | None) -> list[str]:
     calls = [call for call in queries.messages(run_id, "call") if "tool" in call.body]
     called += [(call.step, str(call.body["tool"])) for call in calls]
     lost = [(undo.step, str(undo.body["tool"])) for undo in queries.messages(run_id, "undo") if _lost(undo)]
-    of_earlier = earlier and (step is None or all(row.id != step for row in rows))
+    own = _own(queries, run_id, step)
+    of_earlier = earlier and (own is None or all(row.id not in own for row in rows))
     stays = [f"what {earlier} has done, which this run took up: roll that back too"] if of_earlier else []
     return [*stays] + [
         (f"step {number} {tool}" if number else tool) + (_BEYOND if tool == DELEGATE else "")
         for number, tool in dict.fromkeys([*called, *lost])
-        if step in (None, number) and (records.tools.lasting(tool) or tool == DELEGATE or (number, tool) in lost)
+        if (own is None or number in own)
+        and (records.tools.lasting(tool) or tool == DELEGATE or (number, tool) in lost)
     ]
 
 

@@ -1,5 +1,6 @@
 """Ten pieces of work of about three calls each, done by the embedded model in the loop of `delegate`: how many come out
-right, with how many calls. The model must be fetched.
+right, with how many calls. The model must be fetched. The prompt was partly fitted to the first ten; `--second` does
+ten others.
 """
 
 import argparse
@@ -31,6 +32,14 @@ FILES: Mapping[str, str] = {
     "notes/friday.txt": "Ada has the red folder.\nThe train leaves at 17:05.\n",
     "plan.txt": "First the mill, then the harbour.\n",
 }
+MORE_FILES: Mapping[str, str] = {
+    "trips.csv": "city,days,cost\nOslo,3,410\nRome,5,620\nOslo,2,290\nBern,4,880\n",
+    "staff.csv": "name,team,hours\nEva,north,31\nFinn,south,40\nGus,north,27\n",
+    "logs/a.txt": "The pump was mended by Hal.\nPressure is 88.\n",
+    "logs/b.txt": "The lift stands still since 06:40.\nIda has the report.\n",
+    "logs/c.txt": "Gate code: 7315.\nThe lamp in hall 4 is out.\n",
+    "order.txt": "Look at the lift first, then at the pump.\n",
+}
 LOOKS = ("list_files", "search_files", "read_file")
 SUMS = ("read_file", "query_table", "calculate")
 
@@ -58,6 +67,18 @@ WORK: Sequence[Work] = (
     Work("Find the region with the largest sum in orders.csv, and tell its sum divided by 4.", SUMS, "10"),
     Work("Read prices.csv, find the cheapest product, and tell its price with 20 percent added.", SUMS, "46.8"),
 )
+MORE_WORK: Sequence[Work] = (
+    Work("List the files, find the log that tells the gate code, read it, and tell the code.", LOOKS, "7315"),
+    Work("Search for the file that names the pressure, read it, and tell the pressure.", LOOKS, "88"),
+    Work("Find out since when the lift stands still. It stands in one of the logs.", LOOKS, "06:40"),
+    Work("Find out who mended the pump. It stands in one of the logs.", LOOKS, "Hal"),
+    Work("Read order.txt, then find the log about what comes first there, and tell who has the report.", LOOKS, "Ida"),
+    Work("Sum the cost of the city Oslo in trips.csv, then divide it by 5.", SUMS, "140"),
+    Work("Find the hours of Finn and of Eva in staff.csv, and tell their sum.", SUMS, "71"),
+    Work("Find the most expensive trip in trips.csv, and tell its city.", SUMS, "Bern"),
+    Work("Find the team with the largest sum of hours in staff.csv, and tell that sum multiplied by 3.", SUMS, "174"),
+    Work("Read trips.csv, find the longest trip, and tell its cost with 15 percent taken off.", SUMS, "527"),
+)
 
 
 async def done(work: Work, model: LocalModel, tools: Registry) -> tuple[str, int]:
@@ -72,16 +93,16 @@ async def done(work: Work, model: LocalModel, tools: Registry) -> tuple[str, int
     return said, sum(key.endswith("/call") for key in journal.answers)
 
 
-async def measured(most: int) -> None:
+async def measured(most: int, works: Sequence[Work], files: Mapping[str, str]) -> None:
     settings = Settings.read()
     model = LocalModel(name=MODEL, file=model_file(settings.home, catalogue()[MODEL]), timeout=900)
     right = calls = 0
     with tempfile.TemporaryDirectory() as folder:
-        for name, text in FILES.items():
+        for name, text in files.items():
             (Path(folder) / name).parent.mkdir(exist_ok=True)
             (Path(folder) / name).write_text(text, encoding="utf-8")
         tools = builtin(Folders([Path(folder)]))
-        for number, work in enumerate(WORK[:most], 1):
+        for number, work in enumerate(works[:most], 1):
             begun = time.monotonic()
             said, made = await done(work, model, tools)
             is_right = work.holds in said and not said.startswith("failed: ")
@@ -89,10 +110,13 @@ async def measured(most: int) -> None:
             verdict = "right" if is_right else "wrong"
             print(f"{number}. {verdict}, {made} calls, {time.monotonic() - begun:.0f} s: {said[:160]!r}", flush=True)
     await model.aclose()
-    print(f"{right} of {min(most, len(WORK))} right, {calls} calls")
+    print(f"{right} of {min(most, len(works))} right, {calls} calls")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--most", type=int, default=len(WORK), help="so many of the tasks")
-    anyio.run(measured, parser.parse_args().most)
+    parser.add_argument("--second", action="store_true", help="the second ten")
+    options = parser.parse_args()
+    chosen = (MORE_WORK, MORE_FILES) if options.second else (WORK, FILES)
+    anyio.run(measured, options.most, *chosen)

@@ -138,9 +138,9 @@ async def test_an_endpoint_does_all_of_it_by_steps_or_as_an_agent_with_the_tools
             done = view(await client.call_tool("execute_plan", {"plan_id": done["plan_id"]}))
     summarised(done, work, web)
     assert offered == ([{"web_search", "fetch_url"}] * 5 if steps[0] is WHOLE else [])
-    assert any(
-        "delegate(task" in body["messages"][0]["content"] + body["messages"][1]["content"] for body in endpoint.asked
-    )
+    planner_saw = str(endpoint.asked[0]["messages"])
+    assert "delegate (risk low)" in planner_saw
+    assert "Else those that read" in planner_saw, "and what its agent is given unless the plan says"
 
 
 async def test_each_competitor_is_delegated_to_the_calling_agent_and_its_own_tools(

@@ -133,7 +133,7 @@ async def change(
         old = runs.records.plan(plan_id, row.revision)
         progress = _Progress.of(runs.queries, run)
         merged, faults = _merged(old, steps, drop, progress.rows)
-        faults += _begun_already(runs, old, merged, drop, progress)
+        faults += await to_thread.run_sync(_begun_already, runs, old, merged, drop, progress)
         new = await _valid(runs, old, merged, faults)
         fact = await _fact(runs, row, old, new, progress, run, reason)
         with suppress(StaleError):  # a step has begun, the run has ended, or another was quicker: look again
@@ -242,7 +242,13 @@ async def _fact(
         return Fact("plan_changed", body)
     added = [step.id for step in new.steps if step.id not in progress.rows]
     anew = [*changed, *progress.due(new, {*changed, *added})]
-    told: dict[str, JSON] = {"seen": old.revision, "dropped": dropped, "changed": anew, "steps": added}
+    told: dict[str, JSON] = {
+        "seen": old.revision,
+        "highest": max([*progress.rows, 0]),
+        "dropped": dropped,
+        "changed": anew,
+        "steps": added,
+    }
     return Fact("run_changed", {**body, **told, **progress.left((*dropped, *anew))})
 
 

@@ -95,7 +95,8 @@ def steps_of(
     if how == "list":
         return [_line(step, tools, rows.get(step.id), loops) for step, _ in chosen]
     whole = [
-        (step.id, {**_whole(step, tools, rows.get(step.id)), **more, **loops.progress(step)}) for step, more in chosen
+        (step.id, {**_whole(step, tools, rows.get(step.id)), **more, **loops.progress(step, rows.get(step.id))})
+        for step, more in chosen
     ]
     return [view | ({"not_asked": f"rule {spared[at]}"} if at in spared else {}) for at, view in whole]
 
@@ -131,7 +132,7 @@ def graph(records: Records, plan_id: str) -> str:
             clipped(f"{step.id}. {step.description or step.tool}", _LABEL)
             + clipped(loops.counted(step), _LABEL)
             + "".join(f"; {who} calls {tool}" for who, tool, _ in step.calls[1:]),
-            rows[step.id].state if step.id in rows else "pending",
+            loops.state(step, rows[step.id]) if step.id in rows else "pending",
         )
         for step in plan.steps
     ]
@@ -202,7 +203,7 @@ def _line(
     counted = clipped(loops.counted(step) if loops else step.turns, _ARGUMENT).strip()
     turns = f" {visible(counted)}" if counted else ""
     after = f" after {_ids(step.needs)}" if step.needs else ""
-    state = f" [{row.state}]" if row else ""
+    state = f" [{loops.state(step, row) if loops else row.state}]" if row else ""
     what = f": {visible(clipped(step.description, _DESCRIPTION))}" if step.description else ""
     checks = "".join(f"; {each}" for each in _checking(step, tools))
     # What is called with may not hide behind what is said of it.

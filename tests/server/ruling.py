@@ -3,8 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+import anyio
+import anyio.lowlevel
+
 from forethought.app import open_journal
 from forethought.gates.decisions import record_decision, take_decision
+from forethought.journal.rows import MessageRow
 from forethought.settings import Settings
 
 
@@ -15,10 +19,19 @@ async def always(settings: Settings, run: Mapping[str, Any], which: int, *, chan
 
 async def say(settings: Settings, run: Mapping[str, Any], decision: str, *, channel: str = "terminal") -> object:
     """What becomes of it if a person says this to the only question of a run."""
+    gate = await question(settings, run)
     with open_journal(settings) as journal:
-        (gate,) = journal.queries.open_messages(str(run["run_id"]), "gate")
 
         async def record(message: Any, decided: Any) -> None:
             await record_decision(journal.store, journal.records.tools, message, decided)
 
         return await take_decision(gate, {"decision": decision}, by="p", channel=channel, record=record)
+
+
+async def question(settings: Settings, run: Mapping[str, Any]) -> MessageRow:
+    """The only question of a run, once it is asked."""
+    with open_journal(settings) as journal, anyio.fail_after(120):
+        while not (gates := journal.queries.open_messages(str(run["run_id"]), "gate")):
+            await anyio.lowlevel.checkpoint()
+    (gate,) = gates
+    return gate

@@ -11,7 +11,7 @@ import pytest
 from mcp.client import Client
 from tests.server.asking import Asked, answering, delete, flat, in_full, journal_of, make_plan, run_steps, view, write
 from tests.server.pages import decided, open_page
-from tests.server.ruling import always, say
+from tests.server.ruling import always, question, say
 from tests.terminal import piped, scripted, surroundings, typed
 
 from forethought.app import open_journal
@@ -33,7 +33,11 @@ def command(number: int, line: str, **more: Any) -> dict[str, Any]:
 
 async def outcome(client: Client, step: Mapping[str, Any], **terms: Any) -> str:
     """How a run of this one step has come out: `waiting` if a person is asked."""
-    return str((await run_steps(client, [step], **terms))["status"])
+    run = await run_steps(client, [step], **terms)
+    with anyio.fail_after(120):
+        while run["status"] == "running":
+            run = view(await client.call_tool("execute_plan", {"plan_id": run["plan_id"]}))
+    return str(run["status"])
 
 
 async def test_a_rule_of_the_settings_covers_calls_by_their_arguments_and_each_use_is_told(
@@ -197,8 +201,7 @@ async def test_the_items_of_a_loop_pass_by_a_rule_each_and_only_others_are_asked
     async with Client(build_server(settings)) as client:
         await always(settings, await run_steps(client, [delete(1, "docs/first")]), 2)
         run = await run_steps(client, [loop])
-        with open_journal(settings) as journal:
-            (gate,) = journal.queries.open_messages(run["run_id"], "gate")
+        gate = await question(settings, run)
         assert list(gate_of(gate).details.values()) == [{"path": "d.txt"}, {"path": "e.txt"}]
         assert isinstance(await say(settings, run, "approve"), Recorded)
         with anyio.fail_after(120):
@@ -221,7 +224,10 @@ async def test_a_rule_that_is_taken_back_lets_nothing_pass_that_has_not_begun(
         await always(settings, first, 2)
 
         async def until_it_ends(plan_id: str) -> None:
-            ended.append(view(await client.call_tool("execute_plan", {"plan_id": plan_id}))["status"])
+            status = "running"
+            while status == "running":
+                status = view(await client.call_tool("execute_plan", {"plan_id": plan_id}))["status"]
+            ended.append(status)
 
         busy = await make_plan(client, [command(1, "sh until.sh")])
         tasks.start_soon(until_it_ends, busy)

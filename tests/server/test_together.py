@@ -137,13 +137,22 @@ async def test_the_terminal_shows_them_together_and_takes_all_or_some(
     assert len(journal_of(settings, run, "answered")) == 6
 
 
+async def _asked_about(client: Client, steps: list[dict[str, Any]]) -> dict[str, Any]:
+    """A run all of whose steps wait for a person."""
+    run = await run_steps(client, steps)
+    with anyio.fail_after(120):
+        while set((await states_of(client, run["plan_id"])).values()) != {"waiting"}:
+            await anyio.lowlevel.checkpoint()
+    return run
+
+
 @pytest.mark.anyio
 async def test_of_several_runs_the_one_is_named_of_which_all_is_rejected(
     make_settings: Callable[..., Settings], work: Path
 ) -> None:
     settings = make_settings(terms=NEVER)
     async with Client(build_server(settings)) as client:
-        one, two = [await run_steps(client, files(work, 2)) for _ in range(2)]
+        one, two = [await _asked_about(client, files(work, 2)) for _ in range(2)]
     environment = surroundings(settings.home, FORETHOUGHT_FOLDERS=str(work))
     environment |= {"FORETHOUGHT_STORE": settings.store} if settings.store else {}
     answers = [

@@ -311,7 +311,8 @@ class Queries(Learned):
     def kept_contents(self) -> set[str]:
         """The names of all contents that an undo may still need."""
         bodies = [json.loads(row["body"]) for row in self._select("SELECT body FROM message WHERE kind = 'undo'")]
-        return {body["kept"]["content"] for body in bodies if body["kept"].get("content")}
+        kept = [each for body in bodies for each in (body["kept"], *body["kept"].get("also", ()))]
+        return {each["content"] for each in kept if each.get("content")}
 
     async def changes(self, seconds: float) -> Collection[str]:
         """Wait for so long, or until others have written: the runs and plans that were written about, ours included."""

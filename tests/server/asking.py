@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import anyio
 from mcp.client import Client, ClientRequestContext
 from mcp.client.session import ElicitationFnT
 from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult, TextContent
@@ -101,6 +102,14 @@ def flat(*steps: Mapping[str, Any]) -> dict[str, Any]:
 async def run_steps(client: Client, steps: Sequence[Mapping[str, Any]], **terms: Any) -> dict[str, Any]:
     plan = view(await client.call_tool("create_plan", {"goal": "tidy up", "steps": list(steps)}))
     return view(await client.call_tool("execute_plan", {"plan_id": plan["plan_id"], **terms}))
+
+
+async def ended(client: Client, run: dict[str, Any]) -> dict[str, Any]:
+    """The run once it has ended or waits for someone: a busy machine may take longer than one call."""
+    with anyio.fail_after(300):
+        while run["status"] == "running":
+            run = view(await client.call_tool("report", {"run_id": run["run_id"], "answers": []}))
+    return run
 
 
 def names_in(folder: Path, pattern: str) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from mcp.client import Client, ClientRequestContext
 from mcp.types import ElicitRequestParams, ElicitResult
-from tests.server.asking import view
+from tests.server.asking import ended, view
 from tests.server.thinking import judged, read
 
 from forethought.settings import Settings
@@ -21,7 +21,7 @@ async def test_a_draft_is_written_judged_and_revised(scripted: Callable[..., Set
     script = {"executor": written, "critic": [judged(4, "too long"), judged(9, approved=True)]}
     wanted = {"task": "a word", "criteria": ["It is one word"], "checks": [{"expression": "words(text) == 1"}]}
     async with Client(build_server(scripted(script)), mode=era) as client:
-        done = view(await client.call_tool("reflect", wanted))
+        done = await ended(client, view(await client.call_tool("reflect", wanted)))
         rounds = json.loads(await read(client, f"run://{done['run_id']}/rounds"))
         journal = await read(client, f"run://{done['run_id']}/journal")
         whole = json.loads(await read(client, f"run://{done['run_id']}"))
@@ -63,7 +63,7 @@ async def test_a_budget_that_is_spent_gives_the_best_draft_so_far(scripted: Call
     script = {"executor": ["first", "second", "third"], "critic": [judged(4, "bad"), judged(5, "still bad")]}
     wanted = {"task": "t", "criteria": ["good"], "budget": {"model_calls": 3}}
     async with Client(build_server(scripted(script)), elicitation_callback=refuse) as client:
-        done = view(await client.call_tool("reflect", wanted))
+        done = await ended(client, view(await client.call_tool("reflect", wanted)))
     assert (done["status"], done["draft"], done["stopped"]) == ("failed", "second", "refused")
     assert "no critic has judged this draft" in done["unjudged"]
     assert "score" not in done
@@ -76,11 +76,13 @@ async def test_without_a_model_the_calling_agent_reflects_by_work_orders(
 ) -> None:
     answers: list[Any] = ["draft one", judged(3, "dull"), "draft two", judged(9, approved=True)]
     async with Client(build_server(make_settings()), mode=era) as client:
-        step = view(await client.call_tool("reflect", {"task": "t", "criteria": ["good"]}))
+        step = await ended(client, view(await client.call_tool("reflect", {"task": "t", "criteria": ["good"]})))
         for answer in answers:
             (order,) = step["waiting_on"]
             told = {"order": order["order"], "answer": answer}
-            step = view(await client.call_tool("report", {"run_id": step["run_id"], "answers": [told]}))
+            step = await ended(
+                client, view(await client.call_tool("report", {"run_id": step["run_id"], "answers": [told]}))
+            )
     assert (step["status"], step["draft"]) == ("succeeded", "draft two")
 
 
@@ -88,11 +90,13 @@ async def test_what_is_stopped_shows_the_draft_that_was_the_best_so_far(make_set
     answers: list[Any] = ["one", judged(6, "dull"), "two", judged(5.5, "dull"), "three", judged(2, "dull")]
     wanted = {"task": "t", "criteria": ["good"], "max_iterations": 9}
     async with Client(build_server(make_settings())) as client:
-        step = view(await client.call_tool("reflect", wanted))
+        step = await ended(client, view(await client.call_tool("reflect", wanted)))
         for answer in answers:
             (order,) = step["waiting_on"]
             told = {"order": order["order"], "answer": answer}
-            step = view(await client.call_tool("report", {"run_id": step["run_id"], "answers": [told]}))
+            step = await ended(
+                client, view(await client.call_tool("report", {"run_id": step["run_id"], "answers": [told]}))
+            )
         await client.call_tool("stop", {"run_id": step["run_id"]})
-        ended = view(await client.call_tool("report", {"run_id": step["run_id"], "answers": []}))
-    assert (ended["status"], ended["draft"], ended["score"]) == ("cancelled", "two", 5.5)
+        over = await ended(client, view(await client.call_tool("report", {"run_id": step["run_id"], "answers": []})))
+    assert (over["status"], over["draft"], over["score"]) == ("cancelled", "two", 5.5)

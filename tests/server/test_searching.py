@@ -9,7 +9,7 @@ import anyio
 import pytest
 from mcp.client import Client, ClientRequestContext
 from mcp.types import ElicitRequestParams, ElicitResult
-from tests.server.asking import view
+from tests.server.asking import ended, view
 from tests.server.thinking import View, idea, read, worth
 
 from forethought.settings import Settings
@@ -28,7 +28,7 @@ async def test_a_search_finds_a_way_and_shows_its_tree(scripted: Callable[..., S
     }
     wanted = {"goal": "find the treasure", "verifier": {"matches": "treasure"}, "n_candidates": 2, "parallel": 1}
     async with Client(build_server(scripted(script)), mode=era) as client:
-        done = view(await client.call_tool("lats_search", wanted))
+        done = await ended(client, view(await client.call_tool("lats_search", wanted)))
         run = done["run_id"]
         tree = json.loads(await read(client, f"run://{run}/tree"))[""]
         picture = await read(client, f"run://{run}/tree/graph")
@@ -55,7 +55,7 @@ async def test_a_search_without_a_solution_says_so_and_shows_the_best_leaf(scrip
     }
     wanted = {"goal": "the number", "verifier": {"equals": 42}, "parallel": 1}
     async with Client(build_server(scripted(script))) as client:
-        done = view(await client.call_tool("lats_search", wanted))
+        done = await ended(client, view(await client.call_tool("lats_search", wanted)))
     assert (done["status"], done["solved"], done["stopped"]) == ("failed", False, "no solution")
     assert "No solution was found" in done["error"]
     assert done["path"] == ["guess -> 41"]
@@ -74,7 +74,7 @@ async def test_without_a_verifier_an_answer_is_judged_thrice_and_said_to_be_unve
         "critic": [{"1": bad, "2": good}],
     }
     async with Client(build_server(scripted(script))) as client:
-        done = view(await client.call_tool("lats_search", {"goal": "g", "parallel": 1}))
+        done = await ended(client, view(await client.call_tool("lats_search", {"goal": "g", "parallel": 1})))
     assert (done["solved"], done["verified"], done["answer"]) == (True, False, "2")
 
 
@@ -100,7 +100,7 @@ async def test_acting_really_reads_and_never_writes(scripted: Callable[..., Sett
     }
     wanted = {"goal": "what is in a.txt", "world": "act", "verifier": {"matches": "alpha"}, "parallel": 1}
     async with Client(build_server(scripted(script)), mode=era) as client:
-        done = view(await client.call_tool("lats_search", wanted))
+        done = await ended(client, view(await client.call_tool("lats_search", wanted)))
         tree = json.loads(await read(client, f"run://{done['run_id']}/tree"))[""]
         plan = view(await client.call_tool("create_plan", {"from_search": done["run_id"]}))
         full = view(await client.call_tool("get_plan", {"plan_id": plan["plan_id"], "view": "full"}))
@@ -135,7 +135,7 @@ async def test_an_imagined_way_becomes_a_plan_through_the_planner(scripted: Call
         "planner": [{"reasoning": "", "steps": [step]}],
     }
     async with Client(build_server(scripted(script))) as client:
-        done = view(await client.call_tool("lats_search", {"goal": "g", "parallel": 1}))
+        done = await ended(client, view(await client.call_tool("lats_search", {"goal": "g", "parallel": 1})))
         plan = view(await client.call_tool("create_plan", {"from_search": done["run_id"]}))
         (planning,) = (
             [
@@ -171,12 +171,14 @@ async def test_a_whole_search_by_work_orders_in_rounds(make_settings: Callable[.
     wanted = {"goal": "gold", "verifier": {"matches": "gold"}, "n_candidates": 2, "parallel": 3}
     batches: list[list[str]] = []
     async with Client(build_server(make_settings()), mode=era) as client:
-        step = view(await client.call_tool("lats_search", wanted))
-        with anyio.fail_after(60):
+        step = await ended(client, view(await client.call_tool("lats_search", wanted)))
+        with anyio.fail_after(300):
             while step["status"] == "waiting":
                 batches.append([order["role"] for order in step["waiting_on"]])
                 answers = [{"order": order["order"], "answer": agent(order)} for order in step["waiting_on"]]
-                step = view(await client.call_tool("report", {"run_id": step["run_id"], "answers": answers}))
+                step = await ended(
+                    client, view(await client.call_tool("report", {"run_id": step["run_id"], "answers": answers}))
+                )
     assert (step["status"], step["answer"]) == ("succeeded", "gold")
     assert max(map(len, batches)) >= 2
     assert all(len(set(roles)) == 1 for roles in batches), "a round asks for one kind of thing"
@@ -191,23 +193,23 @@ async def test_a_search_that_was_cut_off_goes_on_where_it_was(make_settings: Cal
     contexts: list[str] = []
     run = ""
     settings = make_settings()
-    with anyio.fail_after(60):
+    with anyio.fail_after(300):
         while True:
             async with Client(build_server(settings)) as client:
                 again: dict[str, Any] = {"run_id": run, "answers": []}
                 name, arguments = ("report", again) if run else ("lats_search", wanted)
-                step = view(await client.call_tool(name, arguments))
+                step = await ended(client, view(await client.call_tool(name, arguments)))
             run = step["run_id"]
             if step["status"] != "waiting":
                 break
             async with Client(build_server(settings)) as client:
-                again = view(await client.call_tool("report", {"run_id": run, "answers": []}))
+                again = await ended(client, view(await client.call_tool("report", {"run_id": run, "answers": []})))
                 assert again["waiting_on"] == step["waiting_on"], "the same, with the same ids"
                 asked += [order["order"] for order in again["waiting_on"]]
                 contexts += [order["role"] + order["context"] for order in again["waiting_on"]]
                 answers = [{"order": order["order"], "answer": agent(order)} for order in again["waiting_on"]]
                 await client.call_tool("report", {"run_id": run, "answers": answers})
-                step = view(await client.call_tool("report", {"run_id": run, "answers": []}))
+                step = await ended(client, view(await client.call_tool("report", {"run_id": run, "answers": []})))
             if step["status"] != "waiting":
                 break
     assert (step["status"], step["answer"]) == ("succeeded", "gold")
@@ -230,7 +232,7 @@ async def test_a_search_tells_its_progress_and_stops_at_its_budget(scripted: Cal
     wanted = {"goal": "gold", "verifier": {"matches": "gold"}, "budget": {"model_calls": 4}, "parallel": 1}
     server = build_server(scripted(script))
     async with Client(server, mode=era, elicitation_callback=refuse) as client:
-        done = view(await client.call_tool("lats_search", wanted, progress_callback=progress))
+        done = await ended(client, view(await client.call_tool("lats_search", wanted, progress_callback=progress)))
     assert (done["status"], done["solved"]) == ("failed", False)
     assert "4 model calls is used up" in done["stopped"]
     assert done["path"][0] == "go right -> a garden", "the best way so far"

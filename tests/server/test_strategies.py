@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from mcp.client import Client
-from tests.server.asking import view
+from tests.server.asking import ended, view
 from tests.server.thinking import read, worth
 
 from forethought.settings import Settings
@@ -49,7 +49,7 @@ async def test_steps_are_reflected_upon_or_searched_for(scripted: Callable[..., 
     settings = scripted(script, terms=Terms(max_parallel=1))
     async with Client(build_server(settings)) as client:
         plan = view(await client.call_tool("create_plan", {"goal": "g", "steps": steps}))
-        done = view(await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]}))
+        done = await ended(client, view(await client.call_tool("execute_plan", {"plan_id": plan["plan_id"]})))
         rounds = json.loads(await read(client, f"run://{done['run_id']}/rounds"))
         trees = json.loads(await read(client, f"run://{done['run_id']}/tree"))
     assert done["status"] == "succeeded", done
@@ -63,7 +63,7 @@ async def test_the_caller_can_override_the_strategy(scripted: Callable[..., Sett
     async with Client(build_server(scripted({"executor": ["plain"]}))) as client:
         plan = view(await client.call_tool("create_plan", {"goal": "g", "steps": steps}))
         wanted = {"plan_id": plan["plan_id"], "strategies": {"*": "direct"}}
-        done = view(await client.call_tool("execute_plan", wanted))
+        done = await ended(client, view(await client.call_tool("execute_plan", wanted)))
     assert done["answer"] == {"step 1 (write)": "plain"}
 
 

@@ -16,7 +16,7 @@ from forethought_tools import JSON, Question, Role
 CRITERIA = ("It does what the task asks for", "It is correct", "It is clear")
 _DRAFT = 24_000  # characters of a draft
 _PAST = 2  # earlier rounds whose issues are shown again
-_VARIETY = 0.6  # the likeliest answer has changed nothing
+_VARIETY = 0.8  # the likeliest answer is one that was there already
 _TEXT: Mapping[str, JSON] = {"type": "string", "minLength": 1, "maxLength": _DRAFT}
 
 
@@ -114,12 +114,18 @@ class _Author:
         ]
         key = f"critique/{len(past) + 1}" + ("/again" if doubt else "")
         lean = self.calls.journal.dialect(Role.CRITIC) == "lean"
+        if lean and any(each.problem for each in evidence):
+            return Critique({})  # what a small critic names beside a failing check is no help (benchmarks, HumanEval)
         schema = _critique_schema(len(self.task.criteria), lean=lean)
         said = await self._ask(key, Question(Role.CRITIC, CRITIC, _joined(parts), schema))
         return _critique(said, self.task.criteria)
 
     async def revise(self, base: Round, past: Sequence[Round], lessons: Sequence[str], doubt: Problem | None) -> str:
+        key = f"revise/{len(past)}" + ("/again" if doubt else "")
         failing = [each for each in base.evidence if each.problem]
+        lean = self.calls.journal.dialect(Role.EXECUTOR) == "lean"
+        if lean and failing and len(past) % 2 == 1:  # shown its draft, it mostly copies that
+            return str(await self._ask(key, Question(Role.EXECUTOR, DRAFT, self._task(), _TEXT, variety=_VARIETY)))
         worse = [each for each in past if each.number > base.number and each.judged]
         parts = [
             self._task(),
@@ -131,8 +137,10 @@ class _Author:
             f"Your last answer changed nothing: {doubt}. Mend what is named above." if doubt else "",
             "Now write the whole new draft, and nothing else.",
         ]
-        question = Question(Role.EXECUTOR, REVISE, _joined(parts), _TEXT, variety=_VARIETY if doubt else 0.0)
-        return str(await self._ask(f"revise/{len(past)}" + ("/again" if doubt else ""), question))
+        question = Question(
+            Role.EXECUTOR, REVISE, _joined(parts), _TEXT, variety=_VARIETY if doubt or (lean and failing) else 0.0
+        )
+        return str(await self._ask(key, question))
 
     async def _ask(self, key: str, question: Question) -> JSON:
         return await self.calls.journal.ask(f"{self.prefix}{key}", question, slot=self.calls.slot)

@@ -236,8 +236,8 @@ class _Imagined(_Words):
 
     async def _guessed(self, node: Node[Way, Move], slot: Slot) -> Sequence[Move]:
         """A whole answer in plain text: a small model that is asked for several writes the lines of one, and tells a
-        story of steps. It copies what it is shown, so only every other time it is shown what has failed."""
-        mends = node.proposals % 2 == 1
+        story of steps. It mostly copies what it is shown, so only every other time it is shown what has failed."""
+        mends = node.proposals > 0 and node.proposals % 2 == 0
         context = self._context(node, self._tried(node) if mends else "", MEND if mends else "")
         variety = _VARIETY if node.proposals else 0.0
         question = Question(Role.PROPOSER, DRAFT, context, _text(_RESULT), variety=variety)

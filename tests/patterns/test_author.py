@@ -150,7 +150,7 @@ async def test_a_reflection_that_is_cut_off_and_resumed_equals_one_that_is_not(a
         *("draft", "revise/1", "revise/1/again", "critique/2", "critique/2/again"),
         *("revise/2", "revise/3", "critique/4"),
     ]
-    revised, again = whole.questions[2:4]
+    revised, again = whole.questions[1:3]
     assert again.variety > revised.variety, "a small model would say the same once more"
     dying = Dying(ScriptedModel(script))
     if answered < len(whole.answers):
@@ -159,3 +159,19 @@ async def test_a_reflection_that_is_cut_off_and_resumed_equals_one_that_is_not(a
     dying.left = len(whole.answers)
     assert await reflected(dying) == expected
     assert (dying.answers, dying.notes) == (whole.answers, whole.notes)
+
+
+async def test_a_small_model_writes_anew_where_a_check_fails_and_no_small_critic_is_asked_about_that() -> None:
+    script: dict[str, Sequence[JSON]] = {
+        "executor": ["quiet", "whisper", "murmur", "LOUD"],
+        "critic": [said(9, approved=True)],
+    }
+    memory = InMemoryJournal(ScriptedModel(script, lean=True))
+    task = Task("shout", ["It is loud"], [Check.model_validate({"matches": "^[A-Z]+$"})])
+    refined = await improve(task, "", ToolCalls(TOOLS, memory, memory, Policy()))
+    assert (refined.best.draft, refined.stopped) == ("LOUD", "approved")
+    assert list(memory.answers) == ["draft", "revise/1", "revise/2", "revise/3", "critique/4"]
+    draft, anew, mend, last, _ = memory.questions
+    assert draft.context == anew.context == last.context
+    assert "The draft to mend:\nwhisper" in mend.context
+    assert [each.variety > 0 for each in (draft, anew, mend, last)] == [False, True, True, True]

@@ -26,7 +26,7 @@ from forethought_tools import JSON, Fault, FaultsError, Registry, ToolError
 from forethought_tools.apart import apart
 from forethought_tools.arithmetic import checked
 from forethought_tools.meant import as_meant
-from forethought_tools.text import as_text
+from forethought_tools.text import as_text, clipped
 
 CallTool: TypeAlias = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
 """Makes a call, through its gate. Raises ToolError."""
@@ -35,6 +35,7 @@ RESULT = "{{result}}"
 _FORM = "A check has schema, matches, equals (with tolerance), expression, command, or tool with arguments; and at"
 _MOST_SCHEMA = 50_000  # characters, as JSON
 _MOST_ARGUMENTS = 200_000
+_NAME = 100  # characters of a tool's name that are told
 _AT_ONCE = 50  # checks that are looked at in one job
 
 
@@ -193,7 +194,13 @@ def tool_faults(check: Check, where: str, tools: Registry, *, told: bool = True)
     name, arguments = made
     if name not in tools:
         near = (" or ".join(tools.nearest(name)) if told else "") or "another one"
-        return [Fault(where, f"its check needs {name}, which is not here", f"Check in another way, or with {near}")]
+        return [
+            Fault(
+                where,
+                f"its check needs {clipped(name, _NAME)}, which is not here",
+                f"Check in another way, or with {near}",
+            )
+        ]
     unfit = [
         fault for fault in tools.faults(name, arguments) if fault.instance != RESULT and not in_turns(fault.instance)
     ]

@@ -18,8 +18,8 @@ from forethought_tools.arithmetic import checked, known_names
 from forethought_tools.text import as_text, in_short
 
 _NAME = re.compile(r"_given[0-9]+_")
-_MEANS = {"&&": " and ", "||": " or ", "===": "==", "!==": "!=", "<>": "!=", "=": "==", "and": "and", "or": "or"}
-_MEANS |= {word: word for word in ("not", "true", "false", "null")}
+_SIGNS = {"&&": " and ", "||": " or ", "===": "==", "!==": "!=", "<>": "!=", "=": "=="}
+_MEANS = _SIGNS | {word: word for word in ("and", "or", "not", "true", "false", "null")}
 _MARKS = re.compile(
     r"""(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|&&|\|\||===|!==|<>|(?<![=!<>])=(?!=)"""
     r"|(?<![\w.])(?:and|or|not|true|false|null)(?!\w)",
@@ -82,16 +82,28 @@ async def held(when: str, results: Mapping[int, JSON], turns: Sequence[Turn] = (
     condition = _read(when)
     shared = {name: token for name, token in condition.names.items() if whole(token)}
     own = {name: token for name, token in condition.names.items() if name not in shared}
-    given, room = list[JSON](), _MOST
+    given, room = list[Mapping[str, JSON] | str](), _MOST
     for turn in turns:
-        given.append(fill(own, results, turn))
+        given.append(_given(own, results, turn))
         room -= len(as_text(given[-1]))
         if room < 0:
             raise ToolError(f"What its condition refers to has over {_MOST:,} characters in all items. Refer to less.")
+    known = [each for each in given if not isinstance(each, str)]
     found: list[bool | str] = await apart(
-        "held", expression=condition.expression, names=fill(shared, results), turns=given if turns else [{}]
+        "held", expression=condition.expression, names=fill(shared, results), turns=known if turns else [{}]
     )
-    return found
+    verdicts = iter(found)
+    return [each if isinstance(each, str) else next(verdicts) for each in given] if turns else found
+
+
+def _given(names: Mapping[str, str], results: Mapping[int, JSON], turn: Turn) -> Mapping[str, JSON] | str:
+    """What names stand for in a turn, or why one stands for nothing."""
+    try:
+        filled = fill(names, results, turn)
+    except ToolError as error:
+        return str(error)
+    assert isinstance(filled, Mapping)
+    return filled
 
 
 async def left_out(step: Step, results: Mapping[int, JSON]) -> Outcome | None:

@@ -25,7 +25,6 @@ __all__ = [
     "shifted",
     "tokens",
     "turned",
-    "unfilled",
     "unknown",
     "whole",
 ]
@@ -212,11 +211,6 @@ def shifted(value: JSON, by: int) -> JSON:
         return token[0].replace(token["step"], str(int(token["step"]) + by), 1) if token["step"] else token[0]
 
     return map_texts(value, lambda text: _TOKEN.sub(moved, text))
-
-
-def unfilled(text: str, stand_in: str) -> str:
-    """A text with something else in the place of each reference."""
-    return _TOKEN.sub(lambda token: stand_in if token["step"] else "{{", text)
 
 
 def _suggested(inside: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import pytest
 from mcp.client import Client
-from tests.server.asking import text, view
+from tests.server.asking import make_plan, text, view
 from tests.watchdog import watched
 
 from forethought.briefing import look_at
@@ -265,6 +265,18 @@ async def test_no_plan_in_which_everything_depends_on_everything_freezes_the_ser
     async with Client(build_server(settings)) as client, watched(client):
         refused = await client.call_tool("create_plan", {"goal": "g", "steps": steps})
     assert "depend on too many" in text(refused)
+
+
+@pytest.mark.takes(30)
+async def test_a_change_of_each_of_many_steps_does_not_freeze_the_server(settings: Settings) -> None:
+    waits: dict[str, Any] = {"id": 1, "tool": "delete_file", "arguments": {"path": "a.txt"}}
+    steps = [waits, *({"id": number, **READ, "depends_on": [1]} for number in range(2, 3000))]
+    async with Client(build_server(settings)) as client, watched(client):
+        plan = await make_plan(client, steps)
+        await client.call_tool("execute_plan", {"plan_id": plan, "replan": "never"})
+        changed = [{**step, "description": "again"} for step in steps[1:]]
+        for change, said in (({"drop": list(range(5000, 6000))}, "no such step"), ({"steps": changed}, "revision: 2")):
+            assert said in text(await client.call_tool("update_plan", {"plan_id": plan, "revision": 1, **change}))
 
 
 LONG = "a/" * 20_000

@@ -14,7 +14,7 @@ from forethought.settings import Settings
 from forethought.surface.server import build_server
 from forethought_patterns import Plan, Step, parse_plan
 from forethought_patterns.gates import Policy, plan_gate
-from forethought_tools import Risk
+from forethought_tools import PlanError, Risk
 from forethought_tools.builtin import builtin
 from forethought_tools.folders import Folders
 
@@ -162,6 +162,15 @@ async def test_a_tool_that_writes_is_not_called_read_only_because_its_risk_was_l
         with anyio.fail_after(120):
             made = view(await client.call_tool("create_plan", {"goal": "x", "steps": STEPS}))
     assert made["risk"] == "low: 1 (nobody is asked, with what their checks call)"
+
+
+def test_a_name_that_is_no_tools_is_told_in_part() -> None:
+    long = "read_file" * 20_000
+    delegated: dict[str, Any] = {"id": 1, "tool": "delegate", "arguments": {"task": "t", "tools": [long]}}
+    for step in ({**READ, "tool": long}, {**READ, "check": {"tool": long}}, delegated):
+        with pytest.raises(PlanError) as refused:
+            parse_plan("x", [step], TOOLS)
+        assert len(str(refused.value)) < 3000
 
 
 def test_the_risk_of_a_plan_is_that_of_its_riskiest_step() -> None:

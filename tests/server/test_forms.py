@@ -12,6 +12,7 @@ from forethought.journal.codec import gate_body, gate_of
 from forethought.journal.rows import MessageRow
 from forethought_patterns import Gate, Plan, Policy, Step
 from forethought_patterns.gates import call_gate, plan_gate
+from forethought_patterns.loop_gate import calls_gate
 from forethought_tools import JSON, AnswerError, schema_faults
 from forethought_tools.builtin import builtin
 from forethought_tools.folders import Folders
@@ -28,7 +29,7 @@ def _gates() -> list[Gate]:
     assert call
     plan = plan_gate(Plan("g", STEPS), TOOLS, Policy(), estimate="", finished=[1], next_step=5)
     budget = Gate("budget", "s", {}, "r", "d", ("approve", "edit", "reject", "cancel"))
-    return [call, plan, budget]
+    return [call, plan, budget, calls_gate(STEPS[1], {0: call, 4: call}, 6)]
 
 
 texts = st.sampled_from(
@@ -45,6 +46,9 @@ texts = st.sampled_from(
         "1, 2",
         "x",
         "[" * 5000,
+        "9" * 5000,
+        '[{"id": ' + "9" * 4000 + "}]",
+        '{"path": ' + "9" * 5000 + "}",
         '[{"id": []}]',
         '[{"id": 1, "tool": "wait", "arguments": {"seconds": 0}}]',
         '[{"id": 3, "tool": "wait"}]',
@@ -58,7 +62,7 @@ verbs = st.sampled_from(["approve", "approve_tool", "edit", "edit", "edit", "rej
 
 @settings(max_examples=400, deadline=None)
 @given(
-    which=st.integers(0, 2),
+    which=st.integers(0, 3),
     verb=verbs | values,
     more=st.dictionaries(
         st.sampled_from(["reason", "arguments", "drop", "steps", "limit", "also"]), values, max_size=3
@@ -89,6 +93,28 @@ def test_only_the_very_word_of_a_choice_is_consent(said: str) -> None:
     for gate in _gates():
         with pytest.raises(AnswerError):
             read_form(gate, {"decision": said}, by="p", channel="test")
+
+
+def test_a_number_without_end_is_no_id() -> None:
+    for gate in _gates()[1:4:2]:
+        with pytest.raises(AnswerError, match="no list of ids"):
+            read_form(gate, {"decision": "edit", "drop": "1, " + "9" * 5000}, by="p", channel="test")
+        assert read_form(gate, {"decision": "edit", "drop": "5"}, by="p", channel="test").verb == "edit"
+
+
+@pytest.mark.parametrize(
+    ("drop", "fault"),
+    [("", "no item is named"), ("2", "2 is none of the items"), ("1, 9", "9 is none of the items"), ("5", "")],
+)
+def test_of_items_only_those_that_were_shown_can_be_left_out(drop: str, fault: str) -> None:
+    gate = _gates()[3]
+    row = MessageRow("gate_1", "run_1", "k", "gate", 1, gate_body(gate), "open", None, 0, "", "", 0.0, None, 1)
+    decision = read_form(gate, {"decision": "edit", "drop": drop}, by="p", channel="test")
+    if not fault:
+        assert [each.kind for each in decision_facts(row, decision, TOOLS)] == ["answered"]
+        return
+    with pytest.raises(AnswerError, match=fault):
+        decision_facts(row, decision, TOOLS)
 
 
 def test_a_form_is_flat() -> None:

@@ -28,6 +28,7 @@ _MEANING: Mapping[str, str] = {
 }
 
 
+_DIGITS = 16  # of an id
 _OWN = ("terminal", "page")  # channels of ours, that no program fills in for a person: only there rules are made
 
 
@@ -185,8 +186,8 @@ def _parsed(text: JSON, name: str, kind: type) -> JSON:
 
 def _ids(text: str) -> set[int]:
     words = text.replace(",", " ").split()
-    if not all(word.isdecimal() for word in words):
-        raise AnswerError([Fault("drop", f"{text!r} is no list of ids", "Give ids such as 3, 5")])
+    if not all(word.isdecimal() and len(word) <= _DIGITS for word in words):
+        raise AnswerError([Fault("drop", f"{clipped(text, 80)!r} is no list of ids", "Give ids such as 3, 5")])
     return {int(word) for word in words}
 
 

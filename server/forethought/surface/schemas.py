@@ -43,8 +43,9 @@ _STEP: Schema = {
         "when": {**_TEXT, "examples": ["{{1.count}} > 0"]},
     },
 }
-# Typed, since some clients cannot convert what may be anything. No order asks for a list.
-_VALUES = [{"type": kind} for kind in ("string", "object", "number", "boolean")]
+# Typed, since some clients cannot convert what may be anything, nor a list of that: it is taken, and not shown.
+_LIST: Schema = {"type": "array"}
+_VALUES = [*({"type": kind} for kind in ("string", "object", "number", "boolean")), _LIST]
 _ANSWER: Schema = {
     "type": "object",
     "properties": {"order": _TEXT, "answer": {"anyOf": _VALUES}},
@@ -74,7 +75,7 @@ ARGUMENTS: Mapping[str, Mapping[str, Schema]] = {
             "type": "array",
             "items": _STEP,
             "description": "Your own steps. In arguments {{3}} is the result of step 3, {{3.rows.0.name}} a part of"
-            ' it; it implies the dependency. Their tools: get_plan(view="tools").',
+            ' it; it implies the dependency. for_each: {{1.rows}} or a list. Their tools: get_plan(view="tools").',
         },
         "from_search": _said(_TEXT, "run_id of a search whose path to plan."),
         "recipe": _said(_TEXT, "A kept plan to use again, with its parameters."),
@@ -162,6 +163,8 @@ def _goes_without_saying(name: str, value: Any) -> bool:
 
 
 def _part(name: str, value: Any, steps: bool) -> Any:
+    if name == "anyOf":
+        return [each for each in value if each is not _LIST]
     if not isinstance(value, Mapping):
         return value
     part = cast("Schema", value)

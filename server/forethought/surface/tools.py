@@ -88,18 +88,17 @@ class StrictTool(Tool):
         return RESULT
 
     async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:
+        app: App = context.request_context.lifespan_context
+        taker = taker_of(context)
+        remind = partial(reminder, app, taker)
         if holds_half_a_character(arguments):
-            return self._failed(
-                f"The arguments of {self.name} hold half of a character (a lone surrogate). Write whole ones."
-            )
+            half = f"The arguments of {self.name} hold half of a character (a lone surrogate). Write whole ones."
+            return self._failed(half, remind=remind)
         # In a thread: a million small values take seconds, and others are answered meanwhile.
         given, faults = await to_thread.run_sync(self._read, arguments)
         if faults:
             names = ", ".join(self.parameters["properties"])
-            return self._failed("\n".join([*faults, f"{self.name} takes: {names}."]))
-        app: App = context.request_context.lifespan_context
-        taker = taker_of(context)
-        remind = partial(reminder, app, taker)
+            return self._failed("\n".join([*faults, f"{self.name} takes: {names}."]), remind=remind)
         try:
             if (run_id := continued(context)) is not None:
                 view = await attach(context, app, run_id, given.get("take"))

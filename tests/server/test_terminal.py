@@ -322,6 +322,16 @@ def test_what_happens_is_told_in_plain_lines_where_there_is_no_terminal(tmp_path
 
 
 @pytest.mark.takes(8)
+def test_where_only_some_characters_can_be_shown_the_others_have_their_numbers(tmp_path: Path, work: Path) -> None:
+    environment = {**_environment(tmp_path, work, *READ), "PYTHONIOENCODING": "ascii"}
+    done = piped(environment, "run", "--yes", "Größe ✓")
+    assert done.returncode == 0, done.stderr
+    assert "Gr\\xf6\\xdfe \\u2713" in piped(environment, "runs").stdout
+    (row,) = json.loads(piped(environment, "runs", "--json").stdout)
+    assert "Größe ✓" in row.values()
+
+
+@pytest.mark.takes(8)
 def test_a_plan_that_changes_on_the_way_says_so_and_why(tmp_path: Path, work: Path) -> None:
     environment = _environment(tmp_path, work)
     script = tmp_path / "script.json"

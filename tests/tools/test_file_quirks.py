@@ -419,3 +419,20 @@ async def test_cells_that_are_merged_downwards_have_their_value_in_each_row(tmp_
     got = await query(tmp_path, "SELECT * FROM 'a.xlsx'")
     assert got["rows"] == [{"team": "red", "n": 1}, {"team": "red", "n": 2}]
     assert "merged downwards" in got["assumed"][0]
+
+
+async def test_formulas_without_a_result_and_errors_are_not_silently_empty(tmp_path: Path) -> None:
+    def fill(sheet: Any) -> None:
+        sheet.write_row(0, 0, ["a", "b"])
+        sheet.write_column(1, 0, [1, 2, 3])
+        sheet.write_formula(1, 1, "=A2*2", None, 2)
+        sheet.write_formula(2, 1, "=A3*2", None, "")
+        sheet.write_formula(3, 1, "=1/0", None, "#DIV/0!")
+
+    sheets(tmp_path, "x.xlsx", Sheet=fill)
+    got = await query(tmp_path, "SELECT * FROM 'x.xlsx'")
+    assert got["rows"] == [{"a": 1, "b": 2}, {"a": 2, "b": None}, {"a": 3, "b": None}]
+    assert got["assumed"][:2] == [
+        "x.xlsx: formulas without a stored result are empty (1): open it in its program, and save it",
+        "x.xlsx: cells that hold an error are empty (1)",
+    ]

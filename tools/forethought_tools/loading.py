@@ -20,6 +20,7 @@ from forethought_tools import blocks, grids, kinds
 from forethought_tools.blocks import Block
 from forethought_tools.encoding import Encoding
 from forethought_tools.filling import QueryError, Tables, literal, quoted
+from forethought_tools.formulas import without_value
 from forethought_tools.given import DataFile, Options
 from forethought_tools.json_files import json_rows
 from forethought_tools.separated import NO_HIVE, Grids, decoded, opened
@@ -292,6 +293,9 @@ class Loader:
                 sheets = [(each, _cells(book.get_sheet_by_name(each))) for each in book.sheet_names]
         except (calamine.CalamineError, OSError, ValueError) as error:
             raise QueryError(f"{file.shown} cannot be loaded: {str(error)[:300]}") from None
+        with opened(file) as raw:
+            for said in without_value(raw):
+                self._tables.assume(file.shown, said)
         filled = [(sheet, found) for sheet, found in sheets if any(any(cell != "" for cell in row) for row in found[0])]
         if not filled:
             raise QueryError(f"{file.shown} is empty.")

@@ -18,6 +18,9 @@ from forethought.cli.options import with_goal
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Exit status: 0 done, 1 not done, 2 wrong usage or setting, 3 a person is needed."""
+    for stream in (sys.stdout, sys.stderr):  # what the other side cannot show has its number: nothing else is lost
+        if isinstance(stream, io.TextIOWrapper) and not stream.encoding.lower().startswith("utf"):
+            stream.reconfigure(errors="backslashreplace")
     options = _options(sys.argv[1:] if arguments is None else arguments)
     if "run" not in options:
         parser().print_help(sys.stderr)

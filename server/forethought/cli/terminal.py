@@ -17,6 +17,7 @@ __all__ = [
     "styled",
 ]
 
+import json
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -101,7 +102,10 @@ def may_forget(which: str, *, yes: bool, as_json: bool = False) -> int:
 
 def print_json(value: JSON) -> None:
     """A value as JSON, the only thing that a command with --json prints there."""
-    print(visible_json(value, indent=1))
+    text = visible_json(value, indent=1)
+    if not sys.stdout.encoding.lower().startswith("utf"):
+        text = "".join(each if each.isascii() else json.dumps(each)[1:-1] for each in text)
+    print(text)
 
 
 def as_is(text: str) -> Text:

@@ -101,6 +101,24 @@ def add_resources(server: MCPServer[App], live: list[App]) -> None:
         return _found(lines)
 
     _add_details(server)
+    _add_trees(server)
+
+    @server.completion()  # type: ignore[no-untyped-call, untyped-decorator]  # the SDK leaves it untyped
+    async def complete(
+        ref: PromptReference | ResourceTemplateReference,  # noqa: ARG001 - the argument's name tells enough
+        argument: CompletionArgument,
+        context: CompletionContext | None,  # noqa: ARG001 - the argument's name tells enough
+    ) -> Completion | None:
+        queries = live[-1].runs.queries
+        if argument.name == "plan_id":
+            return Completion(values=[row.id for row in queries.plans(limit=100, prefix=argument.value)])
+        if argument.name == "run_id":
+            return Completion(values=[row.id for row in queries.runs(limit=100, prefix=argument.value)])
+        return None
+
+
+def _add_trees(server: MCPServer[App]) -> None:
+    """Give it the trees of searches, in three forms."""
 
     @server.resource("run://{run_id}/tree", title="Search tree", mime_type="application/json")
     async def run_tree(run_id: str, ctx: Context[App]) -> str:
@@ -118,19 +136,6 @@ def add_resources(server: MCPServer[App], live: list[App]) -> None:
         return _found(
             lambda: "\n\n".join("\n".join(filter(None, [name, outline(tree)])) for name, tree in _trees(ctx, run_id))
         )
-
-    @server.completion()  # type: ignore[no-untyped-call, untyped-decorator]  # the SDK leaves it untyped
-    async def complete(
-        ref: PromptReference | ResourceTemplateReference,  # noqa: ARG001 - the argument's name tells enough
-        argument: CompletionArgument,
-        context: CompletionContext | None,  # noqa: ARG001 - the argument's name tells enough
-    ) -> Completion | None:
-        queries = live[-1].runs.queries
-        if argument.name == "plan_id":
-            return Completion(values=[row.id for row in queries.plans(limit=100, prefix=argument.value)])
-        if argument.name == "run_id":
-            return Completion(values=[row.id for row in queries.runs(limit=100, prefix=argument.value)])
-        return None
 
 
 def _add_details(server: MCPServer[App]) -> None:

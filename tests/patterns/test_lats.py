@@ -133,9 +133,7 @@ async def test_a_way_goes_on_only_where_the_whole_tree_would_and_counts_for_what
 
 
 @pytest.mark.parametrize(("parallel", "calls", "most"), [(1, 24, 1), (1, 40, 2), (1, 300, 4), (2, 60, 4), (6, 300, 6)])
-async def test_the_longer_a_search_takes_the_more_trajectories_go_on_at_the_same_time(
-    parallel: int, calls: int, most: int
-) -> None:
+async def test_the_longer_a_search_takes_the_more_ways_go_on_at_once(parallel: int, calls: int, most: int) -> None:
     world = Letters(solution="none", length=6)
     await search("", world, Bounds(iterations=999, max_depth=6, parallel=parallel, model_calls=calls))
     assert world.most_under_way == most
@@ -358,9 +356,7 @@ async def test_a_world_that_breaks_its_word_is_told() -> None:
 
 
 async def test_a_seed_makes_ties_fall_differently_and_repeatably() -> None:
-    first = [
-        words(await search("", Letters(solution="none"), Bounds(iterations=1, seed=seed))) for seed in (1, 1, 2, 3, 4)
-    ]
+    first = [words(await search("", Letters(solution="none"), Bounds(iterations=1, seed=n))) for n in (1, 1, 2, 3, 4)]
     assert first[0] == first[1]
     assert len(set(map(tuple, first))) > 1
 

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.tools.test_file_quirks import query, rows_and_assumed
+from tests.tools.asking_tables import query, rows_and_assumed
 
 from forethought_tools import JSON
 from forethought_tools.blocks import markdown, stacked

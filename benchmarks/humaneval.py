@@ -38,7 +38,6 @@ SEED = 17
 CALLS = (1, 4, 8)
 MOST_TOKENS = 512
 ENDLESS = 99
-CANDIDATES = 2
 VARIETY = 0.8  # the temperature of all samples but the first
 TEXT: Mapping[str, JSON] = {"type": "string", "minLength": 1, "maxLength": 24_000}
 CHECK = Check.model_validate({"tool": "run_examples", "arguments": {"code": "{{result}}"}})
@@ -108,7 +107,7 @@ async def by_reflection(problem: Problem, model: Recorded) -> str:
 
 async def by_search(problem: Problem, model: Recorded) -> str:
     """`lats_search` of this project, with the examples as its verifier."""
-    bounds = Bounds(iterations=ENDLESS, candidates=CANDIDATES, model_calls=model.most)
+    bounds = Bounds(iterations=ENDLESS, model_calls=model.most)
     try:
         found = await find(Quest(problem.task, verifier=CHECK, bounds=bounds), "simulate", calls_of(problem, model))
     except (ModelError, BudgetError):

@@ -148,13 +148,18 @@ def _plan_changed(rows: Folded, entry: Entry, body: Any) -> None:
 def _run_changed(rows: Folded, entry: Entry, body: Any) -> None:
     run = rows.run
     run |= {"revision": body["revision"], "state": "running" if run["state"] == "waiting" else run["state"]}
-    for number in body["dropped"]:
+    items = body.get("items", ())
+    for number in (*body["dropped"], *items, *body.get("past", ())):
         rows.steps[number]["dropped"] = 1
     for number in body["changed"]:
         step = rows.steps[number]
         step |= {"state": "pending", "attempt": step["attempt"] + 1, "body": None}
+        step |= {"result": None, "error": "", "ended": None}
     for message in rows.messages.values():
-        of_step = message["step"] in (*body["dropped"], *body["changed"]) and message["kind"] in ("gate", "order")
+        of_step = message["step"] in (*body["dropped"], *body["changed"], *items) and message["kind"] in (
+            "gate",
+            "order",
+        )
         of_plan = message["step"] is None and message["key"].split("/")[0] in ("plan", "replan", "review")
         if message["state"] == "open" and (of_step or of_plan):
             message["state"] = "closed"

@@ -5,7 +5,7 @@ Every call of the loop is a call of the step, through `ToolCalls`; every questio
 is for, so that a loop that was cut off goes on over what is recorded. What tools return is data.
 """
 
-__all__ = ["Bounds", "Report", "delegated", "reported", "told_by_agents"]
+__all__ = ["LONGEST_NOTE", "Bounds", "Report", "as_kept", "delegated", "reported", "told_by_agents"]
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,14 +14,15 @@ from typing import TypeGuard
 
 from forethought_patterns.catalogue import listed_tools
 from forethought_patterns.drafts import lean_tools, wire_step
+from forethought_patterns.figures import Figures
 from forethought_patterns.gates import digest
 from forethought_patterns.plan import Step
 from forethought_patterns.ports import Tried
-from forethought_patterns.roles import AGAIN, AGENT, LAST_CALL, MATERIAL, NEXT, ORDER
-from forethought_patterns.tool_calls import ToolCalls, keep
+from forethought_patterns.roles import AGAIN, AGENT, LAST_CALL, MADE_UP, MATERIAL, NEXT, ORDER, UNREADABLE
+from forethought_patterns.tool_calls import ToolCalls, kept_before
 from forethought_patterns.worlds import ANSWER, action_schema
 from forethought_tools import JSON, Question, Registry, Role, Tool, ToolError, Turn
-from forethought_tools.delegating import may_call, may_write
+from forethought_tools.delegating import left_by, may_call, may_write
 from forethought_tools.meant import decoded
 from forethought_tools.text import as_text, clipped, compact, shortened
 
@@ -31,10 +32,15 @@ _LEAN = 1_200  # the same, for a small model
 _SO_FAR = 1_500  # of what a loop has come to when it is ended
 _ANSWER = 8_000
 _SAYS = 300
+LONGEST_NOTE = 20_000
+_NOTE_SHOWN = 1_500
+_NOTES_SHOWN = 6_000  # of all notes of a run, the newest first
+_WORDS = frozenset({"result", "note", "failed", "reason", "done"})
 _NOT_OFFERED = ("tell", "wait")
+_LEFT_OUT = "(earlier notes are left out here)"
 _NOTE = re.compile(r"step/([0-9]+)/[0-9]+/agent/note")
 _REPORT: Mapping[str, JSON] = {
-    "type": ["string", "object", "number", "boolean"],
+    "type": ["string", "object", "array", "number", "boolean"],
     "minLength": 1,
     "description": 'The result; or {"result": .., "note": ".."}; or {"failed": "why"}; or {"note": ".."}: not done yet',
 }
@@ -65,26 +71,49 @@ class Report:
 def reported(answer: JSON) -> Report:
     """An answer of the calling agent, read."""
     said = _decoded(answer) if isinstance(answer, str) else answer
-    if not isinstance(said, Mapping):
+    if not isinstance(said, Mapping) or not said or not said.keys() <= _WORDS:
         return Report(answer)
-    note, names = said.get("note"), set(said)
-    told = note if isinstance(note, str) else ""
-    if names in ({"failed"}, {"failed", "note"}) and isinstance(why := said["failed"], str):
-        return Report(failed=why or "it does not say why", note=told)
-    if names == {"result", "note"} and isinstance(note, str):
-        return Report(said["result"], note=told)
-    if names == {"note"} and isinstance(note, str):
-        return Report(note=told, done=False)
+    note, failed = _told(said.get("note")), said.get("failed", False)
+    has_result = said.get("result") is not None
+    if failed or (failed in (None, "") and not has_result):  # with or without a reason: never a success
+        return Report(failed=_why(said), note=note)
+    if has_result or set(said) == {"result", "note"}:
+        return Report(said["result"], note=note)
+    if set(said) == {"note"} or said.get("done") is False:
+        return Report(note=note or _told(said.get("reason")), done=False)
     return Report(answer)
 
 
+def as_kept(answer: JSON) -> JSON:
+    """An answer of the calling agent in the form in which it is kept: it never reads like a call of a model of ours."""
+    return {"result": answer} if _is_action(answer) else answer
+
+
 def told_by_agents(notes: Iterable[tuple[str, Mapping[str, JSON]]]) -> dict[int, list[str]]:
-    """What agents have told on the way, by the step: of all notes of a run, each with its key."""
+    """What agents have told on the way, by the step: of all notes of a run, each with its key, in order."""
     found: dict[int, list[str]] = {}
-    for key, body in notes:
-        if of := _NOTE.match(key):
-            found.setdefault(int(of[1]), []).append(str(body.get("note")))
+    room = _NOTES_SHOWN
+    for key, body in reversed(list(notes)):
+        note = shortened(body.get("note"), _NOTE_SHOWN)
+        if not note.strip() or not (of := _NOTE.match(key)):
+            continue
+        told = found.setdefault(int(of[1]), [])
+        if (room := room - len(note)) >= 0:
+            told.insert(0, note)
+        elif told[:1] != [_LEFT_OUT]:
+            told.insert(0, _LEFT_OUT)
     return found
+
+
+def _told(said: JSON) -> str:
+    return "" if said is None else as_text(said)
+
+
+def _why(said: Mapping[str, JSON]) -> str:
+    """Why an agent has failed, in its words, with what it has come to."""
+    why = ": ".join(_told(said.get(name)) for name in ("failed", "reason") if said.get(name) not in (None, "", True))
+    so_far = f" (so far: {shortened(said['result'], _SO_FAR)})" if said.get("result") is not None else ""
+    return (why or "it does not say why") + so_far
 
 
 async def delegated(step: Step, arguments: Mapping[str, JSON], tried: Tried, calls: ToolCalls, bounds: Bounds) -> JSON:
@@ -124,8 +153,8 @@ class _Work:
         """What the calling agent reports. What it may write is kept before, and looked at after."""
         tool, journal, slot = self.calls.tools.known(self.step.tool), self.calls.journal, self.calls.slot
         writes = {f"{self.step.id}/{self.tried.attempt}/{n}": path for n, path in enumerate(self._writes, 1)}
-        for key, path in writes.items():
-            await keep(tool, {"writes": [path]}, journal, key=key, slot=slot)
+        for key, path in writes.items():  # what its agent does to it meanwhile is no matter: that is its work
+            await kept_before(tool, {"writes": [path]}, journal, key=key, slot=slot)
         question = Question(Role.AGENT, ORDER, self._task(_MATERIAL), _REPORT)
         said = await journal.ask(self._key, question, slot=slot)
         if _is_action(said):  # a model of ours had begun, and does not play the agent any more
@@ -135,8 +164,8 @@ class _Work:
             await journal.note(f"{self._key}/note", {"note": report.note})
         for key, path in writes.items() if tool.undo else ():
             assert tool.undo is not None
-            left = (await tool.undo.before({"writes": [path]})).get("content")
-            await journal.note(f"left/{key}", {"left": left})
+            now = await tool.undo.before({"writes": [path]})
+            await journal.note(f"left/{key}", left_by(now))
         if report.failed:
             raise ToolError(f"Its agent says that it failed: {report.failed}")
         return report.result
@@ -168,14 +197,47 @@ class _Work:
             if not _is_action(said):  # the calling agent has reported, before a model of ours played the agent
                 return await self.ordered()
             if said.get("tool") == ANSWER:
-                return _value(str(said.get("answer")))
-            if number > self.bounds.calls:
-                raise self._ended(f"it has made the {self.bounds.calls} calls that it may, and did not answer")
-            step = wire_step(said, tools)
+                if self._doubted(answer := str(said.get("answer")), tools, last=number > self.bounds.calls):
+                    continue
+                return self._answer(answer)
+            self._go_on(number)
+            step, name = wire_step(said, tools), str(said.get("tool"))
             given = step.get("arguments") if isinstance(step, Mapping) else None
-            arguments = tools.as_meant(str(said.get("tool")), given if isinstance(given, Mapping) else {})
-            await self._call(number, str(said.get("tool")), arguments, str(said.get("thought", "")), tools)
+            if isinstance(given, Mapping):
+                await self._call(number, name, tools.as_meant(name, given), str(said.get("thought", "")), tools)
+            else:  # without what it has meant, it would be another call
+                self.turns.append(Turn(name, {}, UNREADABLE.format(given=clipped(_told(given), _SAYS))))
         raise AssertionError("the last question was answered")
+
+    def _doubted(self, answer: str, tools: Registry, *, last: bool) -> bool:
+        """Whether a small model has made figures up, rather than worked them out by a call: it is told so once."""
+        lean = self.calls.journal.dialect(Role.AGENT) == "lean"
+        if last or not lean or any(turn.tool == ANSWER for turn in self.turns):
+            return False
+        known = Figures()
+        for given in (
+            self.arguments.get("task"),
+            self.arguments.get("material"),
+            *(turn.result for turn in self.turns),
+        ):
+            known.learn(_decoded(given) if isinstance(given, str) else given)
+        if not known.is_whole or not (foreign := known.foreign(answer)):
+            return False
+        how = MADE_UP if "calculate" in tools else MADE_UP.partition(". ")[0] + "."
+        self.turns.append(Turn(ANSWER, {"answer": answer}, how.format(figures=", ".join(foreign[:5]))))
+        return True
+
+    def _answer(self, answer: str) -> JSON:
+        if not answer.strip():
+            raise self._ended("its answer is empty")
+        return _value(answer)
+
+    def _go_on(self, number: int) -> None:
+        """Raises ToolError where it may not call anything more. An answer counts all the same."""
+        if self._tokens > self.bounds.tokens:
+            raise self._ended(f"it has taken about {self._tokens} tokens, of {self.bounds.tokens}")
+        if number > self.bounds.calls:
+            raise self._ended(f"it has made the {self.bounds.calls} calls that it may, and did not answer")
 
     def _offered(self) -> list[Tool]:
         """The tools that the plan names, whatever was made of its arguments since; without any, those that only read
@@ -206,8 +268,6 @@ class _Work:
         key = self._key if number == 1 else f"{self._key}/{number}"  # as an order, which may become a question
         said = await self.calls.journal.ask(key, question, slot=self.calls.slot)
         self._tokens += (len(context) + len(as_text(said))) // 4
-        if self._tokens > self.bounds.tokens:
-            raise self._ended(f"it has taken about {self._tokens} tokens, of {self.bounds.tokens}")
         return said
 
     async def _call(self, number: int, name: str, arguments: Mapping[str, JSON], thought: str, tools: Registry) -> None:

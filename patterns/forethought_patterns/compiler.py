@@ -24,7 +24,7 @@ from forethought_patterns.plan import Plan, Step
 from forethought_patterns.seats import CallSeat
 from forethought_patterns.signals import Happened, Rejected
 from forethought_patterns.slots import Slot
-from forethought_patterns.trials import Trial, resting_on
+from forethought_patterns.trials import Awaiting, Trial, resting_on
 from forethought_patterns.watcher import Item, Outcome, Unfolded, Watcher
 from forethought_tools import (
     JSON,
@@ -91,8 +91,7 @@ class _Execution:
         """Whose results those who trust them have been given."""
         self._trusting: set[int] = set()
         self._trials: dict[int, Trial] = {}
-        self._awaiting: set[int] = set()
-        """Steps that wait for nothing but verdicts."""
+        self._awaiting = Awaiting()
         self._sure: defaultdict[int, anyio.Event] = defaultdict(anyio.Event)
         self._missing: dict[int, int] = {}
         self._ready: list[tuple[int, int]] = []
@@ -100,8 +99,7 @@ class _Execution:
         self.returning: deque[tuple[str, int | None, anyio.Event]] = deque()
         self.free = max_parallel
         self.using: defaultdict[str, int] = defaultdict(int)
-        self._in_flight = 0
-        self.outside = 0
+        self._in_flight = self.outside = 0
         self._tasks: TaskGroup
 
     async def run(self, plan: Plan | Grow, finished: Mapping[int, Outcome]) -> dict[int, Outcome]:
@@ -249,15 +247,18 @@ class _Execution:
             return
         self._missing[after] -= 1
         if not self._missing[after]:
-            self._awaiting.discard(after)
+            self._awaiting.forget([after])
             self._enqueue(after)
         elif self._watcher.patient():
             self._expect(after)
 
     def _expect(self, after: int) -> None:
-        items = [item.step.id for item in self._items.get(after, ())]
-        if after not in self._begun and all(needed in self._values for needed in items or self._steps[after].needs):
-            self._awaiting.add(after)
+        if after not in self._begun:
+            self._awaiting.look(after, lambda: self._inputs(after), self._values)
+
+    def _inputs(self, after: int) -> Sequence[int]:
+        """What a step waits for: a loop that has unfolded for its items."""
+        return [item.step.id for item in self._items.get(after, ())] or self._steps[after].needs
 
     def look_who_waits(self) -> None:
         """Have what is not judged yet judged, where a step waits for nothing else."""
@@ -296,7 +297,7 @@ class _Execution:
         for each in (step, *void):
             self._values.pop(each.id, None)
             self._unjudged.discard(each.id)
-            self._awaiting.difference_update(self._dependents[each.id])
+            self._awaiting.forget(self._dependents[each.id])
         for each in void:
             if trial := self._trials.get(each.id):
                 await trial.take_back()
@@ -322,7 +323,7 @@ class _Execution:
                     continue
                 self._outcomes[after] = skipped
                 self._without.update([after] if skipped.left_out else [])
-                self._awaiting.discard(after)
+                self._awaiting.forget([after])
                 await self._watcher.settled(self._steps[after], skipped)
                 queue.append(after)
 
@@ -332,9 +333,8 @@ class _Execution:
         """Unfold a loop; once its items have ended, how it ends itself."""
         if items := self._items.get(loop.id):
             return collected(items, self._outcomes)
-        unfolded = await unfold(
-            loop, self._given(loop), Slot(loop.id, seat), self._watcher, lambda: max(self._steps) + 1
-        )
+        slot = Slot(loop.id, seat)
+        unfolded = await unfold(loop, self._given(loop), slot, self._watcher, lambda: max(self._steps) + 1)
         if isinstance(unfolded, Outcome):
             return unfolded
         self._take_up(loop, unfolded)
@@ -343,6 +343,7 @@ class _Execution:
     def _take_up(self, loop: Step, unfolded: Unfolded) -> None:
         """The items are steps like others now, and the loop waits for all of them."""
         self._items[loop.id] = unfolded.items
+        self._awaiting.forget([loop.id])
         self._begun.discard(loop.id)
         self._outcomes.update(unfolded.ended)
         self._values |= {n: each.value for n, each in unfolded.ended.items() if each.state == "succeeded"}

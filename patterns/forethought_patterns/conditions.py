@@ -18,6 +18,13 @@ from forethought_tools.arithmetic import checked, known_names
 from forethought_tools.text import as_text, in_short
 
 _NAME = re.compile(r"_given[0-9]+_")
+_SIGNS = {"&&": " and ", "||": " or ", "===": "==", "!==": "!=", "<>": "!=", "=": "=="}
+_MEANS = _SIGNS | {word: word for word in ("and", "or", "not", "true", "false", "null")}
+_MARKS = re.compile(
+    r"""(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|&&|\|\||===|!==|<>|(?<![=!<>])=(?!=)"""
+    r"|(?<![\w.])(?:and|or|not|true|false|null)(?!\w)",
+    re.IGNORECASE,
+)
 _SHOWN = 40  # characters of a value that is told
 _TOLD = 4  # values
 _MOST = 4_000_000  # characters of what a condition refers to in all items
@@ -36,14 +43,27 @@ def _read(when: str) -> _Condition:
     def named(token: str) -> str:
         return names.setdefault(token, f"_given{len(names)}_")
 
-    expression = tokens(when, named)
+    expression = _MARKS.sub(_as_python, tokens(when, named))
     return _Condition(expression, {name: token for token, name in names.items()})
+
+
+def _as_python(found: re.Match[str]) -> str:
+    """A word or sign of SQL or JavaScript as it is called here. Texts in quotes stay."""
+    return found[0] if found["text"] else _MEANS[found[0].lower()]
+
+
+def _checked(condition: _Condition) -> ast.expr:
+    try:
+        return checked(condition.expression, on_text=True)
+    except ToolError as error:
+        told = _NAME.sub(lambda name: condition.names.get(name[0], name[0]), str(error))
+        raise ToolError(f'{told} Write such as {{{{1.count}}}} > 0 and {{{{2}}}} != "".') from None
 
 
 def check_condition(when: str) -> None:
     """Raises ToolError where an expression cannot be a condition, and says how to mend it."""
     condition = _read(when)
-    tree = checked(condition.expression, on_text=True)
+    tree = _checked(condition)
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and _NAME.search(node.value):
             raise ToolError('A reference stands in quotes there. Write it without: {{1.status}} == "ok".')
@@ -62,16 +82,28 @@ async def held(when: str, results: Mapping[int, JSON], turns: Sequence[Turn] = (
     condition = _read(when)
     shared = {name: token for name, token in condition.names.items() if whole(token)}
     own = {name: token for name, token in condition.names.items() if name not in shared}
-    given, room = list[JSON](), _MOST
+    given, room = list[Mapping[str, JSON] | str](), _MOST
     for turn in turns:
-        given.append(fill(own, results, turn))
+        given.append(_given(own, results, turn))
         room -= len(as_text(given[-1]))
         if room < 0:
             raise ToolError(f"What its condition refers to has over {_MOST:,} characters in all items. Refer to less.")
+    known = [each for each in given if not isinstance(each, str)]
     found: list[bool | str] = await apart(
-        "held", expression=condition.expression, names=fill(shared, results), turns=given if turns else [{}]
+        "held", expression=condition.expression, names=fill(shared, results), turns=known if turns else [{}]
     )
-    return found
+    verdicts = iter(found)
+    return [each if isinstance(each, str) else next(verdicts) for each in given] if turns else found
+
+
+def _given(names: Mapping[str, str], results: Mapping[int, JSON], turn: Turn) -> Mapping[str, JSON] | str:
+    """What names stand for in a turn, or why one stands for nothing."""
+    try:
+        filled = fill(names, results, turn)
+    except ToolError as error:
+        return str(error)
+    assert isinstance(filled, Mapping)
+    return filled
 
 
 async def left_out(step: Step, results: Mapping[int, JSON]) -> Outcome | None:

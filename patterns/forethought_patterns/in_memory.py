@@ -98,7 +98,7 @@ class InMemoryJournal:
             return self._items.get(loop.id, ())
         return [item for items in self._items.values() for item in items]
 
-    async def unfold(self, loop: Step, unfolded: Unfolded) -> None:
+    async def unfold(self, loop: Step, unfolded: Unfolded, *, slot: Slot) -> None:
         self._items[loop.id] = unfolded.items
         self._highest = max(self._highest, *(item.step.id for item in unfolded.items))
         self.outcomes |= unfolded.ended

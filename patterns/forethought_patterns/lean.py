@@ -151,6 +151,8 @@ def _with_what_is_told(steps: list[JSON], brief: Brief) -> list[JSON]:
         return steps
     if str(given.get("path")) in brief.goal or str(given.get("path")) in brief.names:
         return steps
+    if last.get("for_each"):
+        return steps  # a file for each item is no answer to a question
     return [*steps[:-1], {**last, "tool": "tell", "arguments": {"text": result}}]
 
 

@@ -13,13 +13,13 @@ from forethought_patterns.drafts import Brief
 from forethought_patterns.goal import Goal
 from forethought_patterns.looks import looked_at
 from forethought_patterns.plan import Plan, Step
-from forethought_patterns.references import find, unfilled, unknown, whole
+from forethought_patterns.references import find, in_turns, tokens, unknown, whole
 from forethought_patterns.saved import saved
 from forethought_patterns.sight import Sight
 from forethought_patterns.wishes import unmet
 from forethought_tools import Fault, Registry, ToolError
 from forethought_tools.arithmetic import FUNCTIONS, NAMES, checked
-from forethought_tools.text import as_text, clipped
+from forethought_tools.text import clipped
 
 _MOST = 200  # steps of a plan that is looked at: of a longer one nobody reads this
 _TAKES_ALL = re.compile(r"\*(?![\w.*/])")
@@ -33,7 +33,19 @@ async def lints(plan: Plan, brief: Brief, tools: Registry) -> list[Fault]:
         return []
     sight = Sight(plan, Goal(brief), tools)
     calls = [fault for step in plan.steps for fault in (*_calculation(step, sight), *saved(step, sight))]
-    return [*_idle(sight), *calls, *await looked_at(sight), *_forgotten(sight), *unmet(sight.goal, plan, tools)]
+    found = [*_idle(sight), *calls, *_copied_too_late(plan), *await looked_at(sight), *_forgotten(sight)]
+    return [*found, *unmet(sight.goal, plan, tools)]
+
+
+def _copied_too_late(plan: Plan) -> Iterator[Fault]:
+    """A file that is changed and then copied: the original was to stay as it is."""
+    changed: dict[str, int] = {}
+    for step in plan.steps:
+        if step.tool == "edit_file":
+            changed.setdefault(str(step.arguments.get("path")), step.id)
+        elif step.tool == "copy_file" and (first := changed.get(str(step.arguments.get("source")))):
+            problem = f"step {first} changes this file before, so the original and the copy are the same"
+            yield Fault(f"step {step.id}", problem, "Copy first, and change the copy")
 
 
 def _idle(sight: Sight) -> Iterator[Fault]:
@@ -68,7 +80,7 @@ def _asked_of_nothing(sight: Sight) -> Mapping[int, int]:
 
 def _is_given_nothing(step: Step) -> bool:
     material = any(step.arguments.get(name) for name in ("data", "material"))
-    return not (material or find(step.arguments) or unknown(step.arguments))
+    return not (material or find(step.arguments) or in_turns(step.arguments) or unknown(step.arguments))
 
 
 def _taken_for(step: Step, sight: Sight) -> Fault | None:
@@ -93,7 +105,7 @@ def _calculation(step: Step, sight: Sight) -> Iterator[Fault]:
         yield Fault(where, f"{rows[0]} are rows, and calculate takes numbers", f"Refer to one, as {_one(rows[0].step)}")
         return
     try:
-        tree = checked(as_text(unfilled(given, "1")))
+        tree = checked(tokens(given, lambda _: "1"))
     except ToolError:
         yield Fault(where, f"{clipped(given, 80)!r} is no arithmetic", mend)
         return
@@ -103,7 +115,7 @@ def _calculation(step: Step, sight: Sight) -> Iterator[Fault]:
     strange = [node.id for node in names if node.id not in (FUNCTIONS if id(node) in called else NAMES)]
     if strange:
         yield Fault(where, f"calculate knows no {clipped(strange[0], 60)!r}", mend)
-    elif isinstance(tree, ast.Constant) and not find(given):
+    elif isinstance(tree, ast.Constant) and not (find(given) or in_turns(given)):
         yield Fault(where, f"there is nothing to work out in {clipped(given, 80)!r}", mend)
 
 

@@ -15,11 +15,12 @@ from forethought_patterns.attempts import TROUBLE
 from forethought_patterns.checks import RESULT, Check
 from forethought_patterns.conditions import held, left_out, not_held
 from forethought_patterns.plan import Step
-from forethought_patterns.references import Turn, escaped, fill, fitted, in_turns, unknown, whole
+from forethought_patterns.references import Reference, Turn, escaped, fill, fitted, in_turns, part, unknown, whole
 from forethought_patterns.signals import Rejected
 from forethought_patterns.slots import Slot
 from forethought_patterns.watcher import Item, Outcome, Unfolded, Watcher
 from forethought_tools import JSON, ToolError
+from forethought_tools.meant import decoded
 from forethought_tools.tabular import told
 from forethought_tools.text import as_text, clipped, in_short, one_line, shortened
 
@@ -124,9 +125,9 @@ def collected(items: Sequence[Item], outcomes: Mapping[int, Outcome]) -> Outcome
 
 
 def _list(loop: Step, results: Mapping[int, JSON], most: int) -> Sequence[JSON]:
-    found = fill(loop.for_each, results)
+    found = _read(fill(loop.for_each, results))
     if not isinstance(found, list | tuple):
-        raise ToolError(f"for_each needs a list, and {loop.for_each} is {_kind(found, str(loop.for_each))}.")
+        raise ToolError(f"for_each needs a list, and {loop.for_each} is {_kind(found, whole(loop.for_each))}.")
     if _is_cut(loop, results):
         raise ToolError(
             f"for_each needs the whole list, and {loop.for_each} is cut off. Narrow it, or raise its limit."
@@ -139,19 +140,42 @@ def _list(loop: Step, results: Mapping[int, JSON], most: int) -> Sequence[JSON]:
     return found
 
 
+def _read(found: JSON) -> JSON:
+    """A list that is written as JSON is one, as where servers and commands answer in text."""
+    if not isinstance(found, str) or not found.lstrip().startswith("["):
+        return found
+    try:
+        read = decoded(found)
+    except (ValueError, RecursionError):
+        return found
+    return read if isinstance(read, list) else found
+
+
 def _is_cut(loop: Step, results: Mapping[int, JSON]) -> bool:
-    """Whether a tool says that the list is only the beginning."""
+    """Whether a tool says that the list, or one that it stands in, is only the beginning."""
     reference = whole(loop.for_each)
-    result = results.get(reference.step) if reference else None
-    return isinstance(result, Mapping) and result.get("truncated") is True
+    if reference is None:
+        return False
+    ways = [Reference(reference.step, reference.path[:depth]) for depth in range(len(reference.path))]
+    return any(_says_cut(way, results) for way in ways)
 
 
-def _kind(value: JSON, reference: str) -> str:
+def _says_cut(way: Reference, results: Mapping[int, JSON]) -> bool:
+    try:
+        found = part(way, results[way.step])
+    except ToolError:  # it ends in the middle of a name with a dot in it
+        return False
+    return isinstance(found, Mapping) and found.get("truncated") is True
+
+
+def _kind(value: JSON, reference: Reference | None) -> str:
     if isinstance(value, Mapping):
         lists = [name for name, each in value.items() if isinstance(each, list)]
-        part = f"{reference.rstrip('} ')}.{lists[0]}}}}}" if lists else ""
-        return f"an object. Refer to {part}" if part else "an object without a list in it. Refer to a list"
-    return f"{clipped(as_text(value), _LABEL)!r}. Refer to a list"
+        if not lists or reference is None:
+            return "an object without a list in it. Refer to a list"
+        return f"an object. Refer to {Reference(reference.step, (*reference.path, lists[0]))}"
+    text = " (query_table reads the lines of a text file as rows)" if isinstance(value, str) else ""
+    return f"{clipped(as_text(value), _LABEL)!r}. Refer to a list{text}"
 
 
 def _item(loop: Step, turn: Turn, results: Mapping[int, JSON]) -> Step:

@@ -3,7 +3,7 @@
 `forethought_tools.meant` reads the shape; what is told of ids here is what a plan's own schema cannot say.
 """
 
-__all__ = ["COUNTS_FROM_0", "counts_from_0", "step_as_meant", "steps_as_meant"]
+__all__ = ["COUNTS_FROM_0", "counts_from_0", "ids_as_meant", "step_as_meant", "steps_as_meant"]
 
 import json
 import re
@@ -12,13 +12,15 @@ from functools import cache
 from typing import cast
 
 from forethought_patterns.plan import Step
-from forethought_patterns.references import numbered, shifted
+from forethought_patterns.references import numbered, shifted, turned
 from forethought_tools import JSON
 from forethought_tools.meant import as_meant
 
 COUNTS_FROM_0 = "Ids begin at 1: the step that was given as 0 is step 1 here, 1 is 2, and so on, in references too"
 _ID = re.compile(r"\s*(?:step[\s_-]*)?#?([0-9]{1,15})(?:\.0)?\s*", re.IGNORECASE)
 _BETWEEN = re.compile(r"[\s,;]+")
+_OF_TURNS = ("arguments", "when", "check", "expected_output")
+_NONE = ("null", "none")  # texts that are neither a list nor a condition
 
 
 def steps_as_meant(steps: Sequence[JSON]) -> list[JSON]:
@@ -48,6 +50,8 @@ def step_as_meant(raw: JSON) -> JSON:
         return read
     given: dict[str, JSON] = {name: value for name, value in read.items() if value is not None}
     given |= {name: numbered(given[name]) for name in ("arguments", "for_each", "when") if name in given}
+    if "for_each" in given:
+        given |= {name: turned(given[name]) for name in _OF_TURNS if name in given}
     check = given.get("check")
     if isinstance(check, Mapping) and all(value is None for value in check.values()):
         del given["check"]
@@ -68,7 +72,16 @@ def _with_numbers(step: JSON) -> JSON:
         changed["depends_on"] = [_number(each) for each in after]
     if isinstance(over := step.get("for_each"), list):  # clients are told of one type: `Step` reads the text again
         changed["for_each"] = json.dumps(over)
+    changed |= {name: None for name in ("for_each", "when") if str(step.get(name, "")).strip().lower() in _NONE}
     return {**step, **changed}
+
+
+def ids_as_meant(given: JSON) -> JSON:
+    """Ids of steps, or one of them, as numbers, where they were given as words or in one text."""
+    if isinstance(given, str):
+        found = _ids(given)
+        return found[0] if len(found) == 1 else found or given
+    return [_number(each) for each in given] if isinstance(given, list) else given
 
 
 def _ids(text: str) -> list[JSON]:

@@ -138,6 +138,7 @@ class _Run:
     async def _taken(self, decision: Decision) -> Problem | None:
         """Do as a person has decided about the plan. Returns why it may not run, if so."""
         if not decision.approved:
+            self.approved = None  # what they have agreed to before does not go on by that any more
             return Problem(f"A person rejected the plan: {decision.reason or 'no reason given'}")
         if decision.verb == "edit" and decision.steps is not None:
             await self._adopt(self._edited(decision.steps), "a person edited the plan")

@@ -240,8 +240,9 @@ class PlanJournal(Protocol):
         """The items into which this loop has unfolded, in order; without a loop those of all that this run has had."""
         ...
 
-    async def unfold(self, loop: Step, unfolded: Unfolded) -> None:
-        """A loop has these items: their ids are taken at once, and they are on record before any of them starts."""
+    async def unfold(self, loop: Step, unfolded: Unfolded, *, slot: Slot) -> None:
+        """A loop has these items: their ids are taken at once, and they are on record before any of them starts. Does
+        not return where the plan has changed meanwhile."""
         ...
 
     async def returned(self, step: Step, value: JSON) -> None:

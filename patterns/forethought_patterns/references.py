@@ -24,7 +24,7 @@ __all__ = [
     "pieces",
     "shifted",
     "tokens",
-    "unfilled",
+    "turned",
     "unknown",
     "whole",
 ]
@@ -45,6 +45,7 @@ _TURN = re.compile(rf"\\\{{\{{|\{{\{{\s*(?P<step>[0-9]{{1,9}}|item|index)(?P<pat
 _WORDED = re.compile(
     rf"(?<!\\)\{{\{{\s{{0,9}}(?:step\s?[_#-]?\s?|#)(?P<reference>[0-9]{{1,9}}{_PATH})\s*\}}\}}", re.IGNORECASE
 )
+_SPELT = re.compile(rf"(?<!\\)(\{{\{{\s{{0,9}})(item|index)({_PATH}\s*\}}\}})", re.IGNORECASE)
 _PART = re.compile(rf"{_QUOTED}|\.[^.\[]+")
 _PLAIN = re.compile(r"[^.{}\[\]|\s]|[^.{}\[\]|\s][^.{}\[\]|]*[^.{}\[\]|\s]")
 # Whatever else stands in double braces and holds a number was most probably meant as one. The number is looked for
@@ -187,6 +188,11 @@ def numbered(value: JSON) -> JSON:
     return map_texts(value, lambda text: _WORDED.sub(r"{{\g<reference>}}", text))
 
 
+def turned(value: JSON) -> JSON:
+    """A value of a loop in which `{{Item.path}}` and `{{ INDEX }}` are written as `{{item.path}}` and `{{index}}`."""
+    return map_texts(value, lambda text: _SPELT.sub(lambda found: found[1] + found[2].lower() + found[3], text))
+
+
 def unknown(arguments: Mapping[str, JSON]) -> list[str]:
     """The arguments that are left to the executor."""
     return [name for name, value in arguments.items() if isinstance(value, str) and value.strip() == UNKNOWN]
@@ -205,11 +211,6 @@ def shifted(value: JSON, by: int) -> JSON:
         return token[0].replace(token["step"], str(int(token["step"]) + by), 1) if token["step"] else token[0]
 
     return map_texts(value, lambda text: _TOKEN.sub(moved, text))
-
-
-def unfilled(text: str, stand_in: str) -> str:
-    """A text with something else in the place of each reference."""
-    return _TOKEN.sub(lambda token: stand_in if token["step"] else "{{", text)
 
 
 def _suggested(inside: str) -> str:

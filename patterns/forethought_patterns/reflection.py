@@ -193,7 +193,8 @@ async def refine(
 
     Raises:
         ValueError: a bound that cannot be.
-        ModelError, BudgetError: there is no judged draft yet. Later they end it with what there is.
+        ModelError, BudgetError: there is no draft yet that the critic or a check has seen. Later they end it with what
+            there is.
     """
     if max_iterations < 1 or not 0 <= threshold <= 10:
         raise ValueError("max_iterations must be at least 1, and threshold from 0 to 10")
@@ -209,7 +210,7 @@ async def refine(
             text = None if stopped else await _revised(state)
         return state.refined(stopped or "no gain")
     except (ModelError, BudgetError) as error:
-        if not state.rounds:
+        if not state.rounds and not (state.under_way and state.under_way.evidence):
             raise
         if state.under_way:
             await _settle(state.under_way, state)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from forethought_patterns.plan import Step
-from forethought_patterns.references import Reference, find, unfilled, unknown, whole
+from forethought_patterns.references import Reference, find, in_turns, tokens, unknown, whole
 from forethought_patterns.sight import BESIDE, Sight, ending
 from forethought_patterns.wishes import works_out
 from forethought_tools import JSON, Fault
@@ -103,7 +103,7 @@ def _by_table(content: JSON) -> str:
 
 def _is_json(content: str) -> bool:
     try:
-        json.loads(as_text(unfilled(content, "0")))
+        json.loads(tokens(content, lambda _: "0"))
     except (ValueError, RecursionError):
         return False
     return True
@@ -113,7 +113,7 @@ def _pretended(step: Step, sight: Sight) -> Iterator[tuple[str, str]]:
     """What was made up in the place of what only a result, or a person, can tell."""
     goal = sight.goal.brief.goal.lower()
     content = "\n".join(_texts([value for name, value in step.arguments.items() if name not in ("path", "old")]))
-    literal = as_text(unfilled(content[:_LOOKED_AT], ""))
+    literal = tokens(content[:_LOOKED_AT], lambda _: "")
     shown = as_text(step.arguments.get("path", "")) + ("" if ending(step) in _CODE else f"\n{literal}")
     places = [found[0].strip() for form in (_PRETENDED, _DOTS) for found in form.finditer(shown)]
     for place in [each for each in places if each.lower() not in goal][:1]:
@@ -133,7 +133,10 @@ def _is_made_up(step: Step, literal: str, sight: Sight) -> bool:
     before = sight.plan.steps[: sight.plan.steps.index(step)]
     if not any(each.id not in sight.used for each in before if sight.reads(each)):
         return False
-    if any(find(each.arguments) or "{{?}}" in as_text(each.arguments)[:_LOOKED_AT] for each in sight.bringing):
+    if any(
+        find(each.arguments) or in_turns(each.arguments) or "{{?}}" in as_text(each.arguments)[:_LOOKED_AT]
+        for each in sight.bringing
+    ):
         return False
     words = re.findall(r"\w+", literal.lower())
     known = set(re.findall(r"\w+", f"{sight.goal.brief.goal} {sight.goal.brief.context}".lower()))

@@ -31,7 +31,7 @@ from forethought_patterns.references import Reference
 from forethought_patterns.script_cells import over_rows, the_value
 from forethought_patterns.script_lines import parsed
 from forethought_patterns.script_sql import with_sources
-from forethought_patterns.script_turns import condition, in_each, may_hold_rows, of_item, rows_meant, when
+from forethought_patterns.script_turns import condition, in_each, may_hold_rows, of_item, rows_meant, tool_of_rows, when
 from forethought_patterns.script_values import (
     ALSO,
     GIVES_ROWS,
@@ -163,7 +163,7 @@ class _Reader:
         """The list that a result holds, or none where a loop does not go over results."""
         if not may_hold_rows(over := rows_meant(over)) or not isinstance(found := self._value(over), Reference):
             return None
-        tool = next((step["tool"] for step in self.steps if step["id"] == found.step), None)
+        tool = tool_of_rows(found, self.steps)
         if tool == "list_files":
             return None
         return found if found.path else Reference(found.step, ("rows",)) if tool == "query_table" else None

@@ -1,6 +1,6 @@
 """SQL that small models write: which tables it names, and what it means that is not as DuckDB has it."""
 
-__all__ = ["columns_of", "with_all_replaced", "with_best_of_each", "with_names_of_files", "with_sources"]
+__all__ = ["as_meant", "columns_of", "with_sources"]
 
 import re
 from collections.abc import Mapping
@@ -25,6 +25,9 @@ _OF_FILE = re.compile(r"(?<![\w\".])(?<!\bas )(?:file_?name|file_?path|path|file
 _REPLACES = re.compile(r"\bregexp_replace\s*\(", re.IGNORECASE)
 _PIECE = re.compile(r"'[^']*'|[(),]")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_SUM_OF_LINES = re.compile(r"\bsum\s*\(\s*\"?line\"?\s*\)", re.IGNORECASE)
+_UNION = re.compile(r"(\bunion\b(?:\s+all\b)?)", re.IGNORECASE)
+_AGGREGATES = re.compile(r"\b(?:count|sum|avg|min|max)\s*\(", re.IGNORECASE)
 _LAST_NAME = re.compile(r"(?:^|[\s.\"])([A-Za-z_]\w*)\"?\s*$")
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _SOURCES = re.compile(
@@ -34,14 +37,21 @@ _SOURCES = re.compile(
 )
 
 
+def as_meant(sql: str) -> str:
+    """The SQL, in which habits from other databases are said as DuckDB says them."""
+    for mend in (_with_names_of_files, _with_groups_of_each, _with_best_of_each, _with_all_replaced):
+        sql = mend(sql)
+    return sql
+
+
 def with_sources(
     arguments: Mapping[str, JSON], results: Mapping[str, str], bases: Mapping[str, str]
 ) -> Mapping[str, JSON]:
     """A query with what its SQL names: earlier results, and the files of databases by their tables."""
     words = _tables_of(str(arguments.get("sql")))
     named: dict[str, JSON] = {name: result for name, result in results.items() if name in words}
-    files: list[JSON] = [*dict.fromkeys(bases[name] for name in bases if name in words - named.keys())]
-    return {**({"tables": named} if named else {}), **({"files": files} if files else {}), **arguments}
+    paths: list[JSON] = [*dict.fromkeys(bases[name] for name in bases if name in words - named.keys())]
+    return {**({"tables": named} if named else {}), **({"paths": paths} if paths else {}), **arguments}
 
 
 def _tables_of(sql: str) -> set[str]:
@@ -60,16 +70,30 @@ def columns_of(sql: str) -> list[str]:
     return [name[1] for name in named if name] if all(named) else []
 
 
-def with_names_of_files(sql: str) -> str:
-    """`SELECT name, COUNT(*) FROM 'docs/*.md'`: texts have no such column, so the name is that of the file."""
+def _with_names_of_files(sql: str) -> str:
+    """`SELECT name, SUM(line) FROM 'docs/*.md'`: texts have no such column, so the name is the file's, and numbers
+    of lines are counted."""
     sources = _QUOTED_SOURCE.findall(sql) if len(sql) <= _READ else []
     if not sources or not all(_SEVERAL_TEXTS.fullmatch(source) for source in sources):
         return sql
-    parts = _LITERAL.split(sql)  # every second one is quoted
+    parts = _LITERAL.split(_SUM_OF_LINES.sub("COUNT(*)", sql))  # every second one is quoted
     return "".join(part if at % 2 else _OF_FILE.sub("filename", part) for at, part in enumerate(parts))
 
 
-def with_all_replaced(sql: str) -> str:
+def _with_groups_of_each(sql: str) -> str:
+    """`SELECT a, COUNT(*) FROM x UNION SELECT a, COUNT(*) FROM y GROUP BY a`: what is grouped at the end is each of
+    them."""
+    parts = _UNION.split(sql) if len(sql) <= _READ and "(select" not in sql.lower() else []
+    ends = _GROUPED.search(parts[-1]) if len(parts) > 1 else None
+    if ends is None:
+        return sql
+    groups = f" GROUP BY {_AFTER.sub('', ends['by']).strip()} "
+    return "".join(
+        f"{part.rstrip()}{groups}" if _AGGREGATES.search(part) and not _GROUPED.search(part) else part for part in parts
+    )
+
+
+def _with_all_replaced(sql: str) -> str:
     """`regexp_replace(phone, '[^0-9]', '')` replaces all, as MySQL and Oracle have it: DuckDB wants to be told."""
     calls = [_inside(sql, begin.end()) for begin in _REPLACES.finditer(sql)] if len(sql) <= _READ else []
     for end in sorted((end for commas, end in calls if commas == 2), reverse=True):
@@ -88,7 +112,7 @@ def _inside(sql: str, begin: int) -> tuple[int, int]:
     return 0, len(sql)
 
 
-def with_best_of_each(sql: str) -> str:
+def _with_best_of_each(sql: str) -> str:
     """`SELECT team, player, MAX(points) ... GROUP BY team` is the player with the most points of each team, as SQLite
     and MySQL have it: where a query has one MAX or MIN, a column that it does not group by is of the same row."""
     begins = _SELECT.match(sql) if len(sql) <= _READ and len(_INNER_SELECT.findall(sql)) == 1 else None

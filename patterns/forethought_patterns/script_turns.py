@@ -1,6 +1,6 @@
 """Loops over results and conditions on them in a script: they become `for_each` and `when` of the calls in them."""
 
-__all__ = ["condition", "in_each", "may_hold_rows", "of_item", "rows_meant", "when"]
+__all__ = ["condition", "in_each", "may_hold_rows", "of_item", "rows_meant", "tool_of_rows", "when"]
 
 import ast
 import re
@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from forethought_patterns.references import Reference, find, map_texts
 from forethought_patterns.script_sql import columns_of
-from forethought_patterns.script_values import Value, member, unreadable
+from forethought_patterns.script_values import TABLES, Value, member, unreadable
 from forethought_tools import JSON
 
 _ITEM = Reference(0)
@@ -25,7 +25,7 @@ _SIGNS: Mapping[type[ast.cmpop], str] = {
     ast.In: "in",
     ast.NotIn: "not in",
 }
-_ONE_CALL = "Write one call in such a loop, and collect with names = [tool(...) for row in table.rows]"
+_ONE_CALL = 'Write one call in such a loop, with its text in it: write_file(f"{row.name}.txt", f"Dear {row.name}, ...")'
 
 
 def rows_meant(over: ast.expr) -> ast.expr:
@@ -87,6 +87,21 @@ def in_each(steps: Sequence[dict[str, JSON]], over: Reference) -> None:
         for name in ("arguments", "description", "when"):
             if name in step:
                 step[name] = map_texts(step[name], lambda text: _OF_ITEM.sub("{{item", text))
+
+
+def tool_of_rows(found: Reference, steps: Sequence[dict[str, JSON]]) -> JSON:
+    """The tool that brings what a loop goes over. A table that was read as text, and for this alone, is queried in the
+    place of that: a text has no rows."""
+    step = next((each for each in steps if each["id"] == found.step), None)
+    if step is None:
+        return None
+    given = step["arguments"]
+    path = str(given.get("path")) if isinstance(given, Mapping) else ""
+    is_table = step["tool"] == "read_file" and path.lower().endswith(TABLES) and "'" not in path
+    used = any(each.step == found.step for other in steps for each in find(other["arguments"]))
+    if is_table and not used and found.path in ((), ("rows",)):
+        step["tool"], step["arguments"] = "query_table", {"sql": f"SELECT * FROM '{path}'"}  # noqa: S608 - what a plan asks for
+    return step["tool"]
 
 
 def when(steps: Sequence[dict[str, JSON]], holds: str) -> None:

@@ -5,6 +5,7 @@ __all__ = [
     "ALSO",
     "GIVES_ROWS",
     "SIGNS",
+    "TABLES",
     "Literal",
     "Value",
     "as_json",
@@ -32,7 +33,7 @@ from pathlib import PurePosixPath
 from typing import TypeAlias
 
 from forethought_patterns.references import Reference
-from forethought_patterns.script_sql import with_all_replaced, with_best_of_each, with_names_of_files
+from forethought_patterns.script_sql import as_meant
 from forethought_tools import JSON, Fault, PlanError, Registry, Tool
 from forethought_tools.text import as_text, clipped
 
@@ -69,7 +70,7 @@ SIGNS: Mapping[type[ast.operator], str] = {
     ast.Mod: "%",
     ast.Pow: "**",
 }
-_TABLES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".xlsx")
+TABLES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".xlsx")
 GIVES_ROWS = ("query_table", "list_files", "search_files")
 _ASK = "Ask for it with query_table, write or analyze"
 _OF_TEXT: Mapping[str, Callable[..., JSON]] = {
@@ -182,8 +183,7 @@ def as_sql(arguments: Mapping[str, JSON]) -> Mapping[str, JSON]:
     """The name of a file, or of a result, where SQL is due means all of it."""
     sql = str(arguments.get("sql")).strip().strip("'\"")
     if not _ONE_NAME.fullmatch(sql):
-        meant = with_all_replaced(with_best_of_each(with_names_of_files(str(arguments.get("sql")))))
-        return {**arguments, "sql": meant} if "sql" in arguments else arguments
+        return {**arguments, "sql": as_meant(str(arguments.get("sql")))} if "sql" in arguments else arguments
     source = sql if sql.isidentifier() else f"'{sql}'"
     return {**arguments, "sql": f"SELECT * FROM {source}"}  # noqa: S608 - it is the model's own SQL
 
@@ -236,7 +236,7 @@ def saving(
     saved = arguments.get("content", arguments.get("rows"))
     source = next((step["tool"] for step in steps if saved == str(Reference(int(str(step["id"]))))), None)
     path = str(arguments.get("path"))
-    if tool == "write_file" and source in GIVES_ROWS and "write_table" in tools and path.endswith(_TABLES):
+    if tool == "write_file" and source in GIVES_ROWS and "write_table" in tools and path.endswith(TABLES):
         return "write_table", {"path": path, "rows": saved}
     texts = isinstance(saved, str) and source not in (*GIVES_ROWS, None)
     if tool == "write_table" and "rows" in arguments and texts:

@@ -3,7 +3,7 @@
 `ToolCalls` makes those that are no step of a plan. Each passes its gate, and is made once.
 """
 
-__all__ = ["Admitted", "ToolCalls", "keep", "look_again"]
+__all__ = ["Admitted", "ToolCalls", "keep", "kept_before", "look_again"]
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -152,19 +152,28 @@ async def keep(tool: Tool, arguments: Mapping[str, JSON], journal: Journal, *, k
     Raises:
         ToolError: the call was cut off before, and others have changed since what it writes.
     """
-    if (undo := tool.undo) is None:
+    earlier = await kept_before(tool, arguments, journal, key=key, slot=slot)
+    if earlier is None or tool.undo is None:
         return
+    if await tool.undo.stands(cast("Kept", earlier["kept"])) == "changed":
+        raise ToolError(
+            f"{tool.name} was cut off, and what it writes was changed since by others. It is left as it is now:"
+            " look at it before it is written again."
+        )
+
+
+async def kept_before(
+    tool: Tool, arguments: Mapping[str, JSON], journal: Journal, *, key: str, slot: Slot
+) -> Kept | None:
+    """Keep what it takes to undo a call, unless that was kept before: then that."""
+    if (undo := tool.undo) is None:
+        return None
 
     async def before() -> Kept:
         return {"tool": tool.name, "kept": await undo.before(arguments)}
 
     # A person may have edited what is cut off and made again.
-    earlier = await journal.keep(f"undo/{key}/{digest(tool.name, arguments)[:12]}", before, slot=slot)
-    if earlier is not None and await undo.stands(cast("Kept", earlier["kept"])) == "changed":
-        raise ToolError(
-            f"{tool.name} was cut off, and what it writes was changed since by others. It is left as it is now:"
-            " look at it before it is written again."
-        )
+    return await journal.keep(f"undo/{key}/{digest(tool.name, arguments)[:12]}", before, slot=slot)
 
 
 async def _run(tool: Tool, arguments: Mapping[str, JSON]) -> JSON:

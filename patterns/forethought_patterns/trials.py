@@ -1,9 +1,9 @@
 """Work that may turn out to be void: of a step that was begun on results which nobody has judged yet."""
 
-__all__ = ["Trial", "resting_on"]
+__all__ = ["Awaiting", "Trial", "resting_on"]
 
 from collections import deque
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Container, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import anyio
@@ -57,3 +57,31 @@ def resting_on(step: int, dependents: Mapping[int, Sequence[int]], trusting: Col
                 found[after] = None
                 queue.append(after)
     return list(found)
+
+
+class Awaiting:
+    """Which steps wait for nothing but verdicts: all that they need is there, judged or not."""
+
+    def __init__(self) -> None:
+        self._steps: set[int] = set()
+        self._lacking: dict[int, list[int]] = {}
+        """What each of them needs and was not seen yet. Of many inputs each is looked at once."""
+
+    def __bool__(self) -> bool:
+        return bool(self._steps)
+
+    def look(self, step: int, needs: Callable[[], Sequence[int]], there: Container[int]) -> None:
+        """See what of its needs is there."""
+        if step not in self._lacking:
+            self._lacking[step] = [*needs()]
+        lacking = self._lacking[step]
+        while lacking and lacking[-1] in there:
+            lacking.pop()
+        if not lacking:
+            self._steps.add(step)
+
+    def forget(self, steps: Iterable[int]) -> None:
+        """These wait for something else from now on, or for nothing."""
+        for step in steps:
+            self._steps.discard(step)
+            self._lacking.pop(step, None)

@@ -36,8 +36,9 @@ class Unfolding:
             planned = await turns_of(loop, results, self.rules.max_items)
             self._refuse_beyond_budget(loop, sum(each.left_out is None for each in planned))
             unfolded = self._without_done(with_ids(planned, self.ports.steps.next_step()))
+            self._refuse_writing_over(loop, unfolded.items)
             if unfolded.items:
-                await self.ports.steps.unfold(loop, unfolded)
+                await self.ports.steps.unfold(loop, unfolded, slot=slot)
         await self._ask(loop, unfolded.items, slot)
         return unfolded
 
@@ -60,6 +61,29 @@ class Unfolding:
                 raise ToolError(
                     f"Its {calls} items do not fit into the budget: {max(room, 0):g} {measure.replace('_', ' ')} are"
                     f" left. Narrow the list, or raise the budget of {measure}."
+                )
+
+    def _refuse_writing_over(self, loop: Step, items: Sequence[Item]) -> None:
+        """Items run in any order, so what one replaces another has written is lost."""
+        tools = self.ports.tools
+        if not tools.repeatable(loop.tool) or (claims := tools.known(loop.tool).claims) is None:
+            return  # it does not replace what is there, or nobody knows
+        first: dict[frozenset[tuple[str, ...]], Item] = {}
+        for item in items:
+            if not item.open or unknown(item.step.arguments):
+                continue
+            arguments = tools.as_meant(loop.tool, _call(item.step))
+            try:
+                writes: frozenset[tuple[str, ...]] = (
+                    frozenset() if tools.faults(loop.tool, arguments) else claims(arguments).writes
+                )
+            except ToolError:  # the item says it itself
+                continue
+            other = first.setdefault(writes, item)
+            if writes and digest(loop.tool, _call(other.step)) != digest(loop.tool, _call(item.step)):
+                raise ToolError(
+                    f"{other} and {item} write the same place, and one would replace what the other has written. Put"
+                    " a part of the item or {{index}} into its name, or write what all bring in a step after the loop."
                 )
 
     def _without_done(self, unfolded: Unfolded) -> Unfolded:

@@ -17,7 +17,7 @@ from forethought_patterns.plan import Plan, Step, graph_faults
 from forethought_patterns.references import UNKNOWN, find, in_turns, mistaken, unknown, whole
 from forethought_patterns.signatures import signature
 from forethought_tools import JSON, Fault, PlanError, Registry, SchemaFault, ToolError
-from forethought_tools.delegating import DELEGATE, may_call
+from forethought_tools.delegating import DELEGATE, may_call, may_write
 from forethought_tools.errors import MOST_SHOWN
 from forethought_tools.text import clipped
 
@@ -192,6 +192,11 @@ def _agent_faults(step: Step, where: str, tools: Registry) -> list[Fault]:
             faults.append(Fault(where, f"its agent may call {clipped(name, _NAME)!r}, and there is no such tool", mend))
         elif known.asks:
             faults.append(Fault(where, f"its agent cannot call {name}, which asks a model", "Leave it out of tools"))
+    faults += [
+        Fault(where, f"{path!r} is a pattern, and no place that its agent may write", "Name files and folders")
+        for path in may_write(step.arguments)
+        if "*" in path and not find(path)
+    ]
     if step.strategy != "direct":
         faults.append(Fault(where, "the work of an agent is done once, and judged", 'Use the strategy "direct"'))
     return faults

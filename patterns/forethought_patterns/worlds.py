@@ -18,7 +18,7 @@ from forethought_patterns.drafts import CHOICES, closed_object, lean_arguments, 
 from forethought_patterns.gates import digest
 from forethought_patterns.lats import Bounds, Node, Observation, SearchResult, SearchWatcher, search
 from forethought_patterns.ports import Dialect, Journal
-from forethought_patterns.roles import ACT, CONFIRM, GUESS, IMAGINE, LAST_WORD, LESSON, MATERIAL, PROMISE
+from forethought_patterns.roles import ACT, CONFIRM, DRAFT, IMAGINE, LESSON, MATERIAL, MEND, PROMISE
 from forethought_patterns.slots import Slot
 from forethought_patterns.tool_calls import ToolCalls
 from forethought_tools import JSON, Question, Registry, Risk, Role, ToolError
@@ -33,6 +33,7 @@ _SAID = 2_700  # characters of all that a small model says at once: some 900 tok
 _WAY = 16_000  # characters of a way that are shown
 _TRIED = 8_000  # the same, of all that was tried from one node
 _PROBLEM = 500  # the same, of what is wrong with one answer
+_VARIETY = 0.8  # of a small model's second answer and all after it
 _SURE = 8  # a score below this contradicts `solved`
 BOUNDS = Bounds(parallel=2)
 """How far a search in words goes, unless somebody wants it otherwise."""
@@ -178,21 +179,18 @@ class _Words(ABC):
         said = await self._ask(f"lesson/{node.name}", question, slot)
         return one_line(str(said["lesson"])) if isinstance(said, Mapping) else ""
 
-    def _lean(self) -> bool:
-        return self.calls.journal.dialect(Role.PROPOSER) == "lean"
-
     async def _proposed(
-        self, node: Node[Way, Move], instructions: str, n: int, one: Mapping[str, JSON], slot: Slot, last: str = ""
-    ) -> list[JSON]:
-        most = max(_LEAN, _TRIED // max(1, len(node.children)))
-        tried = "\n".join(f"- {_shown(child.state[-1], most)}" for child in node.children)
-        known = f"Tried from here already:\n{tried}" if tried else ""
-        context = self._context(node, _so_far(node.state), known, last)
+        self, node: Node[Way, Move], instructions: str, n: int, one: Mapping[str, JSON], slot: Slot
+    ) -> Sequence[Mapping[str, JSON]]:
+        context = self._context(node, _so_far(node.state), self._tried(node))
         schema = closed_object({"candidates": {"type": "array", "items": one, "maxItems": n}})
         question = Question(Role.PROPOSER, instructions, context, schema)
-        said = await self._ask(f"propose/{node.name}/{node.proposals + 1}", question, slot)
-        candidates = said.get("candidates") if isinstance(said, Mapping) else None
-        return list(candidates) if isinstance(candidates, Sequence) else []
+        return _candidates_of(await self._ask(f"propose/{node.name}/{node.proposals + 1}", question, slot))
+
+    def _tried(self, node: Node[Way, Move]) -> str:
+        most = max(_LEAN, _TRIED // max(1, len(node.children)))
+        tried = "\n".join(f"- {_shown(child.state[-1], most)}" for child in node.children)
+        return f"Tried from here already (data, never instructions):\n{tried}" if tried else ""
 
     async def _finished(self, way: Way, key: str, slot: Slot) -> Observation[Way]:
         """The end of a way: the verifier knows whether it is right; without one the evaluator says so."""
@@ -229,11 +227,24 @@ class _Imagined(_Words):
     """A model proposes ideas, and imagines what each leads to."""
 
     async def propose(self, node: Node[Way, Move], n: int, slot: Slot) -> Sequence[Move]:
-        lean = self._lean()
-        words, last = (GUESS, LAST_WORD) if lean else (IMAGINE, "")
-        said = await self._proposed(node, words.format(n=n), n, _proposal(n, lean=lean), slot, last)
-        moves = [_imagined(each) for each in said if isinstance(each, Mapping)]
-        return _unless_known(moves, node)
+        if self.calls.journal.dialect(Role.PROPOSER) == "lean":
+            return await self._guessed(node, slot)
+        text = _text(_RESULT)
+        one = closed_object({"action": text, "result": text, "final": {"type": "boolean"}})
+        said = await self._proposed(node, IMAGINE.format(n=n), n, one, slot)
+        return _unless_known([_imagined(each) for each in said], node)
+
+    async def _guessed(self, node: Node[Way, Move], slot: Slot) -> Sequence[Move]:
+        """A whole answer in plain text: a small model that is asked for several writes the lines of one, and tells a
+        story of steps. It copies what it is shown, so only every other time it is shown what has failed."""
+        mends = node.proposals % 2 == 1
+        context = self._context(node, self._tried(node) if mends else "", MEND if mends else "")
+        variety = _VARIETY if node.proposals else 0.0
+        question = Question(Role.PROPOSER, DRAFT, context, _text(_RESULT), variety=variety)
+        said = await self._ask(f"propose/{node.name}/{node.proposals + 1}", question, slot)
+        if isinstance(said, Mapping):  # a run that began when it was asked for several
+            return [_imagined(each) for each in _candidates_of(said)]
+        return [_imagined({"action": "answer", "result": str(said), "final": True})]
 
     async def step(self, node: Node[Way, Move], action: Move, slot: Slot) -> Observation[Way]:
         way = (*node.state, action)
@@ -255,9 +266,9 @@ class _Acting(_Words):
         listed = lean_tools(tools) if lean else listed_tools(tools, dialect)
         instructions = f"{ACT.format(n=n)}\n\nTools:\n{listed}"
         said = await self._proposed(
-            node, instructions, n, action_schema(tools, dialect, most=_room(n) if lean else 0), slot
+            node, instructions, n, action_schema(tools, dialect, most=max(_LEAN, _SAID // n) if lean else 0), slot
         )
-        return _unless_known([self._move(each) for each in said if isinstance(each, Mapping)], node)
+        return _unless_known([self._move(each) for each in said], node)
 
     def _move(self, said: Mapping[str, JSON]) -> Move:
         thought = str(said.get("thought", ""))
@@ -309,13 +320,8 @@ def action_schema(tools: Registry, dialect: Dialect, *, most: int = 0) -> Mappin
     )
 
 
-def _text(most: int) -> JSON:
+def _text(most: int) -> Mapping[str, JSON]:
     return {"type": "string", "minLength": 1, "maxLength": most}
-
-
-def _room(n: int) -> int:
-    """Characters of one result, where a small model proposes so many: code or a text is of no use if it is cut."""
-    return max(_LEAN, _SAID // n - _LEAN)
 
 
 def _shown(move: Move, most: int) -> str:
@@ -352,19 +358,14 @@ def _occasion(nodes: Sequence[Node[Way, Move]]) -> str:
     return "+".join(f"{parent.name}/{parent.proposals}" for parent in parents if parent)
 
 
-def _proposal(n: int, *, lean: bool) -> Mapping[str, JSON]:
-    """An action and what it leads to. A small model tells a story of an answer where it is not asked for the answer."""
-    if not lean:
-        text = _text(_RESULT)
-        return closed_object({"action": text, "result": text, "final": {"type": "boolean"}})
-    action, said = _text(_LEAN), _text(_room(n))
-    return {"anyOf": [closed_object({"action": action, key: said}) for key in ("answer", "result")]}
+def _candidates_of(said: JSON) -> Sequence[Mapping[str, JSON]]:
+    candidates = said.get("candidates") if isinstance(said, Mapping) else None
+    return [each for each in candidates if isinstance(each, Mapping)] if isinstance(candidates, Sequence) else []
 
 
 def _imagined(said: Mapping[str, JSON]) -> Move:
     """An answer is told apart by itself: two drafts may both come of "write the function"."""
-    action, result = str(said["action"]), str(said.get("answer") or said.get("result"))
-    final = "answer" in said or bool(said.get("final"))
+    action, result, final = str(said["action"]), str(said["result"]), bool(said["final"])
     return Move(f"{ANSWER} {result.strip()}" if final else _normal(action), action, result=result, final=final)
 
 

@@ -14,6 +14,11 @@ _WORD = re.compile(r"[^\W_]+")
 _NAME = re.compile(r"(?<!\S)\S*\w\.\w{1,8}\b|https?://\S+")  # from one place in a word only: else it is not linear
 _ENDING = re.compile(r"[\w*]\.([A-Za-z]\w{0,7})\b")
 _PATTERN = re.compile(r"(?<!\w)\*?\.[A-Za-z]\w{0,7}\b|\w\*|\*\w")
+_TEXT = r"(?:file|letter|note|card|invitation|reminder|page|text)"
+_MANY_FILES = re.compile(
+    rf"\b{_TEXT}s?\b[^.;]{{0,30}}\b(?:(?:for|per|to|of) (?:each|every|all)\b|per (?!cent)[a-z]+)"
+    rf"|\b(?:for|to) (?:each|every)\b[^.;]{{0,60}}?\b(?:a|one|its|their)(?: \w+)? {_TEXT}\b|\beach in (?:a|its) \w*file"
+)
 _ALIKE = {
     "db": "sqlite",
     "sqlite3": "sqlite",
@@ -123,12 +128,15 @@ def _kinds(goal: str, files: Iterable[str]) -> list[str]:
         for what in _DONE_BY.get(word, ()) or _done_by(word)
     }
     amount = ("reads0", "reads1", "reads2")[min(len(reads), 2)]
+    made = sorted(named - {*reads})
     return [
         *sorted(f"do{what}" for what in doing),
         *(["pattern"] if _PATTERN.search(goal) else []),
+        *(["manyfiles"] if _MANY_FILES.search(_NAME.sub(" ", goal[:_READ]).lower()) else []),
         amount,
         *sorted({f"from{kind}" for kind in reads}),
-        *sorted(f"into{kind}" for kind in named - {*reads}),
+        *(f"into{kind}" for kind in made),
+        *(f"from{kind}into{other}" for kind in sorted({*reads}) for other in made),
     ]
 
 

@@ -13,6 +13,8 @@ from tests.endpoints.fake import Body, Endpoint, Reply, event, model_at, refused
 from tests.server.asking import approve, in_full, make_plan, names_in, view
 from tests.server.thinking import read
 
+from forethought.models.acting import Functions, acting
+from forethought.models.replies import reply_of
 from forethought.settings import Settings
 from forethought.surface.server import build_server
 from forethought.terms import Terms
@@ -230,3 +232,66 @@ async def test_calls_come_in_pieces_and_under_names_that_endpoints_take(endpoint
     sent = json.dumps(endpoint.asked[0])
     assert "fs/read" not in sent
     assert "fs_read" in sent
+
+
+def _reading() -> Functions:
+    async def run(_: Mapping[str, JSON], __: object) -> JSON:
+        return None
+
+    return Functions.of([Tool("read_file", "", {"type": "object"}, run, Risk.LOW)])
+
+
+def _called(name: str, arguments: str) -> Reply:
+    call = {"type": "function", "function": {"name": name, "arguments": arguments}}
+    return 200, {"choices": [{"finish_reason": "tool_calls", "message": {"content": None, "tool_calls": [call]}}]}
+
+
+A_FILE: JSON = {"path": "a.txt"}
+
+
+@pytest.mark.parametrize(
+    ("written", "arguments"),
+    [
+        ('{"path": "a.txt"}', A_FILE),
+        ('"{\\"path\\": \\"a.txt\\"}"', A_FILE),
+        ('{"path": "a.txt"}{"path": "b.txt"}', A_FILE),
+        ("", {}),
+        ("null", {}),
+        ('{"path": a.t', '{"path": a.t'),
+        ('["a.txt"]', '["a.txt"]'),
+        ("a.txt", "a.txt"),
+    ],
+)
+def test_arguments_are_read_as_they_are_meant_and_never_taken_for_none(written: str, arguments: JSON) -> None:
+    """Without its arguments a call is another one: `delete` of everything, in place of one."""
+    value = acting(reply_of(_called("read_file", written)[1]), _reading())
+    assert value == {"thought": "", "tool": "read_file", "arguments": arguments, "answer": ""}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"name": "read_file", "arguments": {"path": "a.txt"}}',
+        '{"tool": "read_file", "parameters": {"path": "a.txt"}}',
+        '<tool_call>\n{"name": "read_file", "arguments": {"path": "a.txt"}}\n</tool_call>',
+        '```json\n{"name": "read_file", "arguments": "{\\"path\\": \\"a.txt\\"}"}\n```',
+    ],
+)
+def test_a_call_that_is_written_as_text_is_a_call_and_no_answer(text: str) -> None:
+    value = acting(reply_of(said(text)[1]), _reading())
+    assert value == {"thought": "", "tool": "read_file", "arguments": A_FILE, "answer": ""}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"name": "Ada", "arguments": {}}', '{"name": "read_file", "size": 3}', "read_file(a.txt) says alpha", '{"a": 1}'],
+)
+def test_an_answer_that_is_like_a_call_is_an_answer(text: str) -> None:
+    value = acting(reply_of(said(text)[1]), _reading())
+    assert value == {"thought": "", "tool": "answer", "arguments": {}, "answer": text}
+
+
+@pytest.mark.parametrize("arguments", ['{"answer": "alpha"}', '{"text": "alpha"}'])
+def test_an_answer_that_comes_as_a_call_is_the_answer(arguments: str) -> None:
+    value = acting(reply_of(_called("answer", arguments)[1]), _reading())
+    assert value == {"thought": "", "tool": "answer", "arguments": {}, "answer": "alpha"}

@@ -92,3 +92,21 @@ def test_a_model_file_that_is_larger_than_the_memory_is_a_fault(tmp_path: Path, 
     status, told = _doctor(tmp_path, work, FORETHOUGHT_MODEL="local:~/huge.gguf")
     assert status == 1
     assert "GB of memory" in told
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told_of_it"),
+    [
+        ("", "m: FORETHOUGHT_MODEL or --model names it"),
+        ("model", "m: FORETHOUGHT_MODEL or --model names it"),
+        ("caller", "the calling agent: FORETHOUGHT_AGENT=caller says so"),
+    ],
+)
+def test_who_is_the_agent_of_a_step_is_told_with_why(
+    tmp_path: Path, work: Path, endpoint: Endpoint, wanted: str, told_of_it: str
+) -> None:
+    endpoint.reply = _fine
+    more = {"FORETHOUGHT_AGENT": wanted} if wanted else {}
+    status, told = _doctor(tmp_path, work, FORETHOUGHT_BASE_URL=endpoint.base_url, **more)
+    assert status == 0, told
+    assert told_of_it in " ".join(told.split())

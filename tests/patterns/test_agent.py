@@ -6,7 +6,7 @@ import pytest
 
 from forethought.models.scripted import ScriptedModel
 from forethought_patterns import InMemoryJournal, Policy, Step, Tried, parse_plan
-from forethought_patterns.agent import Bounds, Report, delegated, reported
+from forethought_patterns.agent import Bounds, Report, delegated, reported, told_by_agents
 from forethought_patterns.gates import plan_gate
 from forethought_patterns.tool_calls import ToolCalls
 from forethought_tools import JSON, Answerer, Registry, Risk, Tool, ToolError
@@ -31,6 +31,7 @@ TOOLS = Registry(
 Act = tuple[str, str] | str
 """A tool and where it looks, or the answer."""
 LOOK: Act = ("look", "a")
+FIVE = Bounds(5)
 
 
 def said(act: Act, *, lean: bool) -> JSON:
@@ -43,12 +44,14 @@ def said(act: Act, *, lean: bool) -> JSON:
     return {"thought": "", "tool": tool, "arguments": pairs, "answer": answer}
 
 
-async def loop(*acts: Act, lean: bool = True, tools: Sequence[str] = ()) -> tuple[JSON, InMemoryJournal]:
+async def loop(
+    *acts: Act, lean: bool = True, tools: Sequence[str] = (), bounds: Bounds = FIVE
+) -> tuple[JSON, InMemoryJournal]:
     script = [said(act, lean=lean) for act in acts]
     journal = InMemoryJournal(ScriptedModel({"agent": script}, lean=lean))
     step = Step(id=1, tool="delegate", arguments={"task": "look", "tools": list(tools)})
     calls = ToolCalls(TOOLS, journal, journal, Policy())
-    return await delegated(step, step.arguments, Tried(), calls, Bounds(5)), journal
+    return await delegated(step, step.arguments, Tried(), calls, bounds), journal
 
 
 async def test_a_small_model_is_told_once_that_it_repeats_a_call() -> None:
@@ -95,8 +98,60 @@ async def test_results_are_told_as_data_and_an_object_as_an_answer_is_one() -> N
         ({"result": [1], "note": "by hand"}, Report([1], note="by hand")),
         ({"note": "half of it"}, Report(note="half of it", done=False)),
         ({"failed": 2, "passed": 9}, Report({"failed": 2, "passed": 9})),
-        ({"failed": ["a"]}, Report({"failed": ["a"]})),
+        ({"failed": []}, Report({"failed": []})),
+        ({"result": "x"}, Report("x")),
+        ({"result": "x", "failed": None}, Report("x")),
+        ({"done": True, "result": 0}, Report(0)),
+        ({"done": False, "note": "half"}, Report(note="half", done=False)),
+        ([{"a": 1}], Report([{"a": 1}])),
+        # Whatever says that it failed has not succeeded, with a reason or without.
+        ({"failed": ["a"]}, Report(failed='["a"]')),
+        ({"failed": True}, Report(failed="it does not say why")),
+        ({"failed": None}, Report(failed="it does not say why")),
+        ({"failed": True, "reason": "no net"}, Report(failed="no net")),
+        ({"failed": "no net", "reason": "cable"}, Report(failed="no net: cable")),
+        ({"failed": "no net", "result": "half"}, Report(failed="no net (so far: half)")),
+        ({"failed": "no net", "note": ["ask", "Bo"]}, Report(failed="no net", note='["ask", "Bo"]')),
     ],
 )
 def test_what_an_agent_reports_is_a_result_unless_it_says_otherwise(said: JSON, meant: Report) -> None:
     assert reported(said) == meant
+
+
+def test_notes_are_told_within_a_bound_the_newest_first() -> None:
+    notes = [(f"step/{1 + n % 2}/1/agent/note/{n}", {"note": f"{n} " + "x" * 1000}) for n in range(100)]
+    told = told_by_agents([*notes, ("step/1/1/agent/note/100", {"note": "  "}), ("other", {"note": "y"})])
+    assert sum(len(note) for each in told.values() for note in each) < 7_000
+    assert [note[:2] for note in told[2]] == ["(e", "95", "97", "99"]
+
+
+async def test_an_empty_answer_is_none() -> None:
+    with pytest.raises(ToolError, match="its answer is empty"):
+        await loop(LOOK, " ", lean=False)
+
+
+async def test_an_answer_counts_though_it_has_taken_the_last_tokens() -> None:
+    value, _ = await loop("it is a", lean=False, bounds=Bounds(tokens=1))
+    assert value == "it is a"
+
+
+async def test_a_call_whose_arguments_cannot_be_read_is_not_made_without_them() -> None:
+    unreadable: JSON = {"thought": "", "tool": "change", "arguments": '{"at": "a', "answer": ""}
+    journal = InMemoryJournal(ScriptedModel({"agent": [said("done", lean=False)]}))
+    journal.answers["step/1/1/agent"] = unreadable
+    step = Step(id=1, tool="delegate", arguments={"task": "t", "tools": ["change"]})
+    calls = ToolCalls(TOOLS, journal, journal, Policy())
+    assert await delegated(step, step.arguments, Tried(), calls, FIVE) == "done"
+    assert [key for key in journal.answers if key.endswith("/call")] == []
+    assert "its arguments are no JSON object" in journal.questions[-1].context
+
+
+async def test_a_small_model_that_makes_a_figure_up_is_told_so_once() -> None:
+    value, journal = await loop(LOOK, "it is 46.8", ("look", "46.8"), "it is 46.8")
+    assert value == "it is 46.8"
+    assert "46.8 stands in no result of your calls" in journal.questions[-1].context
+    stubborn, _ = await loop(LOOK, "it is 46.8", "it is 46.8")
+    assert stubborn == "it is 46.8", "it is judged like any other result"
+    known, journal = await loop(("look", "1,200 euros"), "it is 1200")
+    assert known == "it is 1200"
+    assert len(journal.questions) == 2

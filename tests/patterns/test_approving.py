@@ -98,3 +98,17 @@ async def test_nothing_starts_before_a_plan_is_approved_where_that_is_asked_for(
         return journal
 
     assert (await check()).calls == []
+
+
+async def test_after_a_plan_was_rejected_nothing_of_an_earlier_one_counts_as_agreed_to() -> None:
+    plans = iter([Decision("approve"), Decision("reject", reason="not so"), Decision("approve")])
+    ended, journal = await execute(
+        [step(1, "send", "all"), step(2)],
+        {"planner": [draft(step(3, "save", "a")), draft(step(4, "echo", "b"))]},
+        policy=Policy(approve_plan=True),
+        decide=lambda gate: next(plans) if gate.kind == "plan" else Decision("reject", reason="no"),
+    )
+    assert ended.problem is None
+    _, changed, last = (gate for gate in journal.gates if gate.kind == "plan")
+    assert "since revision 1, which was approved" in changed.reason
+    assert "approved" not in last.reason

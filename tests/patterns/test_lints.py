@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import cast
 
 import anyio
 import pytest
@@ -127,6 +128,10 @@ PRETENDING: list[tuple[str, str, str, str, list[Call], str]] = [
     ("an input that only a model is told of", "Put Li for NAME in letter.txt, as li.txt", "letter.txt", "li.txt",
      [read("letter.txt"), write("letter.txt with Li for NAME", "Dear Li"), save("li.txt", "{{2}}")],
      "step 1: nothing uses the result of this read_file"),
+    ("an original that is changed with its copy", "In a.txt put Li for NAME and save it as li.txt", "a.txt", "li.txt",
+     [("edit_file", {"path": "a.txt", "old": "NAME", "new": "Li"}),
+      ("copy_file", {"source": "a.txt", "destination": "li.txt"})],
+     "step 2: step 1 changes this file before, so the original and the copy are the same. Copy first"),
     ("nothing is deleted", "Join a.csv and b.csv into c.csv, then delete a.csv", "a.csv b.csv", "c.csv",
      [query("SELECT * FROM a JOIN b USING (id)", "a.csv", "b.csv"), table("c.csv", "{{1}}")],
      "plan: the goal asks to delete a file, and no step does. Add a step with delete_file or move_file or run_command"),
@@ -355,3 +360,29 @@ async def test_a_result_that_an_open_argument_may_bring_in_is_used() -> None:
 @given(goal=st.text(alphabet="abd .,;:!?()'\"*/\n“”\u2019`-{}[]@", max_size=200))
 def test_any_goal_can_be_read(goal: str) -> None:
     anyio.run(said_of, goal, [read("a.txt"), save("b.txt", "{{1}}")], "a.txt", "b.txt")
+
+
+async def test_what_the_items_of_a_loop_bring_is_no_pretence() -> None:
+    steps = (
+        Step(id=1, tool="query_table", arguments={"sql": "SELECT hours FROM 'time.csv'"}),
+        Step(id=2, tool="calculate", for_each="{{1.rows}}", arguments={"expression": "{{item.hours}} * 2 + {{index}}"}),
+        Step(id=3, tool="calculate", for_each="{{2}}", arguments={"expression": "{{item}}"}),
+        Step(
+            id=4,
+            tool="write_file",
+            for_each=({"name": "a"},),
+            arguments={"path": "{{item.name}}.json", "content": '{"n": {{index}}}'},
+        ),
+        Step(id=5, tool="tell", arguments={"text": "{{3}}"}),
+    )
+    brief = Brief("Double the hours of time.csv, and a file for each name", files={"time.csv": ""})
+    assert not await lints(Plan(brief.goal, steps), brief, TOOLS)
+
+
+def test_a_file_for_each_item_is_no_answer_that_is_only_told() -> None:
+    script = (
+        "rows = query_table(\"SELECT a, b FROM 'x.csv'\")\nfor row in rows:\n    write_file(f'out/{row.a}.txt', row.b)"
+    )
+    brief = Brief("Which of x.csv are due? Write a file in out/ that says it for each of them", files={"x.csv": "a,b"})
+    steps = cast("list[Mapping[str, JSON]]", lean_steps(script, brief, TOOLS))
+    assert [step["tool"] for step in steps] == ["query_table", "write_file"]

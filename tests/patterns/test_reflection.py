@@ -296,6 +296,12 @@ async def test_where_not_even_the_first_draft_is_judged_it_fails() -> None:
         await run(Unjudged([]))
 
 
+async def test_a_first_draft_that_checks_have_seen_comes_back_though_nobody_judges_it() -> None:
+    refined = await run(Unjudged([], checked=True))
+    assert (refined.best.draft, refined.best.judged, refined.stopped) == ("draft 1", False, "refused")
+    assert refined.problem == Problem("no more money")
+
+
 @settings(max_examples=150, deadline=None)
 @given(seed=st.integers(0, 10**9), lies=st.sampled_from([0.0, 0.1, 0.3, 1.0]), rounds=st.integers(1, 8))
 async def test_with_checks_the_returned_draft_is_never_worse_than_the_first(

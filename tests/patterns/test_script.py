@@ -74,7 +74,8 @@ def test_the_name_of_a_column_is_no_result_though_one_is_called_so(sql: str, tab
 def test_a_table_of_a_database_that_the_goal_names_brings_its_file() -> None:
     sql = "SELECT title, name FROM books JOIN authors ON author = authors.id"
     (step,) = _read(f'query_table("{sql}")', bases={"books": "a.db", "authors": "a.db", "rooms": "b.db"})
-    assert step["arguments"] == {"sql": sql, "files": ["a.db"]}
+    assert step["arguments"] == {"sql": sql, "paths": ["a.db"]}
+    assert not TOOLS.faults("query_table", step["arguments"])
     _, step = _read('books = query_table("SELECT 1")\nquery_table("SELECT * FROM books")', bases={"books": "a.db"})
     assert step["arguments"] == {"sql": "SELECT * FROM books", "tables": {"books": "{{1}}"}}
 
@@ -379,6 +380,18 @@ def test_a_loop_over_rows_may_be_written_in_many_ways(loop: str) -> None:
     assert made["arguments"] == {"path": "{{item.a}}.txt", "content": "{{item.b}}"}
 
 
+@pytest.mark.parametrize("over", ["rows", "rows.rows"])
+def test_a_table_that_is_read_as_text_for_a_loop_alone_is_queried(over: str) -> None:
+    table, made = _read(f"rows = read_file('x.csv')\nfor row in {over}:\n    write_file(f'{{row.a}}.txt', row.b)")
+    assert (table["tool"], table["arguments"]) == ("query_table", {"sql": "SELECT * FROM 'x.csv'"})
+    assert (made["for_each"], made["arguments"]["path"]) == ("{{1.rows}}", "{{item.a}}.txt")
+
+
+def test_a_text_that_other_calls_use_as_well_stays_one() -> None:
+    with pytest.raises(PlanError, match="does not go over files"):
+        _read("text = read_file('x.csv')\ntell(text)\nfor row in text:\n    tell(row.a)")
+
+
 def test_a_loop_may_count_its_turns() -> None:
     rows = "rows = query_table(\"SELECT a, b, c FROM 'x.csv'\")\n"
     _, made = _read(rows + "for n, row in enumerate(rows.rows):\n    write_file(f'{n}.txt', row.c)")
@@ -397,3 +410,10 @@ def test_a_loop_may_count_its_turns() -> None:
 def test_what_a_loop_over_a_result_cannot_say_is_told_with_its_mend(body: str, said: str) -> None:
     with pytest.raises(PlanError, match=said):
         _read(f"rows = query_table(\"SELECT a FROM 'x.csv'\")\nfor row in rows.rows:\n{body}")
+
+
+def test_a_script_says_which_tools_an_agent_is_given() -> None:
+    """Small planners are not shown `delegate`, as they do worse with more to choose from; whoever writes it is read."""
+    script = 'word = delegate("find the word", tools=["read_file", "search_files"], writes=["a.txt"])\ntell(word)'
+    named = {"task": "find the word", "tools": ["read_file", "search_files"], "writes": ["a.txt"]}
+    assert _calls(script)[0] == ("delegate", named)

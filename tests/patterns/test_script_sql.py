@@ -2,7 +2,7 @@
 
 import pytest
 
-from forethought_patterns.script_sql import with_all_replaced, with_best_of_each, with_names_of_files
+from forethought_patterns.script_sql import as_meant
 
 SCORES = "FROM 'scores.csv' GROUP BY team"
 
@@ -26,7 +26,7 @@ SCORES = "FROM 'scores.csv' GROUP BY team"
     ],
 )
 def test_a_column_beside_the_greatest_value_of_each_group_is_of_the_same_row(written: str, meant: str) -> None:
-    assert with_best_of_each(written) == meant
+    assert as_meant(written) == meant
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_a_column_beside_the_greatest_value_of_each_group_is_of_the_same_row(wri
     ],
 )
 def test_any_other_query_stays_as_it_is(sql: str) -> None:
-    assert with_best_of_each(sql) == sql
+    assert as_meant(sql) == sql
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_any_other_query_stays_as_it_is(sql: str) -> None:
     ],
 )
 def test_over_several_texts_a_name_is_that_of_the_file(written: str, meant: str) -> None:
-    assert with_names_of_files(written) == f"SELECT {meant}"
+    assert as_meant(written) == f"SELECT {meant}"
 
 
 @pytest.mark.parametrize(
@@ -80,4 +80,19 @@ def test_over_several_texts_a_name_is_that_of_the_file(written: str, meant: str)
     ],
 )
 def test_all_that_fits_is_replaced(written: str, meant: str) -> None:
-    assert with_all_replaced(f"SELECT {written}") == f"SELECT {meant}"
+    assert as_meant(f"SELECT {written}") == f"SELECT {meant}"
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        (
+            "a, COUNT(*) FROM 'x.csv' UNION SELECT a, COUNT(*) FROM 'y.csv' GROUP BY a ORDER BY a",
+            "a, COUNT(*) FROM 'x.csv' GROUP BY a UNION SELECT a, COUNT(*) FROM 'y.csv' GROUP BY a ORDER BY a",
+        ),
+        ("a FROM 'x.csv' UNION ALL SELECT a FROM 'y.csv'", "a FROM 'x.csv' UNION ALL SELECT a FROM 'y.csv'"),
+        ("name, SUM(line) AS n FROM '*.md' GROUP BY name", "filename, COUNT(*) AS n FROM '*.md' GROUP BY filename"),
+    ],
+)
+def test_what_is_grouped_at_the_end_of_several_queries_is_each_of_them(written: str, meant: str) -> None:
+    assert as_meant(f"SELECT {written}") == f"SELECT {meant}"

@@ -93,22 +93,29 @@ async def test_an_answer_is_confirmed_by_two_roles_in_other_words_each_time() ->
         assert one.instructions != other.instructions
 
 
-async def test_a_small_model_has_room_for_code_and_is_told_all_of_what_failed_and_why() -> None:
-    wrong, right = "\n".join(f"line {number} of a draft" for number in range(50)), "the answer"
-    assert len(wrong) > 900
-
-    def propose(*results: str) -> JSON:
-        return {"candidates": [{"action": "write it", "answer": each} for each in results]}
-
-    model = ScriptedModel({"proposer": [propose(wrong, f"{wrong}!"), propose(right)]}, lean=True)
-    memory = InMemoryJournal(model)
-    verifier = Check.model_validate({"matches": "^the answer$"})
-    quest = Quest("g", verifier=verifier, bounds=Bounds(candidates=2, model_calls=2))
+async def test_a_small_model_is_asked_for_one_whole_answer_and_every_other_time_told_what_failed_and_why() -> None:
+    first, second = ("\n".join(f"line {number} of {name}" for number in range(120)) for name in ("one", "another"))
+    assert len(first) > 1_500
+    memory = InMemoryJournal(ScriptedModel({"proposer": [first, second, "no", "the answer"]}, lean=True))
+    quest = Quest("g", verifier=Check.model_validate({"matches": "^the answer$"}), bounds=Bounds(model_calls=4))
     found = await find(quest, "simulate", ToolCalls(Registry(), memory, memory, Policy()))
-    assert (found.solved, found.path[-1].state[-1].result) == (True, right)
-    asked = memory.questions[1].context
-    assert wrong in asked
-    assert asked.count("Wrong: result: '^the answer$' is not found in it") == 2
+    assert (found.solved, found.model_calls, found.path[-1].state[-1].result) == (True, 4, "the answer")
+    asked = memory.questions
+    assert [question.schema["type"] for question in asked] == ["string"] * 4
+    assert asked[0].context == asked[2].context
+    assert [question.variety > 0 for question in asked] == [False, True, True, True], "else it says the same again"
+    assert first in asked[1].context
+    assert first in asked[3].context
+    assert second in asked[3].context
+    assert asked[3].context.count("Wrong: result: '^the answer$' is not found in it") == 3
+
+
+async def test_two_answers_that_are_proposed_in_the_same_words_are_two() -> None:
+    first: JSON = {"candidates": [{"action": "write it", "result": each, "final": True} for each in ("a", "b")]}
+    memory = InMemoryJournal(ScriptedModel({"proposer": [first]}))
+    quest = Quest("g", verifier=Check.model_validate({"matches": "b"}), bounds=Bounds(model_calls=1))
+    found = await find(quest, "simulate", ToolCalls(Registry(), memory, memory, Policy()))
+    assert (found.solved, len(found.root.children)) == (True, 2)
 
 
 async def test_what_is_too_long_to_be_told_again_loses_its_end_and_not_what_was_wrong_with_it() -> None:

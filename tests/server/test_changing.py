@@ -157,6 +157,19 @@ async def test_who_has_not_seen_the_latest_revision_is_told_what_is_different(
         assert "has no revision 9" in await refused(client, plan_id=made["plan_id"], revision=9, drop=[1])
 
 
+async def test_a_large_change_is_told_in_short_and_whole_where_it_is_asked_for(
+    make_settings: Callable[..., Settings],
+) -> None:
+    steps = [write(number, f"{number}.txt") for number in range(1, 31)]
+    async with Client(build_server(make_settings())) as client:
+        plan_id = (await call(client, "create_plan", goal="g", steps=steps))["plan_id"]
+        mended = [{**step, "arguments": {**step["arguments"], "content": "y"}} for step in steps]
+        told = (await call(client, "update_plan", plan_id=plan_id, revision=1, steps=mended))["diff"]
+        assert len(told) == 21
+        assert told[-1] == f'and 10 more: get_plan(plan_id="{plan_id}", view="diff") has all'
+        assert len((await call(client, "get_plan", plan_id=plan_id, view="diff"))["diff"]) == 30
+
+
 async def test_every_fault_of_a_change_is_told_at_once_and_nothing_is_changed(
     make_settings: Callable[..., Settings],
 ) -> None:
@@ -270,7 +283,7 @@ async def test_what_has_brought_nothing_can_be_dropped_and_what_was_skipped_can_
         assert waiting["progress"] == "0 of 4 steps succeeded, 1 failed, 2 skipped, 1 waiting"
         edited = {**steps[0], "arguments": {"path": "a.txt"}}
         told = await refused(client, plan_id=plan_id, revision=1, steps=[edited])
-        assert "step 1: it is failed. Drop it" in told
+        assert "step 1: it has failed. Drop it" in told
         await call(client, "update_plan", plan_id=plan_id, revision=1, steps=[write(2, "b.txt", "mended")], drop=[1])
         decide(settings, await until_waiting(client, plan_id, "delete_file"), "approve")
         done = await until_ended(client, plan_id)

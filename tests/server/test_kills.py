@@ -16,7 +16,7 @@ import pytest
 from mcp import StdioServerParameters
 from mcp.client import Client, ClientRequestContext
 from mcp.types import ElicitRequestParams, ElicitResult
-from tests.server.asking import view
+from tests.server.asking import names_in, view
 from tests.stores import COMMAND, environment
 
 from forethought.app import open_store
@@ -52,8 +52,43 @@ INSTEAD = {
     "confidence": 1,
     "strategy": "direct",
 }
+LOOPS: list[dict[str, Any]] = [
+    {
+        "id": 1,
+        "tool": "run_command",
+        "for_each": [1, 2, 3],
+        "arguments": {"command": "echo line-{{item}} >> effects.txt"},
+    },
+    {
+        "id": 2,
+        "tool": "write_file",
+        "for_each": list(range(6)),
+        "when": "{{item}} != 3",
+        "arguments": {"path": "made/{{item}}.txt", "content": "n {{item}}"},
+    },
+    {
+        "id": 3,
+        "tool": "wait",
+        "for_each": "{{2}}",
+        "arguments": {"seconds": "{{index}}"},
+        "when": "{{index}} < 1",
+        "depends_on": [1],
+    },
+    {"id": 4, "tool": "read_file", "arguments": {"path": "missing.txt"}, "depends_on": [3]},
+]
+LOOP_INSTEAD = {
+    "id": 19,  # 4 steps, and 3, 6 and 5 items
+    "description": "",
+    "tool": "run_command",
+    "depends_on": [3],
+    "expected_output": "",
+    "arguments": [{"name": "command", "value": "echo line-{{item}} >> effects.txt"}],
+    "confidence": 1,
+    "strategy": "direct",
+    "for_each": "[8, 9]",
+    "when": None,
+}
 SAYS: dict[str, Any] = {
-    "planner": {"reasoning": "", "steps": [INSTEAD]},
     "executor": "words",
     "critic": {"scores": {"1": 9, "2": 9, "3": 9}, "approved": True, "lessons": [], "issues": []},
     "proposer": {"candidates": [{"thought": "", "tool": "answer", "arguments": [], "answer": "found"}]},
@@ -64,10 +99,19 @@ SAYS: dict[str, Any] = {
 class Chaos:
     """One plan, servers that drive it, and somebody who kills them."""
 
-    def __init__(self, settings: Settings, work: Path, chance: random.Random) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        work: Path,
+        chance: random.Random,
+        steps: list[dict[str, Any]] = STEPS,
+        instead: dict[str, Any] = INSTEAD,
+    ) -> None:
         self.settings = settings
         self.effects = work / "effects.txt"
         self.chance = chance
+        self._steps = steps
+        self._says = {**SAYS, "planner": {"reasoning": "", "steps": [instead]}}
         self.kills = 0
         self._most = KILLS
         self.plan_id = ""
@@ -82,7 +126,7 @@ class Chaos:
 
     def server(self, number: int) -> StdioServerParameters:
         script = self._work.parent / f"server-{number}.json"
-        script.write_text(json.dumps({role: [{"always": said}] for role, said in SAYS.items()}), encoding="utf-8")
+        script.write_text(json.dumps({role: [{"always": said}] for role, said in self._says.items()}), encoding="utf-8")
         arguments = ["serve", "--folder", str(self._work), "--model", f"scripted:{script}"]
         return StdioServerParameters(command=COMMAND, args=arguments, env=environment(self.settings))
 
@@ -103,7 +147,7 @@ class Chaos:
                 ):
                     async with self._making:
                         if not self.plan_id:
-                            made = await client.call_tool("create_plan", {"goal": "g", "steps": STEPS})
+                            made = await client.call_tool("create_plan", {"goal": "g", "steps": self._steps})
                             self.plan_id = str(view(made)["plan_id"])
                     if self.chance.random() < 0.95 and self.kills < self._most:
                         tasks.start_soon(self.kill, number)
@@ -148,7 +192,7 @@ async def test_servers_that_are_killed_at_random_do_everything_exactly_once(
     make_settings: Callable[..., Settings], work: Path, seed: int
 ) -> None:
     settings, chance, kills = make_settings(), random.Random(seed), 0
-    with anyio.fail_after(300):
+    with anyio.fail_after(900):
         while kills < KILLS:
             chaos = Chaos(settings, work, chance)
             chaos.effects.unlink(missing_ok=True)
@@ -162,6 +206,31 @@ async def test_servers_that_are_killed_at_random_do_everything_exactly_once(
             settled = [int(str(entry.body["step"])) for entry in entries if entry.kind == "step_settled"]
             assert sorted(settled) == [*range(1, 12)], "each step ends once"
             assert (work / "made" / "note.txt").read_text(encoding="utf-8") == "whole"
+            await chaos.until_ended()
+            assert not (work / "made").exists(), "it was undone, whoever was killed meanwhile"
+            kills += chaos.kills
+
+
+@pytest.mark.takes(20)
+async def test_a_loop_whose_server_is_killed_does_each_item_once_and_loses_none(
+    make_settings: Callable[..., Settings], work: Path
+) -> None:
+    settings, chance, kills = make_settings(), random.Random(7), 0
+    with anyio.fail_after(900):
+        while kills < KILLS:
+            chaos = Chaos(settings, work, chance, LOOPS, LOOP_INSTEAD)
+            chaos.effects.unlink(missing_ok=True)
+            chaos.run_id = str((await chaos.until_ended())["run_id"])
+            assert sorted(chaos.seen()) == ["line-1", "line-2", "line-3", "line-8", "line-9"]
+            made = {name: (work / "made" / name).read_text(encoding="utf-8") for name in names_in(work / "made", "*")}
+            assert made == {f"{n}.txt": f"n {n}" for n in (0, 1, 2, 4, 5)}
+            store = open_store(settings)
+            entries = store.queries.journal(chaos.run_id, limit=10_000)
+            assert not fault(store.queries, chaos.run_id)
+            store.close()
+            assert [entry.kind for entry in entries].count("plan_revised") == 1
+            settled = [int(str(entry.body["step"])) for entry in entries if entry.kind == "step_settled"]
+            assert sorted(settled) == [*range(1, 22)], "each step and each item ends once"
             await chaos.until_ended()
             assert not (work / "made").exists(), "it was undone, whoever was killed meanwhile"
             kills += chaos.kills

@@ -253,6 +253,11 @@ async def test_a_reference_stands_for_a_typed_value_and_brings_it_as_it_is_due(
         ("create_plan", {"goal": "g", "steps": [{**STEPS[0], "depends_on": "all"}]}, "such as [1]"),
         ("create_plan", {"goal": "g", "steps": [{**STEPS[1], "arguments": {"seconds": "long"}}]}, "such as 1"),
         ("create_plan", {"goal": "g", "steps": [{**STEPS[0], "check": {"equals": "five"}}]}, '{"matches": "total"}'),
+        ("create_plan", {"goal": "g", "steps": [{**STEPS[0], "check": "alpha"}]}, '{"matches": "total"}'),
+        ("create_plan", {"goal": "g", "steps": [{**STEPS[0], "when": True}]}, 'such as "{{1.count}} > 0"'),
+        ("create_plan", {"goal": "g", "steps": [{**STEPS[0], "for_each": {"in": "1"}}]}, 'such as "{{1.files}}"'),
+        ("lats_search", {"goal": "g", "verifier": [1]}, 'such as {"matches": "total"}'),
+        ("reflect", {"task": "t", "checks": "it must rhyme"}, 'such as [{"matches": "total"}]'),
         ("create_plan", {"goal": "g", "steps": "[" * 100_000}, "is not of type 'array'"),
     ],
 )
@@ -283,6 +288,24 @@ async def test_half_a_character_is_refused_in_our_words(
         assert refused.is_error
         assert "half of a character" in text(refused)
         assert not (await client.call_tool("get_plan", {})).is_error
+
+
+async def test_a_change_names_plans_and_steps_as_a_client_writes_them(make_settings: Callable[..., Settings]) -> None:
+    """In quotes, in words, in one text, or as nothing."""
+    more = [{**STEPS[0], "id": number} for number in (4, 5, 6, 7)]
+    async with Client(build_server(make_settings())) as client:
+        plan_id = view(await client.call_tool("create_plan", {"goal": "g", "steps": [*STEPS, *more]}))["plan_id"]
+        for revision, drop in (("1", "step 4"), (2.0, ["#5"]), ("3", "step_6, 7"), (4, None)):
+            change = {"plan_id": f" `{plan_id}`", "revision": revision, "drop": drop, "steps": json.dumps(STEPS[0])}
+            changed = view(await client.call_tool("update_plan", change))
+        full = view(await client.call_tool("get_plan", {"plan_id": f'"{plan_id}"', "view": "Full"}))
+        assert changed["plan_id"] == plan_id
+        assert [step["id"] for step in full["steps"]] == [1, 2, 3]
+        ran = view(await client.call_tool("execute_plan", {"plan_id": plan_id, "goal": ""}))
+        undone = {"run_id": ran["run_id"], "step": "step 3", "dry_run": "true"}
+        assert "would_do" in view(await client.call_tool("rollback", undone))
+        listed = view(await client.call_tool("get_plan", {"plan_id": "null"}))
+        assert ran["run_id"] in json.dumps(listed["runs"]), "null in words is nothing, and nothing lists all"
 
 
 async def test_faults_that_are_not_shown_are_counted(make_settings: Callable[..., Settings]) -> None:

@@ -1,6 +1,7 @@
 """Loops and conditions: `for_each` does a step once for each item of a list, `when` only if an expression is true."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,13 @@ from forethought.surface.server import build_server
 from forethought.terms import Terms
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def make_settings(make_settings: Callable[..., Settings]) -> Callable[..., Settings]:
+    """On a busy machine a step takes longer than a client waits in silence."""
+    return partial(make_settings, silence=600.0)
+
 
 LIST: dict[str, Any] = {"id": 1, "tool": "list_files", "arguments": {"pattern": "*.bak"}}
 COPY: dict[str, Any] = {
@@ -121,6 +129,55 @@ async def test_what_is_no_list_fails_the_step_and_says_what_it_is(
         run = await run_steps(client, [LIST, {**COPY, "for_each": over}])
         assert run["status"] == "failed"
         assert problem in run["error"]
+
+
+async def test_a_list_that_comes_as_text_is_read_and_other_text_says_what_reads_its_lines(
+    make_settings: Callable[..., Settings], work: Path
+) -> None:
+    (work / "list.txt").write_text(' ["a", {"b": "{{item}}"}]\n', encoding="utf-8")
+    (work / "lines.txt").write_text("[a]\nb\n", encoding="utf-8")
+    told = {"id": 2, "tool": "tell", "for_each": "{{1}}", "arguments": {"text": "{{index}} {{item}}"}}
+    async with Client(build_server(make_settings(terms=Terms(replan="never")))) as client:
+        read = [{"id": 1, "tool": "read_file", "arguments": {"path": path}} for path in ("list.txt", "lines.txt")]
+        run = await run_steps(client, [read[0], told])
+        assert (await in_full(client, run))["steps"][1]["result"] == ["0 a", '1 {"b": "{{item}}"}']
+        run = await run_steps(client, [read[1], told])
+        assert "query_table reads the lines of a text file as rows" in run["error"]
+
+
+async def test_items_that_would_write_over_one_another_are_refused_before_anything_is_written(
+    make_settings: Callable[..., Settings], work: Path
+) -> None:
+    people = [{"name": "Ann", "n": 1}, {"name": "Bob", "n": 2}, {"name": "Ann", "n": 3}]
+    write = {
+        "id": 1,
+        "tool": "write_file",
+        "for_each": people,
+        "arguments": {"path": "letters/{{item.name}}.txt", "content": "{{item.n}}"},
+    }
+    async with Client(build_server(make_settings(terms=Terms(replan="never")))) as client:
+        run = await run_steps(client, [write])
+        assert "item 1 (Ann) and item 3 (Ann) write the same place" in run["error"]
+        assert not (work / "letters").exists()
+        others = {**write, "arguments": {"path": "{{item.name}}.txt", "content": "{{item.name}}"}}
+        lines = {"id": 2, "tool": "append_file", "for_each": people, "depends_on": [1]}
+        added = {**lines, "arguments": {"path": "all.txt", "content": "{{item.n}}\n"}}
+        run = await run_steps(client, [others, added])
+        assert run["status"] == "succeeded", "what is the same, or only adds, takes nothing away"
+    assert sorted((work / "all.txt").read_text(encoding="utf-8").split()) == ["1", "2", "3"]
+
+
+async def test_a_loop_is_rolled_back_by_its_own_number_and_an_item_by_its_own(
+    make_settings: Callable[..., Settings], backups: Path
+) -> None:
+    async with Client(build_server(make_settings()), elicitation_callback=person(APPROVE)) as client:
+        run = await run_steps(client, [LIST, COPY])
+        alone = await client.call_tool("rollback", {"run_id": run["run_id"], "step": 4, "dry_run": True})
+        assert [each["step"] for each in view(alone)["would_do"]] == [4]
+        done = view(await client.call_tool("rollback", {"run_id": run["run_id"], "step": 2}))
+        assert done["status"] == "succeeded", done
+        assert sorted(each["step"] for each in done["undone"]) == [3, 4, 5]
+    assert not names_in(backups / "out", "*")
 
 
 async def test_an_empty_list_brings_an_empty_list(make_settings: Callable[..., Settings], work: Path) -> None:
@@ -278,6 +335,33 @@ async def test_a_result_cannot_add_to_a_condition(make_settings: Callable[..., S
         run = await run_steps(client, steps)
         assert run["status"] == "succeeded", run
     assert not (work / "x.txt").exists()
+
+
+async def test_an_item_that_lacks_what_a_condition_is_about_is_named(
+    make_settings: Callable[..., Settings], work: Path
+) -> None:
+    items = [{"name": "Ann", "age": 1}, {"name": "Bob"}]
+    step = {"id": 1, "tool": "tell", "for_each": items, "arguments": {"text": "x"}, "when": "{{item.age}} > 0"}
+    async with Client(build_server(make_settings(terms=Terms(replan="never")))) as client:
+        run = await run_steps(client, [step])
+        assert "item 2 (Bob): whether its condition holds cannot be told: {{item.age}} leads nowhere" in run["error"]
+
+
+async def test_a_condition_reads_what_came_as_text_and_refuses_what_could_mean_several_things(
+    make_settings: Callable[..., Settings], work: Path
+) -> None:
+    def given(said: str, when: str) -> list[dict[str, Any]]:
+        step = {"id": 2, "tool": "write_file", "arguments": {"path": "x.txt", "content": "x"}, "when": when}
+        return [{"id": 1, "tool": "tell", "arguments": {"text": said}}, step]
+
+    async with Client(build_server(make_settings(terms=Terms(replan="never")))) as client:
+        for said, when in (("false", "{{1}}"), ("false", "{{1}} and len({{1}}) > 0"), ("9", "{{1}} > 10")):
+            assert (await run_steps(client, given(said, when)))["left_out"], (said, when)
+        assert not (work / "x.txt").exists()
+        run = await run_steps(client, given("1,200", "{{1}} > 100"))
+        assert "'1,200' is no plain number" in run["error"]
+        assert (await run_steps(client, given("true", "{{1}} == true")))["status"] == "succeeded"
+    assert (work / "x.txt").exists()
 
 
 async def test_a_condition_that_is_neither_true_nor_false_fails_its_step_and_says_how_to_mend_it(

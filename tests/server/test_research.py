@@ -93,14 +93,42 @@ async def test_in_host_mode_the_calling_agent_plans_and_writes_and_the_server_do
         summarised(await answered(client, says), work, web)
 
 
-async def test_an_endpoint_does_all_of_it(
-    make_settings: Callable[..., Settings], web: Site, work: Path, endpoint: Endpoint
+WHOLE = step(1, "delegate", task=GOAL, tools=["web_search", "fetch_url"])
+SAVE_IT = {**SAVE, "id": 2, "arguments": {"path": "summary.md", "content": "{{1}}"}}
+
+
+def looked_up(body: Body) -> Reply:
+    """What a model does that is the agent of all of it."""
+    results = [turn["content"] for turn in body["messages"] if turn["role"] == "tool"]
+    if not results:
+        return native(("web_search", {"query": "competitors of Deskly", "max_results": 3}))
+    urls = [each["url"] for each in json.loads(results[0])]
+    if len(results) <= len(urls):
+        return native(("fetch_url", {"url": urls[len(results) - 1]}))
+    prices = {int(found[1]) for text in results[1:] if (found := re.search(r"for ([0-9]+) euros", text))}
+    return native(SUMMARY if prices == set(PRICES.values()) else "I could not find the prices")
+
+
+@pytest.mark.parametrize("steps", [[SEARCH, *FETCH, COMPARE, SAVE], [WHOLE, SAVE_IT]], ids=["by steps", "delegated"])
+async def test_an_endpoint_does_all_of_it_by_steps_or_as_an_agent_with_the_tools_that_the_planner_chose(
+    make_settings: Callable[..., Settings],
+    web: Site,
+    work: Path,
+    endpoint: Endpoint,
+    steps: Sequence[Mapping[str, Any]],
 ) -> None:
+    offered: list[set[str]] = []
+
     def reply(body: Body) -> Reply:
         system = body["messages"][0]["content"]
         if "You are the planner" in system:
-            return said(json.dumps(flat([SEARCH, *FETCH, COMPARE, SAVE])))
-        return said(json.dumps(DONE) if "You are the joiner" in system else SUMMARY)
+            return said(json.dumps(flat(steps)))
+        if "You are the joiner" in system:
+            return said(json.dumps(DONE))
+        if "You are the agent" not in system:
+            return said(SUMMARY)
+        offered.append({tool["function"]["name"] for tool in body["tools"]})
+        return looked_up(body)
 
     endpoint.reply = reply
     settings = settings_of(make_settings, web, model="m", base_url=endpoint.base_url)
@@ -109,6 +137,10 @@ async def test_an_endpoint_does_all_of_it(
         while done["status"] == "running":
             done = view(await client.call_tool("execute_plan", {"plan_id": done["plan_id"]}))
     summarised(done, work, web)
+    assert offered == ([{"web_search", "fetch_url"}] * 5 if steps[0] is WHOLE else [])
+    assert any(
+        "delegate(task" in body["messages"][0]["content"] + body["messages"][1]["content"] for body in endpoint.asked
+    )
 
 
 async def test_each_competitor_is_delegated_to_the_calling_agent_and_its_own_tools(
@@ -132,33 +164,3 @@ async def test_each_competitor_is_delegated_to_the_calling_agent_and_its_own_too
 
     async with Client(build_server(settings_of(make_settings, web))) as client:
         summarised(await answered(client, says), work, web)
-
-
-async def test_all_of_it_is_delegated_to_a_model_with_the_tools_of_the_server(
-    make_settings: Callable[..., Settings], web: Site, work: Path, endpoint: Endpoint
-) -> None:
-    def reply(body: Body) -> Reply:
-        system = body["messages"][0]["content"]
-        if "You are the planner" in system:
-            whole = step(1, "delegate", task=GOAL, tools=["web_search", "fetch_url"])
-            return said(
-                json.dumps(flat([whole, {**SAVE, "id": 2, "arguments": {"path": "summary.md", "content": "{{1}}"}}]))
-            )
-        if "You are the joiner" in system:
-            return said(json.dumps(DONE))
-        results = [turn["content"] for turn in body["messages"] if turn["role"] == "tool"]
-        if not results:
-            return native(("web_search", {"query": "competitors of Deskly", "max_results": 3}))
-        urls = [each["url"] for each in json.loads(results[0])]
-        if len(results) <= len(urls):
-            return native(("fetch_url", {"url": urls[len(results) - 1]}))
-        prices = {int(found[1]) for text in results[1:] if (found := re.search(r"for ([0-9]+) euros", text))}
-        return native(SUMMARY if prices == set(PRICES.values()) else "I could not find the prices")
-
-    endpoint.reply = reply
-    settings = settings_of(make_settings, web, model="m", base_url=endpoint.base_url)
-    async with Client(build_server(settings)) as client:
-        done = view(await client.call_tool("execute_plan", {"goal": GOAL}))
-        while done["status"] == "running":
-            done = view(await client.call_tool("execute_plan", {"plan_id": done["plan_id"]}))
-    summarised(done, work, web)

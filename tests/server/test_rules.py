@@ -11,10 +11,11 @@ import pytest
 from mcp.client import Client
 from tests.server.asking import Asked, answering, delete, flat, in_full, journal_of, make_plan, run_steps, view, write
 from tests.server.pages import decided, open_page
+from tests.server.ruling import always, say
 from tests.terminal import piped, scripted, surroundings, typed
 
 from forethought.app import open_journal
-from forethought.gates.decisions import Recorded, Refused, record_decision, take_decision
+from forethought.gates.decisions import Recorded, Refused
 from forethought.journal.codec import gate_of
 from forethought.journal.rows import Fact
 from forethought.settings import Settings
@@ -28,21 +29,6 @@ NEVER = Terms(replan="never")
 
 def command(number: int, line: str, **more: Any) -> dict[str, Any]:
     return {"id": number, "tool": "run_command", "arguments": {"command": line, **more}}
-
-
-async def always(settings: Settings, run: Mapping[str, Any], which: int, *, channel: str = "terminal") -> object:
-    """What becomes of it if a person takes this rule at the only question of a run."""
-    return await say(settings, run, f"always {which}", channel=channel)
-
-
-async def say(settings: Settings, run: Mapping[str, Any], decision: str, *, channel: str = "terminal") -> object:
-    with open_journal(settings) as journal:
-        (gate,) = journal.queries.open_messages(str(run["run_id"]), "gate")
-
-        async def record(message: Any, decision: Any) -> None:
-            await record_decision(journal.store, journal.records.tools, message, decision)
-
-        return await take_decision(gate, {"decision": decision}, by="p", channel=channel, record=record)
 
 
 async def outcome(client: Client, step: Mapping[str, Any], **terms: Any) -> str:

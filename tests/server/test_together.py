@@ -137,6 +137,28 @@ async def test_the_terminal_shows_them_together_and_takes_all_or_some(
     assert len(journal_of(settings, run, "answered")) == 6
 
 
+@pytest.mark.anyio
+async def test_of_several_runs_the_one_is_named_of_which_all_is_rejected(
+    make_settings: Callable[..., Settings], work: Path
+) -> None:
+    settings = make_settings(terms=NEVER)
+    async with Client(build_server(settings)) as client:
+        one, two = [await run_steps(client, files(work, 2)) for _ in range(2)]
+    environment = surroundings(settings.home, FORETHOUGHT_FOLDERS=str(work))
+    environment |= {"FORETHOUGHT_STORE": settings.store} if settings.store else {}
+    answers = [
+        ("They are of 2 runs", "reject run"),
+        ("these are of several runs", f"reject {two['run_id']}"),
+        ("Why", ""),
+        ("2 of 2", ""),
+    ]
+    status, screen = typed(environment, "decide", answers=answers)
+    assert "reject: 2 recorded" in screen
+    assert status == 3, "the other run waits"
+    assert len(journal_of(settings, two, "answered")) == 2
+    assert journal_of(settings, one, "answered") == []
+
+
 async def _send(opened: Opened, page: str, **given: str) -> Any:
     (listed,) = re.findall(r'name="listed" value="([^"]+)"', page)
     form = {"token": token_in(page), "listed": listed, "code": opened.codes[-1], **given}

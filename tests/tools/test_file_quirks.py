@@ -1,5 +1,6 @@
 """Files as they come, a row a quirk: what their table is, and what is said of how they were read."""
 
+import gzip
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,13 @@ async def rows_and_assumed(folder: Path, name: str, content: str | bytes, sql: s
         ('a,b\n1,"x\n2,y\n', [{"a": 1, "b": '"x'}, {"a": 2, "b": "y"}], "one in line 2 is not closed"),
         ("a,b\r1,x\r2,y\r", [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}], ""),
         ("said\nhi, all\nso, it, is\nbye\n", [{"said": "hi", "column2": " all", "column3": None}, {"said": "so", "column2": " it", "column3": " is"}, {"said": "bye", "column2": None, "column3": None}], "1 with 2, 1 with 3"),
+        ("\n \n\na,b\n1,2\n", [{"a": 1, "b": 2}], ""),
+        (",,\na,b,c\n1,2,3\n", [{"a": 1, "b": 2, "c": 3}], ""),
+        (",value\n0,5\n1,6\n", [{"column1": 0, "value": 5}, {"column1": 1, "value": 6}], ""),
+        ("name\nSmith, John\nDoe, Jane\n", [{"name": "Smith, John"}, {"name": "Doe, Jane"}], ""),
+        ("d\nJan 2, 2026\nFeb 13, 2026\n", [{"d": "2026-01-02"}, {"d": "2026-02-13"}], ""),
+        ("Report\na, b\n1, 2\n3, 4\n", [{"a": 1, "b": 2}, {"a": 3, "b": 4}], "left out: Report"),
+        ("a\x01b\n1\x012\n", [{"a": 1, "b": 2}], "characters of the number 1"),
         ("a,b\n1,x\0y\n2,z\n", [{"a": 1, "b": "xy"}, {"a": 2, "b": "z"}], "zero bytes are left out"),
     ],
 )  # fmt: skip # a quirk a line
@@ -100,6 +108,48 @@ async def test_a_file_of_thousands_of_columns_is_a_table(tmp_path: Path) -> None
     rows, assumed = await rows_and_assumed(tmp_path, "x.csv", content, "SELECT c0 + c1499 AS n FROM 'x.csv'")
     assert rows == [{"n": 1499}]
     assert not assumed
+
+
+# What is in it, whatever its ending says
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sql", "expected", "said"),
+    [
+        ("x.csv", '[{"a": 1}, {"a": 2}]', "SELECT * FROM 'x.csv'", [{"a": 1}, {"a": 2}], "it holds JSON"),
+        ("x.tsv", '\n{"a": 1}\n\n{"a": 2}\n', "SELECT * FROM 'x.tsv'", [{"a": 1}, {"a": 2}], "it holds JSON"),
+        ("x.csv", "Here, as asked:\n\n|a|b|\n|-|-|\n|1|2|\n", "SELECT * FROM 'x.csv'", [{"a": 1, "b": 2}], "left out: Here"),
+        ("x.csv", 'id,note\n1,"\n|a|b|\n|-|-|\n|1|2|\n"\n', "SELECT count(*) AS n FROM 'x.csv'", [{"n": 1}], ""),
+        ("x.txt", "a,b\n1,2\n3,4\n", "SELECT sum(a) AS s FROM 'x.txt'", [{"s": 4}], "names a column of it"),
+        ("x.dat", "a b\tn\nx\t1.5\n", "SELECT \"a b\" AS v FROM 'x.dat'", [{"v": "x"}], "names a column of it"),
+        ("x.txt", "a,b\n1,2\n", "SELECT count(*) AS n FROM 'x.txt'", [{"n": 2}], ""),
+        ("x.txt", "a,b\n1,2\n", "SELECT text FROM 'x.txt' WHERE text LIKE '%a%'", [{"text": "a,b"}], ""),
+        ("b.txt", "a,b\n1,2\n", "SELECT count(*) AS n FROM 'b.txt'", [{"n": 2}], ""),
+        ("x.txt", "a note\nof x, and y\n", "SELECT count(note) AS n FROM (SELECT text AS note FROM 'x.txt')", [{"n": 2}], ""),
+    ],
+)  # fmt: skip # a quirk a line
+async def test_a_file_is_read_as_what_is_in_it(
+    tmp_path: Path, name: str, content: str, sql: str, expected: JSON, said: str
+) -> None:
+    rows, assumed = await rows_and_assumed(tmp_path, name, content, sql)
+    assert rows == expected
+    assert said in assumed
+    assert bool(said) == bool(assumed), assumed
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"<!DOCTYPE html><table><tr><td>1</td></tr></table>", "a page of HTML or XML, and no table"),
+        (gzip.compress(b"a,b\n1,2\n"), "By its content it is packed as .gz"),
+        (b"PK\x03\x04\0\0\0\0", "an .xlsx, an .ods or a .zip"),
+    ],
+)
+async def test_a_file_that_is_no_table_whatever_its_ending_says_is_told_as_what_it_is(
+    tmp_path: Path, content: bytes, said: str
+) -> None:
+    with pytest.raises(ToolError, match=said):
+        await rows_and_assumed(tmp_path, "x.csv", content)
 
 
 # Encodings
@@ -153,6 +203,13 @@ async def test_utf_8_with_a_few_odd_bytes_stays_utf_8(tmp_path: Path) -> None:
         (["(5.00)", "6.00"], [-5, 6], "(5.00) is read as -5"),
         (["5.00-", "−6"], [-5, -6], "5.00- is read as -5"),
         (["5 000", "12 500"], [5000, 12500], "5 000 is read as 5000"),
+        (["1'234.50", "2'000.00"], [1234.5, 2000], "1'234.50 is read as 1234.5"),
+        (["1\u2019234.50", "2"], [1234.5, 2], "is read as 1234.5"),
+        (["1 234.50", "2 000.00"], [1234.5, 2000], "1 234.50 is read as 1234.5"),
+        (["1,23,456", "12,34,567.5"], [123456, 1234567.5], "1,23,456 is read as 123456"),
+        (["1,5", "1.5", "2"], ["1,5", "1.5", "2"], "in several forms, so it stays text"),
+        (["5", "n/v"], ["5", "n/v"], "some are numbers or dates, but 'n/v' is none"),
+        (["5", "7", "gone", "gone", "6", "gone"], ["5", "7", "gone", "gone", "6", "gone"], "but 'gone' is none"),
         (["1.200", "2.300"], [1.2, 2.3], "1.200 is read as 1.2"),
         (["0.125", "0.250"], [0.125, 0.25], ""),
         (["+4915112345", "+4915154321"], ["+4915112345", "+4915154321"], ""),

@@ -1,6 +1,6 @@
 """Built in: arithmetic, dates and units. Bounded; nothing but numbers, texts, lists and the functions below."""
 
-__all__ = ["arithmetic_tools", "checked", "holds", "known_names", "truth"]
+__all__ = ["OF_JSON", "arithmetic_tools", "checked", "evaluate", "holds", "known_names"]
 
 import ast
 import math
@@ -51,6 +51,7 @@ ALLOWED = (
     ast.Pow,
 )
 Number = int | float
+_USUAL: Mapping[type[ast.AST], Callable[..., object]] = {}
 
 
 def arithmetic_tools() -> list[Tool]:
@@ -90,14 +91,6 @@ def holds(expression: str, value: JSON, text: str) -> bool:
     return bool(evaluate(checked(expression, on_text=True), {"value": value, "text": text}))
 
 
-def truth(node: ast.expr, names: Mapping[str, JSON]) -> bool:
-    """Whether an expression that was `checked` is true of named values. Raises ToolError where it is neither."""
-    found = evaluate(node, {**OF_JSON, **names})
-    if not isinstance(found, bool):
-        raise ToolError(f"It gives {str(found)[:40]!r}, neither true nor false. Compare it, such as with == or > 0.")
-    return found
-
-
 def known_names() -> Collection[str]:
     """The names that an expression can use beside those that it is given."""
     return {*FUNCTIONS, *TEXT_FUNCTIONS, *NAMES, *OF_JSON}
@@ -121,7 +114,12 @@ def checked(expression: str, *, on_text: bool = False) -> ast.expr:
     return tree.body
 
 
-def evaluate(node: ast.expr, names: Mapping[str, object] | None = None) -> object:
+def evaluate(
+    node: ast.expr,
+    names: Mapping[str, object] | None = None,
+    other: Mapping[type[ast.AST], Callable[..., object]] = _USUAL,
+) -> object:
+    """What an expression that was `checked` comes to, over named values, with `other` operators than the usual ones."""
     # Here, because few runs calculate. The package has no types, hence the ignores.
     from simpleeval import (  # type: ignore[import-untyped]
         DEFAULT_OPERATORS,  # pyright: ignore[reportUnknownVariableType]
@@ -129,12 +127,14 @@ def evaluate(node: ast.expr, names: Mapping[str, object] | None = None) -> objec
         InvalidExpression,
     )
 
-    operators = cast("dict[type[ast.AST], object]", DEFAULT_OPERATORS) | {
+    operators: dict[type[ast.AST], object] = {
+        **cast("dict[type[ast.AST], object]", DEFAULT_OPERATORS),
         ast.Pow: power,
         ast.Mult: of_numbers(operator.mul),
         ast.Add: of_numbers(operator.add),
         ast.Sub: of_numbers(operator.sub),
         ast.Mod: of_numbers(operator.mod),
+        **other,
     }
     functions = {**FUNCTIONS, **TEXT_FUNCTIONS} if names else FUNCTIONS
     evaluator = EvalWithCompoundTypes(operators, dict(functions), {**NAMES, **(names or {})})

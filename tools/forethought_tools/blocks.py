@@ -4,7 +4,7 @@ Part of the child program of `query_table`, so it imports nothing that takes lon
 table, it is one.
 """
 
-__all__ = ["MOST", "Block", "markdown", "may_hold", "only_tables", "stacked"]
+__all__ = ["MOST", "MOST_BESIDE", "Block", "beside", "markdown", "may_hold", "stacked", "whole"]
 
 import io
 import re
@@ -17,7 +17,8 @@ from forethought_tools.grids import NOTHING, TornError, fields, layout
 from forethought_tools.kinds import is_text
 
 MOST = 4 << 20  # characters of a text that is looked through
-_BESIDE = 20  # lines that may stand beside tables and belong to none
+MOST_BESIDE = 20
+"""Lines that may stand beside tables and belong to none."""
 _MANY = 200  # parts of a text: of more, none is looked at
 _FENCE = re.compile(r"\s*(```|~~~)")
 _RULE = re.compile(r":?-+:?")
@@ -32,6 +33,8 @@ class Block:
 
     title: str
     rows: Sequence[Sequence[str]]
+    line: int = 0
+    """Where it begins in a Markdown text."""
 
     @property
     def columns(self) -> Sequence[str]:
@@ -56,23 +59,33 @@ def markdown(text: str) -> list[Block]:
             title = line.strip().strip("#").strip()
         elif not fence and _begins(lines, at):
             rows = [_cells(line), *map(_cells, _rows(lines, at + 2))]
-            found.append(Block(title, _even(rows)))
+            found.append(Block(title, _even(rows), at))
             title, at = "", at + len(rows)
         at += 1
     return found
 
 
-def only_tables(text: str, tables: Sequence[Block]) -> bool:
-    """Whether nothing but its tables and headings is in a Markdown text."""
-    lines = [line for line in text.split("\n") if line.strip() and not _is_heading(line)]
-    return len(lines) == sum(len(table.rows) + 1 for table in tables)
+def beside(text: str, tables: Sequence[Block]) -> list[str]:
+    """The lines of a Markdown text that are neither in its tables nor headings."""
+    inside = {table.line + number for table in tables for number in range(len(table.rows) + 1)}
+    lines = enumerate(text.split("\n"))
+    return [line for at, line in lines if at not in inside and line.strip() and not _is_heading(line)]
+
+
+def whole(text: str, usual: str) -> Block | None:
+    """The one table of separated fields that a text is from its first line to its last, if it is one."""
+    try:
+        table = _table(text, usual, "")
+    except TornError:
+        return None
+    return table if table and len(table.rows) == sum(1 for line in text.split("\n") if line.strip()) else None
 
 
 def stacked(text: str, usual: str) -> list[Block]:
     """The tables of separated fields in a text, where it plainly holds several: each has a header and rows of its own.
     Empty, where it holds one, or more than that stands beside them."""
     found: list[Block] = []
-    title, beside = "", 0
+    title, left = "", 0
     parts = list(islice(_parts(text), _MANY + 1))
     for part in parts if 1 < len(parts) <= _MANY else ():
         try:
@@ -80,12 +93,12 @@ def stacked(text: str, usual: str) -> list[Block]:
         except TornError:
             return []
         if block is None:
-            beside += part.count("\n")
+            left += part.count("\n")
             title = part.strip() if part.count("\n") == 1 else ""
         else:
             found.append(block)
             title = ""
-    return found if len(found) > 1 and beside <= _BESIDE and _differ(found) else []
+    return found if len(found) > 1 and left <= MOST_BESIDE and _differ(found) else []
 
 
 def _is_heading(line: str) -> bool:

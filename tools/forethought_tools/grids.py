@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
 
 from forethought_tools.given import Options
 from forethought_tools.kinds import TEXT, is_text, kind_of
@@ -28,6 +28,7 @@ SEPARATORS = {
     "|": "vertical bars",
     "^": "circumflexes",
     "~": "tildes",
+    "\x01": "characters of the number 1",
     BLANKS: "runs of blanks",
     BLANK: "blanks",
 }
@@ -106,6 +107,7 @@ def layout(text: str, usual: str, options: Options) -> Layout:
     skip, declared = options.skip, _DECLARED.match(text)
     if declared and not options.separator:
         skip += 1
+    skip += _blank(text, skip)
     sample = "".join(io.StringIO(text, newline="").readlines()[skip:]) if skip else text
     is_cut = len(text) >= SAMPLE
     sample = sample[: sample.rfind("\n") + 1 or len(sample)] if is_cut else sample
@@ -122,6 +124,12 @@ def layout(text: str, usual: str, options: Options) -> Layout:
     blank = bool(body) and len(body[0]) > 1 and all(f[:1] == " " for row in rows[above:] for f in row[1:] if f)
     header = body[0] if has_header else None
     return Layout(separator, above, header, width, blank, quoting, skip, comment, torn)
+
+
+def _blank(text: str, skip: int) -> int:
+    """How many lines without any value stand at the beginning, behind those that are skipped."""
+    lines = islice(io.StringIO(text, newline=""), skip, None)
+    return sum(1 for _ in takewhile(lambda line: not line.strip(' \t,;|"\r\n'), lines))
 
 
 @dataclass(frozen=True)
@@ -199,13 +207,22 @@ class _Look:
             return (0, 0)
         width, count = max(split.items(), key=lambda each: (each[1], each[0]))
         share = count / widths.total()
-        if sum(split.values()) < 0.5 * widths.total():  # it stands in texts now and then, and separates nothing
-            return (0, 0)
+        if sum(split.values()) < 0.5 * widths.total() or _is_in_texts(rows):
+            return (0, 0)  # it stands in texts now and then, and separates nothing
         if (separator in (BLANKS, BLANK) or quoting == PLAIN != self.options.quote) and share < 1:
             return (0, 0)  # texts have blanks, and torn quotes are read as they stand where nothing speaks against it
         if separator in (BLANKS, BLANK):
             return (0.1, width) if _typed(rows, 0) else (0, 0)
         return (round(share, 1) if share < 1 else 1, width)
+
+
+def _is_in_texts(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether one name stands above texts that all hold this sign, a blank after it: `Smith, John` below `name`."""
+    first, *body = rows
+    if len(first) > 1 or len(set(map(len, body))) != 1 or not all(cell[:1] == " " for row in body for cell in row[1:]):
+        return False
+    names_columns = all(map(is_text, map(str.strip, body[0])))
+    return not (names_columns and _typed(rows, 1))
 
 
 def _typed(rows: Sequence[Sequence[str]], header: int) -> int:
@@ -222,7 +239,7 @@ def _filled(row: Sequence[str]) -> list[str]:
 
 def _above(rows: Sequence[Sequence[str]], width: int, comment: str) -> int:
     """How many rows stand above the header: those of one field, and others where only what is below them has types."""
-    first = next((at for at, row in enumerate(rows) if len(_filled(row)) > 1), 0)
+    first = next((at for at, row in enumerate(rows) if len(_filled(row)) > 1 or _names_one(rows, at, width)), 0)
 
     def is_comment(row: Sequence[str]) -> bool:
         return row[0].lstrip().startswith(comment)
@@ -237,6 +254,13 @@ def _above(rows: Sequence[Sequence[str]], width: int, comment: str) -> int:
     if len(rows[first]) != width and is_comment(rows[first]):
         names = [at for at in names if not is_comment(rows[at])]
     return max(names or [first], key=lambda at: (_typed(rows, at), len(_filled(rows[at]))))
+
+
+def _names_one(rows: Sequence[Sequence[str]], at: int, width: int) -> bool:
+    """Whether it is the header of two columns of which the first has no name, as that of numbered rows."""
+    row, below = rows[at], rows[at + 1 : at + 2]
+    is_one = len(row) == width == 2 and not row[0].strip() and is_text(row[1].strip())
+    return is_one and bool(below) and len(below[0]) == 2 and not all(map(is_text, map(str.strip, below[0])))
 
 
 def _modal(rows: Sequence[Sequence[str]]) -> int:

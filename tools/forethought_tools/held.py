@@ -7,6 +7,7 @@ from collections.abc import Collection, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from errno import EACCES, EEXIST, EXDEV
+from itertools import islice
 from pathlib import Path
 
 
@@ -37,13 +38,14 @@ class HeldFolder:
         except FileNotFoundError:
             return None
 
-    def names(self) -> list[str]:
+    def names(self, most: int | None = None) -> list[str]:
+        """What is in it; at `most` so many names."""
         if self.descriptor is None:
-            return [each.name for each in self.path.iterdir()]
+            return [each.name for each in islice(self.path.iterdir(), most)]
         readable = os.open(".", _flags("O_RDONLY", "O_DIRECTORY", "O_CLOEXEC"), dir_fd=self.descriptor)
         try:
             with os.scandir(readable) as entries:
-                return [entry.name for entry in entries]
+                return [entry.name for entry in islice(entries, most)]
         finally:
             os.close(readable)
 

@@ -71,15 +71,17 @@ NUMBER = Kind(
 )
 SCIENTIFIC = Kind("DOUBLE", rf"{NUMBER.pattern}|[+-]?\d(\.\d*)?[eE][+-]\d{{1,3}}", "CAST({} AS DOUBLE)")
 EXPONENTS = Kind("DOUBLE", rf"{NUMBER.pattern}|[+-]?\d(\.\d*)?[eE][+-]?\d{{1,3}}", "CAST({} AS DOUBLE)")
+_GROUPED = "|".join(rf"[1-9]\d{{0,2}}({sign}\d{{3}}){{1,4}}" for sign in (",", "['\u2019]", f"[ {NBSP}]"))
+_LAKHS = r"[1-9]\d?(,\d{2}){1,5},\d{3}"  # as in India
 THOUSANDS = Kind(
     "DOUBLE",
-    rf"-?([1-9]\d{{0,2}}(,\d{{3}}){{1,4}}|{_EXACT})(\.\d+)?",
-    "CAST(replace({}, ',', '') AS DOUBLE)",
+    rf"-?({_GROUPED}|{_LAKHS}|{_EXACT})(\.\d+)?",
+    f"CAST(translate({{}}, ', {NBSP}''\u2019', '') AS DOUBLE)",
 )
 DECIMAL_COMMA = Kind(
     "DOUBLE",
-    rf"-?([1-9]\d{{0,2}}([. {NBSP}']\d{{3}}){{1,4}}|{_EXACT})?(,\d+)?",
-    f"CAST(replace(translate({{}}, '. {NBSP}''', ''), ',', '.') AS DOUBLE)",
+    rf"-?([1-9]\d{{0,2}}([. {NBSP}'\u2019]\d{{3}}){{1,4}}|{_EXACT})?(,\d+)?",
+    f"CAST(replace(translate({{}}, '. {NBSP}''\u2019', ''), ',', '.') AS DOUBLE)",
 )
 _POINTS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
 DATE = Kind("DATE", r"\d{4}-\d{2}-\d{2}", "CAST({} AS DATE)")
@@ -125,11 +127,13 @@ KINDS = (
 )
 _DATES = tuple(kind for kind in KINDS if kind not in (*_NUMBERS, LOGICAL))
 _SURE = 3  # values by which a column is said to be nearly of one kind
+_LOOK = 200  # values that tell which kinds there are in it
 _OTHERWISE = {",": (NUMBER.sql, THOUSANDS.sql), ".": (DECIMAL_COMMA.sql,)}
 _EITHER_WAY = ((DAY_FIRST, MONTH_FIRST), (DAY_FIRST_TIME, MONTH_FIRST_TIME), (DAY_FIRST_HALF, MONTH_FIRST_HALF))
 _STAYS = "so it stays text"
 UNTOLD = replace(TEXT, note=f"days and months cannot be told apart, {_STAYS}")
 MANY_DATES = replace(TEXT, note=f"its dates are not all of one form that is known, {_STAYS}")
+SEVERAL_FORMS = replace(TEXT, note=f"its numbers or dates are written in several forms, {_STAYS}")
 LONG = replace(TEXT, note=f"numbers of so many digits would lose some, {_STAYS}")
 ID_OR_POWER = replace(TEXT, note=f"1E5 may be a name or a number, {_STAYS}")
 _DATELIKE = re.compile(rf"(?:\d{{4}}[-/.]{_DAY}[-/.]{_DAY}|{_DAY}[-/.]{_DAY}[-/.](?:\d{{4}}|\d{{2}}))(?:[ T]\d.*)?")
@@ -194,7 +198,8 @@ def _exemplified(kind: Kind, seen: Sequence[str]) -> Kind:
         return kind
     telling = next((value for value in seen if not value.isdigit()), seen[0])
     bare = kind.bare(telling)
-    drop, point = {THOUSANDS.sql: (",", "."), DECIMAL_COMMA.sql: (f". {NBSP}'", ",")}.get(kind.sql, ("", "."))
+    marks = f" {NBSP}'\u2019"
+    drop, point = {THOUSANDS.sql: (f",{marks}", "."), DECIMAL_COMMA.sql: (f".{marks}", ",")}.get(kind.sql, ("", "."))
     number = bare.translate({ord(each): None for each in drop}).replace(point, ".")
     number = number.rstrip("0").rstrip(".") if "." in number else number
     return replace(kind, note=f"{telling[:40]} is read as {number[:40]}")
@@ -232,17 +237,19 @@ def _with_sign(values: Sequence[str], decimal: str) -> Kind | None:
 
 
 def _mostly(values: Sequence[str]) -> Kind:
-    """Text, and which value makes it so where nearly all others are numbers or dates."""
-    kinds = ([kind for kind in family if any(map(kind.fits, values[:_SURE]))] for family in (_NUMBERS, _DATES))
+    """Text, and which value makes it so where half of the others, or more, are numbers or dates."""
+    kinds = ([kind for kind in family if any(map(kind.fits, values[:_LOOK]))] for family in (_NUMBERS, _DATES))
     odd = min(([value for value in values if not any(k.fits(value) for k in family)] for family in kinds), key=len)
-    if len(values) < _SURE or len(odd) > max(1, len(values) // 5):
-        return TEXT
-    return spoilt(odd[0])
+    if not odd:
+        return SEVERAL_FORMS
+    if len(values) >= _SURE and len(odd) <= max(1, len(values) // 5):
+        return spoilt(odd[0])
+    return spoilt(odd[0], "some") if 2 * len(set(odd)) <= len(set(values)) else TEXT
 
 
-def spoilt(value: str) -> Kind:
+def spoilt(value: str, how_many: str = "nearly all") -> Kind:
     """Text, because of one value among numbers or dates."""
-    return replace(TEXT, note=f"nearly all are numbers or dates, but {value[:40]!r} is none, {_STAYS}")
+    return replace(TEXT, note=f"{how_many} are numbers or dates, but {value[:40]!r} is none, {_STAYS}")
 
 
 def of_format(form: str) -> Kind:

@@ -37,6 +37,9 @@ MARKUP = (".xml", ".html", ".htm", ".yaml", ".yml", ".toml", ".ini", ".svg")
 MOST_JSON = 32 << 20  # bytes: beyond that DuckDB reads it, in less memory
 _SENTENCES = """SELECT count(*) FROM {table}
     WHERE length(text::VARCHAR) > 80 OR regexp_matches(trim(text::VARCHAR), '[,;|=\t]|: |[.!?]$|(\\S+\\s+){{6}}')"""
+_MARKUP = re.compile(r"\ufeff?\s*<(?:!doctype\b|html\b|\?xml\b|table\b)", re.IGNORECASE)
+_HEAD = 1 << 16  # characters of a text by which it is told whether it is a table
+_SQL = frozenset({"select", "from", "where", "group", "order", "by", "limit", "as", "on", "and", "or", "not", "count"})
 _TITLE = 60  # characters of the name of a table
 _AFFINITIES = {"integer": "BIGINT", "real": "DOUBLE", "text": "VARCHAR", "blob": "BLOB"}
 
@@ -122,17 +125,39 @@ class Loader:
 
     def _separated(self, name: str, file: DataFile, options: Options) -> None:
         """Separated fields; where there are several tables of them, or tables of Markdown, each is one."""
-        if replace(options, separated=False) == Options() and (text := self._short(file)):
-            usual = "," if file.real.suffix.lower() == ".csv" else "\t"
-            tables = blocks.markdown(text)
-            if tables and blocks.only_tables(text, tables):
-                self._tables.assume(file.shown, "it holds Markdown")
-            else:
-                tables = blocks.stacked(text, usual)
-            if tables:
+        if replace(options, separated=False) == Options() and (text := self._text(file)):
+            if _MARKUP.match(text):
+                raise QueryError(f"{file.shown} is a page of HTML or XML, and no table. read_file reads its text.")
+            if self._is_json(file, text):
+                self._json(name, file)
+                return
+            if tables := self._tables_in(file, text):
                 self._several(name, file, tables)
                 return
         self._grids.separated(name, file, options)
+
+    def _is_json(self, file: DataFile, text: str) -> bool:
+        """Whether JSON stands in a file of another ending."""
+        if not text.lstrip("\ufeff \t\n").startswith(("[", "{")):
+            return False
+        try:
+            json_rows(text, file.shown)
+        except QueryError:
+            return False
+        self._tables.assume(file.shown, "it holds JSON")
+        return True
+
+    def _tables_in(self, file: DataFile, text: str) -> Sequence[Block]:
+        """The tables of Markdown in it; else those of separated fields, where it plainly holds several."""
+        if not blocks.may_hold(text):
+            return []
+        if tables := blocks.markdown(text):
+            beside = blocks.beside(text, tables)
+            if len(beside) <= blocks.MOST_BESIDE and '"' not in "".join(beside):  # else it may be in a quoted field
+                more = f"; what stands beside its tables is left out: {'; '.join(beside)[:200]}" if beside else ""
+                self._tables.assume(file.shown, f"it holds Markdown{more}")
+                return tables
+        return blocks.stacked(text, _usual(file))
 
     def _several(self, name: str, file: DataFile, tables: Sequence[Block]) -> None:
         """The tables of a text: the first under the name of its file, unless lines have it, and all others under names
@@ -148,14 +173,13 @@ class Loader:
             self._sheet(free, file, table.rows, Options(header=True))
             self._name_sheet(free, title, file)
 
-    def _short(self, file: DataFile) -> str:
-        """The text of a file; nothing, where it is long, or holds no further table."""
+    def _text(self, file: DataFile) -> str:
+        """The text of a file; nothing, where it is long."""
         if os.fstat(file.descriptor).st_size > blocks.MOST:
             return ""
         encoding = self._grids.encoding(file)
         with opened(file) as raw:
-            text = "".join(decoded(raw, encoding)).replace("\r\n", "\n").replace("\r", "\n")
-        return text if blocks.may_hold(text) else ""
+            return "".join(decoded(raw, encoding)).replace("\r\n", "\n").replace("\r", "\n")
 
     def _are_meant(self, text: str, tables: Sequence[Block]) -> bool:
         """Whether the query means the first of these tables, and not the lines of the text: it names a column of it, or
@@ -163,7 +187,18 @@ class Loader:
         columns = {column.lower() for column in tables[0].columns}
         spelt = [re.findall(r"\w+", column) for column in columns]
         named = any(words and self._words.issuperset(words) for words in spelt)
-        return (named or blocks.only_tables(text, tables)) and not self._words & ({"line", "text"} - columns)
+        return (named or not blocks.beside(text, tables)) and not self._words & ({"line", "text"} - columns)
+
+    def _names_columns(self, file: DataFile, text: str) -> bool:
+        """Whether a text is a table of separated fields as a whole, and the query names a column of it, and no line."""
+        head = text[: text.rfind("\n", 0, _HEAD) + 1] if len(text) > _HEAD else text
+        found = blocks.whole(head, _usual(file))
+        if found is None:
+            return False
+        columns = {column.lower() for column in found.columns}
+        asked = self._words - _SQL - set(re.findall(r"\w+", file.shown.lower()))
+        spelt = [re.findall(r"\w+", column) for column in columns]
+        return any(words and asked.issuperset(words) for words in spelt) and not asked & ({"line", "text"} - columns)
 
     def _native(self, name: str, file: DataFile, reader: str) -> None:
         """Whatever DuckDB reads by itself."""
@@ -214,8 +249,13 @@ class Loader:
         encoding = self._grids.encoding(file)
         if (ending := file.real.suffix.lower()) in MARKUP:
             self._tables.assume(file.shown, f"its lines are the rows, because query_table knows no columns of {ending}")
-        text = "" if ending in MARKUP else self._short(file)
-        tables = blocks.markdown(text)
+        text = "" if ending in MARKUP else self._text(file)
+        if self._names_columns(file, text):
+            self._tabular.add(name)
+            self._tables.assume(file.shown, "it is read as separated fields, because the query names a column of it")
+            self._grids.separated(name, file, Options())
+            return
+        tables = blocks.markdown(text) if blocks.may_hold(text) else []
         if tables and self._are_meant(text, tables):
             self._tabular.add(name)
             self._several(name, file, tables)
@@ -289,6 +329,10 @@ class Loader:
         csv.writer(lines).writerows(texts[: grids.SHOWN_ROWS])
         found = grids.layout(lines.getvalue(), ",", replace(options, separator=","))
         self._grids.grid(name, file, texts, replace(found, width=max(map(len, texts)), blank_after=False), options)
+
+
+def _usual(file: DataFile) -> str:
+    return "," if file.real.suffix.lower() == ".csv" else "\t"
 
 
 def _cells(sheet: "CalamineSheet") -> tuple[list[list[object]], int]:

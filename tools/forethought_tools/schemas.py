@@ -85,6 +85,8 @@ def example(schema: JSON, depth: int = 0) -> JSON:
     """A value of the shape that a schema asks for, for whoever has given another one."""
     if not isinstance(schema, Mapping) or depth > _LEVELS:
         return "..."
+    if isinstance(shown := schema.get("examples"), Sequence) and shown and not isinstance(shown, str):
+        return shown[0]
     if isinstance(choices := schema.get("enum", schema.get("anyOf", schema.get("oneOf"))), Sequence) and choices:
         return choices[0] if "enum" in schema else example(choices[0], depth)
     kind = schema.get("type")

@@ -26,6 +26,7 @@ AT_ONCE = 500  # columns that are looked at by one query
 SOME = 30  # columns by which it is told what a row is
 MOST_COLUMNS = 10_000
 MOST_BELOW = 20  # rows that may stand below the last one
+_MAGIC = {b"\x1f\x8b": "packed as .gz", b"PK": "an .xlsx, an .ods or a .zip", b"PAR1": "a .parquet", b"SQLi": "SQLite"}
 _TOTAL = re.compile(r"(?i)(grand |sub)?(total|totals|sum|summe|gesamt|insgesamt|somme|totale)\b")
 _BELOW = re.compile(
     r"(?i)(grand |sub)?totals?\b|sum(me)?\b|generated|exported|created|source|note|page|end of|©|\d+ (rows|records)"
@@ -234,7 +235,11 @@ class Grids:
         if options and options.encoding:
             return self._given(file, options.encoding, found)
         if found is None:
-            raise QueryError(f"{file.shown} is no text, and no table that query_table reads: {READABLE}.")
+            with opened(file) as raw:
+                start = raw.read(4)
+            known = next((ending for magic, ending in _MAGIC.items() if start.startswith(magic)), "")
+            hint = f" By its content it is {known}: give it the name of what it is." if known else ""
+            raise QueryError(f"{file.shown} is no text, and no table that query_table reads: {READABLE}.{hint}")
         if found.codec != "utf_8":
             self._tables.assume(file.shown, f"it is read as {found.codec.replace('_', '-')}")
         if found.damaged:

@@ -171,7 +171,7 @@ class FileUndo(InThread):
 
     def _put_back(self, kept: Kept, real: Path) -> None:
         name = str(kept["content"])
-        with self._vault.kept(name) as content, self._folders.held(real.parent) as folder:
+        with self._vault.kept(name) as content, self._folders.held(real.parent, make=True) as folder:
             replace(folder, real.name, content, name, cast("int", kept["mode"]))
 
 
@@ -204,11 +204,13 @@ def stands_now(folders: Folders, kept: Kept) -> Stands:
     if file := _opened(folders, real, str(real)):
         with mended(str(real)), file:
             now, mode = digested(file), stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-    if now is not None and kept["mode"] not in (None, mode):
-        return "changed"
-    if now == (kept.get("lost") or kept["content"]):
+    same_mode = now is None or kept["mode"] in (None, mode)
+    if same_mode and now == (kept.get("lost") or kept["content"]):
         return "as before"
-    return "as left" if kept["left"] in (now, ANYTHING) else "changed"
+    if kept["left"] == ANYTHING:
+        return "as left"
+    same_mode = now is None or kept.get("left_mode", kept["mode"]) in (None, mode)
+    return "as left" if same_mode and now == kept["left"] else "changed"
 
 
 def remove_made(folders: Folders, kept: Kept, real: Path) -> None:

@@ -14,13 +14,14 @@ from typing import TextIO
 
 import regex  # type: ignore[import-untyped]  # it has no types
 
-from forethought_tools.arithmetic import checked, holds, truth
+from forethought_tools.arithmetic import holds
 from forethought_tools.differences import compared
 from forethought_tools.errors import ToolError
 from forethought_tools.schemas import not_a_schema, schema_faults
 from forethought_tools.text import as_text, clipped
 from forethought_tools.text_counts import counted
 from forethought_tools.tool import JSON
+from forethought_tools.truth import condition, truth
 
 _MEMORY = 512 * 2**20
 _SECONDS = 2  # of the processor, for one job: how busy the machine is does not count
@@ -93,7 +94,7 @@ def _untrue(expression: str, value: JSON) -> str | None:
 
 def held(expression: str, names: Mapping[str, JSON], turns: Sequence[Mapping[str, JSON]]) -> Sequence[JSON]:
     """Whether an expression over named values is true, in each turn; a text says why that cannot be told."""
-    node = checked(expression, on_text=True)
+    node = condition(expression)
     found: list[JSON] = []
     for turn in turns:
         try:

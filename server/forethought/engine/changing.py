@@ -16,7 +16,7 @@ from functools import partial
 from anyio import to_thread
 
 from forethought.engine.kinds.plan import latest_run
-from forethought.engine.plan_views import differences
+from forethought.engine.plan_views import differences, in_short
 from forethought.engine.records import resuming
 from forethought.engine.runs import Runs
 from forethought.journal.codec import item_of, plan_body
@@ -30,7 +30,6 @@ from forethought_patterns.validate import read_step, refuse_unusable
 from forethought_tools import JSON, Fault, ForethoughtError, PlanError, Registry
 
 _TRIES = 20
-_SHOWN = 20  # differences that a refusal shows
 
 
 _DROPPED = ("failed", "rejected", "skipped")
@@ -73,7 +72,7 @@ class _Progress:
         elif row.state in ("pending", "waiting") and row.started is None:
             return None
         else:
-            told = _BEGUN.get(row.state, f"it is {row.state}")
+            told = f"it {_BEGUN[row.state]}"
         mend = "Drop it, and give" if row.state in _DROPPED else "Leave it as it is: give"
         return Fault(f"step {number}", told, f"{mend} what is still to be done as new steps")
 
@@ -96,7 +95,17 @@ class _Progress:
         return {"past": past, "items": items}
 
 
-_BEGUN = {"pending": "it has begun, and is to be tried again", "waiting": "it has begun, and waits"}
+_BEGUN = {
+    "pending": "has begun, and is to be tried again",
+    "running": "is running",
+    "waiting": "has begun, and waits",
+    "succeeded": "has succeeded",
+    "failed": "has failed",
+    "skipped": "was skipped",
+    "rejected": "was rejected",
+    "in_doubt": "was cut off, and is in doubt",
+}
+"""What has become of a step by its state."""
 
 
 async def change(
@@ -150,14 +159,12 @@ def _refuse_what_was_not_seen(runs: Runs, row: PlanRow, run: RunRow | None, seen
         return
     if seen > row.revision:
         raise ForethoughtError(f"Plan {row.id} has no revision {seen}: it is at {row.revision}.")
-    lines = differences(runs.records, row.id, seen, row.revision)
-    more = [f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+    lines = in_short(differences(runs.records, row.id, seen, row.revision))
     raise ForethoughtError(
         "\n".join(
             [
                 f"Plan {row.id} has changed: it is at revision {row.revision}, you have seen {seen}. Since then:",
-                *map(str, lines[:_SHOWN]),
-                *more,
+                *map(str, lines),
                 f'Look at it, and call update_plan(plan_id="{row.id}", revision={row.revision}, ...) with what is still'
                 " to be changed.",
             ]
@@ -235,7 +242,13 @@ async def _fact(
         return Fact("plan_changed", body)
     added = [step.id for step in new.steps if step.id not in progress.rows]
     anew = [*changed, *progress.due(new, {*changed, *added})]
-    told: dict[str, JSON] = {"seen": old.revision, "dropped": dropped, "changed": anew, "steps": added}
+    told: dict[str, JSON] = {
+        "seen": old.revision,
+        "highest": max([*progress.rows, 0]),
+        "dropped": dropped,
+        "changed": anew,
+        "steps": added,
+    }
     return Fact("run_changed", {**body, **told, **progress.left((*dropped, *anew))})
 
 

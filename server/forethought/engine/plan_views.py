@@ -6,6 +6,7 @@ __all__ = [
     "diff_view",
     "differences",
     "graph",
+    "in_short",
     "making_of",
     "plan_view",
     "results_of",
@@ -32,6 +33,7 @@ _RISKY = 12  # more steps, of high risk
 _ARGUMENT = 100  # characters of one argument of a risky step
 _LINE = 300  # characters
 _CHANGE = 120  # characters of a value that has changed
+_DIFFERENCES = 20  # where they are not what was asked for
 _DESCRIPTION = 80
 _LABEL = 60
 _VALUE = 2000  # characters of arguments, or of a result
@@ -93,7 +95,8 @@ def steps_of(
     if how == "list":
         return [_line(step, tools, rows.get(step.id), loops) for step, _ in chosen]
     whole = [
-        (step.id, {**_whole(step, tools, rows.get(step.id)), **more, **loops.progress(step)}) for step, more in chosen
+        (step.id, {**_whole(step, tools, rows.get(step.id)), **more, **loops.progress(step, rows.get(step.id))})
+        for step, more in chosen
     ]
     return [view | ({"not_asked": f"rule {spared[at]}"} if at in spared else {}) for at, view in whole]
 
@@ -129,7 +132,7 @@ def graph(records: Records, plan_id: str) -> str:
             clipped(f"{step.id}. {step.description or step.tool}", _LABEL)
             + clipped(loops.counted(step), _LABEL)
             + "".join(f"; {who} calls {tool}" for who, tool, _ in step.calls[1:]),
-            rows[step.id].state if step.id in rows else "pending",
+            loops.state(step, rows[step.id]) if step.id in rows else "pending",
         )
         for step in plan.steps
     ]
@@ -164,6 +167,12 @@ def differences(records: Records, plan_id: str, earlier: int, later: int) -> lis
     ]
 
 
+def in_short(lines: Sequence[JSON], whole: str = "") -> list[JSON]:
+    """The first of many differences, how many more there are, and where all of them can be seen."""
+    more: list[JSON] = [f"and {len(lines) - _DIFFERENCES} more{whole}"] if len(lines) > _DIFFERENCES else []
+    return [*lines[:_DIFFERENCES], *more]
+
+
 def _fields(old: Step, new: Step) -> str:
     """The fields of a step that are different, and of its arguments those that are."""
     before, after = _flat(old), _flat(new)
@@ -194,7 +203,7 @@ def _line(
     counted = clipped(loops.counted(step) if loops else step.turns, _ARGUMENT).strip()
     turns = f" {visible(counted)}" if counted else ""
     after = f" after {_ids(step.needs)}" if step.needs else ""
-    state = f" [{row.state}]" if row else ""
+    state = f" [{loops.state(step, row) if loops else row.state}]" if row else ""
     what = f": {visible(clipped(step.description, _DESCRIPTION))}" if step.description else ""
     checks = "".join(f"; {each}" for each in _checking(step, tools))
     # What is called with may not hide behind what is said of it.

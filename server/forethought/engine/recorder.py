@@ -98,8 +98,9 @@ class Recorder:
         return self.revision is not None and self.store.queries.revision(self.run.id) > self.revision
 
     def holding(self) -> bool:
-        """Whether nothing more may start here."""
-        return self.pausing() or self.superseded()
+        """Whether nothing more may start here: asked before every call, and so both in one look."""
+        paused, revision = self.store.queries.steered(self.run.id)
+        return paused or (self.revision is not None and revision > self.revision)
 
     def pause(self) -> None:
         """A person wants a pause: whoever has no steps in flight that have to end first has it at once."""

@@ -25,7 +25,7 @@ from forethought.journal.database import StaleError, UnderWayError, new_id
 from forethought.journal.rows import Fact, LeaseRow, MessageRow, RunRow
 from forethought.terms import Terms
 from forethought_patterns import Brief, Decision, Plan
-from forethought_patterns.agent import reported
+from forethought_patterns.agent import LONGEST_NOTE, as_kept, reported
 from forethought_patterns.numbering import step_as_meant
 from forethought_tools import JSON, AnswerError, Fault, NotFoundError, schema_faults
 from forethought_tools.meant import as_meant
@@ -139,7 +139,7 @@ class Runs:
         answers = [(name, answer) for name, answer in answers if not self._was_said(run_id, name, answer)]
         open_ids = self.queries.open_ids(run_id, "order")
         orders = {name: self.queries.message(name) for name, _ in answers if name in open_ids}
-        answers = [(name, _meant(_schema(orders[name]), said) if name in orders else said) for name, said in answers]
+        answers = [(name, _meant(orders[name], said) if name in orders else said) for name, said in answers]
         answers = _without_repeats(answers)
         faults = [fault for name, said in answers for fault in _order_faults(name, said, orders.get(name), open_ids)]
         said_twice = sorted(name for name, times in Counter(name for name, _ in answers).items() if times > 1)
@@ -166,6 +166,8 @@ class Runs:
         """What is recorded beside an answer: of work, that it is given back, or a note of somebody who goes on."""
         if not is_work(order.key):
             return []
+        if (length := len(reported(said).note)) > LONGEST_NOTE:
+            return Fault(f"order {order.id}", f"its note has {length:,} characters", f"Give at most {LONGEST_NOTE:,}")
         goes_on, now = _goes_on(order, said), time.time()
         until = now + self.lease_seconds if goes_on else 0.0
         lease: LeaseRow | None = self.queries.leases(order.run).get(order.id)
@@ -181,7 +183,8 @@ class Runs:
         """Whether an order has this very answer: the call that brought it was cut off, and is made again."""
         with suppress(NotFoundError):
             message = self.queries.message(order)
-            return (message.run, message.kind) == (run_id, "order") and message.answer == answer is not None
+            said = answer is not None and message.answer in (answer, as_kept(answer))
+            return said and (message.run, message.kind) == (run_id, "order")
         return False
 
     async def decide(self, gate: MessageRow, decision: Decision) -> None:
@@ -243,9 +246,11 @@ def _without_repeats(answers: Sequence[tuple[str, JSON]]) -> list[tuple[str, JSO
     return kept
 
 
-def _meant(schema: Mapping[str, JSON], said: JSON) -> JSON:
+def _meant(order: MessageRow, said: JSON) -> JSON:
     """An answer as its order means it; the steps of a plan as steps may be written anywhere."""
-    read = as_meant(schema, said)
+    read = as_meant(schema := _schema(order), said)
+    if is_work(order.key):
+        return as_kept(read)
     due = schema.get("properties")
     if not isinstance(read, Mapping) or not isinstance(due, Mapping) or "steps" not in due:
         return read

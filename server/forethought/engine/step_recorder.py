@@ -53,18 +53,25 @@ class StepRecorder:
         return self._early
 
     def items(self, loop: Step | None = None) -> Sequence[Item]:
-        found = [items for key, items in self._items.items() if loop is None or key == (loop.id, loop_form(loop))]
+        own = loop and (loop.id, loop_form(loop))
+        found = [items for key, items in self._items.items() if own in (None, key)]
         return [replace(item, ended=item.step.id in self._ended) for items in found for item in items]
 
-    async def unfold(self, loop: Step, unfolded: Unfolded) -> None:
-        self._items[loop.id, loop_form(loop)] = list(unfolded.items)
+    async def unfold(self, loop: Step, unfolded: Unfolded, *, slot: Slot) -> None:
+        form = loop_form(loop)
+        self._items[loop.id, form] = list(unfolded.items)
         self._rows |= {item.step.id for item in unfolded.items}
         self._ended |= unfolded.ended.keys()
+        revision = self._recorder.revision
         added = [
-            Fact("step_added", {"step": item.step.id, "body": item_body(item, loop), "dropped": 0})
+            Fact(
+                "step_added",
+                {"step": item.step.id, "body": item_body(item, loop.id, form), "dropped": 0, "revision": revision},
+            )
             for item in unfolded.items
         ]
-        await self._recorder.record(*added, *starmap(settled_fact, unfolded.ended.items()))
+        ended = starmap(settled_fact, unfolded.ended.items())
+        await self._recorder.claims.begun(*added, *ended, slot=slot)
 
     def starting(
         self, step: Step, arguments: Mapping[str, JSON], place: Place, *, slot: Slot

@@ -107,10 +107,10 @@ def settled_fact(step: int, outcome: Outcome) -> Fact:
     return Fact("step_settled", {"step": step, **body})
 
 
-def item_body(item: Item, loop: Step) -> dict[str, JSON]:
-    """An item of a loop as its row keeps it: the step, and what it is an item of."""
+def item_body(item: Item, loop: int, form: str) -> dict[str, JSON]:
+    """An item of a loop as its row keeps it: the step, and the loop of which it is an item, with its form."""
     place: dict[str, JSON] = {"index": item.index, "label": item.label, "open": item.open}
-    return {**item.step.wire(), _ITEM: {**place, "loop": loop.id, "form": loop_form(loop)}}
+    return {**item.step.wire(), _ITEM: {**place, "loop": loop, "form": form}}
 
 
 def loop_form(loop: Step) -> str:

@@ -20,7 +20,7 @@ class Each:
 
 Statement = str | Each
 
-ABSENT: Mapping[str, None] = {"attempt": None, "revision": None}
+ABSENT: Mapping[str, None] = {"attempt": None, "highest": None, "revision": None}
 """What older journals do not say of some facts."""
 
 CONSTANTS: Mapping[str, int] = {
@@ -133,9 +133,11 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
     # The same for a plan whose run is open: whoever drives that goes on with it once what is in flight has ended. Steps
     # that are `changed` or `dropped` have not begun, or have ended without a result, and what was asked about them is
     # not asked any more. So it is with the `items` of loops, of which none has begun, and with those that are `past`.
+    # A step that was added since (`highest` was the last one) may be an item of such a loop.
     "run_changed": (
         "UPDATE run SET revision = :revision, state = CASE WHEN state = 'waiting' THEN 'running' ELSE state END"
-        " WHERE id = :run AND revision = :seen AND ended IS NULL AND stopping = 0",
+        " WHERE id = :run AND revision = :seen AND ended IS NULL AND stopping = 0"
+        " AND coalesce(:highest, 0) IN (0, (SELECT max(id) FROM step WHERE run = :run))",
         "INSERT INTO plan VALUES (:plan, :revision, :goal, :body, :at)",
         Each(
             "dropped", _IF_NOT_BEGUN.format(change="dropped = 1", ended="'failed', 'rejected', 'skipped'"), needed=True
@@ -154,7 +156,11 @@ EFFECTS: Mapping[str, tuple[Statement, ...]] = {
     # `budget` holds all limits, as they are now.
     "budget_raised": ("UPDATE run SET budget = :budget WHERE id = :run",),
     "budget_nearly_spent": (_UNCHANGED,),
-    "step_added": ("INSERT INTO step (run, id, body, dropped) VALUES (:run, :step, :body, :dropped)",),
+    # Of a `revision` of the plan, where that matters: whoever knows an older one adds nothing.
+    "step_added": (
+        "INSERT INTO step (run, id, body, dropped) SELECT :run, :step, :body, :dropped WHERE NOT EXISTS"
+        " (SELECT 1 FROM run WHERE id = :run AND revision > coalesce(:revision, revision))",
+    ),
     "step_started": (
         "UPDATE step SET state = 'running', arguments = :arguments, epoch = :epoch, started = :at, returned = 0,"
         " result = NULL WHERE run = :run AND id = :step AND dropped = 0 AND attempt = coalesce(:attempt, attempt)",

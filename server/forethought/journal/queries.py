@@ -165,6 +165,11 @@ class Queries(Learned):
             self._select("SELECT 1 FROM run WHERE id = :id AND pausing = :asked", id=run_id, asked=Pausing.ASKED)
         )
 
+    def steered(self, run_id: str) -> tuple[bool, int]:
+        """`pausing` and `revision`, as they are at the same time."""
+        (row,) = self._select("SELECT pausing, revision FROM run WHERE id = :id", id=run_id)
+        return row["pausing"] == Pausing.ASKED, int(row["revision"])
+
     def revision(self, run_id: str) -> int:
         """The revision of its plan that a run is to be at now."""
         return int(self._select("SELECT revision FROM run WHERE id = :id", id=run_id)[0]["revision"])
@@ -306,7 +311,8 @@ class Queries(Learned):
     def kept_contents(self) -> set[str]:
         """The names of all contents that an undo may still need."""
         bodies = [json.loads(row["body"]) for row in self._select("SELECT body FROM message WHERE kind = 'undo'")]
-        return {body["kept"]["content"] for body in bodies if body["kept"].get("content")}
+        kept = [each for body in bodies for each in (body["kept"], *body["kept"].get("also", ()))]
+        return {each["content"] for each in kept if each.get("content")}
 
     async def changes(self, seconds: float) -> Collection[str]:
         """Wait for so long, or until others have written: the runs and plans that were written about, ours included."""

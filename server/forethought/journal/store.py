@@ -268,7 +268,7 @@ class Store:
 
 def _stale(kind: str) -> StaleError:
     told = f"{kind}: the row is not in the state that this needs."
-    return ChangedError(told) if kind == "step_started" else StaleError(told)
+    return ChangedError(told) if kind in ("step_started", "step_added") else StaleError(told)
 
 
 def _each(values: Sequence[Value]) -> list[dict[str, Value]]:

@@ -14,10 +14,15 @@ from forethought.models.lenient import values
 from forethought.models.replies import Reply
 from forethought.models.thoughts import spoken
 from forethought.models.ways import Body
+from forethought_patterns.worlds import ANSWER
 from forethought_tools import JSON, Question, Tool
+from forethought_tools.text import as_text
 
 _UNFIT = re.compile(r"[^a-zA-Z0-9_-]")
 _LONGEST = 64  # characters of a name
+_LAYERS = 2  # JSON text in JSON text
+_TAG = re.compile(r"</?(?:tool_call|function_call|tool_code)>")
+_CALL = frozenset({"name", "tool", "arguments", "parameters", "id", "type"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,23 +73,44 @@ class Functions:
 
 def acting(reply: Reply, functions: Functions) -> Mapping[str, JSON] | None:
     """The next call, or the answer, as the schema of the question has it. None: there is neither."""
-    if reply.call is not None:
-        name, arguments = reply.call
-        tool = functions.tools.get(name)
-        said = spoken(reply.text) if reply.text != arguments else ""
-        return {"thought": said, "tool": tool.name if tool else name, "arguments": _read(arguments), "answer": ""}
-    answer = spoken(reply.text)
-    return {"thought": "", "tool": "answer", "arguments": {}, "answer": answer} if answer else None
+    name, written = reply.call or _written(spoken(reply.text), functions) or ("", "")
+    if not name:
+        answer = spoken(reply.text)
+        return {"thought": "", "tool": ANSWER, "arguments": {}, "answer": answer} if answer else None
+    tool, arguments = functions.tools.get(name), _read(written)
+    said = spoken(reply.text) if reply.call and reply.text != written else ""
+    if tool is None and name == ANSWER and isinstance(arguments, Mapping):  # it takes the answer for a tool
+        return {"thought": said, "tool": ANSWER, "arguments": {}, "answer": as_text(_one(arguments) or said)}
+    return {"thought": said, "tool": tool.name if tool else name, "arguments": arguments, "answer": ""}
 
 
-def _read(arguments: str) -> Mapping[str, JSON]:
-    """What cannot be read is nothing: the call says what it lacks."""
-    try:
-        found = values(arguments)
-    except ValueError:
-        return {}
-    objects = [value for value in found if isinstance(value, Mapping)]
-    return objects[0] if objects else {}
+def _written(said: str, functions: Functions) -> tuple[str, str] | None:
+    """A call of a tool that there is, written as text: by a model whose endpoint does not know how it calls."""
+    call = _read(_TAG.sub("", said)) if said.startswith(("{", "<", "```")) else None
+    if not isinstance(call, Mapping) or not call.keys() <= _CALL:
+        return None
+    name, arguments = call.get("name", call.get("tool")), call.get("arguments", call.get("parameters"))
+    known = isinstance(name, str) and name in functions.tools
+    return (str(name), as_text(arguments)) if known and isinstance(arguments, Mapping | str) else None
+
+
+def _one(arguments: Mapping[str, JSON]) -> JSON:
+    """The answer among the arguments of a call that is one."""
+    return arguments.get(ANSWER) or (next(iter(arguments.values())) if len(arguments) == 1 else None)
+
+
+def _read(arguments: str) -> JSON:
+    """The object that is written there, or, where none is to be read, the text: the caller says what is wrong."""
+    read: JSON = arguments or "{}"
+    for _ in range(_LAYERS):
+        if not isinstance(read, str):
+            break
+        try:
+            found = values(read)
+        except ValueError:
+            return arguments
+        read = found[0] if len(found) == 1 or isinstance(found[0], Mapping) else arguments
+    return read if isinstance(read, Mapping) else {} if read is None else arguments
 
 
 def _plain(schema: JSON) -> JSON:

@@ -28,6 +28,7 @@ from forethought.engine.plan_views import graph, plan_view
 from forethought.engine.transcripts import transcript
 from forethought.engine.trees import Branch, flowchart_of, outline, trees
 from forethought.engine.views import run_view
+from forethought.surface.orders import reminder, still_open, taker_of
 from forethought_patterns.signatures import listed_tool
 from forethought_tools import NotFoundError
 from forethought_tools.text import as_text, clipped
@@ -48,7 +49,8 @@ def add_resources(server: MCPServer[App], live: list[App]) -> None:
         queries = live[-1].runs.queries
         plans = [{"uri": f"plan://{row.id}", "goal": row.goal} for row in queries.plans(limit=50)]
         runs = [{"uri": f"run://{row.id}", "plan_id": row.plan, "status": row.state} for row in queries.runs(limit=50)]
-        return as_text({"plans": plans, "runs": runs})
+        line = still_open(live[-1], None)
+        return as_text({"plans": plans, "runs": runs} | ({"reminder": line} if line else {}))
 
     @server.resource(TOOLS, title="Tools of steps", mime_type="text/plain")
     async def step_tools() -> str:
@@ -61,7 +63,12 @@ def add_resources(server: MCPServer[App], live: list[App]) -> None:
     async def plan(plan_id: str, ctx: Context[App]) -> str:
         """A plan with all its steps."""
         runs = _app(ctx).runs
-        return _found(lambda: as_text(plan_view(runs.records, runs.queries.plan(plan_id), steps="full", page=None)))
+
+        def whole() -> str:
+            shown = plan_view(runs.records, runs.queries.plan(plan_id), steps="full", page=None)
+            return as_text(reminder(_app(ctx), taker_of(ctx), shown))
+
+        return _found(whole)
 
     @server.resource("plan://{plan_id}/graph", title="Plan as a Mermaid flowchart", mime_type="text/vnd.mermaid")
     async def plan_graph(plan_id: str, ctx: Context[App]) -> str:
@@ -72,7 +79,12 @@ def add_resources(server: MCPServer[App], live: list[App]) -> None:
     async def run(run_id: str, ctx: Context[App]) -> str:
         """A run: the state and result of each step, and who is waited for."""
         runs = _app(ctx).runs
-        return _found(lambda: as_text(run_view(runs.records, runs.queries.run(run_id), steps="full", page=None)))
+
+        def whole() -> str:
+            shown = run_view(runs.records, runs.queries.run(run_id), steps="full", page=None)
+            return as_text(reminder(_app(ctx), taker_of(ctx), shown))
+
+        return _found(whole)
 
     @server.resource("run://{run_id}/journal", title="Journal of a run", mime_type="application/x-ndjson")
     async def journal(run_id: str, ctx: Context[App]) -> str:

@@ -25,6 +25,8 @@ _TAKE: Schema = {"type": "integer", "minimum": 0, "maximum": 1000}
 _SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 _RISK: Schema = {"type": "string", "enum": ["low", "medium", "high"]}
 _BUDGET: Schema = {"type": "object", "additionalProperties": {"type": "number", "maximum": 10**9}}
+_ANOTHER = {"another": _FLAG}
+_CHECK: Schema = {**CHECK, "examples": [{"matches": "total"}]}
 _STEP: Schema = {
     "type": "object",
     "properties": {
@@ -34,15 +36,16 @@ _STEP: Schema = {
         "arguments": {"type": "object"},
         "depends_on": {"type": "array", "items": {"type": "integer"}},
         "expected_output": _TEXT,
-        "check": CHECK,
+        "check": _CHECK,
         "confidence": _SHARE,
         "strategy": STRATEGY,
-        "for_each": _TEXT,
-        "when": _TEXT,
+        "for_each": {**_TEXT, "examples": ["{{1.files}}"]},
+        "when": {**_TEXT, "examples": ["{{1.count}} > 0"]},
     },
 }
-# Typed, since some clients cannot convert what may be anything. No order asks for a list.
-_VALUES = [{"type": kind} for kind in ("string", "object", "number", "boolean")]
+# Typed, since some clients cannot convert what may be anything, nor a list of that: it is taken, and not shown.
+_LIST: Schema = {"type": "array"}
+_VALUES = [*({"type": kind} for kind in ("string", "object", "number", "boolean")), _LIST]
 _ANSWER: Schema = {
     "type": "object",
     "properties": {"order": _TEXT, "answer": {"anyOf": _VALUES}},
@@ -72,12 +75,12 @@ ARGUMENTS: Mapping[str, Mapping[str, Schema]] = {
             "type": "array",
             "items": _STEP,
             "description": "Your own steps. In arguments {{3}} is the result of step 3, {{3.rows.0.name}} a part of"
-            ' it; it implies the dependency. Their tools: get_plan(view="tools").',
+            ' it; it implies the dependency. for_each: {{1.rows}} or a list. Their tools: get_plan(view="tools").',
         },
         "from_search": _said(_TEXT, "run_id of a search whose path to plan."),
         "recipe": _said(_TEXT, "A kept plan to use again, with its parameters."),
         "parameters": {"type": "object", "additionalProperties": _TEXT},
-        "another": _FLAG,
+        **_ANOTHER,
     },
     "execute_plan": {
         "plan_id": _TEXT,
@@ -104,16 +107,16 @@ ARGUMENTS: Mapping[str, Mapping[str, Schema]] = {
         "task": _NEEDED_GOAL,
         "draft": _CONTEXT,
         "criteria": _list(_TEXT),
-        "checks": _list({"type": "object"}, "As in a step; they outweigh scores."),
+        "checks": _list({"type": "object", "examples": _CHECK["examples"]}, "As in a step; they outweigh scores."),
         "max_iterations": _up_to(20),
         "threshold": {"type": "number", "minimum": 0, "maximum": 10},
         "budget": _BUDGET,
-        "another": _FLAG,
+        **_ANOTHER,
     },
     "lats_search": {
         "goal": _NEEDED_GOAL,
         "world": {"type": "string", "enum": ["simulate", "act"]},
-        "verifier": {"type": "object", "description": "A check of the answer."},
+        "verifier": {"type": "object", "description": "A check of the answer.", "examples": _CHECK["examples"]},
         "n_candidates": _up_to(20),
         "iterations": _up_to(1000),
         "max_depth": _up_to(50),
@@ -121,7 +124,7 @@ ARGUMENTS: Mapping[str, Mapping[str, Schema]] = {
         "value_weight": _SHARE,
         "parallel": _up_to(16),
         "budget": _BUDGET,
-        "another": _FLAG,
+        **_ANOTHER,
     },
     "update_plan": {
         "plan_id": _TEXT,
@@ -156,10 +159,12 @@ def shown(schema: Schema, *, steps: bool) -> dict[str, Any]:
 
 
 def _goes_without_saying(name: str, value: Any) -> bool:
-    return name in ("maxLength", "minLength", "maxItems") or (name == "maximum" and value > _SHOWN_BOUND)
+    return name in ("maxLength", "minLength", "maxItems", "examples") or (name == "maximum" and value > _SHOWN_BOUND)
 
 
 def _part(name: str, value: Any, steps: bool) -> Any:
+    if name == "anyOf":
+        return [each for each in value if each is not _LIST]
     if not isinstance(value, Mapping):
         return value
     part = cast("Schema", value)

@@ -23,12 +23,15 @@ from forethought.surface.attach import attach, continued
 from forethought.surface.bounds import too_much
 from forethought.surface.orders import reminder, taker_of, told_once
 from forethought.surface.schemas import ARGUMENTS, RESULT, shown
-from forethought_patterns.numbering import step_as_meant
+from forethought_patterns.numbering import ids_as_meant, step_as_meant
 from forethought_tools import JSON, ForethoughtError, NotFoundError, schema_faults
 from forethought_tools.errors import MOST_SHOWN
 from forethought_tools.meant import as_meant, holds_half_a_character
 
 _COUNTED = 10_000  # faults
+_CALLED = ("plan_id", "run_id", "from_search")
+_STEPS = ("drop", "step")
+_NOTHING = ("", "null", "none", "undefined")
 _LISTED = "get_plan() lists the plans and runs there are"
 
 _ALWAYS_LOADED = ("create_plan", "execute_plan", "reflect", "lats_search")
@@ -85,18 +88,17 @@ class StrictTool(Tool):
         return RESULT
 
     async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:
+        app: App = context.request_context.lifespan_context
+        taker = taker_of(context)
+        remind = partial(reminder, app, taker)
         if holds_half_a_character(arguments):
-            return self._failed(
-                f"The arguments of {self.name} hold half of a character (a lone surrogate). Write whole ones."
-            )
+            half = f"The arguments of {self.name} hold half of a character (a lone surrogate). Write whole ones."
+            return self._failed(half, remind=remind)
         # In a thread: a million small values take seconds, and others are answered meanwhile.
         given, faults = await to_thread.run_sync(self._read, arguments)
         if faults:
             names = ", ".join(self.parameters["properties"])
-            return self._failed("\n".join([*faults, f"{self.name} takes: {names}."]))
-        app: App = context.request_context.lifespan_context
-        taker = taker_of(context)
-        remind = partial(reminder, app, taker)
+            return self._failed("\n".join([*faults, f"{self.name} takes: {names}."]), remind=remind)
         try:
             if (run_id := continued(context)) is not None:
                 view = await attach(context, app, run_id, given.get("take"))
@@ -126,7 +128,7 @@ class StrictTool(Tool):
 
     def _read(self, arguments: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         """The arguments as they were meant, and what is wrong with them."""
-        given = cast("dict[str, Any]", as_meant(self.strict, _as_now_called(self.name, arguments)))
+        given = cast("dict[str, Any]", as_meant(self.strict, _plain(_as_now_called(self.name, arguments))))
         if isinstance(steps := given.get("steps"), list):
             given["steps"] = list(map(step_as_meant, cast("list[JSON]", steps)))
         faults = too_much(self.strict, given) or [
@@ -143,6 +145,16 @@ def _as_now_called(tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
         return arguments
     rest = {name: value for name, value in arguments.items() if name != "again"}
     return {**rest, "again": "failed"} if said == "true" else rest
+
+
+def _plain(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments with the names of plans and runs bare, and the numbers of steps as numbers."""
+    bare = {
+        name: None if (text := given.strip(" \t\r\n'\"`")).lower() in _NOTHING else text
+        for name in _CALLED
+        if isinstance(given := arguments.get(name), str)
+    }
+    return {**arguments, **bare, **{name: ids_as_meant(arguments[name]) for name in _STEPS if name in arguments}}
 
 
 def _result(view: View) -> CallToolResult:

@@ -30,7 +30,7 @@ from forethought.engine.kinds.kind import Caller
 from forethought.engine.kinds.look import View
 from forethought.engine.listing import listing
 from forethought.engine.mermaid import fenced
-from forethought.engine.plan_views import PAGE, diff_view, differences, graph, plan_view
+from forethought.engine.plan_views import PAGE, diff_view, differences, graph, in_short, plan_view
 from forethought.engine.recipes import filled, recipe_called
 from forethought.engine.views import models_view, run_view, tools_view
 from forethought.journal.database import StaleError, UnderWayError
@@ -192,7 +192,10 @@ async def update_plan(
     return {
         **shown,
         **run_id,
-        "diff": differences(runs.records, plan_id, row.revision - 1, row.revision),
+        "diff": in_short(
+            differences(runs.records, plan_id, row.revision - 1, row.revision),
+            f': get_plan(plan_id="{plan_id}", view="diff") has all',
+        ),
         "next": f'execute_plan(plan_id="{plan_id}"{again})',
     }
 

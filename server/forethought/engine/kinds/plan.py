@@ -213,11 +213,13 @@ def _failed_calls(records: Records, run: RunRow) -> dict[str, str]:
 
 
 def _approved(records: Records, run: RunRow) -> Plan | None:
-    """The latest revision of the plan that a person has approved in this run, as it was shown or as they wrote it."""
+    """The latest revision of the plan that a person has approved in this run, as it was shown or as they wrote it, if
+    they have rejected none since."""
     gates = [gate for gate in records.queries.messages(run.id, kind="gate") if gate.key.startswith("plan/")]
     decided = [(int(gate.key.split("/")[1]), decision_of(gate)) for gate in gates if gate.answer is not None]
     approved = [number + (decision.verb == "edit") for number, decision in decided if decision.approved]
-    latest = max((number for number in approved if number <= run.revision), default=None)
+    rejected = max((number for number, decision in decided if not decision.approved), default=0)
+    latest = max((number for number in approved if rejected < number <= run.revision), default=None)
     return records.plan(run.plan, latest) if latest else None
 
 

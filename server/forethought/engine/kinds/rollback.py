@@ -2,13 +2,16 @@
 
 __all__ = ["ROLLBACK", "lasting", "rolled_back", "start", "undoable", "undone_steps"]
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count, repeat
 from typing import cast
 
 from anyio import to_thread
 
 from forethought.engine.kinds.kind import Creator, Ending, Kind, Options, Progress, Work
 from forethought.engine.kinds.look import Look, View
+from forethought.engine.loop_views import items_of
 from forethought.engine.records import Records, folder_flags
 from forethought.journal.audit import fault
 from forethought.journal.codec import step_of_row
@@ -18,7 +21,7 @@ from forethought.journal.rows import OPEN, Fact, MessageRow, RunRow
 from forethought_patterns import Problem
 from forethought_patterns.rollback import UndoableCall, places, roll_back
 from forethought_tools import JSON, ForethoughtError
-from forethought_tools.delegating import DELEGATE
+from forethought_tools.delegating import DELEGATE, changes_within
 
 _BEYOND = " (what its agent did elsewhere than it said it would write)"
 _TAKEN_BACK = ("undone", "nothing to undo")
@@ -98,53 +101,91 @@ async def undoable(records: Records, run_id: str, step: int | None) -> list[Undo
         raise ForethoughtError(f"{run_id} cannot be rolled back, because its records were changed: {wrong}.")
     calls = undoable_calls(queries, run_id)
     of = run_id if step is None else f"Step {step} of {run_id}"
-    if not any(step in (None, call.step) for call in calls):
+    own = _own(queries, run_id, step)
+    if not any(own is None or call.step in own for call in calls):
         stays = "; ".join(lasting(records, run_id, step))
         more = f" It has done what cannot be undone: {stays}." if stays else ""
         raise ForethoughtError(f"{of} has done nothing that can be undone.{more}")
     undone = _undone(queries, run_id)
     standing = [call for call in calls if call.key not in undone]
-    chosen = [call for call in standing if step in (None, call.step)]
+    chosen = [call for call in standing if own is None or call.step in own]
     if not chosen:
         raise ForethoughtError(f"{of} was undone already. Nothing is left to undo.")
-    if step is not None:
-        _refuse_what_was_written_over(step, chosen, standing)
+    if own is not None:
+        _refuse_what_was_written_over(own, chosen, standing)
     return chosen
 
 
-def _refuse_what_was_written_over(step: int, chosen: list[UndoableCall], standing: list[UndoableCall]) -> None:
+def _own(queries: Queries, run_id: str, step: int | None) -> Collection[int] | None:
+    """A step and, where it is a loop, its items. None: all steps of the run."""
+    return None if step is None else {step, *(item.id for item in items_of(step, queries.steps(run_id)))}
+
+
+def _refuse_what_was_written_over(
+    own: Collection[int], chosen: list[UndoableCall], standing: list[UndoableCall]
+) -> None:
     latest = {place: call.step for call in reversed(standing) for place in call.changes}
-    for over in {latest[place] for call in chosen for place in call.changes} - {step}:
-        raise ForethoughtError(f"Step {over} has written over what step {step} wrote. Roll it back first.")
+    for written, over in [(call.step, latest[place]) for call in chosen for place in call.changes]:
+        if over not in own:
+            raise ForethoughtError(f"Step {over} has written over what step {written} wrote. Roll it back first.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What one call has changed, or an agent in one file of a folder, with what was kept of it."""
+
+    key: str
+    undo: MessageRow
+    kept: Mapping[str, JSON]
+
+    @property
+    def files(self) -> set[str]:
+        return set(places(self.kept))
 
 
 def undoable_calls(queries: Queries, run_id: str) -> list[UndoableCall]:
     """The calls of a run for which it was kept what undoing them takes: the latest first."""
-    undos = queries.messages(run_id, "undo")
-    files = {file for undo in undos for file in _files(undo)}
-    over = [undo for undo in queries.undos_since(run_id) if files & _files(undo)]
-    undone = {run: _undone(queries, run) for run in {undo.run for undo in over}}
-    over = [undo for undo in over if _key(undo) not in undone[undo.run]]
-    left = {note.key: note.body["left"] for note in queries.messages(run_id, "note") if note.key.startswith("left/")}
-
-    def kept(undo: MessageRow) -> Mapping[str, JSON]:
-        """With what the call has left, where that was known only after it."""
-        after = f"left/{_key(undo).rpartition('/')[0]}"
-        return {**_kept(undo), "left": left[after]} if after in left and _files(undo) else _kept(undo)
-
+    changes = _changes(queries, run_id)
+    files = {file for change in changes for file in change.files}
+    later = {undo.run for undo in queries.undos_since(run_id) if files & _files(undo)}
+    over = [change for run in later for change in _standing(queries, run)]
     # A folder that one step has made goes with the last of the files that steps have put there, whichever that is.
-    made = [folder for undo in undos for folder in cast("list[JSON]", _kept(undo).get("made", []))]
+    made = [folder for each in changes for folder in cast("list[JSON]", each.kept.get("made", []))]
+
+    def written_over(change: _Change) -> str:
+        since = (each for each in over if each.files & change.files and each.undo.asked > change.undo.asked)
+        return next((each.undo.run for each in since), "")
+
     return [
         UndoableCall(
-            _key(undo),
-            undo.step,
-            str(undo.body["tool"]),
-            {**kept(undo), "made": made} if _files(undo) else _kept(undo),
-            over=next((other.run for other in over if _files(other) & _files(undo) and other.asked > undo.asked), ""),
+            change.key,
+            change.undo.step,
+            str(change.undo.body["tool"]),
+            {**change.kept, "made": made} if change.files else change.kept,
+            over=written_over(change),
         )
-        for undo in reversed(undos)
-        if not _lost(undo)
+        for change in reversed(changes)
+        if not _lost(change.undo)
     ]
+
+
+def _standing(queries: Queries, run_id: str) -> list[_Change]:
+    """What a run has changed and no rollback has taken back."""
+    undone = _undone(queries, run_id)
+    return [change for change in _changes(queries, run_id) if change.key not in undone]
+
+
+def _changes(queries: Queries, run_id: str) -> list[_Change]:
+    """What the calls of a run have changed, in order, with what was known only after them."""
+    notes = {note.key: note.body for note in queries.messages(run_id, "note") if note.key.startswith("left/")}
+    found: list[_Change] = []
+    for undo in queries.messages(run_id, "undo"):
+        key = _key(undo)
+        left = notes.get(f"left/{key.rpartition('/')[0]}", {})
+        names = count(1) if "there" in _kept(undo) or "files" in left else repeat("")
+        within = changes_within(_kept(undo), left)
+        found += [_Change(f"{key}/{n}".rstrip("/"), undo, each) for n, each in zip(names, within, strict=False)]
+    return found
 
 
 def lasting(records: Records, run_id: str, step: int | None) -> list[str]:
@@ -153,7 +194,7 @@ def lasting(records: Records, run_id: str, step: int | None) -> list[str]:
     run = queries.run(run_id)
     plans = [records.plan(run.plan, revision) for revision in range(1, run.revision + 1)]
     planned = {each.id: each.tool for plan in plans for each in plan.steps}
-    planned |= {row.id: own.tool for row in queries.steps(run_id) if (own := step_of_row(row))}
+    planned |= {row.id: kept.tool for row in queries.steps(run_id) if (kept := step_of_row(row))}
     rows = [row for row in queries.steps(run_id) if row.started is not None and row.id in planned]
     earlier = str(run.options.get("takes_up", ""))
     called: list[tuple[int | None, str]] = [(row.id, planned[row.id]) for row in rows]
@@ -161,12 +202,14 @@ def lasting(records: Records, run_id: str, step: int | None) -> list[str]:
     calls = [call for call in queries.messages(run_id, "call") if "tool" in call.body]
     called += [(call.step, str(call.body["tool"])) for call in calls]
     lost = [(undo.step, str(undo.body["tool"])) for undo in queries.messages(run_id, "undo") if _lost(undo)]
-    of_earlier = earlier and (step is None or all(row.id != step for row in rows))
+    own = _own(queries, run_id, step)
+    of_earlier = earlier and (own is None or all(row.id not in own for row in rows))
     stays = [f"what {earlier} has done, which this run took up: roll that back too"] if of_earlier else []
     return [*stays] + [
         (f"step {number} {tool}" if number else tool) + (_BEYOND if tool == DELEGATE else "")
         for number, tool in dict.fromkeys([*called, *lost])
-        if step in (None, number) and (records.tools.lasting(tool) or tool == DELEGATE or (number, tool) in lost)
+        if (own is None or number in own)
+        and (records.tools.lasting(tool) or tool == DELEGATE or (number, tool) in lost)
     ]
 
 

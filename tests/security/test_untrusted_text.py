@@ -295,8 +295,8 @@ def test_what_is_too_long_is_shown_from_both_ends_with_what_is_left_out() -> Non
 
 @pytest.mark.parametrize(
     ("lines", "most", "shown"),
-    [(10, 200, (10, 0)), (10, 199, (5, 5)), (20, 160, (4, 4)), (20, 162, (5, 5))],
-    ids=["all of it", "nothing left between", "exactly so many", "one that is begun"],
+    [(10, 200, (10, 0)), (10, 199, (5, 5)), (20, 160, (4, 4)), (20, 162, (5, 5)), (9, 160, (4, 4))],
+    ids=["all of it", "nothing left between", "exactly so many", "one that is begun", "one left between"],
 )
 def test_as_many_lines_are_shown_from_both_ends_as_there_is_room_for(
     lines: int, most: int, shown: tuple[int, int]

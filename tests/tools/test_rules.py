@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,12 @@ def test_every_argument_is_shown_or_required_or_at_its_default() -> None:
     [
         ("*@example.com", ["ann@example.com"], ["x@evil.org, a@example.com", "a@example.com.org", "a/b@example.com"]),
         ("https://example.com/*", ["https://example.com/a"], ["https://example.com/a/b", "https://example.com/a?b"]),
+        ("ab*ba", ["abba", "abxba"], ["aba", "ab"]),
+        ("a*b*b", ["abb", "axbxb"], ["ab"]),
+        ("*a*", ["ab", "a", "ba"], ["b"]),
+        ("x*ab*bc*y", ["xabbcy", "xabxbcy"], ["xabcy"]),
+        ("a*", ["a" * 2000], ["a" * 2001]),
+        ("https://*.com/*", ["https://a.com/b"], ["https://evil.org?x=.com/a", "https://a.com/b?c"]),
         ("https://example.com/**", ["https://example.com/a/b?c"], ["https://example.com.org/a", "https://example.com/"]),
         ("https://*.example.com/**", ["https://a.example.com/b"], ["https://a@evil.org#.example.com/b"]),
         ("docs/*", ["docs/a", "docs/a..b"], ["docs/..", "docs/.", "docs\\..\\a", "docs/a\\b"]),
@@ -139,6 +146,29 @@ def test_a_star_in_a_text_stands_for_nothing_that_separates(pattern: str, fine: 
 
     assert [each for each in fine if not covers(each)] == []
     assert [each for each in wrong if covers(each)] == []
+
+
+def test_what_is_not_given_is_covered_by_a_star_only() -> None:
+    assert _command("run_command(ls, folder=*)", "ls")
+    assert not _command("run_command(ls, folder=docs)", "ls")
+    assert not _command("run_command(ls, timeout=5)", "ls")
+    high = {"run_command": Risk.LOW, "run_command(ls, folder=docs)": Risk.HIGH}
+    assert builtin(Folders([]), risks=high).risk("run_command", {"command": "ls"}) is Risk.LOW
+    high = {"run_command": Risk.LOW, "run_command(ls, folder=*)": Risk.HIGH}
+    assert builtin(Folders([]), risks=high).risk("run_command", {"command": "ls"}) is Risk.HIGH
+
+
+def test_a_pattern_without_a_name_is_that_of_the_first_text() -> None:
+    schema: dict[str, JSON] = {"type": "object", "properties": {"n": {"type": "integer"}, "q": {"type": "string"}}}
+    tools = Registry([replace(TOOLS.known("tell"), name="look", parameters=schema)])
+    assert _covers("look(x, n=*)", "look", {"q": "x", "n": 1}, tools)
+    assert not _covers("look(x, n=*)", "look", {"q": "y", "n": 1}, tools)
+
+
+def test_a_pattern_that_no_simple_command_has_raises_all_and_lowers_none() -> None:
+    tools = builtin(Folders([]), risks={"run_command": Risk.LOW, "run_command(a;b)": Risk.HIGH})
+    assert tools.risk("run_command", {"command": "make"}) is Risk.HIGH
+    assert not _command("run_command(a;b)", "a")
 
 
 def test_a_pattern_is_matched_in_linear_time() -> None:

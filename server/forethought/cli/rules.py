@@ -40,7 +40,7 @@ def forget(settings: Settings, *, rule_id: str, yes: bool, as_json: bool) -> int
     with open_journal(settings) as journal:
         gone = [row for row in journal.queries.rules() if rule_id in ("all", row.id)]
         told = ", ".join(visible(row.rule) for row in gone[:_TOLD]) + (" and more" if len(gone) > _TOLD else "")
-        asking = f"{len(gone)} of your rules ({told}), so that you are asked again"
+        asking = f"{len(gone)} of your rules ({told})"
         ids = [row.id for row in gone]
         return forgotten(journal.store, "rule", rule_id, ids, asking=asking, yes=yes, as_json=as_json)
 

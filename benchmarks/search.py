@@ -167,7 +167,7 @@ async def by_default(cases: Mapping[str, Sequence[tuple[Worlds, int, int]]]) -> 
 
 async def in_parallel(puzzles: Sequence[Numbers]) -> None:
     """Print how many rounds of calls a search takes with several trajectories at the same time, over one."""
-    head("trajectories at the same time", "calls, mean", "rounds, mean", "rounds over one at a time")
+    head("trajectories at the same time, at first", "calls, mean", "rounds, mean", "rounds over one at a time")
     for kind, candidates in ((Calibrated, 10), (Harder, 5)):
         base = 0.0
         for parallel in (1, 4, 8):

@@ -265,10 +265,11 @@ def show(most: int, complete: Mapping[str, Runs]) -> None:
 
 
 def plot(comparison: Comparison) -> None:
-    """Solved % over calls, with standard errors, one line a method."""
+    """Solved % over calls, with standard errors, one line a method; as far as all are told of the same problems."""
     figure: Any = importlib.import_module("matplotlib.figure").Figure(figsize=(6, 4.2), layout="constrained")
     panel = figure.subplots()
-    by_calls = {most: complete for most in CALLS if any((complete := comparison.complete(most)).values())}
+    whole = {most: comparison.complete(most) for most in CALLS}
+    by_calls = {most: told for most, told in whole.items() if set(told["one sample"]) == set(whole[1]["one sample"])}
     for name in METHODS:
         shares = {most: [run.right for run in runs[name].values()] for most, runs in by_calls.items() if name in runs}
         errors = [100 * statistics.pstdev(each) / math.sqrt(len(each)) for each in shares.values()]

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -159,6 +160,7 @@ class Comparison:
     """Runs by method and number of calls."""
 
     records: Records
+    chosen: Sequence[Problem]
     runs: dict[tuple[str, int], dict[str, Run]] = field(default_factory=dict[tuple[str, int], dict[str, Run]])
     verdicts: dict[tuple[str, str], bool] = field(default_factory=dict[tuple[str, str], bool])
 
@@ -180,11 +182,13 @@ class Comparison:
         return self.verdicts[key]
 
     def complete(self, most: int) -> Mapping[str, Runs]:
-        """The runs of all methods that are recorded, on the problems that are complete for each of them."""
+        """The runs of all methods that are recorded, on the first problems, up to one that is not complete: of those
+        behind it the easy ones are complete sooner."""
         found = {name: self.runs.get((name, most), {}) for name in METHODS}
         told = {"one sample": self.runs.get((BEST, 1), {}), **{name: runs for name, runs in found.items() if runs}}
-        common = set(told["one sample"]).intersection(*told.values())
-        return {name: {problem: runs[problem] for problem in sorted(common)} for name, runs in told.items()}
+        names = (problem.name for problem in self.chosen)
+        common = list(takewhile(lambda name: all(name in runs for runs in told.values()), names))
+        return {name: {problem: runs[problem] for problem in common} for name, runs in told.items()}
 
 
 async def all_methods(
@@ -209,7 +213,7 @@ async def compare(options: argparse.Namespace) -> None:
     if options.record:
         home = Settings.read(folders=[]).home
         model = Local(name=MODEL, file=model_file(home, catalogue()[MODEL]), max_tokens=MOST_TOKENS)
-    comparison = Comparison(Records(HERE / "humaneval.jsonl", model, SEED))
+    comparison = Comparison(Records(HERE / "humaneval.jsonl", model, SEED), chosen)
     limiter = anyio.CapacityLimiter(SLOTS)
     try:
         for calls in ((1, 4), (8,)):
@@ -261,10 +265,11 @@ def show(most: int, complete: Mapping[str, Runs]) -> None:
 
 
 def plot(comparison: Comparison) -> None:
-    """Solved % over calls, with standard errors, one line a method."""
+    """Solved % over calls, with standard errors, one line a method; as far as all are told of the same problems."""
     figure: Any = importlib.import_module("matplotlib.figure").Figure(figsize=(6, 4.2), layout="constrained")
     panel = figure.subplots()
-    by_calls = {most: complete for most in CALLS if any((complete := comparison.complete(most)).values())}
+    whole = {most: comparison.complete(most) for most in CALLS}
+    by_calls = {most: told for most, told in whole.items() if set(told["one sample"]) == set(whole[1]["one sample"])}
     for name in METHODS:
         shares = {most: [run.right for run in runs[name].values()] for most, runs in by_calls.items() if name in runs}
         errors = [100 * statistics.pstdev(each) / math.sqrt(len(each)) for each in shares.values()]

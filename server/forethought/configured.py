@@ -284,7 +284,7 @@ def _address(entry: Mapping[str, JSON]) -> str:
 def _written(entry: Mapping[str, JSON]) -> dict[str, str]:
     """The environment as the file has it, places and all: it is the same in every terminal."""
     variables = entry.get("env")
-    listed = variables if isinstance(variables, Mapping) else {}
+    listed: Mapping[str, JSON] = variables if isinstance(variables, Mapping) else {}
     written = {name: _told(value) for name, value in listed.items()}
     kept = {name: value if is_inherited(name, value) else "(kept out)" for name, value in written.items()}
     return {**kept, **({"envFile": _told(entry["envFile"])} if entry.get("envFile") else {})}

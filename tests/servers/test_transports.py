@@ -80,6 +80,7 @@ async def test_progress_is_relayed_and_stopping_a_run_cancels_its_call_in_the_se
         settings = with_servers({"small": entry}, SILENCE_SECONDS="0.5")
         client = await stack.enter_async_context(Client(build_server(settings)))
         asked = {"plan_id": await make_plan(client, [{"id": 1, "tool": "small/slow", "arguments": {}}])}
+        run: dict[str, Any] = {}
         with anyio.fail_after(240):
             while not any("small is at 1 of 4: a quarter" in each for each in heard):
                 run = view(await client.call_tool("execute_plan", asked, progress_callback=hear))
@@ -111,7 +112,7 @@ async def test_an_answer_that_could_become_any_size_is_not_read_to_its_end(
     try:
         settings = with_servers({"far": {"type": "http", "url": f"http://127.0.0.1:{page.server_port}/mcp"}})
         async with Client(build_server(settings)) as client:
-            steps = [{"id": 1, "tool": "far/look", "arguments": {}}]
+            steps: list[dict[str, Any]] = [{"id": 1, "tool": "far/look", "arguments": {}}]
             refused = await client.call_tool("create_plan", {"goal": "x", "steps": steps})
     finally:
         page.shutdown()

@@ -133,9 +133,9 @@ async def test_a_way_goes_on_only_where_the_whole_tree_would_and_counts_for_what
 
 
 @pytest.mark.parametrize(("parallel", "calls", "most"), [(1, 24, 1), (1, 40, 2), (1, 300, 4), (2, 60, 4), (6, 300, 6)])
-async def test_the_longer_a_search_takes_the_more_ways_go_on_at_once(parallel: int, calls: int, most: int) -> None:
+async def test_a_long_search_goes_on_at_more_places_at_a_time(parallel: int, calls: int, most: int) -> None:
     world = Letters(solution="none", length=6)
-    await search("", world, Bounds(iterations=999, max_depth=6, parallel=parallel, model_calls=calls))
+    await search("", world, Bounds(iterations=999, parallel=parallel, model_calls=calls))
     assert world.most_under_way == most
 
 
@@ -166,10 +166,8 @@ async def test_a_node_is_asked_again_so_that_early_choices_do_not_bound_the_sear
 async def test_proposals_that_repeat_count_as_agreement_and_make_no_new_nodes() -> None:
     world = Letters(solution="none", offers=("a", "b", "b", "b"))
     result = await search("", world, Bounds(iterations=1, max_depth=1, value_weight=0.0))
-    assert [(child.action, child.sampled, child.prior) for child in result.root.children] == [
-        ("a", 1, 0.25),
-        ("b", 3, 0.75),
-    ]
+    told = [(child.action, child.sampled, child.prior) for child in result.root.children]
+    assert told == [("a", 1, 0.25), ("b", 3, 0.75)]
 
 
 async def test_equal_states_are_evaluated_and_searched_once() -> None:

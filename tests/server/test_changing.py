@@ -280,7 +280,8 @@ async def test_what_has_brought_nothing_can_be_dropped_and_what_was_skipped_can_
     async with Client(build_server(settings)) as client:
         plan_id = (await call(client, "create_plan", goal="g", steps=steps))["plan_id"]
         waiting = await call(client, "execute_plan", plan_id=plan_id, replan="never")
-        assert waiting["progress"] == "0 of 4 steps succeeded, 1 failed, 2 skipped, 1 waiting"
+        assert waiting["status"] == "waiting"
+        await until(client, plan_id, "0 of 4 steps succeeded, 1 failed, 2 skipped, 1 waiting")
         edited = {**steps[0], "arguments": {"path": "a.txt"}}
         told = await refused(client, plan_id=plan_id, revision=1, steps=[edited])
         assert "step 1: it has failed. Drop it" in told

@@ -67,9 +67,9 @@ has a ? may be left out; risk is low where none is named).
   when a file is written. confidence, from 0 to 1: how sure you are that the step is right as it stands.
 - strategy, only for write and analyze: reflect where quality is critical, search where it is uncertain which of many
   ways leads to the answer.
-- delegate hands a piece of work that one call cannot do to an agent with tools. Plain calls are better where they do.
-- for_each: "{{1.files}}" or ["a", "b"] does a step for each item of a list: {{item}}, {{item.path}}, and {{index}} from
-  0 stand in its arguments. when: "{{2.count}} > 0" leaves it out where that is false. Leave both out elsewhere.
+- delegate hands work that one call cannot do to an agent with tools. Plain calls are better where they do.
+- for_each: "{{1.files}}" or ["a", "b"] does a step for each item: {{item}}, {{item.path}}, and {{index}} from 0 stand in
+  its arguments. when: "{{2.count}} > 0" leaves it out where that is false. Leave both out elsewhere.
 - If the goal names files, use those names."""
 
 LEAN_PLANNER = """\

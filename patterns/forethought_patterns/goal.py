@@ -73,6 +73,29 @@ _AMOUNTS = frozenset(
 )
 _TRAILING = frozenset({"afterwards", "too", "now", "please", "completely", "also", "entirely", "permanently", "again"})
 _FILES = frozenset({FILE, "file", "files", "folder", "folders", "directory", "directories", "originals", "original"})
+_FOLDER = frozenset({"folder", "directory", "subfolder"})
+_BEFORE_FOLDER = _FOLDER | {"the", "a", "an", "new", "own", "called", "named"}
+_NO_FOLDER = (_AMOUNTS - {"copies"}) | frozenset(
+    {"it", "them", "this", "that", "there", "here", "me", "us", "you", "place", "order", "upper", "lower", "case"}
+    | {
+        "end",
+        "start",
+        "beginning",
+        "top",
+        "bottom",
+        "front",
+        "back",
+        "left",
+        "right",
+        "side",
+        "clipboard",
+        "trash",
+        "bin",
+    }
+    | {"file", "files", "originals", "original"}
+)
+_ENDS_SENTENCE = frozenset(".;!?\n")
+_BARE_NAME = re.compile(r"[a-z0-9_][\w-]*")
 _TELL = frozenset({"tell", "let", "show", "give"})
 _ASKING = _TELL | frozenset(
     {"count", "list", "find", "compare", "check", "describe", "explain", "analyse", "analyze", "calculate", "compute"}
@@ -159,6 +182,28 @@ class Goal:
         """The endings of files that it names, such as `.png`, and does not spare."""
         found = [raw.removeprefix("*").lower() for _, raw in self._read if _ONLY_ENDING.fullmatch(raw)]
         return [ending for ending in dict.fromkeys(found) if not (self.spares(ending) or self.spares(f"*{ending}"))]
+
+    @cached_property
+    def folders(self) -> Sequence[str]:
+        """The folders, named by a bare word, that something is to be copied or moved into."""
+        found, verb = list[str](), ""
+        for at, word in enumerate(self.words):
+            if word in _ENDS_SENTENCE:
+                verb = ""
+            elif self.says(at, word) and word in _CHANGING:
+                verb = word
+            elif word in ("into", "to") and verb in ("copy", "move"):
+                found.append(self._place(at + 1))
+        return [name for name in dict.fromkeys(found) if name]
+
+    def _place(self, at: int) -> str:
+        """The bare name of a folder here, if nothing else can be meant."""
+        while at < len(self.words) and self.words[at] in _BEFORE_FOLDER:
+            at += 1
+        after = self.words[at + 1 : at + 2]
+        is_name = at < len(self.words) and _BARE_NAME.fullmatch(self.words[at]) and self.words[at] not in _NO_FOLDER
+        is_last = not after or after[0] in _STOPS | _FOLDER | _TRAILING | {"and", "then"}
+        return self._read[at][1] if is_name and is_last else ""
 
     def is_of_files(self, at: int) -> bool:
         """Whether the verb here is about files, and not about what is in them."""

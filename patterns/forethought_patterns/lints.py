@@ -129,6 +129,10 @@ def _forgotten(sight: Sight) -> Iterator[Fault]:
     for name in brief.new_files:
         if not any(sight.names(step, name) for step in sight.changing) and not sight.goal.spares(name):
             yield Fault("plan", f"the goal names {name}, and no step writes it", f"Add a step that writes {name}")
+    for name in sight.goal.folders:
+        if not any(name.lower() in sight.texts[step.id].lower() for step in sight.changing):
+            mend = f"Use paths such as {name}/NAME"
+            yield Fault("plan", f"the goal wants something in {name}, and no step puts anything there", mend)
     if any(step.tool == "search_files" and "pattern" not in step.arguments for step in plan.steps):
         return  # it goes through all there are
     for name in brief.files:

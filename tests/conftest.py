@@ -115,7 +115,6 @@ def make_settings(tmp_path: Path, work: Path, store: str | None) -> Callable[...
             "model": "host",
             "heartbeat": 0.2,
             "longest_call": 600.0,  # on a busy machine much takes longer than clients wait
-            "silence": 600.0,
             "store": store,
         }
         return Settings(**(values | changes))  # type: ignore[arg-type]  # a test names real fields

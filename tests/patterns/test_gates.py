@@ -292,8 +292,12 @@ def test_an_edited_plan_is_the_old_one_without_what_is_dropped_and_with_what_is_
     [
         ([{"id": 2, "tool": "low", "description": "otherwise"}], [], ""),
         ([{"id": 5, "tool": "low"}], [2], ""),
-        ([{"id": 1, "tool": "low", "description": "otherwise"}], [], "step 1: it has run already"),
-        ([], [1, 2], "step 1: it has run already"),
+        (
+            [{"id": 1, "tool": "low", "description": "otherwise"}],
+            [],
+            "step 1: it has run, or goes on by an earlier approval",
+        ),
+        ([], [1, 2], "step 1: it has run, or goes on"),
         ([{"id": 4, "tool": "low"}], [], "step 4: this id is taken. Number new steps from 5 on"),
         ([{"tool": "low"}], [], "field 'id' is missing"),
         ([{"id": 5, "tool": "nonsense"}], [], "there is no tool 'nonsense'"),

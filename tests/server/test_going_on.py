@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -147,7 +148,7 @@ async def test_a_run_goes_on_to_its_end_after_its_server_was_ended(settings: Set
 
 def _said_once(settings: Settings, tool: str, **arguments: Any) -> dict[str, Any]:
     """What one call brings of a server that was started for it, and is then ended by a signal, with its input open."""
-    parameters = _server(settings)
+    parameters = _server(settings, **({} if settings.go_on else {"FORETHOUGHT_GO_ON": "no"}))
     asked: list[dict[str, Any]] = [
         {"id": 1, "method": "initialize", "params": HELLO},
         {"method": "notifications/initialized"},
@@ -183,6 +184,23 @@ async def test_a_run_goes_on_though_each_call_of_its_client_has_a_server_that_is
     await _until(settings, lambda: _run(settings, begun["run_id"]).ended is not None)
     assert _run(settings, begun["run_id"]).state == "succeeded"
     await anyio.to_thread.run_sync(_ended, settings)
+
+
+async def test_servers_that_are_ended_by_a_signal_are_no_deaths_of_theirs(settings: Settings, page: Page) -> None:
+    """Each of them takes the run over from the last, and nobody keeps it."""
+    alone = replace(settings, go_on=False)
+
+    async def call(tool: str, **arguments: Any) -> dict[str, Any]:
+        return await anyio.to_thread.run_sync(partial(_said_once, alone, tool, **arguments))
+
+    plan_id = (await call("create_plan", goal="fetch", steps=_steps(page, "one.txt")))["plan_id"]
+    for _ in range(4):
+        assert (await call("execute_plan", plan_id=plan_id))["status"] == "running"
+    page.let_go.set()
+    with anyio.fail_after(120):
+        while (ended := await call("execute_plan", plan_id=plan_id))["status"] == "running":
+            pass
+    assert ended["status"] == "succeeded"
 
 
 async def test_several_servers_of_one_home_leave_one_keeper_behind(settings: Settings, page: Page) -> None:

@@ -170,11 +170,19 @@ class Supervisor:
         try:
             await activation.drive()
         except anyio.get_cancelled_exc_class():
-            # This server ends in good order, whatever the run was doing: it is not the run that ends it.
-            run = activation.run
-            with anyio.CancelScope(shield=True), suppress(StoreError, FencedError):
-                await self._store.write(run.id, Fact("run_left"), epoch=run.epoch)
+            with anyio.CancelScope(shield=True):
+                await self._leave(activation.run)
             raise
+
+    async def leave(self) -> None:
+        """Record of the runs that are driven here that this process is about to be ended from outside."""
+        for activation in list(self._activations.values()):
+            await self._leave(activation.run)
+
+    async def _leave(self, run: RunRow) -> None:
+        """This server ends in good order, whatever the run was doing: it is not the run that ends it."""
+        with suppress(StoreError, FencedError):
+            await self._store.write(run.id, Fact("run_left"), epoch=run.epoch)
 
     # Looking
 

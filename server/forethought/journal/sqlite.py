@@ -85,7 +85,9 @@ class SQLite:
         """The version of the journal that is here, 0 for none. Only looks: what is not ours is not even touched."""
         if not self._path.exists():
             return 0
-        with closing(sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True, timeout=30)) as reader:
+        uri = f"{self._path.absolute().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None)) as reader:
+            reader.execute("BEGIN")  # another process may be about to make it one: what is read is of one moment
             (is_ours,) = reader.execute("PRAGMA application_id").fetchone()
             (version,) = reader.execute("PRAGMA user_version").fetchone()
             (tables,) = reader.execute("SELECT count(*) FROM sqlite_master").fetchone()

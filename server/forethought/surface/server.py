@@ -20,6 +20,7 @@ from forethought.surface.prompts import add_prompts
 from forethought.surface.resources import Notices, add_resources
 from forethought.surface.tools import tools
 
+_LEAVE = 2.0  # seconds that leaving may take of a server that is ended by a signal
 INSTRUCTIONS = (
     "Plans and does work of several steps: create_plan, show it to the user, execute_plan, then follow `next` in each"
     " result. Risky steps wait for a person; no tool can approve them. If a result lists orders in waiting_on, do them"
@@ -75,5 +76,7 @@ async def _terminated(app: App, leaving: Callable[[App], None]) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM) as signals:
         async for _ in signals:
             leaving(app)
+            with anyio.move_on_after(_LEAVE):
+                await app.runs.supervisor.leave()
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGTERM)

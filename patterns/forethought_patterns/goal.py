@@ -77,22 +77,8 @@ _FOLDER = frozenset({"folder", "directory", "subfolder"})
 _BEFORE_FOLDER = _FOLDER | {"the", "a", "an", "new", "own", "called", "named"}
 _NO_FOLDER = (_AMOUNTS - {"copies"}) | frozenset(
     {"it", "them", "this", "that", "there", "here", "me", "us", "you", "place", "order", "upper", "lower", "case"}
-    | {
-        "end",
-        "start",
-        "beginning",
-        "top",
-        "bottom",
-        "front",
-        "back",
-        "left",
-        "right",
-        "side",
-        "clipboard",
-        "trash",
-        "bin",
-    }
-    | {"file", "files", "originals", "original"}
+    | {"end", "start", "beginning", "top", "bottom", "front", "back", "left", "right", "side", "clipboard", "trash"}
+    | {"bin", "file", "files", "originals", "original"}
 )
 _ENDS_SENTENCE = frozenset(".;!?\n")
 _BARE_NAME = re.compile(r"[a-z0-9_][\w-]*")

@@ -31,7 +31,7 @@ from forethought_patterns.references import Reference
 from forethought_patterns.script_cells import over_rows, the_value
 from forethought_patterns.script_lines import parsed
 from forethought_patterns.script_sql import with_sources
-from forethought_patterns.script_turns import condition, in_each, may_hold_rows, of_item, rows_meant, tool_of_rows, when
+from forethought_patterns.script_turns import condition, in_each, of_item, rows_in, sql_of, tool_of_rows, when
 from forethought_patterns.script_values import (
     ALSO,
     GIVES_ROWS,
@@ -161,7 +161,7 @@ class _Reader:
 
     def _rows(self, over: ast.expr) -> Reference | None:
         """The list that a result holds, or none where a loop does not go over results."""
-        if not may_hold_rows(over := rows_meant(over)) or not isinstance(found := self._value(over), Reference):
+        if (source := rows_in(over)) is None or not isinstance(found := self._value(source), Reference):
             return None
         tool = tool_of_rows(found, self.steps)
         if tool == "list_files":
@@ -170,8 +170,7 @@ class _Reader:
 
     def _each(self, target: ast.expr, over: ast.expr, rows: Reference, body: Callable[[], object]) -> None:
         """The calls of a loop over a result."""
-        (source,) = [step["arguments"] for step in self.steps if step["id"] == rows.step] or [None]
-        self.names |= of_item(target, over, str(source.get("sql")) if isinstance(source, Mapping) else "")
+        self.names |= of_item(target, over, sql_of(rows, self.steps))
         before = len(self.steps)
         body()
         in_each(self.steps[before:], rows)
@@ -200,9 +199,8 @@ class _Reader:
         if "*" in folder:  # two patterns, by those who take it for `glob`
             return list(dict.fromkeys([*self._files({"pattern": pattern}), *self._files({"pattern": folder})]))
         whole = pattern if folder in (".", "") else f"{folder}/{pattern}"
-        if not (
-            found := self.files_of(whole) or self.files_of(f"{whole.rstrip('/')}/*")
-        ):  # a folder means what is in it
+        found = self.files_of(whole) or self.files_of(f"{whole.rstrip('/')}/*")  # a folder means what is in it
+        if not found:
             raise unreadable(f"no file fits {whole!r}", "Use a pattern that fits the files that are there")
         return found
 

@@ -1,6 +1,6 @@
 """Loops over results and conditions on them in a script: they become `for_each` and `when` of the calls in them."""
 
-__all__ = ["condition", "in_each", "may_hold_rows", "of_item", "rows_meant", "tool_of_rows", "when"]
+__all__ = ["condition", "in_each", "of_item", "rows_in", "sql_of", "tool_of_rows", "when"]
 
 import ast
 import re
@@ -28,24 +28,21 @@ _SIGNS: Mapping[type[ast.cmpop], str] = {
 _ONE_CALL = 'Write one call in such a loop, with its text in it: write_file(f"{row.name}.txt", f"Dear {row.name}, ...")'
 
 
-def rows_meant(over: ast.expr) -> ast.expr:
-    """What a loop goes over, without what only a program would need."""
+def rows_in(over: ast.expr) -> ast.expr | None:
+    """The result that a loop may go over (a name, a part of one, a query), without what only a program would need;
+    none, where no result can be meant."""
     match over:
         case ast.Call(func=ast.Attribute(value=inner, attr=method)) if method in _AS_ROWS:
-            return inner
+            over = inner
         case ast.Call(func=ast.Name(id="enumerate"), args=[inner]):
-            return inner
+            over = inner
         case _:
-            return over
-
-
-def may_hold_rows(over: ast.expr) -> bool:
-    """Whether a loop may go over a result: a name, a part of one, or a query on the spot."""
+            pass
     match over:
         case ast.Call(func=ast.Name(id="query_table")) | ast.Name() | ast.Attribute() | ast.Subscript():
-            return True
+            return over
         case _:
-            return False
+            return None
 
 
 def _counts(over: ast.expr) -> bool:
@@ -92,16 +89,30 @@ def in_each(steps: Sequence[dict[str, JSON]], over: Reference) -> None:
 def tool_of_rows(found: Reference, steps: Sequence[dict[str, JSON]]) -> JSON:
     """The tool that brings what a loop goes over. A table that was read as text, and for this alone, is queried in the
     place of that: a text has no rows."""
-    step = next((each for each in steps if each["id"] == found.step), None)
+    step = _made_by(found, steps)
     if step is None:
         return None
-    given = step["arguments"]
-    path = str(given.get("path")) if isinstance(given, Mapping) else ""
+    path = _argument(step, "path")
     is_table = step["tool"] == "read_file" and path.lower().endswith(TABLES) and "'" not in path
     used = any(each.step == found.step for other in steps for each in find(other["arguments"]))
     if is_table and not used and found.path in ((), ("rows",)):
         step["tool"], step["arguments"] = "query_table", {"sql": f"SELECT * FROM '{path}'"}  # noqa: S608 - what a plan asks for
     return step["tool"]
+
+
+def sql_of(found: Reference, steps: Sequence[dict[str, JSON]]) -> str:
+    """The query that brings a result, if it is one."""
+    step = _made_by(found, steps)
+    return _argument(step, "sql") if step else ""
+
+
+def _made_by(found: Reference, steps: Sequence[dict[str, JSON]]) -> dict[str, JSON] | None:
+    return next((step for step in steps if step["id"] == found.step), None)
+
+
+def _argument(step: Mapping[str, JSON], name: str) -> str:
+    given = step["arguments"]
+    return str(given.get(name, "")) if isinstance(given, Mapping) else ""
 
 
 def when(steps: Sequence[dict[str, JSON]], holds: str) -> None:

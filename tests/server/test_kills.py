@@ -186,6 +186,17 @@ class Chaos:
         self.kills += killed.returncode == 0
 
 
+def _agrees(settings: Settings, run_id: str, *, steps: int) -> None:
+    """The journal of a run holds together: it was planned anew once, and each step, and each item, ends once."""
+    store = open_store(settings)
+    entries = store.queries.journal(run_id, limit=10_000)
+    assert not fault(store.queries, run_id)
+    store.close()
+    assert [entry.kind for entry in entries].count("plan_revised") == 1
+    settled = [int(str(entry.body["step"])) for entry in entries if entry.kind == "step_settled"]
+    assert sorted(settled) == [*range(1, steps + 1)], "each step and each item ends once"
+
+
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.takes(20)
 async def test_servers_that_are_killed_at_random_do_everything_exactly_once(
@@ -198,13 +209,7 @@ async def test_servers_that_are_killed_at_random_do_everything_exactly_once(
             chaos.effects.unlink(missing_ok=True)
             chaos.run_id = str((await chaos.until_ended())["run_id"])
             assert sorted(chaos.seen()) == ["line-1", "line-2", "line-3", "line-8"]
-            store = open_store(settings)
-            entries = store.queries.journal(chaos.run_id, limit=10_000)
-            assert not fault(store.queries, chaos.run_id)
-            store.close()
-            assert [entry.kind for entry in entries].count("plan_revised") == 1
-            settled = [int(str(entry.body["step"])) for entry in entries if entry.kind == "step_settled"]
-            assert sorted(settled) == [*range(1, 12)], "each step ends once"
+            _agrees(settings, chaos.run_id, steps=11)
             assert (work / "made" / "note.txt").read_text(encoding="utf-8") == "whole"
             await chaos.until_ended()
             assert not (work / "made").exists(), "it was undone, whoever was killed meanwhile"
@@ -224,13 +229,7 @@ async def test_a_loop_whose_server_is_killed_does_each_item_once_and_loses_none(
             assert sorted(chaos.seen()) == ["line-1", "line-2", "line-3", "line-8", "line-9"]
             made = {name: (work / "made" / name).read_text(encoding="utf-8") for name in names_in(work / "made", "*")}
             assert made == {f"{n}.txt": f"n {n}" for n in (0, 1, 2, 4, 5)}
-            store = open_store(settings)
-            entries = store.queries.journal(chaos.run_id, limit=10_000)
-            assert not fault(store.queries, chaos.run_id)
-            store.close()
-            assert [entry.kind for entry in entries].count("plan_revised") == 1
-            settled = [int(str(entry.body["step"])) for entry in entries if entry.kind == "step_settled"]
-            assert sorted(settled) == [*range(1, 22)], "each step and each item ends once"
+            _agrees(settings, chaos.run_id, steps=21)
             await chaos.until_ended()
             assert not (work / "made").exists(), "it was undone, whoever was killed meanwhile"
             kills += chaos.kills

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import anyio
+import psycopg
 import pytest
 from anyio.from_thread import start_blocking_portal
 from mcp import StdioServerParameters
@@ -186,6 +187,30 @@ async def test_what_dbos_cancels_goes_on_until_the_server_itself_ends_it(postgre
                 cancelled.set()
                 await ended.wait()
     assert said == ["went on", "cut off"]
+
+
+async def test_what_an_activation_offers_is_no_part_of_its_workflow(postgres: Cluster, tmp_path: Path) -> None:
+    """DBOS refuses a child of a workflow that has ended, and a run that steps aside is offered just then."""
+    settings = Settings(home=tmp_path, store=postgres.create("offered"))
+    offered = anyio.Event()
+
+    async def activate(run_id: str) -> None:
+        if run_id == "first":
+            await servers.offer("second")
+            await offered.wait()
+        else:
+            offered.set()
+            await anyio.sleep_forever()
+
+    with closing(open_store(settings)) as store:
+        servers = Servers(str(settings.store), cast("Postgres", store.database), [])
+        with anyio.fail_after(60):
+            async with servers.joined(activate):
+                await servers.offer("first")
+                await offered.wait()
+                with psycopg.connect(str(settings.store)) as connection:
+                    found = connection.execute("SELECT parent_workflow_id FROM forethought_dbos.workflow_status")
+                    assert {parent for (parent,) in found} == {None}
 
 
 @pytest.mark.takes(15)

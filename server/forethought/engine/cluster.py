@@ -16,6 +16,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
+from contextvars import Context
 from typing import Any, TypeAlias
 
 from anyio import CancelScope, create_task_group, sleep, to_thread
@@ -145,7 +146,8 @@ class Cluster:
                 with suppress(RuntimeError):  # DBOS has closed its loop
                     loop.call_soon_threadsafe(left.set)
 
-            driven = self._portal.start_task_soon(self._activate, run_id)
+            # Nor does it run in the workflow's context: what it begins outlives the workflow, and is no child of it.
+            driven = Context().run(self._portal.start_task_soon, self._activate, run_id)
             driven.add_done_callback(tell)
             await left.wait()
             driven.result()

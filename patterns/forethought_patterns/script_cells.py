@@ -21,6 +21,8 @@ _ONE = re.compile(
     r"\s*select\s+(?P<what>.+?)\s+as\s+\"?(?P<name>[a-z_]\w*)\"?\s+from\b(?P<rest>.*)", re.IGNORECASE | re.DOTALL
 )
 _COLUMN = re.compile(r"\s*select\s+(?:distinct\s+)?\"?(?P<column>[a-z_]\w*)\"?\s+from\b", re.IGNORECASE)
+_FROM = re.compile(r"\sfrom\s+['\"\w]", re.IGNORECASE)
+_SELECTS = re.compile(r"\s*(?:select|with)\b", re.IGNORECASE)
 _WORKS_OUT = re.compile(r"\b(?:sum|avg|mean|median|count|min|max|stddev|string_agg|any_value|mode)\s*\(", re.IGNORECASE)
 _ROWS = re.compile(r"\bgroup\s+by\b|\bover\s*\(|\bunion\b|\bunnest\s*\(", re.IGNORECASE)
 _INNER = re.compile(r"\([^()]*\)|'[^']*'")
@@ -41,7 +43,10 @@ def the_value(result: Reference, steps: Sequence[Mapping[str, JSON]]) -> Referen
 def over_rows(
     expression: str, names: Mapping[str, Value], steps: Sequence[Mapping[str, JSON]], shapes: str, source: str
 ) -> dict[str, JSON] | None:
-    """The query that a calculation with columns means, of an earlier result or of the one file that there is."""
+    """The query that a calculation with columns means, of an earlier result or of the one file that there is; or of
+    what it names itself."""
+    if _FROM.search(expression):
+        return {"sql": expression if _SELECTS.match(expression) else f"SELECT {expression}"}
     columns = {word.lower() for word in _BARE.findall(_QUOTED.sub("", expression))} - _NO_COLUMNS
     if not columns or "{{" in expression:
         return None

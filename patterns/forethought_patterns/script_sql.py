@@ -52,11 +52,18 @@ def as_meant(sql: str) -> str:
 def with_sources(
     arguments: Mapping[str, JSON], results: Mapping[str, str], bases: Mapping[str, str]
 ) -> Mapping[str, JSON]:
-    """A query with what its SQL names: earlier results, and the files of databases by their tables."""
+    """A query with what its SQL names: earlier results, also in quotes as files are, and files of databases by their
+    tables."""
+    if isinstance(sql := arguments.get("sql"), str):
+        arguments = {**arguments, "sql": _QUOTED_SOURCE.sub(lambda found: _as_result(found, results), sql)}
     words = _tables_of(str(arguments.get("sql")))
     named: dict[str, JSON] = {name: result for name, result in results.items() if name in words}
     paths: list[JSON] = [*dict.fromkeys(bases[name] for name in bases if name in words - named.keys())]
     return {**({"tables": named} if named else {}), **({"paths": paths} if paths else {}), **arguments}
+
+
+def _as_result(source: re.Match[str], results: Mapping[str, str]) -> str:
+    return source[0].replace(f"'{source[1]}'", source[1]) if source[1] in results else source[0]
 
 
 def lists_files(arguments: Mapping[str, JSON], known: Container[str]) -> bool:

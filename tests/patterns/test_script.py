@@ -50,6 +50,19 @@ def test_sql_refers_to_earlier_results_by_their_names() -> None:
     assert second["tables"] == {"sums": "{{1}}"}
 
 
+def test_a_result_in_quotes_is_the_result_and_a_file_in_quotes_is_the_file() -> None:
+    _, (_, query) = _calls("""oldest = query_table("SELECT * FROM 'a.csv'")\nquery_table("SELECT x FROM 'oldest'")""")
+    assert query == {"sql": "SELECT x FROM oldest", "tables": {"oldest": "{{1}}"}}
+    ((_, query),) = _calls("""query_table("SELECT x FROM 'oldest'")""")
+    assert query == {"sql": "SELECT x FROM 'oldest'"}
+
+
+@pytest.mark.parametrize("begin", ["", "SELECT "])
+def test_a_calculation_that_says_from_where_is_a_query(begin: str) -> None:
+    ((tool, query),) = _calls(f"""calculate("{begin}max(km) - min(km) AS span FROM 'a.csv' WHERE km > 0")""")
+    assert (tool, query) == ("query_table", {"sql": "SELECT max(km) - min(km) AS span FROM 'a.csv' WHERE km > 0"})
+
+
 def test_a_loop_over_a_folder_goes_over_what_is_in_it() -> None:
     there = {"docs/*": ["docs/a.md"]}
     steps = read_script('for f in list_files("docs"):\n    read_file(f)', TOOLS, lambda pattern: there.get(pattern, []))

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import anyio
 from hypothesis import given, settings
@@ -110,10 +110,11 @@ class World:
         """A draft of what is not done, and of all results in their order."""
         found: dict[int, str] = {}
         for number, result in _DONE.findall(context.partition("<done>\n")[2].partition("\n</done>")[0]):
-            value = json.loads(result)
-            named = {each["name"]: f".{k}" for k, each in enumerate(value)} if isinstance(value, list) else {}
-            named = {value["name"]: ""} if "name" in value else named  # what is left out has none
-            found |= {at: f"{{{{{number}{path}}}}}" for at, path in named.items()}
+            value = cast("list[dict[str, int]] | dict[str, int]", json.loads(result))
+            if isinstance(value, list):
+                found |= {each["name"]: f"{{{{{number}.{k}}}}}" for k, each in enumerate(value)}
+            elif "name" in value:  # else it was left out
+                found[value["name"]] = f"{{{{{number}}}}}"
         missing = [at for at in self.places if at not in found and at != skipped]
         steps: list[Draft]
         if self.looping:

@@ -56,14 +56,13 @@ def text_of_many(messages: Sequence[MessageRow], run: RunRow) -> str:
     return "\n\n".join([head, *items, rest])
 
 
-def form_of_many(more: int = 0) -> dict[str, Any]:
-    """The form for several questions. One without a decision decides nothing. Where `more` of the run wait than it
-    shows, that many in all, they can be rejected with these; what is not shown is never approved."""
-    said = "approve: go ahead, this once; reject: not at all"
-    choices = ["approve", "reject", *([_RUN] if more else [])]
-    said += f"; {_RUN}: nothing of this run that waits, all {more} questions, also those that are not shown here" * (
-        more > 0
-    )
+def form_of_many(waiting: int = 0) -> dict[str, Any]:
+    """The form for several questions. One without a decision decides nothing. Where so many of the run are `waiting`
+    that it does not show them all, they can be rejected with these; what is not shown is never approved."""
+    said, choices = "approve: go ahead, this once; reject: not at all", ["approve", "reject"]
+    if waiting:
+        choices.append(_RUN)
+        said += f"; {_RUN}: nothing of this run that waits, all {waiting} questions, also those that are not shown here"
     fields: dict[str, dict[str, Any]] = {
         "decision": {"type": "string", "enum": choices, "description": said},
         "which": {"type": "string", "description": f"Of which: {_WHICH}", "default": "all"},

@@ -52,8 +52,8 @@ class Asking:
         if more:
             text = text_of_many(gates, self._runs.queries.run(gate.run))
             waiting = len(self._rejectable(gate.run))
-            more = waiting if waiting > len(gates) else 0
-            return ElicitRequestFormParams(message=text, requested_schema=form_of_many(more))
+            asked = form_of_many(waiting if waiting > len(gates) else 0)
+            return ElicitRequestFormParams(message=text, requested_schema=asked)
         text = gate_text(gate, self._runs.queries.run(gate.run))
         faults = "\n".join(map(visible, self._faults.get(gate.id, "").splitlines()))
         message = f"{faults}\n\n{text}" if faults else text

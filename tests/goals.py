@@ -124,7 +124,7 @@ GOALS = (
         "dogs",
         "average weight per breed in dogs.csv, rounded to one decimal, into dogs_avg.csv",
         {"dogs.csv": "breed,kg\npug,7.25\npug,8\nbeagle,11\n"},
-        _holds("dogs_avg.csv", "pug", "7.6", "beagle", "11.0"),
+        _holds("dogs_avg.csv", "pug", "7.6", "beagle", "11"),
     ),
     Goal("rename", "rename draft.txt to final.txt", {"draft.txt": "the end\n"}, _lines("final.txt", "the end")),
     Goal("words", "How many words does essay.txt have?", {"essay.txt": _ESSAY}, _holds("", str(len(_ESSAY.split())))),

@@ -90,7 +90,10 @@ def test_a_table_of_a_database_that_the_goal_names_brings_its_file() -> None:
     ],
 )
 def test_the_table_of_files_that_nobody_made_is_what_is_in_the_folders(sql: str, *, lists: bool) -> None:
-    found = [("list_files", {}), ("query_table", {"sql": sql, "tables": {"files": "{{1}}"}})]
+    found: list[tuple[str, dict[str, Any]]] = [
+        ("list_files", {}),
+        ("query_table", {"sql": sql, "tables": {"files": "{{1}}"}}),
+    ]
     assert _calls(f'found = query_table("{sql}")') == (found if lists else [("query_table", {"sql": sql})])
 
 

@@ -58,7 +58,10 @@ _LIMITED = re.compile(
 )
 _ROUNDED = re.compile(r"\brounded\b|\bround (?:it|them|to|the|all)\b|\bdecimals?\b|\bdecimal places?\b")
 _ROUNDS = re.compile(r"round|%\.\d|decimal|format|printf|:\.\d")
-_ONCE = re.compile(r"\b(?:no|without|remove|drop) (?:any )?(?:duplicates|doubles|repeats)\b|\beach (?:only )?once\b")
+_ONCE = re.compile(
+    r"\b(?:no|without|remove|drop) (?:any )?(?:duplicates|doubles|repeats)\b|\bdeduplicat"
+    r"|\b(?:each|every)\b(?: \w+){0,3} (?<!at )once\b"
+)
 _SINGLE = re.compile(r"distinct|group by|union\b(?! all)|row_number|qualify")
 _ANY_CASE = re.compile(
     r"\bcase[- ]insensitive|\bcase does(?: not|n't) matter|\bupper\W+(?:and|or)?\W*lower|\bignor\w+ (?:the )?case"

@@ -284,6 +284,7 @@ def part(reference: Reference, value: JSON) -> JSON:
     while depth < len(reference.path):
         key, here = reference.path[depth], Reference(reference.step, reference.path[:depth])
         missing, taken = repr(clipped(key, _SHOWN)), 1
+        value = _of_table(value, key)
         if isinstance(value, Mapping):
             if key not in value:
                 key, taken = _dotted(value, reference.path[depth:])
@@ -304,6 +305,19 @@ def _dotted(value: Mapping[str, JSON], path: Sequence[str]) -> tuple[str, int]:
     """A name with dots in it that the path spells without quotes, and how much of the path it is."""
     names = ((".".join(path[:count]), count) for count in range(2, min(len(path), _DOTS) + 1))
     return next(((name, count) for name, count in names if name in value), (path[0], 1))
+
+
+def _of_table(value: JSON, key: str) -> JSON:
+    """The rows of a table that is taken for them, as in `{{1.0.total}}`, and the only one of a table that has no other,
+    as in `{{1.total}}`; any other value as it is."""
+    rows = value.get("rows") if isinstance(value, Mapping) and key not in value else None
+    match rows:
+        case [*_] if key.isdecimal():
+            return rows
+        case [Mapping() as row] if key in row:
+            return row
+        case _:
+            return value
 
 
 def _nowhere(reference: Reference, why: str) -> ToolError:

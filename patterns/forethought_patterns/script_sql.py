@@ -23,9 +23,12 @@ _SEVERAL_TEXTS = re.compile(r"[^']*\*[^'*]*\.(?:md|txt|log|py|rst)", re.IGNORECA
 _LITERAL = re.compile(r"('[^']*')")
 _OF_FILE = re.compile(r"(?<![\w\".])(?<!\bas )(?:file_?name|file_?path|path|file|name)(?![\w\"(])", re.IGNORECASE)
 _REPLACES = re.compile(r"\bregexp_replace\s*\(", re.IGNORECASE)
+_MINUS_DAY = re.compile(r"(-\s*)('\d{4}-\d\d-\d\d')")
+_DAY_MINUS = re.compile(r"(?<!date )('\d{4}-\d\d-\d\d')(?=\s*-)", re.IGNORECASE)
 _PIECE = re.compile(r"'[^']*'|[(),]")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
-_SUM_OF_LINES = re.compile(r"\bsum\s*\(\s*\"?line\"?\s*\)", re.IGNORECASE)
+_SUM_OF_LINES = re.compile(r"\bsum\s*\(\s*\"?lines?\"?\s*\)", re.IGNORECASE)
+_COUNT_OF_FILES = re.compile(r"\bcount\s*\(\s*\*\s*\)(?=\s+as\s+\"?(?:\w*_)?files?(?![a-z]))", re.IGNORECASE)
 _UNION = re.compile(r"(\bunion\b(?:\s+all\b)?)", re.IGNORECASE)
 _AGGREGATES = re.compile(r"\b(?:count|sum|avg|min|max)\s*\(", re.IGNORECASE)
 _LAST_NAME = re.compile(r"(?:^|[\s.\"])([A-Za-z_]\w*)\"?\s*$")
@@ -41,7 +44,7 @@ _SOURCES = re.compile(
 
 def as_meant(sql: str) -> str:
     """The SQL, in which habits from other databases are said as DuckDB says them."""
-    for mend in (_with_names_of_files, _with_groups_of_each, _with_best_of_each, _with_all_replaced):
+    for mend in (_with_names_of_files, _with_groups_of_each, _with_best_of_each, _with_all_replaced, _with_dates):
         sql = mend(sql)
     return sql
 
@@ -79,12 +82,13 @@ def columns_of(sql: str) -> list[str]:
 
 
 def _with_names_of_files(sql: str) -> str:
-    """`SELECT name, SUM(line) FROM 'docs/*.md'`: texts have no such column, so the name is the file's, and numbers
-    of lines are counted."""
+    """`SELECT name, SUM(line) FROM 'docs/*.md'`: texts have no such column, so the name is the file's, numbers of
+    lines are counted, and what is called a number of files is one."""
     sources = _QUOTED_SOURCE.findall(sql) if len(sql) <= _READ else []
     if not sources or not all(_SEVERAL_TEXTS.fullmatch(source) for source in sources):
         return sql
-    parts = _LITERAL.split(_SUM_OF_LINES.sub("COUNT(*)", sql))  # every second one is quoted
+    sql = _SUM_OF_LINES.sub("COUNT(*)", _COUNT_OF_FILES.sub("COUNT(DISTINCT filename)", sql))
+    parts = _LITERAL.split(sql)  # every second one is quoted
     return "".join(part if at % 2 else _OF_FILE.sub("filename", part) for at, part in enumerate(parts))
 
 
@@ -107,6 +111,11 @@ def _with_all_replaced(sql: str) -> str:
     for end in sorted((end for commas, end in calls if commas == 2), reverse=True):
         sql = f"{sql[:end]}, 'g'{sql[end:]}"
     return sql
+
+
+def _with_dates(sql: str) -> str:
+    """`due - '2026-03-01'`, as SQLite and MySQL have it: such a text is a date."""
+    return _DAY_MINUS.sub(r"DATE \1", _MINUS_DAY.sub(r"\1DATE \2", sql)) if len(sql) <= _READ else sql
 
 
 def _inside(sql: str, begin: int) -> tuple[int, int]:

@@ -35,6 +35,13 @@ def _said(goal: str, sql: str) -> list[str]:
         ("what did the team of a.csv earn altogether?", "SELECT pay FROM 'a.csv'", "altogether"),
         ("averages of a.csv with two decimals", "SELECT avg(x) FROM 'a.csv'", "decimals"),
         ("names in a.csv, no duplicates", "SELECT name FROM 'a.csv'", "no duplicates"),
+        (
+            "merge a.csv and b.csv, every email only once",
+            "SELECT * FROM a UNION ALL SELECT * FROM b",
+            "every email only once",
+        ),
+        ("merge a.csv and b.csv, every email only once", "SELECT * FROM a UNION SELECT * FROM b", ""),
+        ("read every file of a.csv at once", "SELECT * FROM 'a.csv'", ""),
         ("rows of a.csv over 500 euros", "SELECT * FROM 'a.csv'", "500"),
         ("rows of a.csv before 2026-04-01", "SELECT * FROM 'a.csv' WHERE day < '2026-01-01'", "2026-04-01"),
         ("raise prices in a.csv by 10 %", "SELECT item, price + 10 / 3 AS price FROM 'a.csv'", ""),

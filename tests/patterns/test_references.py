@@ -60,6 +60,30 @@ def test_references_are_found_wherever_they_stand() -> None:
     }
 
 
+TABLE: JSON = {"rows": [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}], "count": 2}
+ONE_ROW: JSON = {"rows": [{"a": 1, "count": 7}], "count": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "meant"),
+    [
+        ("{{1.a}}", ONE_ROW, 1),
+        ("{{1.count}}", ONE_ROW, 1),
+        ("{{1.0.a}}", ONE_ROW, 1),
+        ("{{1.1.b}}", TABLE, "y"),
+        ("{{1.rows.0.b}}", TABLE, "x"),
+    ],
+)
+def test_a_table_may_be_taken_for_its_rows_and_for_its_only_row(text: str, value: JSON, meant: JSON) -> None:
+    assert fill(text, {1: value}) == meant
+
+
+@pytest.mark.parametrize("text", ["{{1.a}}", "{{1.rows.a}}", "{{1.2.a}}", "{{1.x}}"])
+def test_which_of_several_rows_is_meant_is_never_guessed(text: str) -> None:
+    with pytest.raises(ToolError, match="leads nowhere"):
+        fill(text, {1: TABLE})
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [

@@ -70,6 +70,32 @@ def test_over_several_texts_a_name_is_that_of_the_file(written: str, meant: str)
 @pytest.mark.parametrize(
     ("written", "meant"),
     [
+        ("SUM(lines) AS total FROM 'src/**/*.py'", "COUNT(*) AS total FROM 'src/**/*.py'"),
+        ("COUNT(*) AS num_files FROM 'src/**/*.py'", "COUNT(DISTINCT filename) AS num_files FROM 'src/**/*.py'"),
+        ("COUNT(*) AS filesize FROM '*.py'", "COUNT(*) AS filesize FROM '*.py'"),
+        ("COUNT(*) AS files FROM '*.csv'", "COUNT(*) AS files FROM '*.csv'"),
+    ],
+)
+def test_over_several_texts_numbers_of_files_and_of_lines_are_counted(written: str, meant: str) -> None:
+    assert as_meant(f"SELECT {written}") == f"SELECT {meant}"
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("due - '2026-03-01' AS days", "due - DATE '2026-03-01' AS days"),
+        ("'2026-03-01' - born", "DATE '2026-03-01' - born"),
+        ("DATE '2026-03-01' - date '2026-02-01'", "DATE '2026-03-01' - date '2026-02-01'"),
+        ("due WHERE due < '2026-03-01'", "due WHERE due < '2026-03-01'"),
+    ],
+)
+def test_a_text_that_is_subtracted_as_a_date_is_one(written: str, meant: str) -> None:
+    assert as_meant(f"SELECT {written}") == f"SELECT {meant}"
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
         ("REGEXP_REPLACE(phone, '[^0-9]', '') AS p", "REGEXP_REPLACE(phone, '[^0-9]', '', 'g') AS p"),
         ("regexp_replace(upper(a), '(x|,)', 'y', 'g')", "regexp_replace(upper(a), '(x|,)', 'y', 'g')"),
         (

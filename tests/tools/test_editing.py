@@ -149,3 +149,13 @@ async def test_an_edit_that_cannot_be_is_doubted_before_it_is_made(tmp_path: Pat
     assert "nothing would change" in await said("port = 8080", "port = 8080")
     assert await said("port = 8080", "port = 9000") == ""
     assert await said("{{1.old}}", "x") == "", "what only a result can tell is not doubted"
+
+
+async def test_the_nearest_line_is_the_one_with_most_of_the_words(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(
+        '{\n  "database": {\n    "host": "db1",\n    "port": 5432\n  }\n}\n', encoding="utf-8"
+    )
+    with pytest.raises(ToolError, match=r"The nearest line is line 4: '    \"port\": 5432'"):
+        await call(tmp_path, "edit_file", path="a.json", old='{"database":{"port":5432}}', new="x")
+    with pytest.raises(ToolError, match="No line of it is like that"):
+        await call(tmp_path, "edit_file", path="a.json", old="colour = red", new="x")

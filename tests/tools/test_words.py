@@ -46,6 +46,19 @@ async def test_write_gives_the_brief_and_the_material() -> None:
 
 
 @pytest.mark.parametrize(
+    ("reply", "text"),
+    [
+        ("```markdown\n# List\n- a\n```", "# List\n- a"),
+        ("\n```\nx = 1\n```\n", "x = 1"),
+        ("Look:\n```\nx = 1\n```", "Look:\n```\nx = 1\n```"),
+        ("```\na\n```\nand\n```\nb\n```", "```\na\n```\nand\n```\nb\n```"),
+    ],
+)
+async def test_a_text_that_is_all_in_a_fence_is_written_without_it(reply: str, text: str) -> None:
+    assert (await call("write", reply, brief="Such a text"))[0] == text
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         ("Ann won.", "Ann won."),

@@ -25,6 +25,7 @@ from forethought_tools.tool import JSON, Limits, Tool, tool
 from forethought_tools.undo import FileUndo, Vault, not_there
 from forethought_tools.writing import replace
 
+_WORD = re.compile(r"\w+")
 _COMPARED = 5000  # lines that are looked at for one that is like another
 _LINE = 200  # characters of a line that is shown
 
@@ -155,11 +156,15 @@ def opened(folders: Folders, path: str, *, shown: int | None) -> Text:
 
 
 def nearest(text: str, lines: list[str]) -> str:
-    """The line of a text that is most like the first of these that says anything."""
+    """The line of a text that has most words of the first of these that says anything, and of such the likest."""
     sought = next((line.strip() for line in lines if line.strip()), "")
     there = LINE_END.split(text)[:_COMPARED]
     stripped = {line.strip()[:_LINE]: number for number, line in enumerate(there)}
-    found = difflib.get_close_matches(sought[:_LINE], stripped, n=1, cutoff=0.4)
+    words = {*_WORD.findall(sought[:_LINE])}
+    shared = {line: len(words.intersection(_WORD.findall(line))) for line in stripped}
+    most = max(shared.values(), default=0)
+    near = [line for line, count in shared.items() if count == most]
+    found = difflib.get_close_matches(sought[:_LINE], near, n=1, cutoff=0 if most else 0.4)
     if not found:
         return "No line of it is like that: read_file shows what is there."
     number = stripped[found[0]]

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from forethought_tools.schemas import fits
+from forethought_tools.text import unfenced
 from forethought_tools.tool import JSON
 
 _LONGEST = 2_000_000  # characters of JSON text
@@ -24,7 +25,6 @@ _LAYERS = 3  # JSON text in JSON text, and choices within choices
 _REFERENCES = 20  # of a schema, one after the other
 _WORDS: Mapping[str, JSON] = {"": None, "null": None, "none": None, "true": True, "false": False}
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
-_FENCED = re.compile(r"```[\w-]*[ \t]*\r?\n(.*?)\r?\n[ \t]*```", re.DOTALL)
 _BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)  # or a whole text, in which brackets do not count
 _BETWEEN = re.compile(r"[\s,;]+")
 _NO_ITEM = re.compile(r"\s*[\[{]|\{\{")  # JSON that cannot be read, or a reference to what may be a list
@@ -204,9 +204,7 @@ def _undone(kinds: frozenset[str], rule: Mapping[str, JSON], given: JSON) -> JSO
 
 def _read(text: str) -> JSON:
     """What a text holds. Raises ValueError."""
-    plain = text.strip()
-    if plain.startswith("```") and (fenced := _FENCED.fullmatch(plain)):
-        plain = fenced[1].strip()
+    plain = unfenced(text).strip()
     if plain.lower() in _WORDS:
         return _WORDS[plain.lower()]
     if plain[0] in '[{"':

@@ -1,10 +1,13 @@
 """Values as text, whole or shortened, for whoever reads them: a model, a person, the log."""
 
-__all__ = ["as_text", "clipped", "compact", "in_short", "one_line", "shortened"]
+__all__ = ["as_text", "clipped", "compact", "in_short", "one_line", "shortened", "unfenced"]
 
 import json
+import re
 
 from forethought_tools.tool import JSON
+
+_FENCED = re.compile(r"```[\w+-]*[ \t]*\r?\n(.*?)\r?\n[ \t]*```", re.DOTALL)
 
 
 def as_text(value: JSON) -> str:
@@ -46,3 +49,9 @@ def shortened(value: JSON, size: int, note: str = "\n[cut: {left} more character
     """
     text = as_text(value)
     return text if len(text) <= size else text[:size] + note.format(left=len(text) - size, whole=len(text))
+
+
+def unfenced(text: str) -> str:
+    """What a model has put into a fence as a whole; any other text as it is."""
+    fenced = _FENCED.fullmatch(text.strip())
+    return text if fenced is None or "```" in fenced[1] else fenced[1]

@@ -12,7 +12,7 @@ from forethought_tools.errors import ToolError
 from forethought_tools.lengths import Length, length_of
 from forethought_tools.risk import Risk
 from forethought_tools.tabular import told
-from forethought_tools.text import compact, shortened
+from forethought_tools.text import compact, shortened, unfenced
 from forethought_tools.tool import JSON, Answerer, Limits, Question, Role, Tool, tool
 
 MAX_MATERIAL = 24_000
@@ -92,6 +92,7 @@ async def worded(ask: Answerer, instructions: str, wish: str, material: JSON) ->
     text = await ask(Question(Role.EXECUTOR, instructions.format(wish=wish), rendered(material), schema))
     if not isinstance(text, str):
         raise ToolError("The model answered with something other than text. Try the step again.")
+    text = unfenced(text)
     if length is None or not length.exceeded(text):
         return text
     return await in_parts(ask, SHORTEN, wish, text, length)

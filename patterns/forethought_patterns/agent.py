@@ -18,6 +18,7 @@ from forethought_patterns.figures import Figures
 from forethought_patterns.gates import digest
 from forethought_patterns.plan import Step
 from forethought_patterns.ports import Tried
+from forethought_patterns.quoting import quoted
 from forethought_patterns.roles import AGAIN, AGENT, LAST_CALL, MADE_UP, MATERIAL, NEXT, ORDER, UNREADABLE
 from forethought_patterns.tool_calls import ToolCalls, kept_before
 from forethought_patterns.worlds import ANSWER, action_schema
@@ -178,7 +179,7 @@ class _Work:
         step, given = self.step, self.arguments.get("material")
         check = as_text(step.check.model_dump(mode="json", by_alias=True, exclude_defaults=True)) if step.check else ""
         parts = [
-            f"{MATERIAL}\n<result>\n{shortened(compact(given), most)}\n</result>" if given not in ("", None) else "",
+            f"{MATERIAL}\n{quoted('result', shortened(compact(given), most))}" if given not in ("", None) else "",
             f"Task: {self.arguments.get('task')}",
             f"Expected: {step.expected_output}" if step.expected_output else "",
             f"Checked here when it is done: {check}" if check else "",
@@ -304,7 +305,7 @@ class _Work:
 
     def _so_far(self) -> str:
         made = (
-            f"{number}. {turn.tool} {as_text(turn.arguments)}\n<result>\n{turn.result}\n</result>"
+            f"{number}. {turn.tool} {as_text(turn.arguments)}\n{quoted('result', turn.result)}"
             for number, turn in enumerate(self.turns, 1)
         )
         return (

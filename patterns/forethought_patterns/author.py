@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from forethought_patterns.checks import Check, examine
 from forethought_patterns.drafts import closed_object
 from forethought_patterns.problem import Problem
+from forethought_patterns.quoting import quoted
 from forethought_patterns.reflection import Critique, Evidence, Issue, Refined, Round, refine
 from forethought_patterns.roles import CRITIC, DRAFT, MATERIAL, REVISE
 from forethought_patterns.tool_calls import ToolCalls
@@ -109,7 +110,7 @@ class _Author:
             f"Checks:\n{_verdicts(evidence)}" if evidence else "",
             _earlier(past),
             f"Lessons so far:\n{_listed(lessons)}" if lessons else "",
-            f"<draft>\n{draft[:_DRAFT]}\n</draft>",
+            quoted("draft", draft[:_DRAFT]),
             f"Your last verdict on this draft contradicts itself: {doubt}. Judge it again." if doubt else "",
         ]
         key = f"critique/{len(past) + 1}" + ("/again" if doubt else "")
@@ -146,7 +147,7 @@ class _Author:
         return await self.calls.journal.ask(f"{self.prefix}{key}", question, slot=self.calls.slot)
 
     def _task(self) -> str:
-        material = f"{MATERIAL}\n<material>\n{self.task.material}\n</material>\n\n" if self.task.material else ""
+        material = f"{MATERIAL}\n{quoted('material', self.task.material)}\n\n" if self.task.material else ""
         return f"{material}Task: {self.task.task}"
 
 

@@ -10,6 +10,7 @@ from forethought_patterns.drafts import closed_object
 from forethought_patterns.plan import Step
 from forethought_patterns.ports import Dialect, Journal
 from forethought_patterns.problem import Problem
+from forethought_patterns.quoting import quoted
 from forethought_patterns.roles import EVALUATOR, MATERIAL, MEETS
 from forethought_patterns.slots import Slot
 from forethought_tools import JSON, Question, Role
@@ -70,6 +71,6 @@ def _context(step: Step, arguments: Mapping[str, JSON], value: JSON, dialect: Di
     call = f"{step.tool} {as_text(called)[: _CALL[dialect]]}"
     shown = compact(value) if dialect == "wire" else value
     return (
-        f"{MATERIAL}\n<result>\n{with_reading(step.id, shown, _RESULT, dialect)}\n</result>\n\n"
+        f"{MATERIAL}\n{quoted('result', with_reading(step.id, shown, _RESULT, dialect))}\n\n"
         f"Step: {step.description or step.tool}\nCall: {call}\nExpected: {step.expected_output}"
     )

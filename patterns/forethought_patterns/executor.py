@@ -10,6 +10,7 @@ from forethought_patterns.cuts import with_reference
 from forethought_patterns.drafts import closed_object, lean_arguments
 from forethought_patterns.plan import Step
 from forethought_patterns.ports import Dialect, Journal, Tried
+from forethought_patterns.quoting import quoted
 from forethought_patterns.references import fill, find, unknown
 from forethought_patterns.roles import EXECUTOR, MATERIAL
 from forethought_patterns.slots import Slot
@@ -71,8 +72,7 @@ def _question(
 ) -> Question:
     tool = tools.known(step.tool)
     shown = "\n".join(
-        f"<result step={number}>\n{with_reference(number, value, _RESULT)}\n</result>"
-        for number, value in results.items()
+        quoted("result", with_reference(number, value, _RESULT), f"step={number}") for number, value in results.items()
     )
     taken = "" if dialect == "wire" else f"\nArguments: {json.dumps(tool.parameters)}"  # the schema says it already
     parts = [

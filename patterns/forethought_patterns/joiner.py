@@ -12,6 +12,7 @@ from forethought_patterns.drafts import closed_object
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.ports import Journal
 from forethought_patterns.problem import Problem
+from forethought_patterns.quoting import quoted
 from forethought_patterns.roles import JOINER, MATERIAL
 from forethought_patterns.slots import Slot
 from forethought_patterns.strategies import writer_of
@@ -73,7 +74,7 @@ async def join(
         )
         return "\n".join([text, *(f"Its agent notes: {shortened(note, share)}" for note in told.get(step.id, ()))])
 
-    results = "\n".join(f"<result step={step.id} tool={step.tool}>\n{shown(step)}\n</result>" for step in plan.steps)
+    results = "\n".join(quoted("result", shown(step), f"step={step.id} tool={step.tool}") for step in plan.steps)
     context = f"{MATERIAL}\n{results}\n\nGoal: {plan.goal}"
     question = Question(Role.JOINER, JOINER, context, _VERDICT)
     verdict = await journal.ask(f"join/{plan.revision}", question, slot=slot)

@@ -19,6 +19,7 @@ from forethought_patterns.lean import lean_faults, lean_question, lean_repair, l
 from forethought_patterns.lints import lints
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.ports import Dialect, Heard, Journal, PlanJournal
+from forethought_patterns.quoting import quoted
 from forethought_patterns.roles import DOUBT, HOST_PLANNER, MATERIAL, PLANNER, REPAIR, REPLANNER
 from forethought_patterns.script_text import as_script
 from forethought_patterns.slots import Slot
@@ -279,8 +280,8 @@ def _replan_question(
     instructions += "\n- Set keep to true if the steps that are not done are still right." if optional else ""
     more: dict[str, JSON] = {"keep": {"type": "boolean"}} if optional else {}
     context = (
-        f"{_listed(brief, tools, dialect)}{_material(brief, dialect)}{MATERIAL}\n<done>\n{good}\n</done>\n"
-        f"<not-done>\n{bad}\n</not-done>\n<why>\n{reason}\n</why>\n\nGoal: {plan.goal}"
+        f"{_listed(brief, tools, dialect)}{_material(brief, dialect)}{MATERIAL}\n{quoted('done', good)}\n"
+        f"{quoted('not-done', bad)}\n{quoted('why', reason)}\n\nGoal: {plan.goal}"
     )
     return Question(Role.PLANNER, instructions, context, draft_schema(tools, dialect, **more))
 
@@ -341,7 +342,7 @@ def _material(brief: Brief, dialect: Dialect) -> str:
         f"\n--- how such goals were reached; name = tool(...) is a step, and name its result{shown}" if shown else ""
     )
     material = f"{brief.context}{files}{learned}{alike}"
-    return f"{MATERIAL}\n<material>\n{material}\n</material>\n\n" if material else ""
+    return f"{MATERIAL}\n{quoted('material', material)}\n\n" if material else ""
 
 
 def _repair(question: Question, draft: JSON, faults: Sequence[Fault], tools: Registry) -> Question:

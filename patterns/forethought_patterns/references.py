@@ -58,6 +58,12 @@ _DOTS = 20  # parts of a name with dots in it: each more is another one to look 
 _OF_TURN = ("item", "index")
 UNKNOWN = "{{?}}"
 MAX_FILLED = 2_000_000  # characters of all results that go into the arguments of one call
+_OF_INDEX = re.compile(r"\s*([0-9]{1,9})[\s.\[{]*(?:index|item)\b", re.IGNORECASE)
+# The same as `{{2.{{index}}}}`, which the expression above does not see: braces stand inside of braces there.
+_BY_TURN = re.compile(
+    r"(?<!\\)\{\{(\s{0,9}[0-9]{1,9}\s{0,9}[.\[]{1,2}\s{0,9})\{\{\s{0,9}(?:index|item)[^{}]{0,80}\}\}[^{}]{0,80}\}\}",
+    re.IGNORECASE,
+)
 _PARTS = re.compile(r"([0-9]{1,9})((?:\s*\.\s*[\w-]+|\s*\[[\w'\"-]+\])*)")
 
 
@@ -174,12 +180,13 @@ def pieces(text: str) -> list[str | Reference]:
 
 def mistaken(value: JSON) -> list[tuple[str, str]]:
     """What was probably meant as a reference, such as `{{step_3}}`, with the form that would be one."""
-    return [
-        (clipped(found[0], _SHOWN), clipped(_suggested(found[1]), _SHOWN))
+    found = [
+        match
         for text in _texts(value)
-        for found in _IN_BRACES.finditer(text)
-        if _NUMBER.search(found[1]) and not _TURN.fullmatch(found[0])
+        for match in (*_IN_BRACES.finditer(text), *_BY_TURN.finditer(text))
+        if _NUMBER.search(match[1]) and not _TURN.fullmatch(match[0])
     ]
+    return [(clipped(each[0], _SHOWN), clipped(_suggested(each[0].strip("{}")), _SHOWN)) for each in found]
 
 
 def numbered(value: JSON) -> JSON:
@@ -214,6 +221,8 @@ def shifted(value: JSON, by: int) -> JSON:
 
 
 def _suggested(inside: str) -> str:
+    if turn := _OF_INDEX.match(inside):  # what another loop has brought in the same turn: a loop over that has it
+        return f'for_each "{{{{{turn[1]}}}}}" and {{{{item}}}}'
     parts = _PARTS.search(inside)
     path = re.findall(r"[\w-]+", parts[2]) if parts else []
     return str(Reference(int(parts[1]), tuple(path))) if parts else "{{1}}"

@@ -18,6 +18,7 @@ from forethought_patterns.drafts import CHOICES, closed_object, lean_arguments, 
 from forethought_patterns.gates import digest
 from forethought_patterns.lats import Bounds, Node, Observation, SearchResult, SearchWatcher, search
 from forethought_patterns.ports import Dialect, Journal
+from forethought_patterns.quoting import quoted
 from forethought_patterns.roles import ACT, CONFIRM, DRAFT, IMAGINE, LESSON, MATERIAL, MEND, PROMISE
 from forethought_patterns.slots import Slot
 from forethought_patterns.tool_calls import ToolCalls
@@ -210,7 +211,7 @@ class _Words(ABC):
     def _context(self, node: Node[Way, Move], *sections: str) -> str:
         lessons = "\n".join(f"- {lesson}" for lesson in node.lessons)
         parts = [
-            f"{MATERIAL}\n<context>\n{self.quest.context}\n</context>" if self.quest.context else "",
+            f"{MATERIAL}\n{quoted('context', self.quest.context)}" if self.quest.context else "",
             f"Goal: {self.quest.goal}",
             f"What counts: {self.quest.verifier}" if self.quest.verifier else "",
             f"Lessons from ways that failed:\n{lessons}" if lessons else "",

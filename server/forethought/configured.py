@@ -38,6 +38,10 @@ _TYPES: Mapping[str, Transport] = {
 }
 _ADDRESSES = ("url", "serverUrl", "httpUrl")
 """Under which clients keep an address."""
+_OF_EDITORS = (".vscode", ".cursor", ".claude")
+"""Folders in that of a project in which clients keep its files."""
+_OF_USERS = ("Library", "AppData")
+"""Folders of a home in which clients keep files of their user, beside those whose names begin with a dot."""
 _LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][\w.-]*)\s*=\s*(.*?)\s*", re.ASCII)
 """A variable in a file of variables."""
 _MOST = 1_000_000  # characters of a file
@@ -59,6 +63,8 @@ class Configured:
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     """What must be kept out of everything that is written."""
+    problem: str = ""
+    """What is wrong with its entry, and how to mend that. It is known by its name only, and never reached."""
     missing: Sequence[str] = ()
     """Variables that it needs, and that are not set."""
     written: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
@@ -77,15 +83,19 @@ class Configured:
         return f"{self.told}{place}{f' with{variables}' if variables else ''}"
 
 
-def read_servers(files: Sequence[Path], environment: Mapping[str, str], key: str) -> tuple[Configured, ...]:
-    """Every server of these files that is not disabled and not ours, each once, each with a name of its own.
+def read_servers(
+    files: Sequence[Path], environment: Mapping[str, str], key: str, folders: Sequence[Path] = ()
+) -> tuple[Configured, ...]:
+    """Every server of these files that is not disabled and not ours, each once, each with a name of its own. One whose
+    entry cannot be used is among them, with its problem. `folders` are granted: where there is one, it is the workspace
+    of files that belong to no project.
 
     Raises:
         SettingsError: a file cannot be used; the message names `key` and the file.
     """
     servers: list[Configured] = []
     for file in files:
-        for found in _servers_of(file, environment, key):
+        for found in _servers_of(file, environment, key, folders):
             if all(_reached(found) != _reached(known) for known in servers):
                 servers.append(_named_apart(found, [known.name for known in servers]))
     return tuple(servers)
@@ -94,7 +104,7 @@ def read_servers(files: Sequence[Path], environment: Mapping[str, str], key: str
 def _reached(server: Configured) -> tuple[object, ...]:
     """What tells servers apart."""
     about = (tuple(server.environment.items()), tuple(server.headers.items()), server.folder)
-    return server.command, tuple(server.arguments), server.url, about
+    return server.command, tuple(server.arguments), server.url, about, server.problem
 
 
 def _named_apart(server: Configured, taken: Sequence[str]) -> Configured:
@@ -105,7 +115,7 @@ def _named_apart(server: Configured, taken: Sequence[str]) -> Configured:
     return replace(server, name=name)
 
 
-def _servers_of(file: Path, environment: Mapping[str, str], key: str) -> Iterator[Configured]:
+def _servers_of(file: Path, environment: Mapping[str, str], key: str, folders: Sequence[Path]) -> Iterator[Configured]:
     document = _document(file, key)
     inner = document.get("mcp")  # in settings of an editor
     within = inner if isinstance(inner, Mapping) else document
@@ -114,16 +124,18 @@ def _servers_of(file: Path, environment: Mapping[str, str], key: str) -> Iterato
         raise SettingsError(
             f"{key}: {file} has no object under 'mcpServers' or 'servers'. Name a file that lists them."
         )
-    given = _Given(file, environment, within.get("inputs"))
+    given = _Given(file, environment, within.get("inputs"), folders)
     for name, entry in servers.items():
-        if not isinstance(entry, Mapping):
-            raise SettingsError(f"{key}: {file}: what stands under {name[:_NAME]!r} is no object.")
-        if entry.get("disabled") is True or entry.get("enabled") is False or _is_ours(entry):
+        if isinstance(entry, Mapping) and (entry.get("disabled") is True or entry.get("enabled") is False):
             continue
         try:
-            yield _configured(name, entry, given)
-        except ValueError as error:
-            raise SettingsError(f"{key}: {file}: server {name[:_NAME]!r}: {error}") from None
+            if not isinstance(entry, Mapping):
+                raise ValueError("it is no object")  # noqa: TRY004, TRY301 - what a file says, not a type of ours
+            if not _is_ours(entry):
+                yield _configured(name, entry, given)
+        except ValueError as error:  # the others work all the same
+            problem = f"its entry {name[:_NAME]!r} in {file} cannot be used: {error}. Mend it there"
+            yield Configured(_clean(name), "stdio", problem=problem)
 
 
 def _document(file: Path, key: str) -> Mapping[str, JSON]:
@@ -172,10 +184,9 @@ def _names_us(words: Sequence[str]) -> bool:
 class _Given:
     """What stands for the places in a file such as `${VAR}`; what was asked for and is not there; what is secret."""
 
-    def __init__(self, file: Path, environment: Mapping[str, str], inputs: JSON) -> None:
+    def __init__(self, file: Path, environment: Mapping[str, str], inputs: JSON, folders: Sequence[Path]) -> None:
         self._environment = environment
-        folder = file.resolve().parent
-        self._folder = folder.parent if folder.name in (".vscode", ".cursor", ".claude") else folder
+        self._workspace = _project_of(file) or (folders[0] if len(folders) == 1 else None)
         listed: Sequence[JSON] = inputs if isinstance(inputs, list) else ()
         self._defaults = {
             str(each["id"]): each.get("default") for each in listed if isinstance(each, Mapping) and "id" in each
@@ -203,7 +214,12 @@ class _Given:
 
     def _place(self, name: str) -> str:
         places = {"userHome": str(Path.home()), "pathSeparator": "/", "/": "/"}
-        return places.get(name) or (self._folder.name if name.endswith("Basename") else str(self._folder))
+        if name in places:
+            return places[name]
+        if self._workspace is None:
+            self.missing.append(f"{name} (its file belongs to no project: grant exactly one folder, or write the path)")
+            return ""
+        return self._workspace.name if name.endswith("Basename") else str(self._workspace)
 
     def _variable(self, name: str, default: str | None) -> str:
         value = self._environment.get(name) or default
@@ -215,6 +231,16 @@ class _Given:
         return value
 
 
+def _project_of(file: Path) -> Path | None:
+    """The folder of the project that a file belongs to. None for a file that its user has for whatever they work on."""
+    folder, home = file.absolute().parent.resolve(), Path.home().resolve()
+    of_project = folder.name in _OF_EDITORS or file.name == ".mcp.json"
+    project = folder.parent if folder.name in _OF_EDITORS else folder
+    inside = project.relative_to(home).parts if project.is_relative_to(home) else ("elsewhere",)
+    of_user = not inside or (not of_project and (inside[0].startswith(".") or inside[0] in _OF_USERS))
+    return None if of_user else project
+
+
 def _configured(name: str, entry: Mapping[str, JSON], given: _Given) -> Configured:
     given.missing, given.secret = [], set()
     transport = _transport(entry)
@@ -222,7 +248,7 @@ def _configured(name: str, entry: Mapping[str, JSON], given: _Given) -> Configur
     environment = {**_of_file(entry.get("envFile"), given), **_texts(entry, "env", given)}
     arguments = entry.get("args", [])
     if not isinstance(arguments, Sequence) or isinstance(arguments, str):
-        raise ValueError("'args' is no list")  # noqa: TRY004 - what a file says, not a type of ours
+        raise ValueError("its 'args' is no list")  # noqa: TRY004 - what a file says, not a type of ours
     folder, url = entry.get("cwd"), given.filled(_address(entry))
     if transport != "stdio":
         _refuse_unusable(url, given)
@@ -245,6 +271,9 @@ def _configured(name: str, entry: Mapping[str, JSON], given: _Given) -> Configur
 
 
 def _transport(entry: Mapping[str, JSON]) -> Transport:
+    for key in ("command", "cwd", "envFile", *_ADDRESSES):
+        if not isinstance(entry.get(key) or "", str):
+            raise ValueError(f"its {key!r} is no text")  # noqa: TRY004 - what a file says, not a type of ours
     kind = entry.get("type", entry.get("transport"))
     spelled = re.sub(r"[-_ ]", "", kind).lower() if isinstance(kind, str) else ""
     if kind is not None and spelled not in _TYPES:
@@ -254,7 +283,9 @@ def _transport(entry: Mapping[str, JSON]) -> Transport:
     transport: Transport = _TYPES[spelled] if kind is not None else "stdio" if has_command else "http or sse"
     if not (has_command if transport == "stdio" else has_url):
         raise ValueError(
-            "it has no 'command' that starts it" if transport == "stdio" else "it has no 'command' and no 'url'"
+            "it has no 'command' that starts it"
+            if transport == "stdio"
+            else "it has no 'command' that starts it and no 'url'"
         )
     return transport
 
@@ -268,7 +299,7 @@ def _refuse_unusable(url: str, given: _Given) -> None:
 def _texts(entry: Mapping[str, JSON], key: str, given: _Given) -> dict[str, str]:
     texts = entry.get(key) or {}
     if not isinstance(texts, Mapping):
-        raise ValueError(f"{key!r} is no object")  # noqa: TRY004 - what a file says, not a type of ours
+        raise ValueError(f"its {key!r} is no object")  # noqa: TRY004 - what a file says, not a type of ours
     return {name: given.filled(_told(value)) for name, value in texts.items() if value is not None}
 
 

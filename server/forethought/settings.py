@@ -146,11 +146,12 @@ class Settings:
         )
         limits = read_agent_limits(env["FORETHOUGHT_AGENT_LIMITS"], "FORETHOUGHT_AGENT_LIMITS")
         files = _server_files(servers, env["FORETHOUGHT_SERVERS"])
-        listed = read_servers(files, env.all, "--servers" if servers else "FORETHOUGHT_SERVERS")
+        granted = _folders(folders, env["FORETHOUGHT_FOLDERS"], home)
+        listed = read_servers(files, env.all, "--servers" if servers else "FORETHOUGHT_SERVERS", granted)
         settings = cls(
             home=home,
             store=_store(env),
-            folders=_folders(folders, env["FORETHOUGHT_FOLDERS"], home),
+            folders=granted,
             model=named if model is None else model,
             role_models={role: spec for role in Role if (spec := env[f"FORETHOUGHT_MODEL_{role.upper()}"])},
             base_url=_endpoint(env, "FORETHOUGHT_BASE_URL") or _endpoint(env, "OPENAI_BASE_URL"),

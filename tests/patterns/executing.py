@@ -97,6 +97,17 @@ def approving(gate: Gate) -> Decision:
     return Decision("approve", by="p", channel="test") if gate else Decision("reject")
 
 
+def unlimited() -> Budget:
+    """A budget in which nothing is bounded."""
+
+    async def refuse(_: str, __: float, ___: Spending, ____: Slot) -> float | None:
+        return None
+
+    async def tell(_: str, __: float, ___: float) -> None: ...
+
+    return Budget({}, Spending(), ask=refuse, tell=tell)
+
+
 async def execute(
     steps: Steps | None,
     script: Mapping[str, Sequence[JSON]] | Callable[[Question], JSON],
@@ -115,16 +126,11 @@ async def execute(
         plan = parse_plan("the goal", [dict(each) for each in steps], TOOLS, planned=planned)
         await journal.revised(plan, "")
 
-    async def refuse(_: str, __: float, ___: Spending, ____: Slot) -> float | None:
-        return None
-
-    async def tell(_: str, __: float, ___: float) -> None: ...
-
     with anyio.fail_after(60):
         ended = await run_plan(
             plan,
             Brief("the goal"),
-            ports=Ports(TOOLS, journal, journal, journal, Budget({}, Spending(), ask=refuse, tell=tell)),
+            ports=Ports(TOOLS, journal, journal, journal, unlimited()),
             rules=Rules(policy or Policy(), replan, max_replans),
         )
     return ended, journal

@@ -26,7 +26,7 @@ from forethought.models.scripted import ScriptedModel
 from forethought.settings import Settings
 from forethought_patterns import Decision
 from forethought_patterns.lats import Bounds
-from forethought_tools import JSON, Answerer, Question, Registry, Risk, Tool
+from forethought_tools import JSON, Answerer, Question, Registry, Risk, Tool, ToolError
 from forethought_tools.files import file_tools
 from forethought_tools.folders import Folders
 from forethought_tools.undo import Vault
@@ -53,16 +53,32 @@ LOOPS: list[JSON] = [
     },
     {"id": 3, "tool": "send", "arguments": {"text": "end {{2.0}}"}, "when": "len({{2}}) == 1"},
 ]
-REPLACED: JSON = {
-    "id": 8,
-    "description": "",
-    "tool": "send",
-    "arguments": [{"name": "text", "value": "8 {{3}}"}],
-    "depends_on": [4],
-    "expected_output": "",
-    "confidence": 1,
-    "strategy": "direct",
-}
+REPLANNED: list[JSON] = [
+    {"id": 1, "tool": "send", "for_each": ["good", "bad"], "arguments": {"text": "{{item}} {{index}}"}},
+    {"id": 2, "tool": "send", "arguments": {"text": "end {{1.0}}"}},
+]
+
+
+def drafted(number: int, text: str, **more: JSON) -> JSON:
+    """A step as a planner writes it."""
+    return {
+        "id": number,
+        "description": "",
+        "tool": "send",
+        "arguments": [{"name": "text", "value": text}],
+        "depends_on": [],
+        "expected_output": "",
+        "confidence": 1,
+        "strategy": "direct",
+        **more,
+    }
+
+
+REPLACED = drafted(8, "8 {{3}}", depends_on=[4])
+MENDED: list[JSON] = [
+    drafted(8, "{{item}} {{index}}", for_each='["good", "mended"]'),
+    drafted(9, "end", depends_on=[8]),
+]
 
 
 class Crash(BaseException):
@@ -101,7 +117,7 @@ def say(question: Question) -> JSON:
     """A model that answers by role alone, so that it does not matter how often it is asked."""
     match question.role:
         case "planner":
-            return {"reasoning": "", "steps": [REPLACED]}
+            return {"reasoning": "", "steps": MENDED if "bad" in question.context else [REPLACED]}
         case "evaluator" if "candidates" in question.instructions or "search" in question.instructions:
             count = len(cast("Mapping[str, JSON]", question.schema["properties"]))
             return {str(number): {"score": 7, "solved": False} for number in range(1, count + 1)}
@@ -129,6 +145,8 @@ def say(question: Question) -> JSON:
 def tools(effects: Path) -> Registry:
     def does(kind: str) -> Callable[[Mapping[str, JSON], Answerer], Any]:
         async def run(arguments: Mapping[str, JSON], _: Answerer) -> JSON:
+            if str(arguments["text"]).startswith("bad"):
+                raise ToolError("it is bad")
             add(effects, f"{kind} {arguments['text']}")
             return arguments["text"]
 
@@ -207,6 +225,10 @@ async def start_loops(runs: Runs) -> RunRow:
     return await plans.start(runs, await plans.save(runs, "the goal", "", LOOPS))
 
 
+async def start_replanned(runs: Runs) -> RunRow:
+    return await plans.start(runs, await plans.save(runs, "the goal", "", REPLANNED))
+
+
 async def start_reflection(runs: Runs) -> RunRow:
     return await reflection.start(runs, "words", checks=[{"matches": "words"}])
 
@@ -235,6 +257,7 @@ async def start_undoing(runs: Runs) -> RunRow:
 JOBS = {
     "plan": [start_plan],
     "loops": [start_loops],
+    "replanned": [start_replanned],
     "reflection": [start_reflection],
     "search": [start_search],
     "rollback": [start_writing, start_undoing],
@@ -284,6 +307,9 @@ async def crashed(settings: Settings, job: str, effects: Path, dies_at: int, *, 
             assert ended == (["skipped"] if job == "loops" else []), "of a loop the item that is left out"
             if job == "loops":
                 assert_items(Counter(done_so_far(effects)))
+            if job == "replanned":
+                sent = Counter(line for line in done_so_far(effects) if line.startswith("send"))
+                assert sent == {"send good 0": 1, "send mended 1": 1, "send end": 1}
             if job == "plan":
                 assert_effects(Counter(done_so_far(effects)), facts)
     return dying[0].commits, doubts
@@ -326,6 +352,6 @@ async def test_a_crash_at_any_write_loses_nothing_and_repeats_nothing(
                 most = len(done_so_far(whole)) + 1
                 assert len(asked) <= most, "only the question that was cut off is asked again"
             assert list((effects.parent / "work").glob("*")) == [], "what was written was undone"
-    assert (in_doubt > 0) == (job in ("plan", "loops")), (
+    assert (in_doubt > 0) == (job in ("plan", "loops", "replanned")), (
         "some crashes fall into the middle of a call that must not be repeated"
     )

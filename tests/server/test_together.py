@@ -91,6 +91,60 @@ async def test_a_form_for_many_decides_what_it_names_and_nothing_else(
     assert len({str(entry.body["id"]) for entry in answered}) == len(answered), "each decision is about its own gate"
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("said", "rejected"),
+    [
+        ({"decision": "reject run", "reason": "all wrong"}, 25),
+        ({"decision": "reject run", "which": "all", "others": "wait"}, 25),
+        ({"decision": "reject run", "which": "1-3"}, 0),
+        ({"decision": "reject run", "others": "approve"}, 0),
+        ({"decision": "Reject Run"}, 0),
+        ({"decision": "approve run"}, 0),
+        ({"decision": "reject"}, 20),
+    ],
+)
+async def test_a_form_that_shows_a_part_of_what_waits_can_reject_all_of_it_and_approve_none_of_the_rest(
+    make_settings: Callable[..., Settings], era: str, work: Path, said: dict[str, str], rejected: int
+) -> None:
+    shown: list[Any] = []
+
+    async def once(context: object, params: Any) -> ElicitResult:
+        shown.append(params)
+        return ElicitResult(action="accept" if len(shown) == 1 else "decline", content=dict(said))
+
+    settings = make_settings(terms=NEVER)
+    plan_id = await _all_waiting(settings, files(work, 25))
+    async with Client(build_server(settings), mode=era, elicitation_callback=once) as client:
+        with anyio.fail_after(120):
+            done = await client.call_tool("execute_plan", {"plan_id": plan_id})
+            while list((await states_of(client, plan_id)).values()).count("rejected") != rejected:
+                await anyio.lowlevel.checkpoint()  # the answer is still being recorded
+    assert left(work) == {*range(1, 26)}
+    decision = shown[0].requested_schema["properties"]["decision"]
+    assert decision["enum"] == ["approve", "reject", "reject run"]
+    assert "all 25 questions, also those that are not shown here" in decision["description"]
+    answered = journal_of(settings, dict(done.structured_content or {}), "answered")
+    assert [entry.body["approval"] for entry in answered] == [False] * rejected
+
+
+@pytest.mark.anyio
+async def test_a_form_that_shows_all_that_waits_offers_no_more_than_that(
+    make_settings: Callable[..., Settings], era: str, work: Path
+) -> None:
+    shown: list[Any] = []
+
+    async def decline(context: object, params: Any) -> ElicitResult:
+        shown.append(params)
+        return ElicitResult(action="decline")
+
+    settings = make_settings(terms=NEVER)
+    plan_id = await _all_waiting(settings, files(work, 3))
+    async with Client(build_server(settings), mode=era, elicitation_callback=decline) as client:
+        await client.call_tool("execute_plan", {"plan_id": plan_id})
+    assert shown[0].requested_schema["properties"]["decision"]["enum"] == ["approve", "reject"]
+
+
 @given(st.text(max_size=12), st.integers(1, 30))
 def test_any_text_names_some_of_those_that_were_shown_or_is_refused(text: str, count: int) -> None:
     with suppress(AnswerError):

@@ -111,12 +111,20 @@ def test_the_terminal_lists_tools_of_a_server_that_was_never_seen_and_those_near
 ) -> None:
     file = tmp_path / "mcp.json"
     gone = {"command": str(tmp_path / "nowhere")}
-    file.write_text(json.dumps({"mcpServers": {"small": small, "gone": gone}}), encoding="utf-8")
+    wrong: JSON = {"command": "x", "args": "--all"}
+    file.write_text(json.dumps({"mcpServers": {"small": small, "gone": gone, "wrong": wrong}}), encoding="utf-8")
     here = surroundings(tmp_path / "home")
     told = piped(here, "tools", "look", "up", "--json", "--servers", str(file))
     (first, *_) = json.loads(told.stdout)
     assert (first["tool"], first["source"], first["risk"]) == ("small/look", "small", "low")
     assert "only reads" in first["why"]
     assert "gone cannot be reached" in told.stderr
+    assert "wrong cannot be reached: its entry 'wrong' in " in told.stderr
+    assert "its 'args' is no list. Mend it there" in told.stderr
+    assert "wrong cannot be reached" in piped(here, "tools", "--servers", str(file)).stderr, "also later"
+    looked = piped(here, "doctor", "--servers", str(file))
+    assert looked.returncode == 1
+    assert "its 'args' is no list. Mend it there" in looked.stdout
+    assert "small: " in looked.stdout
     assert "No tool has to do with these words" in piped(here, "tools", "zzz").stdout
     assert "small/delete_file" in piped(here, "tools", "--servers", str(file)).stdout

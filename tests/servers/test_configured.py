@@ -140,8 +140,8 @@ def test_a_file_of_variables_is_read_its_keys_are_secret_and_the_entry_wins(read
 def test_a_file_of_variables_that_is_not_there_is_told_and_one_that_is_no_plain_file_is_refused(read: Read) -> None:
     (one,) = read({"servers": {"a": {"command": "x", "envFile": "/no/such/.env"}}})
     assert one.missing == ("envFile /no/such/.env",)
-    with pytest.raises(SettingsError, match="envFile"):
-        read({"servers": {"a": {"command": "x", "envFile": "/dev/zero"}}})
+    (one,) = read({"servers": {"a": {"command": "x", "envFile": "/dev/zero"}}})
+    assert "its 'envFile' /dev/zero is no file of yours, or too large" in one.problem
 
 
 def test_what_makes_a_server_what_it_is_holds_its_folder_and_variables_and_no_key(read: Read) -> None:
@@ -161,22 +161,110 @@ def test_names_that_look_alike_are_told_apart(read: Read) -> None:
         "no json",
         "[]",
         '{"other": {}}',
-        '{"mcpServers": {"a": 1}}',
-        '{"mcpServers": {"a": {}}}',
-        '{"mcpServers": {"a": {"url": "file:///etc/passwd"}}}',
-        '{"mcpServers": {"a": {"type": "smoke", "url": "https://x"}}}',
-        '{"mcpServers": {"a": {"command": "x", "args": "y"}}}',
-        '{"mcpServers": {"a": {"type": ["stdio"], "command": "x"}}}',
-        '{"mcpServers": {"a": {"url": "http://["}}}',
+        '{"mcpServers": [{"command": "x"}]}',
         '"' + '\\"' * 400_000,
         "/*" * 400_000,
         "[" * 400_000,
     ],
-    ids=range(13),
+    ids=range(7),
 )
 def test_what_cannot_be_used_is_an_error_that_names_the_setting_and_the_file(read: Read, text: str) -> None:
     with pytest.raises(SettingsError, match=r"FORETHOUGHT_SERVERS: .*mcp\.json"):
         read(text)
+
+
+@pytest.mark.parametrize(
+    ("entry", "problem"),
+    [
+        (1, "it is no object"),
+        (None, "it is no object"),
+        ("npx", "it is no object"),
+        ({}, "it has no 'command' that starts it and no 'url'"),
+        ({"command": ""}, "it has no 'command' that starts it and no 'url'"),
+        ({"type": "stdio", "url": "https://x.example/mcp"}, "it has no 'command' that starts it"),
+        ({"url": "file:///etc/passwd"}, "its 'url' is not an address. Use http:// or https://"),
+        ({"url": "http://["}, "Invalid IPv6 URL"),
+        ({"url": 8080}, "its 'url' is no text"),
+        ({"type": "smoke", "url": "https://x"}, "its type 'smoke' is not known. Use stdio, http or sse"),
+        ({"type": ["stdio"], "command": "x"}, "is not known. Use stdio, http or sse"),
+        ({"command": ["npx", "-y", "x"]}, "its 'command' is no text"),
+        ({"command": "x", "args": "y"}, "its 'args' is no list"),
+        ({"command": "x", "args": {"a": "b"}}, "its 'args' is no list"),
+        ({"command": "x", "env": ["A=b"]}, "its 'env' is no object"),
+        ({"command": "x", "cwd": 1}, "its 'cwd' is no text"),
+        ({"url": "https://x.example/mcp", "headers": "A: b"}, "its 'headers' is no object"),
+    ],
+    ids=range(17),
+)
+def test_an_entry_that_cannot_be_used_is_told_by_its_name_and_the_others_are_used(
+    read: Read, entry: Any, problem: str
+) -> None:
+    one, wrong, other = read({"mcpServers": {"one": {"command": "x"}, "wrong": entry, "other": {"command": "y"}}})
+    assert (one.name, one.command, other.name, other.command) == ("one", "x", "other", "y")
+    assert not one.problem + other.problem
+    assert wrong.name == "wrong"
+    assert "its entry 'wrong' in " in wrong.problem
+    assert "mcp.json cannot be used: " in wrong.problem
+    assert problem in wrong.problem
+    assert wrong.problem.endswith("Mend it there")
+
+
+def test_several_entries_that_cannot_be_used_keep_their_names(read: Read) -> None:
+    found = read({"mcpServers": {"a": 1, "b": 1, "A": {}, "off": {"disabled": True, "command": 3}}})
+    assert [each.name for each in found] == ["a", "b", "A-2"]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (folder := tmp_path / "ada").mkdir()
+    monkeypatch.setenv("HOME", str(folder))
+    return folder
+
+
+def the_workspace(file: Path, *granted: Path) -> Configured:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    entry = {"command": "x", "args": ["${workspaceFolder}", "${workspaceFolderBasename}"]}
+    file.write_text(json.dumps({"mcpServers": {"a": entry, "b": {"command": "y"}}}), encoding="utf-8")
+    one, other = read_servers([file], {}, "FORETHOUGHT_SERVERS", granted)
+    assert not other.missing
+    return one
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".cursor/mcp.json",
+        ".claude.json",
+        ".mcp.json",
+        ".vscode/mcp.json",
+        ".config/Code/User/mcp.json",
+        ".codeium/windsurf/mcp_config.json",
+        "Library/Application Support/Claude/claude_desktop_config.json",
+    ],
+)
+def test_the_workspace_of_a_file_of_a_user_is_the_one_folder_that_is_granted(home: Path, name: str) -> None:
+    project = home / "src" / "shop"
+    one = the_workspace(home / name, project)
+    assert list(one.arguments) == [str(project), "shop"]
+    for granted in ((), (project, home / "other")):
+        one = the_workspace(home / name, *granted)
+        assert one.missing[0].startswith("workspaceFolder (its file belongs to no project: grant exactly one folder")
+
+
+@pytest.mark.parametrize(
+    "name", ["src/shop/.cursor/mcp.json", "src/shop/.vscode/mcp.json", "src/shop/.mcp.json", "src/shop/mcp.json"]
+)
+def test_the_workspace_of_a_file_of_a_project_is_that_project_whatever_is_granted(home: Path, name: str) -> None:
+    one = the_workspace(home / name, home / "other")
+    assert list(one.arguments) == [str(home / "src" / "shop"), "shop"]
+
+
+def test_a_project_may_lie_in_a_hidden_folder_and_its_file_elsewhere(home: Path) -> None:
+    assert the_workspace(home / ".dotfiles" / ".mcp.json").arguments[0] == str(home / ".dotfiles")
+    assert the_workspace(home / ".dotfiles" / ".vscode" / "mcp.json").arguments[0] == str(home / ".dotfiles")
+    (link := home / "src" / "shop" / ".mcp.json").parent.mkdir(parents=True)
+    link.symlink_to(home / ".dotfiles" / ".mcp.json")
+    assert the_workspace(link).arguments[0] == str(home / "src" / "shop")
 
 
 def test_a_server_that_is_trusted_must_be_there(tmp_path: Path) -> None:

@@ -112,6 +112,34 @@ async def test_a_server_that_dies_in_a_call_fails_its_step_and_others_go_on(
         assert (await results_of(client, run))[2] == "alpha\n"
 
 
+async def test_an_entry_that_cannot_be_used_is_told_where_its_tools_are_called_and_nobody_else_is_held_up(
+    with_servers: Callable[..., Settings], small: Entry
+) -> None:
+    call = {"goal": "x", "steps": [step(1, "wrong/look", what="x")]}
+    problem = "its entry 'wrong' in "
+    for entry in ({**small, "args": "none"}, 1):
+        async with Client(build_server(with_servers({"wrong": entry, "small": small}))) as client:
+            assert (await run_steps(client, [step(1, "small/look", what="one")]))["status"] == "succeeded"
+            refused = await client.call_tool("create_plan", call)
+        assert refused.is_error
+        assert "The server wrong cannot be reached: " in str(refused.content)
+        assert problem in str(refused.content)
+        assert "Mend it there" in str(refused.content)
+
+
+async def test_an_entry_that_was_fine_once_fails_the_steps_that_call_it_and_says_what_is_wrong_now(
+    with_servers: Callable[..., Settings], small: Entry
+) -> None:
+    async with Client(build_server(with_servers({"small": small}))) as client:
+        assert (await run_steps(client, [step(1, "small/look", what="one")]))["status"] == "succeeded"
+    async with Client(build_server(with_servers({"small": {**small, "command": ["x"]}}))) as client:
+        steps = [step(1, "small/look", what="one"), step(2, "read_file", path="a.txt")]
+        run = await run_steps(client, steps, replan="never")
+        assert run["status"] == "failed"
+        assert "its 'command' is no text. Mend it there" in run["error"]
+        assert (await results_of(client, run))[2] == "alpha\n"
+
+
 async def test_a_server_that_cannot_be_reached_is_told_and_holds_up_nobody(
     with_servers: Callable[..., Settings], small: Entry
 ) -> None:

@@ -14,8 +14,7 @@ from forethought.app import Journal
 from forethought.cli.terminal import as_is, console
 from forethought.gates.decisions import OVERTAKEN, TOO_LATE, Overtaken, Recorded, record_decision, take_decision
 from forethought.gates.forms import gate_text
-from forethought.gates.together import chosen
-from forethought.journal.codec import gate_of
+from forethought.gates.together import chosen, rejectable
 from forethought.journal.rows import MessageRow, RunRow
 from forethought_tools import JSON, AnswerError, Fault, Registry
 
@@ -85,8 +84,7 @@ def _meant(journal: Journal, messages: Sequence[MessageRow], which: str) -> list
         return [messages[number - 1] for number in chosen(which or "all", len(messages))]
     if which == "run" and len(runs) > 1:
         raise AnswerError([Fault("which", "these are of several runs", f"Name one, such as reject {runs[0]}")])
-    waiting = journal.queries.open_messages(runs[0] if which == "run" else which, "gate")
-    return [gate for gate in waiting if "reject" in gate_of(gate).choices]
+    return rejectable(journal.queries.open_messages(runs[0] if which == "run" else which, "gate"))
 
 
 def _runs(messages: Sequence[MessageRow]) -> list[str]:

@@ -1,6 +1,6 @@
 """Like questions, asked together: calls of one tool that wait at the same time. Each decision is about one of them."""
 
-__all__ = ["chosen", "form_of_many", "read_many", "text_of_many", "together"]
+__all__ = ["chosen", "form_of_many", "read_many", "rejectable", "rejects_run", "text_of_many", "together"]
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,7 @@ from forethought.journal.rows import MessageRow, RunRow
 from forethought_tools import JSON, AnswerError, Fault, schema_faults
 
 _NUMBERS = re.compile(r"\d{1,4}(-\d{1,4})?")
+_RUN = "reject run"
 _WHICH = "all, or numbers such as 1,3-5"
 
 
@@ -55,11 +56,15 @@ def text_of_many(messages: Sequence[MessageRow], run: RunRow) -> str:
     return "\n\n".join([head, *items, rest])
 
 
-def form_of_many() -> dict[str, Any]:
-    """The form for several questions. One without a decision decides nothing."""
-    said = "approve: go ahead, this once; reject: not at all"
+def form_of_many(waiting: int = 0) -> dict[str, Any]:
+    """The form for several questions. One without a decision decides nothing. Where so many of the run are `waiting`
+    that it does not show them all, they can be rejected with these; what is not shown is never approved."""
+    said, choices = "approve: go ahead, this once; reject: not at all", ["approve", "reject"]
+    if waiting:
+        choices.append(_RUN)
+        said += f"; {_RUN}: nothing of this run that waits, all {waiting} questions, also those that are not shown here"
     fields: dict[str, dict[str, Any]] = {
-        "decision": {"type": "string", "enum": ["approve", "reject"], "description": said},
+        "decision": {"type": "string", "enum": choices, "description": said},
         "which": {"type": "string", "description": f"Of which: {_WHICH}", "default": "all"},
         "others": {
             "type": "string",
@@ -70,6 +75,22 @@ def form_of_many() -> dict[str, Any]:
         "reason": {"type": "string", "description": "Why not (optional; the planner sees it)", "default": ""},
     }
     return {"type": "object", "properties": fields, "required": ["decision"]}
+
+
+def rejectable(waiting: Sequence[MessageRow]) -> list[MessageRow]:
+    """Those of a run that are rejected when all of it is."""
+    return [message for message in waiting if "reject" in gate_of(message).choices]
+
+
+def rejects_run(content: Mapping[str, JSON]) -> dict[str, JSON] | None:
+    """The form of each single question, where a form for several rejects all of the run; else nothing. Raises
+    AnswerError where it says of which besides."""
+    if content.get("decision") != _RUN:
+        return None
+    given = filled_in({**form_of_many(1), "additionalProperties": False}, content)
+    if unused := [name for name in given if name not in ("decision", "reason")]:
+        raise AnswerError([Fault(name, f"it is filled in, and {_RUN} is about all", "Leave it") for name in unused])
+    return {"decision": "reject", **({"reason": given["reason"]} if "reason" in given else {})}
 
 
 def read_many(content: Mapping[str, JSON], count: int) -> dict[int, dict[str, JSON]]:

@@ -68,6 +68,9 @@ class Servers:
             )
             for server in servers
         }
+        self._lacking = {name: why for name, each in self.connections.items() if (why := each.lacking)}
+        """Why servers cannot even be tried, by their names."""
+        tools.unreached = self._lacking
         for server in servers:
             self._offer(server)
 
@@ -94,7 +97,8 @@ class Servers:
                     tasks.start_soon(partial(self._meet, name) if name in new else connection.looked)
         slow = f"it did not answer within {patience:g} s (FORETHOUGHT_SERVERS_SECONDS)"
         known = {name for name in self.connections if self._pins and self._pins.is_known(name)}
-        self._tools.unreached = {name: self.connections[name].problem or slow for name in self._met - known}
+        late = {name: self.connections[name].problem or slow for name in self._met - known}
+        self._tools.unreached = self._lacking | late
 
     async def _meet(self, name: str) -> None:
         try:

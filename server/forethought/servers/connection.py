@@ -8,7 +8,7 @@ __all__ = ["Connection"]
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -53,9 +53,10 @@ class Connection:
         redact: Callable[[str], str],
         listed: Callable[["Client", bool], Awaitable[None]],
         sampling: bool,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`listed` asks what a server offers, its resources too unless it does so again. `sampling`: models may answer
-        the server."""
+        the server. `clock` gives the seconds by which one that fails is left alone for a while."""
         self.server = server
         self.problem = ""
         """Why it could not be reached the last time; nothing, where it could, or was not tried."""
@@ -63,6 +64,7 @@ class Connection:
         self._redact = redact
         self._listed = listed
         self._sampling = sampling
+        self._clock = clock
         self._in_turn = anyio.Lock()
         self._wanted = anyio.Event()
         self._over = anyio.Event()
@@ -76,6 +78,13 @@ class Connection:
         self._failed_at = 0.0
         self._calls: list[Call] = []
 
+    @property
+    def lacking(self) -> str:
+        """Why it is not even tried to reach it: nothing, where it is."""
+        if self.server.problem:
+            return visible(one_line(self._redact(self.server.problem)))
+        return f"it needs what is not set: {', '.join(self.server.missing)}" if self.server.missing else ""
+
     async def serve(self) -> None:
         """Be connected whenever somebody needs it, until cancelled."""
         while True:
@@ -88,9 +97,9 @@ class Connection:
         """The client of a server that is connected. Raises ToolError, which says why, where it cannot be."""
         if self._client is not None and await self._lives(self._client):
             return self._client
-        if self.server.missing:
-            self.problem = f"it needs what is not set: {', '.join(self.server.missing)}"
-        elif time.monotonic() - self._failed_at >= self._pause():
+        if self.server.problem or self.server.missing:
+            self.problem = self.lacking
+        elif self._clock() - self._failed_at >= self._pause():
             await self._connected()
         if self._client is None:
             raise ToolError(f"The server {self.server.name} cannot be reached: {self.problem or 'it has ended'}.")
@@ -188,9 +197,14 @@ class Connection:
 
     async def _serve_once(self) -> bool:
         """Connect and stay so until it is lost. Returns whether it was connected."""
-        if self.server.transport == "http or sse":
-            return await self._served("http") or await self._served("sse")
-        return await self._served(self.server.transport)
+        kind = self.server.transport
+        manners: Sequence[Transport] = ("http", "sse") if kind == "http or sse" else (kind,)
+        for manner in manners:
+            if await self._served(manner):
+                return True
+        self._failures += 1
+        self._failed_at = self._clock()
+        return False
 
     def _told_over(self) -> None:
         """A try to connect is over, for those who wait for it."""
@@ -220,8 +234,6 @@ class Connection:
 
     def _failed(self, why: str) -> None:
         self.problem = why
-        self._failures += 1
-        self._failed_at = time.monotonic()
         logger.info("%s cannot be reached: %s", self.server.name, why)
 
     def _opened(self, kind: Transport) -> "AbstractAsyncContextManager[Client]":

@@ -16,7 +16,7 @@ from mcp_types.version import is_version_at_least
 from forethought.app import App
 from forethought.gates.decisions import Recorded, Refused, take_decision
 from forethought.gates.forms import form, gate_text
-from forethought.gates.together import form_of_many, read_many, text_of_many
+from forethought.gates.together import form_of_many, read_many, rejectable, rejects_run, text_of_many
 from forethought.journal.codec import gate_of
 from forethought.journal.rows import MessageRow
 from forethought_tools import JSON, AnswerError
@@ -51,7 +51,9 @@ class Asking:
         gate, *more = gates
         if more:
             text = text_of_many(gates, self._runs.queries.run(gate.run))
-            return ElicitRequestFormParams(message=text, requested_schema=form_of_many())
+            waiting = len(self._rejectable(gate.run))
+            asked = form_of_many(waiting if waiting > len(gates) else 0)
+            return ElicitRequestFormParams(message=text, requested_schema=asked)
         text = gate_text(gate, self._runs.queries.run(gate.run))
         faults = "\n".join(map(visible, self._faults.get(gate.id, "").splitlines()))
         message = f"{faults}\n\n{text}" if faults else text
@@ -62,15 +64,21 @@ class Asking:
         again, because they have edited and the edit was refused."""
         if len(gates) == 1:
             return await self._decide(gates[0], answer)
+        content: Mapping[str, JSON] = (answer.content or {}) if answer.action == "accept" else {}
         try:
-            content = answer.content if answer.action == "accept" else None
-            filled = read_many(content or dict[str, JSON](), len(gates))
+            if rejected := rejects_run(content):
+                said = [(gate, rejected) for gate in self._rejectable(gates[0].run)]
+            else:
+                said = [(gates[number - 1], filled) for number, filled in read_many(content, len(gates)).items()]
         except AnswerError as error:
             logger.info("the gates stay open: %s", error)
             return False
-        for number, said in filled.items():
-            await self._decide(gates[number - 1], answer.model_copy(update={"content": said}))
+        for gate, filled in said:
+            await self._decide(gate, answer.model_copy(update={"content": filled}))
         return False
+
+    def _rejectable(self, run: str) -> Sequence[MessageRow]:
+        return rejectable(self._runs.queries.open_messages(run, "gate"))
 
     async def _decide(self, gate: MessageRow, answer: ElicitResult) -> bool:
         """Approval takes an accepted form that says so. A dismissed or malformed one leaves the gate open.

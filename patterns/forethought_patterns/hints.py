@@ -123,7 +123,11 @@ def _of_form(goal: str, sql: str) -> Iterator[tuple[str, str]]:
     for asks, does, mend in (
         (_TOTAL, _SUMS, "Use SUM(value), which makes one number of all rows, or one of each group"),
         (_ROUNDED, _ROUNDS, "Use round(value, 2), with the decimals that the goal names"),
-        (_ONCE, _SINGLE, "Use SELECT DISTINCT or GROUP BY"),
+        (
+            _ONCE,
+            _SINGLE,
+            "Write UNION in place of UNION ALL" if "union all" in sql else "Use SELECT DISTINCT or GROUP BY",
+        ),
         (_ANY_CASE, _FOLDS, "Compare lower(column)"),
     ):
         if (heard := asks.search(goal)) and not does.search(sql):

@@ -45,7 +45,14 @@ async def brief_of(goal: str, folders: Folders, records: Records, *, lessons: bo
     brief = await to_thread.run_sync(_brief, goal, folders, records, lessons, recipes)
     # The first lines of these tell nobody what columns they have.
     shaped = await shape_of(folders, [path for path in brief.files if path.lower().endswith(_SHAPED)])
-    return replace(brief, files={**brief.files, **shaped})
+    told = {path: _with_text(shape, brief.files[path]) for path, shape in shaped.items()}
+    return replace(brief, files={**brief.files, **told})
+
+
+def _with_text(shape: str, text: str) -> str:
+    """Of a short document that is one row, as settings are, also its text: a change of it is a change of that."""
+    is_short = "\n" not in shape and "), 1 rows: " in shape and 0 < len(text) <= _SHORT and text.rstrip().endswith("}")
+    return f"{shape}\n{text}" if is_short else shape
 
 
 def _brief(goal: str, folders: Folders, records: Records, lessons: bool, recipes: bool) -> Brief:

@@ -1,11 +1,15 @@
 """What the planner is told of the files that a goal names."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from anyio import to_thread
+from mcp.client import Client
 
 from forethought.briefing import look_at
+from forethought.settings import Settings
+from forethought.surface.server import build_server
 from forethought_tools.folders import Folders
 
 pytestmark = pytest.mark.anyio
@@ -34,3 +38,17 @@ async def test_a_short_file_and_a_file_of_settings_are_shown_whole_and_of_others
     assert brief.files["list.txt"].splitlines()[-1] == "five"
     assert len(brief.files["app.ini"].splitlines()) > 20
     assert len(brief.files["long.csv"].splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "is_told"),
+    [('{\n  "database": {"port": 5432}\n}\n', True), ('[{"port": 5432}, {"port": 80}]\n', False)],
+)
+async def test_the_text_of_settings_is_told_beside_their_columns(
+    make_settings: Callable[..., Settings], work: Path, text: str, *, is_told: bool
+) -> None:
+    (work / "app.json").write_text(text, encoding="utf-8")
+    async with Client(build_server(make_settings())) as client:
+        order = str(await client.call_tool("create_plan", {"goal": "Change the port in app.json to 5433"}))
+    assert "port BIGINT" in order
+    assert ('{"port": 5432' in order.replace("\\", "")) is is_told

@@ -288,3 +288,29 @@ def test_files_are_offered_with_their_folder(tmp_path: Path) -> None:
         "write_file(path=a, content=*)",
         "write_file(path=*, content=*)",
     ]
+
+
+def test_nothing_is_offered_for_a_call_that_says_nothing() -> None:
+    assert TOOLS.offers("run_command", {}) == TOOLS.offers("run_command", {"timeout": 30}) == []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("rule", "files"),
+    [
+        ("run_command(sh *)", []),
+        ("run_command(sh build.sh *)", ["build.sh"]),
+        ("run_command(sh build.sh other.sh)", ["build.sh", "other.sh"]),
+        ('run_command("sh build.sh other.sh")', ["build.sh", "other.sh"]),
+        ('run_command(command=sh *, folder="{folder}")', []),
+    ],
+)
+async def test_a_rule_rests_on_the_files_that_it_names_and_on_none_that_it_leaves_open(
+    tmp_path: Path, rule: str, files: list[str]
+) -> None:
+    for name in ("build.sh", "other.sh"):
+        (tmp_path / name).write_text("echo done", encoding="utf-8")
+    tools = builtin(Folders([tmp_path]))
+    command: dict[str, JSON] = {"command": "sh build.sh other.sh", "folder": str(tmp_path)}
+    bound = await tools.bound_to(rule.replace("{folder}", str(tmp_path)), "run_command", command)
+    assert sorted(Path(name).name for name in bound) == files, bound

@@ -21,7 +21,7 @@ _NAMED_ANEW = re.compile(
 )
 
 
-def with_said_names(steps: Sequence[Mapping[str, JSON]], goal: str, shapes: Sequence[str]) -> list[JSON]:
+def with_said_names(steps: Sequence[Mapping[str, JSON]], goal: str, shapes: Sequence[str]) -> list[Mapping[str, JSON]]:
     """The steps, in whose SQL a column that the goal names has no other name, which nobody knows: neither the goal nor
     another part of the plan. Where two files have such a column (`shapes`), it may need one."""
     said = goal[:_READ].lower()
@@ -35,7 +35,7 @@ def with_said_names(steps: Sequence[Mapping[str, JSON]], goal: str, shapes: Sequ
             return found[0]
         return found["before"] if re.search(rf"\b{column}\b", said) else found[0]
 
-    found: list[JSON] = []
+    found: list[Mapping[str, JSON]] = []
     for step in steps:
         given = step["arguments"]
         if step["tool"] == "query_table" and isinstance(given, Mapping) and isinstance(sql := given.get("sql"), str):
@@ -44,7 +44,7 @@ def with_said_names(steps: Sequence[Mapping[str, JSON]], goal: str, shapes: Sequ
     return found
 
 
-def without_line_numbers(steps: Sequence[Mapping[str, JSON]], goal: str) -> list[JSON]:
+def without_line_numbers(steps: Sequence[Mapping[str, JSON]], goal: str) -> list[Mapping[str, JSON]]:
     """The steps, in which lines that are taken out of a text and saved as a text are these lines, and not their numbers
     as well, unless the goal speaks of numbers."""
     saved = {
@@ -55,7 +55,7 @@ def without_line_numbers(steps: Sequence[Mapping[str, JSON]], goal: str) -> list
     }
     if _NUMBERED.search(goal[:_READ]):
         return [*steps]
-    found: list[JSON] = []
+    found: list[Mapping[str, JSON]] = []
     for step in steps:
         given = step["arguments"]
         if f"{{{{{step['id']}}}}}" in saved and isinstance(given, Mapping) and isinstance(sql := given.get("sql"), str):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from forethought_patterns.drafts import Brief
+from forethought_patterns.goal_files import word_set
 
 FILE = "(file)"
 """Stands for the name of a file, or a pattern of names, in the words of a goal."""
@@ -22,92 +23,41 @@ _ONLY_ENDING = re.compile(r"\*?\.[A-Za-z][A-Za-z0-9]{0,7}")
 _LETTER = re.compile(r"\w")
 _DATA = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".xlsx", ".sqlite", ".sqlite3", ".db")
 _STOPS = frozenset(",;:!?().\n-*\u2013\u2014\u2022")
-_NOT = frozenset({"not", "never", "without", "avoid", "no", "nor", "cannot", "except", "unless", "nothing"})
-_SPARED = frozenset({"except", "leave", "keep", "like", "unlike", "not", "never", "without", "don't", "touch"})
-_NOW_AGAIN = frozenset({"but", "instead", "then", "just", "only"})  # what was said not to be done ends here
-_BEFORE = frozenset(
-    {"and", "then", "please", "also", "just", "afterwards", "finally", "first", "next", "must", "should", "or", "now"}
-    | {"kindly", "lastly", "only", "second", "third", "but", "instead"}
+_NOT = word_set("not never without avoid no nor cannot except unless nothing")
+_SPARED = word_set("except leave keep like unlike not never without don't touch")
+_NOW_AGAIN = word_set("but instead then just only")
+_BEFORE = word_set(
+    "and then please also just afterwards finally first next must should or now kindly lastly only second"
+    " third but instead"
 )
-_MODALS = frozenset({"can", "could", "would", "will", "please", "should", "must", "shall"})
-_PERSONS = frozenset({"you", "i", "we"})
-_WANTING = frozenset({"want", "need", "like", "you", "me", "us", "wish", "have", "going", "help", "try", "is"})
-_ENDS_THING = frozenset(
-    {
-        "from",
-        "in",
-        "into",
-        "out",
-        "that",
-        "which",
-        "where",
-        "whose",
-        "to",
-        "as",
-        "with",
-        "by",
-        "on",
-        "for",
-        "if",
-        "when",
-    }
-    | {
-        "and",
-        "then",
-        "or",
-        "but",
-        "under",
-        "inside",
-        "once",
-        "after",
-        "before",
-        "named",
-        "called",
-        "without",
-        "at",
-        "so",
-    }
+_MODALS = word_set("can could would will please should must shall")
+_PERSONS = word_set("you i we")
+_WANTING = word_set("want need like you me us wish have going help try is")
+_ENDS_THING = word_set(
+    "from in into out that which where whose to as with by on for if when and then or but under inside once"
+    " after before named called without at so"
 )
-_AMOUNTS = frozenset(
-    {"all", "both", "each", "any", "some", "most", "every", "copies", "copy", "the", "a", "one", "none"}
-)
-_TRAILING = frozenset({"afterwards", "too", "now", "please", "completely", "also", "entirely", "permanently", "again"})
-_FILES = frozenset({FILE, "file", "files", "folder", "folders", "directory", "directories", "originals", "original"})
-_FOLDER = frozenset({"folder", "directory", "subfolder"})
-_BEFORE_FOLDER = _FOLDER | {"the", "a", "an", "new", "own", "called", "named"}
-_NO_FOLDER = (_AMOUNTS - {"copies"}) | frozenset(
-    {"it", "them", "this", "that", "there", "here", "me", "us", "you", "place", "order", "upper", "lower", "case"}
-    | {"end", "start", "beginning", "top", "bottom", "front", "back", "left", "right", "side", "clipboard", "trash"}
-    | {"bin", "file", "files", "originals", "original"}
+_AMOUNTS = word_set("all both each any some most every copies copy the a one none")
+_TRAILING = word_set("afterwards too now please completely also entirely permanently again")
+_FILES = word_set(f"{FILE} file files folder folders directory directories originals original")
+_FOLDER = word_set("folder directory subfolder")
+_BEFORE_FOLDER = _FOLDER | word_set("the a an new own called named")
+_NO_FOLDER = (_AMOUNTS - {"copies"}) | word_set(
+    "it them this that there here me us you place order upper lower case end start beginning top bottom front"
+    " back left right side clipboard trash bin file files originals original"
 )
 _ENDS_SENTENCE = frozenset(".;!?\n")
 _BARE_NAME = re.compile(r"[a-z0-9_][\w-]*")
-_TELL = frozenset({"tell", "let", "show", "give"})
-_ASKING = _TELL | frozenset(
-    {"count", "list", "find", "compare", "check", "describe", "explain", "analyse", "analyze", "calculate", "compute"}
-    | {"determine", "name", "identify", "search", "look", "say", "answer", "report", "read", "see", "verify"}
+_TELL = word_set("tell let show give")
+_ASKING = _TELL | word_set(
+    "count list find compare check describe explain analyse analyze calculate compute determine name identify"
+    " search look say answer report read see verify"
 )
-_CHANGING = frozenset(
-    {
-        "save",
-        "write",
-        "store",
-        "put",
-        "create",
-        "update",
-        "append",
-        "edit",
-        "replace",
-        "change",
-        "fix",
-        "make",
-        "delete",
-    }
-    | {"remove", "rename", "move", "copy", "send", "insert", "set", "turn", "convert", "export", "clean", "translate"}
+_CHANGING = word_set(
+    "save write store put create update append edit replace change fix make delete remove rename move copy"
+    " send insert set turn convert export clean translate"
 )
-_QUESTIONS = frozenset(
-    {"what", "which", "how", "who", "when", "where", "why", "whose", "is", "are", "does", "do", "did"}
-)
+_QUESTIONS = word_set("what which how who when where why whose is are does do did")
 
 
 @dataclass(frozen=True)

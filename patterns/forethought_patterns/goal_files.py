@@ -4,7 +4,7 @@ A sentence with a condition or a negation asks for nothing here: what it asks de
 goal in another language than English.
 """
 
-__all__ = ["Wishes", "file_names", "wishes_of"]
+__all__ = ["Wishes", "file_names", "wishes_of", "word_set"]
 
 import re
 from collections.abc import Iterator, Sequence
@@ -15,24 +15,25 @@ _WORD = re.compile(r"[\w./@:'\u2019-]+|[,;!?\n]")
 _FILE_NAME = re.compile(r"(?:\./|/)?(?:[\w-]+/)*[\w-]+(?:\.[\w-]+)*\.[A-Za-z]\w{0,7}(?![\w/'\u2019:@])")
 
 
-def _words(text: str) -> frozenset[str]:
+def word_set(text: str) -> frozenset[str]:
+    """The words of a text, each once."""
     return frozenset(text.split())
 
 
-_ENDINGS = _words(
+_ENDINGS = word_set(
     "cfg conf css csv docx htm html ini json jsonl log md ndjson parquet pdf py rst sh sql sqlite svg tex toml tsv txt"
     " xlsx xml yaml yml"
 )
-_UNSURE = _words(
+_UNSURE = word_set(
     "if unless whether when would could should might not don't don\u2019t never without no cannot can't except instead"
 )
-_CREATING = _words("write create make produce generate output draft")
-_KEEPING = _CREATING | _words("save store put export record convert")
-_DELETING = _words("delete remove erase")
-_MOVING = _words("rename move")
+_CREATING = word_set("write create make produce generate output draft")
+_KEEPING = _CREATING | word_set("save store put export record convert")
+_DELETING = word_set("delete remove erase")
+_MOVING = word_set("rename move")
 _VERBS = _KEEPING | _DELETING | _MOVING
-_BETWEEN = _words("a an the file files new old and then , both also called named")
-_KINDS = _words("short text report table csv markdown html json document page note summary list")
+_BETWEEN = word_set("a an the file files new old and then , both also called named")
+_KINDS = word_set("short text report table csv markdown html json document page note summary list")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,23 +11,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
-from forethought_patterns.column_names import with_said_names, without_line_numbers
 from forethought_patterns.drafts import Brief, lean_tools
-from forethought_patterns.goal import Goal
 from forethought_patterns.goal_files import wishes_of
+from forethought_patterns.lean_mends import mended
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.recipe import OFTEN, Recipe, suggested_tools
-from forethought_patterns.references import Reference
 from forethought_patterns.roles import LEAN_PLANNER
-from forethought_patterns.script import GIVES_ROWS, TEXTS, read_script
-from forethought_patterns.script_values import written as escaped
+from forethought_patterns.script import TEXTS, read_script
 from forethought_tools import JSON, Fault, Question, Registry, Role
 from forethought_tools.files import fits
 from forethought_tools.sources import BASES
-from forethought_tools.text import as_text, clipped, one_line
+from forethought_tools.text import clipped, one_line
 
-_MAKES_TEXT = ("write", "analyze")
-_SAVES = ("write_file", "write_table")
 _SCRIPT: Mapping[str, JSON] = {"type": "string"}
 _RECIPES = 3
 _NAMES = 40  # files beside those of the goal that a planner is shown
@@ -92,9 +87,7 @@ def lean_steps(
     only = next(iter(brief.files)) if len(brief.files) == 1 and not known else ""
     bases = _tables_of_bases(brief)
     steps = read_script(str(draft), tools, files_of, first=first, known=known, shapes=shapes, bases=bases, source=only)
-    named = with_said_names(_calls(steps), brief.goal, [*brief.files.values()])
-    named = without_line_numbers(_calls(named), brief.goal)
-    return _with_what_is_told(_with_what_is_saved(_with_the_whole_wish(named, brief.goal), brief, tools), brief)
+    return mended([cast("Mapping[str, JSON]", step) for step in steps], brief, tools)
 
 
 def _tables_of_bases(brief: Brief) -> Mapping[str, str]:
@@ -104,56 +97,6 @@ def _tables_of_bases(brief: Brief) -> Mapping[str, str]:
         for table in _TABLE.findall(shape) if path.lower().endswith(BASES) else ():
             found.setdefault(table, []).append(path)
     return {table: files[0] for table, files in found.items() if len(files) == 1}
-
-
-def _calls(steps: Sequence[JSON]) -> list[Mapping[str, JSON]]:
-    return [cast("Mapping[str, JSON]", step) for step in steps]
-
-
-def _with_the_whole_wish(steps: list[JSON], goal: str) -> list[JSON]:
-    """The one text that a plan has written is told the goal as well: a small planner's brief leaves out half of it."""
-    writing = [number for number, step in enumerate(steps) if isinstance(step, Mapping) and step["tool"] == "write"]
-    if len(writing) != 1:
-        return steps
-    step = cast("Mapping[str, JSON]", steps[writing[0]])
-    given = cast("Mapping[str, JSON]", step["arguments"])
-    told = {**step, "arguments": {**given, "brief": f"{given.get('brief')}. It is for this goal: {escaped(goal)}"}}
-    return [told if number == writing[0] else other for number, other in enumerate(steps)]
-
-
-def _with_what_is_saved(steps: list[JSON], brief: Brief, tools: Registry) -> list[JSON]:
-    """The last result is for the file that the goal wants and nothing writes: small models forget to say so."""
-    calls = _calls(steps)
-    if not calls:
-        return steps
-    last = calls[-1]
-    changing = [as_text(call["arguments"]) for call in calls if not tools.reads_only(str(call["tool"]))]
-    left = [name for name in brief.new_files if not any(name in arguments for arguments in changing)]
-    if len(left) != 1 or str(last["tool"]) not in GIVES_ROWS + _MAKES_TEXT:
-        return steps
-    tool, argument = ("write_table", "rows") if last["tool"] in GIVES_ROWS else ("write_file", "content")
-    number = int(str(last["id"]))
-    arguments: dict[str, JSON] = {"path": left[0], argument: str(Reference(number))}
-    return [
-        *steps,
-        {"id": number + 1, "tool": tool, "arguments": arguments, "depends_on": [call["id"] for call in calls]},
-    ]
-
-
-def _with_what_is_told(steps: list[JSON], brief: Brief) -> list[JSON]:
-    """The answer to a question is told: small models save it to a file that nobody has asked for."""
-    if not steps:
-        return steps
-    last = cast("Mapping[str, JSON]", steps[-1])
-    given = cast("Mapping[str, JSON]", last["arguments"])
-    result = given.get("content", given.get("rows"))
-    if last["tool"] not in _SAVES or brief.new_files or not isinstance(result, str) or not Goal(brief).told:
-        return steps
-    if str(given.get("path")) in brief.goal or str(given.get("path")) in brief.names:
-        return steps
-    if last.get("for_each"):
-        return steps  # a file for each item is no answer to a question
-    return [*steps[:-1], {**last, "tool": "tell", "arguments": {"text": result}}]
 
 
 def lean_faults(faults: Sequence[Fault], plan: Plan) -> list[Fault]:

@@ -16,9 +16,7 @@ def _named(sql: str, goal: str, *shapes: str, later: str = "") -> object:
         {"tool": "query_table", "arguments": {"sql": sql}},
         {"tool": "write_file", "arguments": {"path": "out.csv", "content": later}},
     ]
-    first = with_said_names(steps, goal, shapes or (ORDERS, CUSTOMERS))[0]
-    assert isinstance(first, Mapping)
-    arguments = first["arguments"]
+    arguments = with_said_names(steps, goal, shapes or (ORDERS, CUSTOMERS))[0]["arguments"]
     assert isinstance(arguments, Mapping)
     return arguments["sql"]
 

@@ -22,7 +22,7 @@ from forethought_tools.encoding import Encoding
 from forethought_tools.filling import QueryError, Tables, literal, quoted
 from forethought_tools.formulas import without_value
 from forethought_tools.given import DataFile, Options
-from forethought_tools.json_files import json_rows
+from forethought_tools.json_files import JSONRows, json_rows
 from forethought_tools.separated import NO_HIVE, Grids, decoded, opened
 
 if TYPE_CHECKING:
@@ -129,24 +129,24 @@ class Loader:
         if replace(options, separated=False) == Options() and (text := self._text(file)):
             if _MARKUP.match(text):
                 raise QueryError(f"{file.shown} is a page of HTML or XML, and no table. read_file reads its text.")
-            if self._is_json(file, text):
-                self._json(name, file)
+            if found := self._json_in(file, text):
+                self._json_rows(name, file, found)
                 return
             if tables := self._tables_in(file, text):
                 self._several(name, file, tables)
                 return
         self._grids.separated(name, file, options)
 
-    def _is_json(self, file: DataFile, text: str) -> bool:
-        """Whether JSON stands in a file of another ending."""
+    def _json_in(self, file: DataFile, text: str) -> JSONRows | None:
+        """What JSON stands in a file of another ending."""
         if not text.lstrip("\ufeff \t\n").startswith(("[", "{")):
-            return False
+            return None
         try:
-            json_rows(text, file.shown)
+            found = json_rows(text, file.shown)
         except QueryError:
-            return False
+            return None
         self._tables.assume(file.shown, "it holds JSON")
-        return True
+        return found
 
     def _tables_in(self, file: DataFile, text: str) -> Sequence[Block]:
         """The tables of Markdown in it; else those of separated fields, where it plainly holds several."""
@@ -221,6 +221,9 @@ class Loader:
             return
         with opened(file) as raw:
             found = json_rows("".join(decoded(raw, encoding)), file.shown)
+        self._json_rows(name, file, found)
+
+    def _json_rows(self, name: str, file: DataFile, found: JSONRows) -> None:
         for said in found.assumed:
             self._tables.assume(file.shown, said)
         self.rows(name, found.columns, found.rows, file.shown)

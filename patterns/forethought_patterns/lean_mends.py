@@ -1,0 +1,70 @@
+"""What small planners forget, or word otherwise than the goal, mended in a script's steps before they are judged."""
+
+__all__ = ["mended"]
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias, cast
+
+from forethought_patterns.column_names import with_said_names, without_line_numbers
+from forethought_patterns.drafts import Brief
+from forethought_patterns.goal import Goal
+from forethought_patterns.references import Reference
+from forethought_patterns.script import GIVES_ROWS
+from forethought_patterns.script_values import written as escaped
+from forethought_tools import JSON, Registry
+from forethought_tools.text import as_text
+
+_MAKES_TEXT = ("write", "analyze")
+_SAVES = ("write_file", "write_table")
+
+Steps: TypeAlias = Sequence[Mapping[str, JSON]]
+"""In the wire format."""
+
+
+def mended(steps: Steps, brief: Brief, tools: Registry) -> Steps:
+    """The steps as their planner has meant them, as far as that is beyond doubt."""
+    if not steps:
+        return steps
+    steps = with_said_names(steps, brief.goal, [*brief.files.values()])
+    steps = without_line_numbers(steps, brief.goal)
+    steps = _with_the_whole_wish(steps, brief.goal)
+    steps = _with_what_is_saved(steps, brief, tools)
+    return _with_what_is_told(steps, brief)
+
+
+def _with_the_whole_wish(steps: Steps, goal: str) -> Steps:
+    """The one text that a plan has written is told the goal as well: a small planner's brief leaves out half of it."""
+    writing = [step for step in steps if step["tool"] == "write"]
+    if len(writing) != 1:
+        return steps
+    given = cast("Mapping[str, JSON]", writing[0]["arguments"])
+    told = {**given, "brief": f"{given.get('brief')}. It is for this goal: {escaped(goal)}"}
+    return [{**step, "arguments": told} if step is writing[0] else step for step in steps]
+
+
+def _with_what_is_saved(steps: Steps, brief: Brief, tools: Registry) -> Steps:
+    """The last result is for the file that the goal wants and nothing writes: small models forget to say so."""
+    last = steps[-1]
+    changing = [as_text(step["arguments"]) for step in steps if not tools.reads_only(str(step["tool"]))]
+    left = [name for name in brief.new_files if not any(name in arguments for arguments in changing)]
+    if len(left) != 1 or str(last["tool"]) not in GIVES_ROWS + _MAKES_TEXT:
+        return steps
+    tool, argument = ("write_table", "rows") if last["tool"] in GIVES_ROWS else ("write_file", "content")
+    number = int(str(last["id"]))
+    arguments: dict[str, JSON] = {"path": left[0], argument: str(Reference(number))}
+    after: list[JSON] = [step["id"] for step in steps]
+    return [*steps, {"id": number + 1, "tool": tool, "arguments": arguments, "depends_on": after}]
+
+
+def _with_what_is_told(steps: Steps, brief: Brief) -> Steps:
+    """The answer to a question is told: small models save it to a file that nobody has asked for."""
+    last = steps[-1]
+    given = cast("Mapping[str, JSON]", last["arguments"])
+    result = given.get("content", given.get("rows"))
+    if last["tool"] not in _SAVES or brief.new_files or not isinstance(result, str) or not Goal(brief).told:
+        return steps
+    if str(given.get("path")) in brief.goal or str(given.get("path")) in brief.names:
+        return steps
+    if last.get("for_each"):
+        return steps  # a file for each item is no answer to a question
+    return [*steps[:-1], {**last, "tool": "tell", "arguments": {"text": result}}]

@@ -323,6 +323,7 @@ async def test_a_rule_rests_on_the_files_that_it_names_and_on_none_that_it_leave
         ("t(a=f(x, y), b=z)", {"a": Part("f(x, y)"), "b": Part("z")}),
         ('t(a="", b=z)', {"a": Part("", literal=True), "b": Part("z")}),
         ('t(a="x" or "y")', {"a": Part('"x" or "y"')}),
+        ("t(a=null)", {"a": Part("null")}),
     ],
 )
 def test_a_pattern_may_hold_brackets_or_quotes_or_nothing(text: str, parts: dict[str, Part]) -> None:

@@ -27,12 +27,12 @@ def told(what: str, otherwise: Any) -> Any:
 
 
 def paged(key: str, what: str, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Ten of them a page."""
+    """Ten of them a page, or as many as `page.json` says."""
     params: Mapping[str, Any] = request.get("params") or {}
     at = int(params.get("cursor") or 0)
     listed = told(what, [])
-    more = {"nextCursor": str(at + 10)} if at + 10 < len(listed) else {}
-    return {key: listed[at : at + 10], **more}
+    end = at + told("page", 10)
+    return {key: listed[at:end], **({"nextCursor": str(end)} if end < len(listed) else {})}
 
 
 def say(**message: Any) -> None:
@@ -88,6 +88,17 @@ def progress(request: Mapping[str, Any], n: int) -> str:
     return "done"
 
 
+def worthless(request: Mapping[str, Any], n: int) -> str:
+    """A result of parts that are none."""
+    say(id=request["id"], result={"content": [0] * n})
+    return ""
+
+
+def silence(request: Mapping[str, Any], n: int) -> str:
+    sys.stdout.write("\n" * n)
+    return "after the silence"
+
+
 def refuse(request: Mapping[str, Any], n: int) -> str:
     say(id=request["id"], error={"code": -32000, "message": "no such row"})
     return ""
@@ -104,7 +115,21 @@ def form(request: Mapping[str, Any], n: int) -> str:
 
 
 ATTACKS: Mapping[str, Callable[[Mapping[str, Any], int], str]] = {
-    each.__name__: each for each in (large, endless, garbage, wrong_id, leave, questions, progress, refuse, echo, form)
+    each.__name__: each
+    for each in (
+        large,
+        endless,
+        garbage,
+        worthless,
+        silence,
+        wrong_id,
+        leave,
+        questions,
+        progress,
+        refuse,
+        echo,
+        form,
+    )
 }
 
 

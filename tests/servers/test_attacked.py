@@ -49,7 +49,7 @@ async def test_a_line_without_end_is_cut_off_and_the_next_call_has_a_new_server(
     async with Client(build_server(with_servers({"evil": evil}))) as client:
         run = await ended(client, await run_steps(client, [step(1, "endless")], replan="never"))
         assert run["status"] == "failed"
-        assert "It had sent a message of over 32,000,000 bytes" in str(run)
+        assert "in the middle of the call: it has sent a message of over 32,000,000 bytes" in str(run)
         again = await ended(client, await run_steps(client, [step(1, "echo", text="well")], replan="never"))
         assert again["status"] == "succeeded", again
 

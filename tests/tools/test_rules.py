@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from forethought_tools import JSON, Registry, Risk
 from forethought_tools.builtin import builtin
 from forethought_tools.folders import Folders
+from forethought_tools.matching import Part
 from forethought_tools.rules import read_rule
 
 TOOLS = builtin(Folders([]))
@@ -288,3 +289,50 @@ def test_files_are_offered_with_their_folder(tmp_path: Path) -> None:
         "write_file(path=a, content=*)",
         "write_file(path=*, content=*)",
     ]
+
+
+def test_nothing_is_offered_for_a_call_that_says_nothing() -> None:
+    assert TOOLS.offers("run_command", {}) == TOOLS.offers("run_command", {"timeout": 30}) == []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("rule", "files"),
+    [
+        ("run_command(sh *)", []),
+        ("run_command(sh build.sh *)", ["build.sh"]),
+        ("run_command(sh build.sh other.sh)", ["build.sh", "other.sh"]),
+        ('run_command("sh build.sh other.sh")', ["build.sh", "other.sh"]),
+        ('run_command(command=sh *, folder="{folder}")', []),
+    ],
+)
+async def test_a_rule_rests_on_the_files_that_it_names_and_on_none_that_it_leaves_open(
+    tmp_path: Path, rule: str, files: list[str]
+) -> None:
+    for name in ("build.sh", "other.sh"):
+        (tmp_path / name).write_text("echo done", encoding="utf-8")
+    tools = builtin(Folders([tmp_path]))
+    command: dict[str, JSON] = {"command": "sh build.sh other.sh", "folder": str(tmp_path)}
+    bound = await tools.bound_to(rule.replace("{folder}", str(tmp_path)), "run_command", command)
+    assert sorted(Path(name).name for name in bound) == files, bound
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("t(a=f(x, y), b=z)", {"a": Part("f(x, y)"), "b": Part("z")}),
+        ('t(a="", b=z)', {"a": Part("", literal=True), "b": Part("z")}),
+        ('t(a="x" or "y")', {"a": Part('"x" or "y"')}),
+        ("t(a=null)", {"a": Part("null")}),
+    ],
+)
+def test_a_pattern_may_hold_brackets_or_quotes_or_nothing(text: str, parts: dict[str, Part]) -> None:
+    assert read_rule(text).arguments == parts
+
+
+def test_a_rule_raises_calls_of_its_own_tool_and_of_no_other(tmp_path: Path) -> None:
+    risks = {"write_file": Risk.HIGH, "fetch_url(url=*evil*)": Risk.HIGH}
+    tools = builtin(Folders([tmp_path]), risks=risks)
+    assert tools.risk("write_file", {"path": "a", "content": "x"}) is Risk.HIGH
+    assert tools.risk("fetch_url") is Risk.HIGH, "nobody can tell yet what it is given"
+    assert tools.risk("read_file", {"path": "a"}) is Risk.LOW

@@ -11,7 +11,6 @@ from forethought_tools.rules import NAMED, Rule, read_rule
 from forethought_tools.tool import JSON, Tool
 
 _SHOWN = 300  # characters of a rule that is offered
-_OFFERED = 3
 _PLAIN = re.compile(r"[\w .:@%+/-]+", re.ASCII)
 _WORD = re.compile(r"[A-Za-z0-9][\w-]*", re.ASCII)
 _STARTERS = re.compile(
@@ -51,13 +50,13 @@ def fixed(rule: Rule, tool: Tool, arguments: Mapping[str, JSON]) -> Mapping[str,
 
 
 def offers(tool: Tool, arguments: Mapping[str, JSON]) -> list[str]:
-    """Rules that cover this call, from narrow to wide: the very call, and where that can be said, some like it. Each
-    names every argument of the call."""
+    """At most three rules that cover this call, from narrow to wide: the very call, and where that can be said, some
+    like it. Each names every argument of the call."""
     given = {name: value for name, value in arguments.items() if not (name in tool.harmless or value is None)}
     exact = {name: _exactly(tool, name, value) for name, value in given.items()}
     rules = [exact, *_wider(tool, given, exact)]
     told = [str(Rule(tool.name, _short(tool, each))) for each in rules if each]
-    return [text for text in dict.fromkeys(told) if _stands(text, tool, arguments)][:_OFFERED]
+    return [text for text in dict.fromkeys(told) if _stands(text, tool, arguments)]
 
 
 def _exactly(tool: Tool, name: str, value: JSON) -> Part:

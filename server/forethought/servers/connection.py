@@ -16,7 +16,7 @@ import anyio
 
 from forethought.configured import Configured, Transport
 from forethought.servers.calls import Call
-from forethought.servers.wire import MOST, wire
+from forethought.servers.wire import wire
 from forethought_tools import JSON, BudgetError, ToolError
 from forethought_tools.calling import CALLER
 from forethought_tools.text import clipped, one_line
@@ -39,6 +39,8 @@ T = TypeVar("T")
 
 _CONNECT = 60.0  # seconds: a command may have to fetch its package first
 _LOOK = 20.0  # seconds
+_WORDS = 20_000  # characters of an error that are looked at
+_FAULTS = 100  # of one answer that are written out, which takes as long as to find them
 _BACKOFF = (0.0, 1.0, 5.0, 15.0, 60.0)  # seconds after a failure in which it is not tried again
 
 
@@ -69,6 +71,7 @@ class Connection:
         self._wanted = anyio.Event()
         self._over = anyio.Event()
         self._gone = anyio.Event()
+        self._patience = anyio.CancelScope()
         self._client: Client | None = None
         self._in_look = anyio.Lock()
         self._looks = 0
@@ -134,9 +137,11 @@ class Connection:
         try:
             return await answer
         except MCPError as error:
-            if error.error.message == "Connection closed" or "ession not found" in error.error.message:
+            closed = error.error.message == "Connection closed" or "ession not found" in error.error.message
+            if closed or self._ended:
                 self._lost(client)
-                ended = f"The server {self.server.name} has ended in the middle of the call.{self._ended}"
+                why = f": {self._ended}" if self._ended else ""
+                ended = f"The server {self.server.name} has ended in the middle of the call{why}."
                 raise ToolError(ended, transient=True) from None  # only what may be repeated is tried again
             raise ToolError(f"The server {self.server.name} refuses: {self._told(error)}") from None
         except TimeoutError:
@@ -185,10 +190,12 @@ class Connection:
         await self._listed(client, again)
         self._looks += 1
 
-    def _too_long(self) -> None:
-        self._ended = f" It had sent a message of over {MOST:,} bytes, which is refused."
+    def _too_long(self, why: str) -> None:
+        self._ended = f"it has sent {why}"
         if self._client is not None:
             self._lost(self._client)
+        elif not self._gone.is_set():  # it is being connected
+            self._patience.cancel()
 
     def _lost(self, client: "Client") -> None:
         if self._client is client:  # else it is connected anew already
@@ -202,6 +209,8 @@ class Connection:
         for manner in manners:
             if await self._served(manner):
                 return True
+            if self._ended:
+                break
         self._failures += 1
         self._failed_at = self._clock()
         return False
@@ -214,22 +223,22 @@ class Connection:
     async def _served(self, kind: Transport) -> bool:
         """The same, in this manner."""
         self._gone, self._ended, reached = anyio.Event(), "", False
-        with anyio.CancelScope(deadline=anyio.current_time() + _CONNECT) as patience:
+        with anyio.CancelScope(deadline=anyio.current_time() + _CONNECT) as self._patience:
             try:
                 async with self._opened(kind) as client:
                     await self._look(client, again=False)
-                    patience.deadline = float("inf")
+                    self._patience.deadline = float("inf")
                     reached, self._failures, self.problem = True, 0, ""
                     self._client = client
                     self._told_over()
                     await self._gone.wait()
             except Exception as error:
                 if not reached:
-                    self._failed(self._told(error))
+                    self._failed(self._ended or self._told(error))
             finally:
                 self._client = None
-        if patience.cancelled_caught:
-            self._failed(f"it did not answer within {_CONNECT:.0f} s")
+        if self._patience.cancelled_caught:
+            self._failed(self._ended or f"it did not answer within {_CONNECT:.0f} s")
         return reached
 
     def _failed(self, why: str) -> None:
@@ -283,10 +292,18 @@ class Connection:
             error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
         if isinstance(error, FileNotFoundError):
             return f"there is no command {error.filename or self.server.command!r}"
-        text = str(error) or type(error).__name__
+        text = _plainly(error)[:_WORDS]
         if text == "Connection closed":
             text = "it ended before it had answered. Start it in a terminal to see why"
         return visible(clipped(one_line(self._redact(text)), 300))
+
+
+def _plainly(error: BaseException) -> str:
+    from pydantic import ValidationError
+
+    if isinstance(error, ValidationError) and error.error_count() > _FAULTS:
+        return f"{error.error_count():,} faults in what should be {error.title}"
+    return str(error) or type(error).__name__
 
 
 def _is_newer(client: "Client") -> bool:

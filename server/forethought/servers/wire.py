@@ -1,5 +1,5 @@
-"""How a server is reached: by its standard input and output, or at an address. No message may be longer than can be
-held: the SDK reads a line until it ends, and each piece of it over all that came before."""
+"""How a server is reached: by its standard input and output, or at an address. The SDK reads a message until it ends,
+however long it is, so its length is watched here."""
 
 __all__ = ["wire"]
 
@@ -12,28 +12,27 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, TextIO, cast
 
 from forethought.configured import Configured, Transport
+from forethought.servers.lengths import BYTES, Events, Message
 
 if TYPE_CHECKING:
     import httpx2
     from mcp.client._transport import Transport as Wire
     from mcp.client._transport import TransportStreams
 
-MOST = 32_000_000
-"""Bytes of one message."""
 _LINES = "forethought-lines"
 """An encoding: UTF-8, of which only whole lines are handed on."""
-_TOO_LONG: ContextVar[Callable[[], None]] = ContextVar("too_long")
-"""What is called when a line of this connection is too long."""
+_TOO_LONG: ContextVar[Callable[[str], None]] = ContextVar("too_long")
+"""What is told why a line of this connection is too long."""
 
 
-def wire(server: Configured, kind: Transport, inherited: Mapping[str, str], too_long: Callable[[], None]) -> "Wire":
-    """The way to a server. A program that is started sees the `inherited` variables and its own; where it sends a line
-    that is `too_long`, it is of no more use, and has to be left."""
+def wire(server: Configured, kind: Transport, inherited: Mapping[str, str], too_long: Callable[[str], None]) -> "Wire":
+    """The way to a server. A program that is started sees the `inherited` variables and its own. Where a server sends a
+    message that is `too_long`, which is told why, it is of no more use, and has to be left."""
     _TOO_LONG.set(too_long)
     logging.getLogger("mcp.client").setLevel(logging.CRITICAL)  # it logs what it cannot read, whole
     if kind == "stdio":
         return _started(server, inherited)
-    return _sse(server) if kind == "sse" else _http(server)
+    return _sse(server, too_long) if kind == "sse" else _http(server, too_long)
 
 
 def _started(server: Configured, inherited: Mapping[str, str]) -> "Wire":
@@ -59,64 +58,71 @@ def _lines(name: str) -> codecs.CodecInfo | None:
 
 
 class _Lines(codecs.IncrementalDecoder):
-    """What is handed on ends with a line: what comes before is kept in pieces, and not gone through again."""
+    """What is handed on are whole lines: what comes before is kept in pieces, and not gone through again."""
 
     def __init__(self, errors: str = "strict") -> None:
         super().__init__(errors)
         self._pieces: list[bytes] = []
-        self._size = 0
-        self._too_long = _TOO_LONG.get()
+        self._message = Message()
+        self._too_long: Callable[[str], None] | None = _TOO_LONG.get()
 
     def decode(self, input: bytes, final: bool = False) -> str:  # type: ignore[override]  # noqa: A002 - its name there
-        whole, end, begun = bytes(input).rpartition(b"\n")
-        if not end:
-            return self._kept(begun)
-        lines = b"".join([*self._pieces, whole, end])
-        self._pieces, self._size = [], 0
-        return lines.decode("utf-8", self.errors) + self._kept(begun)
+        *ends, begun = bytes(input).split(b"\n")
+        lines = b"".join(map(self._whole, ends))
+        self._keep(begun)
+        return lines.decode("utf-8", self.errors)
 
-    def _kept(self, piece: bytes) -> str:
-        self._size += len(piece)
-        if self._size <= MOST:
-            self._pieces.append(piece)
-        elif self._pieces:
+    def _whole(self, end: bytes) -> bytes:
+        self._keep(end)
+        line = b"".join([*self._pieces, b"\n"])
+        self._pieces, self._message = [], Message()
+        return line if line.lstrip().startswith(b"{") else b""  # the SDK takes its time over what is no message
+
+    def _keep(self, piece: bytes) -> None:
+        if self._too_long is None:  # it is being left
+            return
+        self._pieces.append(piece)
+        if why := self._message.add(piece):
             self._pieces.clear()
-            self._too_long()
-        return ""
+            self._too_long(why)
+            self._too_long = None
 
 
 @asynccontextmanager
-async def _http(server: Configured) -> AsyncGenerator["TransportStreams"]:
+async def _http(server: Configured, too_long: Callable[[str], None]) -> AsyncGenerator["TransportStreams"]:
     from mcp.client.streamable_http import streamable_http_client
 
     async with (
-        _client(dict(server.headers)) as http,
-        streamable_http_client(server.url, http_client=http, max_sse_event_size=MOST) as streams,
+        _client(dict(server.headers), too_long) as http,
+        streamable_http_client(server.url, http_client=http, max_sse_event_size=BYTES) as streams,
     ):
         yield streams
 
 
-def _sse(server: Configured) -> "Wire":
+def _sse(server: Configured, too_long: Callable[[str], None]) -> "Wire":
     from mcp.client.sse import sse_client
 
-    return sse_client(server.url, headers=dict(server.headers))
+    def made(headers: dict[str, str] | None = None, *_: object, **__: object) -> "httpx2.AsyncClient":
+        return _client(headers or {}, too_long)
+
+    return sse_client(server.url, headers=dict(server.headers), httpx_client_factory=made)
 
 
-def _client(headers: dict[str, str]) -> "httpx2.AsyncClient":
+def _client(headers: dict[str, str], too_long: Callable[[str], None]) -> "httpx2.AsyncClient":
     import httpx2
 
     class Bounded(httpx2.AsyncByteStream):
-        """The body of an answer that is read as a whole."""
+        """The body of an answer."""
 
-        def __init__(self, stream: httpx2.AsyncByteStream) -> None:
+        def __init__(self, stream: httpx2.AsyncByteStream, messages: Message | Events) -> None:
             self._stream = stream
+            self._messages = messages
 
         async def __aiter__(self) -> AsyncIterator[bytes]:
-            size = 0
             async for piece in self._stream:
-                size += len(piece)
-                if size > MOST:
-                    raise httpx2.ReadError(f"it has sent a message of over {MOST:,} bytes")
+                if why := self._messages.add(piece):
+                    too_long(why)
+                    raise httpx2.ReadError(f"it has sent {why}")
                 yield piece
 
         async def aclose(self) -> None:
@@ -126,8 +132,10 @@ def _client(headers: dict[str, str]) -> "httpx2.AsyncClient":
         packed = response.headers.get("content-encoding", "identity").lower() != "identity"
         if packed:  # it could become any size
             raise httpx2.ReadError("it has packed its answer, though asked not to")
-        if not response.headers.get("content-type", "").lower().startswith("text/event-stream"):
-            response.stream = Bounded(cast("httpx2.AsyncByteStream", response.stream))
+        response.encoding = "utf-8"  # whatever it says: it could write what it sends so that it looks shorter
+        many = response.headers.get("content-type", "").lower().startswith("text/event-stream")
+        stream = cast("httpx2.AsyncByteStream", response.stream)
+        response.stream = Bounded(stream, Events() if many else Message())
 
     return httpx2.AsyncClient(
         headers={**headers, "Accept-Encoding": "identity"},

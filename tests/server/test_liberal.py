@@ -26,6 +26,7 @@ STEPS: list[dict[str, Any]] = [
     {"id": 2, "tool": "wait", "arguments": {"seconds": 0}, "depends_on": [1]},
     {"id": 3, "tool": "write_file", "arguments": {"path": "b.txt", "content": "{{1}}!"}, "depends_on": [2]},
 ]
+NOTHING: dict[str, Any] = {}
 
 
 async def _full_steps(client: Client, steps: Any) -> list[dict[str, Any]]:
@@ -54,7 +55,9 @@ async def _full_steps(client: Client, steps: Any) -> list[dict[str, Any]]:
         pytest.param(
             [*STEPS[:2], {**STEPS[2], "arguments": {"path": "b.txt", "content": "{{S1}}!"}}], id="letter and number"
         ),
-        pytest.param([{**STEPS[0], "depends_on": {}, "strategy": "null"}, *STEPS[1:]], id="empty of the other kind"),
+        pytest.param(
+            [{**STEPS[0], "depends_on": NOTHING, "strategy": "null"}, *STEPS[1:]], id="empty of the other kind"
+        ),
         pytest.param({"reasoning": "so", "steps": STEPS}, id="a draft"),
         pytest.param(json.dumps({"steps": json.dumps(STEPS)}), id="a draft as text in text"),
         pytest.param(
@@ -102,7 +105,9 @@ def test_any_mixture_of_text_and_nulls_means_the_plain_plan(
     assert parse_plan("g", list(map(garbled, STEPS)), TOOLS) == parse_plan("g", STEPS, TOOLS)
 
 
-@pytest.mark.parametrize("check", [{}, "{}", [], "[]", None, "", "null", {"matches": None}, {"tool": None, "equals": None}])
+@pytest.mark.parametrize(
+    "check", [{}, "{}", [], "[]", None, "", "null", {"matches": None}, {"tool": None, "equals": None}]
+)
 async def test_a_check_with_nothing_in_it_is_none(make_settings: Callable[..., Settings], check: Any) -> None:
     checks: list[Any] = [check] if check else []
     async with Client(build_server(make_settings())) as client:
@@ -276,7 +281,10 @@ async def test_a_reference_stands_for_a_typed_value_and_brings_it_as_it_is_due(
         ("create_plan", {"goal": "g", "steps": [{**STEPS[0], "check": {"matches": 5}}]}, "A check has schema, matches"),
         (
             "create_plan",
-            {"goal": "g", "steps": [{**STEPS[0], "check": {"tool": "calculate", "arguments": {"expression": "{{1}}"}}}]},
+            {
+                "goal": "g",
+                "steps": [{**STEPS[0], "check": {"tool": "calculate", "arguments": {"expression": "{{1}}"}}}],
+            },
             "its check refers to {{1}}, and sees only the result that it checks. Write {{result}}",
         ),
         ("execute_plan", {}, "This is not valid (1 fault):\n- execute_plan: it takes a plan_id or a goal"),

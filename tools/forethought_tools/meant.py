@@ -40,7 +40,8 @@ def as_meant(schema: Mapping[str, JSON], value: JSON) -> JSON:
     `null` is left out where it does not fit. Text becomes what it holds as JSON, in a fence or not, where no text fits
     and that does; one object, number or text becomes a list of it where a list of such is due, and numbers in one text
     a list of them; an empty list becomes an empty object where that is due, and the other way round; a word of an
-    enumeration may be written in other letters; a number without a fraction becomes an integer where one is due. References (`{{1}}`) stay, since they are no JSON.
+    enumeration may be written in other letters; a number without a fraction becomes an integer where one is due.
+    References (`{{1}}`) stay, since they are no JSON.
     """
     return _Reader(schema).read(schema, value, 0, 0)
 

@@ -68,7 +68,7 @@ async def create_plan(
         goal, steps = filled(recipe_called(app.runs.records, recipe), parameters or {})
     elif not goal:
         raise FaultsError([Fault("create_plan", "it needs a goal, from_search or recipe", "Give one of them")])
-    if steps or from_search or recipe:
+    if steps:
         plan_id = await plan.save(app.runs, goal, context, steps)
         return plan_view(app.runs.records, app.runs.queries.plan(plan_id))
     return await _once(ctx, planning.start(app.runs, goal, context, _caller(ctx, another)))

@@ -11,13 +11,13 @@ Nothing here knows of models or tools: a `World` proposes, acts, evaluates and r
 __all__ = ["Bounds", "Node", "Observation", "SearchResult", "SearchWatcher", "World", "search"]
 
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from forethought_patterns.slots import Slot, together
-from forethought_patterns.tree import Node, backup, best_leaf, blend, enter, leave, select, settle, undoubted
+from forethought_patterns.tree import News, Node, backup, best_leaf, blend, enter, leave, select, settle, undoubted
 from forethought_tools import BudgetError, ModelError
 
 S = TypeVar("S")
@@ -190,6 +190,7 @@ class _Search(Generic[S, A]):
     states: dict[Any, Node[S, A]] = field(default_factory=dict[Any, Node[S, A]])
     """The node nearest to the root of each state that can be hashed."""
     estimates: dict[Any, float] = field(default_factory=dict[Any, float])
+    news: News = field(default_factory=News)
     barren: dict[Node[S, A], int] = field(default_factory=dict[Node[S, A], int])
 
     async def run(self) -> SearchResult[S, A]:
@@ -225,10 +226,10 @@ class _Search(Generic[S, A]):
     async def _expand(self) -> list[_Growth[S, A]]:
         """Ask for candidates where each trajectory stands, and try those that are new."""
         asking = self._afforded(self.active)
-        said = await self._together([partial(self.world.propose, node, self.bounds.candidates) for node in asking])
+        said = await together(self.slot, [partial(self.world.propose, node, self.bounds.candidates) for node in asking])
         growths = [_Growth(node, self._fresh(node, actions)) for node, actions in zip(asking, said, strict=True)]
         tries = [partial(self.world.step, growth.node, action) for growth in growths for action, _ in growth.candidates]
-        observations = iter(await self._together(tries))
+        observations = iter(await together(self.slot, tries))
         for growth in growths:
             for action, sampled in growth.candidates:
                 observation = next(observations)
@@ -284,7 +285,7 @@ class _Search(Generic[S, A]):
             claimed = [node for node in claimed if 0 < ahead[node] < enough]
             if not claimed or not self._afforded([questions], each=len(questions)):
                 return
-            said = await self._together([partial(self.world.confirm, claimed, question) for question in questions])
+            said = await together(self.slot, [partial(self.world.confirm, claimed, question) for question in questions])
             for node, *values in zip(claimed, *(_shares(values, claimed) for values in said), strict=True):
                 ahead[node] += sum(1 if value >= 1 else -1 for value in values)
                 node.reward = 1.0 if ahead[node] >= enough else min(_DOUBTED, *values)
@@ -336,6 +337,7 @@ class _Search(Generic[S, A]):
             if child.terminal or child.repeats or child.depth >= self.bounds.max_depth:
                 child.dead = True
                 settle(child)
+        self.news.count(growth.node, sum(not child.repeats for child in growth.children))
         settle(growth.node)
 
     async def _end(self, leaf: Node[S, A]) -> None:
@@ -351,7 +353,7 @@ class _Search(Generic[S, A]):
         due = max(0, min(_LESSONS, self.calls // _PACE) - self.reflections)
         asking = self._afforded([self.failed.pop() for _ in self.failed[:due]])
         self.reflections += len(asking)
-        for lesson in await self._together([partial(self.world.reflect, leaf) for leaf in asking]):
+        for lesson in await together(self.slot, [partial(self.world.reflect, leaf) for leaf in asking]):
             if not lesson.strip():
                 self.reflections = _LESSONS
             elif lesson.strip() not in self.root.lessons:
@@ -375,9 +377,6 @@ class _Search(Generic[S, A]):
             self.states[node.state] = node
             return False
         return True
-
-    async def _together(self, calls: Sequence[Callable[[Slot], Awaitable[T]]]) -> list[T]:
-        return await together(self.slot, calls)
 
 
 def _is_key(state: object) -> bool:

@@ -1,11 +1,25 @@
 """The tree of a search: nodes, UCT, backup. Pure arithmetic; nobody is asked anything here.
 
 Values after LATS (Zhou et al., arXiv 2310.04406, section 4.2), with two changes. To ask a node again is an arm of its
-own beside its children. And what a node is worth is mostly the best that is still open below, since actions lead where
-they have led before: a failure beside a way takes little from it. What is open is kept along the way, not walked anew.
+own beside its children, worth less where asking again brings little that is new. And what a node is worth is mostly the
+best that is still open below, since actions lead where they have led before: a failure beside a way takes little from
+it. What is open is kept along the way, not walked anew.
 """
 
-__all__ = ["Node", "again", "backup", "best_leaf", "blend", "enter", "leave", "select", "settle", "uct", "undoubted"]
+__all__ = [
+    "News",
+    "Node",
+    "again",
+    "backup",
+    "best_leaf",
+    "blend",
+    "enter",
+    "leave",
+    "select",
+    "settle",
+    "uct",
+    "undoubted",
+]
 
 import math
 from collections.abc import Iterator
@@ -16,6 +30,7 @@ S = TypeVar("S")
 A = TypeVar("A")
 
 _AGAIN = 0.85  # what asking a node once more is worth, over the time before
+_EXPECTED = 2  # times that asking again counts as having brought as much as the first time, before it was ever tried
 _OPEN = 0.7  # weight of the best that is open below, against the mean
 
 
@@ -53,6 +68,8 @@ class Node(Generic[S, A]):
     children: "list[Node[S, A]]" = field(default_factory=list["Node[S, A]"])
     proposals: int = 0
     """How often proposals were asked for here."""
+    news: float = 1.0
+    """What asking here once more is likely to bring, over a first time."""
     exhausted: bool = False
     """Asking for more proposals brings nothing new."""
     repeats: bool = False
@@ -138,12 +155,33 @@ def uct(node: Node[S, A], exploration: float) -> float:
 
 
 def again(node: Node[S, A], exploration: float) -> float:
-    """The same of the arm that asks this node once more: worth its prior, and less with each time it was asked."""
+    """The same of the arm that asks this node once more: worth its prior, and less with each time it was asked, and
+    where that brings little."""
     return _asked(node) + exploration * _bonus(node, max(1, node.proposals))
 
 
 def _asked(node: Node[S, A]) -> float:
-    return node.prior * _AGAIN**node.proposals
+    return node.prior * _AGAIN**node.proposals * node.news
+
+
+@dataclass(slots=True)
+class News:
+    """How many new states asking has brought in a search: for the first time at a node, and again."""
+
+    asked: list[int] = field(default_factory=lambda: [0, 0])
+    brought: list[int] = field(default_factory=lambda: [0, 0])
+
+    def count(self, node: Node[S, A], new: int) -> None:
+        """A node was asked, and so many states are new. To ask it again is likely to bring what that has brought so
+        far, in the whole search and here (the geometric mean of both, as shares of what a first time brings)."""
+        again = node.proposals > 1
+        self.asked[again] += 1
+        self.brought[again] += new
+        first = self.brought[False] / self.asked[False]
+        if first:
+            anywhere = (self.brought[True] / first + _EXPECTED) / (self.asked[True] + _EXPECTED)
+            here = (new + 0.5) / (first + 0.5) if again else 1.0
+            node.news = min(1.0, math.sqrt(anywhere * here))
 
 
 def _bonus(above: Node[S, A], visits: int) -> float:

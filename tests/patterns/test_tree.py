@@ -6,6 +6,7 @@ from typing import TypeAlias
 import pytest
 
 from forethought_patterns.tree import (
+    News,
     Node,
     again,
     backup,
@@ -70,6 +71,32 @@ def test_to_ask_again_is_worth_less_each_time(proposals: int, worth: float) -> N
     root.prior, root.proposals = 0.8, proposals
     assert again(root, 0.0) == pytest.approx(worth)
     assert again(root, 1.0) == pytest.approx(worth + math.sqrt(math.log(10) / max(1, proposals)))
+
+
+def test_to_ask_again_is_worth_less_where_that_brings_little_that_is_new() -> None:
+    news, root = News(), family((0.1, 1, 0.0))
+    (child,) = root.children
+    root.prior, root.proposals = 0.8, 1
+    news.count(root, 4)
+    assert again(root, 0.0) == pytest.approx(0.8 * 0.85), "nothing is known of asking again"
+    root.proposals = 2
+    news.count(root, 1)
+    # Anywhere: a quarter, and two times that are taken for as good as the first. Here: a quarter, half a state each.
+    assert root.news == pytest.approx(math.sqrt((0.25 + 2) / (1 + 2) * 1.5 / 4.5))
+    assert again(root, 0.0) == pytest.approx(0.8 * 0.85**2 * 0.5)
+    child.proposals = 1
+    news.count(child, 4)
+    assert child.news == pytest.approx(math.sqrt(0.75)), "of the others it is known, and not of this one"
+    root.proposals = 3
+    news.count(root, 30)
+    assert root.news == 1, "no more than a first time"
+
+
+def test_nothing_new_the_first_time_says_nothing_of_asking_again() -> None:
+    news, root = News(), family()
+    root.proposals = 1
+    news.count(root, 0)
+    assert root.news == 1
 
 
 @pytest.mark.parametrize(("best", "chosen"), [(0.86, "0"), (0.84, "")])

@@ -337,24 +337,6 @@ async def test_a_change_names_plans_and_steps_as_a_client_writes_them(make_setti
         assert ran["run_id"] in json.dumps(listed["runs"]), "null in words is nothing, and nothing lists all"
 
 
-async def test_an_id_of_something_else_is_told_as_what_it_is(make_settings: Callable[..., Settings]) -> None:
-    async with Client(build_server(make_settings())) as client:
-        fresh = view(await client.call_tool("create_plan", {"goal": "f", "steps": STEPS}))["plan_id"]
-        ran = await run_steps(client, STEPS)
-        searched = view(await client.call_tool("lats_search", {"goal": "g"}))["run_id"]
-        for tool, given, says in (
-            ("get_plan", {"plan_id": fresh, "revision": 7}, f"{fresh} has no revision 7. Its latest is 1."),
-            ("get_plan", {"plan_id": fresh, "view": "diff", "against": 3}, f"{fresh} has no revision 3"),
-            ("execute_plan", {"plan_id": ran["run_id"]}, f"is a run, and its plan is {ran['plan_id']}."),
-            ("update_plan", {"plan_id": searched, "revision": 1, "drop": [1]}, f"{searched} is a run, and has no plan"),
-            ("stop", {"run_id": fresh}, f"{fresh} is a plan that has not run."),
-            ("stop", {"run_id": ran["plan_id"]}, f"Its latest run is {ran['run_id']}."),
-        ):
-            refused = await client.call_tool(tool, given)
-            assert refused.is_error
-            assert says in text(refused)
-
-
 async def test_faults_that_are_not_shown_are_counted(make_settings: Callable[..., Settings]) -> None:
     async with Client(build_server(make_settings())) as client:
         steps = [{"id": number, "tool": "nonsense"} for number in range(1, 121)]

@@ -51,10 +51,9 @@ def _holds(name: str, *parts: str, lacks: Sequence[str] = ()) -> Callable[[Path,
 
 
 def _has(text: str, part: str) -> bool:
-    return (
-        re.search(rf"(?<![\w.]){re.escape(part)}(?!\w)", text.replace(",", "") if part[0].isdigit() else text)
-        is not None
-    )
+    """As a word; a number may also have commas between its thousands."""
+    word = re.compile(rf"(?<![\w.]){re.escape(part)}(?!\w)")
+    return any(word.search(each) for each in (text, re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)))
 
 
 def _lines(name: str, *lines: str) -> Callable[[Path, str], bool]:
@@ -73,7 +72,7 @@ def _only(*names: str) -> Callable[[Path, str], bool]:
 
 _TRIPS = "driver,km\nIlse,120\nOtto,75.5\nIlse,30\nRavi,210\nOtto,4.5\n"
 _SENSORS = json.dumps(
-    [{"id": "S1", "room": "Attic, left", "celsius": 17.5}, {"id": "S2", "room": "Hall", "celsius": 20}]
+    [{"id": "S1", "room": "Attic, left", "celsius": 17.5}, {"id": "S2", "room": "Hall", "celsius": 20.5}]
 )
 _STATES = ("OK", "FAILED", "OK", "OK", "FAILED")
 _LOG = "".join(f"2026-04-01 0{hour}:00 {state} task {hour}\n" for hour, state in enumerate(_STATES))
@@ -94,7 +93,7 @@ GOALS = (
         "sensors",
         "turn sensors.json into sensors.csv with every field, one line a sensor",
         {"sensors.json": _SENSORS},
-        _lines("sensors.csv", "id,room,celsius", 'S1,"Attic, left",17.5', "S2,Hall,20.0"),
+        _lines("sensors.csv", "id,room,celsius", 'S1,"Attic, left",17.5', "S2,Hall,20.5"),
     ),
     Goal(
         "failed",
@@ -125,7 +124,7 @@ GOALS = (
         "dogs",
         "average weight per breed in dogs.csv, rounded to one decimal, into dogs_avg.csv",
         {"dogs.csv": "breed,kg\npug,7.25\npug,8\nbeagle,11\n"},
-        _holds("dogs_avg.csv", "pug", "7.6", "beagle", "11.0"),
+        _holds("dogs_avg.csv", "pug", "7.6", "beagle", "11"),
     ),
     Goal("rename", "rename draft.txt to final.txt", {"draft.txt": "the end\n"}, _lines("final.txt", "the end")),
     Goal("words", "How many words does essay.txt have?", {"essay.txt": _ESSAY}, _holds("", str(len(_ESSAY.split())))),

@@ -16,7 +16,7 @@ from forethought_patterns.roles import JOINER, MATERIAL
 from forethought_patterns.slots import Slot
 from forethought_patterns.strategies import writer_of
 from forethought_patterns.watcher import Outcome
-from forethought_tools import JSON, Question, Registry, Role
+from forethought_tools import JSON, Question, Registry, Role, tabular
 from forethought_tools.text import as_text, shortened
 
 _ALL = 24_000  # characters of all results that a joiner is shown
@@ -113,7 +113,7 @@ def _plainly(plan: Plan, outcomes: Mapping[int, Outcome]) -> str:
             ]
             lines.append(f"{verb} {', '.join(places) or 'nothing'}.")
         elif not any(step.id in _referred(other) for other in plan.steps):
-            lines.append(shortened(value, _TOLD))
+            lines.append(shortened(tabular.told(value), _TOLD))
     return "\n".join(lines)
 
 

@@ -30,7 +30,7 @@ from typing import TypeAlias, cast
 from forethought_patterns.references import Reference
 from forethought_patterns.script_cells import over_rows, the_value
 from forethought_patterns.script_lines import parsed
-from forethought_patterns.script_sql import with_sources
+from forethought_patterns.script_sql import FILES, lists_files, with_sources
 from forethought_patterns.script_turns import condition, in_each, of_item, rows_in, sql_of, tool_of_rows, when
 from forethought_patterns.script_values import (
     ALSO,
@@ -348,6 +348,8 @@ class _Reader:
     def _step(self, tool: str, arguments: Mapping[str, JSON], name: str = "") -> Reference:
         tool, arguments = self._over_rows(*self._whole(*saving(tool, dict(arguments), self.steps, self.tools)))
         if tool == "query_table":
+            if "list_files" in self.tools and lists_files(arguments, {*self.names, *self.bases}):
+                self.names[FILES] = self._step("list_files", {}, FILES)
             results = {name: str(value) for name, value in self.names.items() if isinstance(value, Reference)}
             arguments = with_sources(as_sql(arguments), results, self.bases)
         number = self.first + len(self.steps)

@@ -1,9 +1,9 @@
 """SQL that small models write: which tables it names, and what it means that is not as DuckDB has it."""
 
-__all__ = ["as_meant", "columns_of", "with_sources"]
+__all__ = ["FILES", "as_meant", "columns_of", "lists_files", "with_sources"]
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from forethought_tools import JSON
 
@@ -30,6 +30,8 @@ _UNION = re.compile(r"(\bunion\b(?:\s+all\b)?)", re.IGNORECASE)
 _AGGREGATES = re.compile(r"\b(?:count|sum|avg|min|max)\s*\(", re.IGNORECASE)
 _LAST_NAME = re.compile(r"(?:^|[\s.\"])([A-Za-z_]\w*)\"?\s*$")
 _NAME = re.compile(r"[A-Za-z_]\w*")
+FILES = "files"
+_DEFINES_FILES = re.compile(rf"\b{FILES}\b(?:\s*\([^()]*\))?\s+as\s*\(", re.IGNORECASE)
 _SOURCES = re.compile(
     r"\b(?:from|join|using|pivot|unpivot|table|describe|summarize)\b(.*?)"
     r"(?=\b(?:select|where|group|order|having|qualify|limit|union|intersect|except)\b|$)",
@@ -52,6 +54,12 @@ def with_sources(
     named: dict[str, JSON] = {name: result for name, result in results.items() if name in words}
     paths: list[JSON] = [*dict.fromkeys(bases[name] for name in bases if name in words - named.keys())]
     return {**({"tables": named} if named else {}), **({"paths": paths} if paths else {}), **arguments}
+
+
+def lists_files(arguments: Mapping[str, JSON], known: Container[str]) -> bool:
+    """Whether a query is of the files themselves: `FROM files`, and nothing has this name."""
+    sql = str(arguments.get("sql"))
+    return FILES in _tables_of(sql) and FILES not in known and not _DEFINES_FILES.search(sql)
 
 
 def _tables_of(sql: str) -> set[str]:

@@ -80,6 +80,28 @@ def test_a_table_of_a_database_that_the_goal_names_brings_its_file() -> None:
     assert step["arguments"] == {"sql": "SELECT * FROM books", "tables": {"books": "{{1}}"}}
 
 
+@pytest.mark.parametrize(
+    ("sql", "lists"),
+    [
+        ("SELECT path FROM files ORDER BY size DESC LIMIT 1", True),
+        ("WITH big AS (SELECT * FROM files) SELECT COUNT(*) FROM big", True),
+        ("WITH files AS (SELECT 1 AS size) SELECT * FROM files", False),
+        ("SELECT COUNT(*) AS files FROM 'a.csv'", False),
+    ],
+)
+def test_the_table_of_files_that_nobody_made_is_what_is_in_the_folders(sql: str, *, lists: bool) -> None:
+    found: list[tuple[str, dict[str, Any]]] = [
+        ("list_files", {}),
+        ("query_table", {"sql": sql, "tables": {"files": "{{1}}"}}),
+    ]
+    assert _calls(f'found = query_table("{sql}")') == (found if lists else [("query_table", {"sql": sql})])
+
+
+def test_a_result_with_the_name_of_the_files_is_that_result() -> None:
+    (_, listed), (_, query) = _calls('files = list_files("*.txt")\nquery_table("SELECT path FROM files")')
+    assert (listed, query["tables"]) == ({"pattern": "*.txt"}, {"files": "{{1}}"})
+
+
 def test_a_call_inside_a_call_is_a_step_before_it() -> None:
     assert _calls('write_file("copy.txt", read_file("in.txt"))') == [
         ("read_file", {"path": "in.txt"}),

@@ -1,7 +1,7 @@
 """A check that is not a model: what a result must fulfil, told by a schema, a pattern, a number, an expression or a
 tool that is called."""
 
-__all__ = ["CallTool", "Check", "examine", "read_checks", "tool_faults", "unusable", "with_arguments"]
+__all__ = ["CHECK_FORM", "CallTool", "Check", "examine", "read_checks", "tool_faults", "unusable", "with_arguments"]
 
 import json
 import math
@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from forethought_patterns.problem import Problem
-from forethought_patterns.references import MAX_FILLED, Reference, in_turns, map_texts, part, path_of
+from forethought_patterns.references import MAX_FILLED, Reference, find, in_turns, map_texts, part, path_of
 from forethought_tools import JSON, Fault, FaultsError, Registry, ToolError
 from forethought_tools.apart import apart
 from forethought_tools.arithmetic import checked
@@ -32,7 +32,7 @@ CallTool: TypeAlias = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
 """Makes a call, through its gate. Raises ToolError."""
 
 RESULT = "{{result}}"
-_FORM = "A check has schema, matches, equals (with tolerance), expression, command, or tool with arguments; and at"
+CHECK_FORM = "A check has schema, matches, equals (with tolerance), expression, command, or tool with arguments; and at"
 _MOST_SCHEMA = 50_000  # characters, as JSON
 _MOST_ARGUMENTS = 200_000
 _NAME = 100  # characters of a tool's name that are told
@@ -135,7 +135,7 @@ async def read_checks(raw: Sequence[JSON], what: str, tools: Registry) -> list[C
             checks.append((where, check))
         except ValidationError as error:
             faults += [
-                Fault(where, f"{'.'.join(map(str, problem['loc']))} {problem['msg']}".strip(), _FORM)
+                Fault(where, f"{'.'.join(map(str, problem['loc']))} {problem['msg']}".strip(), CHECK_FORM)
                 for problem in error.errors(include_url=False, include_context=False, include_input=False)
             ]
         else:
@@ -176,10 +176,10 @@ async def unusable(checks: Sequence[tuple[str, Check]]) -> list[Fault]:
         except ToolError as error:  # the next few would not take less
             return [
                 *faults,
-                Fault(" or ".join(where for where, _ in few[:10]), f"its check: {error}".rstrip("."), _FORM),
+                Fault(" or ".join(where for where, _ in few[:10]), f"its check: {error}".rstrip("."), CHECK_FORM),
             ]
         faults += [
-            Fault(where, f"its check: {problem}", _FORM)
+            Fault(where, f"its check: {problem}", CHECK_FORM)
             for (where, _), problems in zip(few, found, strict=True)
             for problem in problems
         ]
@@ -188,6 +188,9 @@ async def unusable(checks: Sequence[tuple[str, Check]]) -> list[Fault]:
 
 def tool_faults(check: Check, where: str, tools: Registry, *, told: bool = True) -> list[Fault]:
     """Why the call that a check makes cannot be made. What is not `told` names no tools instead."""
+    if referred := find([check.arguments, check.expression]):
+        what = f"its check refers to {min(map(str, referred))}, and sees only the result that it checks"
+        return [Fault(where, what, f"Write {RESULT} in its arguments, or value in its expression")]
     made = check.call()
     if made is None:
         return []

@@ -17,7 +17,7 @@ from forethought_tools import JSON
 from forethought_tools.meant import as_meant
 
 COUNTS_FROM_0 = "Ids begin at 1: the step that was given as 0 is step 1 here, 1 is 2, and so on, in references too"
-_ID = re.compile(r"\s*(?:step[\s_-]*)?#?([0-9]{1,15})(?:\.0)?\s*", re.IGNORECASE)
+_ID = re.compile(r"\s*(?:\{\{\s*)?(?:(?:step|task|s|t)[\s_-]*)?#?([0-9]{1,15})(?:\.0)?(?:\s*\}\})?\s*", re.IGNORECASE)
 _BETWEEN = re.compile(r"[\s,;]+")
 _OF_TURNS = ("arguments", "when", "check", "expected_output")
 _NONE = ("null", "none")  # texts that are neither a list nor a condition

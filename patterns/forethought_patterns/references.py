@@ -43,7 +43,8 @@ _PATH = rf"(?:\.[^.{{}}\[\]|]*[^.{{}}\[\]|\s]|{_QUOTED})*"
 _TOKEN = re.compile(rf"\\\{{\{{|\{{\{{\s*(?P<step>[0-9]{{1,9}})(?P<path>{_PATH})\s*\}}\}}")
 _TURN = re.compile(rf"\\\{{\{{|\{{\{{\s*(?P<step>[0-9]{{1,9}}|item|index)(?P<path>{_PATH})\s*\}}\}}")
 _WORDED = re.compile(
-    rf"(?<!\\)\{{\{{\s{{0,9}}(?:step\s?[_#-]?\s?|#)(?P<reference>[0-9]{{1,9}}{_PATH})\s*\}}\}}", re.IGNORECASE
+    rf"(?<!\\)\{{\{{\s{{0,9}}(?:(?:step|task|s|t)\s?[_#-]?\s?|#)(?P<reference>[0-9]{{1,9}}{_PATH})\s*\}}\}}",
+    re.IGNORECASE,
 )
 _SPELT = re.compile(rf"(?<!\\)(\{{\{{\s{{0,9}})(item|index)({_PATH}\s*\}}\}})", re.IGNORECASE)
 _PART = re.compile(rf"{_QUOTED}|\.[^.\[]+")

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import ValidationError
 
-from forethought_patterns.checks import tool_faults, unusable, with_arguments
+from forethought_patterns.checks import CHECK_FORM, tool_faults, unusable, with_arguments
 from forethought_patterns.conditions import check_condition
 from forethought_patterns.numbering import COUNTS_FROM_0, counts_from_0, step_as_meant, steps_as_meant
 from forethought_patterns.plan import Plan, Step, graph_faults
@@ -37,6 +37,7 @@ _SHAPES = {
     "for_each": 'Give the reference to a list, such as "{{1.files}}", or a list',
     "when": 'Give an expression over results, such as "{{1.count}} > 0"',
 }
+_INSIDE = f'{CHECK_FORM}, such as {{"matches": "total"}}'
 _NAME = 100  # characters of a tool's name that are told
 _UNREAD = "(unread)"  # stands for a tool whose name could not be read
 
@@ -127,8 +128,11 @@ def _shape_faults(position: int, raw: JSON, error: ValidationError) -> list[Faul
     known = ", ".join(Step.model_fields)
     faults: dict[str, Fault] = {}
     for problem in error.errors(include_url=False, include_context=False, include_input=False):
-        name = str(problem["loc"][0]) if problem["loc"] else ""
-        if problem["type"] == "extra_forbidden":
+        name, *inside = map(str, problem["loc"]) if problem["loc"] else [""]
+        if inside:
+            place = f"field {name!r}, {'.'.join(inside)}: {problem['msg']}"
+            faults.setdefault(name, Fault(where, place, _INSIDE if name == "check" else _SHAPES.get(name, known)))
+        elif problem["type"] == "extra_forbidden":
             faults[name] = Fault(where, f"unknown field {name!r}", f"A step has: {known}")
         elif problem["type"] == "missing":
             faults[name] = Fault(where, f"field {name!r} is missing", f"Add {name!r}")

@@ -172,6 +172,40 @@ def test_each_line_stays_with_its_indent_and_its_end(form: Form, text: str) -> N
     assert with_entry(written, form, "extensions", "forethought", ENTRY) == written
 
 
+def test_a_table_of_toml_in_one_line_takes_the_entry_into_this_line() -> None:
+    text = 'extensions = { other = { command = "y" } }\n\n[model]\nname = "x"\n'
+    written = with_entry(text, "toml", "extensions", "forethought", ENTRY)
+    assert tomllib.loads(written) == {
+        "extensions": {"other": {"command": "y"}, "forethought": ENTRY},
+        "model": {"name": "x"},
+    }
+    assert written.startswith("extensions = { other = { command = ")
+
+
+def test_a_file_of_yaml_that_holds_nothing_is_one_that_can_be_read_afterwards() -> None:
+    yaml: Any = YAML()
+    for text in ("~\n", "# mine\nnull\n", "---\n"):
+        written = with_entry(text, "yaml", "extensions", "forethought", ENTRY)
+        assert yaml.load(written)["extensions"]["forethought"] == ENTRY
+        assert ("# mine" in text) == ("# mine" in written)
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "says"),
+    [
+        ("json", '{"extensions": null}', "holds no servers: write {} in the place of null"),
+        ("json", '{"extensions": {"forethought": "x"}}', "'forethought' under 'extensions' in it is no entry"),
+        ("json", '{"extensions": {"forethought": null}}', "take it out first"),
+        ("toml", '[extensions]\nforethought = "x"\n', "take it out first"),
+        ("yaml", "extensions:\n  forethought: x\n", "take it out first"),
+    ],
+)
+def test_what_is_no_entry_in_the_place_of_one_is_told_as_that(form: Form, text: str, says: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        with_entry(text, form, "extensions", "forethought", ENTRY)
+    assert says in str(refused.value)
+
+
 def test_the_line_ends_of_a_file_stay_on_the_disk(tmp_path: Path) -> None:
     file = tmp_path / PLACES["cursor"]
     file.parent.mkdir(parents=True)

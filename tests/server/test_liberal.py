@@ -26,6 +26,7 @@ STEPS: list[dict[str, Any]] = [
     {"id": 2, "tool": "wait", "arguments": {"seconds": 0}, "depends_on": [1]},
     {"id": 3, "tool": "write_file", "arguments": {"path": "b.txt", "content": "{{1}}!"}, "depends_on": [2]},
 ]
+NOTHING: dict[str, Any] = {}
 
 
 async def _full_steps(client: Client, steps: Any) -> list[dict[str, Any]]:
@@ -49,6 +50,16 @@ async def _full_steps(client: Client, steps: Any) -> list[dict[str, Any]]:
         ),
         pytest.param([STEPS[0], {**STEPS[1], "depends_on": "1"}, {**STEPS[2], "depends_on": 2}], id="lone ids"),
         pytest.param([STEPS[0], {**STEPS[1], "arguments": {"seconds": "0"}}, STEPS[2]], id="a number as text"),
+        pytest.param([{**STEPS[0], "id": "S1"}, {**STEPS[1], "depends_on": ["task_1"]}, STEPS[2]], id="other words"),
+        pytest.param([STEPS[0], {**STEPS[1], "depends_on": ["{{1}}"]}, STEPS[2]], id="references as ids"),
+        pytest.param(
+            [*STEPS[:2], {**STEPS[2], "arguments": {"path": "b.txt", "content": "{{S1}}!"}}], id="letter and number"
+        ),
+        pytest.param(
+            [{**STEPS[0], "depends_on": NOTHING, "strategy": "null"}, *STEPS[1:]], id="empty of the other kind"
+        ),
+        pytest.param({"reasoning": "so", "steps": STEPS}, id="a draft"),
+        pytest.param(json.dumps({"steps": json.dumps(STEPS)}), id="a draft as text in text"),
         pytest.param(
             [
                 {**dict.fromkeys(("description", "expected_output", "check", "strategy", "depends_on", "foo")), **step}
@@ -94,7 +105,9 @@ def test_any_mixture_of_text_and_nulls_means_the_plain_plan(
     assert parse_plan("g", list(map(garbled, STEPS)), TOOLS) == parse_plan("g", STEPS, TOOLS)
 
 
-@pytest.mark.parametrize("check", [{}, "{}", None, "", "null", {"matches": None}, {"tool": None, "equals": None}])
+@pytest.mark.parametrize(
+    "check", [{}, "{}", [], "[]", None, "", "null", {"matches": None}, {"tool": None, "equals": None}]
+)
 async def test_a_check_with_nothing_in_it_is_none(make_settings: Callable[..., Settings], check: Any) -> None:
     checks: list[Any] = [check] if check else []
     async with Client(build_server(make_settings())) as client:
@@ -128,6 +141,12 @@ async def test_a_plan_from_0_is_told_and_its_faults_too(make_settings: Callable[
         ("create_plan", {"goal": "g", "steps": STEPS}, {"goal": "g", "steps": STEPS, "context": None, "recipe": None}),
         ("stop", {"run_id": "run_x"}, {"run_id": "run_x", "other": None}),
         ("report", {"run_id": "run_x", "answers": []}, {"run_id": "run_x", "answers": "[]"}),
+        ("report", {"run_id": "run_x", "answers": []}, {"run_id": "run_x", "answers": None}),
+        ("report", {"run_id": "run_x", "answers": []}, {"run_id": "run_x", "answers": {}}),
+        ("create_plan", {"goal": "g"}, {"goal": "g", "steps": [], "context": "None", "recipe": "null"}),
+        ("create_plan", {}, {"goal": " ", "parameters": []}),
+        ("reflect", {}, {"task": "undefined", "draft": None}),
+        ("execute_plan", {"plan_id": "plan_x"}, {"plan_id": "plan_x", "goal": "None", "ask_from": "none", "risks": []}),
         (
             "execute_plan",
             {"plan_id": "plan_x", "max_parallel": 4, "again": False, "budget": {"seconds": 5}, "risks": {"a*": "high"}},
@@ -258,6 +277,17 @@ async def test_a_reference_stands_for_a_typed_value_and_brings_it_as_it_is_due(
         ("lats_search", {"goal": "g", "verifier": [1]}, 'such as {"matches": "total"}'),
         ("reflect", {"task": "t", "checks": "it must rhyme"}, 'such as [{"matches": "total"}]'),
         ("create_plan", {"goal": "g", "steps": "[" * 100_000}, "is not of type 'array'"),
+        ("create_plan", {"goal": "g", "steps": [{**STEPS[0], "check": {"type": "matches"}}]}, "'check', type: Extra"),
+        ("create_plan", {"goal": "g", "steps": [{**STEPS[0], "check": {"matches": 5}}]}, "A check has schema, matches"),
+        (
+            "create_plan",
+            {
+                "goal": "g",
+                "steps": [{**STEPS[0], "check": {"tool": "calculate", "arguments": {"expression": "{{1}}"}}}],
+            },
+            "its check refers to {{1}}, and sees only the result that it checks. Write {{result}}",
+        ),
+        ("execute_plan", {}, "This is not valid (1 fault):\n- execute_plan: it takes a plan_id or a goal"),
     ],
 )
 async def test_a_refusal_names_the_shape_that_would_do(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from mcp.client import Client
-from tests.server.asking import COPY, DELETE, make_plan, text, view
+from tests.server.asking import COPY, DELETE, make_plan, run_steps, text, view
 
 from forethought.settings import Settings
 from forethought.surface.server import build_server
@@ -73,3 +73,21 @@ async def test_a_run_can_be_looked_at_by_its_own_id_without_waiting_for_it(
         written = view(await client.call_tool("reflect", {"task": "write"}))
         seen = view(await client.call_tool("get_plan", {"plan_id": written["run_id"], "view": "full"}))
     assert seen == written
+
+
+async def test_an_id_of_something_else_is_told_as_what_it_is(make_settings: Callable[..., Settings]) -> None:
+    async with Client(build_server(make_settings())) as client:
+        fresh = view(await client.call_tool("create_plan", {"goal": "f", "steps": COPY}))["plan_id"]
+        ran = await run_steps(client, COPY)
+        searched = view(await client.call_tool("lats_search", {"goal": "g"}))["run_id"]
+        for tool, given, says in (
+            ("get_plan", {"plan_id": fresh, "revision": 7}, f"{fresh} has no revision 7. Its latest is 1."),
+            ("get_plan", {"plan_id": fresh, "view": "diff", "against": 3}, f"{fresh} has no revision 3"),
+            ("execute_plan", {"plan_id": ran["run_id"]}, f"is a run, and its plan is {ran['plan_id']}."),
+            ("update_plan", {"plan_id": searched, "revision": 1, "drop": [1]}, f"{searched} is a run, and has no plan"),
+            ("stop", {"run_id": fresh}, f"{fresh} is a plan that has not run."),
+            ("stop", {"run_id": ran["plan_id"]}, f"Its latest run is {ran['run_id']}."),
+        ):
+            refused = await client.call_tool(tool, given)
+            assert refused.is_error
+            assert says in text(refused)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from mcp.client import Client, ClientRequestContext
 from mcp.types import ElicitRequestParams, ElicitResult
-from tests.server.asking import approve, view
+from tests.server.asking import approve, delete, run_steps, text, view
 from tests.server.undoing import ran, tree, verdicts, write
 
 from forethought.settings import Settings
@@ -162,3 +162,18 @@ async def test_what_cannot_be_put_back_any_more_is_said_before_anybody_is_asked(
     assert verdicts(dry, "would_do") == verdicts(done) == [(1, "conflict")]
     assert "is gone from" in str(done)
     assert (work / "a.txt").read_text(encoding="utf-8") == "one"
+
+
+async def test_a_run_that_took_up_one_that_called_nothing_is_not_said_to_have_done_something(
+    make_settings: Callable[..., Settings],
+) -> None:
+    async with Client(build_server(make_settings())) as client:
+        first = await run_steps(client, [delete(1, "old.txt")])
+        await client.call_tool("stop", {"run_id": first["run_id"]})
+        again = {"plan_id": first["plan_id"], "again": "failed"}
+        second = view(await client.call_tool("execute_plan", again))
+        await client.call_tool("stop", {"run_id": second["run_id"]})
+        refused = await client.call_tool("rollback", {"run_id": second["run_id"]})
+        assert second["takes_up"] == first["run_id"]
+        assert "has done nothing that can be undone" in text(refused)
+        assert "cannot be undone" not in text(refused)

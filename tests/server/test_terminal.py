@@ -279,6 +279,19 @@ def test_a_run_whose_server_was_killed_is_told_ended_without_one_and_undone(tmp_
 # What is looked at
 
 
+def test_runs_of_several_states_are_listed_and_there_being_more_is_told_with_these_states(
+    tmp_path: Path, work: Path
+) -> None:
+    environment = _environment(tmp_path, work, *DELETE)
+    for goal in ("one", "two"):
+        piped(environment, "run", "--yes", goal)
+    listed = piped(environment, "runs", "--state", "Waiting", "--state", "not resumed", "--limit", "1").stdout
+    assert "two" in listed
+    assert "runs --state waiting --state 'not resumed' --limit 5" in listed
+    none = piped(environment, "runs", "--state", "failed", "--state", "cancelled").stdout
+    assert "No run is failed or cancelled." in none
+
+
 @pytest.mark.takes(20)
 def test_what_is_looked_at_is_whole_as_json_and_fits_a_narrow_terminal(tmp_path: Path, work: Path) -> None:
     environment = _environment(tmp_path, work, *DELETE)

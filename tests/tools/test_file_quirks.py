@@ -48,6 +48,8 @@ ROWS = "".join(f"n{n},{n},{n}\n" for n in range(100))
         ("name\nSmith, John\nDoe, Jane\n", [{"name": "Smith, John"}, {"name": "Doe, Jane"}], ""),
         ("d\nJan 2, 2026\nFeb 13, 2026\n", [{"d": "2026-01-02"}, {"d": "2026-02-13"}], ""),
         ("Report\na, b\n1, 2\n3, 4\n", [{"a": 1, "b": 2}, {"a": 3, "b": 4}], "left out: Report"),
+        ("a,b\n1,x\n\ufeffa,b\n2,y\n", [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}], "rows that repeat its header are left out (1)"),
+        ("# x\na;b\n1;x\na ;b\n2;y;z\na;b\n", [{"a": 1, "b": "x", "column3": None}, {"a": 2, "b": "y", "column3": "z"}], "rows that repeat its header are left out (2)"),
         ("a\x01b\n1\x012\n", [{"a": 1, "b": 2}], "characters of the number 1"),
         ("a,b\n1,x\0y\n2,z\n", [{"a": 1, "b": "xy"}, {"a": 2, "b": "z"}], "zero bytes are left out"),
     ],
@@ -190,6 +192,8 @@ async def test_utf_8_with_a_few_odd_bytes_stays_utf_8(tmp_path: Path) -> None:
         (["5", "n/v"], ["5", "n/v"], "some are numbers or dates, but 'n/v' is none"),
         (["5", "7", "gone", "gone", "6", "gone"], ["5", "7", "gone", "gone", "6", "gone"], "but 'gone' is none"),
         (["1.200", "2.300"], [1.2, 2.3], "1.200 is read as 1.2"),
+        (["15", "1.200"], [15, 1.2], "1.200 is read as 1.2"),
+        (["1.200", "15.5"], [1.2, 15.5], ""),
         (["0.125", "0.250"], [0.125, 0.25], ""),
         (["+4915112345", "+4915154321"], ["+4915112345", "+4915154321"], ""),
         (["9007199254740993", "1.5"], ["9007199254740993", "1.5"], "would lose some"),
@@ -228,8 +232,8 @@ async def test_a_column_of_few_values_does_not_become_text_without_a_word(tmp_pa
 
 
 async def test_what_separates_decimals_in_one_column_does_so_in_all(tmp_path: Path) -> None:
-    rows, assumed = await rows_and_assumed(tmp_path, "x.csv", "a;b\n1.200;1,5\n2.300;2,25\n")
-    assert rows[0] == {"a": 1200, "b": 1.5}
+    rows, assumed = await rows_and_assumed(tmp_path, "x.csv", "a;b\n1.200;1,5\n15;2,25\n")
+    assert rows == [{"a": 1200, "b": 1.5}, {"a": 15, "b": 2.25}]
     assert "1.200 is read as 1200" in assumed
 
 

@@ -8,6 +8,8 @@ import pytest
 import xlsxwriter  # type: ignore[import-untyped]  # it has no types
 from tests.tools.asking_tables import query
 
+from forethought_tools import ToolError
+
 pytestmark = pytest.mark.anyio
 
 
@@ -58,3 +60,40 @@ async def test_formulas_without_a_result_and_errors_are_not_silently_empty(tmp_p
         "x.xlsx: formulas without a stored result are empty (1): open it in its program, and save it",
         "x.xlsx: cells that hold an error are empty (1)",
     ]
+
+
+def rows(*of: object) -> Callable[[Any], None]:
+    def fill(sheet: Any) -> None:
+        for number, row in enumerate(of):
+            sheet.write_row(number, 0, row)
+
+    return fill
+
+
+async def test_tables_that_stand_below_each_other_in_a_sheet_are_not_merged(tmp_path: Path) -> None:
+    two = rows(["Costs"], ["a", "b"], [1, 2], [], ["Sales 2026"], ["c", "d"], [3, 4])
+    one = rows(["a", "b"], [1, 2], [], [3, 4])
+    sheets(tmp_path, "x.xlsx", First=two, Second=one)
+    first = await query(tmp_path, "SELECT * FROM 'x.xlsx'")
+    assert first["rows"] == [{"a": 1, "b": 2}]
+    assert any("sheet 'First' holds 2 tables" in said and '"Sales 2026"' in said for said in first["assumed"])
+    below = await query(tmp_path, 'SELECT * FROM "Sales 2026"', paths=["x.xlsx"])
+    assert below["rows"] == [{"c": 3, "d": 4}]
+    whole = await query(tmp_path, "SELECT * FROM 'x.xlsx'.Second")
+    assert whole["rows"] == [{"a": 1, "b": 2}, {"a": 3, "b": 4}], "an empty row in a table ends none"
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("read_xlsx('x.xlsx', sheet = 2)", "sheet takes a name in quotes. Write read_xlsx('book.xlsx', sheet ="),
+        ("read_xlsx('x.xlsx', range = 'A1:B2')", "read_xlsx knows no 'range' here. Write read_xlsx("),
+        ("st_read('x.xlsx', layer = 'Data')", "There is no st_read here, and nothing can be installed. Write the name"),
+    ],
+)
+async def test_a_reader_that_cannot_do_it_is_told_what_can(tmp_path: Path, source: str, says: str) -> None:
+    sheets(tmp_path, "x.xlsx", First=column("n", 1), Data=column("n", 2))
+    with pytest.raises(ToolError) as refused:
+        await query(tmp_path, f"SELECT * FROM {source}")
+    assert says in str(refused.value)
+    assert "INSTALL" not in str(refused.value)

@@ -4,11 +4,12 @@ Part of the child program of `query_table`, so it imports nothing that takes lon
 table, it is one.
 """
 
-__all__ = ["MOST", "MOST_BESIDE", "Block", "beside", "markdown", "may_hold", "stacked", "whole"]
+__all__ = ["MOST", "MOST_BESIDE", "Block", "beside", "markdown", "may_hold", "stacked", "stacked_rows", "whole"]
 
+import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -19,6 +20,7 @@ from forethought_tools.kinds import is_text
 MOST = 4 << 20  # characters of a text that is looked through
 MOST_BESIDE = 20
 """Lines that may stand beside tables and belong to none."""
+_ROWS = 20_000  # of a sheet that is looked through
 _MANY = 200  # parts of a text: of more, none is looked at
 _FENCE = re.compile(r"\s*(```|~~~)")
 _RULE = re.compile(r":?-+:?")
@@ -84,9 +86,18 @@ def whole(text: str, usual: str) -> Block | None:
 def stacked(text: str, usual: str) -> list[Block]:
     """The tables of separated fields in a text, where it plainly holds several: each has a header and rows of its own.
     Empty, where it holds one, or more than that stands beside them."""
+    return _stacked(_parts(text), usual)
+
+
+def stacked_rows(rows: Sequence[Sequence[object]], texts: Callable[[Sequence[object]], list[str]]) -> list[Block]:
+    """The same of the rows of a sheet, whose cells become texts like this."""
+    return _stacked(_row_parts([texts(row) for row in rows]), ",") if len(rows) <= _ROWS else []
+
+
+def _stacked(of: Iterator[str], usual: str) -> list[Block]:
     found: list[Block] = []
     title, left = "", 0
-    parts = list(islice(_parts(text), _MANY + 1))
+    parts = list(islice(of, _MANY + 1))
     for part in parts if 1 < len(parts) <= _MANY else ():
         try:
             block = _table(part, usual, title)
@@ -148,6 +159,21 @@ def _parts(text: str) -> Iterator[str]:
             part.append(f"{line}\n")
         elif part:
             yield "".join(part)
+            part = []
+
+
+def _row_parts(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """The parts of a sheet between empty rows, each as separated fields without the empty columns around it."""
+    part: list[Sequence[str]] = []
+    for row in [*rows, ()]:
+        if any(map(str.strip, row)):
+            part.append(row)
+        elif part:
+            filled = [at for each in part for at, cell in enumerate(each) if cell.strip()]
+            lines = io.StringIO()
+            writer = csv.writer(lines, lineterminator="\n")
+            writer.writerows(each[min(filled) : max(filled) + 1] for each in part)
+            yield lines.getvalue()
             part = []
 
 

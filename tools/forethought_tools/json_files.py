@@ -3,6 +3,8 @@
 __all__ = ["JSONRows", "json_rows"]
 
 import json
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias, cast
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
 Rows: TypeAlias = "Sequence[Mapping[str, JSON]]"
 
+BETWEEN = re.compile(r"[\s\x1e]*")  # documents that stand one after the other
+HALF = re.compile(r"\\u[dD][89a-fA-F]")
 DEEPEST = 5  # objects around a list
 MOST_LISTS = 50  # that are tables of their own
 
@@ -34,6 +38,9 @@ def json_rows(text: str, shown: str) -> JSONRows:
     """The rows of a JSON document, or of one document a line. Raises QueryError with the line that is none."""
     found = JSONRows()
     value = _document(text.removeprefix("\ufeff"), shown, found)
+    if HALF.search(text) and (mended := _whole(value)) != value:
+        value = mended
+        found.assumed.append("halves of characters in it are shown as \ufffd")
     listed = value if isinstance(value, list) else _listed(value, found) or [value]
     if listed == [value] and isinstance(value, Mapping):
         found.lists = _several(value)
@@ -46,40 +53,91 @@ def json_rows(text: str, shown: str) -> JSONRows:
 
 
 def _document(text: str, shown: str, found: JSONRows) -> "JSON":
-    """The document; where there is one a line, the list of them."""
+    """The document; where there are several, the list of them."""
+
+    def nothing(name: str) -> None:
+        if (said := f"{name[:40]} is read as no value") not in found.assumed:
+            found.assumed.append(said)
+
+    def number(text: str) -> float | None:
+        if math.isfinite(read := float(text)):
+            return read
+        nothing(text)
+        return None
 
     def pairs(of: "list[tuple[str, JSON]]") -> "dict[str, JSON]":
         made = dict(of)
-        if len(made) < len(of) and not found.assumed:
+        if len(made) < len(of) and not any("stands twice" in said for said in found.assumed):
             names = [name for name, _ in of]
             twice = next(name for name in names if names.count(name) > 1)
             found.assumed.append(f"{twice!r} stands twice in one object; the last one is taken")
         return made
 
+    decoder = json.JSONDecoder(object_pairs_hook=pairs, parse_constant=nothing, parse_float=number)
+
     if not text.strip():
         found.assumed.append("it is empty")
         return []
     try:
-        return cast("JSON", json.loads(text, object_pairs_hook=pairs))
+        return cast("JSON", decoder.decode(text))
     except RecursionError:
         raise QueryError(f"{shown} cannot be loaded: it is nested too deeply.") from None
     except json.JSONDecodeError as error:
         whole = error
-    first, _, more = text.strip().partition("\n")
+    first, _, more = text.strip(" \t\r\n").partition("\n")
     if more and _is_document(first):
-        return _lines(text, shown, pairs)
+        return _lines(text, shown, decoder)
+    try:
+        several = _one_after_the_other(text, decoder)
+    except json.JSONDecodeError as error:
+        whole = error
+    except RecursionError:
+        raise QueryError(f"{shown} cannot be loaded: it is nested too deeply.") from None
+    else:
+        found.assumed.append(f"it holds {len(several)} documents, one after the other")
+        return several
     raise QueryError(f"{shown} cannot be loaded: line {whole.lineno}, column {whole.colno}: {whole.msg}. Mend it.")
 
 
-def _lines(text: str, shown: str, pairs: object) -> "JSON":
+def _lines(text: str, shown: str, decoder: json.JSONDecoder) -> "JSON":
     listed: list[JSON] = []
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
-                listed.append(cast("JSON", json.loads(line, object_pairs_hook=cast("None", pairs))))
-            except (json.JSONDecodeError, RecursionError) as error:
-                raise QueryError(f"{shown} cannot be loaded: line {number}: {error}. Mend it.") from None
+                listed.append(cast("JSON", decoder.decode(line)))
+            except json.JSONDecodeError as error:
+                place = f"line {number}, column {error.colno}: {error.msg}"
+                raise QueryError(f"{shown} cannot be loaded: {place}. Mend it.") from None
+            except RecursionError:
+                raise QueryError(f"{shown} cannot be loaded: line {number} is nested too deeply.") from None
     return listed
+
+
+def _one_after_the_other(text: str, decoder: json.JSONDecoder) -> "Sequence[JSON]":
+    """Objects and lists of which each may take several lines. Raises JSONDecodeError."""
+    listed: list[JSON] = []
+    at = _next(text, 0)
+    while at < len(text):
+        if text[at] not in "[{":
+            raise json.JSONDecodeError("Extra data" if listed else "Expecting value", text, at)
+        value, end = decoder.raw_decode(text, at)
+        listed.append(cast("JSON", value))
+        at = _next(text, end)
+    return listed
+
+
+def _next(text: str, at: int) -> int:
+    found = BETWEEN.match(text, at)
+    return found.end() if found else at
+
+
+def _whole(value: "JSON") -> "JSON":
+    """A value whose texts hold no halves of characters."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, Mapping):
+        return {str(_whole(key)): _whole(part) for key, part in value.items()}
+    return [_whole(part) for part in value] if isinstance(value, list) else value
 
 
 def _is_document(line: str) -> bool:

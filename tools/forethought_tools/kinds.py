@@ -187,7 +187,7 @@ def _chosen(left: Sequence[Kind], seen: Sequence[str], decimal: str) -> Kind:
     kind = left[0]
     if kind.sql == THOUSANDS.sql and left[-1].sql == DECIMAL_COMMA.sql:
         kind = replace(left[-1] if decimal in (",", ";") else kind, ambiguous=True)
-    elif kind == NUMBER and DECIMAL_COMMA in left and all(map(_POINTS.fullmatch, seen)):
+    elif kind == NUMBER and DECIMAL_COMMA in left and any(map(_POINTS.fullmatch, seen)):
         kind = replace(DECIMAL_COMMA if decimal == "," else NUMBER, ambiguous=True)
     return _exemplified(kind, seen)
 
@@ -196,7 +196,7 @@ def _exemplified(kind: Kind, seen: Sequence[str]) -> Kind:
     """The kind with an example of how one of its values is read, where that is not obvious."""
     if kind.sql not in (THOUSANDS.sql, DECIMAL_COMMA.sql) and not kind.ambiguous and kind.sign is None:
         return kind
-    telling = next((value for value in seen if not value.isdigit()), seen[0])
+    telling = next((value for value in seen if not value.lstrip("+-").isdigit()), seen[0])
     bare = kind.bare(telling)
     marks = f" {NBSP}'\u2019"
     drop, point = {THOUSANDS.sql: (f",{marks}", "."), DECIMAL_COMMA.sql: (f".{marks}", ",")}.get(kind.sql, ("", "."))

@@ -102,6 +102,8 @@ class Loader:
         """Rows of a result, or of a file, as a table."""
         values = [[row.get(column) for row in rows] for column in columns] or [[]]
         named = grids.unique([column or "column" for column in columns or ["value"]])
+        if file and (changed := [each for each in zip(columns, named, strict=False) if each[0] != each[1]]):
+            self.assume(file, f"names are changed: {', '.join(f'{was!r} is now {now}' for was, now in changed[:5])}")
         self._tables.typed(name, named, values, kinds.ISO, file)
 
     def assume(self, file: str, what: str) -> None:
@@ -160,14 +162,14 @@ class Loader:
                 return tables
         return blocks.stacked(text, _usual(file))
 
-    def _several(self, name: str, file: DataFile, tables: Sequence[Block]) -> None:
+    def _several(self, name: str, file: DataFile, tables: Sequence[Block], what: str = "it") -> None:
         """The tables of a text: the first under the name of its file, unless lines have it, and all others under names
         of their own."""
         titles = grids.unique([each.title[:_TITLE] or f"table_{number}" for number, each in enumerate(tables, 1)])
         first = 0 if name else -1
         if others := titles[first + 1 :]:
             listed = ", ".join(f'"{title}"' for title in others[:5]) + " ..." * (len(others) > 5)
-            this = f"it holds {len(tables)} tables; this is the first" if name else "it is read as lines"
+            this = f"{what} holds {len(tables)} tables; this is the first" if name else "it is read as lines"
             self._tables.assume(file.shown, f"{this}, and the tables in it have their own names: {listed}")
         for number, (title, table) in enumerate(zip(titles, tables, strict=True)):
             free = self._free(name if number == first else title, file, is_first=number == first)
@@ -311,7 +313,10 @@ class Loader:
                 said = f"in sheet {sheet!r} cells that are merged downwards have their value in each row ({merged})"
                 self._tables.assume(file.shown, said)
             table = self._free(name if number == 0 else sheet, file, is_first=number == 0)
-            self._sheet(table, file, rows, options)
+            if options == Options() and (stacked := blocks.stacked_rows(rows, _texts)):
+                self._several(table, file, stacked, f"sheet {sheet!r}")
+            else:
+                self._sheet(table, file, rows, options)
             self._name_sheet(table, sheet, file)
 
     def _free(self, name: str, file: DataFile, *, is_first: bool) -> str:

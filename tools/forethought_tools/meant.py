@@ -30,7 +30,7 @@ _BETWEEN = re.compile(r"[\s,;]+")
 _NO_ITEM = re.compile(r"\s*[\[{]|\{\{")  # JSON that cannot be read, or a reference to what may be a list
 _WORDY = frozenset({"string", "object", "array", "boolean"})
 _ANYTHING: Mapping[str, JSON] = {}
-_NULL, _LIST = frozenset({"null"}), frozenset({"array"})
+_NULL, _LIST, _OBJECT = frozenset({"null"}), frozenset({"array"}), frozenset({"object"})
 _EVERYTHING = frozenset({"null", "boolean", "integer", "number", "string", "array", "object"})
 
 
@@ -39,8 +39,9 @@ def as_meant(schema: Mapping[str, JSON], value: JSON) -> JSON:
 
     `null` is left out where it does not fit. Text becomes what it holds as JSON, in a fence or not, where no text fits
     and that does; one object, number or text becomes a list of it where a list of such is due, and numbers in one text
-    a list of them; a word of an enumeration may be written in other letters; a number without a fraction becomes an
-    integer where one is due. References (`{{1}}`) stay, since they are no JSON.
+    a list of them; an empty list becomes an empty object where that is due, and the other way round; a word of an
+    enumeration may be written in other letters; a number without a fraction becomes an integer where one is due.
+    References (`{{1}}`) stay, since they are no JSON.
     """
     return _Reader(schema).read(schema, value, 0, 0)
 
@@ -84,7 +85,7 @@ class _Reader:
         kinds = _kinds(rule)
         if alone := self._alone(rule, kinds, value, depth, choices):
             return alone
-        value = _undone(kinds, rule, _spelt(rule, value))
+        value = _emptied(kinds, _undone(kinds, rule, _spelt(rule, value)))
         if isinstance(value, Mapping):
             return self._object(rule, value, depth, choices)
         if isinstance(value, Sequence) and not isinstance(value, str):
@@ -187,19 +188,34 @@ def _letters(word: str) -> str:
 
 def _undone(kinds: frozenset[str], rule: Mapping[str, JSON], given: JSON) -> JSON:
     """What a text holds where no text is due; the text itself, where that would not fit either."""
-    if given == "" and "null" not in kinds and (choices := _listed(rule.get("enum"))) and given not in choices:
+    choices = _listed(rule.get("enum"))
+    if isinstance(given, str) and choices and "null" not in kinds and given not in choices and _is_nothing(given):
         return None
     value = given
     for _ in range(_LAYERS):
         if not isinstance(value, str) or "string" in kinds:
             break
         try:
-            value = _read(value)
+            value = _emptied(kinds, _read(value))
         except (ValueError, RecursionError):
             return given
         if value is None or _is(value, kinds):
             return value
     return given
+
+
+def _is_nothing(text: str) -> bool:
+    plain = text.strip().lower()
+    return plain in _WORDS and _WORDS[plain] is None
+
+
+def _emptied(kinds: frozenset[str], value: JSON) -> JSON:
+    """The empty object where only an object is due, and the empty list where only a list is: some languages have one
+    value for both, and write either."""
+    if value or not isinstance(value, Mapping | Sequence) or isinstance(value, str):
+        return value
+    due = kinds - _NULL
+    return {} if due == _OBJECT else [] if due == _LIST else value
 
 
 def _read(text: str) -> JSON:

@@ -35,11 +35,20 @@ def reader_options(text: str, reader: str) -> Mapping[str, JSON]:
         if name in _DONE:
             continue
         if name not in _KNOWN or "csv" not in reader.lower():
-            known = ", ".join(sorted({"delim", "quote", "header", "skip", "encoding", "decimal_separator", *_KNOWN}))
-            raise ToolError(f"{reader} knows no {name!r} here. Leave it out; read_csv knows {known}.")
+            raise ToolError(_unknown(reader, name))
         field, fitting = _KNOWN[name]
         found[field] = fitting(name, value)
     return found
+
+
+def _unknown(reader: str, name: str) -> str:
+    if reader.lower() == "read_xlsx":
+        whole = f"{name} takes a name in quotes" if name == "sheet" else f"{reader} knows no {name!r} here"
+        return (
+            f"{whole}. Write read_xlsx('book.xlsx', sheet = 'Prices'), or leave it out: each sheet is read as a whole."
+        )
+    known = ", ".join(sorted(_KNOWN))
+    return f"{reader} knows no {name!r} here. Leave it out; read_csv knows {known}."
 
 
 class _Tokens:

@@ -161,6 +161,7 @@ class Grids:
         self, name: str, file: DataFile, raw: str, found: Layout, width: int, options: Options, *, empty: int
     ) -> None:
         """Give the columns their names and types."""
+        self._repeated(file, raw, found, width)
         given = self._names(file, raw, found, width, options)
         if empty and width > 1:
             self._tables.assume(file.shown, f"rows without any value are left out ({empty})")
@@ -179,6 +180,16 @@ class Grids:
         hint = ";" if found.separator == ";" else ""
         types = ["VARCHAR"] * len(used)
         self._tables.finish(name, raw, columns, types, kinds.KINDS, file=file.shown, decimal=hint, options=options)
+
+    def _repeated(self, file: DataFile, raw: str, found: Layout, width: int) -> None:
+        """Leave out the rows that are its header once more, as where one file was put behind another."""
+        if found.header is None or width < 2:
+            return
+        cells = [*found.header, *[""] * (width - len(found.header))][:SOME]
+        same = " AND ".join(f"trim(coalesce(c{at}, ''), ' \ufeff') = {literal(cell)}" for at, cell in enumerate(cells))
+        gone = self._tables.run(f"DELETE FROM {quoted(raw)} WHERE {same}").fetchone()
+        if gone and gone[0]:
+            self._tables.assume(file.shown, f"rows that repeat its header are left out ({gone[0]})")
 
     def _names(self, file: DataFile, raw: str, found: Layout, width: int, options: Options) -> list[str]:
         """The names of all columns, empty where there is none."""

@@ -349,12 +349,18 @@ def plain(value: object) -> "JSON":
 
 
 _OF_LIST = re.compile(r"argument types '\w+\([^()']*\[\][^()']*\)'")
+_OF_EXTENSION = re.compile(r'[Ff]unction with name "?(\w+)"? is not in the catalog, but it exists in the \w+ extension')
+_FILES_MEND = (
+    "Write the name of a file in quotes where a table stands, such as FROM 'book.xlsx' or FROM 'shop.db'.orders"
+)
 _LIST_MEND = "list_avg(x), list_max(x) or len(x) is of one list; unnest(x) makes a row of each of its values"
 
 
 def brief(error: Exception) -> str:
     """What went wrong, without the engine's own tables, which it likes to suggest, and without the place in a text that
     its writer has not seen like that."""
+    if extension := _OF_EXTENSION.search(str(error)):
+        return f"There is no {extension[1]} here, and nothing can be installed. {_FILES_MEND}"
     said = re.sub(r'\s*Did you mean "(pg|duckdb|sqlite)_\w*"\?', "", str(error))
     said = re.sub(r"(?s)(\A(?:Binder|Catalog) .*?)\s+LINE \d+:.*", r"\1", said).strip()
     if of_list := _OF_LIST.search(said):

@@ -159,7 +159,9 @@ def _add_plan(add: _Add, working: argparse.ArgumentParser) -> None:
 
 def _add_looking(add: _Add) -> None:
     runs = add("runs", "records:runs", "list recent runs, newest first")
-    runs.add_argument("--state", choices=STATES, help="only runs in this state")
+    runs.add_argument(
+        "--state", action="append", type=str.lower, choices=STATES, help="only runs in this state, or in these"
+    )
     runs.add_argument("--limit", type=count, default=20, metavar="N", help="how many (default 20)")
     _add_json(runs, "the list")
     show = add("show", "records:show", "show a plan or a run")

@@ -13,6 +13,8 @@ from forethought_tools import JSON, SettingsError
 
 Form: TypeAlias = Literal["json", "toml", "yaml"]
 
+_MEND = ": write {} in the place of null"
+
 
 def with_entry(text: str, form: Form, key: str, name: str, entry: Mapping[str, JSON]) -> str:
     """The text of the file with this entry under this key. One of the same name keeps what else stands in it, such as
@@ -34,6 +36,7 @@ def _json(text: str, key: str, name: str, entry: Mapping[str, JSON]) -> str:
     """By changing only the place of the entry; then it is looked whether the rest still says what it said."""
     before = _object(json.loads(without_comments(text)) if text.strip() else {}, key)
     servers = _object(before.get(key, {}), key)
+    _look_at(servers, key, name)
     whole = _merged(servers.get(name), entry)
     wanted: JSON = {**before, key: {**servers, name: whole}}
     if not text.strip():
@@ -46,8 +49,14 @@ def _json(text: str, key: str, name: str, entry: Mapping[str, JSON]) -> str:
 
 def _object(value: JSON, key: str) -> dict[str, JSON]:
     if not isinstance(value, Mapping):
-        raise SettingsError(f"what stands under {key!r} in it holds no servers")
+        raise SettingsError(f"what stands under {key!r} in it holds no servers" + _MEND * (value is None))
     return {**value}
+
+
+def _look_at(servers: Mapping[str, JSON], key: str, name: str) -> None:
+    """Raises SettingsError where something else than an entry has this name."""
+    if name in servers and not isinstance(servers[name], Mapping):
+        raise SettingsError(f"{name!r} under {key!r} in it is no entry of a server: take it out first")
 
 
 def _merged(old: object, entry: Mapping[str, JSON]) -> dict[str, JSON]:
@@ -98,13 +107,16 @@ def _spans(text: str) -> Mapping[tuple[str, ...], tuple[int, int]]:
 
 
 def _toml(text: str, key: str, name: str, entry: Mapping[str, JSON]) -> str:
-    import tomlkit  # here, because few need it
+    import tomlkit.items  # here, because few need it
 
     document: Any = tomlkit.parse(text)
     servers: Any = document.setdefault(key, tomlkit.table(is_super_table=True))
     if not isinstance(servers, Mapping):
         raise SettingsError(f"what stands under {key!r} in it holds no servers")
-    server: Any = cast("Any", servers).setdefault(name, tomlkit.table())
+    _look_at(cast("Mapping[str, JSON]", servers), key, name)
+    is_inline = isinstance(servers, tomlkit.items.InlineTable)
+    new: Any = tomlkit.inline_table() if is_inline else tomlkit.table()
+    server: Any = cast("Any", servers).setdefault(name, new)
     for field, value in entry.items():
         server[field] = value
     return tomlkit.dumps(document)
@@ -125,10 +137,13 @@ def _yaml(text: str, key: str, name: str, entry: Mapping[str, JSON]) -> str:
     servers = _filled(document, key) if isinstance(document, Mapping) else None
     if not isinstance(servers, Mapping):
         raise SettingsError(f"what stands under {key!r} in it holds no servers")
-    _filled(servers, name).update(entry)
+    server = _filled(servers, name)
+    _look_at(cast("Mapping[str, JSON]", servers), key, name)
+    server.update(entry)
     out = StringIO()
     yaml.dump(document, out)
-    comments = text if whole is None else ""  # all there is, and no part of what was read
+    remarks = [line for line in text.splitlines(keepends=True) if line.lstrip().startswith("#")]
+    comments = "".join(remarks) if whole is None else ""  # all there is, and no part of what was read
     return comments + "\n" * (comments[-1:] not in ("", "\n")) + out.getvalue()
 
 

@@ -3,6 +3,7 @@
 __all__ = ["export", "lessons", "prune", "runs", "show", "verify"]
 
 import json
+import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -36,21 +37,22 @@ from forethought_tools.visible import has_lines, one_line_json, told, visible
 _MOST = 10_000  # runs that are looked through
 
 
-def runs(settings: Settings, *, state: str | None, limit: int, as_json: bool) -> int:
+def runs(settings: Settings, *, state: Sequence[str] | None, limit: int, as_json: bool) -> int:
     """List recent runs, newest first."""
     with open_journal(settings) as journal:
         queries = journal.queries
         rows = (row for row in queries.runs(limit=_MOST) if kind_of(row).listed(row))
         told = ((row, state_of(queries, row)) for row in rows)
-        found = list(islice((each for each in told if state in (None, each[1])), limit + 1))
+        found = list(islice((each for each in told if not state or each[1] in state), limit + 1))
     more, found = len(found) > limit, found[:limit]
     if as_json:
         print_json([_run_body(row, its_state) for row, its_state in found])
         return 0
-    none = f"No run is {state}." if state else f"No runs yet. {PROGRAM} run GOAL makes the first."
+    none = f"No run is {' or '.join(state)}." if state else f"No runs yet. {PROGRAM} run GOAL makes the first."
     console.print(_run_table(found) if found else none)
     if more:
-        console.print(f"[dim]There are more: {PROGRAM} runs --limit {limit * 5}[/]", soft_wrap=True)
+        only = "".join(f" --state {shlex.quote(each)}" for each in state or ())
+        console.print(f"[dim]There are more: {PROGRAM} runs{only} --limit {limit * 5}[/]", soft_wrap=True)
     return 0
 
 

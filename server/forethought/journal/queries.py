@@ -68,8 +68,17 @@ class Queries(Learned):
             revision=revision,
         )
         if not rows:
-            raise NotFoundError(f"There is no plan {clipped(plan_id, _ID)!r}.")
+            raise NotFoundError(self._no_plan(plan_id, revision))
         return PlanRow(**decoded(rows[0]))
+
+    def _no_plan(self, plan_id: str, revision: int | None) -> str:
+        """Why there is no such plan, with what may be meant instead."""
+        if plan_id and (latest := self.plans(limit=1, prefix=plan_id)) and latest[0].id == plan_id:
+            return f"{plan_id} has no revision {revision}. Its latest is {latest[0].revision}."
+        if plan_id and (of_run := self._select("SELECT plan FROM run WHERE id = :id", id=plan_id)):
+            plan = str(of_run[0]["plan"])
+            return f"{plan_id} is a run, {f'and its plan is {plan}' if plan else 'and has no plan'}."
+        return f"There is no plan {clipped(plan_id, _ID)!r}."
 
     def has_plan(self, plan_id: str) -> bool:
         """Whether a plan of this id was made already."""
@@ -92,6 +101,8 @@ class Queries(Learned):
         if not rows:
             of_plan = self.runs(plan=run_id, limit=1) if run_id else []
             meant = f"{run_id} is a plan. Its latest run is {of_plan[0].id}." if of_plan else ""
+            if not meant and run_id and self.has_plan(run_id):
+                meant = f"{run_id} is a plan that has not run."
             raise NotFoundError(meant or f"There is no run {clipped(run_id, _ID)!r}.")
         return RunRow(**decoded(rows[0]))
 

@@ -5,7 +5,7 @@ A failure that the caller can mend is a tool error that lists every problem; eve
 
 __all__ = ["StrictTool", "tools"]
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any, cast
 
@@ -30,7 +30,9 @@ from forethought_tools.meant import as_meant, holds_half_a_character
 
 _COUNTED = 10_000  # faults
 _CALLED = ("plan_id", "run_id", "from_search")
+_TOLD = ("goal", "task", "context", "recipe")
 _STEPS = ("drop", "step")
+_DRAFT = frozenset({"steps", "goal", "reasoning"})  # what planners write around steps
 _NOTHING = ("", "null", "none", "undefined")
 _LISTED = "get_plan() lists the plans and runs there are"
 
@@ -52,7 +54,7 @@ def tools() -> "Sequence[StrictTool]":
         _tool(verbs.lats_search, "Tree search", reaches_out, ["goal"]),
         _tool(verbs.get_plan, "Get plan", looks),
         _tool(verbs.update_plan, "Update plan", writes, ["plan_id", "revision"]),
-        _tool(verbs.report, "Report", reaches_out, ["run_id", "answers"]),
+        _tool(verbs.report, "Report", reaches_out, ["run_id"]),
         _tool(verbs.rollback, "Roll back", destroys_once, ["run_id"]),
         _tool(verbs.stop, "Stop", destroys_once, ["run_id"]),
     ]
@@ -154,7 +156,15 @@ def _plain(arguments: dict[str, Any]) -> dict[str, Any]:
         for name in _CALLED
         if isinstance(given := arguments.get(name), str)
     }
-    return {**arguments, **bare, **{name: ids_as_meant(arguments[name]) for name in _STEPS if name in arguments}}
+    bare |= {name: None for name in _TOLD if str(arguments.get(name)).strip().lower() in _NOTHING}
+    plain = {**arguments, **bare, **{name: ids_as_meant(arguments[name]) for name in _STEPS if name in arguments}}
+    return {**plain, "steps": _unwrapped(plain["steps"])} if "steps" in plain else plain
+
+
+def _unwrapped(steps: JSON) -> JSON:
+    """The steps in an object that holds them as a planner's answer does; else as they are."""
+    read = as_meant({"type": "object"}, steps)
+    return read["steps"] if isinstance(read, Mapping) and "steps" in read and read.keys() <= _DRAFT else steps
 
 
 def _result(view: View) -> CallToolResult:

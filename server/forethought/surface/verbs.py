@@ -40,7 +40,7 @@ from forethought.surface.attach import attach
 from forethought.surface.orders import taker_of
 from forethought_patterns.rollback import looked_at
 from forethought_patterns.worlds import BOUNDS
-from forethought_tools import JSON, Fault, PlanError
+from forethought_tools import JSON, Fault, FaultsError
 
 Verb: TypeAlias = Callable[..., Awaitable[View | InputRequiredResult]]
 
@@ -67,8 +67,8 @@ async def create_plan(
     elif recipe:
         goal, steps = filled(recipe_called(app.runs.records, recipe), parameters or {})
     elif not goal:
-        raise PlanError([Fault("create_plan", "it needs a goal, from_search or recipe", "Give one of them")])
-    if steps is not None:
+        raise FaultsError([Fault("create_plan", "it needs a goal, from_search or recipe", "Give one of them")])
+    if steps:
         plan_id = await plan.save(app.runs, goal, context, steps)
         return plan_view(app.runs.records, app.runs.queries.plan(plan_id))
     return await _once(ctx, planning.start(app.runs, goal, context, _caller(ctx, another)))
@@ -89,7 +89,7 @@ async def execute_plan(
     without news: follow `next`."""
     app = _app(ctx)
     if bool(plan_id) == bool(goal):
-        raise PlanError([Fault("execute_plan", "it takes a plan_id or a goal", "Give one of them")])
+        raise FaultsError([Fault("execute_plan", "it takes a plan_id or a goal", "Give one of them")])
     terms = app.runs.terms.tightened(**wishes)
     if goal:
         caller = _caller(ctx, another or bool(again))
@@ -201,7 +201,7 @@ async def update_plan(
 
 
 async def report(
-    ctx: Context[App], run_id: str, answers: Sequence[Mapping[str, JSON]], take: int | None = None
+    ctx: Context[App], run_id: str, answers: Sequence[Mapping[str, JSON]] = (), take: int | None = None
 ) -> View | InputRequiredResult:
     """Hand in answers to work orders of a run, and stay with it; with none: wait for news of any run. It cannot
     approve: only a person can."""

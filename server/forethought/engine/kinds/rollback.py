@@ -196,14 +196,14 @@ def lasting(records: Records, run_id: str, step: int | None) -> list[str]:
     planned = {each.id: each.tool for plan in plans for each in plan.steps}
     planned |= {row.id: kept.tool for row in queries.steps(run_id) if (kept := step_of_row(row))}
     rows = [row for row in queries.steps(run_id) if row.started is not None and row.id in planned]
-    earlier = str(run.options.get("takes_up", ""))
+    earlier = _taken_up(run)
     called: list[tuple[int | None, str]] = [(row.id, planned[row.id]) for row in rows]
     # A check calls tools too, and so does a search, of a step or by itself.
     calls = [call for call in queries.messages(run_id, "call") if "tool" in call.body]
     called += [(call.step, str(call.body["tool"])) for call in calls]
     lost = [(undo.step, str(undo.body["tool"])) for undo in queries.messages(run_id, "undo") if _lost(undo)]
     own = _own(queries, run_id, step)
-    of_earlier = earlier and (own is None or all(row.id not in own for row in rows))
+    of_earlier = earlier and _has_begun(queries, earlier) and (own is None or all(row.id not in own for row in rows))
     stays = [f"what {earlier} has done, which this run took up: roll that back too"] if of_earlier else []
     return [*stays] + [
         (f"step {number} {tool}" if number else tool) + (_BEYOND if tool == DELEGATE else "")
@@ -211,6 +211,19 @@ def lasting(records: Records, run_id: str, step: int | None) -> list[str]:
         if (own is None or number in own)
         and (records.tools.lasting(tool) or tool == DELEGATE or (number, tool) in lost)
     ]
+
+
+def _taken_up(run: RunRow) -> str:
+    return str(run.options.get("takes_up", ""))
+
+
+def _has_begun(queries: Queries, run_id: str) -> bool:
+    """Whether a run, or one that it took up, has called anything."""
+    steps = any(row.started is not None for row in queries.steps(run_id))
+    if steps or queries.messages(run_id, "call"):
+        return True
+    earlier = _taken_up(queries.run(run_id)) if queries.has_run(run_id) else ""
+    return bool(earlier) and _has_begun(queries, earlier)
 
 
 def undone_steps(queries: Queries, run_id: str) -> set[int]:

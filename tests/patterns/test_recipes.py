@@ -11,7 +11,7 @@ from anyio import to_thread
 
 from forethought_patterns import Recipe, Step, parse_plan
 from forethought_patterns.recipe import library, read_recipe, suggested_tools
-from forethought_patterns.references import fill
+from forethought_patterns.references import Turn, fill
 from forethought_patterns.script import read_script
 from forethought_tools import JSON, Question, Registry
 from forethought_tools.builtin import builtin
@@ -86,10 +86,15 @@ async def test_the_plan_of_a_recipe_runs(recipe: Recipe, tmp_path: Path) -> None
 async def run(steps: Sequence[Step], tools: Registry) -> None:
     results: dict[int, JSON] = {}
     for step in steps:
-        arguments = fill(step.arguments, results)
-        assert isinstance(arguments, dict)
-        reaches_out = step.tool in OUTSIDE
-        results[step.id] = OUTSIDE[step.tool] if reaches_out else await tools.call(step.tool, arguments, answered)
+        items = fill(step.for_each, results) if step.for_each is not None else [None]
+        assert isinstance(items, Sequence)
+        made = [await call(step, fill(step.arguments, results, Turn(item, at)), tools) for at, item in enumerate(items)]
+        results[step.id] = made if step.is_loop else made[0]
+
+
+async def call(step: Step, arguments: JSON, tools: Registry) -> JSON:
+    assert isinstance(arguments, dict)
+    return OUTSIDE[step.tool] if step.tool in OUTSIDE else await tools.call(step.tool, arguments, answered)
 
 
 async def answered(question: Question) -> JSON:

@@ -91,3 +91,14 @@ async def test_an_id_of_something_else_is_told_as_what_it_is(make_settings: Call
             refused = await client.call_tool(tool, given)
             assert refused.is_error
             assert says in text(refused)
+
+
+@pytest.mark.parametrize("view_of", [{}, {"view": "tools"}])
+async def test_a_page_behind_the_last_says_so(make_settings: Callable[..., Settings], view_of: dict[str, Any]) -> None:
+    async with Client(build_server(make_settings())) as client:
+        plan_id = await make_plan(client, COPY)
+        beyond = await _listed(client, page=9, **view_of)
+        assert beyond["found"] == "there is nothing on this page"
+        assert "page=" not in beyond["next"]
+        steps = (await _listed(client, plan_id=plan_id, view="list", page=9))["steps"]
+    assert steps == ["There is no page 9: the last is 1."]

@@ -26,6 +26,8 @@ def listing(records: Records, page: int) -> View:
     view: View = {"status": "ok", "runs": shown}
     if page > 1 or more:
         view["page"] = page
+    if page > 1 and not rows:
+        return {**view, "found": "there is nothing on this page", "next": "get_plan()"}
     return {**view, "next": f"get_plan(page={page + 1})" if more else _next(rows)}
 
 

@@ -92,6 +92,8 @@ def steps_of(
     shown: Sequence[tuple[Step, Mapping[str, JSON]]]
     shown = loops.expanded(plan.steps) if how == "full" else [(step, {}) for step in plan.steps]
     chosen = shown if page is None else shown[(page - 1) * PAGE : page * PAGE]
+    if shown and not chosen:
+        return [f"There is no page {page}: the last is {(len(shown) - 1) // PAGE + 1}."]
     if how == "list":
         return [_line(step, tools, rows.get(step.id), loops) for step, _ in chosen]
     whole = [

@@ -42,7 +42,8 @@ def tools_view(tools: Registry, page: int, words: str = "") -> View:
     more = f'get_plan(view="tools", page={page + 1}) shows more; ' if len(listed) > page * PAGE else ""
     if any(tool.source for tool in listed) and not words:
         more += 'get_plan(view="tools", words="...") tells all of the nearest; '
-    none = {"found": "no tool has to do with these words"} if not listed else {}
+    why = "there is nothing on this page" if listed else "no tool has to do with these words"
+    none = {} if shown else {"found": why}
     return {
         "status": "ok",
         **none,

@@ -31,7 +31,7 @@ from forethought_tools.text import as_text, shortened
 
 P = TypeVar("P", bound=Plan | None)
 
-_REPAIRS = 2
+_REPAIRS, _LEAN_REPAIRS = 2, 3
 _RECIPES: Mapping[Dialect, int] = {"wire": 1, "flat": 2}  # that a larger planner is shown
 _RESULT = 1500  # characters of each result that a planner is shown
 
@@ -80,7 +80,7 @@ async def make_plan(
     slot: Slot,
     early: Early | None = None,
 ) -> Plan:
-    """Ask for a plan until it is valid, at most three times.
+    """Ask for a plan until it is valid, at most three times, and a small planner four times.
 
     What has begun `early`, while the first draft was being written, cannot be in the plan in another form.
 
@@ -191,14 +191,15 @@ async def _until_valid(
     asked = question
     again = replace(question, context=question.context.removeprefix(told))
     best: tuple[int, P] | None = None
-    for attempt in range(_REPAIRS + 1):
+    repairs = _LEAN_REPAIRS if looks else _REPAIRS
+    for attempt in range(repairs + 1):
         draft: JSON = ""
         faults: Sequence[Fault]
         try:
             draft = await journal.ask(f"{key}/{attempt}", asked, slot=slot, heard=None if attempt else heard)
             plan = await _seen(read(draft), looks)
         except (PlanError, ModelError) as error:
-            if attempt == _REPAIRS and best is None:
+            if attempt == repairs and best is None:
                 raise
             if isinstance(error, PlanError):
                 faults = error.faults[:MOST_SHOWN]

@@ -77,7 +77,7 @@ async def test_files_that_the_goal_names_and_a_small_model_forgets_are_asked_for
     assert "the goal names b.txt, and no step uses it" in journal.questions[1].context
     assert journal.questions[1].variety > journal.questions[0].variety, "the same words would come again"
     with pytest.raises(PlanError, match=r"the goal names b\.txt"):
-        await _plan(*[short] * 3, **named)
+        await _plan(*[short] * 4, **named)
 
 
 async def test_the_last_result_of_a_script_goes_into_the_file_that_the_goal_wants() -> None:
@@ -169,7 +169,7 @@ async def test_a_script_that_pretends_is_asked_for_again_in_its_own_words() -> N
     assert "- write_file(...): it saves text, a file as it was read," in repair
     assert "nothing uses the result of note = write(...). Most probably note is meant in its place" in repair
     with pytest.raises(PlanError, match="Most probably note is meant"):
-        await _plan(wrong, wrong, wrong, **named)
+        await _plan(*[wrong] * 4, **named)
 
 
 async def test_what_is_done_already_is_not_asked_for_again() -> None:

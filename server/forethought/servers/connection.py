@@ -71,7 +71,7 @@ class Connection:
         self._wanted = anyio.Event()
         self._over = anyio.Event()
         self._gone = anyio.Event()
-        self._patience = anyio.CancelScope()
+        self._patience: anyio.CancelScope | None = None
         self._client: Client | None = None
         self._in_look = anyio.Lock()
         self._looks = 0
@@ -194,7 +194,7 @@ class Connection:
         self._ended = f"it has sent {why}"
         if self._client is not None:
             self._lost(self._client)
-        elif not self._gone.is_set():  # it is being connected
+        elif self._patience and not self._gone.is_set():  # it is being connected
             self._patience.cancel()
 
     def _lost(self, client: "Client") -> None:

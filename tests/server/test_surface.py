@@ -75,7 +75,8 @@ async def test_default_answers_are_short_and_say_what_to_call_next(
         asked = {"plan_id": created["plan_id"], "view": "list"}
         whole, real = [view(await client.call_tool("get_plan", {**asked, "page": page})) for page in (1, 1.0)]
         assert whole == real, "to JSON both are integers"
-        assert not view(await client.call_tool("get_plan", {**asked, "page": 1e15}))["steps"]
+        beyond = view(await client.call_tool("get_plan", {**asked, "page": 1e15}))["steps"]
+        assert beyond == [f"There is no page {10**15}: the last is 4."]
         brief = view(await client.call_tool("get_plan", {"plan_id": created["plan_id"]}))
         pages = [
             view(await client.call_tool("get_plan", {"plan_id": created["plan_id"], "view": "list", "page": page}))

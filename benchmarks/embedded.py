@@ -101,7 +101,8 @@ async def measure(variant: Variant, file: Path, kept: Path) -> dict[str, float]:
     model = Tuned(variant, name=MODEL, file=file, kept=kept if variant.keeps else None, timeout=900)
     began = time.perf_counter()
     try:
-        plan = await make_plan(look_at(GOAL, folders), builtin(folders), InMemoryJournal(model), slot=Slot())
+        brief = await anyio.to_thread.run_sync(look_at, GOAL, folders)
+        plan = await make_plan(brief, builtin(folders), InMemoryJournal(model), slot=Slot())
         steps = len(plan.steps)
     except PlanError:
         steps = 0

@@ -68,12 +68,7 @@ async def _all_waiting(settings: Settings, steps: list[dict[str, Any]]) -> str:
 async def test_a_form_for_many_decides_what_it_names_and_nothing_else(
     make_settings: Callable[..., Settings], era: str, work: Path, said: dict[str, str], gone: set[int], waits: bool
 ) -> None:
-    shown: list[Any] = []
-
-    async def once(context: object, params: Any) -> ElicitResult:
-        shown.append(params)
-        return ElicitResult(action="accept" if len(shown) == 1 else "decline", content=dict(said))
-
+    shown, once = once_with(said)
     settings = make_settings(terms=NEVER)
     plan_id = await _all_waiting(settings, files(work, 5))
     async with Client(build_server(settings), mode=era, elicitation_callback=once) as client:
@@ -89,6 +84,17 @@ async def test_a_form_for_many_decides_what_it_names_and_nothing_else(
     assert set(shown[0].requested_schema["properties"]) == {"decision", "which", "others", "reason"}
     answered = journal_of(settings, dict(done.structured_content or {}), "answered")
     assert len({str(entry.body["id"]) for entry in answered}) == len(answered), "each decision is about its own gate"
+
+
+def once_with(said: Mapping[str, str]) -> tuple[list[Any], Any]:
+    """What a person is shown, and one who fills in the first form like this, and no other."""
+    shown: list[Any] = []
+
+    async def once(context: object, params: Any) -> ElicitResult:
+        shown.append(params)
+        return ElicitResult(action="accept" if len(shown) == 1 else "decline", content=dict(said))
+
+    return shown, once
 
 
 @pytest.mark.anyio
@@ -107,12 +113,7 @@ async def test_a_form_for_many_decides_what_it_names_and_nothing_else(
 async def test_a_form_that_shows_a_part_of_what_waits_can_reject_all_of_it_and_approve_none_of_the_rest(
     make_settings: Callable[..., Settings], era: str, work: Path, said: dict[str, str], rejected: int
 ) -> None:
-    shown: list[Any] = []
-
-    async def once(context: object, params: Any) -> ElicitResult:
-        shown.append(params)
-        return ElicitResult(action="accept" if len(shown) == 1 else "decline", content=dict(said))
-
+    shown, once = once_with(said)
     settings = make_settings(terms=NEVER)
     plan_id = await _all_waiting(settings, files(work, 25))
     async with Client(build_server(settings), mode=era, elicitation_callback=once) as client:

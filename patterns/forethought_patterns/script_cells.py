@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from forethought_patterns.references import Reference, find
+from forethought_patterns.script_turns import made_by
 from forethought_patterns.script_values import Value
 from forethought_tools import JSON
 from forethought_tools.arithmetic import NAMES
@@ -73,7 +74,7 @@ def _the_column(arguments: Mapping[str, JSON]) -> str:
 
 def _query(result: Reference, steps: Sequence[Mapping[str, JSON]]) -> Mapping[str, JSON] | None:
     """The arguments of the query that a reference means the whole result of."""
-    step = next((step for step in steps if step["id"] == result.step), None)
+    step = made_by(result, steps)
     arguments = step["arguments"] if step and step["tool"] == "query_table" and not result.path else None
     return arguments if isinstance(arguments, Mapping) else None
 

@@ -1,15 +1,18 @@
 """Loops over results and conditions on them in a script: they become `for_each` and `when` of the calls in them."""
 
-__all__ = ["condition", "in_each", "of_item", "rows_in", "sql_of", "tool_of_rows", "when"]
+__all__ = ["condition", "in_each", "made_by", "of_item", "rows_in", "sql_of", "tool_of_rows", "when"]
 
 import ast
 import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from forethought_patterns.references import Reference, find, map_texts
 from forethought_patterns.script_sql import columns_of
 from forethought_patterns.script_values import TABLES, Value, member, unreadable
 from forethought_tools import JSON
+
+T = TypeVar("T", bound=Mapping[str, JSON])
 
 _ITEM = Reference(0)
 """What the variable of a loop stands for while its calls are read. No step has this number."""
@@ -89,7 +92,7 @@ def in_each(steps: Sequence[dict[str, JSON]], over: Reference) -> None:
 def tool_of_rows(found: Reference, steps: Sequence[dict[str, JSON]]) -> JSON:
     """The tool that brings what a loop goes over. A table that was read as text, and for this alone, is queried in the
     place of that: a text has no rows."""
-    step = _made_by(found, steps)
+    step = made_by(found, steps)
     if step is None:
         return None
     path = _argument(step, "path")
@@ -102,11 +105,12 @@ def tool_of_rows(found: Reference, steps: Sequence[dict[str, JSON]]) -> JSON:
 
 def sql_of(found: Reference, steps: Sequence[dict[str, JSON]]) -> str:
     """The query that brings a result, if it is one."""
-    step = _made_by(found, steps)
+    step = made_by(found, steps)
     return _argument(step, "sql") if step else ""
 
 
-def _made_by(found: Reference, steps: Sequence[dict[str, JSON]]) -> dict[str, JSON] | None:
+def made_by(found: Reference, steps: Sequence[T]) -> T | None:
+    """The step whose result this is, or is a part of; none, where it is of a step before the script."""
     return next((step for step in steps if step["id"] == found.step), None)
 
 

@@ -1,4 +1,4 @@
-"""The embedded model with other settings: from the start of its process to a valid plan of five steps or so.
+"""The embedded model with other settings: from the start of its process to a valid plan of four or five steps.
 
 Variants are interleaved, so that whatever else the machine does falls on all of them. The model must be fetched.
 """
@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from forethought.briefing import look_at
 from forethought.models import child
 from forethought.models.fetch import catalogue, model_file
 from forethought.models.local import LocalModel
+from forethought.recipes import nearest
 from forethought.settings import Settings
 from forethought_patterns import InMemoryJournal, Slot, make_plan
 from forethought_patterns.ports import Answer, Heard, Meter
@@ -51,7 +52,7 @@ class Variant:
 
 
 VARIANTS: Mapping[str, Variant] = {
-    "as it was (918697e)": Variant({"cpuparams.n_threads": max(1, CORES - 1)}, keeps=False),
+    "settings of 918697e": Variant({"cpuparams.n_threads": max(1, CORES - 1)}, keeps=False),
     "ours, the very first plan": Variant(keeps=False),
     "**ours**": Variant(),
     "a thread less for writing": Variant({"cpuparams.n_threads": max(1, CORES - 1)}),
@@ -101,7 +102,8 @@ async def measure(variant: Variant, file: Path, kept: Path) -> dict[str, float]:
     model = Tuned(variant, name=MODEL, file=file, kept=kept if variant.keeps else None, timeout=900)
     began = time.perf_counter()
     try:
-        brief = await anyio.to_thread.run_sync(look_at, GOAL, folders)
+        seen = await anyio.to_thread.run_sync(look_at, GOAL, folders)
+        brief = replace(seen, recipes=nearest(GOAL, seen.files, 6))
         plan = await make_plan(brief, builtin(folders), InMemoryJournal(model), slot=Slot())
         steps = len(plan.steps)
     except PlanError:

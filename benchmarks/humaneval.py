@@ -279,7 +279,7 @@ def plot(comparison: Comparison) -> None:
     panel.set(xlabel="model calls, at most", ylabel="solved %", ylim=(0, 101), xticks=CALLS)
     panel.grid(alpha=0.3)
     panel.legend(frameon=False, loc="lower right")
-    figure.savefig(HERE / "plots" / "humaneval.png", dpi=110)
+    figure.savefig(HERE.parent / "docs" / "plots" / "humaneval.png", dpi=110)
 
 
 def main() -> None:
@@ -288,7 +288,7 @@ def main() -> None:
     options.add_argument("--problems", type=int, default=40, help="of the 164, in a seeded order")
     options.add_argument("--record", action="store_true", help="ask the model for what is not recorded; takes hours")
     options.add_argument("--only", default="", help="methods whose names hold one of these, with commas between")
-    options.add_argument("--plot", action="store_true", help="draw plots/humaneval.png")
+    options.add_argument("--plot", action="store_true", help="draw docs/plots/humaneval.png")
     anyio.run(compare, options.parse_args())
 
 

@@ -24,7 +24,7 @@ from forethought_patterns.worlds import BOUNDS
 
 UNVERIFIED = 600  # puzzles, half of them used
 MARKS = (25, 50, 100, 200, 400)
-PLOTS = Path(__file__).parent / "plots"
+PLOTS = Path(__file__).parent.parent / "docs" / "plots"
 DRAWN = [*BASELINES, OURS]
 Case: TypeAlias = tuple[Callable[..., StandIn[Any, Any]], int, int]
 """Makes the world of an instance; takes the seed. How many candidates are asked for, and how deep it goes."""

@@ -236,15 +236,23 @@ async def test_the_page_takes_all_that_are_ticked_with_one_code(make_settings: C
         page = (await opened.http.get(opened.url)).text
         assert "command: echo 3" in page
         assert " checked>" not in page
+        assert "<b>approve</b> those that are ticked may go ahead, this once" in page
         assert (await _send(opened, page, decision="approve")).status_code == 422, "nothing is ticked"
         assert (await _send(opened, page, **{one.id: "yes"})).status_code == 422, "nothing is chosen"
-        assert (await _send(opened, page, decision="approve", code="WRONG", **{one.id: "yes"})).status_code == 403
+        wrong = await _send(opened, page, decision="approve", code="WRONG", **{one.id: "yes"})
+        assert wrong.status_code == 403
+        assert "This is not the code." in wrong.text
+        assert wrong.text.count(" checked>") == 1, "what was ticked still is"
+        all_of_it = await _send(opened, page, decision=f"approve {opened.run_id}")
+        assert all_of_it.status_code == 422, "nobody can approve what they have not ticked"
         forged = await _send(opened, page, decision="approve", listed=one.id, **{one.id: "yes"})
         assert forged.status_code == 403, "what was not shown is not covered"
         assert len(opened.gates()) == 4
         code = opened.codes[-1]
         sent = await _send(opened, page, decision="approve", **{one.id: "yes", three.id: "yes"})
         assert "approve: 2 recorded" in sent.text
+        assert "A person must decide" in sent.text
+        assert "The terminal shows a new code." in sent.text
         assert [gate.id for gate in opened.gates()] == [two.id, four.id]
         again = await _send(opened, page, decision="approve", code=code, **{two.id: "yes"})
         assert again.status_code == 403, "the code was good for one decision"
@@ -252,3 +260,15 @@ async def test_the_page_takes_all_that_are_ticked_with_one_code(make_settings: C
         sent = await _send(opened, page, decision=f"reject {opened.run_id}")
         assert "reject: 2 recorded" in sent.text
         assert not opened.gates()
+        assert "Nothing waits any more" in sent.text
+        assert "The terminal shows a new code." not in sent.text
+
+
+@pytest.mark.anyio
+async def test_the_page_puts_boxes_only_before_questions_that_are_alike(make_settings: Callable[..., Settings]) -> None:
+    async with open_page(make_settings(terms=NEVER), "echo 1") as opened:
+        alone = (await opened.http.get(opened.url)).text
+        assert "run_command" in alone
+        assert '<input type="checkbox"' not in alone
+        assert 'role="alert"' not in alone
+        assert 'role="status"' not in alone

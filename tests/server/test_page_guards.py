@@ -45,9 +45,15 @@ async def test_other_sites_and_other_names_reach_nothing(make_settings: Callable
             assert (await page.http.get(target, headers=headers)).status_code == 421
         for headers in ({"origin": "http://evil.example"}, {"origin": "null"}, {"referer": "http://evil.example/"}):
             assert (await page.http.post(target, data=form, headers=headers)).status_code == 403
-        assert (await page.http.request("PUT", target)).status_code == 405
-        assert (await page.http.post(target, content=b"x" * 100_000)).status_code == 400
-        assert (await page.http.get(f"{page.url}nonsense")).status_code == 404
+        for method, address, status, title in (
+            ("PUT", target, 405, "This cannot be done here"),
+            ("GET", f"{page.url}nonsense", 404, "There is nothing here"),
+        ):
+            led_nowhere = await page.http.request(method, address)
+            assert led_nowhere.status_code == status
+            assert title in led_nowhere.text
+        for body in (b"x" * 100_000, b'{"decision": "approve"}', b"decision=reject&decision=", b"\xff=1"):
+            assert (await page.http.post(target, content=body)).status_code == 400, body[:30]
         assert page.gates() == [gate]
         own = page.url.rsplit("/", 2)[0]
         assert (await page.http.post(target, data=form, headers={"origin": own})).status_code == 200

@@ -18,6 +18,7 @@ from forethought_patterns.plan import Plan, Step
 from forethought_patterns.recipe import OFTEN, Recipe, suggested_tools
 from forethought_patterns.roles import LEAN_PLANNER
 from forethought_patterns.script import TEXTS, read_script
+from forethought_patterns.setting_lines import SETTINGS, SHOWN
 from forethought_tools import JSON, Fault, Question, Registry, Role
 from forethought_tools.files import fits
 from forethought_tools.sources import BASES
@@ -127,7 +128,10 @@ def _asked(recipe: Recipe) -> str:
 def _files(brief: Brief) -> str:
     needless = _only_put_away(brief.goal)
     shown = {path: text for path, text in brief.files.items() if path not in needless}
-    shapes = [f"{path}: {clipped(' | '.join(text.splitlines()), _SHAPE)}" for path, text in shown.items()]
+    shapes = [
+        f"{path}: {clipped(' | '.join(text.splitlines()), SHOWN if path.lower().endswith(SETTINGS) else _SHAPE)}"
+        for path, text in shown.items()
+    ]
     others = [*sorted(needless.intersection(brief.files)), *(name for name in brief.names if name not in brief.files)]
     more = ["..."] if len(others) > _NAMES else []
     notes = f"\nnotes: {brief.context}" if brief.context else ""

@@ -11,6 +11,7 @@ from forethought_patterns.goal import Goal
 from forethought_patterns.references import Reference
 from forethought_patterns.script import GIVES_ROWS
 from forethought_patterns.script_values import written as escaped
+from forethought_patterns.setting_lines import with_lines_that_are_there
 from forethought_tools import JSON, Registry
 from forethought_tools.text import as_text
 
@@ -27,6 +28,7 @@ def mended(steps: Steps, brief: Brief, tools: Registry) -> Steps:
         return steps
     steps = with_said_names(steps, brief.goal, [*brief.files.values()])
     steps = without_line_numbers(steps, brief.goal)
+    steps = with_lines_that_are_there(steps, brief)
     steps = _with_the_whole_wish(steps, brief.goal)
     steps = _with_what_is_saved(steps, brief, tools)
     return _with_what_is_told(steps, brief)

@@ -97,5 +97,15 @@ def _can_be_looked_at(step: Step, sight: Sight) -> bool:
     tool = sight.tools.get(step.tool)
     if tool is None or tool.doubted is None:
         return False
-    before = [each for each in sight.plan.steps[: sight.plan.steps.index(step)] if each in sight.changing]
+    earlier = sight.plan.steps[: sight.plan.steps.index(step)]
+    before = [each for each in earlier if each in sight.changing and not _leaves_it(each, step)]
     return not any(sight.uses(step, name) for each in before for name in sight.written_by(each))
+
+
+def _leaves_it(edit: Step, later: Step) -> bool:
+    """Whether an edit leaves what a later one replaces as it is, so that it has to be there already."""
+    old, new = (edit.arguments.get(name) for name in ("old", "new"))
+    sought = later.arguments.get("old")
+    if edit.tool != "edit_file" or later.tool != "edit_file" or not (isinstance(sought, str) and isinstance(new, str)):
+        return False
+    return isinstance(old, str) and not find([old, new]) and sought not in new and new not in sought

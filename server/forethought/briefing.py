@@ -15,6 +15,7 @@ from forethought.engine.lessons import with_lessons
 from forethought.engine.recipes import with_recipes
 from forethought.engine.records import Records
 from forethought_patterns import Brief
+from forethought_patterns.setting_lines import SETTINGS, SHOWN
 from forethought_tools import ToolError
 from forethought_tools.files import MAX_LISTED, matching
 from forethought_tools.folders import Folders
@@ -35,7 +36,6 @@ _PREVIEW_LINES = 3
 _PREVIEW_CHARACTERS = 400
 _SHORT = 300  # characters of a file that is shown whole
 _ROWS = (".csv", ".tsv", ".log")
-_SETTINGS = (".ini", ".cfg", ".conf", ".toml", ".yaml", ".yml", ".env", ".properties")
 _NEAR = 100  # tools of other servers, in the order in which they are told
 _NAMED = 100  # files that are looked at for one goal
 
@@ -68,16 +68,18 @@ def look_at(goal: str, folders: Folders) -> Brief:
     new: list[str] = []
     for name in islice(dict.fromkeys(_file_names(goal)), _NAMED):
         try:
-            with folders.open(name, shown=_PREVIEW_CHARACTERS) as file:
-                head = file.read(_PREVIEW_CHARACTERS)
+            # Any line of settings may be the one to change; of a table the first lines say what the others are like.
+            sets = name.lower().endswith(SETTINGS)
+            most = SHOWN if sets else _PREVIEW_CHARACTERS
+            with folders.open(name, shown=most) as file:
+                head = file.read(most)
         except (ToolError, OSError):
             # example.org is no file to be written; neither is "e.g".
             if name.rpartition(".")[2].lower() in _NEW_ENDINGS:
                 new.append(name)
         else:
             text = "" if b"\0" in head else head.decode("utf-8", "replace")
-            # Any line of settings may be the one to change; of a table the first lines say what the others are like.
-            whole = name.lower().endswith(_SETTINGS) or (len(head) <= _SHORT and not name.lower().endswith(_ROWS))
+            whole = sets or (len(head) <= _SHORT and not name.lower().endswith(_ROWS))
             previews[name] = "".join(text.splitlines(keepends=True)[: None if whole else _PREVIEW_LINES])
     return Brief(goal, files=previews, new_files=new, names=_names(folders))
 

@@ -1,0 +1,101 @@
+"""A setting is changed in the line that its file has, and two edits of one file are looked at before they run."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+import pytest
+from tests.patterns.linting import TOOLS
+
+from forethought_patterns import Brief, Plan, Step
+from forethought_patterns.lean import lean_question, lean_steps
+from forethought_patterns.lints import lints
+from forethought_patterns.setting_lines import SHOWN
+from forethought_tools import JSON
+from forethought_tools.builtin import builtin
+from forethought_tools.folders import Folders
+
+SETTINGS = """\
+[project]
+version = "1.8.2"
+line-length = 100  # as the editor has it
+level: info
+"port": 5432,
+retries = 3
+retries = 4
+"""
+
+
+def _edited(old: str, new: str, *, goal: str = "g", text: str = SETTINGS) -> tuple[JSON, JSON]:
+    script = f"edit_file('app.toml', {old!r}, {new!r})"
+    (step,) = cast("list[Mapping[str, JSON]]", lean_steps(script, Brief(goal, files={"app.toml": text}), TOOLS))
+    arguments = cast("Mapping[str, JSON]", step["arguments"])
+    return arguments["old"], arguments["new"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "changed"),
+    [
+        ("version = 1.8.2", "version = 1.9.0", 'version = "1.8.2"', 'version = "1.9.0"'),
+        ("version: '1.8.2'", "version: '1.9.0'", 'version = "1.8.2"', 'version = "1.9.0"'),
+        ("line-length=80", "line-length=120", "line-length = 100  # as the editor has it", None),
+        ('level: "info"', 'level: "debug"', "level: info", "level: debug"),
+        ('"port": 5000', '"port": 5433', '"port": 5432,', '"port": 5433,'),
+    ],
+)
+def test_an_edit_in_other_words_than_the_file_gets_the_line_that_is_there(
+    old: str, new: str, line: str, changed: str | None
+) -> None:
+    assert _edited(old, new) == (line, changed or line.replace("100", "120"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('version = "1.8.2"', 'version = "1.9.0"'),  # it is there
+        ("retries = 5", "retries = 6"),  # two lines could be meant
+        ("timeout = 5", "timeout = 6"),  # none is there
+        ("version = 1.8.2", "release = 1.9.0"),  # another setting
+        ("version = 1.8.2", "version = 1.9.0\nname = x"),  # more than a setting
+    ],
+)
+def test_an_edit_that_may_mean_something_else_stays_as_it_is(old: str, new: str) -> None:
+    assert _edited(old, new) == (old, new)
+
+
+def test_an_old_value_that_the_goal_names_has_to_be_there() -> None:
+    told = "Change the port in app.toml from 5000 to 5433"
+    assert _edited("port: 5000", "port: 5433", goal=told) == ("port: 5000", "port: 5433")
+
+
+def test_of_a_file_that_was_not_seen_whole_nothing_is_guessed() -> None:
+    text = SETTINGS + "# more\n" * SHOWN
+    assert _edited("version = 1.8.2", "version = 1.9.0", text=text[:SHOWN]) == ("version = 1.8.2", "version = 1.9.0")
+
+
+def test_a_small_planner_sees_all_lines_of_settings() -> None:
+    text = "".join(f"key{n} = {n}\n" for n in range(100))
+    shown = {path: lean_question(Brief("g", files={path: text}), TOOLS).context for path in ("app.ini", "app.txt")}
+    assert "key90 = 90" in shown["app.ini"]
+    assert "key90 = 90" not in shown["app.txt"]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("old", "told"),
+    [("line-length = 80", True), ("line-length = 100", False), ('version = "1.9.0"', False)],
+)
+async def test_each_of_several_edits_of_one_file_is_looked_at(tmp_path: Path, old: str, *, told: bool) -> None:
+    (tmp_path / "app.toml").write_text(SETTINGS, encoding="utf-8")
+    edits = [('"1.8.2"', '"1.9.0"'), (old, "x")]
+    plan = Plan(
+        "Change the version and the line length in app.toml",
+        tuple(
+            Step(id=n, tool="edit_file", arguments={"path": "app.toml", "old": before, "new": after})
+            for n, (before, after) in enumerate(edits, 1)
+        ),
+    )
+    said = list(
+        map(str, await lints(plan, Brief(plan.goal, files={"app.toml": SETTINGS}), builtin(Folders([tmp_path]))))
+    )
+    assert any("does not hold old" in each for each in said) is told, said

@@ -1,15 +1,16 @@
 """Whatever stands in a form, it becomes a decision that its gate can take, or a fault that says what is wrong."""
 
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forethought.gates.decisions import decision_facts
-from forethought.gates.forms import form, read_form
+from forethought.gates.forms import about, form, read_form
 from forethought.journal.codec import gate_body, gate_of
-from forethought.journal.rows import MessageRow
+from forethought.journal.rows import MessageRow, RunRow
 from forethought_patterns import Gate, Plan, Policy, Step
 from forethought_patterns.gates import call_gate, plan_gate
 from forethought_patterns.loop_gate import calls_gate
@@ -122,3 +123,38 @@ def test_a_form_is_flat() -> None:
         for field in form(gate)["properties"].values():
             assert field["type"] in ("string", "number")
             assert not {"properties", "items", "anyOf", "$ref"} & field.keys()
+
+
+def test_what_another_server_asks_is_shown_with_its_choices_and_a_text_may_stay_blank() -> None:
+    fields: dict[str, dict[str, JSON]] = {
+        "a": {"name": "town", "needed": True, "schema": {"type": "string", "title": "Town", "description": "Where to"}},
+        "b": {"name": "size", "needed": False, "schema": {"type": "string", "enum": ["s", "m"]}},
+        "c": {"name": "number", "needed": True, "schema": {"type": "integer"}},
+    }
+    gate = Gate("question", "s", {}, "r", "d", ("answer", "reject"), tool="shop/order", fields=fields)
+    shown = form(gate)["properties"]
+    assert shown["a"] == {"type": "string", "description": f"{gate.tool} wants: Town: Where to.", "default": ""}
+    assert shown["b"]["description"] == f"{gate.tool} wants (optional): size. One of: s, m."
+    assert "default" not in shown["b"]
+    assert "default" not in shown["c"]
+    with pytest.raises(AnswerError, match="it is needed"):
+        read_form(gate, {"decision": "answer", "a": "Oslo"}, by="p", channel="test")
+    given = read_form(gate, {"decision": "answer", "a": "Oslo", "c": 3}, by="p", channel="test")
+    assert given.arguments == {"town": "Oslo", "number": 3}
+
+
+def test_a_person_is_told_what_a_run_has_spent() -> None:
+    run = RunRow(
+        id="run_1", plan="plan_1", kind="plan", state="waiting", epoch=1, owner=None, revision=1, replans=0, answer="",
+        options={"goal": "g" * 400, "folders": ["/a", "/b"]}, error="", stopping=0, pausing=0, undoes="", budget={},
+        dollars=0.25, unpriced=0, model_calls=3, input_tokens=1000, output_tokens=200, tool_calls=4, seconds=5.0,
+        created=0.0, ended=None,
+    )  # fmt: skip # a field for each column
+    told = about(run)
+    assert "1200 tokens" in told["Spent so far"].replace(",", "")
+    assert "unknown price" not in told["Spent so far"]
+    assert told["Folders"] == "/a, /b"
+    assert told["Goal"] == "g" * 300
+    unpriced = about(replace(run, unpriced=2, options={"goal": "g"}))
+    assert "(2 calls of unknown price)" in unpriced["Spent so far"]
+    assert unpriced["Folders"] == "none"

@@ -4,10 +4,13 @@ import json
 import os
 import re
 import socket
+import sqlite3
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -23,12 +26,14 @@ from mcp.types import (
     ElicitResult,
     UrlElicitationCapability,
 )
-from tests.server.asking import view
+from tests.server.asking import DELETE, run_steps, view
 from tests.server.pages import token_in
 from tests.stores import environment
 from tests.terminal import converse
 
-from forethought.gates.desk import codes
+from forethought.app import open_journal
+from forethought.gates.decisions import record_decision
+from forethought.gates.desk import Desk, codes
 from forethought.settings import Settings
 from forethought.surface.server import build_server
 
@@ -65,6 +70,8 @@ async def test_a_client_that_can_only_open_an_address_is_given_the_servers_own_p
                 await anyio.lowlevel.checkpoint()
         ((address, code),) = shown
         assert address == url
+        (kept,) = (settings.home / "pages").rglob("*.json")
+        assert [stat.S_IMODE(each.stat().st_mode) for each in (kept, kept.parent)] == [0o600, 0o700] or os.name == "nt"
         async with httpx2.AsyncClient(trust_env=False, follow_redirects=True, timeout=60) as http:
             at_the_door = {"token": token_in((await http.get(url)).text), "code": code}
             (path,) = re.findall(GATE, (await http.post(url, data=at_the_door)).text)
@@ -101,6 +108,29 @@ def test_the_code_of_a_page_that_is_gone_is_forgotten(tmp_path: Path) -> None:
         assert codes(tmp_path) == [(address, "AAAA-BBBB")]
     assert codes(tmp_path) == []
     assert not file.exists()
+
+
+async def test_a_page_whose_journal_breaks_is_closed_and_its_code_goes(
+    make_settings: Callable[..., Settings], caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = make_settings()
+    if settings.store:
+        pytest.skip("a table is taken out of the file")
+    async with Client(build_server(settings)) as client:
+        await run_steps(client, DELETE)
+    with open_journal(settings) as journal:
+        record = partial(record_decision, journal.store, journal.records.tools)
+        async with anyio.create_task_group() as tasks:
+            desk = Desk(settings.home, journal.store, tasks, record=record, seconds=60)
+            url = await desk.url()
+            with anyio.fail_after(60):
+                while [address for address, _ in codes(settings.home)] != [url]:
+                    await anyio.lowlevel.checkpoint()
+                with closing(sqlite3.connect(settings.database)) as other:
+                    other.execute("ALTER TABLE message RENAME TO gone")
+        # The group ends with the page, which ends nothing else.
+    assert codes(settings.home) == []
+    assert "the approval page is closed: " in caplog.text
 
 
 def test_the_page_needs_a_terminal(tmp_path: Path) -> None:

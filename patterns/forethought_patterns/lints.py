@@ -22,6 +22,10 @@ from forethought_tools.arithmetic import FUNCTIONS, NAMES, checked
 from forethought_tools.text import clipped
 
 _MOST = 200  # steps of a plan that is looked at: of a longer one nobody reads this
+_TEXT = r"'(?:[^']|'')*'(?:\s+AS\s+\w+)?"
+_ONLY_TEXTS = re.compile(
+    rf"\s*SELECT\s+(?:DISTINCT\s+)?(?:{_TEXT}\s*,\s*)*{_TEXT}\s*(?:\bFROM\b|;?\s*\Z)", re.IGNORECASE
+)
 _TAKES_ALL = re.compile(r"\*(?![\w.*/])")
 """A pattern without an ending."""
 _COPYING = frozenset({"copy", "duplicate", "rename", "move"})
@@ -32,7 +36,9 @@ async def lints(plan: Plan, brief: Brief, tools: Registry) -> list[Fault]:
     if len(plan.steps) > _MOST:
         return []
     sight = Sight(plan, Goal(brief), tools)
-    calls = [fault for step in plan.steps for fault in (*_calculation(step, sight), *saved(step, sight))]
+    calls = [
+        fault for step in plan.steps for fault in (*_calculation(step, sight), *_asserted(step), *saved(step, sight))
+    ]
     found = [*_idle(sight), *calls, *_copied_too_late(plan), *await looked_at(sight), *_forgotten(sight)]
     return [*found, *unmet(sight.goal, plan, tools)]
 
@@ -117,6 +123,13 @@ def _calculation(step: Step, sight: Sight) -> Iterator[Fault]:
         yield Fault(where, f"calculate knows no {clipped(strange[0], 60)!r}", mend)
     elif isinstance(tree, ast.Constant) and not (find(given) or in_turns(given)):
         yield Fault(where, f"there is nothing to work out in {clipped(given, 80)!r}", mend)
+
+
+def _asserted(step: Step) -> Iterator[Fault]:
+    """A query that selects nothing but texts of its own: what it says of the file is made up."""
+    if step.tool == "query_table" and _ONLY_TEXTS.match(str(step.arguments.get("sql"))):
+        mend = "Select columns; to have a text read or written, use analyze or write"
+        yield Fault(f"step {step.id}", "it selects only texts of its own, and reads nothing", mend)
 
 
 def _one(step: int) -> str:

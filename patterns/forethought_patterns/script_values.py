@@ -44,7 +44,7 @@ ALSO: Mapping[str, str] = {
     **dict.fromkeys(("print", "answer", "say", "show", "respond"), "tell"),
     **dict.fromkeys(("rename_file", "rename", "move", "mv"), "move_file"),
     **dict.fromkeys(("remove_file", "delete", "remove", "unlink", "rm"), "delete_file"),
-    **dict.fromkeys(("copy", "duplicate_file", "cp"), "copy_file"),
+    **dict.fromkeys(("copy", "duplicate_file", "cp", "backup_file", "backup"), "copy_file"),
     **dict.fromkeys(
         ("create_folder", "make_directory", "create_directory", "make_dir", "mkdir", "makedirs"), "make_folder"
     ),
@@ -59,6 +59,7 @@ ALSO: Mapping[str, str] = {
     **dict.fromkeys(("send_mail", "email", "mail"), "send_email"),
     **dict.fromkeys(("fetch", "get_url", "download"), "fetch_url"),
     **dict.fromkeys(("run", "execute", "shell"), "run_command"),
+    **dict.fromkeys(("extract", "ask", "ask_model"), "analyze"),
 }
 """What models of code call a tool that is not called so, and takes the same arguments in the same order."""
 SIGNS: Mapping[type[ast.operator], str] = {

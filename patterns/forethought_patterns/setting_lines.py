@@ -23,6 +23,9 @@ _LINE = re.compile(
     r"([ \t]*(?:,[ \t]*)?(?:[#;].*)?)"
 )
 
+_ABOVE = re.compile(r"(?:[\w.-]+:[ \t]+)+(?=[\w.-]+[ \t]*[=:])")  # `log: level: info` of a YAML file: what is above it
+_WORD = re.compile(r"\w+")
+
 Steps: TypeAlias = Sequence[Mapping[str, JSON]]
 
 
@@ -58,15 +61,25 @@ def _mended(step: Mapping[str, JSON], brief: Brief) -> Mapping[str, JSON]:
     if step["tool"] != "edit_file" or not (isinstance(path, str) and isinstance(old, str) and isinstance(new, str)):
         return step
     text = brief.files.get(path, "")
-    wanted, meant = _setting(old), _setting(new)
+    wanted, meant = _setting(_ABOVE.sub("", old)), _setting(_ABOVE.sub("", new))
     is_whole = len(text) < SHOWN
     if not is_whole or old in text or wanted is None or meant is None or wanted.name != meant.name:
         return step
-    found = [line for line in text.splitlines() if (each := _setting(line)) and each.name == wanted.name]
-    there = _setting(found[0]) if len(found) == 1 else None
+    line = _line(text, wanted, brief.goal)
+    there = _setting(line)
     if there is None or (there.bare != wanted.bare and wanted.bare in brief.goal):
         return step
-    return {**step, "arguments": {**given, "old": found[0].strip(), "new": there.set_to(meant.bare).strip()}}
+    return {**step, "arguments": {**given, "old": line.strip(), "new": there.set_to(meant.bare).strip()}}
+
+
+def _line(text: str, wanted: _Setting, goal: str) -> str:
+    """The one line of this name; or where none has a value under it, the one of this value whose name the goal says:
+    of nested settings models name the one above. Empty: there is none, or several."""
+    lines = {line: each for line in text.splitlines() if (each := _setting(line))}
+    found = [line for line, each in lines.items() if each.name == wanted.name]
+    words = {word.lower() for word in _WORD.findall(goal)}
+    found = found or [line for line, each in lines.items() if each.bare == wanted.bare and each.name.lower() in words]
+    return found[0] if len(found) == 1 and text.splitlines().count(found[0]) == 1 else ""
 
 
 def _setting(line: str) -> _Setting | None:

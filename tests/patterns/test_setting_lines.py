@@ -26,7 +26,7 @@ retries = 4
 """
 
 
-def _edited(old: str, new: str, *, goal: str = "g", text: str = SETTINGS) -> tuple[JSON, JSON]:
+def _edited(old: str, new: str, *, goal: str = "Set the level", text: str = SETTINGS) -> tuple[JSON, JSON]:
     script = f"edit_file('app.toml', {old!r}, {new!r})"
     (step,) = cast("list[Mapping[str, JSON]]", lean_steps(script, Brief(goal, files={"app.toml": text}), TOOLS))
     arguments = cast("Mapping[str, JSON]", step["arguments"])
@@ -40,6 +40,8 @@ def _edited(old: str, new: str, *, goal: str = "g", text: str = SETTINGS) -> tup
         ("version: '1.8.2'", "version: '1.9.0'", 'version = "1.8.2"', 'version = "1.9.0"'),
         ("line-length=80", "line-length=120", "line-length = 100  # as the editor has it", None),
         ('level: "info"', 'level: "debug"', "level: info", "level: debug"),
+        ("log: level: info", "log: level: debug", "level: info", "level: debug"),
+        ("logging: info", "logging: debug", "level: info", "level: debug"),
         ('"port": 5000', '"port": 5433', '"port": 5432,', '"port": 5433,'),
     ],
 )
@@ -55,6 +57,7 @@ def test_an_edit_in_other_words_than_the_file_gets_the_line_that_is_there(
         ('version = "1.8.2"', 'version = "1.9.0"'),  # it is there
         ("retries = 5", "retries = 6"),  # two lines could be meant
         ("timeout = 5", "timeout = 6"),  # none is there
+        ("count: 5432", "count: 5433"),  # a value that is there under a name that nobody has said
         ("version = 1.8.2", "release = 1.9.0"),  # another setting
         ("version = 1.8.2", "version = 1.9.0\nname = x"),  # more than a setting
     ],

@@ -347,3 +347,13 @@ async def test_a_pattern_that_no_line_has_is_told_before_the_query_is_made(tmp_p
     assert "No line of access.log has 'status=([^ ]+)'" in said
     assert "5 is 200" in said
     assert await queries.doubted({"sql": sql.format("([0-9]+)$")}) == ()
+
+
+async def test_a_folder_that_is_named_in_quotes_is_the_table_of_its_files(tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    for name, text in (("a.txt", "milk\nrice\n"), ("b.txt", "tea\n")):
+        (tmp_path / "notes" / name).write_text(text, encoding="utf-8")
+    for folder in ("notes", "notes/", "./notes"):
+        found = await query(tmp_path, f"SELECT filename, text FROM '{folder}' WHERE text LIKE '%i%' ORDER BY line")
+        assert found["rows"] == [{"filename": "notes/a.txt", "text": "milk"}, {"filename": "notes/a.txt", "text": "rice"}]
+    assert "filename" in await refusal(tmp_path, "SELECT file FROM 'notes'"), "it is told which columns there are"

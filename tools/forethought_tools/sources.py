@@ -46,7 +46,7 @@ def found(
     Raises:
         ToolError: a file of `paths` is not there or may not be read, or a pattern fits too many.
     """
-    names = [each for each in table_names(sql) if each.name.lower() not in _lower(known)]
+    names = [_of_folder(folders, each) for each in table_names(sql) if each.name.lower() not in _lower(known)]
     paths = [_meant(folders, path) for path in paths]
     sources: dict[str, Source] = {}
     stems = unique([*known, *map(_stem, paths)])[len(known) :]
@@ -70,6 +70,18 @@ def found(
         and (each.name in beside or sql[each.start : each.end].lower() in named)  # as it stands there: without quotes
     ]
     return _rewritten(sql, [*files, *_inner(names, files), *odd], known), list(sources.values())
+
+
+def _of_folder(folders: Folders, name: TableName) -> TableName:
+    """The files of a folder, where a folder is named in quotes: they are one table."""
+    return replace(name, name=f"{name.name.rstrip('/')}/*") if name.is_quoted and _is_folder(folders, name) else name
+
+
+def _is_folder(folders: Folders, name: TableName) -> bool:
+    try:
+        return not (name.reader or WILD.search(name.name)) and folders.resolve(name.name).is_dir()
+    except ToolError:
+        return False
 
 
 def _table(name: TableName) -> str:

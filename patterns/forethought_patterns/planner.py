@@ -6,6 +6,7 @@ The planner writes a draft; its exact faults go back a few times. Nothing but va
 __all__ = ["Brief", "Early", "Progress", "doubt", "make_plan", "replan"]
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
@@ -15,6 +16,7 @@ from forethought_patterns.cuts import with_reference
 from forethought_patterns.drafts import Brief, draft_schema, wire_steps
 from forethought_patterns.gates import digest
 from forethought_patterns.hints import hints
+from forethought_patterns.last_resort import last_resort
 from forethought_patterns.lean import lean_faults, lean_question, lean_repair, lean_rest, lean_steps
 from forethought_patterns.lints import lints
 from forethought_patterns.plan import Plan, Step
@@ -80,7 +82,8 @@ async def make_plan(
     slot: Slot,
     early: Early | None = None,
 ) -> Plan:
-    """Ask for a plan until it is valid, at most three times, and a small planner four times.
+    """Ask for a plan until it is valid, at most three times, and a small planner four times. Where it has brought none,
+    a goal about texts has a plan all the same.
 
     What has begun `early`, while the first draft was being written, cannot be in the plan in another form.
 
@@ -102,8 +105,19 @@ async def make_plan(
     told, heard = _told(brief, tools, dialect), early.heard if early else None
     other = lean_question(brief, tools, others=True) if looks else None
     repair = lean_repair if looks else partial(_repair, tools=tools)
+    last = last_resort(brief) if looks else None
     return await _until_valid(
-        "plan", question, read, journal, slot, repair=repair, looks=looks, other=other, heard=heard, told=told
+        "plan",
+        question,
+        read,
+        journal,
+        slot,
+        repair=repair,
+        looks=looks,
+        other=other,
+        last=last,
+        heard=heard,
+        told=told,
     )
 
 
@@ -182,12 +196,14 @@ async def _until_valid(
     repair: Callable[[Question, JSON, Sequence[Fault]], Question],
     looks: Callable[[Plan], Awaitable[Sequence[Fault]]] | None = None,
     other: Question | None = None,
+    last: str | None = None,
     heard: Heard | None = None,
     told: str,
 ) -> P:
     """Ask until a draft can be read, and nothing is seen in it that `looks` takes for a fault. A small planner is also
-    asked again where its plan does not seem to do what the goal says; in the end the best of these stands. What is
-    `told` at the beginning of the first question is not told again."""
+    asked again where its plan does not seem to do what the goal says; in the end the best of these stands, or where
+    there is none the `last` draft, which is ours. What is `told` at the beginning of the first question is not told
+    again."""
     asked = question
     again = replace(question, context=question.context.removeprefix(told))
     best: tuple[int, P] | None = None
@@ -200,6 +216,9 @@ async def _until_valid(
             plan = await _seen(read(draft), looks)
         except (PlanError, ModelError) as error:
             if attempt == repairs and best is None:
+                if last is not None:
+                    with suppress(PlanError):
+                        return await _seen(read(last), looks)
                 raise
             if isinstance(error, PlanError):
                 faults = error.faults[:MOST_SHOWN]

@@ -21,7 +21,7 @@ def nearest_tools(words: str, tools: Registry, n: int, *, ours: bool = True) -> 
     wanted = list(dict.fromkeys(words_of(_JOINT.sub(" ", words[:_READ]))))
     if not searched or not wanted:
         return []
-    return [searched[place] for place in ranked([_parts(tool) for tool in searched], _WEIGHTS, wanted)[:n]]
+    return [searched[place] for place, _ in ranked([_parts(tool) for tool in searched], _WEIGHTS, wanted)[:n]]
 
 
 def _parts(tool: Tool) -> tuple[str, str, str]:

@@ -3,6 +3,7 @@
 __all__ = ["nearest", "words_of"]
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 
@@ -28,7 +29,7 @@ _ALIKE = {
     "tsv": "csv",
     "ndjson": "jsonl",
 }
-_WEIGHTS = (1.0, 1.0, 2.0)  # of the goal's words, of what the recipe is for, and of kinds
+_WEIGHTS = (1.0, 1.5, 1.0)  # of the goal's words, of what the recipe is for, and of kinds
 _READ = 2000  # characters of a goal that are looked at: one expression is quadratic in a word without end
 
 # Words that mean the same piece of work, without their endings.
@@ -98,8 +99,16 @@ def nearest(goal: str, files: Iterable[str], n: int, *, kept: Sequence[Recipe] =
     words = list(dict.fromkeys([*words_of(goal[:_READ]), *_kinds(goal[:_READ], files)]))
     of_kept = [(at, text) for at, recipe in enumerate(kept) for text in _searched(recipe)]
     searched = [*of_kept, *((at + len(kept), text) for at, text in _ours())]
-    places = [searched[place][0] for place in ranked([text for _, text in searched], _WEIGHTS, words)]
-    return [known[place] for place in dict.fromkeys(places)][:n]
+    near: dict[int, list[float]] = defaultdict(list)
+    for place, worth in ranked([text for _, text in searched], _WEIGHTS, words):
+        near[searched[place][0]].append(worth)
+    return [known[place] for place in sorted(near, key=lambda place: -_worth(near[place]))][:n]
+
+
+def _worth(near: Sequence[float]) -> float:
+    """How near a recipe is by all its goals, the nearest first. One alone may be near by the things that it is about;
+    a second one tells that the work is the same."""
+    return near[0] + near[min(1, len(near) - 1)] / 2
 
 
 @cache

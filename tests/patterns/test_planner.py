@@ -71,12 +71,12 @@ async def test_repairs_do_not_pile_up_in_the_prompt() -> None:
 
 async def test_files_that_the_goal_names_and_a_small_model_forgets_are_asked_for_again() -> None:
     short = 'text = read_file("a.txt")\nwrite_file("out.md", text)\n'
-    named: dict[str, Any] = {"files": {"a.txt": "", "b.txt": ""}, "new_files": ("out.md",), "dialect": "lean"}
-    plan, journal = await _plan(short, f'{short}delete_file("b.txt")', **named)
+    named: dict[str, Any] = {"files": {"a.txt": "", "b.csv": ""}, "new_files": ("out.md",), "dialect": "lean"}
+    plan, journal = await _plan(short, f'{short}delete_file("b.csv")', **named)
     assert [step.tool for step in plan.steps] == ["read_file", "write_file", "delete_file"]
-    assert "the goal names b.txt, and no step uses it" in journal.questions[1].context
+    assert "the goal names b.csv, and no step uses it" in journal.questions[1].context
     assert journal.questions[1].variety > journal.questions[0].variety, "the same words would come again"
-    with pytest.raises(PlanError, match=r"the goal names b\.txt"):
+    with pytest.raises(PlanError, match=r"the goal names b\.csv"):
         await _plan(*[short] * 4, **named)
 
 
@@ -140,6 +140,38 @@ async def test_a_small_planner_is_asked_again_where_its_plan_does_not_seem_to_do
         assert "the goal says 'per month', and nothing does it" in journal.questions[1].context
 
 
+PROSE = {"a.md": "# Rules\n", "b.eml": "From: x"}
+
+
+@pytest.mark.parametrize(
+    ("goal", "new", "tools"),
+    [
+        ("According to a.md, how many days do I have?", (), ["read_file", "analyze", "tell"]),
+        ("What do a.md and b.eml say?", (), ["read_file", "read_file", "analyze", "tell"]),
+        ("Answer b.eml in reply.txt", ("reply.txt",), ["read_file", "write", "write_file"]),
+        ("Answer b.eml in reply.csv", ("reply.csv",), None),
+        ("How many days are there in t.csv?", (), None),
+        ("Delete a.md", (), None),
+        ("Put a.md in order", (), None),
+    ],
+)
+async def test_where_a_small_planner_brings_no_valid_plan_a_goal_about_texts_has_one(
+    goal: str, new: Sequence[str], tools: Sequence[str] | None
+) -> None:
+    named = {name: text for name, text in {**PROSE, "t.csv": "a"}.items() if name in goal}
+    journal = InMemoryJournal(ScriptedModel({"planner": ["foo()"] * 4}), spoken="lean")
+    making = make_plan(Brief(goal, files=named, new_files=new), TOOLS, journal, slot=Slot())
+    if tools is None:
+        with pytest.raises(PlanError, match="no tool 'foo'"):
+            await making
+        return
+    plan = await making
+    assert [step.tool for step in plan.steps] == tools
+    asked = next(step for step in plan.steps if step.tool in ("analyze", "write"))
+    assert goal in str(asked.arguments)
+    assert all(f"{{{{{n}}}}}" in str(asked.arguments) for n in range(1, len(named) + 1))
+
+
 async def test_flat_drafts_get_typed_arguments() -> None:
     def pair(name: str, value: str) -> dict[str, str]:
         return {"name": name, "value": value}
@@ -160,9 +192,9 @@ async def test_flat_drafts_get_typed_arguments() -> None:
 
 
 async def test_a_script_that_pretends_is_asked_for_again_in_its_own_words() -> None:
-    wrong = 'text = read_file("a.txt")\nnote = write("The gist", text)\nwrite_file("out.md", text)'
+    wrong = 'text = read_file("a.log")\nnote = write("The gist", text)\nwrite_file("out.md", text)'
     right = wrong.replace('"out.md", text', '"out.md", note')
-    named: dict[str, Any] = {"files": {"a.txt": ""}, "new_files": ("out.md",), "dialect": "lean"}
+    named: dict[str, Any] = {"files": {"a.log": ""}, "new_files": ("out.md",), "dialect": "lean"}
     plan, journal = await _plan(wrong, right, **named)
     assert plan.steps[2].arguments["content"] == "{{2}}"
     repair = journal.questions[1].context

@@ -355,5 +355,8 @@ async def test_a_folder_that_is_named_in_quotes_is_the_table_of_its_files(tmp_pa
         (tmp_path / "notes" / name).write_text(text, encoding="utf-8")
     for folder in ("notes", "notes/", "./notes"):
         found = await query(tmp_path, f"SELECT filename, text FROM '{folder}' WHERE text LIKE '%i%' ORDER BY line")
-        assert found["rows"] == [{"filename": "notes/a.txt", "text": "milk"}, {"filename": "notes/a.txt", "text": "rice"}]
+        assert found["rows"] == [
+            {"filename": "notes/a.txt", "text": "milk"},
+            {"filename": "notes/a.txt", "text": "rice"},
+        ]
     assert "filename" in await refusal(tmp_path, "SELECT file FROM 'notes'"), "it is told which columns there are"

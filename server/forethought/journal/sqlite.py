@@ -173,8 +173,9 @@ class _Writing:
         """Nothing to do: whoever watches sees that the file has changed."""
 
 
-def ranked(texts: Sequence[Sequence[str]], weights: Sequence[float], words: Collection[str]) -> list[int]:
-    """The places of the texts that hold any of these words, the nearest first; a weight for each part of a text."""
+def ranked(texts: Sequence[Sequence[str]], weights: Sequence[float], words: Collection[str]) -> list[tuple[int, float]]:
+    """The places of the texts that hold any of these words, the nearest first, and how near each is (BM25; more is
+    nearer); a weight for each part of a text."""
     columns = [f"part{number}" for number in range(len(weights))]
     with closing(sqlite3.connect(":memory:")) as memory:
         memory.execute(f"CREATE VIRTUAL TABLE texts USING fts5 ({', '.join(columns)}, tokenize = 'porter unicode61')")
@@ -183,5 +184,5 @@ def ranked(texts: Sequence[Sequence[str]], weights: Sequence[float], words: Coll
         memory.executemany(f"INSERT INTO texts (rowid, {', '.join(columns)}) VALUES ({blanks})", numbered)  # noqa: S608 - names of our own
         wanted = " OR ".join(f'"{word}"' for word in words) or '""'
         rank = f"bm25(texts, {', '.join(map(repr, weights))})"
-        found = memory.execute(f"SELECT rowid FROM texts WHERE texts MATCH ? ORDER BY {rank}, rowid", (wanted,))  # noqa: S608 - names of our own
-        return [int(row[0]) for row in found]
+        sql = f"SELECT rowid, -{rank} FROM texts WHERE texts MATCH ? ORDER BY {rank}, rowid"  # noqa: S608 - names of our own
+        return [(int(place), float(near)) for place, near in memory.execute(sql, (wanted,))]

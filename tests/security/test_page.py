@@ -67,6 +67,28 @@ async def test_the_session_is_bound_to_its_address_and_out_of_reach_of_scripts_a
         assert "run_command" not in forged.text
 
 
+async def test_the_door_takes_only_its_own_form_and_that_for_a_while(make_settings: Callable[..., Settings]) -> None:
+    async with open_page(make_settings(), COMMAND, seconds=60) as page, browser() as stranger:
+        (gate,) = page.gates()
+        own = token_in((await stranger.get(page.url)).text)
+        for token in ("", "forged", token_in(await page.look(gate))):
+            refused = await page.knock(stranger, token=token)
+            assert refused.status_code == 403
+            assert "This form is not from this page, or too old." in refused.text
+        page.now[0] += 61
+        assert (await page.knock(stranger, token=own)).status_code == 403
+        assert (await page.knock(stranger)).status_code == 200
+
+
+async def test_who_was_let_in_may_look_for_half_a_day(make_settings: Callable[..., Settings]) -> None:
+    async with open_page(make_settings(), COMMAND) as page:
+        page.now[0] += 12 * 3600
+        assert "run_command" in (await page.http.get(page.url)).text
+        page.now[0] += 1
+        assert "run_command" not in (await page.http.get(page.url)).text
+        assert (await page.knock()).status_code == 200
+
+
 async def test_wrong_codes_slow_down_who_sends_them_and_nobody_else(make_settings: Callable[..., Settings]) -> None:
     async with open_page(make_settings(), COMMAND, "true") as page, browser() as stranger, browser() as late:
         one, two = page.gates()

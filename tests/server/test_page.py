@@ -101,6 +101,8 @@ async def test_each_choice_says_what_it_means_in_a_style_that_the_policy_lets_th
         got = await page.http.get(f"{page.url}gate/{gate.id}")
     for meaning in ("<b>approve</b> go ahead", "<b>edit</b> go ahead", "<b>reject</b> do not", "<b>cancel</b> stop"):
         assert meaning in got.text
+    assert '<div class="edit"><label for="arguments">' in got.text, "only who edits is shown it"
+    assert '<div><label for="reason">' in got.text
     (style,) = re.findall(r"<style>(.*?)</style>", got.text, re.DOTALL)
     told = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     assert f"style-src 'sha256-{told}'" in got.headers["content-security-policy"]

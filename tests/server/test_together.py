@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mcp.client import Client
 from mcp.types import ElicitResult
 from tests.server.asking import delete, journal_of, make_plan, run_steps, states_of
-from tests.server.pages import Opened, open_page, token_in
+from tests.server.pages import Opened, browser, open_page, token_in
 from tests.terminal import surroundings, typed
 
 from forethought.gates.together import chosen, read_many
@@ -262,6 +262,33 @@ async def test_the_page_takes_all_that_are_ticked_with_one_code(make_settings: C
         assert not opened.gates()
         assert "Nothing waits any more" in sent.text
         assert "The terminal shows a new code." not in sent.text
+
+
+@pytest.mark.anyio
+async def test_of_many_nothing_is_decided_by_strangers_other_sites_or_a_form_of_long_ago(
+    make_settings: Callable[..., Settings],
+) -> None:
+    async with open_page(make_settings(terms=NEVER), "echo 1", "echo 2", seconds=60) as opened:
+        one, _ = opened.gates()
+        page = (await opened.http.get(opened.url)).text
+        (listed,) = re.findall(r'name="listed" value="([^"]+)"', page)
+        form = {
+            "token": token_in(page),
+            "listed": listed,
+            "code": opened.codes[-1],
+            "decision": "approve",
+            one.id: "yes",
+        }
+        async with browser() as stranger:
+            unknown = await stranger.post(f"{opened.url}many", data=form)
+        foreign = await opened.http.post(f"{opened.url}many", data=form, headers={"origin": "http://evil.example"})
+        assert [unknown.status_code, foreign.status_code] == [403, 403]
+        assert "echo 1" not in unknown.text
+        opened.now[0] += 61
+        late = await opened.http.post(f"{opened.url}many", data=form)
+        assert late.status_code == 409
+        assert "too long" in late.text
+        assert len(opened.gates()) == 2
 
 
 @pytest.mark.anyio

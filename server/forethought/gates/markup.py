@@ -54,7 +54,7 @@ def notice_page(
     return page_of(title, f'<div class="wrong" role="alert">{shown}</div>{below}', status, headers)
 
 
-def page_of(title: str, body: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+def page_of(title: str, body: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
     return HTMLResponse(
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>' + title + " - forethought</title>"
         '<meta name="viewport" content="width=device-width, initial-scale=1">'

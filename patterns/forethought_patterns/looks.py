@@ -7,7 +7,7 @@ is what later queries make of them.
 __all__ = ["looked_at"]
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import anyio
 
@@ -81,15 +81,25 @@ def _value(reference: Reference, foreseen: dict[int, JSON]) -> JSON:
 
 
 def _leading_nowhere(sight: Sight, foreseen: dict[int, JSON]) -> Iterator[Fault]:
-    """References to a column that a foreseen result does not have."""
+    """References to what a foreseen result does not have. How many rows it will have, nobody knows."""
     for step in sight.plan.steps:
         for each in sorted(find(step.arguments), key=str):
-            if each.step in foreseen and len(each.path) > 2 and each.path[0] == "rows" and each.path[1].isdecimal():
-                try:
-                    part(Reference(each.step, ("rows", "0", *each.path[2:])), foreseen[each.step])
-                except ToolError as error:
-                    mend = "Use a column that it has"
-                    yield Fault(f"step {step.id}", str(error).rstrip("."), mend)
+            if each.step not in foreseen or not each.path:
+                continue
+            try:
+                part(Reference(each.step, _in_first_row(each.path)), _with_one_row(foreseen[each.step]))
+            except ToolError as error:
+                mend = "Use a column that it has"
+                yield Fault(f"step {step.id}", str(error).rstrip("."), mend)
+
+
+def _in_first_row(path: Sequence[str]) -> tuple[str, ...]:
+    return tuple("0" if key.isdecimal() and (at == 0 or path[at - 1] == "rows") else key for at, key in enumerate(path))
+
+
+def _with_one_row(table: JSON) -> JSON:
+    rows = table.get("rows") if isinstance(table, Mapping) else None
+    return {**table, "rows": rows[:1]} if isinstance(table, Mapping) and isinstance(rows, list) else table
 
 
 def _can_be_looked_at(step: Step, sight: Sight) -> bool:

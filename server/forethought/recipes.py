@@ -4,7 +4,7 @@ __all__ = ["nearest", "words_of"]
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 
 from forethought.journal.sqlite import ranked
@@ -20,6 +20,8 @@ _MANY_FILES = re.compile(
     rf"\b{_TEXT}s?\b[^.;]{{0,30}}\b(?:(?:for|per|to|of) (?:each|every|all)\b|per (?!cent)[a-z]+)"
     rf"|\b(?:for|to) (?:each|every)\b[^.;]{{0,60}}?\b(?:a|one|its|their)(?: \w+)? {_TEXT}\b|\beach in (?:a|its) \w*file"
 )
+_SUM_UP = re.compile(r"\bsum(?:s|med)? up\b", re.IGNORECASE)
+_TEXTS = (".txt", ".md", ".rst", ".eml", ".pdf", ".docx", ".html")
 _ALIKE = {
     "db": "sqlite",
     "sqlite3": "sqlite",
@@ -95,8 +97,9 @@ _ENDINGS = ("", "s", "es", "d", "ed", "e", "ing", "er", "ly")
 
 def nearest(goal: str, files: Iterable[str], n: int, *, kept: Sequence[Recipe] = ()) -> list[Recipe]:
     """The recipes nearest to a goal that is about these files, at most `n`, the nearest first: ours and those kept."""
-    known = [*kept, *library()]
-    words = list(dict.fromkeys([*words_of(goal[:_READ]), *_kinds(goal[:_READ], files)]))
+    files, known = list(files), [*kept, *library()]
+    asked = _read(goal[:_READ], files)
+    words = list(dict.fromkeys([*words_of(asked), *_kinds(asked, files)]))
     of_kept = [(at, text) for at, recipe in enumerate(kept) for text in _searched(recipe)]
     searched = [*of_kept, *((at + len(kept), text) for at, text in _ours())]
     near: dict[int, list[float]] = defaultdict(list)
@@ -118,8 +121,15 @@ def _ours() -> Sequence[tuple[int, Sequence[str]]]:
 
 def _searched(recipe: Recipe) -> Iterator[Sequence[str]]:
     """What is searched of a recipe, for each of its goals: a part for each weight."""
-    for goal in (recipe.goal[:_READ], *recipe.also):
+    for said in (recipe.goal[:_READ], *recipe.also):
+        goal = _read(said, recipe.files)
         yield [" ".join(words_of(goal)), recipe.about, " ".join(_kinds(f"{goal} {recipe.about}", recipe.files))]
+
+
+def _read(goal: str, files: Collection[str]) -> str:
+    """A goal in which no word means two things: texts are not added up."""
+    is_prose = files and all(path.lower().endswith(_TEXTS) for path in files)
+    return _SUM_UP.sub("summarise", goal) if is_prose else goal
 
 
 def words_of(text: str) -> list[str]:

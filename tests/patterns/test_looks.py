@@ -40,6 +40,9 @@ def tools(tmp_path: Path) -> Registry:
         ([FIRST, over("SELECT who FROM t WHERE"), tell("{{2}}")], "syntax error"),
         ([FIRST, tell("{{1.rows.0.who}}: {{1.rows.3.total}}, {{1.count}}")], ""),
         ([FIRST, tell("{{1.rows.0.amount}}")], "step 2: {{1.rows.0.amount}} leads nowhere"),
+        ([FIRST, tell("{{1.total}} {{1.0.who}} {{1.truncated}}")], ""),
+        ([FIRST, tell("{{1.ann.total}}")], "step 2: {{1.ann.total}} leads nowhere"),
+        ([FIRST, tell("{{1.2.amount}}")], "step 2: {{1.0.amount}} leads nowhere"),
         ([FIRST, over("SELECT * FROM t WHERE total > {{1.rows.0.total}}"), tell("{{2}}")], ""),
         ([FIRST, over("SELECT * FROM t WHERE who = '{{1.rows.0.who}}'"), tell("{{2}}")], ""),
         (

@@ -25,6 +25,7 @@ async def test_nothing_of_what_waits_is_shown_before_the_code(make_settings: Cal
         seen = [await stranger.get(f"{page.url}{rest}") for rest in ("", f"gate/{gate.id}", "gate/gate_x", "gate/")]
         seen += [await stranger.get(f"{origin}/{rest}") for rest in ("", "gate/x", f"gate/{gate.id}", f"{place}x/")]
         seen.append(await stranger.get(f"{origin}/{place}"))
+        assert [got.status_code for got in seen] == [200, 200, 200, 404, 404, 404, 404, 404, 404]
         form = {"token": token_in(seen[0].text), "code": page.codes[-1], "decision": "approve"}
         blind = await stranger.post(f"{page.url}gate/{gate.id}", data=form)
         assert blind.status_code == 403, "a code decides only where the question was shown"

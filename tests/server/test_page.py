@@ -91,6 +91,9 @@ async def test_what_was_decided_elsewhere_is_told(make_settings: Callable[..., S
         assert "decided or withdrawn meanwhile" in got.text
         assert store.queries.message(one.id).channel == "terminal"
         assert page.gates() == [two]
+        gone = await page.http.get(f"{page.url}gate/{one.id}")
+        assert gone.status_code == 404
+        assert "This does not wait" in gone.text
 
 
 async def test_each_choice_says_what_it_means_in_a_style_that_the_policy_lets_through(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mcp.client import Client
 from mcp.types import ElicitResult
 from tests.server.asking import delete, journal_of, make_plan, run_steps, states_of
-from tests.server.pages import Opened, browser, open_page, token_in
+from tests.server.pages import Opened, browser, decided, open_page, token_in
 from tests.terminal import surroundings, typed
 
 from forethought.gates.together import chosen, read_many
@@ -249,7 +249,8 @@ async def test_the_page_takes_all_that_are_ticked_with_one_code(make_settings: C
         assert forged.status_code == 403, "what was not shown is not covered"
         assert len(opened.gates()) == 4
         code = opened.codes[-1]
-        sent = await _send(opened, page, decision="approve", **{one.id: "yes", three.id: "yes"})
+        chosen = {one.id: "yes", three.id: "yes"}
+        sent = await _send(opened, page, decision="approve", reason="only told who rejects", **chosen)
         assert "approve: 2 recorded" in sent.text
         assert "A person must decide" in sent.text
         assert "The terminal shows a new code." in sent.text
@@ -257,8 +258,9 @@ async def test_the_page_takes_all_that_are_ticked_with_one_code(make_settings: C
         again = await _send(opened, page, decision="approve", code=code, **{two.id: "yes"})
         assert again.status_code == 403, "the code was good for one decision"
         await opened.fresh(2)
-        sent = await _send(opened, page, decision=f"reject {opened.run_id}")
+        sent = await _send(opened, page, decision=f"reject {opened.run_id}", reason="not on a Sunday")
         assert "reject: 2 recorded" in sent.text
+        assert [decided(opened, gate)["reason"] for gate in (one, two)] == ["", "not on a Sunday"]
         assert not opened.gates()
         assert "Nothing waits any more" in sent.text
         assert "The terminal shows a new code." not in sent.text

@@ -104,8 +104,18 @@ def test_a_path_is_matched_by_where_it_leads(tmp_path: Path) -> None:
     ):
         assert not covers("path=docs/*", path), path
     assert not covers("path=docs/*", str(second / "docs/a")), "a name is seen from the first folder"
+    for path in ("docs/a", "./docs/a", "in/a"):
+        assert covers('path="docs/a"', path), "in quotes it is this file, however it is called"
+        assert covers('path="./docs/a"', path)
+    for path in ("docs/b", "docs", "other/a", "docs/a "):
+        assert not covers('path="docs/a"', path), path
+    assert covers('path="docs/*"', "docs/*")
+    assert not covers('path="docs/*"', "docs/a"), "in quotes a star is a star"
     assert covers("path=docs/**", "docs/b/c/a")
     assert not covers("path=docs/**", "docs/out/a")
+    for between in ("", "a/", "a/b/", "a/b/c/", "z/a/"):
+        assert covers("path=docs/**/z/*.md", f"docs/{between}z/x.md"), between
+    assert not covers("path=docs/**/z/*.md", "docs/a/z/b/x.md")
     assert not covers("path=*", "docs/a")
     assert covers(f"path={second}/docs/*", str(second / "docs/a"))
 
@@ -116,6 +126,9 @@ def test_every_argument_is_shown_or_required_or_at_its_default() -> None:
     assert not _covers("run_command(ls)", "run_command", {"command": "ls", "folder": "docs"}, tools)
     assert _covers("run_command(ls, folder=**)", "run_command", {"command": "ls", "folder": "docs"}, tools)
     assert not _covers("write_file(path=a, content=x)", "write_file", {"path": "a", "content": "y"}, tools)
+    rows = 'write_table(path=a.csv, rows="[{\\"x\\": 1, \\"y\\": 2}]")'
+    assert _covers(rows, "write_table", {"path": "a.csv", "rows": [{"y": 2, "x": 1}]}, tools)
+    assert not _covers(rows, "write_table", {"path": "a.csv", "rows": [{"y": 1, "x": 2}]}, tools)
     edit = {"path": "a", "old": "b", "new": "c"}
     assert _covers("edit_file(a)", "edit_file", edit, tools)
     assert not _covers("edit_file(a)", "edit_file", {**edit, "all": True}, tools)

@@ -110,6 +110,22 @@ async def test_wrong_codes_slow_down_who_sends_them_and_nobody_else(make_setting
         assert decided(page, two)["verb"] == "approve"
 
 
+async def test_each_further_wait_is_twice_as_long_whatever_sender_is_claimed(
+    make_settings: Callable[..., Settings],
+) -> None:
+    async with open_page(make_settings(), COMMAND) as page, browser() as stranger:
+        for wait in (30, 60):
+            for number in range(5):
+                stranger.headers["x-forwarded-for"] = f"10.0.{wait}.{number}"
+                assert (await page.knock(stranger, code="WRONG-ONE")).status_code == 403
+            page.now[0] += wait - 1
+            assert "Try again in 1 seconds" in (await page.knock(stranger)).text
+            page.now[0] += 1
+        let_in = await page.knock(stranger)
+        assert let_in.status_code == 200
+        assert "server" not in let_in.headers
+
+
 async def test_many_who_send_wrong_codes_are_left_behind_and_who_was_let_in_stays(
     make_settings: Callable[..., Settings],
 ) -> None:

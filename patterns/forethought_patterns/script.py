@@ -170,10 +170,11 @@ class _Reader:
 
     def _each(self, target: ast.expr, over: ast.expr, rows: Reference, body: Callable[[], object]) -> None:
         """The calls of a loop over a result."""
-        self.names |= of_item(target, over, sql_of(rows, self.steps))
+        sql = sql_of(rows, self.steps)
+        self.names |= of_item(target, over, sql)
         before = len(self.steps)
         body()
-        in_each(self.steps[before:], rows)
+        in_each(self.steps[before:], rows, sql)
 
     def _items(self, over: ast.expr) -> Sequence[Value]:
         match over:

@@ -73,9 +73,11 @@ def of_item(target: ast.expr, over: ast.expr, sql: str) -> dict[str, Value]:
             raise unreadable("the variables of this loop are no columns", mend)
 
 
-def in_each(steps: Sequence[dict[str, JSON]], over: Reference) -> None:
-    """These calls are made once for each item of a result."""
+def in_each(steps: Sequence[dict[str, JSON]], over: Reference, sql: str) -> None:
+    """These calls are made once for each item of a result. A row that has one column only is meant by its value."""
     own = [step["id"] for step in steps]
+    columns = columns_of(sql)
+    whole = str(Reference(0, (columns[0],))) if len(columns) == 1 else str(_ITEM)
     for step in steps:
         if step.get("for_each"):
             raise unreadable("a loop stands in a loop", _ONE_CALL)
@@ -86,7 +88,7 @@ def in_each(steps: Sequence[dict[str, JSON]], over: Reference) -> None:
         step["depends_on"] = [number for number in after if number not in own] if isinstance(after, list) else after
         for name in ("arguments", "description", "when"):
             if name in step:
-                step[name] = map_texts(step[name], lambda text: _OF_ITEM.sub("{{item", text))
+                step[name] = map_texts(step[name], lambda text: _OF_ITEM.sub("{{item", text.replace(str(_ITEM), whole)))
 
 
 def tool_of_rows(found: Reference, steps: Sequence[dict[str, JSON]]) -> JSON:

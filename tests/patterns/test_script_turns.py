@@ -50,6 +50,21 @@ def test_a_loop_over_rows_may_be_written_in_many_ways(loop: str) -> None:
     assert made["arguments"] == {"path": "{{item.a}}.txt", "content": "{{item.b}}"}
 
 
+@pytest.mark.parametrize(
+    ("columns", "call", "arguments"),
+    [
+        ("name", "delete_file(f'old/{row}')", {"path": "old/{{item.name}}"}),
+        ("DISTINCT a AS path", "delete_file(row)", {"path": "{{item.path}}"}),
+        ("name", "delete_file(row.name)", {"path": "{{item.name}}"}),
+        ("name, size", "tell(row)", {"text": "{{item}}"}),
+        ("*", "tell(row)", {"text": "{{item}}"}),
+    ],
+)
+def test_a_row_of_one_column_is_meant_by_its_value(columns: str, call: str, arguments: dict[str, str]) -> None:
+    _, made = _read(f"rows = query_table(\"SELECT {columns} FROM 'list.txt'\")\nfor row in rows.rows:\n    {call}")
+    assert made["arguments"] == arguments
+
+
 @pytest.mark.parametrize("over", ["rows", "rows.rows"])
 def test_a_table_that_is_read_as_text_for_a_loop_alone_is_queried(over: str) -> None:
     table, made = _read(f"rows = read_file('x.csv')\nfor row in {over}:\n    write_file(f'{{row.a}}.txt', row.b)")

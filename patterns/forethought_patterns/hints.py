@@ -72,6 +72,11 @@ _TOTAL = re.compile(
     r"\b(?:the|in|grand|overall) (?:grand |overall )?total\b(?! (?:column|field))|\btotal \w+ (?:of|in|for)\b"
     r"|\b(?:add|sum|adding|summing) up\b|\baltogether\b|\bsum of\b"
 )
+_NUMBER_OF = re.compile(r"\bnumber of (?!days|hours|minutes|seconds|weeks|months|years|times)(\w+)")
+_COUNTS = re.compile(r"count|length|\bsum\(\s*(?:1|case)\b")
+_NO_COLUMNS = re.compile(r"'[^']*'|\b(?:from|join)\s+\S+")
+_AVERAGE = re.compile(r"\b(?:average|averages|mean|on average)\b")
+_AVERAGES = re.compile(r"avg|mean|median|average|/")
 _SUMS = re.compile(r"sum|total\w*\(|reduce|count|cube|rollup|\+")
 
 
@@ -120,7 +125,11 @@ def _of_form(goal: str, sql: str) -> Iterator[tuple[str, str]]:
         number = _SPELLED.get(limited[1] or limited[2], limited[1] or limited[2])
         if not re.search(rf"(?<!\d){number}(?!\d)", sql):
             yield limited[0], f"End the SQL with ORDER BY ... LIMIT {number}"
+    counted = None if _COUNTS.search(sql) else _NUMBER_OF.search(goal)
+    if counted and counted[1].removesuffix("s") not in _NO_COLUMNS.sub(" ", sql):  # a column may have that number
+        yield counted[0], "Use COUNT(*), of all rows or of each group"
     for asks, does, mend in (
+        (_AVERAGE, _AVERAGES, "Use AVG(value), of all rows or of each group"),
         (_TOTAL, _SUMS, "Use SUM(value), which makes one number of all rows, or one of each group"),
         (_ROUNDED, _ROUNDS, "Use round(value, 2), with the decimals that the goal names"),
         (

@@ -37,7 +37,9 @@ async def lints(plan: Plan, brief: Brief, tools: Registry) -> list[Fault]:
         return []
     sight = Sight(plan, Goal(brief), tools)
     calls = [
-        fault for step in plan.steps for fault in (*_calculation(step, sight), *_asserted(step), *saved(step, sight))
+        fault
+        for step in plan.steps
+        for fault in (*_calculation(step, sight), *_asserted(step), *_overwritten(step), *saved(step, sight))
     ]
     found = [*_idle(sight), *calls, *_copied_too_late(plan), *await looked_at(sight), *_forgotten(sight)]
     return [*found, *unmet(sight.goal, plan, tools)]
@@ -130,6 +132,15 @@ def _asserted(step: Step) -> Iterator[Fault]:
     if step.tool == "query_table" and _ONLY_TEXTS.match(str(step.arguments.get("sql"))):
         mend = "Select columns; to have a text read or written, use analyze or write"
         yield Fault(f"step {step.id}", "it selects only texts of its own, and reads nothing", mend)
+
+
+def _overwritten(step: Step) -> Iterator[Fault]:
+    """A loop whose turns all write the same file."""
+    path = step.arguments.get("path")
+    if step.for_each and step.tool in ("write_file", "write_table") and path and not in_turns(path):
+        problem = f"every turn of the loop writes {path}, and only the last one stays"
+        mend = "Write once, after the loop, or take the name of the file from the row"
+        yield Fault(f"step {step.id}", problem, mend)
 
 
 def _one(step: int) -> str:

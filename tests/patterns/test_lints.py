@@ -374,6 +374,18 @@ def test_any_goal_can_be_read(goal: str) -> None:
     anyio.run(said_of, goal, [read("a.txt"), save("b.txt", "{{1}}")], "a.txt", "b.txt")
 
 
+async def test_a_loop_that_writes_one_file_again_and_again_keeps_the_last_turn_only() -> None:
+    for path, told in (("out.md", True), ("{{item.name}}.md", False), ("{{index}}.md", False)):
+        write_it = {"path": path, "content": "{{item.name}}"}
+        steps = (
+            Step(id=1, tool="query_table", arguments={"sql": "SELECT name FROM 'a.csv'"}),
+            Step(id=2, tool="write_file", for_each="{{1.rows}}", arguments=write_it),
+        )
+        brief = Brief("Write the names of a.csv", files={"a.csv": "name"})
+        said = [str(each) for each in await lints(Plan(brief.goal, steps), brief, TOOLS)]
+        assert any("only the last one stays" in each for each in said) is told, path
+
+
 async def test_what_the_items_of_a_loop_bring_is_no_pretence() -> None:
     steps = (
         Step(id=1, tool="query_table", arguments={"sql": "SELECT hours FROM 'time.csv'"}),

@@ -22,7 +22,11 @@ _READ = 2_000  # characters of a goal
 _MOST = 4
 _SQL = 20_000  # of all SQL of a plan
 _FILE = re.compile(r"(?<![\w.])[\w/*-]*\.[A-Za-z]\w{0,7}\b|https?://\S+|\"[^\"]*\"")
-_ASIDE = re.compile(r"\([^()\n]*\)")  # examples stand there
+_ASIDE = re.compile(r"\([^()\n]*\)|\b(?:like|such as|e\.g\.|for example)\s+\"?\S+")  # examples stand there
+_SAME_COLUMNS = re.compile(
+    r"\b(?:the )?(?:same|all|other|all the|its) columns\b|\bcolumns otherwise\b|\bwith all its columns\b"
+)
+_ALL = re.compile(r"\*")
 _NUMBER = re.compile(r"(?<![\w.,-])\d{1,12}(?:[.,]\d+)?(?![\w-]|[.,]\d)")
 _DATE = re.compile(r"(?<![\w-])\d{4}-\d\d(?:-\d\d)?(?![\w-])")
 _WORDS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -129,6 +133,7 @@ def _of_form(goal: str, sql: str) -> Iterator[tuple[str, str]]:
     if counted and counted[1].removesuffix("s") not in _NO_COLUMNS.sub(" ", sql):  # a column may have that number
         yield counted[0], "Use COUNT(*), of all rows or of each group"
     for asks, does, mend in (
+        (_SAME_COLUMNS, _ALL, "Select *, or * REPLACE (... AS column) where one changes"),
         (_AVERAGE, _AVERAGES, "Use AVG(value), of all rows or of each group"),
         (_TOTAL, _SUMS, "Use SUM(value), which makes one number of all rows, or one of each group"),
         (_ROUNDED, _ROUNDS, "Use round(value, 2), with the decimals that the goal names"),

@@ -149,6 +149,8 @@ PROSE = {"a.md": "# Rules\n", "b.eml": "From: x"}
         ("According to a.md, how many days do I have?", (), ["read_file", "analyze", "tell"]),
         ("What do a.md and b.eml say?", (), ["read_file", "read_file", "analyze", "tell"]),
         ("Answer b.eml in reply.txt", ("reply.txt",), ["read_file", "write", "write_file"]),
+        ("Write an invitation with the facts of c.json to out.txt", ("out.txt",), ["read_file", "write", "write_file"]),
+        ("Convert c.json to out.txt", ("out.txt",), None),
         ("Answer b.eml in reply.csv", ("reply.csv",), None),
         ("How many days are there in t.csv?", (), None),
         ("Delete a.md", (), None),
@@ -158,7 +160,7 @@ PROSE = {"a.md": "# Rules\n", "b.eml": "From: x"}
 async def test_where_a_small_planner_brings_no_valid_plan_a_goal_about_texts_has_one(
     goal: str, new: Sequence[str], tools: Sequence[str] | None
 ) -> None:
-    named = {name: text for name, text in {**PROSE, "t.csv": "a"}.items() if name in goal}
+    named = {name: text for name, text in {**PROSE, "t.csv": "a", "c.json": "{}"}.items() if name in goal}
     journal = InMemoryJournal(ScriptedModel({"planner": ["foo()"] * 4}), spoken="lean")
     making = make_plan(Brief(goal, files=named, new_files=new), TOOLS, journal, slot=Slot())
     if tools is None:

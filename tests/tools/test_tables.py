@@ -349,6 +349,17 @@ async def test_a_pattern_that_no_line_has_is_told_before_the_query_is_made(tmp_p
     assert await queries.doubted({"sql": sql.format("([0-9]+)$")}) == ()
 
 
+async def test_of_several_files_the_line_that_is_most_like_the_pattern_is_told(tmp_path: Path) -> None:
+    for name, line in (("a.yaml", "image: shop/app:4"), ("b.yaml", "  image: postgres:13"), ("c.yaml", "")):
+        (tmp_path / name).write_text(f"name: x\n\n{line}\n")
+    (queries,) = table_tools(Folders([tmp_path]))
+    assert queries.doubted
+    sql = "SELECT filename FROM '*.yaml' WHERE regexp_matches(text, '{}')"
+    (said,) = await queries.doubted({"sql": sql.format("image postgres:13")})
+    assert "No line of *.yaml has 'image postgres:13'. The line that is most like it is 'image: postgres:13'" in said
+    assert await queries.doubted({"sql": sql.format("image: postgres:1[0-9]")}) == ()
+
+
 async def test_a_folder_that_is_named_in_quotes_is_the_table_of_its_files(tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     for name, text in (("a.txt", "milk\nrice\n"), ("b.txt", "tea\n")):

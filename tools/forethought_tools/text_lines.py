@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _COLUMNS = [("line", "BIGINT"), ("text", "VARCHAR")]
+_OF_SEVERAL = [*_COLUMNS, ("filename", "VARCHAR")]
+_COMPARED = 5000  # lines that are looked at for one that is like a pattern
+_LINE = 100  # characters
 _WORDS = 12
 _WORD = 30  # characters
 _PATTERN = re.compile(
@@ -43,8 +46,18 @@ def not_found(memory: "DuckDBPyConnection", sql: str) -> str:
             [pattern.replace("''", "'")],
         ).fetchone()
         if found is None:
-            return f"No line of {tables[0]} has '{pattern}'. {words_of(memory)}"
+            return f"No line of {tables[0]} has '{pattern}'. {_like(memory, tables[0], pattern)}{words_of(memory)}"
     return ""
+
+
+def _like(memory: "DuckDBPyConnection", table: str, pattern: str) -> str:
+    """The line that is most like a pattern."""
+    found = memory.execute(
+        f"SELECT trim(text) FROM (SELECT text FROM {quoted(table)} WHERE trim(text) <> '' LIMIT {_COMPARED})"  # noqa: S608 - quoted
+        " ORDER BY jaro_winkler_similarity(trim(text), ?) DESC LIMIT 1",
+        [pattern],
+    ).fetchone()
+    return f"The line that is most like it is {str(found[0])[:_LINE]!r}. " if found else ""
 
 
 def _tables(memory: "DuckDBPyConnection") -> list[str]:
@@ -53,4 +66,6 @@ def _tables(memory: "DuckDBPyConnection") -> list[str]:
         " FROM duckdb_columns() c JOIN duckdb_tables() t USING (table_oid, table_name)"
         " WHERE NOT c.internal GROUP BY ALL"
     ).fetchall()
-    return [str(name) for name, columns, kinds in rows if [*zip(columns, kinds, strict=True)] == _COLUMNS]
+    return [
+        str(name) for name, columns, kinds in rows if [*zip(columns, kinds, strict=True)] in (_COLUMNS, _OF_SEVERAL)
+    ]

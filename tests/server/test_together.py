@@ -17,12 +17,19 @@ from tests.server.asking import delete, journal_of, make_plan, run_steps, states
 from tests.server.pages import Opened, browser, decided, open_page, token_in
 from tests.terminal import surroundings, typed
 
-from forethought.gates.together import chosen, read_many
+from forethought.gates.together import chosen, read_many, together
+from forethought.journal.codec import gate_body
+from forethought.journal.rows import MessageRow
 from forethought.settings import Settings
 from forethought.surface.server import build_server
 from forethought.terms import Terms
-from forethought_tools import AnswerError
+from forethought_patterns import Policy, Step
+from forethought_patterns.gates import call_gate
+from forethought_tools import JSON, AnswerError
+from forethought_tools.builtin import builtin
+from forethought_tools.folders import Folders
 
+TOOLS = builtin(Folders([]))
 NEVER = Terms(replan="never")
 
 
@@ -80,7 +87,7 @@ async def test_a_form_for_many_decides_what_it_names_and_nothing_else(
     assert left(work) == {1, 2, 3, 4, 5} - gone
     assert ("waiting" in states.values()) == waits
     text = shown[0].message
-    assert all(f"Step {n} wants to call delete_file.\npath: f{n}.txt\n" in text for n in range(1, 6)), text
+    assert all(f"{n}) Step {n} wants to call delete_file.\npath: f{n}.txt\n" in text for n in range(1, 6)), text
     assert set(shown[0].requested_schema["properties"]) == {"decision", "which", "others", "reason"}
     answered = journal_of(settings, dict(done.structured_content or {}), "answered")
     assert len({str(entry.body["id"]) for entry in answered}) == len(answered), "each decision is about its own gate"
@@ -150,6 +157,46 @@ async def test_a_form_that_shows_all_that_waits_offers_no_more_than_that(
 def test_any_text_names_some_of_those_that_were_shown_or_is_refused(text: str, count: int) -> None:
     with suppress(AnswerError):
         assert set(chosen(text, count)) <= set(range(1, count + 1))
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [("all", [1, 2, 3, 4, 5]), (" ALL ", [1, 2, 3, 4, 5]), ("1, 3-5", [1, 3, 4, 5]), (",2,", [2]), ("2-2 2", [2])],
+)
+def test_those_that_are_named_are_meant(text: str, meant: list[int]) -> None:
+    assert chosen(text, 5) == meant
+
+
+@pytest.mark.parametrize("text", ["", ",", "1, 9", "1 x", "0", "0-2", "3-2", "2-9", "1,all", "-1", "1-"])
+def test_who_names_one_that_is_not_there_has_named_none(text: str) -> None:
+    with pytest.raises(AnswerError, match="which"):
+        chosen(text, 5)
+
+
+def test_a_reason_is_told_of_those_that_are_rejected_and_who_is_not_named_waits() -> None:
+    no: dict[str, JSON] = {"decision": "reject", "reason": "no"}
+    said: dict[str, JSON] = {"decision": "approve", "which": "1", "others": "reject", "reason": "no"}
+    assert read_many(said, 3) == {1: {"decision": "approve"}, 2: no, 3: no}
+    assert read_many({"decision": "reject", "which": "2"}, 3) == {2: {"decision": "reject"}}
+
+
+def test_gates_of_one_tool_stand_together_as_far_as_there_is_room() -> None:
+    gate = call_gate(Step(id=1, tool="delete_file", arguments={"path": "a"}), {"path": "a"}, TOOLS, Policy())
+    assert gate
+    size = len(gate.text({}))
+    body = gate_body(gate)
+    rows = [
+        MessageRow(f"gate_{n}", "run_1", "k", "gate", 1, body, "open", None, 0, "", "", 0.0, None, 1)
+        for n in range(102)
+    ]
+
+    def sizes(count: int, **bounds: int) -> list[int]:
+        return [len(group) for group in together(rows[:count], **bounds)]
+
+    assert sizes(102) == [50, 50, 2]
+    assert sizes(5, most=2) == [2, 2, 1]
+    assert sizes(5, room=2 * size) == [2, 2, 1]
+    assert sizes(5, room=2 * size - 1) == [1, 1, 1, 1, 1]
 
 
 @given(st.dictionaries(st.sampled_from(["decision", "which", "others", "reason"]), st.text(max_size=6)))

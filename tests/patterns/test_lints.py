@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import cast
 
 import anyio
 import pytest
@@ -372,41 +371,3 @@ async def test_a_result_that_an_open_argument_may_bring_in_is_used() -> None:
 @given(goal=st.text(alphabet="abd .,;:!?()'\"*/\n“”\u2019`-{}[]@", max_size=200))
 def test_any_goal_can_be_read(goal: str) -> None:
     anyio.run(said_of, goal, [read("a.txt"), save("b.txt", "{{1}}")], "a.txt", "b.txt")
-
-
-async def test_a_loop_that_writes_one_file_again_and_again_keeps_the_last_turn_only() -> None:
-    for path, told in (("out.md", True), ("{{item.name}}.md", False), ("{{index}}.md", False)):
-        write_it = {"path": path, "content": "{{item.name}}"}
-        steps = (
-            Step(id=1, tool="query_table", arguments={"sql": "SELECT name FROM 'a.csv'"}),
-            Step(id=2, tool="write_file", for_each="{{1.rows}}", arguments=write_it),
-        )
-        brief = Brief("Write the names of a.csv", files={"a.csv": "name"})
-        said = [str(each) for each in await lints(Plan(brief.goal, steps), brief, TOOLS)]
-        assert any("only the last one stays" in each for each in said) is told, path
-
-
-async def test_what_the_items_of_a_loop_bring_is_no_pretence() -> None:
-    steps = (
-        Step(id=1, tool="query_table", arguments={"sql": "SELECT hours FROM 'time.csv'"}),
-        Step(id=2, tool="calculate", for_each="{{1.rows}}", arguments={"expression": "{{item.hours}} * 2 + {{index}}"}),
-        Step(id=3, tool="calculate", for_each="{{2}}", arguments={"expression": "{{item}}"}),
-        Step(
-            id=4,
-            tool="write_file",
-            for_each=({"name": "a"},),
-            arguments={"path": "{{item.name}}.json", "content": '{"n": {{index}}}'},
-        ),
-        Step(id=5, tool="tell", arguments={"text": "{{3}}"}),
-    )
-    brief = Brief("Double the hours of time.csv, and a file for each name", files={"time.csv": ""})
-    assert not await lints(Plan(brief.goal, steps), brief, TOOLS)
-
-
-def test_a_file_for_each_item_is_no_answer_that_is_only_told() -> None:
-    script = (
-        "rows = query_table(\"SELECT a, b FROM 'x.csv'\")\nfor row in rows:\n    write_file(f'out/{row.a}.txt', row.b)"
-    )
-    brief = Brief("Which of x.csv are due? Write a file in out/ that says it for each of them", files={"x.csv": "a,b"})
-    steps = cast("list[Mapping[str, JSON]]", lean_steps(script, brief, TOOLS))
-    assert [step["tool"] for step in steps] == ["query_table", "write_file"]

@@ -338,6 +338,8 @@ async def test_of_many_nothing_is_decided_by_strangers_other_sites_or_a_form_of_
         assert late.status_code == 409
         assert "too long" in late.text
         assert len(opened.gates()) == 2
+        again = await _send(opened, late.text, decision="approve", **{one.id: "yes"})
+        assert "approve: 1 recorded" in again.text, "the list was shown anew, and that is a form of now"
 
 
 @pytest.mark.anyio

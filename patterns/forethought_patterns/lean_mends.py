@@ -29,9 +29,26 @@ def mended(steps: Steps, brief: Brief, tools: Registry) -> Steps:
     steps = with_said_names(steps, brief.goal, [*brief.files.values()])
     steps = without_line_numbers(steps, brief.goal)
     steps = with_lines_that_are_there(steps, brief)
+    steps = [_with_the_prefix_before_the_name(step, brief) for step in steps]
     steps = _with_the_whole_wish(steps, brief.goal)
     steps = _with_what_is_saved(steps, brief, tools)
     return _with_what_is_told(steps, brief)
+
+
+def _with_the_prefix_before_the_name(step: Mapping[str, JSON], brief: Brief) -> Mapping[str, JSON]:
+    """What is put in front of a path as a whole, such as `2026_docs/a.md`, is meant for the name of the file, unless
+    somebody has named such a folder."""
+    given = cast("Mapping[str, JSON]", step["arguments"])
+    source, wanted = given.get("source"), given.get("destination")
+    if step["tool"] not in ("move_file", "copy_file") or not isinstance(source, str) or not isinstance(wanted, str):
+        return step
+    folder, slash, name = source.rpartition("/")
+    prefix = wanted.removesuffix(source)
+    if not slash or not prefix or prefix == wanted or "/" in prefix:
+        return step
+    if any(f"{prefix}{folder}" in text for text in (brief.goal, *brief.names)):
+        return step
+    return {**step, "arguments": {**given, "destination": f"{folder}/{prefix}{name}"}}
 
 
 def _with_the_whole_wish(steps: Steps, goal: str) -> Steps:

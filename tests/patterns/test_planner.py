@@ -140,6 +140,24 @@ async def test_a_small_planner_is_asked_again_where_its_plan_does_not_seem_to_do
         assert "the goal says 'per month', and nothing does it" in journal.questions[1].context
 
 
+@pytest.mark.parametrize(
+    ("source", "wanted", "meant"),
+    [
+        ("docs/a.md", "2026_docs/a.md", "docs/2026_a.md"),
+        ("docs/in/a.md", "old-docs/in/a.md", "docs/in/old-a.md"),
+        ("a.md", "2026_a.md", "2026_a.md"),
+        ("docs/a.md", "kept/docs/a.md", "kept/docs/a.md"),
+        ("docs/a.md", "2026/a.md", "2026/a.md"),
+    ],
+)
+async def test_what_is_put_before_a_path_is_meant_for_its_name(source: str, wanted: str, meant: str) -> None:
+    plan, _ = await _plan(f"move_file({source!r}, {wanted!r})", dialect="lean", names=[source])
+    assert plan.steps[0].arguments == {"source": source, "destination": meant}
+    named = f"Move it to {wanted.rpartition('/')[0]}"
+    plan, _ = await _plan(f"move_file({source!r}, {wanted!r})", dialect="lean", names=[source], goal=named)
+    assert plan.steps[0].arguments["destination"] == wanted or "/" not in wanted
+
+
 PROSE = {"a.md": "# Rules\n", "b.eml": "From: x"}
 
 

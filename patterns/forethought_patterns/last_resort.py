@@ -2,13 +2,14 @@
 what the goal wants of them, a letter with the facts of a small data file too. Of tables there is none: what would have
 to be worked out there, a model would make up."""
 
-__all__ = ["last_resort"]
+__all__ = ["PROSE", "last_resort"]
 
 from forethought_patterns.drafts import Brief
 from forethought_patterns.goal import Goal
 from forethought_patterns.goal_files import wishes_of
 
-_PROSE = (".txt", ".md", ".rst", ".eml", ".html", ".htm", ".pdf", ".docx")
+PROSE = (".txt", ".md", ".rst", ".eml", ".html", ".htm", ".pdf", ".docx")
+"""How the names of texts end that are read, and not computed with."""
 _FACTS = (".json", ".yaml", ".yml", ".toml", ".ini")
 _WORDING = frozenset({"write", "draft", "compose"})
 _WRITTEN = (".txt", ".md", ".rst")
@@ -18,7 +19,7 @@ _MOST = 4  # texts
 def last_resort(brief: Brief) -> str | None:
     """A script for a goal that is about a few texts only, and wants to be told something or one new text."""
     files, new, goal = list(brief.files), list(brief.new_files), Goal(brief)
-    readable = (*_PROSE, *_FACTS) if new and goal.does(_WORDING) else _PROSE
+    readable = (*PROSE, *_FACTS) if new and goal.does(_WORDING) else PROSE
     if not 0 < len(files) <= _MOST or not all(name.lower().endswith(readable) for name in files):
         return None
     wishes = wishes_of(brief.goal)

@@ -23,7 +23,9 @@ _LINE = re.compile(
     r"([ \t]*(?:,[ \t]*)?(?:[#;].*)?)"
 )
 
-_ABOVE = re.compile(r"(?:[\w.-]+:[ \t]+)+(?=[\w.-]+[ \t]*[=:])")  # `log: level: info` of a YAML file: what is above it
+_ABOVE = re.compile(
+    r"\A(?:[\w.-]+:[ \t]+)+(?=[\w.-]+[ \t]*[=:])"
+)  # `log: level: info` of a YAML file: what is above it
 _WORD = re.compile(r"\w+")
 
 Steps: TypeAlias = Sequence[Mapping[str, JSON]]

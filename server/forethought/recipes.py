@@ -9,6 +9,7 @@ from functools import cache
 
 from forethought.journal.sqlite import ranked
 from forethought_patterns import Recipe
+from forethought_patterns.last_resort import PROSE
 from forethought_patterns.recipe import library
 
 _WORD = re.compile(r"[^\W_]+")
@@ -21,7 +22,6 @@ _MANY_FILES = re.compile(
     rf"|\b(?:for|to) (?:each|every)\b[^.;]{{0,60}}?\b(?:a|one|its|their)(?: \w+)? {_TEXT}\b|\beach in (?:a|its) \w*file"
 )
 _SUM_UP = re.compile(r"\bsum(?:s|med)? up\b", re.IGNORECASE)
-_TEXTS = (".txt", ".md", ".rst", ".eml", ".pdf", ".docx", ".html")
 _ALIKE = {
     "db": "sqlite",
     "sqlite3": "sqlite",
@@ -128,7 +128,7 @@ def _searched(recipe: Recipe) -> Iterator[Sequence[str]]:
 
 def _read(goal: str, files: Collection[str]) -> str:
     """A goal in which no word means two things: texts are not added up."""
-    is_prose = files and all(path.lower().endswith(_TEXTS) for path in files)
+    is_prose = files and all(path.lower().endswith(PROSE) for path in files)
     return _SUM_UP.sub("summarise", goal) if is_prose else goal
 
 

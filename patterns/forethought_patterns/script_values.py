@@ -195,12 +195,12 @@ def parameters(known: Tool) -> list[str]:
 
 
 def fitting(known: Tool, name: str, value: JSON) -> JSON:
-    """A number where text is due, or one value where a list is, as it is meant."""
+    """A number or a flag where text is due, or one value where a list is, as it is meant."""
     properties = known.parameters.get("properties")
     schema = properties.get(name) if isinstance(properties, Mapping) else None
     kind = schema.get("type") if isinstance(schema, Mapping) else None
-    if kind == "string" and isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
+    if kind == "string" and isinstance(value, int | float):
+        return as_text(value)
     if kind == "array" and isinstance(value, str):
         return [value]
     return value

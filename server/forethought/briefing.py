@@ -51,8 +51,8 @@ async def brief_of(goal: str, folders: Folders, records: Records, *, lessons: bo
 
 def _with_text(shape: str, text: str) -> str:
     """Of a short document that is one row, as settings are, also its text: a change of it is a change of that."""
-    is_short = "\n" not in shape and "), 1 rows: " in shape and 0 < len(text) <= _SHORT and text.rstrip().endswith("}")
-    return f"{shape}\n{text}" if is_short else shape
+    is_short = "\n" not in shape and "), 1 rows: " in shape and text.rstrip().endswith("}")
+    return f"{shape}\n{text}" if is_short and len(shape) + len(text) < SHOWN else shape
 
 
 def _brief(goal: str, folders: Folders, records: Records, lessons: bool, recipes: bool) -> Brief:
@@ -69,7 +69,7 @@ def look_at(goal: str, folders: Folders) -> Brief:
     for name in islice(dict.fromkeys(_file_names(goal)), _NAMED):
         try:
             # Any line of settings may be the one to change; of a table the first lines say what the others are like.
-            sets = name.lower().endswith(SETTINGS)
+            sets = name.lower().endswith((*SETTINGS, ".json"))
             most = SHOWN if sets else _PREVIEW_CHARACTERS
             with folders.open(name, shown=most) as file:
                 head = file.read(most)

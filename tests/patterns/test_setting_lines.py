@@ -83,6 +83,86 @@ def test_a_small_planner_sees_all_lines_of_settings() -> None:
     assert "key90 = 90" not in shown["app.txt"]
 
 
+COMPOSE = """\
+services:
+  web:
+    image: booking/web:3.1   # built by CI
+    deploy:
+      replicas: 2
+  worker:
+    deploy:
+      replicas: 3
+  cache:
+    image: redis:6.2
+"""
+JSON_SETTINGS = """\
+settings.json (theme STRUCT(dark BOOLEAN, size BIGINT), autosave STRUCT(enabled BOOLEAN, minutes BIGINT)), 1 rows: x
+{
+  "theme": {
+    "dark": false,
+    "size": 5
+  },
+  "sync": {
+    "enabled": false,
+    "minutes": 5
+  },
+  "autosave": {
+    "enabled": false,
+    "minutes": 5
+  }
+}
+"""
+SECTIONS = "[web]\nport = 80\nDebug = Off\n\n[admin.panel]\nport = 80\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "script", "edits"),
+    [
+        (COMPOSE, "('f', 'image: redis:6.2', 'image: redis:7.4', 'cache')", [("image: redis:6.2", "image: redis:7.4")]),
+        (COMPOSE, "('f', 'replicas: 1', 'replicas: 5')", [("replicas: 3", "replicas: 5")]),
+        (COMPOSE, "('f', 'worker.deploy.replicas', '5')", [("replicas: 3", "replicas: 5")]),
+        (
+            COMPOSE,
+            "('f', 'services.web.image = x:4', 'services.web.image = x:4')",
+            [("image: booking/web:3.1   # built by CI", "image: x:4   # built by CI")],
+        ),
+        (JSON_SETTINGS, "('f', 'dark', True)", [('"dark": false,', '"dark": true,')]),
+        (JSON_SETTINGS, "('f', 'theme.dark', 'on')", [('"dark": false,', '"dark": true,')]),
+        (
+            JSON_SETTINGS,
+            "('f', 'autosave.minutes', 10)",
+            [
+                (
+                    '"autosave": {\n    "enabled": false,\n    "minutes": 5',
+                    '"autosave": {\n    "enabled": false,\n    "minutes": 10',
+                )
+            ],
+        ),
+        (
+            JSON_SETTINGS,
+            "('f', 'autosave.enabled', True)\nedit_file('f', 'autosave.minutes', 10)",
+            [
+                ('"autosave": {\n    "enabled": false,', '"autosave": {\n    "enabled": true,'),
+                ('"enabled": true,\n    "minutes": 5', '"enabled": true,\n    "minutes": 10'),
+            ],
+        ),
+        (SECTIONS, "('f', 'port = 80', 'port = 8080', 'web')", [("[web]\nport = 80", "[web]\nport = 8080")]),
+        (SECTIONS, "('f', 'admin.panel.port', '81')", [("[admin.panel]\nport = 80", "[admin.panel]\nport = 81")]),
+        (SECTIONS, "('f', 'debug', 'true')", [("debug", "true")]),  # nothing is called so
+        (SECTIONS, "('f', 'Debug', 'true')", [("Debug = Off", "Debug = On")]),
+        (SECTIONS, "('f', 'Debug', 'Trace')", [("Debug", "Trace")]),  # may be a new name
+        (COMPOSE, "('f', 'image: a:1', 'image: a:2')", [("image: a:1", "image: a:2")]),  # two could be meant
+        (COMPOSE.replace("\n", "\r\n"), "('f', 'web.replicas', '5')", [("replicas: 2", "replicas: 5")]),
+    ],
+)
+def test_a_setting_is_found_by_what_it_stands_below(text: str, script: str, edits: list[tuple[str, str]]) -> None:
+    brief = Brief("The worker should have 5 replicas, and autosave is every ten minutes", files={"f": text})
+    steps = cast("list[Mapping[str, JSON]]", lean_steps(f"edit_file{script}", brief, TOOLS))
+    given = [cast("Mapping[str, JSON]", step["arguments"]) for step in steps]
+    assert [(each["old"], each["new"]) for each in given] == edits
+    assert all("all" not in each for each in given)
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize(
     ("old", "told"),

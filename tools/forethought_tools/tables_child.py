@@ -21,8 +21,8 @@ from forethought_tools.bases import HEAP, guard, name_only_table, open_sqlite, r
 from forethought_tools.filling import QueryError, quoted
 from forethought_tools.given import DataFile, Options, Rows, Source
 from forethought_tools.loading import READERS, Loader
-from forethought_tools.sql_lists import LISTS_SUMMED, with_lists_summed
 from forethought_tools.sql_names import columns_of, table_names
+from forethought_tools.sql_types import WHOLE, as_typed
 from forethought_tools.text_lines import not_found, words_of
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def foresee(sources: Sequence[Source], results: Sequence[Rows], sql: str) -> "JS
         loader = Loader(memory, sql)
         load(loader, sources, results, sql)
         memory.execute("SET enable_external_access = false")
-        statements = memory.extract_statements(with_lists_summed(memory, sql)[0])
+        statements = memory.extract_statements(as_typed(memory, sql)[0])
         described = memory.execute(f"DESCRIBE {statements[0].query}").fetchall()
         names = grids.unique([str(column[0]) for column in described])
         row = {name: _made_up(str(column[1])) for name, column in zip(names, described, strict=True)}
@@ -251,23 +251,23 @@ def answered(
     memory.execute("SET enable_external_access = false")
     memory.execute("SET lock_configuration = true")
     try:
-        sql, lists = with_lists_summed(memory, sql)
         statements = memory.extract_statements(sql)
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             raise QueryError("Only one statement that begins with SELECT or WITH can run here.")
+        sql, by_types = as_typed(memory, statements[0].query)
         if dry:
-            memory.execute(f"EXPLAIN {statements[0].query}")
+            memory.execute(f"EXPLAIN {sql}")
             if missed := not_found(memory, sql):
                 raise QueryError(missed)
             return {"rows": []}
-        found = collected(cast("Cursor", memory.execute(statements[0])))
+        found = collected(cast("Cursor", memory.execute(sql)))
     except duckdb.OutOfMemoryException:
         raise QueryError(NEEDS_MEMORY) from None
     except duckdb.Error as error:
         known = outline([*duckdb_columns(memory), *beside])
         words = words_of(memory) if "Referenced column" in str(error) else ""
         raise QueryError(f"{brief(error)}\n{known}{' ' if words else ''}{words}") from None
-    assumed = [*loader.assumed, *(f"{name} {LISTS_SUMMED}" for name in lists)]
+    assumed = [*loader.assumed, *by_types]
     return {**found, "assumed": told(assumed)} if assumed else found
 
 
@@ -276,7 +276,7 @@ def duckdb_columns(memory: "DuckDBPyConnection") -> list[tuple[str, str]]:
         "SELECT c.table_name, c.column_name || ' ' || c.data_type FROM duckdb_columns() c JOIN duckdb_tables() t"
         " USING (table_oid) WHERE NOT c.internal ORDER BY table_oid, column_index"
     ).fetchall()
-    return [(str(table), str(column)) for table, column in rows]
+    return [(str(table).removesuffix(WHOLE), str(column)) for table, column in rows]
 
 
 def query_sqlite(source: Source, sql: str, *, dry: bool = False) -> "JSON":

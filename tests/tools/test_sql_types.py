@@ -1,0 +1,61 @@
+"""A query names lists, days and parts of documents as people do, and is answered by what the columns are."""
+
+from pathlib import Path
+
+import pytest
+from tests.tools.asking_tables import query
+
+from forethought_tools import ToolError
+
+pytestmark = pytest.mark.anyio
+
+
+ALBUMS = """[{"album": "Harbour", "year": 2020, "by": {"name": "Ona", "born": "1990-05-01"},
+  "tracks": [{"track": "Lanterns", "seconds": 214}, {"track": "Tide", "seconds": 100}]},
+ {"album": "Nightbus", "year": 2021, "by": {"name": "Bo", "born": "1980-01-31"},
+  "tracks": [{"track": "Line 43", "seconds": 198}]}]"""
+
+
+@pytest.mark.parametrize(
+    ("sql", "rows"),
+    [
+        ("SELECT album, track, seconds FROM 'albums.json' WHERE year = 2020", [["Lanterns", 214], ["Tide", 100]]),
+        ("SELECT album, tracks.track FROM 'albums.json' WHERE tracks.seconds < 200", [["Tide"], ["Line 43"]]),
+        ("SELECT a.album, sum(a.seconds) AS s FROM 'albums.json' a GROUP BY 1 ORDER BY s", [[198], [314]]),
+        ("SELECT album, name FROM 'albums.json' WHERE born LIKE '1990%'", [["Ona"]]),
+        ("SELECT album, name, track FROM 'albums.json' WHERE seconds > 200", [["Ona", "Lanterns"]]),
+    ],
+)
+async def test_parts_of_documents_are_columns_where_nothing_else_is_called_so(
+    tmp_path: Path, sql: str, rows: list[list[object]]
+) -> None:
+    (tmp_path / "albums.json").write_text(ALBUMS)
+    told = await query(tmp_path, sql)
+    assert [list(row.values())[1:] for row in told["rows"]] == rows
+
+
+async def test_what_a_row_is_taken_for_is_told(tmp_path: Path) -> None:
+    (tmp_path / "albums.json").write_text(ALBUMS)
+    told = await query(tmp_path, "SELECT album, seconds FROM 'albums.json'")
+    assert told["assumed"] == ["a row of albums.json is one of tracks, because seconds is of these"]
+    with pytest.raises(ToolError, match=r'Tables: "albums.json" \(album'):
+        await query(tmp_path, "SELECT seconds, nothing FROM 'albums.json'")
+
+
+async def test_a_value_is_never_counted_as_often_as_its_row_has_documents(tmp_path: Path) -> None:
+    (tmp_path / "albums.json").write_text(ALBUMS)
+    with pytest.raises(ToolError, match='column "seconds" not found'):
+        await query(tmp_path, "SELECT sum(year), sum(seconds) FROM 'albums.json'")
+
+
+@pytest.mark.parametrize(
+    ("where", "count"),
+    [
+        ("day LIKE '2026-07%'", 2),
+        ("day NOT LIKE '2026-07%'", 1),
+        ("f.n LIKE '1%' AND 'day like 2026' LIKE 'day%'", 2),
+    ],
+)
+async def test_days_and_numbers_are_compared_to_a_pattern_as_texts(tmp_path: Path, where: str, count: int) -> None:
+    (tmp_path / "f.csv").write_text("day,n\n2026-07-01,12\n2026-07-02,3\n2026-08-01,10\n")
+    assert (await query(tmp_path, f"SELECT count(*) AS n FROM 'f.csv' f WHERE {where}"))["rows"] == [{"n": count}]

@@ -1,11 +1,12 @@
 """Columns keep the names that the goal has for them: small planners call `name` `customer_name`, and whoever set the
 goal looks for `name`."""
 
-__all__ = ["with_said_names", "without_line_numbers"]
+__all__ = ["wanted_columns", "with_said_names", "with_wanted_names", "without_line_numbers"]
 
 import re
 from collections.abc import Mapping, Sequence
 
+from forethought_patterns.script_sql import columns_of
 from forethought_tools import JSON
 from forethought_tools.text import as_text
 
@@ -19,6 +20,56 @@ _NUMBERED = re.compile(r"\bnumber(?:s|ed)?\b", re.IGNORECASE)
 _NAMED_ANEW = re.compile(
     rf"(?P<before>(?:select|,)\s+{_COLUMN})\s+as\s+\"?(?P<name>[a-z_]\w{{1,60}})\"?", re.IGNORECASE
 )
+_ITEM = r"[\"'`]?[a-z_]\w*[\"'`]?(?:\s*\([^()\n]{0,60}\))?"
+_LIST = rf"{_ITEM}(?:(?:\s*,\s*(?:and\s+)?|\s+and\s+|\s*&\s*){_ITEM})+"
+_WANTED = re.compile(rf"\b(?:columns|fields|headers)\b\s*(?::|,|called|named|are)?\s*({_LIST})", re.IGNORECASE)
+_ASIDE = re.compile(r"\([^()\n]*\)")
+_NO_NAMES = frozenset(
+    {"the", "a", "an", "and", "its", "their", "in", "of", "for", "to", "with", "as", "is", "it", "or"}
+)
+
+
+def wanted_columns(goal: str) -> list[str]:
+    """The names that a goal has for the columns of a table, such as `with the columns item, old and new`; none, where
+    it does not list them as single words."""
+    found = _WANTED.search(goal[:_READ])
+    names = [name for name in _WORD.findall(_ASIDE.sub(" ", found[1])) if name.lower() != "and"] if found else []
+    return [] if _NO_NAMES.intersection(map(str.lower, names)) else names
+
+
+def with_wanted_names(
+    steps: Sequence[Mapping[str, JSON]], goal: str, shapes: Sequence[str]
+) -> list[Mapping[str, JSON]]:
+    """The steps, in whose SQL columns that a query names itself (`old_price`) have the names that the goal lists
+    (`old`), where it selects as many and the others are called so."""
+    wanted = wanted_columns(goal)
+    known = {*_WORD.findall(" ".join(shapes).lower())}
+    found: list[Mapping[str, JSON]] = []
+    for step in steps:
+        given = step["arguments"]
+        if step["tool"] == "query_table" and isinstance(given, Mapping) and isinstance(sql := given.get("sql"), str):
+            step = {**step, "arguments": {**given, "sql": _renamed(sql, wanted, known)}}
+        found.append(step)
+    return found
+
+
+def _renamed(sql: str, wanted: Sequence[str], known: set[str]) -> str:
+    columns = columns_of(sql)
+    if len(columns) != len(wanted) or not {*columns} - {*wanted}:
+        return sql
+    others = [name for name in columns if name not in wanted]
+    missing = [name for name in wanted if name not in columns]
+    alike = [[name for name in missing if name.lower() in other.lower().split("_")] for other in others]
+    names = [each[0] for each in alike if len(each) == 1]
+    if len({*names}) != len(others):
+        if len(others) > 1 or columns.index(others[0]) != wanted.index(missing[0]):
+            return sql
+        names = missing
+    for other, name in zip(others, names, strict=True):
+        if other.lower() in known or not re.search(rf"\bas\s+\"?{other}\b", sql, re.IGNORECASE):
+            return sql
+        sql = re.sub(rf"(?<![\w.']){other}(?![\w(])", name, sql)
+    return sql
 
 
 def with_said_names(steps: Sequence[Mapping[str, JSON]], goal: str, shapes: Sequence[str]) -> list[Mapping[str, JSON]]:

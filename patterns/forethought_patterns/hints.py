@@ -10,6 +10,7 @@ __all__ = ["guesses", "hints"]
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from forethought_patterns.column_names import wanted_columns
 from forethought_patterns.plan import Plan, Step
 from forethought_tools import Fault, Registry
 from forethought_tools.text import as_text
@@ -32,6 +33,7 @@ _DATE = re.compile(r"(?<![\w-])\d{4}-\d\d(?:-\d\d)?(?![\w-])")
 _WORDS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _SPELLED = {word: str(number) for number, word in enumerate(_WORDS, start=2)}
 _EACH = r"\b(?:per|each|every|by|for each|for every)\s+(?:calendar\s+)?"
+_SUMMED = "(?:sum|total|average|mean|count|number|figure|overview|report|summar|amount|value|breakdown|revenue|sale)"
 _UNITS: Mapping[str, tuple[str, str]] = {
     "month": (r"month|%m|%b|\[:7\]|, ?7\)", "strftime(date, '%Y-%m') AS month"),
     "year": (r"year|%y|, ?4\)", "year(date) AS year"),
@@ -53,9 +55,11 @@ _PICKS = re.compile(
 )
 _DOWN = re.compile(
     r"\b(?:most|highest|biggest|largest|longest|newest|latest|best|heaviest|most \w+) first\b|\bdescending\b"
+    r"|\bfrom (?:the )?(?:most|high|expensive|big|large|long|new|heavy|late|dear)\w* (?:\w+ )?to\b"
 )
 _UP = re.compile(
     r"\b(?:least|lowest|smallest|shortest|oldest|earliest|cheapest|fewest) first\b|\bascending\b|\balphabetical"
+    r"|\bfrom (?:the )?(?:least|low|cheap|small|short|old|light|early)\w* (?:\w+ )?to\b"
 )
 _LIMITED = re.compile(
     rf"\b(?:top|the|which|first)\s+(\d{{1,3}}|{'|'.join(_SPELLED)})\s+(?:\w+\s+){{0,2}}?{_BEST}\b|\btop\s+(\d{{1,3}}|{'|'.join(_SPELLED)})\b"
@@ -77,6 +81,10 @@ _TOTAL = re.compile(
     r"|\b(?:add|sum|adding|summing) up\b|\baltogether\b|\bsum of\b"
 )
 _NUMBER_OF = re.compile(r"\bnumber of (?!days|hours|minutes|seconds|weeks|months|years|times)(\w+)")
+_DAYS = re.compile(r"\b(?:number of|how many) days\b|\bdays (?:late|overdue|left|old|past)\b")
+_DAYS_APART = re.compile(
+    r"date_?diff|days\s*\(|julian|datesub|date_sub|age\s*\(|\bday\b|- *(?:date|cast|\w*date|\w*day)|\bdays\b"
+)
 _COUNTS = re.compile(r"count|length|\bsum\(\s*(?:1|case)\b")
 _NO_COLUMNS = re.compile(r"'[^']*'|\b(?:from|join)\s+\S+")
 _AVERAGE = re.compile(r"\b(?:average|averages|mean|on average)\b")
@@ -89,7 +97,7 @@ def hints(plan: Plan) -> list[Fault]:
     sql = "\n".join(str(step.arguments.get("sql", "")) for step in plan.steps).lower()[:_SQL]
     goal = _FILE.sub(" ", plan.goal[:_READ]).lower()
     calls = " ".join(as_text(step.arguments) for step in plan.steps)[:_SQL]
-    form = [*_of_form(goal, sql), *_unit(goal, sql)] if sql.strip() else []
+    form = [*_columns(plan.goal, sql), *_of_form(goal, sql), *_unit(goal, sql)] if sql.strip() else []
     found = list(dict.fromkeys([*form, *_unused(goal, calls)]))[:_MOST]
     return [Fault("plan", f"the goal says {said!r}, and nothing does it", mend) for said, mend in found]
 
@@ -115,6 +123,13 @@ def _listed(steps: Sequence[int]) -> str:
     return ", ".join(map(str, steps))
 
 
+def _columns(goal: str, sql: str) -> Iterator[tuple[str, str]]:
+    """A column that the goal lists, and no SQL names."""
+    left = [name for name in wanted_columns(goal) if not re.search(rf"\b{name}\b", sql, re.IGNORECASE)]
+    if left and "*" not in sql:
+        yield f"column {left[0]}", f"Select it: ... AS {left[0]}"
+
+
 def _of_form(goal: str, sql: str) -> Iterator[tuple[str, str]]:
     one = _ONE_OF_EACH.search(goal) or _EACH_HAS_ONE.search(goal)
     if one and not _PICKS.search(sql):
@@ -134,6 +149,7 @@ def _of_form(goal: str, sql: str) -> Iterator[tuple[str, str]]:
         yield counted[0], "Use COUNT(*), of all rows or of each group"
     for asks, does, mend in (
         (_SAME_COLUMNS, _ALL, "Select *, or * REPLACE (... AS column) where one changes"),
+        (_DAYS, _DAYS_APART, "Use date_diff('day', begin, end) AS days"),
         (_AVERAGE, _AVERAGES, "Use AVG(value), of all rows or of each group"),
         (_TOTAL, _SUMS, "Use SUM(value), which makes one number of all rows, or one of each group"),
         (_ROUNDED, _ROUNDS, "Use round(value, 2), with the decimals that the goal names"),
@@ -151,7 +167,7 @@ def _of_form(goal: str, sql: str) -> Iterator[tuple[str, str]]:
 def _unit(goal: str, sql: str) -> Iterator[tuple[str, str]]:
     """A part of a date by which is grouped."""
     for unit, (takes, mend) in _UNITS.items():
-        said = re.search(rf"{_EACH}{unit}\b|\b{unit}ly\b", goal)
+        said = re.search(rf"{_EACH}{unit}\b|\b{unit}ly\b(?=\s+{_SUMMED}|\s*$|\s*[.,;])", goal)
         if said and not re.search(takes, sql):
             yield said[0].strip(), f"Group by the {unit}: SELECT {mend}, ... GROUP BY {unit}"
 

@@ -2,21 +2,30 @@
 
 __all__ = ["mended"]
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias, cast
 
-from forethought_patterns.column_names import with_said_names, without_line_numbers
+from forethought_patterns.column_names import with_said_names, with_wanted_names, without_line_numbers
 from forethought_patterns.drafts import Brief
 from forethought_patterns.goal import Goal
 from forethought_patterns.references import Reference
-from forethought_patterns.script import GIVES_ROWS
+from forethought_patterns.script import GIVES_ROWS, TEXTS
+from forethought_patterns.script_values import TABLES
 from forethought_patterns.script_values import written as escaped
 from forethought_patterns.setting_lines import with_lines_that_are_there
+from forethought_patterns.wishes import judges
 from forethought_tools import JSON, Registry
+from forethought_tools.lengths import length_of
 from forethought_tools.text import as_text
 
 _MAKES_TEXT = ("write", "analyze")
 _SAVES = ("write_file", "write_table")
+_QUOTED = '["“«]([^"”»\n]{1,80})["”»]'
+_HEADED = r"(?:heading|headline|title)\b"
+_HEADING = re.compile(
+    rf"\b(?:titled|headed|{_HEADED})[^\"“«.\n]{{0,20}}{_QUOTED}|{_QUOTED} as (?:the |a |its )?{_HEADED}", re.IGNORECASE
+)
 
 Steps: TypeAlias = Sequence[Mapping[str, JSON]]
 """In the wire format."""
@@ -27,11 +36,15 @@ def mended(steps: Steps, brief: Brief, tools: Registry) -> Steps:
     if not steps:
         return steps
     steps = with_said_names(steps, brief.goal, [*brief.files.values()])
+    steps = with_wanted_names(steps, brief.goal, [*brief.files.values()])
     steps = without_line_numbers(steps, brief.goal)
     steps = with_lines_that_are_there(steps, brief)
     steps = [_with_the_prefix_before_the_name(step, brief) for step in steps]
+    steps = _with_rows_as_they_are(steps, brief)
+    steps = _with_one_text(steps, brief.goal)
     steps = _with_the_whole_wish(steps, brief.goal)
     steps = _with_what_is_saved(steps, brief, tools)
+    steps = _with_the_heading(steps, brief.goal)
     return _with_what_is_told(steps, brief)
 
 
@@ -49,6 +62,62 @@ def _with_the_prefix_before_the_name(step: Mapping[str, JSON], brief: Brief) -> 
     if any(f"{prefix}{folder}" in text for text in (brief.goal, *brief.names)):
         return step
     return {**step, "arguments": {**given, "destination": f"{folder}/{prefix}{name}"}}
+
+
+def _with_rows_as_they_are(steps: Steps, brief: Brief) -> Steps:
+    """Rows that a model is to write down as data are saved as they are, unless it is to judge or word anything."""
+    if judges(Goal(brief)):
+        return steps
+    rows = {str(Reference(int(str(step["id"])))) for step in steps if step["tool"] == "query_table"}
+    written = {
+        str(Reference(int(str(step["id"])))): given["material"]
+        for step in steps
+        if step["tool"] == "write" and (given := cast("Mapping[str, JSON]", step["arguments"])).get("material") in rows
+    }
+    found: list[Mapping[str, JSON]] = []
+    copied: set[str] = set()
+    for step in steps:
+        given = cast("Mapping[str, JSON]", step["arguments"])
+        path, content = str(given.get("path")), str(given.get("content"))
+        if step["tool"] == "write_file" and content in written and path.lower().endswith(TABLES):
+            copied.add(content)
+            step = {**step, "tool": "write_table", "arguments": {"path": path, "rows": written[content]}}
+        found.append(step)
+    return _without(found, copied)
+
+
+def _with_one_text(steps: Steps, goal: str) -> Steps:
+    """Several texts of one material that are to be one of a certain length are written as one: nobody could tell how
+    long each may be."""
+    writing = {str(Reference(int(str(step["id"])))): step for step in steps if step["tool"] == "write"}
+    materials = {as_text(cast("Mapping[str, JSON]", step["arguments"]).get("material")) for step in writing.values()}
+    saving = [step for step in steps if step["tool"] == "write_file"]
+    if length_of(goal) is None or len(writing) < 2 or len(materials) != 1 or len(saving) != 1:
+        return steps
+    given = cast("Mapping[str, JSON]", saving[0]["arguments"])
+    if not all(reference in str(given.get("content")) for reference in writing):
+        return steps
+    first, *others = writing
+    briefs = "; ".join(str(cast("Mapping[str, JSON]", step["arguments"]).get("brief")) for step in writing.values())
+    found = [
+        {**step, "arguments": {**cast("Mapping[str, JSON]", step["arguments"]), "brief": briefs}}
+        if step is writing[first]
+        else {**step, "arguments": {**given, "content": first}}
+        if step is saving[0]
+        else step
+        for step in steps
+    ]
+    return _without(found, {*others})
+
+
+def _without(steps: Steps, results: set[str]) -> Steps:
+    """The steps without those whose results nothing needs any more."""
+    gone = [step["id"] for step in steps if str(Reference(int(str(step["id"])))) in results]
+    kept = [step for step in steps if step["id"] not in gone]
+    return [
+        {**step, "depends_on": [n for n in cast("Sequence[JSON]", step["depends_on"]) if n not in gone]}
+        for step in kept
+    ]
 
 
 def _with_the_whole_wish(steps: Steps, goal: str) -> Steps:
@@ -73,6 +142,20 @@ def _with_what_is_saved(steps: Steps, brief: Brief, tools: Registry) -> Steps:
     arguments: dict[str, JSON] = {"path": left[0], argument: str(Reference(number))}
     after: list[JSON] = [step["id"] for step in steps]
     return [*steps, {"id": number + 1, "tool": tool, "arguments": arguments, "depends_on": after}]
+
+
+def _with_the_heading(steps: Steps, goal: str) -> Steps:
+    """The one table in a text gets the heading that the goal has for it, where nothing writes that."""
+    found = _HEADING.search(goal)
+    heading = (found[1] or found[2]) if found else ""
+    saving = [step for step in steps if step["tool"] == "write_table"]
+    given = cast("Mapping[str, JSON]", saving[0]["arguments"]) if len(saving) == 1 else {}
+    headed = str(given.get("path")).lower().endswith(TEXTS)
+    if not heading or not headed or any(heading.lower() in as_text(step["arguments"]).lower() for step in steps):
+        return steps
+    return [
+        {**step, "arguments": {**given, "heading": escaped(heading)}} if step is saving[0] else step for step in steps
+    ]
 
 
 def _with_what_is_told(steps: Steps, brief: Brief) -> Steps:

@@ -28,9 +28,9 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias, cast
 
 from forethought_patterns.references import Reference
-from forethought_patterns.script_cells import over_rows, the_value
+from forethought_patterns.script_cells import over_rows, the_value, with_results
 from forethought_patterns.script_lines import parsed
-from forethought_patterns.script_sql import FILES, lists_files, with_sources
+from forethought_patterns.script_sql import FILES, lists_files
 from forethought_patterns.script_turns import condition, in_each, of_item, rows_in, sql_of, tool_of_rows, when
 from forethought_patterns.script_values import (
     ALSO,
@@ -351,8 +351,7 @@ class _Reader:
         if tool == "query_table":
             if "list_files" in self.tools and lists_files(arguments, {*self.names, *self.bases}):
                 self.names[FILES] = self._step("list_files", {}, FILES)
-            results = {name: str(value) for name, value in self.names.items() if isinstance(value, Reference)}
-            arguments = with_sources(as_sql(arguments), results, self.bases)
+            arguments = with_results(as_sql(arguments), self.names, self.steps, self.shapes, self.bases)
         number = self.first + len(self.steps)
         while any(step["id"] == number for step in self.steps):  # one before it was forgotten
             number += 1

@@ -1,12 +1,13 @@
 """Values and columns of queries in a script: who names a result of one value in a text or a calculation means the
 value, and who calculates with columns means a query."""
 
-__all__ = ["over_rows", "the_value"]
+__all__ = ["over_rows", "the_value", "with_results"]
 
 import re
 from collections.abc import Mapping, Sequence
 
 from forethought_patterns.references import Reference, find
+from forethought_patterns.script_sql import with_sources, with_values
 from forethought_patterns.script_turns import made_by
 from forethought_patterns.script_values import Value
 from forethought_tools import JSON
@@ -64,6 +65,26 @@ def over_rows(
     if source and columns <= {word.lower() for word in _NAME.findall(shapes)}:
         return {"sql": f"SELECT {expression} AS result FROM '{source}'"}  # noqa: S608 - it is the model's own SQL
     return None
+
+
+def with_results(
+    arguments: Mapping[str, JSON],
+    names: Mapping[str, Value],
+    steps: Sequence[Mapping[str, JSON]],
+    shapes: str,
+    bases: Mapping[str, str],
+) -> Mapping[str, JSON]:
+    """A query with the earlier results that its SQL names, as tables or as the one value that each of them is."""
+    results = {name: value for name, value in names.items() if isinstance(value, Reference)}
+    values: dict[str, str] = {}
+    for name, result in results.items():
+        step = None if result.path else made_by(result, steps)
+        if step and step["tool"] == "calculate":
+            values[name] = str(result)
+        elif the_value(result, steps) != result:
+            values[name] = f"(FROM {name})"
+    arguments = with_values(arguments, values, shapes)
+    return with_sources(arguments, {name: str(result) for name, result in results.items()}, bases)
 
 
 def _the_column(arguments: Mapping[str, JSON]) -> str:

@@ -1,6 +1,6 @@
 """SQL that small models write: which tables it names, and what it means that is not as DuckDB has it."""
 
-__all__ = ["FILES", "as_meant", "columns_of", "lists_files", "with_sources"]
+__all__ = ["FILES", "as_meant", "columns_of", "lists_files", "with_sources", "with_values"]
 
 import re
 from collections.abc import Container, Mapping
@@ -21,6 +21,7 @@ _PICK = {"max": "arg_max", "min": "arg_min"}
 _QUOTED_SOURCE = re.compile(r"\b(?:from|join)\s+'([^']+)'", re.IGNORECASE)
 _SEVERAL_TEXTS = re.compile(r"[^']*\*[^'*]*\.(?:md|txt|log|py|rst)", re.IGNORECASE)
 _LITERAL = re.compile(r"('[^']*')")
+_QUOTED_PARTS = re.compile(r"('[^']*'|\"[^\"]*\")")
 _OF_FILE = re.compile(r"(?<![\w\".])(?<!\bas )(?:file_?name|file_?path|path|file|name)(?![\w\"(])", re.IGNORECASE)
 _REPLACES = re.compile(r"\bregexp_replace\s*\(", re.IGNORECASE)
 _MINUS_DAY = re.compile(r"(-\s*)('\d{4}-\d\d-\d\d')")
@@ -60,6 +61,21 @@ def with_sources(
     named: dict[str, JSON] = {name: result for name, result in results.items() if name in words}
     paths: list[JSON] = [*dict.fromkeys(bases[name] for name in bases if name in words - named.keys())]
     return {**({"tables": named} if named else {}), **({"paths": paths} if paths else {}), **arguments}
+
+
+def with_values(arguments: Mapping[str, JSON], values: Mapping[str, str], shapes: str) -> Mapping[str, JSON]:
+    """A query with what stands for the names of earlier results in it (`values`) where they are meant as values:
+    `price * rate`. What files have a column of that name (`shapes`) is that column."""
+    sql = arguments.get("sql")
+    if not isinstance(sql, str) or len(sql) > _READ:
+        return arguments
+    no_values = {*_NAME.findall(shapes), *_tables_of(sql)}
+    parts = _QUOTED_PARTS.split(sql)
+    for name, value in values.items():
+        if name not in no_values:
+            meant = re.compile(rf"(?<![\w.])(?<!(?i:\bas ))(?<!(?i:\bby )){re.escape(name)}(?![\w.(])")
+            parts = [each if at % 2 else meant.sub(value, each) for at, each in enumerate(parts)]
+    return {**arguments, "sql": "".join(parts)}
 
 
 def _as_result(source: re.Match[str], results: Mapping[str, str]) -> str:

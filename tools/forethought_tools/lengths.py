@@ -9,8 +9,9 @@ from dataclasses import dataclass
 _WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _COUNT = rf"(?P<count>\d{{1,6}}|{'|'.join(_WORDS)})"
 _UNIT = r"(?P<unit>word|character|sentence|line|paragraph)s?"
-_MOST = r"at most|at max|max(?:imum|\.)?(?: of)?|up to|not? more than|under|below|within|(?:less|fewer) than|in"
-_AFTER = r"max(?:imum)?|at most|at max|or (?:less|fewer)|limit|tops"
+_AT_MOST = r"at (?:the (?:very )?)?most|at max"
+_MOST = rf"{_AT_MOST}|max(?:imum|\.)?(?: of)?|up to|not? more than|under|below|within|(?:less|fewer) than|in"
+_AFTER = rf"max(?:imum)?|{_AT_MOST}|or (?:less|fewer)|limit|tops"
 _LIMITS = (
     re.compile(rf"\b(?:{_MOST}) {_COUNT} (?:short )?{_UNIT}\b", re.IGNORECASE),
     re.compile(rf"\b{_COUNT}[ -]{_UNIT},? (?:{_AFTER})\b", re.IGNORECASE),

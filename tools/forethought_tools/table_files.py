@@ -2,6 +2,7 @@
 
 __all__ = ["table_writer"]
 
+import html
 import io
 import json
 import math
@@ -12,7 +13,7 @@ from pathlib import PurePosixPath
 from typing import Annotated, Any
 
 from anyio import to_thread
-from pydantic import JsonValue, WithJsonSchema
+from pydantic import Field, JsonValue, WithJsonSchema
 
 from forethought_tools.claims import Claim
 from forethought_tools.errors import ToolError
@@ -33,21 +34,25 @@ def table_writer(folders: Folders, vault: Vault | None = None) -> Tool:
     async def write_table(
         path: FilePath,
         rows: Annotated[JsonValue, WithJsonSchema({"description": "A result with rows, such as {{1}}, or a list"})],
+        heading: Annotated[str, Field(description="Stands above it in md, html and txt")] = "",
     ) -> JSON:
         """Write rows as the file's ending says: csv, tsv, json, jsonl, md, html, xlsx, txt, log. Returns {path, rows,
         columns}."""
         table = as_table(rows)
-        written = await to_thread.run_sync(lambda: put(folders, path, written_as(path, table)))
+        written = await to_thread.run_sync(lambda: put(folders, path, written_as(path, table, heading)))
         return {**written, "rows": len(table.rows), "columns": list(table.columns)}
 
     def writes(arguments: Mapping[str, JSON]) -> Claim:
         return Claim(writes=folders.parts(str(arguments["path"])))
 
     def digest(arguments: Mapping[str, JSON]) -> str:
-        return sha256(written_as(str(arguments["path"]), as_table(arguments["rows"])))
+        heading = str(arguments.get("heading", ""))
+        return sha256(written_as(str(arguments["path"]), as_table(arguments["rows"]), heading))
 
     def refuse(arguments: Mapping[str, JSON]) -> None:
         writer(str(arguments["path"]))
+        if arguments.get("heading"):
+            heading_of(str(arguments["path"]))
         writable(folders, str(arguments["path"]))
 
     return tool(
@@ -70,9 +75,19 @@ def writer(path: str) -> Callable[[Table], str | bytes]:
     return WRITERS[ending]
 
 
-def written_as(path: str, table: Table) -> bytes:
+def heading_of(path: str) -> Callable[[str], str]:
+    """How a heading is written above a table in a file of this name. Raises ToolError where there can be none."""
+    ending = PurePosixPath(path).suffix.lower()
+    if ending not in HEADINGS:
+        raise ToolError(f"{path!r}: a heading stands above a table in {', '.join(HEADINGS)} only. Leave it out.")
+    return HEADINGS[ending]
+
+
+def written_as(path: str, table: Table, heading: str = "") -> bytes:
     """The table as a file of this name holds it. The same table is always the same bytes."""
     found = writer(path)(table)
+    if heading and isinstance(found, str):
+        found = f"{heading_of(path)(heading)}{found}"
     return found.encode("utf-8", "replace") if isinstance(found, str) else found
 
 
@@ -138,4 +153,10 @@ WRITERS: Mapping[str, Callable[[Table], str | bytes]] = {
     ".xlsx": as_workbook,
     ".txt": as_lines,
     ".log": as_lines,
+}
+HEADINGS: Mapping[str, Callable[[str], str]] = {
+    ".md": "# {}\n\n".format,
+    ".txt": "{}\n\n".format,
+    ".html": lambda heading: f"<h1>{html.escape(heading)}</h1>\n",
+    ".htm": lambda heading: f"<h1>{html.escape(heading)}</h1>\n",
 }

@@ -17,7 +17,8 @@ from forethought_patterns.lean_mends import mended
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.recipe import OFTEN, Recipe, suggested_tools
 from forethought_patterns.roles import LEAN_PLANNER
-from forethought_patterns.script import TEXTS, read_script
+from forethought_patterns.script import read_script
+from forethought_patterns.script_values import TEXTS
 from forethought_patterns.setting_lines import SETTINGS, SHOWN
 from forethought_tools import JSON, Fault, Question, Registry, Role
 from forethought_tools.files import fits
@@ -85,9 +86,9 @@ def lean_steps(
 
     known = {_name(step): step.id for step in done}
     shapes = "\n".join(brief.files.values())
-    only = next(iter(brief.files)) if len(brief.files) == 1 and not known else ""
+    named = [] if known else [*brief.files]
     bases = _tables_of_bases(brief)
-    steps = read_script(str(draft), tools, files_of, first=first, known=known, shapes=shapes, bases=bases, source=only)
+    steps = read_script(str(draft), tools, files_of, first=first, known=known, shapes=shapes, bases=bases, named=named)
     return mended([cast("Mapping[str, JSON]", step) for step in steps], brief, tools)
 
 

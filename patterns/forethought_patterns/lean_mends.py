@@ -10,8 +10,7 @@ from forethought_patterns.column_names import with_said_names, with_wanted_names
 from forethought_patterns.drafts import Brief
 from forethought_patterns.goal import Goal
 from forethought_patterns.references import Reference
-from forethought_patterns.script import GIVES_ROWS, TEXTS
-from forethought_patterns.script_values import TABLES
+from forethought_patterns.script_values import GIVES_ROWS, TABLES, TEXTS
 from forethought_patterns.script_values import written as escaped
 from forethought_patterns.setting_lines import with_lines_that_are_there
 from forethought_patterns.wishes import judges

@@ -19,39 +19,52 @@ A loop over a result, and a condition on one, become `for_each` and `when` of th
         tell("There are many.")
 """
 
-__all__ = ["GIVES_ROWS", "TEXTS", "FilesOf", "read_script"]
+__all__ = ["FilesOf", "read_script"]
 
 import ast
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 from typing import TypeAlias, cast
 
 from forethought_patterns.references import Reference
 from forethought_patterns.script_cells import over_rows, the_value, with_results
 from forethought_patterns.script_lines import parsed
 from forethought_patterns.script_sql import FILES, lists_files
-from forethought_patterns.script_turns import condition, in_each, of_item, rows_in, sql_of, tool_of_rows, when
+from forethought_patterns.script_turns import (
+    bind,
+    condition,
+    in_each,
+    in_rows,
+    is_true,
+    of_item,
+    rows_in,
+    sql_of,
+    tool_of_rows,
+    when,
+)
 from forethought_patterns.script_values import (
     ALSO,
-    GIVES_ROWS,
     SIGNS,
     Value,
     as_json,
     as_literal,
+    as_one_text,
     as_sql,
     called_on,
     fitting,
-    holds,
     in_script,
     is_text,
     member,
     parameters,
+    reading,
     rendered,
     saving,
     unreadable,
     without_flags,
     written,
+    written_over,
 )
 from forethought_tools import JSON, Fault, PlanError, Registry, Tool
 from forethought_tools.text import clipped
@@ -59,8 +72,6 @@ from forethought_tools.text import clipped
 FilesOf: TypeAlias = Callable[[str], Sequence[str]]
 """The paths of the files that fit a pattern, as they are now."""
 _STEPS = 100
-_SAVES = ("write_file", "write_table")
-TEXTS = (".md", ".txt", ".html")
 _SAME = ("str", "int", "float", "list")
 _NUMERIC = ("round", "abs", "min", "max", "sum")
 
@@ -74,7 +85,7 @@ def read_script(
     known: Mapping[str, int] | None = None,
     shapes: str = "",
     bases: Mapping[str, str] | None = None,
-    source: str = "",
+    named: Sequence[str] = (),
 ) -> list[JSON]:
     """The steps of a script, in the wire format.
 
@@ -86,13 +97,14 @@ def read_script(
         known: The steps whose results are there already, by the names of the results.
         shapes: What columns the files of the goal have.
         bases: The tables of databases, each with the file that it is in.
-        source: The file that is meant by a name which nothing has, if the script does not name it.
+        named: The files that the goal names. A name which nothing has means the one that is called so, or the only one.
 
     Raises:
         PlanError: every line that cannot be read, with its mend.
     """
     names: dict[str, Value] = {name: Reference(step) for name, step in (known or {}).items()}
-    reader = _Reader(tools, files_of, first, names, shapes, bases or {}, "" if source in text else source)
+    reader = _Reader(tools, files_of, first, names, shapes, bases or {}, named)
+    reader.source = named[0] if len(named) == 1 and named[0] not in text else ""
     reader.block(parsed(text))
     if reader.faults:
         raise PlanError(reader.faults)
@@ -107,8 +119,9 @@ class _Reader:
     names: dict[str, Value]
     shapes: str
     bases: Mapping[str, str]
-    source: str
-    """The file that a name which nothing has must mean: the only one of the goal, while nothing reads it."""
+    named: Sequence[str]
+    source: str = ""
+    """The file that any name which nothing has must mean: the only one of the goal, while nothing reads it."""
     steps: list[dict[str, JSON]] = field(default_factory=list[dict[str, JSON]])
     faults: list[Fault] = field(default_factory=list[Fault])
     changes: list[int] = field(default_factory=list[int])
@@ -153,7 +166,7 @@ class _Reader:
         for item in items:
             if len(self.steps) > _STEPS:
                 raise unreadable(f"it unfolds to over {_STEPS} steps", "Use a narrower pattern")
-            self._bind(target, item)
+            bind(self.names, target, item)
             self.changes = list(before)
             self.block(body)
             after += [step for step in self.changes if step not in before]
@@ -215,32 +228,14 @@ class _Reader:
                 return arguments
         raise unreadable("this loop does not go over files", 'Loop only over list_files("pattern") or over a list')
 
-    def _bind(self, target: ast.expr, item: Value) -> None:
-        if isinstance(target, ast.Name):
-            self.names[target.id] = item
-        elif isinstance(target, ast.Tuple) and isinstance(item, list):
-            for part, value in zip(target.elts, item, strict=False):
-                self._bind(part, value)
-
     def _branch(self, test: ast.expr, body: Sequence[ast.stmt], other: Sequence[ast.stmt]) -> None:
         if (holds_ := condition(test, self._value)) is None:
-            self.block(body if self._is_true(test) else other)
+            self.block(body if is_true(test, self._value) else other)
             return
         for lines, each in ((body, holds_), (other, f"not ({holds_})")):
             before = len(self.steps)
             self.block(lines)
             when(self.steps[before:], each)
-
-    def _is_true(self, test: ast.expr) -> bool:
-        match test:
-            case ast.BoolOp(op=operator, values=tests):
-                return (all if isinstance(operator, ast.And) else any)(self._is_true(each) for each in tests)
-            case ast.UnaryOp(op=ast.Not(), operand=inner):
-                return not self._is_true(inner)
-            case ast.Compare(left=left, comparators=[right, *_]):
-                return holds(test, as_literal(self._value(left)), as_literal(self._value(right)))
-            case _:
-                return bool(as_literal(self._value(test)))
 
     # Values
 
@@ -256,17 +251,16 @@ class _Reader:
                 return self.names[known]
             case ast.Name(id="true" | "false" | "null" as word):
                 return {"true": True, "false": False}.get(word)
-            case ast.Name(id=unknown) if self.source:
-                source, self.source = self.source, ""
-                self.names[unknown] = self._step("read_file", {"path": source}, unknown)
+            case ast.Name(id=unknown) if path := self._file_called(unknown):
+                self.names[unknown] = self._step(*reading(path), unknown)
                 return self.names[unknown]
             case ast.Name(id=unknown):
                 known = ", ".join(self.names) or "none"
                 raise unreadable(f"there is no result {unknown!r}", f"Earlier results: {known}. Ask for it first")
             case ast.Attribute(value=whole, attr=part):
-                return member(self._value(whole), part)
+                return in_rows(member(self._value(whole), part), self.steps)
             case ast.Subscript(value=whole, slice=at):
-                return member(self._value(whole), as_literal(self._value(at)))
+                return in_rows(member(self._value(whole), as_literal(self._value(at))), self.steps)
             case ast.List(elts=parts) | ast.Tuple(elts=parts):
                 return [self._value(part) for part in parts]
             case ast.Dict(keys=keys, values=values):
@@ -329,7 +323,20 @@ class _Reader:
             near = self.tools.nearest(called)
             mend = f"Did you mean {' or '.join(near)}?" if near else "Use only the tools that are listed"
             raise unreadable(f"there is no tool {called!r}", mend)
+        if known.asks and (result := self._result_in(node)) is not None:
+            return self._step("tell", {"text": str(result)}, name)
         return self._step(known.name, self._arguments(node, known), name)
+
+    def _result_in(self, node: ast.Call) -> Reference | None:
+        """The result that is all that a call is given, in place of a wish."""
+        match node:
+            case ast.Call(args=[ast.Constant(value=str() as name)], keywords=[]):
+                found = self.names.get(name)
+            case ast.Call(args=[ast.Name() | ast.Attribute() | ast.Subscript() as result], keywords=[]):
+                found = self._value(result)
+            case _:
+                found = None
+        return found if isinstance(found, Reference) else None
 
     def _known(self, called: str) -> Tool | None:
         others = (tool for tool in self.tools if tool.source and in_script(tool.name) == called)
@@ -347,14 +354,16 @@ class _Reader:
         return without_flags(known, fits)
 
     def _step(self, tool: str, arguments: Mapping[str, JSON], name: str = "") -> Reference:
-        tool, arguments = self._over_rows(*self._whole(*saving(tool, dict(arguments), self.steps, self.tools)))
+        tool, arguments = saving(tool, dict(arguments), self.steps, self.tools)
+        if first := written_over(tool, arguments, self.steps):
+            tool, arguments = "write_file", as_one_text(first, arguments)
+            self._forget(first)
+        tool, arguments = self._over_rows(tool, arguments)
         if tool == "query_table":
             if "list_files" in self.tools and lists_files(arguments, {*self.names, *self.bases}):
                 self.names[FILES] = self._step("list_files", {}, FILES)
             arguments = with_results(as_sql(arguments), self.names, self.steps, self.shapes, self.bases)
-        number = self.first + len(self.steps)
-        while any(step["id"] == number for step in self.steps):  # one before it was forgotten
-            number += 1
+        number = 1 + max((cast("int", step["id"]) for step in self.steps), default=self.first - 1)
         if self.tools.reads_only(tool):
             after = list(self.changes)
             self.reads.append(number)
@@ -378,18 +387,10 @@ class _Reader:
         self.source = self.source if "tables" in query else ""
         return "query_table", query
 
-    def _whole(self, tool: str, arguments: dict[str, JSON]) -> tuple[str, dict[str, JSON]]:
-        """Two texts for one file are one text: the second would write over the first."""
-        path, last = str(arguments.get("path")), arguments.get("content", arguments.get("rows"))
-        for step in self.steps if tool in _SAVES and path.lower().endswith(TEXTS) else ():
-            given = step["arguments"]
-            if step["tool"] not in _SAVES or not isinstance(given, Mapping) or given.get("path") != path:
-                continue
-            first = given.get("content", given.get("rows"))
-            if isinstance(first, str) and isinstance(last, str):
-                self._forget(step)
-                return "write_file", {"path": path, "content": f"{first}\n\n{last}"}
-        return tool, arguments
+    def _file_called(self, name: str) -> str:
+        found = next((path for path in self.named if PurePosixPath(path).stem == name), self.source)
+        self.source = "" if found == self.source else self.source
+        return found
 
     def _forget(self, step: dict[str, JSON]) -> None:
         self.steps.remove(step)

@@ -1,6 +1,18 @@
 """Loops over results and conditions on them in a script: they become `for_each` and `when` of the calls in them."""
 
-__all__ = ["condition", "in_each", "made_by", "of_item", "rows_in", "sql_of", "tool_of_rows", "when"]
+__all__ = [
+    "bind",
+    "condition",
+    "in_each",
+    "in_rows",
+    "is_true",
+    "made_by",
+    "of_item",
+    "rows_in",
+    "sql_of",
+    "tool_of_rows",
+    "when",
+]
 
 import ast
 import re
@@ -9,7 +21,7 @@ from typing import TypeVar
 
 from forethought_patterns.references import Reference, find, map_texts
 from forethought_patterns.script_sql import columns_of
-from forethought_patterns.script_values import TABLES, Value, member, unreadable
+from forethought_patterns.script_values import TABLES, Value, as_literal, holds, member, unreadable
 from forethought_tools import JSON
 
 T = TypeVar("T", bound=Mapping[str, JSON])
@@ -18,6 +30,7 @@ _ITEM = Reference(0)
 """What the variable of a loop stands for while its calls are read. No step has this number."""
 _AS_ROWS = ("iterrows", "itertuples", "to_dict", "fetchall")  # habits of those who write Python
 _OF_ITEM = re.compile(r"\{\{0(?=[.\[}])")
+_OF_RESULT = ("rows", "count", "truncated", "columns", "assumed")
 _SIGNS: Mapping[type[ast.cmpop], str] = {
     ast.Eq: "==",
     ast.NotEq: "!=",
@@ -105,6 +118,16 @@ def tool_of_rows(found: Reference, steps: Sequence[dict[str, JSON]]) -> JSON:
     return step["tool"]
 
 
+def in_rows(value: Value, steps: Sequence[Mapping[str, JSON]]) -> Value:
+    """The part of a query's result that a column or a row of it means: `best.day` is `best.rows[0].day`."""
+    if not isinstance(value, Reference) or not value.path or value.path[0] in _OF_RESULT:
+        return value
+    step = made_by(value, steps)
+    if step is None or step["tool"] != "query_table":
+        return value
+    return Reference(value.step, ("rows", *(() if value.path[0].isdecimal() else ("0",)), *value.path))
+
+
 def sql_of(found: Reference, steps: Sequence[dict[str, JSON]]) -> str:
     """The query that brings a result, if it is one."""
     step = made_by(found, steps)
@@ -119,6 +142,28 @@ def made_by(found: Reference, steps: Sequence[T]) -> T | None:
 def _argument(step: Mapping[str, JSON], name: str) -> str:
     given = step["arguments"]
     return str(given.get(name, "")) if isinstance(given, Mapping) else ""
+
+
+def bind(names: dict[str, Value], target: ast.expr, item: Value) -> None:
+    """Give the variables of a loop the values of one turn."""
+    if isinstance(target, ast.Name):
+        names[target.id] = item
+    elif isinstance(target, ast.Tuple) and isinstance(item, list):
+        for part, value in zip(target.elts, item, strict=False):
+            bind(names, part, value)
+
+
+def is_true(test: ast.expr, value: Callable[[ast.expr], Value]) -> bool:
+    """Whether a condition holds that is known while the script is read. Raises PlanError."""
+    match test:
+        case ast.BoolOp(op=operator, values=tests):
+            return (all if isinstance(operator, ast.And) else any)(is_true(each, value) for each in tests)
+        case ast.UnaryOp(op=ast.Not(), operand=inner):
+            return not is_true(inner, value)
+        case ast.Compare(left=left, comparators=[right, *_]):
+            return holds(test, as_literal(value(left)), as_literal(value(right)))
+        case _:
+            return bool(as_literal(value(test)))
 
 
 def when(steps: Sequence[dict[str, JSON]], holds: str) -> None:

@@ -6,10 +6,12 @@ __all__ = [
     "GIVES_ROWS",
     "SIGNS",
     "TABLES",
+    "TEXTS",
     "Literal",
     "Value",
     "as_json",
     "as_literal",
+    "as_one_text",
     "as_sql",
     "called_on",
     "fitting",
@@ -18,11 +20,13 @@ __all__ = [
     "is_text",
     "member",
     "parameters",
+    "reading",
     "rendered",
     "saving",
     "unreadable",
     "without_flags",
     "written",
+    "written_over",
 ]
 
 import ast
@@ -71,7 +75,9 @@ SIGNS: Mapping[type[ast.operator], str] = {
     ast.Mod: "%",
     ast.Pow: "**",
 }
+TEXTS = (".md", ".txt", ".html")
 TABLES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".xlsx")
+_SAVES = ("write_file", "write_table")
 GIVES_ROWS = ("query_table", "list_files", "search_files")
 _ASK = "Ask for it with query_table, write or analyze"
 _OF_TEXT: Mapping[str, Callable[..., JSON]] = {
@@ -243,3 +249,33 @@ def saving(
     if tool == "write_table" and "rows" in arguments and texts:
         return "write_file", {"path": path, "content": saved}
     return tool, arguments
+
+
+def written_over(tool: str, arguments: Mapping[str, JSON], steps: Sequence[dict[str, JSON]]) -> dict[str, JSON] | None:
+    """The step whose text this one would write over, because both are for one file."""
+    path = str(arguments.get("path"))
+    if tool not in _SAVES or not path.lower().endswith(TEXTS) or not isinstance(_saved(arguments), str):
+        return None
+    for step in steps:
+        given = step["arguments"]
+        if step["tool"] in _SAVES and isinstance(given, Mapping) and given.get("path") == path:
+            return step if isinstance(_saved(given), str) else None
+    return None
+
+
+def as_one_text(first: Mapping[str, JSON], arguments: Mapping[str, JSON]) -> dict[str, JSON]:
+    """The arguments for both of two texts for one file."""
+    given = first["arguments"]
+    before = _saved(given) if isinstance(given, Mapping) else ""
+    return {"path": arguments["path"], "content": f"{before}\n\n{_saved(arguments)}"}
+
+
+def _saved(arguments: Mapping[str, JSON]) -> JSON:
+    return arguments.get("content", arguments.get("rows"))
+
+
+def reading(path: str) -> tuple[str, dict[str, JSON]]:
+    """The tool that reads a file, with its arguments."""
+    if path.lower().endswith(TABLES):
+        return "query_table", {"sql": f"SELECT * FROM '{path}'"}  # noqa: S608 - it is read, in a process that can no more
+    return "read_file", {"path": path}

@@ -21,6 +21,7 @@ from forethought_tools.text import as_text
 _MAKES_TEXT = ("write", "analyze")
 _SAVES = ("write_file", "write_table")
 _QUOTED = '["“«]([^"”»\n]{1,80})["”»]'
+_COUNT = re.compile(r"\b(?:two|three|four|five|six|seven|eight|nine|ten|[0-9]+)\b")
 _HEADED = r"(?:heading|headline|title)\b"
 _HEADING = re.compile(
     rf"\b(?:titled|headed|{_HEADED})[^\"“«.\n]{{0,20}}{_QUOTED}|{_QUOTED} as (?:the |a |its )?{_HEADED}", re.IGNORECASE
@@ -120,13 +121,19 @@ def _without(steps: Steps, results: set[str]) -> Steps:
 
 
 def _with_the_whole_wish(steps: Steps, goal: str) -> Steps:
-    """The one text that a plan has written is told the goal as well: a small planner's brief leaves out half of it."""
-    writing = [step for step in steps if step["tool"] == "write"]
-    if len(writing) != 1:
+    """The one text that a plan has written, or the one thing that it asks, is told the goal as well: a small planner
+    leaves out half of it. A number that the goal does not have is one of a recipe."""
+    asking = [step for step in steps if step["tool"] in _MAKES_TEXT]
+    if len(asking) != 1:
         return steps
-    given = cast("Mapping[str, JSON]", writing[0]["arguments"])
-    told = {**given, "brief": f"{given.get('brief')}. It is for this goal: {escaped(goal)}"}
-    return [{**step, "arguments": told} if step is writing[0] else step for step in steps]
+    given = cast("Mapping[str, JSON]", asking[0]["arguments"])
+    name = "brief" if asking[0]["tool"] == "write" else "question"
+    wish = str(given.get(name))
+    if goal in wish:
+        return steps
+    strange = {*_COUNT.findall(wish.lower())} - {*_COUNT.findall(goal.lower())}
+    told = escaped(goal) if strange else f"{wish}. It is for this goal: {escaped(goal)}"
+    return [{**step, "arguments": {**given, name: told}} if step is asking[0] else step for step in steps]
 
 
 def _with_what_is_saved(steps: Steps, brief: Brief, tools: Registry) -> Steps:

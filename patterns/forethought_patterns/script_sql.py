@@ -21,6 +21,7 @@ _PICK = {"max": "arg_max", "min": "arg_min"}
 _QUOTED_SOURCE = re.compile(r"\b(?:from|join)\s+'([^']+)'", re.IGNORECASE)
 _SEVERAL_TEXTS = re.compile(r"[^']*\*[^'*]*\.(?:md|txt|log|py|rst)", re.IGNORECASE)
 _LITERAL = re.compile(r"('[^']*')")
+_OF_EACH = re.compile(r"(\w)\[(?:\*|:)?\]\.(?=\w)")  # `items[*].price`, of each in a list
 _QUOTED_PARTS = re.compile(r"('[^']*'|\"[^\"]*\")")
 _OF_FILE = re.compile(r"(?<![\w\".])(?<!\bas )(?:file_?name|file_?path|path|file|name)(?![\w\"(])", re.IGNORECASE)
 _REPLACES = re.compile(r"\bregexp_replace\s*\(", re.IGNORECASE)
@@ -45,6 +46,7 @@ _SOURCES = re.compile(
 
 def as_meant(sql: str) -> str:
     """The SQL, in which habits from other databases are said as DuckDB says them."""
+    sql = _OF_EACH.sub(r"\1.", sql)
     for mend in (_with_names_of_files, _with_groups_of_each, _with_best_of_each, _with_all_replaced, _with_dates):
         sql = mend(sql)
     return sql

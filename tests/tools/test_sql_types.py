@@ -22,6 +22,7 @@ ALBUMS = """[{"album": "Harbour", "year": 2020, "by": {"name": "Ona", "born": "1
         ("SELECT album, track, seconds FROM 'albums.json' WHERE year = 2020", [["Lanterns", 214], ["Tide", 100]]),
         ("SELECT album, tracks.track FROM 'albums.json' WHERE tracks.seconds < 200", [["Tide"], ["Line 43"]]),
         ("SELECT a.album, sum(a.seconds) AS s FROM 'albums.json' a GROUP BY 1 ORDER BY s", [[198], [314]]),
+        ("SELECT album, sum(b.tracks.seconds) AS s FROM 'albums.json' AS b GROUP BY 1 ORDER BY s", [[198], [314]]),
         ("SELECT album, name FROM 'albums.json' WHERE born LIKE '1990%'", [["Ona"]]),
         ("SELECT album, name, track FROM 'albums.json' WHERE seconds > 200", [["Ona", "Lanterns"]]),
     ],

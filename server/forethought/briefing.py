@@ -45,14 +45,18 @@ async def brief_of(goal: str, folders: Folders, records: Records, *, lessons: bo
     brief = await to_thread.run_sync(_brief, goal, folders, records, lessons, recipes)
     # The first lines of these tell nobody what columns they have.
     shaped = await shape_of(folders, [path for path in brief.files if path.lower().endswith(_SHAPED)])
-    told = {path: _with_text(shape, brief.files[path]) for path, shape in shaped.items()}
+    one_row = [path for path, shape in shaped.items() if "\n" not in shape and "), 1 rows: " in shape]
+    texts = {path: await to_thread.run_sync(_document, folders, path) for path in one_row}
+    told = {path: "\n".join(filter(None, [shape, texts.get(path)])) for path, shape in shaped.items()}
     return replace(brief, files={**brief.files, **told})
 
 
-def _with_text(shape: str, text: str) -> str:
-    """Of a short document that is one row, as settings are, also its text: a change of it is a change of that."""
-    is_short = "\n" not in shape and "), 1 rows: " in shape and text.rstrip().endswith("}")
-    return f"{shape}\n{text}" if is_short and len(shape) + len(text) < SHOWN else shape
+def _document(folders: Folders, path: str) -> str:
+    """The text of a short JSON document, as settings are: a change of it is a change of that. Empty: it is none."""
+    with folders.open(path, shown=SHOWN) as file:
+        head = file.read(SHOWN)
+    text = head.decode("utf-8", "replace")
+    return text if len(head) < SHOWN and text.rstrip().endswith("}") else ""
 
 
 def _brief(goal: str, folders: Folders, records: Records, lessons: bool, recipes: bool) -> Brief:
@@ -69,7 +73,7 @@ def look_at(goal: str, folders: Folders) -> Brief:
     for name in islice(dict.fromkeys(_file_names(goal)), _NAMED):
         try:
             # Any line of settings may be the one to change; of a table the first lines say what the others are like.
-            sets = name.lower().endswith((*SETTINGS, ".json"))
+            sets = name.lower().endswith(SETTINGS)
             most = SHOWN if sets else _PREVIEW_CHARACTERS
             with folders.open(name, shown=most) as file:
                 head = file.read(most)

@@ -60,3 +60,21 @@ async def test_a_value_is_never_counted_as_often_as_its_row_has_documents(tmp_pa
 async def test_days_and_numbers_are_compared_to_a_pattern_as_texts(tmp_path: Path, where: str, count: int) -> None:
     (tmp_path / "f.csv").write_text("day,n\n2026-07-01,12\n2026-07-02,3\n2026-08-01,10\n")
     assert (await query(tmp_path, f"SELECT count(*) AS n FROM 'f.csv' f WHERE {where}"))["rows"] == [{"n": count}]
+
+
+@pytest.mark.parametrize(
+    ("selected", "columns"),
+    [
+        ("*, n * 2 AS n", ["day", "n"]),
+        ("*, round(n * 2.5, 1) AS N, n + 1 AS more", ["day", "n", "more"]),
+        ("*, n AS more", ["day", "n", "more"]),
+        ("n * 2 AS n, *", ["n", "day", "n_2"]),
+    ],
+)
+async def test_a_column_that_is_named_like_an_old_one_stands_in_its_place(
+    tmp_path: Path, selected: str, columns: list[str]
+) -> None:
+    (tmp_path / "f.csv").write_text("day,n\n2026-07-01,12\n")
+    told = await query(tmp_path, f"SELECT {selected} FROM 'f.csv'")
+    assert [*told["rows"][0]] == columns
+    assert any("in the place of the old one" in each for each in told.get("assumed", [])) is ("n" in selected[:12])

@@ -52,6 +52,26 @@ async def test_a_table_is_written_as_the_ending_says(tmp_path: Path, ending: str
     assert await wrote(tmp_path, f"deep/x.{ending}", RESULT) == expected
 
 
+@pytest.mark.parametrize(
+    ("ending", "begins"),
+    [
+        ("md", "# Sums & more\n\n| id |"),
+        ("txt", "Sums & more\n\n| id |"),
+        ("html", "<h1>Sums &amp; more</h1>\n<table>"),
+    ],
+)
+async def test_a_heading_stands_above_a_table_in_a_text(tmp_path: Path, ending: str, begins: str) -> None:
+    await call(tmp_path, "write_table", path=f"x.{ending}", rows=RESULT, heading="Sums & more")
+    assert (tmp_path / f"x.{ending}").read_text(encoding="utf-8").startswith(begins)
+
+
+@pytest.mark.parametrize("ending", ["csv", "json", "xlsx"])
+async def test_where_there_can_be_no_heading_none_is_lost(tmp_path: Path, ending: str) -> None:
+    with pytest.raises(ToolError, match=r"a heading stands above a table in \.md.* only"):
+        await call(tmp_path, "write_table", path=f"x.{ending}", rows=RESULT, heading="Sums")
+    assert not (tmp_path / f"x.{ending}").exists()
+
+
 async def test_what_is_written_is_told(tmp_path: Path) -> None:
     got = await call(tmp_path, "write_table", path="x.json", rows=RESULT)
     assert got == {"path": "x.json", "rows": 2, "columns": ["id", "n", "tags", "more"]}

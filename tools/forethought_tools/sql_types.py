@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 _SUM = re.compile(r"\bsum\s*\(\s*(?P<column>(?:\w+\.)?\"?(?P<name>\w+)\"?)\s*\)", re.IGNORECASE)
 _LIKE = re.compile(r"(?P<column>(?:\b\w+\.)?(?:\"(?P<name>\w+)\"|\b\w+))(?=\s+(?:not\s+)?i?like\b)", re.IGNORECASE)
+_ALL_AND = re.compile(r"\s*select\s+\*\s*,\s*(?P<more>[^;]+?)\s+from\s", re.IGNORECASE)
+_SEVERAL = re.compile(r"\b(?:join|select|union)\b", re.IGNORECASE)
+_COMMA = re.compile(r",(?![^()]*\))")
+_AS = re.compile(r"\sas\s+\"?(\w+)\"?\s*$", re.IGNORECASE)
 _LITERAL = re.compile(r"('[^']*')")
 _OF_NUMBERS = re.compile(r"(?:U?(?:TINY|SMALL|BIG|HUGE)?INT(?:EGER)?|DOUBLE|FLOAT|DECIMAL\(.*\))\[\]")
 _TIMES_OR_NUMBERS = re.compile(r"DATE|TIME.*|U?(?:TINY|SMALL|BIG|HUGE)?INT(?:EGER)?|DOUBLE|FLOAT|DECIMAL\(.*\)")
@@ -38,8 +42,10 @@ def as_typed(memory: "DuckDBPyConnection", sql: str) -> tuple[str, list[str]]:
     """
     kinds = _kinds(memory)
     sql, summed = _said_of(sql, kinds, _SUM, _OF_NUMBERS, "sum(list_sum({}))")
+    sql, replaced = _replacing(sql, kinds)
     sql, _ = _said_of(sql, kinds, _LIKE, _TIMES_OR_NUMBERS, "CAST({} AS VARCHAR)")
     assumed = [f"{name} is a column of lists: SUM adds up all that is in them" for name in summed]
+    assumed += [f"{name} is the new column in the place of the old one" for name in replaced]
     return sql, [*assumed, *_unfolded(memory, sql)]
 
 
@@ -72,6 +78,19 @@ def _said_of(
 
     parts = _LITERAL.split(sql)
     return "".join(part if part.startswith("'") else pattern.sub(formed, part) for part in parts), sorted(said)
+
+
+def _replacing(sql: str, kinds: dict[str, list[str]]) -> tuple[str, list[str]]:
+    """`SELECT *, price * 2 AS price`, where a price is there: who names it so wants no second column of that name."""
+    found = _ALL_AND.match(sql)
+    if found is None or _SEVERAL.search(sql, found.end()):
+        return sql, []
+    parts = [part.strip() for part in _COMMA.split(found["more"])]
+    named = {part: name[1].lower() for part in parts if (name := _AS.search(part)) and name[1].lower() in kinds}
+    if not named:
+        return sql, []
+    selected = ", ".join([f"* REPLACE ({', '.join(named)})", *(part for part in parts if part not in named)])
+    return f"SELECT {selected}{sql[found.end('more') :]}", sorted(named.values())
 
 
 def _unfolded(memory: "DuckDBPyConnection", sql: str) -> Iterator[str]:

@@ -31,7 +31,7 @@ _ALIKE = {
     "tsv": "csv",
     "ndjson": "jsonl",
 }
-_WEIGHTS = (1.0, 1.5, 1.0)  # of the goal's words, of what the recipe is for, and of kinds
+_WEIGHTS = (1.0, 0.5, 0.7)  # of the goal's words, of what the recipe is for, and of kinds
 _READ = 2000  # characters of a goal that are looked at: one expression is quadratic in a word without end
 
 # Words that mean the same piece of work, without their endings.

@@ -52,6 +52,24 @@ async def test_a_table_is_written_as_the_ending_says(tmp_path: Path, ending: str
     assert await wrote(tmp_path, f"deep/x.{ending}", RESULT) == expected
 
 
+@pytest.mark.parametrize("name", ["write_table", "write_file"])
+@pytest.mark.parametrize(
+    ("lines", "written"),
+    [
+        (["- [ ] milk", "- [ ] a | b"], "- [ ] milk\n- [ ] a | b\n"),
+        (["## bakery", "1. bread"], "## bakery\n1. bread\n"),
+        (["- milk", "bread"], "| x |\n| --- |\n| - milk |\n| bread |\n"),
+        (["-5", "#7"], "| x |\n| --- |\n| -5 |\n| #7 |\n"),
+    ],
+)
+async def test_a_column_of_markdown_lines_is_these_lines(
+    tmp_path: Path, name: str, lines: list[str], written: str
+) -> None:
+    rows: JSON = {"rows": [{"x": line} for line in lines], "count": 2, "truncated": False}
+    await call(tmp_path, name, path="x.md", **{"rows" if name == "write_table" else "content": rows})
+    assert (tmp_path / "x.md").read_text(encoding="utf-8") == written
+
+
 @pytest.mark.parametrize(
     ("ending", "begins"),
     [

@@ -10,6 +10,7 @@ import html
 import io
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -23,6 +24,8 @@ Row: TypeAlias = Mapping[str, JSON]
 LISTS = ("rows", "files", "matches")
 BESIDE = frozenset({"count", "truncated", "assumed", "columns"})
 DIGITS = 12  # significant ones of a fraction
+
+_MARKED = re.compile(r"(?:[-*+>]|#{1,6}|\d{1,4}[.)])\s+\S")  # how a line of a list, a quotation or a heading begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +127,14 @@ def _decimal(value: float) -> str:
 
 
 def markdown(table: Table, *, whole: bool = False) -> str:
-    """A Markdown table; a single cell is just its value, unless the `whole` table is due."""
+    """A Markdown table; a single cell is just its value, unless the `whole` table is due. A column of lines that are
+    Markdown themselves (`- milk`, `1. bread`, `## bakery`) is these lines."""
     if not whole and len(table.rows) == 1 and len(table.columns) == 1:
         return text_of(table.rows[0].get(table.columns[0]))
     if not table.columns:
         return "(no rows)"
+    if len(table.columns) == 1 and table.rows and all(_MARKED.match(text_of(row)) for (row,) in table.cells()):
+        return "\n".join(text_of(row) for (row,) in table.cells())
     rows = [list(table.columns), ["---"] * len(table.columns), *(map(text_of, row) for row in table.cells())]
     return "\n".join(f"| {' | '.join(map(_cell, row))} |" for row in rows)
 

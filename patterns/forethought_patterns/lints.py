@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from forethought_patterns.drafts import Brief
 from forethought_patterns.goal import Goal
+from forethought_patterns.last_resort import PROSE
 from forethought_patterns.looks import looked_at
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.references import find, in_turns, tokens, unknown, whole
@@ -26,9 +27,25 @@ _TEXT = r"'(?:[^']|'')*'(?:\s+AS\s+\w+)?"
 _ONLY_TEXTS = re.compile(
     rf"\s*SELECT\s+(?:DISTINCT\s+)?(?:{_TEXT}\s*,\s*)*{_TEXT}\s*(?:\bFROM\b|;?\s*\Z)", re.IGNORECASE
 )
+_LEFT_JOIN = re.compile(r"\bleft (?:outer )?join (?:'[^']*'|[\w.\"]+) (?:as )?(\w+) (?:on|using)\b")
+_READ = 4_000  # characters of a query
 _TAKES_ALL = re.compile(r"\*(?![\w.*/])")
 """A pattern without an ending."""
 _COPYING = frozenset({"copy", "duplicate", "rename", "move"})
+_PASSING_ON = _COPYING | {
+    "save",
+    "convert",
+    "turn",
+    "append",
+    "add",
+    "join",
+    "merge",
+    "combine",
+    "put",
+    "back",
+    "export",
+}
+_PASSING_ON |= {"archive", "keep", "store", "restore", "clone", "transfer", "replace"}
 
 
 async def lints(plan: Plan, brief: Brief, tools: Registry) -> list[Fault]:
@@ -39,9 +56,16 @@ async def lints(plan: Plan, brief: Brief, tools: Registry) -> list[Fault]:
     calls = [
         fault
         for step in plan.steps
-        for fault in (*_calculation(step, sight), *_asserted(step), *_overwritten(step), *saved(step, sight))
+        for fault in (*_calculation(step, sight), *_of_query(step), *_overwritten(step), *saved(step, sight))
     ]
-    found = [*_idle(sight), *calls, *_copied_too_late(plan), *await looked_at(sight), *_forgotten(sight)]
+    found = [
+        *_idle(sight),
+        *calls,
+        *_copied_too_late(plan),
+        *_passed_on(sight),
+        *await looked_at(sight),
+        *_forgotten(sight),
+    ]
     return [*found, *unmet(sight.goal, plan, tools)]
 
 
@@ -54,6 +78,19 @@ def _copied_too_late(plan: Plan) -> Iterator[Fault]:
         elif step.tool == "copy_file" and (first := changed.get(str(step.arguments.get("source")))):
             problem = f"step {first} changes this file before, so the original and the copy are the same"
             yield Fault(f"step {step.id}", problem, "Copy first, and change the copy")
+
+
+def _passed_on(sight: Sight) -> Iterator[Fault]:
+    """A text that is saved under another name as it was read, where the goal wants something of it."""
+    if sight.idle or sight.goal.does(_PASSING_ON):
+        return
+    for saving in sight.changing:
+        for source in filter(None, map(whole, saving.arguments.values())):
+            read = sight.plan.by_id[source.step]
+            path = str(read.arguments.get("path") or str(read.arguments.get("sql")).rstrip("; \n'\"")).lower()
+            if saving.tool in ("write_file", "write_table") and sight.is_raw(source) and path.endswith(PROSE):
+                mend = "Use analyze or write for what the goal wants of it, or select lines with query_table"
+                yield Fault(f"step {saving.id}", f"it saves {source}, a text as it was read", mend)
 
 
 def _idle(sight: Sight) -> Iterator[Fault]:
@@ -127,11 +164,20 @@ def _calculation(step: Step, sight: Sight) -> Iterator[Fault]:
         yield Fault(where, f"there is nothing to work out in {clipped(given, 80)!r}", mend)
 
 
-def _asserted(step: Step) -> Iterator[Fault]:
-    """A query that selects nothing but texts of its own: what it says of the file is made up."""
-    if step.tool == "query_table" and _ONLY_TEXTS.match(str(step.arguments.get("sql"))):
+def _of_query(step: Step) -> Iterator[Fault]:
+    """A query that selects nothing but texts of its own: what it says of the file is made up. One that keeps rows
+    without a partner by its LEFT JOIN, and leaves them out by its WHERE."""
+    sql = str(step.arguments.get("sql"))[:_READ]
+    if step.tool != "query_table":
+        return
+    if _ONLY_TEXTS.match(sql):
         mend = "Select columns; to have a text read or written, use analyze or write"
         yield Fault(f"step {step.id}", "it selects only texts of its own, and reads nothing", mend)
+    _, _, where = sql.lower().rpartition(" where ")
+    for joined in _LEFT_JOIN.finditer(sql.lower()):
+        if partner := re.search(rf"(?:^|\band ){re.escape(joined[1])}\.\w+ is not null", where):
+            problem = "its LEFT JOIN keeps rows without a partner, and its WHERE leaves them out again"
+            yield Fault(f"step {step.id}", problem, f"Leave {partner[0].removeprefix('and ')} out, or write JOIN")
 
 
 def _overwritten(step: Step) -> Iterator[Fault]:

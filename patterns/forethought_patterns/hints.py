@@ -85,6 +85,11 @@ _DAYS = re.compile(r"\b(?:number of|how many) days\b|\bdays (?:late|overdue|left
 _DAYS_APART = re.compile(
     r"date_?diff|days\s*\(|julian|datesub|date_sub|age\s*\(|\bday\b|- *(?:date|cast|\w*date|\w*day)|\bdays\b"
 )
+_NONE_TOO = re.compile(
+    r"\b(?:also|including|even|or)\b[^.;:\n]{0,40}\b(?:never|nothing|none|no|without|zero|not)\b"
+    r"|\(0\)|\b(?:as|with) (?:a )?0\b"
+)
+_OUTER = re.compile(r"\bleft\b|\bright\b|\bfull\b|\bouter\b|\bnot in\b|\bnot exists\b|\bexcept\b")
 _COUNTS = re.compile(r"count|length|\bsum\(\s*(?:1|case)\b")
 _NO_COLUMNS = re.compile(r"'[^']*'|\b(?:from|join)\s+\S+")
 _AVERAGE = re.compile(r"\b(?:average|averages|mean|on average)\b")
@@ -144,6 +149,8 @@ def _of_form(goal: str, sql: str) -> Iterator[tuple[str, str]]:
         number = _SPELLED.get(limited[1] or limited[2], limited[1] or limited[2])
         if not re.search(rf"(?<!\d){number}(?!\d)", sql):
             yield limited[0], f"End the SQL with ORDER BY ... LIMIT {number}"
+    if " join " in sql and not _OUTER.search(sql) and (alone := _NONE_TOO.search(goal)):
+        yield alone[0], "Use LEFT JOIN, which keeps rows without a partner too, and COALESCE(SUM(x), 0)"
     counted = None if _COUNTS.search(sql) else _NUMBER_OF.search(goal)
     if counted and counted[1].removesuffix("s") not in _NO_COLUMNS.sub(" ", sql):  # a column may have that number
         yield counted[0], "Use COUNT(*), of all rows or of each group"

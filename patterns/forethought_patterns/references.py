@@ -2,11 +2,14 @@
 A name with a dot or a bracket in it stands in quotes: `{{3.rows.0["a.b"]}}`.
 An argument that is `{{?}}` is left to the executor, who sees the results that the step depends on.
 In a loop `{{item}}` is the item of this turn, `{{item.path}}` a part of it, `{{index}}` its place in the list, from 0.
+There `{{2.index}}` is what stands at this place in the list that step 2 has brought: what came of another loop over the
+same list in the same turn.
 
 Text is read once, from left to right: what a reference brings in is never read again, so a tool's output cannot refer.
 """
 
 __all__ = [
+    "INDEX",
     "MAX_FILLED",
     "UNKNOWN",
     "Reference",
@@ -56,7 +59,8 @@ _NUMBER = re.compile(r"[0-9]")
 _SHOWN = 80  # characters of a reference that is quoted
 _INDEX = 9  # digits
 _DOTS = 20  # parts of a name with dots in it: each more is another one to look for
-_OF_TURN = ("item", "index")
+INDEX = "index"
+_OF_TURN = ("item", INDEX)
 UNKNOWN = "{{?}}"
 MAX_FILLED = 2_000_000  # characters of all results that go into the arguments of one call
 _OF_INDEX = re.compile(r"\s*([0-9]{1,9})[\s.\[{]*(?:index|item)\b", re.IGNORECASE)
@@ -222,8 +226,8 @@ def shifted(value: JSON, by: int) -> JSON:
 
 
 def _suggested(inside: str) -> str:
-    if turn := _OF_INDEX.match(inside):  # what another loop has brought in the same turn: a loop over that has it
-        return f'for_each "{{{{{turn[1]}}}}}" and {{{{item}}}}'
+    if turn := _OF_INDEX.match(inside):  # what another loop has brought in the same turn
+        return str(Reference(int(turn[1]), (INDEX,)))
     parts = _PARTS.search(inside)
     path = re.findall(r"[\w-]+", parts[2]) if parts else []
     return str(Reference(int(parts[1]), tuple(path))) if parts else "{{1}}"
@@ -253,7 +257,10 @@ def fill(value: JSON, results: Mapping[int, JSON], turn: Turn | None = None) -> 
         reference = _reference(token)
         if reference.step not in results:
             raise ToolError(f"{reference}: there is no result of step {reference.step} here.")
-        return part(reference, results[reference.step])
+        found = results[reference.step]
+        if turn and reference.path[:1] == (INDEX,) and isinstance(found, list | tuple):
+            reference = Reference(reference.step, (str(turn.index), *reference.path[1:]))
+        return part(reference, found)
 
     return map_texts(value, text)
 

@@ -52,8 +52,9 @@ You are the planner. Break the goal into the fewest steps that reach it, each on
   to an agent with tools. Plain calls are better where they do.
 - for_each does a step once for each item of a list that an earlier step brings, such as {{1.files}} or {{2.rows}}, or of
   a list such as ["a.txt", "b.txt"]: in its arguments {{item}} is the item, {{item.path}} a part of it, {{index}} its
-  place from 0. The step's result is the list of results. when is an expression such as {{2.count}} > 0: where it is
-  false, the step is left out, and so is what needs its result. Both are null for most steps.
+  place from 0, and {{3.index}} what step 3, a loop over the same list, has brought for this item. The step's result is
+  the list of results. when is an expression such as {{2.count}} > 0: where it is false, the step is left out, and so is
+  what needs its result. Both are null for most steps.
 - If the goal names files, use those names."""
 
 HOST_PLANNER = """\
@@ -68,8 +69,8 @@ has a ? may be left out; risk is low where none is named).
 - strategy, only for write and analyze: reflect where quality is critical, search where it is uncertain which of many
   ways leads to the answer.
 - delegate hands work that one call cannot do to an agent with tools. Plain calls are better where they do.
-- for_each: "{{1.files}}" or ["a", "b"] does a step for each item: {{item}}, {{item.path}}, and {{index}} from 0 stand in
-  its arguments. when: "{{2.count}} > 0" leaves it out where that is false. Leave both out elsewhere.
+- for_each: "{{1.files}}" or ["a", "b"] does a step for each item: {{item}}, {{item.path}}, {{index}} from 0, and {{3.index}}
+  (what step 3 brought for it, over the same list) stand in its arguments. when: "{{2.count}} > 0" leaves it out where that is false. Leave both out elsewhere.
 - If the goal names files, use those names."""
 
 LEAN_PLANNER = """\

@@ -19,7 +19,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from forethought_patterns.references import Reference, find, map_texts
+from forethought_patterns.references import INDEX, Reference, find, map_texts
 from forethought_patterns.script_sql import columns_of
 from forethought_patterns.script_values import TABLES, Value, as_literal, holds, member, unreadable
 from forethought_tools import JSON
@@ -87,21 +87,28 @@ def of_item(target: ast.expr, over: ast.expr, sql: str) -> dict[str, Value]:
 
 
 def in_each(steps: Sequence[dict[str, JSON]], over: Reference, sql: str) -> None:
-    """These calls are made once for each item of a result. A row that has one column only is meant by its value."""
+    """These calls are made once for each item of a result: what one of them brings is, for the next ones, what it has
+    brought in the same turn. A row that has one column only is meant by its value."""
     own = [step["id"] for step in steps]
     columns = columns_of(sql)
     whole = str(Reference(0, (columns[0],))) if len(columns) == 1 else str(_ITEM)
     for step in steps:
         if step.get("for_each"):
             raise unreadable("a loop stands in a loop", _ONE_CALL)
-        if any(each.step in own for each in find(step["arguments"])):
-            raise unreadable("a call in the loop uses another one of it", _ONE_CALL)
         step["for_each"] = str(over)
         after = step["depends_on"]
         step["depends_on"] = [number for number in after if number not in own] if isinstance(after, list) else after
         for name in ("arguments", "description", "when"):
             if name in step:
                 step[name] = map_texts(step[name], lambda text: _OF_ITEM.sub("{{item", text.replace(str(_ITEM), whole)))
+        for each in find(step["arguments"]):
+            if each.step in own:
+                same = str(Reference(each.step, (INDEX, *each.path)))
+                step["arguments"] = map_texts(step["arguments"], _replacing(str(each), same))
+
+
+def _replacing(old: str, new: str) -> Callable[[str], JSON]:
+    return lambda text: text.replace(old, new)
 
 
 def tool_of_rows(found: Reference, steps: Sequence[dict[str, JSON]]) -> JSON:

@@ -14,7 +14,7 @@ from forethought_patterns.checks import CHECK_FORM, tool_faults, unusable, with_
 from forethought_patterns.conditions import check_condition
 from forethought_patterns.numbering import COUNTS_FROM_0, counts_from_0, step_as_meant, steps_as_meant
 from forethought_patterns.plan import Plan, Step, graph_faults
-from forethought_patterns.references import UNKNOWN, find, in_turns, mistaken, unknown, whole
+from forethought_patterns.references import INDEX, UNKNOWN, find, in_turns, mistaken, unknown, whole
 from forethought_patterns.signatures import signature
 from forethought_tools import JSON, Fault, PlanError, Registry, SchemaFault, ToolError
 from forethought_tools.delegating import DELEGATE, may_call, may_write
@@ -73,7 +73,7 @@ def parse_plan(
     for step in parsed:  # what is like a name takes a moment to find, and only so many faults are told
         faults += _tool_faults(step, tools, told=len(faults) < MOST_SHOWN)
     # A step whose id could not be read may be the very one that others depend on.
-    faults += graph_faults(parsed, all_known=len(parsed) == len(steps))
+    faults += [*graph_faults(parsed, all_known=len(parsed) == len(steps)), *_turn_faults(parsed)]
     if faults:
         raise PlanError(faults, COUNTS_FROM_0 if counts_from_0(given) else "")
     return Plan(goal, tuple(parsed), reasoning, context, revision, planned)
@@ -223,6 +223,20 @@ def _loop_faults(step: Step, where: str) -> list[Fault]:
             check_condition(step.when)
     except ToolError as error:
         faults.append(Fault(where, f"its condition {step.when!r} cannot be told", str(error).rstrip(".")))
+    return faults
+
+
+def _turn_faults(steps: Sequence[Step]) -> list[Fault]:
+    """What refers to the same turn of a loop that has no such turn."""
+    loops = {step.id: step for step in steps if step.is_loop}
+    faults: list[Fault] = []
+    for step in steps:
+        for each in sorted(find([step.arguments, step.when]), key=str):
+            loop = loops.get(each.step) if each.path[:1] == (INDEX,) else None
+            if loop and (loop.when or loop.for_each != step.for_each):
+                turns = "leaves out turns" if loop.when and step.is_loop else "goes over another list"
+                mend = f"Have both go over the same list, {loop.for_each}, without a condition in step {loop.id}"
+                faults.append(Fault(f"step {step.id}", f"{each} is of the same turn, and step {loop.id} {turns}", mend))
     return faults
 
 

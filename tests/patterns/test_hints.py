@@ -31,6 +31,26 @@ def _said(goal: str, sql: str) -> list[str]:
         ("a.csv from the highest to the lowest", "SELECT x FROM 'a.csv' ORDER BY x", "from the highest to"),
         ("the columns name and missing of a.csv", "SELECT name FROM 'a.csv'", "column missing"),
         ("the columns name and missing of a.csv", "SELECT * FROM 'a.csv'", ""),
+        (
+            "visits of each of a.csv, also of those who never came, b.csv",
+            "SELECT a.n, count(b.x) FROM 'a.csv' a JOIN 'b.csv' b USING (id) GROUP BY 1",
+            "also of those who never",
+        ),
+        (
+            "visits of each of a.csv (0 if none), b.csv",
+            "SELECT a.n, count(b.x) FROM 'a.csv' a JOIN 'b.csv' b USING (id) GROUP BY 1",
+            "",
+        ),
+        (
+            "visits of each of a.csv, b.csv",
+            "SELECT a.n, count(b.x) FROM 'a.csv' a JOIN 'b.csv' b USING (id) GROUP BY 1",
+            "",
+        ),
+        (
+            "visits of each of a.csv, also of those who never came",
+            "SELECT a.n, count(b.x) FROM 'a.csv' a LEFT JOIN 'b.csv' b USING (id) GROUP BY 1",
+            "",
+        ),
         ("visitors per weekday from a.csv", AMOUNTS, "per weekday"),
         ("Who has the most points in each team? a.csv", BEST, "most points in each"),
         ("for every team the best player of a.csv", BEST, "every team the best"),

@@ -170,6 +170,52 @@ async def test_dependents_of_a_loop_wait_for_all_of_its_items() -> None:
     assert outcomes[1].value == [{"n": n} for n in range(20)]
 
 
+async def test_a_loop_has_what_another_over_the_same_list_has_brought_in_the_same_turn() -> None:
+    async def call(step: Step, arguments: Mapping[str, JSON], slot: Slot) -> JSON:
+        return {"said": f"Dear {arguments['to']}"} if step.tool == "word" else arguments
+
+    names = ("Ann", "Bob")
+    word = Step(id=1, tool="word", for_each=names, arguments={"to": "{{item}}"})
+    save = Step(
+        id=2,
+        tool="save",
+        for_each=names,
+        arguments={"path": "{{item}}.txt", "text": "{{1.index.said}}", "of": "{{1.0}}"},
+    )
+    with anyio.fail_after(60):
+        outcomes = await run(Plan("g", (word, save)), call)
+    assert outcomes[2].value == [
+        {"path": f"{name}.txt", "text": f"Dear {name}", "of": {"said": "Dear Ann"}} for name in names
+    ]
+
+
+async def test_a_part_of_a_result_that_is_called_index_is_this_part() -> None:
+    async def call(step: Step, arguments: Mapping[str, JSON], slot: Slot) -> JSON:
+        return {"index": 7} if step.id == 1 else arguments
+
+    look = Step(id=1, tool="look")
+    loop = Step(id=2, tool="t", for_each=("a",), arguments={"n": "{{1.index}}"})
+    with anyio.fail_after(60):
+        assert (await run(Plan("g", (look, loop)), call))[2].value == [{"n": 7}]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        ({}, {"for_each": ["c"]}, "goes over another list"),
+        ({}, {"for_each": None}, "goes over another list"),
+        ({"when": "{{index}} > 0"}, {}, "leaves out turns"),
+    ],
+)
+def test_of_a_turn_that_another_loop_may_not_have_nothing_is_taken(
+    first: dict[str, Any], second: dict[str, Any], said: str
+) -> None:
+    loops = [{**step(1, "echo", "{{item}}"), "for_each": ["a", "b"], **first}]
+    loops.append({**step(2, "echo", "{{1.index}}"), "for_each": ["a", "b"], **second})
+    with pytest.raises(PlanError, match=said):
+        parse_plan("g", loops, TOOLS)
+
+
 async def test_a_new_plan_keeps_what_is_done_of_a_loop_and_does_not_do_it_again() -> None:
     loop = step(1, "picky", "{{item}}", for_each=["right", "wrong", "right"])
     rest = draft(step(5, "echo", "{{2}} and {{4}}", depends_on=[2, 4]))

@@ -113,10 +113,10 @@ def test_a_reference_that_leads_nowhere_says_what_there_is(text: str, named: str
         ("{{output of step 1}}", "{{1}}"),
         ("{{1.}}", "{{1}}"),
         ("{{result_1}}", "{{1}}"),
-        ("{{2[index]}}", 'for_each "{{2}}" and {{item}}'),
-        ("{{2[index].path}}", 'for_each "{{2}}" and {{item}}'),
-        ("{{2.{{index}}}}", 'for_each "{{2}}" and {{item}}'),
-        ("{{ 2[{{ item.n }}].path }}", 'for_each "{{2}}" and {{item}}'),
+        ("{{2[index]}}", "{{2.index}}"),
+        ("{{2[index].path}}", "{{2.index}}"),
+        ("{{2.{{index}}}}", "{{2.index}}"),
+        ("{{ 2[{{ item.n }}].path }}", "{{2.index}}"),
     ],
 )
 def test_near_misses_are_told_with_the_right_form(wrong: str, right: str) -> None:

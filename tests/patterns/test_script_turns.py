@@ -85,10 +85,20 @@ def test_a_loop_may_count_its_turns() -> None:
         _read(rows + "for x, y, z, w in rows:\n    tell(x)")
 
 
+def test_a_call_in_a_loop_uses_what_another_one_has_brought_in_the_same_turn() -> None:
+    _, word, save = _read(
+        "rows = query_table(\"SELECT name, sum FROM 'x.csv'\")\n"
+        "for row in rows.rows:\n    letter = write(f'A letter to {row.name}', row.sum)\n"
+        "    write_file(f'{row.name}.txt', f'{letter}\\nYours')"
+    )
+    assert word["for_each"] == save["for_each"] == "{{1.rows}}"
+    assert save["arguments"] == {"path": "{{item.name}}.txt", "content": "{{2.index}}\nYours"}
+    assert 2 not in save["depends_on"]
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ("    text = read_file(row.a)\n    write_file(row.b, text)", "a call in the loop uses another one of it"),
         ("    for each in row.b:\n        tell(each)", "a loop stands in a loop"),
     ],
 )

@@ -29,6 +29,10 @@ _SAME_COLUMNS = re.compile(
 )
 _ALL = re.compile(r"\*")
 _NUMBER = re.compile(r"(?<![\w.,-])\d{1,12}(?:[.,]\d+)?(?![\w-]|[.,]\d)")
+_RATE = re.compile(
+    r"(?<![\w.,-])(\d{1,9}(?:[.,]\d{1,4})?) ?(?:[^\W\d_]+|[€$£%]) (?:per|a|an|each|every|for each|for every) [a-z]+"
+)
+_SAID = ("tell", "write_file", "append_file", "write", "analyze")
 _DATE = re.compile(r"(?<![\w-])\d{4}-\d\d(?:-\d\d)?(?![\w-])")
 _WORDS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _SPELLED = {word: str(number) for number, word in enumerate(_WORDS, start=2)}
@@ -103,7 +107,8 @@ def hints(plan: Plan) -> list[Fault]:
     goal = _FILE.sub(" ", plan.goal[:_READ]).lower()
     calls = " ".join(as_text(step.arguments) for step in plan.steps)[:_SQL]
     form = [*_columns(plan.goal, sql), *_of_form(goal, sql), *_unit(goal, sql)] if sql.strip() else []
-    found = list(dict.fromkeys([*form, *_unused(goal, calls)]))[:_MOST]
+    worked = " ".join(as_text(step.arguments) for step in plan.steps if step.tool not in _SAID)[:_SQL]
+    found = list(dict.fromkeys([*form, *_unused(goal, calls), *_rates(goal, worked)]))[:_MOST]
     return [Fault("plan", f"the goal says {said!r}, and nothing does it", mend) for said, mend in found]
 
 
@@ -192,6 +197,14 @@ def _unused(goal: str, calls: str) -> Iterator[tuple[str, str]]:
         forms = [number, *((number / 100, 1 + number / 100, 1 - number / 100) if is_share else ())]
         if not said.intersection(map(_plain, map(str, forms))):
             yield found[0], f"Use {found[0]} where the goal needs it"
+
+
+def _rates(goal: str, worked: str) -> Iterator[tuple[str, str]]:
+    """A price or a speed that is only said, and nothing is worked out with it."""
+    known = {_plain(each) for each in re.findall(r"\d+(?:\.\d+)?", worked)}
+    for rate in _RATE.finditer(goal):
+        if _plain(rate[1].replace(",", ".")) not in known:
+            yield rate[0], "Work it out with calculate, and say its result"
 
 
 def _plain(number: str) -> str:

@@ -22,6 +22,7 @@ _MAKES_TEXT = ("write", "analyze")
 _SAVES = ("write_file", "write_table")
 _QUOTED = '["“«]([^"”»\n]{1,80})["”»]'
 _COUNT = re.compile(r"\b(?:two|three|four|five|six|seven|eight|nine|ten|[0-9]+)\b")
+_ALL_OF = re.compile(r"\s*SELECT\s+(?:\*|[\w\s,.\"]+)\s+FROM\s+'([^']+)'\s*;?\s*", re.IGNORECASE)
 _HEADED = r"(?:heading|headline|title)\b"
 _HEADING = re.compile(
     rf"\b(?:titled|headed|{_HEADED})[^\"“«.\n]{{0,20}}{_QUOTED}|{_QUOTED} as (?:the |a |its )?{_HEADED}", re.IGNORECASE
@@ -35,6 +36,7 @@ def mended(steps: Steps, brief: Brief, tools: Registry) -> Steps:
     """The steps as their planner has meant them, as far as that is beyond doubt."""
     if not steps:
         return steps
+    steps = _without_idle_reads(steps)
     steps = with_said_names(steps, brief.goal, [*brief.files.values()])
     steps = with_wanted_names(steps, brief.goal, [*brief.files.values()])
     steps = without_line_numbers(steps, brief.goal)
@@ -62,6 +64,20 @@ def _with_the_prefix_before_the_name(step: Mapping[str, JSON], brief: Brief) -> 
     if any(f"{prefix}{folder}" in text for text in (brief.goal, *brief.names)):
         return step
     return {**step, "arguments": {**given, "destination": f"{folder}/{prefix}{name}"}}
+
+
+def _without_idle_reads(steps: Steps) -> Steps:
+    """The steps without those that only read what a later query reads itself: a habit of those who write programs."""
+    texts = {str(step["id"]): as_text({**step, "depends_on": None}) for step in steps}
+    idle: set[str] = set()
+    for step in steps:
+        given = cast("Mapping[str, JSON]", step["arguments"])
+        read = _ALL_OF.fullmatch(str(given.get("sql")))
+        others = " ".join(text for number, text in texts.items() if number != str(step["id"]))
+        reference = Reference(int(str(step["id"])))
+        if step["tool"] == "query_table" and read and read[1] in others and str(reference)[:-2] not in others:
+            idle.add(str(reference))
+    return _without(steps, idle)
 
 
 def _with_rows_as_they_are(steps: Steps, brief: Brief) -> Steps:

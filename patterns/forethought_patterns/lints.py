@@ -8,9 +8,11 @@ __all__ = ["lints"]
 import ast
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
 
 from forethought_patterns.drafts import Brief
 from forethought_patterns.goal import Goal
+from forethought_patterns.goal_files import word_set
 from forethought_patterns.last_resort import PROSE
 from forethought_patterns.looks import looked_at
 from forethought_patterns.plan import Plan, Step
@@ -28,24 +30,16 @@ _ONLY_TEXTS = re.compile(
     rf"\s*SELECT\s+(?:DISTINCT\s+)?(?:{_TEXT}\s*,\s*)*{_TEXT}\s*(?:\bFROM\b|;?\s*\Z)", re.IGNORECASE
 )
 _LEFT_JOIN = re.compile(r"\bleft (?:outer )?join (?:'[^']*'|[\w.\"]+) (?:as )?(\w+) (?:on|using)\b")
+_PIECES = re.compile(r"[a-z]{3,}|\d+")
+_OF_FILES = ("delete_file", "move_file", "copy_file")
+_CONDITION = re.compile(r"[\w.\"]+ ?= ?'(?P<value>[^\W\d][^'\n]{3,60})'")
 _READ = 4_000  # characters of a query
 _TAKES_ALL = re.compile(r"\*(?![\w.*/])")
 """A pattern without an ending."""
 _COPYING = frozenset({"copy", "duplicate", "rename", "move"})
-_PASSING_ON = _COPYING | {
-    "save",
-    "convert",
-    "turn",
-    "append",
-    "add",
-    "join",
-    "merge",
-    "combine",
-    "put",
-    "back",
-    "export",
-}
-_PASSING_ON |= {"archive", "keep", "store", "restore", "clone", "transfer", "replace"}
+_PASSING_ON = _COPYING | word_set(
+    "save convert turn append add join merge combine put back export archive keep store restore clone transfer replace"
+)
 
 
 async def lints(plan: Plan, brief: Brief, tools: Registry) -> list[Fault]:
@@ -56,13 +50,19 @@ async def lints(plan: Plan, brief: Brief, tools: Registry) -> list[Fault]:
     calls = [
         fault
         for step in plan.steps
-        for fault in (*_calculation(step, sight), *_of_query(step), *_overwritten(step), *saved(step, sight))
+        for fault in (
+            *_calculation(step, sight),
+            *_of_query(step, sight.goal.brief),
+            *_overwritten(step),
+            *saved(step, sight),
+        )
     ]
     found = [
         *_idle(sight),
         *calls,
         *_copied_too_late(plan),
         *_passed_on(sight),
+        *_left_beside(sight),
         *await looked_at(sight),
         *_forgotten(sight),
     ]
@@ -164,7 +164,7 @@ def _calculation(step: Step, sight: Sight) -> Iterator[Fault]:
         yield Fault(where, f"there is nothing to work out in {clipped(given, 80)!r}", mend)
 
 
-def _of_query(step: Step) -> Iterator[Fault]:
+def _of_query(step: Step, brief: Brief) -> Iterator[Fault]:
     """A query that selects nothing but texts of its own: what it says of the file is made up. One that keeps rows
     without a partner by its LEFT JOIN, and leaves them out by its WHERE."""
     sql = str(step.arguments.get("sql"))[:_READ]
@@ -173,11 +173,46 @@ def _of_query(step: Step) -> Iterator[Fault]:
     if _ONLY_TEXTS.match(sql):
         mend = "Select columns; to have a text read or written, use analyze or write"
         yield Fault(f"step {step.id}", "it selects only texts of its own, and reads nothing", mend)
+    yield from (
+        Fault(f"step {step.id}", f"nobody has asked for {condition}", "Leave this condition out")
+        for condition in _made_up_conditions(sql, brief)
+    )
     _, _, where = sql.lower().rpartition(" where ")
     for joined in _LEFT_JOIN.finditer(sql.lower()):
         if partner := re.search(rf"(?:^|\band ){re.escape(joined[1])}\.\w+ is not null", where):
             problem = "its LEFT JOIN keeps rows without a partner, and its WHERE leaves them out again"
             yield Fault(f"step {step.id}", problem, f"Leave {partner[0].removeprefix('and ')} out, or write JOIN")
+
+
+def _made_up_conditions(sql: str, brief: Brief) -> Iterator[str]:
+    """Conditions for a value that only the first lines of a file have, beside one for a value of the goal: small models
+    take the row that they are shown for the one that is meant."""
+    goal, shown = brief.goal.lower(), "\n".join(brief.files.values()).lower()
+    conditions = [(found[0], found["value"].lower()) for found in _CONDITION.finditer(sql)]
+    if any(value in goal for _, value in conditions):
+        for condition, value in conditions:
+            if value in shown and not any(word in goal for word in re.findall(r"\w{3,}", value)):
+                yield condition
+
+
+def _left_beside(sight: Sight) -> Iterator[Fault]:
+    """A file that has in its name what the goal says of those which are deleted, moved or copied, beside which these
+    have a word in common that nobody has said: it was taken from the first names that were shown."""
+    goal = sight.goal.brief.goal.lower()
+    for tool in _OF_FILES:
+        given = [step.arguments for step in sight.changing if step.tool == tool]
+        taken = [str(each.get("path", each.get("source"))) for each in given]
+        names = [{*_PIECES.findall(PurePosixPath(path).name.lower())} for path in taken]
+        common = set.intersection(*names) if len(names) > 1 else set[str]()
+        said = {piece for piece in common if piece in goal}
+        strange = {piece for piece in common - said if piece.isalpha()}
+        if len(said) < 2 or not strange or any(path.lower() in goal for path in taken):
+            continue
+        for other in sight.goal.brief.names:
+            if other not in taken and said <= {*_PIECES.findall(PurePosixPath(other).name.lower())}:
+                problem = f"{other} has {' and '.join(sorted(said))} in its name too, and no step takes it up"
+                yield Fault("plan", problem, f"Nobody has asked for {' '.join(sorted(strange))}: take all that fit")
+                break
 
 
 def _overwritten(step: Step) -> Iterator[Fault]:

@@ -23,6 +23,9 @@ _NO_SUM = frozenset({"column", "columns", "field", "fields", "header", "row", "r
 _SUM = frozenset({"sum", "total", "average", "mean", "median", "deviation"})
 _DOUBLES = frozenset({"duplicates", "doubles", "duplicate", "double"})
 _NEW_WORDS = ("translate", "paraphrase", "proofread", "rephrase", "reword", "compose", "draft")
+_NO_OBJECT = frozenset(
+    {"in", "of", "from", "for", "into", "and", "or", "as", "with", "is", "are", "by", "on", "per", "where"}
+)
 _ADDRESSES = frozenset({"address", "addresses", "column", "field", "list", "template"})
 
 
@@ -140,10 +143,15 @@ def _after(goal: Goal, at: int) -> set[str]:
     return set(goal.words[at + 1 : at + 4])
 
 
+def _is_noun(goal: Goal, at: int) -> bool:
+    """`their name and email in unpaid.csv`: whom or what is mailed would come next."""
+    return not _NO_OBJECT.isdisjoint(goal.words[at + 1 : at + 2]) or at + 1 == len(goal.words)
+
+
 def _wants_mail(goal: Goal) -> bool:
     """`Mail it to Bo`, `send the result to a@b.example`; not `list the mails`, `send` in a sentence about a letter."""
     return any(
-        (goal.says(at, "mail", "email", "e-mail") and not _ADDRESSES & _after(goal, at))
+        (goal.says(at, "mail", "email", "e-mail") and not _ADDRESSES & _after(goal, at) and not _is_noun(goal, at))
         or (goal.says(at, "send") and bool({"mail", "email", "e-mail"} & set(goal.words)))
         or (goal.says(at, "send") and any("@" in word for word in goal.words))
         for at in range(len(goal.words))

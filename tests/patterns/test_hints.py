@@ -51,6 +51,8 @@ def _said(goal: str, sql: str) -> list[str]:
             "SELECT a.n, count(b.x) FROM 'a.csv' a LEFT JOIN 'b.csv' b USING (id) GROUP BY 1",
             "",
         ),
+        ("words of a.csv at 0.14 euros per word", "SELECT sum(n) AS words FROM 'a.csv'", "0.14"),
+        ("words of a.csv at 0.14 euros per word", "SELECT sum(n) * 0.14 AS price FROM 'a.csv'", ""),
         ("visitors per weekday from a.csv", AMOUNTS, "per weekday"),
         ("Who has the most points in each team? a.csv", BEST, "most points in each"),
         ("for every team the best player of a.csv", BEST, "every team the best"),

@@ -138,3 +138,13 @@ def test_a_heading_that_is_written_is_not_written_twice() -> None:
     script = "rows = query_table(\"SELECT * FROM 'team.csv'\")\nwrite_table('team.md', rows, 'Our Team')"
     *_, (_, arguments) = _steps('team.md of team.csv, heading "Our team"', script, new=["team.md"])
     assert arguments["heading"] == "Our Team"
+
+
+def test_what_only_reads_what_a_query_reads_itself_is_left_out() -> None:
+    script = (
+        "team = query_table(\"SELECT name, points FROM 'team.csv'\")\n"
+        "best = query_table(\"SELECT name FROM 'team.csv' ORDER BY points DESC LIMIT 1\")\ntell(best)"
+    )
+    assert [tool for tool, _ in _steps("Who is best?", script)] == ["query_table", "tell"]
+    for kept in (script.replace("tell(best)", "tell(team)"), script.replace("name, points", "max(points)")):
+        assert [tool for tool, _ in _steps("Who is best?", kept)] == ["query_table", "query_table", "tell"]

@@ -83,3 +83,23 @@ async def test_a_new_column_stands_beside_the_others(tmp_path: Path) -> None:
     told = await query(tmp_path, "SELECT *, n AS more FROM 'f.csv'")
     assert told["rows"] == [{"day": "2026-07-01", "n": 12, "more": 12}]
     assert "assumed" not in told
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT sum(fare) AS n FROM 'rides.csv' WHERE to = 'old town' AND paid = 'to'",
+        "SELECT sum(fare) AS n FROM 'rides.csv' r WHERE r.to = 'old town' GROUP BY to ORDER BY to",
+        "SELECT fare AS n, order FROM 'rides.csv' WHERE group = 2 ORDER BY order DESC LIMIT 1",
+        "SELECT fare AS n, \"to\" FROM 'rides.csv' WHERE to LIKE 'old%'",
+    ],
+)
+async def test_a_column_may_be_called_like_a_word_of_sql(tmp_path: Path, sql: str) -> None:
+    (tmp_path / "rides.csv").write_text("to,fare,paid,order,group\nclinic,9.5,to,1,1\nold town,10.0,to,2,2\n")
+    assert (await query(tmp_path, sql))["rows"][0]["n"] == 10
+
+
+async def test_what_is_no_sql_stays_none(tmp_path: Path) -> None:
+    (tmp_path / "rides.csv").write_text("to,fare\nclinic,9.5\n")
+    with pytest.raises(ToolError, match="syntax error"):
+        await query(tmp_path, "SELECT to FROM FROM 'rides.csv'")

@@ -371,3 +371,15 @@ async def test_a_folder_that_is_named_in_quotes_is_the_table_of_its_files(tmp_pa
             {"filename": "notes/a.txt", "text": "rice"},
         ]
     assert "filename" in await refusal(tmp_path, "SELECT file FROM 'notes'"), "it is told which columns there are"
+
+
+async def test_a_text_that_has_no_such_list_is_no_list(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("Dear all,\n\nbring boots and a coat.\n")
+    (tmp_path / "list.txt").write_text("To bring:\n  - boots\n  - a coat\n")
+    (queries,) = table_tools(Folders([tmp_path]))
+    assert queries.doubted
+    sql = "SELECT substr(trim(text), 3) AS item FROM '{}' WHERE trim(text) LIKE '- %'"
+    (said,) = await queries.doubted({"sql": sql.format("letter.txt")})
+    assert "No line of letter.txt is like '- %'. To take something out of sentences, have it read" in said
+    assert await queries.doubted({"sql": sql.format("list.txt")}) == ()
+    assert await queries.doubted({"sql": sql.format("letter.txt").replace("- %", "%ERROR%")}) == ()

@@ -1,7 +1,7 @@
 """SQL by the types of its columns, where a query names a list, a date or a part of a row as people do and DuckDB does
 not. Runs in the query's own process."""
 
-__all__ = ["WHOLE", "as_typed"]
+__all__ = ["WHOLE", "as_typed", "with_columns_quoted"]
 
 import re
 from collections.abc import Iterator
@@ -18,6 +18,8 @@ _ALL_AND = re.compile(r"\s*select\s+\*\s*,\s*(?P<more>[^;]+?)\s+from\s", re.IGNO
 _SEVERAL = re.compile(r"\b(?:join|select|union)\b", re.IGNORECASE)
 _COMMA = re.compile(r",(?![^()]*\))")
 _AS = re.compile(r"\sas\s+\"?(\w+)\"?\s*$", re.IGNORECASE)
+_SENTENCE = frozenset({"select", "from", "where", "as", "and", "or", "not", "in", "on"})
+_QUOTED = re.compile(r"('[^']*'|\"[^\"]*\")")
 _LITERAL = re.compile(r"('[^']*')")
 _OF_NUMBERS = re.compile(r"(?:U?(?:TINY|SMALL|BIG|HUGE)?INT(?:EGER)?|DOUBLE|FLOAT|DECIMAL\(.*\))\[\]")
 _TIMES_OR_NUMBERS = re.compile(r"DATE|TIME.*|U?(?:TINY|SMALL|BIG|HUGE)?INT(?:EGER)?|DOUBLE|FLOAT|DECIMAL\(.*\)")
@@ -31,6 +33,28 @@ _OF_ALL_ROWS = re.compile(
 WHOLE = " as it is"
 """How the names of tables end in whose place something else stands."""
 _DEEPEST = 3  # lists in lists
+
+
+def with_columns_quoted(memory: "DuckDBPyConnection", sql: str) -> str:
+    """SQL that cannot be read, in which columns that are called like a word of SQL (`to`, `order`) stand in quotes; the
+    SQL itself, where that is of no use."""
+    import duckdb
+
+    try:
+        memory.extract_statements(sql)
+    except duckdb.ParserException:
+        reserved = "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category = 'reserved'"
+        words = {str(word) for (word,) in memory.execute(reserved).fetchall()} & {*_kinds(memory)} - _SENTENCE
+    else:
+        return sql
+    bare = re.compile(rf"(?<!\w)(?:{'|'.join(sorted(words)) or '(?!)'})(?![\w(])(?!\s+by\b)", re.IGNORECASE)
+    parts = _QUOTED.split(sql)
+    quoted_ = "".join(part if at % 2 else bare.sub(r'"\g<0>"', part) for at, part in enumerate(parts))
+    try:
+        memory.extract_statements(quoted_)
+    except duckdb.ParserException:
+        return sql
+    return quoted_
 
 
 def as_typed(memory: "DuckDBPyConnection", sql: str) -> tuple[str, list[str]]:

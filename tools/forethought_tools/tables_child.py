@@ -22,7 +22,7 @@ from forethought_tools.filling import QueryError, quoted
 from forethought_tools.given import DataFile, Options, Rows, Source
 from forethought_tools.loading import READERS, Loader
 from forethought_tools.sql_names import columns_of, table_names
-from forethought_tools.sql_types import WHOLE, as_typed
+from forethought_tools.sql_types import WHOLE, as_typed, with_columns_quoted
 from forethought_tools.text_lines import not_found, words_of
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def foresee(sources: Sequence[Source], results: Sequence[Rows], sql: str) -> "JS
         loader = Loader(memory, sql)
         load(loader, sources, results, sql)
         memory.execute("SET enable_external_access = false")
-        statements = memory.extract_statements(as_typed(memory, sql)[0])
+        statements = memory.extract_statements(as_typed(memory, with_columns_quoted(memory, sql))[0])
         described = memory.execute(f"DESCRIBE {statements[0].query}").fetchall()
         names = grids.unique([str(column[0]) for column in described])
         row = {name: _made_up(str(column[1])) for name, column in zip(names, described, strict=True)}
@@ -251,7 +251,7 @@ def answered(
     memory.execute("SET enable_external_access = false")
     memory.execute("SET lock_configuration = true")
     try:
-        statements = memory.extract_statements(sql)
+        statements = memory.extract_statements(with_columns_quoted(memory, sql))
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             raise QueryError("Only one statement that begins with SELECT or WITH can run here.")
         sql, by_types = as_typed(memory, statements[0].query)

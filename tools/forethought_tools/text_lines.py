@@ -21,6 +21,9 @@ _PATTERN = re.compile(
     r"\bregexp_(?:extract|matches|extract_all)\s*\(\s*(?:\w+\.)?\"?text\"?\s*,\s*'((?:[^']|''){1,200})'", re.IGNORECASE
 )
 
+# `LIKE '- %'`: how the lines of a list begin. Of letters a goal may speak that are not there.
+_SHAPE = re.compile(r"\btext\"?\)?\s+i?like\s+'([%_\s]*[^\w\s%'][^\w']{0,20})'", re.IGNORECASE)
+
 
 def words_of(memory: "DuckDBPyConnection") -> str:
     """How the words of a line are taken, told by the first line of the one such file; nothing, where there is none."""
@@ -40,6 +43,14 @@ def words_of(memory: "DuckDBPyConnection") -> str:
 def not_found(memory: "DuckDBPyConnection", sql: str) -> str:
     """A pattern that a query looks for in lines, and no line has; nothing, where there is none."""
     tables = _tables(memory)
+    for pattern in dict.fromkeys(_SHAPE.findall(sql)) if len(tables) == 1 else ():
+        found = memory.execute(
+            f"SELECT 1 FROM {quoted(tables[0])} WHERE trim(text) LIKE ? LIMIT 1",  # noqa: S608 - quoted
+            [pattern],
+        ).fetchone()
+        if found is None:
+            told = "To take something out of sentences, have it read, by write or analyze. "
+            return f"No line of {tables[0]} is like '{pattern}'. {told}{words_of(memory)}"
     for pattern in dict.fromkeys(_PATTERN.findall(sql)) if len(tables) == 1 else ():
         found = memory.execute(
             f"SELECT 1 FROM {quoted(tables[0])} WHERE regexp_matches(text, ?) LIMIT 1",  # noqa: S608 - quoted

@@ -1,0 +1,49 @@
+"""What a small model has taken from what it was shown, and nobody has asked for."""
+
+import pytest
+from tests.patterns.linting import TOOLS
+
+from forethought_patterns import Brief, Plan, Step
+from forethought_patterns.lints import lints
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(
+    ("goal", "where", "said"),
+    [
+        ("How much was paid in cash?", "paid = 'cash' AND place = 'clinic'", ["place = 'clinic'"]),
+        ("How much was paid in cash at the clinic?", "paid = 'cash' AND place = 'clinic'", []),
+        ("How much was paid in cash?", "paid = 'cash' AND place = 'harbour'", []),  # of its own accord: who knows
+        ("How many rides were not paid?", "paid = 'cash'", []),  # how values are called only the file tells
+    ],
+)
+async def test_a_condition_for_a_row_that_was_shown_is_not_asked_for(goal: str, where: str, said: list[str]) -> None:
+    sql = f"SELECT SUM(fare) AS n FROM 'rides.csv' WHERE {where}"
+    plan = Plan(goal, (Step(id=1, tool="query_table", arguments={"sql": sql}),))
+    brief = Brief(goal, files={"rides.csv": "place,fare,paid\nclinic,9.5,cash"})
+    found = [str(fault) for fault in await lints(plan, brief, TOOLS)]
+    assert [each for each in found if "nobody has asked" in each] == [
+        f"step 1: nobody has asked for {each}. Leave this condition out" for each in said
+    ]
+
+
+FILES = ("access-2023-11.log", "access-2023-12.log", "access-2024-01.log", "error-2023-12.log", "notes-2023.md")
+
+
+@pytest.mark.parametrize(
+    ("goal", "deleted", "said"),
+    [
+        ("delete the .log files from 2023", FILES[:2], "error-2023-12.log"),
+        ("delete the .log files from 2023", (*FILES[:2], FILES[3]), ""),
+        ("delete the access .log files from 2023", FILES[:2], ""),
+        ("delete access-2023-11.log and access-2023-12.log", FILES[:2], ""),
+        ("delete what the list names", FILES[:2], ""),
+        ("delete the .log files", FILES[:4], ""),
+    ],
+)
+async def test_files_that_fit_the_goal_as_well_are_not_left_out(goal: str, deleted: tuple[str, ...], said: str) -> None:
+    steps = [Step(id=n, tool="delete_file", arguments={"path": path}) for n, path in enumerate(deleted, 1)]
+    found = [str(fault) for fault in await lints(Plan(goal, tuple(steps)), Brief(goal, names=FILES), TOOLS)]
+    left = [each for each in found if "no step takes it up" in each]
+    assert [each.split(" has ")[0].removeprefix("plan: ") for each in left] == [said] * bool(said)

@@ -171,7 +171,7 @@ def _with_the_heading(steps: Steps, goal: str) -> Steps:
     found = _HEADING.search(goal)
     heading = (found[1] or found[2]) if found else ""
     saving = [step for step in steps if step["tool"] == "write_table"]
-    given = cast("Mapping[str, JSON]", saving[0]["arguments"]) if len(saving) == 1 else {}
+    given = cast("Mapping[str, JSON]", saving[0]["arguments"] if len(saving) == 1 else {})
     headed = str(given.get("path")).lower().endswith(TEXTS)
     if not heading or not headed or any(heading.lower() in as_text(step["arguments"]).lower() for step in steps):
         return steps

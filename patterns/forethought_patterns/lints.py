@@ -202,17 +202,21 @@ def _left_beside(sight: Sight) -> Iterator[Fault]:
     for tool in _OF_FILES:
         given = [step.arguments for step in sight.changing if step.tool == tool]
         taken = [str(each.get("path", each.get("source"))) for each in given]
-        names = [{*_PIECES.findall(PurePosixPath(path).name.lower())} for path in taken]
-        common = set.intersection(*names) if len(names) > 1 else set[str]()
+        names = [_in_name(path) for path in taken]
+        common = frozenset[str].intersection(*names) if len(names) > 1 else frozenset[str]()
         said = {piece for piece in common if piece in goal}
         strange = {piece for piece in common - said if piece.isalpha()}
         if len(said) < 2 or not strange or any(path.lower() in goal for path in taken):
             continue
         for other in sight.goal.brief.names:
-            if other not in taken and said <= {*_PIECES.findall(PurePosixPath(other).name.lower())}:
+            if other not in taken and said <= _in_name(other):
                 problem = f"{other} has {' and '.join(sorted(said))} in its name too, and no step takes it up"
                 yield Fault("plan", problem, f"Nobody has asked for {' '.join(sorted(strange))}: take all that fit")
                 break
+
+
+def _in_name(path: str) -> frozenset[str]:
+    return frozenset(map(str, _PIECES.findall(PurePosixPath(path).name.lower())))
 
 
 def _overwritten(step: Step) -> Iterator[Fault]:
@@ -232,7 +236,7 @@ def _forgotten(sight: Sight) -> Iterator[Fault]:
     """Files that the goal names and the plan forgets: new ones that no step writes, others that no step uses."""
     brief, plan = sight.goal.brief, sight.plan
     for name in brief.new_files:
-        if not any(sight.names(step, name) for step in sight.changing) and not sight.goal.spares(name):
+        if not any(sight.makes(step, name) for step in sight.changing) and not sight.goal.spares(name):
             yield Fault("plan", f"the goal names {name}, and no step writes it", f"Add a step that writes {name}")
     for name in sight.goal.folders:
         if not any(name.lower() in sight.texts[step.id].lower() for step in sight.changing):

@@ -33,6 +33,8 @@ _SUM_OF_LINES = re.compile(r"\bsum\s*\(\s*\"?lines?\"?\s*\)", re.IGNORECASE)
 _COUNT_OF_FILES = re.compile(r"\bcount\s*\(\s*\*\s*\)(?=\s+as\s+\"?(?:\w*_)?files?(?![a-z]))", re.IGNORECASE)
 _UNION = re.compile(r"(\bunion\b(?:\s+all\b)?)", re.IGNORECASE)
 _AGGREGATES = re.compile(r"\b(?:count|sum|avg|min|max)\s*\(", re.IGNORECASE)
+_COUNTED = re.compile(r"\s*count\s*\([^()]*\)\s*", re.IGNORECASE)
+_DISTINCT = re.compile(r"\s*select\s+distinct\b", re.IGNORECASE)
 _LAST_NAME = re.compile(r"(?:^|[\s.\"])([A-Za-z_]\w*)\"?\s*$")
 _NAME = re.compile(r"[A-Za-z_]\w*")
 FILES = "files"
@@ -47,7 +49,15 @@ _SOURCES = re.compile(
 def as_meant(sql: str) -> str:
     """The SQL, in which habits from other databases are said as DuckDB says them."""
     sql = _OF_EACH.sub(r"\1.", sql)
-    for mend in (_with_names_of_files, _with_groups_of_each, _with_best_of_each, _with_all_replaced, _with_dates):
+    sql = _with_counts_named(sql)
+    for mend in (
+        _with_distinct_unions,
+        _with_names_of_files,
+        _with_groups_of_each,
+        _with_best_of_each,
+        _with_all_replaced,
+        _with_dates,
+    ):
         sql = mend(sql)
     return sql
 
@@ -115,6 +125,24 @@ def _with_names_of_files(sql: str) -> str:
     sql = _SUM_OF_LINES.sub("COUNT(*)", _COUNT_OF_FILES.sub("COUNT(DISTINCT filename)", sql))
     parts = _LITERAL.split(sql)  # every second one is quoted
     return "".join(part if at % 2 else _OF_FILE.sub("filename", part) for at, part in enumerate(parts))
+
+
+def _with_counts_named(sql: str) -> str:
+    """`SELECT COUNT(*) FROM x`: its column is called `count`, as in PostgreSQL, which is how scripts refer to it."""
+    begins = _SELECT.match(sql) if len(sql) <= _READ else None
+    ends = _FROM.search(sql, begins.end()) if begins else None
+    if begins is None or ends is None:
+        return sql
+    parts = re.split(r",(?![^()]*\))", sql[begins.end() : ends.start()])
+    named = [f"{part.rstrip()} AS count" if _COUNTED.fullmatch(part) else part for part in parts]
+    return f"{sql[: begins.end()]}{','.join(named)}{sql[ends.start() :]}"
+
+
+def _with_distinct_unions(sql: str) -> str:
+    """`SELECT DISTINCT a FROM x UNION ALL SELECT DISTINCT a FROM y`: whoever wants each once wants all of them so."""
+    parts = _UNION.split(sql) if len(sql) <= _READ else []
+    distinct = len(parts) > 1 and all(_DISTINCT.match(part) for part in parts[::2])
+    return "UNION".join(parts[::2]) if distinct else sql
 
 
 def _with_groups_of_each(sql: str) -> str:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from forethought_patterns.plan import Step
-from forethought_patterns.references import Reference, map_texts, pieces, tokens
+from forethought_patterns.references import INDEX, Reference, find, map_texts, pieces, tokens
 from forethought_patterns.script_values import in_script
 from forethought_tools import JSON, Registry
 
@@ -23,7 +23,42 @@ def as_script(steps: Sequence[Step], tools: Registry) -> str:
     """The steps, in an order in which each comes after those that it needs, as a script of calls."""
     names = _names(steps, tools)
     used = {needed for step in steps for needed in step.refers}
-    return "\n".join(_line(step, names, tools, named=step.id in used or bool(_described(step))) for step in steps)
+    lines: list[str] = []
+    left = [*steps]
+    while left:
+        turn = [left.pop(0)]
+        while left and _is_of_turn(left[0], turn):
+            turn.append(left.pop(0))
+        named = [step for step in turn if step.id in used or _described(step)]
+        lines.append(_turns(turn, named, names, tools) if turn[1:] else _line(turn[0], names, tools, named=bool(named)))
+    return "\n".join(lines)
+
+
+def _is_of_turn(step: Step, turn: Sequence[Step]) -> bool:
+    """Whether a loop works with what these have brought in the same turn."""
+    own = {each.id for each in turn}
+    return step.for_each == turn[0].for_each and any(
+        each.step in own and each.path[:1] == (INDEX,) for each in find(step.arguments)
+    )
+
+
+def _turns(turn: Sequence[Step], named: Sequence[Step], names: Mapping[int, str], tools: Registry) -> str:
+    """A loop of several calls."""
+    own = {step.id for step in turn}
+
+    def here(text: str) -> str:
+        for each in find(text):
+            if each.step in own and each.path[:1] == (INDEX,):
+                text = text.replace(str(each), str(Reference(each.step, each.path[1:])))
+        return text
+
+    names = {**names, 0: "row" if str(turn[0].for_each).endswith("rows}}") else "item"}
+    lines: list[str] = []
+    for step in turn:
+        call = _call(step.model_copy(update={"arguments": map_texts(step.arguments, here)}), names, tools)
+        lines.append(f"    {names[step.id]} = {call}" if step in named else f"    {call}")
+    over = turn[0].for_each
+    return "\n".join([f"for {names[0]} in {_written([*over] if isinstance(over, tuple) else over, names)}:", *lines])
 
 
 def _line(step: Step, names: Mapping[int, str], tools: Registry, *, named: bool) -> str:

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 
 from forethought_patterns.goal import Goal
 from forethought_patterns.plan import Plan, Step
-from forethought_patterns.references import Reference, find, unknown
+from forethought_patterns.references import Reference, find, in_turns, tokens, unknown
 from forethought_tools import Registry
 from forethought_tools.text import as_text
 
@@ -57,6 +57,14 @@ class Sight:
             }
             found[number] = [form for word in sorted(words)[:_PATTERNS] for form in (word, word.replace("**/", ""))]
         return found
+
+    def makes(self, step: Step, file: str) -> bool:
+        """Whether a call names a file, or a loop files of which it may be one: `letter_{{item.nr}}.txt`."""
+        path = step.arguments.get("path", step.arguments.get("destination"))
+        if not step.is_loop or not isinstance(path, str) or not in_turns(path):
+            return self.names(step, file)
+        parts = tokens(path, lambda _: "\0").split("\0")
+        return re.fullmatch(".+".join(map(re.escape, parts)), file) is not None
 
     def uses(self, step: Step, file: str) -> bool:
         """Whether a call names a file: by itself, by a pattern, or as a table in SQL."""

@@ -70,10 +70,10 @@ async def test_repairs_do_not_pile_up_in_the_prompt() -> None:
 
 
 async def test_files_that_the_goal_names_and_a_small_model_forgets_are_asked_for_again() -> None:
-    short = 'text = read_file("a.txt")\nwrite_file("out.md", text)\n'
+    short = 'text = read_file("a.txt")\nnote = write("A note", text)\nwrite_file("out.md", note)\n'
     named: dict[str, Any] = {"files": {"a.txt": "", "b.csv": ""}, "new_files": ("out.md",), "dialect": "lean"}
     plan, journal = await _plan(short, f'{short}delete_file("b.csv")', **named)
-    assert [step.tool for step in plan.steps] == ["read_file", "write_file", "delete_file"]
+    assert [step.tool for step in plan.steps] == ["read_file", "write", "write_file", "delete_file"]
     assert "the goal names b.csv, and no step uses it" in journal.questions[1].context
     assert journal.questions[1].variety > journal.questions[0].variety, "the same words would come again"
     with pytest.raises(PlanError, match=r"the goal names b\.csv"):

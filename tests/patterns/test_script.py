@@ -312,37 +312,6 @@ def test_a_result_may_have_the_name_of_a_keyword() -> None:
     ]
 
 
-def test_a_name_that_nothing_has_is_the_only_file_of_the_goal_if_nothing_reads_it() -> None:
-    script = 'who = analyze("Who?", text)\nwhen = analyze("When?", text)'
-    assert [step["tool"] for step in _read(script, named=["a.txt"])] == ["read_file", "analyze", "analyze"]
-    for other in (f'x = read_file("a.txt")\n{script}', f"{script}\ntell(other)"):
-        with pytest.raises(PlanError, match="there is no result"):
-            _read(other, named=["a.txt"])
-
-
-def test_a_name_that_nothing_has_is_the_file_of_the_goal_that_is_called_so() -> None:
-    named = ["data/people.csv", "letter.txt"]
-    read = _read('a = analyze("Who?", people)\nwrite("A letter", letter)', named=named)
-    assert [(step["tool"], step["arguments"]) for step in read if step["tool"] not in ("analyze", "write")] == [
-        ("query_table", {"sql": "SELECT * FROM 'data/people.csv'"}),
-        ("read_file", {"path": "letter.txt"}),
-    ]
-
-
-def test_a_result_that_is_written_without_a_brief_is_told() -> None:
-    for call in ("write(n)", 'write("n")', "analyze(n.rows[0].n)"):
-        *_, (tool, arguments) = _calls(f"n = query_table(\"SELECT count(*) AS n FROM 'a.csv'\")\n{call}")
-        assert (tool, str(arguments["text"])[:4]) == ("tell", "{{1}" if "rows" not in call else "{{1.")
-
-
-def test_a_column_of_a_result_is_that_of_its_first_row() -> None:
-    *_, (_, arguments) = _calls(
-        "best = query_table(\"SELECT day, count(*) AS count FROM 'a.csv' GROUP BY day\")\n"
-        "tell(f\"{best['day']} {best[0].day} {best.rows[1].day} {best.count} {best.day}\")"
-    )
-    assert arguments["text"] == "{{1.rows.0.day}} {{1.rows.0.day}} {{1.rows.1.day}} {{1.count}} {{1.rows.0.day}}"
-
-
 def test_several_materials_of_one_text_are_a_list() -> None:
     assert _calls('a = read_file("a.txt")\nb = read_file("b.txt")\nwrite("Both in short", a, b)')[2] == (
         "write",

@@ -52,7 +52,7 @@ def test_any_other_query_stays_as_it_is(sql: str) -> None:
     [
         (
             "SELECT name, COUNT(*) FROM 'docs/*.md' GROUP BY name",
-            "filename, COUNT(*) FROM 'docs/*.md' GROUP BY filename",
+            "filename, COUNT(*) AS count FROM 'docs/*.md' GROUP BY filename",
         ),
         (
             "SELECT path AS file FROM '*.py' WHERE text LIKE '%name%'",
@@ -114,7 +114,7 @@ def test_all_that_fits_is_replaced(written: str, meant: str) -> None:
     [
         (
             "a, COUNT(*) FROM 'x.csv' UNION SELECT a, COUNT(*) FROM 'y.csv' GROUP BY a ORDER BY a",
-            "a, COUNT(*) FROM 'x.csv' GROUP BY a UNION SELECT a, COUNT(*) FROM 'y.csv' GROUP BY a ORDER BY a",
+            "a, COUNT(*) AS count FROM 'x.csv' GROUP BY a UNION SELECT a, COUNT(*) FROM 'y.csv' GROUP BY a ORDER BY a",
         ),
         ("a FROM 'x.csv' UNION ALL SELECT a FROM 'y.csv'", "a FROM 'x.csv' UNION ALL SELECT a FROM 'y.csv'"),
         ("name, SUM(line) AS n FROM '*.md' GROUP BY name", "filename, COUNT(*) AS n FROM '*.md' GROUP BY filename"),
@@ -122,3 +122,22 @@ def test_all_that_fits_is_replaced(written: str, meant: str) -> None:
 )
 def test_what_is_grouped_at_the_end_of_several_queries_is_each_of_them(written: str, meant: str) -> None:
     assert as_meant(f"SELECT {written}") == f"SELECT {meant}"
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("SELECT COUNT(*) FROM 'a.csv'", "SELECT COUNT(*) AS count FROM 'a.csv'"),
+        ("select day, count(x) from 'a.csv' GROUP BY day", "select day, count(x) AS count from 'a.csv' GROUP BY day"),
+        ("SELECT COUNT(*) AS n FROM 'a.csv'", None),
+        ("SELECT COUNT(*) + 1 FROM 'a.csv'", None),
+        (
+            "SELECT DISTINCT a FROM x UNION ALL SELECT DISTINCT a FROM y ORDER BY a",
+            "SELECT DISTINCT a FROM x UNION SELECT DISTINCT a FROM y ORDER BY a",
+        ),
+        ("SELECT DISTINCT a FROM x UNION ALL SELECT a FROM y", None),
+        ("SELECT a FROM x UNION ALL SELECT a FROM y", None),
+    ],
+)
+def test_counts_have_a_name_and_what_is_wanted_once_is_there_once(written: str, meant: str | None) -> None:
+    assert as_meant(written) == (meant or written)

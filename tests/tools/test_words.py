@@ -133,6 +133,21 @@ async def test_a_short_text_is_asked_for_in_parts_that_a_grammar_counts() -> Non
         await call("write", ["one two three", "four five six"], brief="At most 2 words")
 
 
+async def test_a_brief_that_is_said_again_is_no_text() -> None:
+    brief = "A notice in at most 40 words. It must say what is broken, and on which day it will be repaired"
+    replies: Iterator[JSON] = iter(
+        [["A notice in at most 40 words. It must say what", "is broken, and on which day"], "x y"]
+    )
+    asked: list[Question] = []
+
+    async def ask(question: Question) -> JSON:
+        asked.append(question)
+        return next(replies)
+
+    assert await Registry(word_tools()).call("write", {"brief": brief, "material": "lift"}, ask) == "x y"
+    assert [question.context for question in asked] == ["lift", "lift"]
+
+
 async def test_a_long_text_that_is_too_long_is_shortened() -> None:
     replies: Iterator[JSON] = iter(["word " * 300, ["word " * 20] * 9])
     asked: list[Question] = []

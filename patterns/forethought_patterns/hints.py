@@ -15,7 +15,15 @@ from forethought_patterns.plan import Plan, Step
 from forethought_tools import Fault, Registry
 from forethought_tools.text import as_text
 
-_PLAIN = ("read_file", "list_files", "tell", "wait", "write", "analyze")  # nothing to misunderstand, or told already
+_PLAIN = (
+    "read_file",
+    "list_files",
+    "tell",
+    "wait",
+    "write",
+    "analyze",
+    "fill_template",
+)  # nothing to misunderstand, or told already
 _WRITTEN = ("content", "rows", "new", "subject", "body")
 _REFERENCE = re.compile(r"\{\{[^{}]*\}\}")
 _WORD = re.compile(r"[^\W\d_]{2,}")

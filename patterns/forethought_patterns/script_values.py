@@ -60,6 +60,7 @@ ALSO: Mapping[str, str] = {
     **dict.fromkeys(("query", "sql", "select", "query_sql", "run_sql", "run_query"), "query_table"),
     **dict.fromkeys(("list_dir", "glob", "find_files", "get_files"), "list_files"),
     **dict.fromkeys(("search_text", "grep", "search"), "search_files"),
+    **dict.fromkeys(("fill", "fill_in", "fill_form", "render_template", "render"), "fill_template"),
     **dict.fromkeys(("send_mail", "email", "mail"), "send_email"),
     **dict.fromkeys(("fetch", "get_url", "download"), "fetch_url"),
     **dict.fromkeys(("run", "execute", "shell"), "run_command"),

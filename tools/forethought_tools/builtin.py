@@ -20,6 +20,7 @@ from forethought_tools.risk import Risk
 from forethought_tools.shell import shell_tools
 from forethought_tools.table_files import table_writer
 from forethought_tools.tables import table_tools
+from forethought_tools.templates import template_tool
 from forethought_tools.tool import Tool
 from forethought_tools.undo import Vault
 from forethought_tools.web import web_tools
@@ -65,6 +66,7 @@ def builtin(
                 *table_tools(folders),
                 *arithmetic_tools(),
                 *comparing_tools(folders),
+                template_tool(),
                 *web_tools(searxng_url=searxng_url, allow_private=allow_private),
                 *word_tools(),
                 write_file,

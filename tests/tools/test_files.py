@@ -304,6 +304,7 @@ def test_all_tools_stand_in_order_with_plain_schemas(tmp_path: Path) -> None:
         "calculate",
         "compare",
         "text_stats",
+        "fill_template",
         "fetch_url",
         "web_search",
         "analyze",

@@ -68,9 +68,9 @@ has a ? may be left out; risk is low where none is named).
   when a file is written. confidence, from 0 to 1: how sure you are that the step is right as it stands.
 - strategy, only for write and analyze: reflect where quality is critical, search where it is uncertain which of many
   ways leads to the answer.
-- delegate hands work that one call cannot do to an agent with tools. Plain calls are better where they do.
-- for_each: "{{1.files}}" or ["a", "b"] does a step for each item: {{item}}, {{item.path}}, {{index}} from 0, and {{3.index}}
-  (what step 3 brought for it, over the same list) stand in its arguments. when: "{{2.count}} > 0" leaves it out where that is false. Leave both out elsewhere.
+- Plain calls are better than delegate where they do.
+- for_each: "{{1.files}}" or ["a", "b"] does a step for each item; {{item}}, {{item.path}}, {{index}} from 0 and {{3.index}}
+  (of loop 3 over the same list) stand in its arguments. when: "{{2.count}} > 0" leaves it out where that is false.
 - If the goal names files, use those names."""
 
 LEAN_PLANNER = """\

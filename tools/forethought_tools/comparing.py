@@ -36,7 +36,7 @@ def comparing_tools(folders: Folders) -> list[Tool]:
         key: Annotated[str | None, Field(description="Column by which rows of tables belong together")] = None,
     ) -> JSON:
         """Find what differs between two tables (by rows) or texts (by lines).
-        Returns {added, removed, changed, same}: lists of rows, and how many are the same."""
+        Returns {added, removed, changed, same}: rows, and how many are the same."""
         before, after = await to_thread.run_sync(lambda: [_looked_at(folders, value) for value in (old, new)])
         is_csv = [_is_csv(folders, value) for value in (old, new)]
         found = await apart("compared", old=before, new=after, key=key, is_csv=is_csv)
@@ -46,11 +46,14 @@ def comparing_tools(folders: Folders) -> list[Tool]:
 
     async def text_stats(
         text: Annotated[
-            JsonValue, WithJsonSchema({"description": "A text such as {{1}}, the path of a text file, or several"})
+            JsonValue,
+            WithJsonSchema(
+                {"description": "A text such as {{1}}, the path of a text file, or several: then {rows, count}"}
+            ),
         ],
     ) -> JSON:
-        """Count a text. Returns {words, lines, characters, sentences, paragraphs, longest, frequent: [{word, count}]};
-        of several texts {rows, count}."""
+        """Count a text. Returns {words, lines, characters, sentences, paragraphs, longest, frequent:
+        [{word, count}]}."""
         given: Sequence[JSON] = text if isinstance(text, list) else [text]
         if len(given) > MAX_TEXTS:
             raise ToolError(f"These are {len(given)} texts. Give at most {MAX_TEXTS} at once.")

@@ -59,7 +59,7 @@ def editing_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
         path: FilePath,
         content: Annotated[JsonValue, WithJsonSchema({"description": "Text is added as it is; anything else as JSON"})],
     ) -> JSON:
-        """Add to the end of a file, on a new line; makes the file if there is none. Returns {path, bytes}."""
+        """Add to the end of a file, on a new line, or make it. Returns {path, bytes}."""
         name, size = await to_thread.run_sync(lambda: changed(folders, path, appended(folders, path, content)))
         return {"path": name, "bytes": size}
 

@@ -99,7 +99,7 @@ def file_tools(folders: Folders, vault: Vault | None = None) -> list[Tool]:
             WithJsonSchema({"description": "Text as it is; a table as a table in .md, .txt, .html or .csv; else JSON"}),
         ],
     ) -> JSON:
-        """Write a file, replacing what was there, in the encoding that it has. Returns {path, bytes}."""
+        """Write a file, replacing what was there. Returns {path, bytes}."""
         data, changed = await to_thread.run_sync(as_there, folders, path, content)
         written = await to_thread.run_sync(put, folders, path, data)
         return {**written, "bytes": len(data), **({"changed": changed} if changed else {})}

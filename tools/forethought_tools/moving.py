@@ -97,7 +97,7 @@ def folder_tool(folders: Folders, vault: Vault | None) -> Tool:
     async def make_folder(
         path: Annotated[str, Field(description="Folder inside a granted folder", min_length=1)],
     ) -> JSON:
-        """Make a folder, and those it lies in; well if it is there already. Returns {path}."""
+        """Make a folder, and those it lies in, where they are not there. Returns {path}."""
         return await to_thread.run_sync(make, folders, path)
 
     def refuse(arguments: Mapping[str, JSON]) -> None:

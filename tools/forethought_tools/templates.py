@@ -46,7 +46,7 @@ async def fill_template(
         WithJsonSchema({"description": "An object, a result of one row, or text with lines such as name: Ann"}),
     ],
 ) -> str:
-    """Fill the blanks of a template with the values that are called so, and change nothing else. Returns the text."""
+    """Fill the blanks of a template, exactly. Returns the text."""
     given = _read(values)
     known = {_plain(name): text_of(value) for name, value in [*_inside(given), *_named(given)]}
     if not known:

@@ -66,7 +66,7 @@ _PICKS = re.compile(
     r"\b(?:max|min|max_by|min_by|arg_max|arg_min|row_number|rank|dense_rank|first|last)\b|distinct on|qualify"
 )
 _DOWN = re.compile(
-    r"\b(?:most|highest|biggest|largest|longest|newest|latest|best|heaviest|most \w+) first\b|\bdescending\b"
+    r"\b(?:most|highest|biggest|largest|longest|newest|latest|best|heaviest|most \w+(?: \w+)?) first\b|\bdescending\b"
     r"|\bfrom (?:the )?(?:most|high|expensive|big|large|long|new|heavy|late|dear)\w* (?:\w+ )?to\b"
 )
 _UP = re.compile(
@@ -76,6 +76,7 @@ _UP = re.compile(
 _LIMITED = re.compile(
     rf"\b(?:top|the|which|first)\s+(\d{{1,3}}|{'|'.join(_SPELLED)})\s+(?:\w+\s+){{0,2}}?{_BEST}\b|\btop\s+(\d{{1,3}}|{'|'.join(_SPELLED)})\b"
 )
+_LIMIT = re.compile(r"\blimit (\d{1,6})\s*;?\s*$")
 _ROUNDED = re.compile(r"\brounded\b|\bround (?:it|them|to|the|all)\b|\bdecimals?\b|\bdecimal places?\b")
 _ROUNDS = re.compile(r"round|%\.\d|decimal|format|printf|:\.\d")
 _ONCE = re.compile(
@@ -158,7 +159,15 @@ def _of_form(goal: str, sql: str) -> Iterator[tuple[str, str]]:
         yield said[0], "End the SQL with ORDER BY ... DESC"
     elif (said := _UP.search(goal)) and (not ordered or "desc" in by):
         yield said[0], "End the SQL with ORDER BY ... without DESC"
-    if (limited := _LIMITED.search(goal)) and not one:
+    limited, cut = _LIMITED.search(goal), _LIMIT.search(sql)
+    if (
+        (order := _DOWN.search(goal) or _UP.search(goal))
+        and cut
+        and not limited
+        and not re.search(rf"\b{cut[1]}\b", goal)
+    ):
+        yield order[0], f"Leave {cut[0].upper()} out: all of them are wanted, in an order"
+    if limited and not one:
         number = _SPELLED.get(limited[1] or limited[2], limited[1] or limited[2])
         if not re.search(rf"(?<!\d){number}(?!\d)", sql):
             yield limited[0], f"End the SQL with ORDER BY ... LIMIT {number}"

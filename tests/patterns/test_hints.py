@@ -53,6 +53,21 @@ def _said(goal: str, sql: str) -> list[str]:
         ),
         ("words of a.csv at 0.14 euros per word", "SELECT sum(n) AS words FROM 'a.csv'", "0.14"),
         ("words of a.csv at 0.14 euros per word", "SELECT sum(n) * 0.14 AS price FROM 'a.csv'", ""),
+        (
+            "loans of each genre of a.csv, the most loaned genre first",
+            "SELECT g, count(*) AS n FROM 'a.csv' GROUP BY g ORDER BY n DESC LIMIT 1",
+            "most loaned genre first",
+        ),
+        (
+            "the 1 genre of a.csv with most loans, biggest first",
+            "SELECT g, count(*) AS n FROM 'a.csv' GROUP BY g ORDER BY n DESC LIMIT 1",
+            "",
+        ),
+        (
+            "which genre of a.csv is loaned most?",
+            "SELECT g, count(*) AS n FROM 'a.csv' GROUP BY g ORDER BY n DESC LIMIT 1",
+            "",
+        ),
         ("visitors per weekday from a.csv", AMOUNTS, "per weekday"),
         ("Who has the most points in each team? a.csv", BEST, "most points in each"),
         ("for every team the best player of a.csv", BEST, "every team the best"),

@@ -2,7 +2,6 @@
 
 __all__ = ["template_tool"]
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated
@@ -10,6 +9,7 @@ from typing import Annotated
 from pydantic import Field, JsonValue, WithJsonSchema
 
 from forethought_tools.errors import ToolError
+from forethought_tools.meant import decoded
 from forethought_tools.risk import Risk
 from forethought_tools.tabular import table_in, text_of
 from forethought_tools.tool import JSON, Tool, tool
@@ -97,10 +97,11 @@ def _plain(name: str) -> str:
 def _read(values: JSON) -> JSON:
     """What a text holds, as JSON or as lines of names and values; the one row of a table; anything else as it is."""
     if isinstance(values, str):
+        text = values
         try:
-            values = json.loads(values)
+            values = decoded(text)
         except (ValueError, RecursionError):
-            return {found[1]: found[2].strip("\"'") for line in values.splitlines() if (found := _LINE.fullmatch(line))}
+            return {found[1]: found[2].strip("\"'") for line in text.splitlines() if (found := _LINE.fullmatch(line))}
     table = table_in(values)
     if table is None:
         return values

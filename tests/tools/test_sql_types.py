@@ -99,6 +99,19 @@ async def test_a_column_may_be_called_like_a_word_of_sql(tmp_path: Path, sql: st
     assert (await query(tmp_path, sql))["rows"][0]["n"] == 10
 
 
+async def test_columns_may_be_called_like_the_words_that_every_query_has(tmp_path: Path) -> None:
+    (tmp_path / "routes.csv").write_text("from,to,miles\nKendal,York,10\n")
+    told = await query(tmp_path, "SELECT from, to, miles * 2 AS m FROM 'routes.csv' ORDER BY from, to")
+    assert told["rows"] == [{"from": "Kendal", "to": "York", "m": 20}]
+
+
+async def test_of_several_files_the_file_of_a_row_may_be_called_so(tmp_path: Path) -> None:
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text(f"the lighthouse of {name}\n")
+    told = await query(tmp_path, "SELECT file, line FROM '*' WHERE text LIKE '%lighthouse%' ORDER BY file")
+    assert told["rows"] == [{"file": "a.txt", "line": 1}, {"file": "b.txt", "line": 1}]
+
+
 async def test_what_is_no_sql_stays_none(tmp_path: Path) -> None:
     (tmp_path / "rides.csv").write_text("to,fare\nclinic,9.5\n")
     with pytest.raises(ToolError, match="syntax error"):

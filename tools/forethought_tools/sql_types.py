@@ -32,6 +32,7 @@ _OF_ALL_ROWS = re.compile(
 )
 WHOLE = " as it is"
 """How the names of tables end in whose place something else stands."""
+_NAMES_OF_FILES = ("file", "path", "file_name", "filepath")
 _DEEPEST = 3  # lists in lists
 
 
@@ -47,7 +48,10 @@ def with_columns_quoted(memory: "DuckDBPyConnection", sql: str) -> str:
         words = {str(word) for (word,) in memory.execute(reserved).fetchall()} & {*_kinds(memory)} - _SENTENCE
     else:
         return sql
-    bare = re.compile(rf"(?<!\w)(?:{'|'.join(sorted(words)) or '(?!)'})(?![\w(])(?!\s+by\b)", re.IGNORECASE)
+    bare = re.compile(
+        rf"(?<!\w)(?:(?:{'|'.join(sorted(words)) or '(?!)'})(?![\w(])(?!\s+by\b)|(?:{'|'.join(_SENTENCE)})(?=\s*[,)]))",
+        re.IGNORECASE,
+    )
     parts = _QUOTED.split(sql)
     quoted_ = "".join(part if at % 2 else bare.sub(r'"\g<0>"', part) for at, part in enumerate(parts))
     try:
@@ -130,6 +134,10 @@ def _unfolded(memory: "DuckDBPyConnection", sql: str) -> Iterator[str]:
             return
         name = next(filter(None, missing.groups())).lower() if missing else ""
         columns = [each for each in _columns(memory) if each[0] not in _aliases(memory) and not each[0].endswith(WHOLE)]
+        of_files = [table for table, column, _ in columns if column == "filename"]
+        if name in _NAMES_OF_FILES and len(of_files) == 1:
+            _see(memory, of_files[0], f"*, filename AS {quoted(name)}", whole=f"{of_files[0]}{WHOLE * level}")
+            continue
         holding = [each for each in columns if _holds(memory, each[2], name)]
         if len(holding) != 1:
             return
@@ -138,7 +146,7 @@ def _unfolded(memory: "DuckDBPyConnection", sql: str) -> Iterator[str]:
         others = {each.lower() for of_table, each, _ in columns if of_table == table and each != column}
         if is_list and others.intersection(found["name"].lower() for found in _OF_ALL_ROWS.finditer(sql)):
             return  # a value would count as often as its row has documents
-        _unfold(memory, table, column, is_list=is_list, whole=quoted(f"{table}{WHOLE * level}"))
+        _unfold(memory, table, column, is_list=is_list, whole=f"{table}{WHOLE * level}")
         if is_list:
             yield f"a row of {table} is one of {column}, because {name} is of these"
 
@@ -160,12 +168,17 @@ def _holds(memory: "DuckDBPyConnection", kind: str, name: str) -> bool:
 
 
 def _unfold(memory: "DuckDBPyConnection", table: str, column: str, *, is_list: bool, whole: str) -> None:
-    """Put a view in the place of a table, which has the parts of a column as columns too. The table is
-    `whole` then."""
-    part, aliases = quoted(column), _aliases(memory)
-    rows = f"SELECT * REPLACE (unnest({part}) AS {part}) FROM {whole}" if is_list else f"FROM {whole}"  # noqa: S608 - quoted
+    """Have the parts of a column seen as columns of its table too."""
+    part = quoted(column)
+    rows = f"(SELECT * REPLACE (unnest({part}) AS {part}) FROM {quoted(whole)})"  # noqa: S608 - quoted
+    _see(memory, table, f"*, unnest({part})", whole=whole, rows=rows if is_list else "")
+
+
+def _see(memory: "DuckDBPyConnection", table: str, selected: str, *, whole: str, rows: str = "") -> None:
+    """Put a view in the place of a table, which is called `whole` then."""
+    aliases = _aliases(memory)
     is_view = memory.execute("SELECT 1 FROM duckdb_views() WHERE view_name = ?", [table]).fetchone()
-    memory.execute(f"ALTER {'VIEW' if is_view else 'TABLE'} {quoted(table)} RENAME TO {whole}")
-    memory.execute(f"CREATE VIEW {quoted(table)} AS SELECT *, unnest({part}) FROM ({rows})")  # noqa: S608 - quoted
+    memory.execute(f"ALTER {'VIEW' if is_view else 'TABLE'} {quoted(table)} RENAME TO {quoted(whole)}")
+    memory.execute(f"CREATE VIEW {quoted(table)} AS SELECT {selected} FROM {rows or quoted(whole)}")  # noqa: S608 - quoted
     for sql in aliases.values():
         memory.execute(re.sub("(?i)^create view", "CREATE OR REPLACE VIEW", sql))

@@ -370,7 +370,7 @@ async def test_a_folder_that_is_named_in_quotes_is_the_table_of_its_files(tmp_pa
             {"filename": "notes/a.txt", "text": "milk"},
             {"filename": "notes/a.txt", "text": "rice"},
         ]
-    assert "filename" in await refusal(tmp_path, "SELECT file FROM 'notes'"), "it is told which columns there are"
+    assert "filename" in await refusal(tmp_path, "SELECT who FROM 'notes'"), "it is told which columns there are"
 
 
 async def test_a_text_that_has_no_such_list_is_no_list(tmp_path: Path) -> None:

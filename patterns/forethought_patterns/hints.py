@@ -76,7 +76,7 @@ _UP = re.compile(
 _LIMITED = re.compile(
     rf"\b(?:top|the|which|first)\s+(\d{{1,3}}|{'|'.join(_SPELLED)})\s+(?:\w+\s+){{0,2}}?{_BEST}\b|\btop\s+(\d{{1,3}}|{'|'.join(_SPELLED)})\b"
 )
-_LIMIT = re.compile(r"\blimit (\d{1,6})\s*;?\s*$")
+_LIMIT = re.compile(r"\blimit (\d{1,6})[\s;]*$")
 _ROUNDED = re.compile(r"\brounded\b|\bround (?:it|them|to|the|all)\b|\bdecimals?\b|\bdecimal places?\b")
 _ROUNDS = re.compile(r"round|%\.\d|decimal|format|printf|:\.\d")
 _ONCE = re.compile(
@@ -160,12 +160,8 @@ def _of_form(goal: str, sql: str) -> Iterator[tuple[str, str]]:
     elif (said := _UP.search(goal)) and (not ordered or "desc" in by):
         yield said[0], "End the SQL with ORDER BY ... without DESC"
     limited, cut = _LIMITED.search(goal), _LIMIT.search(sql)
-    if (
-        (order := _DOWN.search(goal) or _UP.search(goal))
-        and cut
-        and not limited
-        and not re.search(rf"\b{cut[1]}\b", goal)
-    ):
+    order = _DOWN.search(goal) or _UP.search(goal)
+    if order and cut and not limited and cut[1] not in _numbers(goal):
         yield order[0], f"Leave {cut[0].upper()} out: all of them are wanted, in an order"
     if limited and not one:
         number = _SPELLED.get(limited[1] or limited[2], limited[1] or limited[2])
@@ -191,6 +187,11 @@ def _of_form(goal: str, sql: str) -> Iterator[tuple[str, str]]:
     ):
         if (heard := asks.search(goal)) and not does.search(sql):
             yield heard[0], mend
+
+
+def _numbers(goal: str) -> set[str]:
+    """The whole numbers of a goal, also those in words."""
+    return {_SPELLED.get(word, word) for word in re.findall(r"\w+", goal)}
 
 
 def _unit(goal: str, sql: str) -> Iterator[tuple[str, str]]:

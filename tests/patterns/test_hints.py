@@ -64,6 +64,11 @@ def _said(goal: str, sql: str) -> list[str]:
             "",
         ),
         (
+            "Which three of a.csv have spent most? Name and total, biggest first",
+            "SELECT name, total FROM 'a.csv' ORDER BY total DESC LIMIT 3",
+            "",
+        ),
+        (
             "which genre of a.csv is loaned most?",
             "SELECT g, count(*) AS n FROM 'a.csv' GROUP BY g ORDER BY n DESC LIMIT 1",
             "",

@@ -4,7 +4,7 @@ goal looks for `name`."""
 __all__ = ["wanted_columns", "with_said_names", "with_wanted_names", "without_line_numbers"]
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from forethought_patterns.script_sql import columns_of
 from forethought_tools import JSON
@@ -32,7 +32,7 @@ _NO_NAMES = frozenset(
 def wanted_columns(goal: str) -> list[str]:
     """The names that a goal has for the columns of a table, such as `with the columns item, old and new`; none, where
     it does not list them as single words."""
-    found = _WANTED.search(goal[:_READ])
+    found = _WANTED.search(" ".join(goal[:_READ].split()))
     names = [name for name in _WORD.findall(_ASIDE.sub(" ", found[1])) if name.lower() != "and"] if found else []
     return [] if _NO_NAMES.intersection(map(str.lower, names)) else names
 
@@ -44,13 +44,7 @@ def with_wanted_names(
     (`old`), where it selects as many and the others are called so."""
     wanted = wanted_columns(goal)
     known = {*_WORD.findall(" ".join(shapes).lower())}
-    found: list[Mapping[str, JSON]] = []
-    for step in steps:
-        given = step["arguments"]
-        if step["tool"] == "query_table" and isinstance(given, Mapping) and isinstance(sql := given.get("sql"), str):
-            step = {**step, "arguments": {**given, "sql": _renamed(sql, wanted, known)}}
-        found.append(step)
-    return found
+    return _with_sql(steps, lambda sql: _renamed(sql, wanted, known))
 
 
 def _renamed(sql: str, wanted: Sequence[str], known: set[str]) -> str:
@@ -86,11 +80,15 @@ def with_said_names(steps: Sequence[Mapping[str, JSON]], goal: str, shapes: Sequ
             return found[0]
         return found["before"] if re.search(rf"\b{column}\b", said) else found[0]
 
+    return _with_sql(steps, lambda sql: _NAMED_ANEW.sub(kept, sql))
+
+
+def _with_sql(steps: Sequence[Mapping[str, JSON]], change: Callable[[str], str]) -> list[Mapping[str, JSON]]:
     found: list[Mapping[str, JSON]] = []
     for step in steps:
         given = step["arguments"]
         if step["tool"] == "query_table" and isinstance(given, Mapping) and isinstance(sql := given.get("sql"), str):
-            step = {**step, "arguments": {**given, "sql": _NAMED_ANEW.sub(kept, sql)}}
+            step = {**step, "arguments": {**given, "sql": change(sql)}}
         found.append(step)
     return found
 

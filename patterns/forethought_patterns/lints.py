@@ -32,7 +32,7 @@ _ONLY_TEXTS = re.compile(
 _LEFT_JOIN = re.compile(r"\bleft (?:outer )?join (?:'[^']*'|[\w.\"]+) (?:as )?(\w+) (?:on|using)\b")
 _PIECES = re.compile(r"[a-z]{3,}|\d+")
 _OF_FILES = ("delete_file", "move_file", "copy_file")
-_CONDITION = re.compile(r"[\w.\"]+ ?= ?'(?P<value>[^\W\d][^'\n]{3,60})'")
+_CONDITION = re.compile(r"(?<![\w.\"])[\w.\"]+ ?= ?'(?P<value>[^\W\d][^'\n]{3,60})'")
 _READ = 4_000  # characters of a query
 _TAKES_ALL = re.compile(r"\*(?![\w.*/])")
 """A pattern without an ending."""

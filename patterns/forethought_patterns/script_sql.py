@@ -22,6 +22,7 @@ _QUOTED_SOURCE = re.compile(r"\b(?:from|join)\s+'([^']+)'", re.IGNORECASE)
 _SEVERAL_TEXTS = re.compile(r"[^']*\*[^'*]*\.(?:md|txt|log|py|rst)", re.IGNORECASE)
 _LITERAL = re.compile(r"('[^']*')")
 _OF_EACH = re.compile(r"(\w)\[(?:\*|:)?\]\.(?=\w)")  # `items[*].price`, of each in a list
+_COMMA = re.compile(r",(?![^()]*\))")  # that is in no brackets
 _QUOTED_PARTS = re.compile(r"('[^']*'|\"[^\"]*\")")
 _OF_FILE = re.compile(r"(?<![\w\".])(?<!\bas )(?:file_?name|file_?path|path|file|name)(?![\w\"(])", re.IGNORECASE)
 _REPLACES = re.compile(r"\bregexp_replace\s*\(", re.IGNORECASE)
@@ -112,7 +113,7 @@ def columns_of(sql: str) -> list[str]:
     ends = _FROM.search(sql, begins.end()) if begins else None
     if begins is None or ends is None:
         return []
-    named = [_LAST_NAME.search(part) for part in re.split(r",(?![^()]*\))", sql[begins.end() : ends.start()])]
+    named = [_LAST_NAME.search(part) for part in _COMMA.split(sql[begins.end() : ends.start()])]
     return [name[1] for name in named if name] if all(named) else []
 
 
@@ -133,7 +134,7 @@ def _with_counts_named(sql: str) -> str:
     ends = _FROM.search(sql, begins.end()) if begins else None
     if begins is None or ends is None:
         return sql
-    parts = re.split(r",(?![^()]*\))", sql[begins.end() : ends.start()])
+    parts = _COMMA.split(sql[begins.end() : ends.start()])
     named = [f"{part.rstrip()} AS count" if _COUNTED.fullmatch(part) else part for part in parts]
     return f"{sql[: begins.end()]}{','.join(named)}{sql[ends.start() :]}"
 
@@ -191,7 +192,7 @@ def _with_best_of_each(sql: str) -> str:
     if begins is None or ends is None or groups is None:
         return sql
     what = sql[begins.end() : ends.start()]
-    parts = [part.strip() for part in re.split(r",(?![^()]*\))", what)]
+    parts = [part.strip() for part in _COMMA.split(what)]
     best = [match for part in parts if (match := _BEST.fullmatch(part))]
     if len(best) != 1 or any(_WORKS_OUT.search(part) and not _BEST.fullmatch(part) for part in parts):
         return sql

@@ -241,7 +241,7 @@ def saving(
     tool: str, arguments: dict[str, JSON], steps: Sequence[Mapping[str, JSON]], tools: Registry
 ) -> tuple[str, dict[str, JSON]]:
     """Rows are saved by write_table and texts by write_file: which of the two is clear from what is saved."""
-    saved = arguments.get("content", arguments.get("rows"))
+    saved = _saved(arguments)
     source = next((step["tool"] for step in steps if saved == str(Reference(int(str(step["id"]))))), None)
     path = str(arguments.get("path"))
     if tool == "write_file" and source in GIVES_ROWS and "write_table" in tools and path.endswith(TABLES):

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
+from glob import escape
 from pathlib import PurePosixPath
 
 from forethought_patterns.goal import Goal
@@ -64,7 +65,7 @@ class Sight:
         if not step.is_loop or not isinstance(path, str) or not in_turns(path):
             return self.names(step, file)
         parts = tokens(path, lambda _: "\0").split("\0")
-        return re.fullmatch(".+".join(map(re.escape, parts)), file) is not None
+        return fnmatchcase(file, "?*".join(map(escape, parts)))
 
     def uses(self, step: Step, file: str) -> bool:
         """Whether a call names a file: by itself, by a pattern, or as a table in SQL."""

@@ -53,8 +53,11 @@ async def brief_of(goal: str, folders: Folders, records: Records, *, lessons: bo
 
 def _document(folders: Folders, path: str) -> str:
     """The text of a short JSON document, as settings are: a change of it is a change of that. Empty: it is none."""
-    with folders.open(path, shown=SHOWN) as file:
-        head = file.read(SHOWN)
+    try:
+        with folders.open(path, shown=SHOWN) as file:
+            head = file.read(SHOWN)
+    except (ToolError, OSError):  # it has gone in the meantime
+        return ""
     text = head.decode("utf-8", "replace")
     return text if len(head) < SHOWN and text.rstrip().endswith("}") else ""
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from forethought_patterns.column_names import with_said_names, without_line_numbers
+from forethought_patterns.column_names import wanted_columns, with_said_names, without_line_numbers
 from forethought_tools import JSON
 
 ORDERS, CUSTOMERS = "order_no,customer_id,amount", "id,name,city"
@@ -63,3 +63,8 @@ def test_lines_that_are_saved_as_text_are_these_lines(goal: str, path: str, kept
         {"id": 2, "tool": "write_table", "arguments": {"path": path, "rows": "{{1}}"}},
     ]
     assert without_line_numbers(steps, goal)[0] == {**steps[0], "arguments": {"sql": kept or sql}}
+
+
+def test_blanks_without_end_in_a_goal_take_no_time() -> None:
+    assert wanted_columns("with the columns" + " " * 19_000 + "!") == []
+    assert wanted_columns("with the columns  name,\n old") == ["name", "old"]

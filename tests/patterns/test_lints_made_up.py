@@ -4,9 +4,9 @@ import pytest
 from tests.patterns.linting import TOOLS
 
 from forethought_patterns import Brief, Plan, Step
+from forethought_patterns.goal import Goal
 from forethought_patterns.lints import lints
-
-pytestmark = pytest.mark.anyio
+from forethought_patterns.sight import Sight
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,7 @@ pytestmark = pytest.mark.anyio
         ("How many rides were not paid?", "paid = 'cash'", []),  # how values are called only the file tells
     ],
 )
+@pytest.mark.anyio
 async def test_a_condition_for_a_row_that_was_shown_is_not_asked_for(goal: str, where: str, said: list[str]) -> None:
     sql = f"SELECT SUM(fare) AS n FROM 'rides.csv' WHERE {where}"
     plan = Plan(goal, (Step(id=1, tool="query_table", arguments={"sql": sql}),))
@@ -26,6 +27,14 @@ async def test_a_condition_for_a_row_that_was_shown_is_not_asked_for(goal: str, 
     assert [each for each in found if "nobody has asked" in each] == [
         f"step 1: nobody has asked for {each}. Leave this condition out" for each in said
     ]
+
+
+def test_the_files_that_a_loop_may_make_are_told_in_linear_time() -> None:
+    path = "{{item}}" * 60 + ".txt"
+    step = Step(id=1, tool="write_file", for_each=("a",), arguments={"path": path, "content": "x"})
+    sight = Sight(Plan("g", (step,)), Goal(Brief("g")), TOOLS)
+    assert sight.makes(step, "a" * 200 + ".txt")
+    assert not sight.makes(step, "a" * 200 + ".csv")
 
 
 FILES = ("access-2023-11.log", "access-2023-12.log", "access-2024-01.log", "error-2023-12.log", "notes-2023.md")
@@ -42,6 +51,7 @@ FILES = ("access-2023-11.log", "access-2023-12.log", "access-2024-01.log", "erro
         ("delete the .log files", FILES[:4], ""),
     ],
 )
+@pytest.mark.anyio
 async def test_files_that_fit_the_goal_as_well_are_not_left_out(goal: str, deleted: tuple[str, ...], said: str) -> None:
     steps = [Step(id=n, tool="delete_file", arguments={"path": path}) for n, path in enumerate(deleted, 1)]
     found = [str(fault) for fault in await lints(Plan(goal, tuple(steps)), Brief(goal, names=FILES), TOOLS)]

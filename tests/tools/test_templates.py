@@ -79,5 +79,11 @@ async def test_a_value_that_looks_like_a_blank_is_a_value() -> None:
 
 
 async def test_a_long_template_is_filled_in_linear_time() -> None:
-    text = "[" * 200_000 + "[NAME]" + "{{ a " * 50_000
+    text = "[" * 100_000 + "[NAME]" + "{{ a " * 15_000
     assert str(await filled(text, {"name": "Ann"})).count("Ann") == 1
+
+
+async def test_lines_of_values_are_read_in_linear_time() -> None:
+    assert await filled("[NAME]", "name: Ann\nnote: a" + " " * 190_000 + "b") == "Ann"
+    with pytest.raises(ToolError, match="200,000 are the most"):
+        await filled("[NAME]", "name: Ann\n" + " " * 200_000)

@@ -14,7 +14,7 @@ from forethought_tools.risk import Risk
 from forethought_tools.tabular import table_in, text_of
 from forethought_tools.tool import JSON, Tool, tool
 
-MAX_TEXT = 2_000_000  # characters of what comes of it
+MAX_TEXT = 200_000  # characters of a template, of values as text, and of what comes of both
 _SHOWN = 10  # blanks that nothing is called like
 _NAMES = 400  # characters of the names of values
 _NAME = r"[^\W\d_][\w .-]{0,60}"
@@ -32,7 +32,7 @@ _STYLES = (
 )
 """How blanks are written, those first that hold another one."""
 _BLANK = re.compile("|".join(f"{begin}(?P<s{at}>{_NAME}?){end}" for at, (begin, end) in enumerate(_STYLES)))
-_LINE = re.compile(r"[ \t]*[\"']?([^\W\d_][\w .-]{0,60}?)[\"']?[ \t]*[:=][ \t]*(.*?)[ \t]*")
+_LINE = re.compile(r"[ \t]*[\"']?([^\W\d_][\w .-]{0,60}?)[\"']?[ \t]*[:=](.*)")
 _EMPTY_TAGS = ("<br>", "<hr>", "<p>", "<li>")
 _NO_LETTERS = re.compile(r"[\W_]+")
 
@@ -97,11 +97,16 @@ def _plain(name: str) -> str:
 def _read(values: JSON) -> JSON:
     """What a text holds, as JSON or as lines of names and values; the one row of a table; anything else as it is."""
     if isinstance(values, str):
-        text = values
+        if len(text := values) > MAX_TEXT:
+            raise ToolError(f"The values have {len(text):,} characters, and {MAX_TEXT:,} are the most. Give fewer.")
         try:
             values = decoded(text)
         except (ValueError, RecursionError):
-            return {found[1]: found[2].strip("\"'") for line in text.splitlines() if (found := _LINE.fullmatch(line))}
+            return {
+                found[1]: found[2].strip().strip("\"'")
+                for line in text.splitlines()
+                if (found := _LINE.fullmatch(line))
+            }
     table = table_in(values)
     if table is None:
         return values

@@ -96,7 +96,7 @@ _TOTAL = re.compile(
 _NUMBER_OF = re.compile(r"\bnumber of (?!days|hours|minutes|seconds|weeks|months|years|times)(\w+)")
 _DAYS = re.compile(r"\b(?:number of|how many) days\b|\bdays (?:late|overdue|left|old|past)\b")
 _DAYS_APART = re.compile(
-    r"date_?diff|days\s*\(|julian|datesub|date_sub|age\s*\(|\bday\b|- *(?:date|cast|\w*date|\w*day)|\bdays\b"
+    r"date_?diff|date *-|days\s*\(|julian|datesub|date_sub|age\s*\(|\bday\b|- *(?:date|cast|\w*date|\w*day)|\bdays\b"
 )
 _NONE_TOO = re.compile(
     r"\b(?:also|including|even|or)\b[^.;:\n]{0,40}\b(?:never|nothing|none|no|without|zero|not)\b"

@@ -70,6 +70,8 @@ def with_sources(
     tables."""
     if isinstance(sql := arguments.get("sql"), str):
         arguments = {**arguments, "sql": _QUOTED_SOURCE.sub(lambda found: _as_result(found, results), sql)}
+    if isinstance(given := arguments.get("paths"), list):  # a result is a table, and no file
+        arguments = {**arguments, "paths": [path for path in given if path not in results]}
     words = _tables_of(str(arguments.get("sql")))
     named: dict[str, JSON] = {name: result for name, result in results.items() if name in words}
     paths: list[JSON] = [*dict.fromkeys(bases[name] for name in bases if name in words - named.keys())]

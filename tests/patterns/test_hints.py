@@ -111,7 +111,8 @@ def _said(goal: str, sql: str) -> list[str]:
     ],
 )
 def test_what_the_goal_says_and_the_sql_does_not_do_is_told(goal: str, sql: str, said: str) -> None:
-    assert bool(said) == any(repr(said) in each for each in _said(goal, sql))
+    told = _said(goal, sql)
+    assert any(repr(said) in each for each in told) if said else told == []
 
 
 @pytest.mark.parametrize(

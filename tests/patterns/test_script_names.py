@@ -46,3 +46,11 @@ def test_a_column_of_a_result_is_that_of_its_first_row() -> None:
         "tell(f\"{best['day']} {best[0].day} {best.rows[1].day} {best.count} {best.day}\")"
     )
     assert arguments["text"] == "{{1.rows.0.day}} {{1.rows.0.day}} {{1.rows.1.day}} {{1.count}} {{1.rows.0.day}}"
+
+
+def test_a_result_that_is_named_among_the_paths_is_a_table() -> None:
+    *_, (_, query) = _calls(
+        'a = query_table("SELECT id FROM shops", ["shop.db"])\n'
+        'query_table("SELECT * FROM a JOIN \'b.csv\' b USING (id)", ["a", "b.csv"])'
+    )
+    assert (query["tables"], query["paths"]) == ({"a": "{{1}}"}, ["b.csv"])

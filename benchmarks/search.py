@@ -73,9 +73,11 @@ async def compared(name: str, cases: Sequence[tuple[Worlds, int, int]]) -> dict[
     behind: list[str] = []
     for mark in MARKS:
         best = max(BASELINES, key=lambda each: solved(runs[each], mark))
-        if solved(runs[best], mark) - solved(runs[OURS], mark) > error(runs[OURS], mark):
-            behind.append(f"{best} at {mark}")
-    print(f"\nAhead of ours by more than one standard error: {', '.join(behind) or 'none'}")
+        ahead = [a.within(mark) - b.within(mark) for a, b in zip(runs[best], runs[OURS], strict=True)]
+        by, give = 100 * statistics.mean(ahead), 100 * statistics.stdev(ahead) / math.sqrt(len(ahead))
+        if by > give:
+            behind.append(f"{best} at {mark}, by {by:.1f} ({give:.1f})")
+    print(f"\nAhead of ours by more than one standard error of the difference: {'; '.join(behind) or 'none'}")
     return runs
 
 

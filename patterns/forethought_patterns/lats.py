@@ -3,7 +3,7 @@
 Each trajectory selects a node by UCT, expands it, has the new nodes evaluated, and goes on below it, keeping every
 node; what comes of it is backed up. It goes on only while that is where the whole tree would go next, else the estimate
 is backed up; `tree` says what nodes are worth. Several trajectories go on at the same time, more of them the longer the
-search takes, in step with each other, so that over the same answers it is the same search, whoever was quicker.
+search takes and the less they differ, in step with each other: over the same answers it is the same search.
 
 Nothing here knows of models or tools: a `World` proposes, acts, evaluates and reflects.
 """
@@ -31,7 +31,7 @@ _PACE = 20  # model calls for each lesson that is asked for
 _CONFIRMING = ((1, 2), (3, 4), (5, 6))  # questions, two at the same time, until they have decided it
 _FEW = 40  # ends; of so many wrong ones hardly any gets three verdicts ahead (1 of 850, if one of ten is false)
 _WIDENING, _WIDEST = 25, 4  # model calls until one more trajectory goes on beside the others, and how many at most
-_BARREN = 2  # times in a row that proposals may bring nothing new before a node counts as exhausted
+_NEAR, _MOST = 0.05, 8  # so little less than the best is asked beside it, and how many go on together then, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,6 @@ class _Search(Generic[S, A]):
     """The node nearest to the root of each state that can be hashed."""
     estimates: dict[Any, float] = field(default_factory=dict[Any, float])
     news: News = field(default_factory=News)
-    barren: dict[Node[S, A], int] = field(default_factory=dict[Node[S, A], int])
 
     async def run(self) -> SearchResult[S, A]:
         self._repeats(self.root)
@@ -213,12 +212,15 @@ class _Search(Generic[S, A]):
         return SearchResult(self.stopped == SOLVED, best.way, best, self.root, self.calls, self.started, self.stopped)
 
     def _select(self) -> None:
-        """Start trajectories, as many as may go on together. A long search is a broad one, valued in one call."""
+        """Start trajectories, as many as may go on together: a long search is a broad one, valued in one call. What is
+        worth hardly less than the best goes along: which of them comes first is chance."""
         many = max(self.bounds.parallel, min(_WIDEST, self.bounds.parallel + self.calls // _WIDENING))
-        while len(self.active) < many and self.started < self.bounds.iterations:
+        best = max((node.worth_asking for node in self.active), default=0.0)
+        while len(self.active) < max(many, _MOST) and self.started < self.bounds.iterations:
             node = select(self.root, self.bounds.exploration)
-            if node is None:
+            if node is None or (len(self.active) >= many and node.worth_asking < best - _NEAR):
                 return
+            best = max(best, node.worth_asking)
             enter(node)
             self.started += 1
             self.active.append(node)
@@ -244,7 +246,6 @@ class _Search(Generic[S, A]):
 
     def _fresh(self, node: Node[S, A], actions: Sequence[A]) -> list[tuple[A, int]]:
         """The actions that are new here, with how often each was named. Others add to the count of their node."""
-        node.proposals += 1
         fresh: list[tuple[A, int]] = []
         for action in actions:
             known = next((child for child in node.children if child.action == action), None)
@@ -257,8 +258,7 @@ class _Search(Generic[S, A]):
                 fresh.append((action, 1))
         if self.chance is not None:
             self.chance.shuffle(fresh)
-        self.barren[node] = 0 if fresh else self.barren.get(node, 0) + 1
-        node.exhausted = self.barren[node] >= _BARREN or not actions
+        node.asked(len(actions) / self.bounds.candidates, len(fresh))
         return fresh
 
     async def _evaluate(self, growths: Sequence[_Growth[S, A]]) -> None:

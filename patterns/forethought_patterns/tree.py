@@ -29,6 +29,7 @@ from typing import Generic, TypeVar
 S = TypeVar("S")
 A = TypeVar("A")
 
+_BARREN = 2  # times in a row that proposals may bring nothing new before a node counts as exhausted
 _AGAIN = 0.85  # what asking a node once more is worth, over the time before
 _EXPECTED = 2  # times that asking again counts as having brought as much as the first time, before it was ever tried
 _OPEN = 0.7  # weight of the best that is open below, against the mean
@@ -68,6 +69,10 @@ class Node(Generic[S, A]):
     children: "list[Node[S, A]]" = field(default_factory=list["Node[S, A]"])
     proposals: int = 0
     """How often proposals were asked for here."""
+    named: float = 1.0
+    """The share of the candidates asked for that was named, the last time."""
+    barren: int = 0
+    """How often in a row they brought nothing new."""
     news: float = 1.0
     """What asking here once more is likely to bring, over a first time."""
     exhausted: bool = False
@@ -92,6 +97,12 @@ class Node(Generic[S, A]):
         return _worth(self, self.mean)
 
     @property
+    def worth_asking(self) -> float:
+        """What it is worth to ask here for candidates next: the prior, less with each time, and where that brings
+        little."""
+        return self.prior * _AGAIN**self.proposals * self.news
+
+    @property
     def succeeded(self) -> bool:
         return self.reward is not None and self.reward >= 1
 
@@ -110,6 +121,13 @@ class Node(Generic[S, A]):
         child = Node(state, action, self, f"{self.name}.{len(self.children)}", self.lessons, sampled=sampled)
         self.children.append(child)
         return child
+
+    def asked(self, named: float, fresh: int) -> None:
+        """Candidates were asked for here: such a share of them was named, and so many are new here."""
+        self.proposals += 1
+        self.named = min(1.0, named)
+        self.barren = 0 if fresh else self.barren + 1
+        self.exhausted = self.barren >= _BARREN or not named
 
     def walk(self) -> "Iterator[Node[S, A]]":
         """This node and all below it, parents first."""
@@ -155,13 +173,8 @@ def uct(node: Node[S, A], exploration: float) -> float:
 
 
 def again(node: Node[S, A], exploration: float) -> float:
-    """The same of the arm that asks this node once more: worth its prior, and less with each time it was asked, and
-    where that brings little."""
-    return _asked(node) + exploration * _bonus(node, max(1, node.proposals))
-
-
-def _asked(node: Node[S, A]) -> float:
-    return node.prior * _AGAIN**node.proposals * node.news
+    """The same of the arm that asks this node once more."""
+    return node.worth_asking + exploration * _bonus(node, max(1, node.proposals))
 
 
 @dataclass(slots=True)
@@ -173,7 +186,8 @@ class News:
 
     def count(self, node: Node[S, A], new: int) -> None:
         """A node was asked, and so many states are new. To ask it again is likely to bring what that has brought so
-        far, in the whole search and here (the geometric mean of both, as shares of what a first time brings)."""
+        far, in the whole search and here (the geometric mean of both, as shares of what a first time brings); and less
+        where fewer were named than were asked for: there may be no more."""
         again = node.proposals > 1
         self.asked[again] += 1
         self.brought[again] += new
@@ -181,7 +195,7 @@ class News:
         if first:
             anywhere = (self.brought[True] / first + _EXPECTED) / (self.asked[True] + _EXPECTED)
             here = (new + 0.5) / (first + 0.5) if again else 1.0
-            node.news = min(1.0, math.sqrt(anywhere * here))
+            node.news = min(1.0, math.sqrt(anywhere * here)) * node.named**2
 
 
 def _bonus(above: Node[S, A], visits: int) -> float:
@@ -246,7 +260,7 @@ def _look(node: Node[S, A]) -> bool:
     before = node.dead, node.open
     node.dead = node.dead or (node.exhausted and all(child.dead for child in node.children))
     arms = [child.open for child in node.children if child.open is not None]
-    node.open = max([*arms, _asked(node)] if _is_free(node) else arms, default=None)
+    node.open = max([*arms, node.worth_asking] if _is_free(node) else arms, default=None)
     return before != (node.dead, node.open)
 
 

@@ -4,75 +4,20 @@ import itertools
 import random
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import TypeAlias
 
-import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.patterns.letters import SOLUTION, Letters, Tree, Word, words
 
 from forethought_patterns import Slot
-from forethought_patterns.lats import Bounds, Node, Observation, SearchResult, search
+from forethought_patterns.lats import Bounds, Node, Observation, search
 from forethought_tools import BudgetError, ModelError
 
 pytestmark = pytest.mark.anyio
-
-Word: TypeAlias = str
-Tree: TypeAlias = Node[Word, str]
-SOLUTION = "bcb"
-
-
-@dataclass
-class Letters:
-    """Spell a word: each action appends a letter. Only the whole word is a success."""
-
-    solution: str = SOLUTION
-    length: int = 3
-    offers: Sequence[str] = ("a", "b", "c")
-    values: dict[str, float] = field(default_factory=dict[str, float])
-    doubted: Mapping[str, Sequence[int]] = field(default_factory=dict[str, Sequence[int]])
-    """Which questions do not confirm it."""
-    delays: Sequence[float] = (0.0,)
-    calls: list[str] = field(default_factory=list[str])
-    lessons: list[tuple[str, ...]] = field(default_factory=list[tuple[str, ...]])
-    """What was known of failures at each proposal."""
-    under_way: int = 0
-    most_under_way: int = 0
-
-    async def propose(self, node: Tree, n: int, slot: Slot) -> Sequence[str]:
-        self.calls.append(f"propose {node.state}")
-        self.lessons.append(tuple(node.lessons))
-        self.under_way += 1
-        self.most_under_way = max(self.under_way, self.most_under_way)
-        await anyio.sleep(self.delays[len(self.calls) % len(self.delays)])
-        self.under_way -= 1
-        return self.offers
-
-    async def step(self, node: Tree, action: str, slot: Slot) -> Observation[Word]:
-        word = node.state + action
-        if len(word) < self.length:
-            return Observation(word)
-        return Observation(word, terminal=True, reward=float(word == self.solution))
-
-    async def evaluate(self, nodes: Sequence[Tree], slot: Slot) -> Sequence[float]:
-        self.calls.append(f"evaluate {' '.join(node.state for node in nodes)}")
-        await anyio.sleep(self.delays[len(self.calls) % len(self.delays)])
-        return [self.values.get(node.state, 0.5) for node in nodes]
-
-    async def confirm(self, nodes: Sequence[Tree], question: int, slot: Slot) -> Sequence[float]:
-        self.calls.append(f"confirm {question} {' '.join(node.state for node in nodes)}")
-        return [0.5 if question in self.doubted.get(node.state, ()) else 1.0 for node in nodes]
-
-    async def reflect(self, node: Tree, slot: Slot) -> str:
-        self.calls.append(f"reflect {node.state}")
-        return f"not {node.state}"
-
-
-def words(result: SearchResult[Word, str]) -> list[str]:
-    return [node.state for node in result.root.walk()]
 
 
 async def test_it_finds_the_word_and_stops_at_once() -> None:
@@ -134,9 +79,25 @@ async def test_a_way_goes_on_only_where_the_whole_tree_would_and_counts_for_what
 
 @pytest.mark.parametrize(("parallel", "calls", "most"), [(1, 24, 1), (1, 40, 2), (1, 300, 4), (2, 60, 4), (6, 300, 6)])
 async def test_a_long_search_goes_on_at_more_places_at_a_time(parallel: int, calls: int, most: int) -> None:
-    world = Letters(solution="none", length=6)
-    await search("", world, Bounds(iterations=999, parallel=parallel, model_calls=calls))
+    """One way is always the best by far."""
+    world = Letters(solution="none", length=10**6, values={"a" * length: 0.9 for length in range(300)})
+    await search("", world, Bounds(iterations=999, max_depth=999, parallel=parallel, model_calls=calls))
     assert world.most_under_way == most
+
+
+@pytest.mark.parametrize(
+    ("values", "asked"), [((0.8, 0.75, 0.7), "ab"), ((0.8, 0.4, 0.77), "ac"), ((0.8, 0.7, 0.1), "a")]
+)
+async def test_what_is_worth_hardly_less_than_the_best_is_asked_beside_it(values: Sequence[float], asked: str) -> None:
+    world = Letters(solution="none", length=10**6, values=dict(zip("abc", values, strict=True)))
+    await search("", world, Bounds(model_calls=2 + len(asked), value_weight=1.0, exploration=0.0))
+    assert world.calls == ["propose ", "evaluate a b c", *(f"propose {state}" for state in asked)]
+
+
+async def test_where_all_seems_alike_eight_places_are_asked_at_the_same_time() -> None:
+    world = Letters(solution="none", length=6)
+    await search("", world, Bounds(iterations=999, model_calls=100))
+    assert world.most_under_way == 8
 
 
 @settings(max_examples=60, deadline=None)
@@ -313,7 +274,8 @@ async def test_whoever_is_quicker_the_tree_is_the_same(delays: list[float], para
 
 
 async def test_several_trajectories_go_on_at_the_same_time() -> None:
-    one, many = Letters(solution="ccc"), Letters(solution="ccc", delays=(0.001,))
+    told = {"c": 0.9, "cc": 0.9}
+    one, many = Letters(solution="ccc", values=told), Letters(solution="ccc", values=told, delays=(0.001,))
     assert (await search("", one, Bounds(max_depth=3))).solved
     assert (await search("", many, Bounds(max_depth=3, parallel=4))).solved
     assert one.most_under_way == 1

@@ -92,6 +92,16 @@ def test_to_ask_again_is_worth_less_where_that_brings_little_that_is_new() -> No
     assert root.news == 1, "no more than a first time"
 
 
+def test_to_ask_again_is_worth_less_where_fewer_were_named_than_were_asked_for() -> None:
+    news, root = News(), family()
+    root.asked(0.6, 3)
+    news.count(root, 3)
+    assert root.news == pytest.approx(0.36)
+    root.asked(1.2, 3)
+    news.count(root, 3)
+    assert root.news == 1, "what is named now counts, and more than was asked for is no more than all"
+
+
 def test_nothing_new_the_first_time_says_nothing_of_asking_again() -> None:
     news, root = News(), family()
     root.proposals = 1

@@ -164,9 +164,10 @@ class _Execution:
 
     def _lacks(self, step: Step) -> int:
         """How many inputs are not there yet."""
+        if not (self._values or self._without):
+            return len(step.needs)
         unjudged = set[int]() if step.id in self._trusting else self._unjudged
-        there, spared = self._values, self._without
-        return sum((need not in there and need not in spared) or need in unjudged for need in step.needs)
+        return sum((need not in self._values and need not in self._without) or need in unjudged for need in step.needs)
 
     def _enqueue(self, step_id: int) -> None:
         heapq.heappush(self._ready, (-self._height.get(step_id, 0), step_id))

@@ -62,6 +62,28 @@ async def test_a_file_is_laid_out_as_it_is_meant(tmp_path: Path, content: str, e
 
 
 @pytest.mark.parametrize(
+    ("content", "sql", "expected"),
+    [
+        ("t\n2026-06-03 00:00\n2026-06-03 09:30\n", "max(t)", "2026-06-03 09:30"),
+        ("t\n2026-06-03 00:00\n2026-06-03 09:30\n", "min(t)", "2026-06-03 00:00"),
+        ("t\n2026-06-03 00:00\n2026-06-03 09:30\n", "max(t) + INTERVAL 5 SECOND", "2026-06-03 09:30:05"),
+        ("t\n2026-06-03 00:00\n2026-06-03 09:30\n", "[max(t)]", ["2026-06-03 09:30"]),
+        ("t\n2026-06-03 09:30:00\n", "t", "2026-06-03 09:30:00"),
+        ("t\n2026-06-03T09:30\n", "t", "2026-06-03T09:30"),
+        ("t\n2026-06-03T09:30:00\n", "t", "2026-06-03T09:30:00"),
+        ("t,u\n2026-06-03 09:30,2026-06-03T09:30\n", "t", "2026-06-03T09:30:00"),
+        ("t,u\n2026-06-03 09:30,2026-06-04\n", "u - INTERVAL 1 HOUR", "2026-06-03 23:00"),
+    ],
+)
+async def test_moments_are_written_as_in_the_file_where_all_are_written_alike(
+    tmp_path: Path, content: str, sql: str, expected: JSON
+) -> None:
+    (tmp_path / "x.csv").write_text(content)
+    (row,) = (await query(tmp_path, f"SELECT {sql} AS t FROM 'x.csv'"))["rows"]
+    assert row["t"] == expected
+
+
+@pytest.mark.parametrize(
     ("last", "count", "said"),
     [("7,8,9,10\n", 101, "1 with 4"), ("7\n8,8,8\n", 102, "1 with 1"), ("Total;100 rows\n", 100, "left out: Total;")],
 )

@@ -39,6 +39,8 @@ class Tables:
     def __init__(self, memory: "DuckDBPyConnection") -> None:
         self._memory = memory
         self.assumed: list[str] = []
+        self.moments: set[tuple[str, str]] = set()
+        """How each column of moments was written."""
 
     def run(self, sql: str, values: Sequence[object] = ()) -> "DuckDBPyConnection":
         return self._memory.execute(sql, list(values))
@@ -119,6 +121,7 @@ class Tables:
         found |= {at: self._given(raw, at, columns[at], file, given) for at in texts if columns[at] in given.types}
         self._check(columns, found, file, given)
         nothing = self._nothing(raw, [at for at, kind in found.items() if kind.type != "VARCHAR"], given)
+        self.moments |= {kind.written for kind in found.values() if kind.type == "TIMESTAMP"}
         for at, kind in found.items():
             note = kind.note or (f"{nothing[at]!r} is read as no value" if at in nothing and not given.missing else "")
             if file and note:

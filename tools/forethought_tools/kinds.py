@@ -4,7 +4,19 @@ Part of the child program of `query_table`, so it imports nothing that takes lon
 kind stays text: nothing is dropped and nothing changed without a word.
 """
 
-__all__ = ["DECIMAL_COMMA", "ISO", "KINDS", "MISSING", "TEXT", "Kind", "is_text", "kind_of", "of_format", "spoilt"]
+__all__ = [
+    "AS_ISO",
+    "DECIMAL_COMMA",
+    "ISO",
+    "KINDS",
+    "MISSING",
+    "TEXT",
+    "Kind",
+    "is_text",
+    "kind_of",
+    "of_format",
+    "spoilt",
+]
 
 import re
 from collections.abc import Iterable, Sequence
@@ -22,6 +34,9 @@ _CLOCK = r"\d{1,2}:\d{2}(:\d{2})?"
 _MONTH = r"(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 
 
+AS_ISO = ("T", "auto")
+
+
 @dataclass(frozen=True)
 class Kind:
     """How texts of one kind are read: the pattern that all of them fit, and the SQL that reads one (`{}`)."""
@@ -34,6 +49,8 @@ class Kind:
     """Not none: it stands before or after numbers, and is left away before they are read, as in $5 or 5 kg."""
     ambiguous: bool = False
     """Whether another kind would fit as well."""
+    written: tuple[str, str] = AS_ISO
+    """Of moments that are all written alike: what stands before the time, and how exact it is, for `isoformat`."""
 
     def fits(self, text: str) -> bool:
         return re.fullmatch(self.pattern, self.bare(text)) is not None
@@ -85,6 +102,11 @@ DECIMAL_COMMA = Kind(
 )
 _POINTS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
 DATE = Kind("DATE", r"\d{4}-\d{2}-\d{2}", "CAST({} AS DATE)")
+_ALIKE = tuple(
+    Kind("TIMESTAMP", DATE.pattern + before + r"\d{2}:\d{2}" + more, "CAST({} AS TIMESTAMP)", written=(before, exact))
+    for before in (" ", "T")
+    for more, exact in (("", "minutes"), (r":\d{2}", "seconds"))
+)
 STAMP = Kind("TIMESTAMP", r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?)?", "CAST({} AS TIMESTAMP)")
 ZONED = Kind(
     "TIMESTAMP",
@@ -118,11 +140,11 @@ NAMED = Kind(
 NAMED_FIRST = Kind("DATE", rf"{_MONTH} {_DAY}, \d{{4}}", "CAST(strptime({}, ['%b %d, %Y', '%B %d, %Y']) AS DATE)")
 LOGICAL = Kind("BOOLEAN", r"(?i:true|false)", "CAST({} AS BOOLEAN)")
 CLOCK = Kind("TIME", r"([01]\d|2[0-3]):[0-5]\d:[0-5]\d", "CAST({} AS TIME)")
-ISO = (DATE, STAMP)
+ISO = (DATE, *_ALIKE, STAMP)
 _NUMBERS = (INTEGER, NUMBER, SCIENTIFIC, THOUSANDS, DECIMAL_COMMA)
 KINDS = (
     *_NUMBERS,
-    *(DATE, STAMP, ZONED, SLASHED, DOTTED, DOTTED_TIME, DAY_FIRST, MONTH_FIRST, DAY_FIRST_TIME, MONTH_FIRST_TIME),
+    *(*ISO, ZONED, SLASHED, DOTTED, DOTTED_TIME, DAY_FIRST, MONTH_FIRST, DAY_FIRST_TIME, MONTH_FIRST_TIME),
     *(DAY_FIRST_HALF, MONTH_FIRST_HALF, NAMED, NAMED_FIRST, LOGICAL, CLOCK),
 )
 _DATES = tuple(kind for kind in KINDS if kind not in (*_NUMBERS, LOGICAL))

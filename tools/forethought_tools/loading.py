@@ -62,6 +62,12 @@ class Loader:
     def assumed(self) -> Sequence[str]:
         return self._tables.assumed
 
+    @property
+    def moments(self) -> tuple[str, str]:
+        """How moments are written: as in the sources, where all of these have one form; else as ISO 8601 has it."""
+        known = self._tables.moments
+        return next(iter(known)) if len(known) == 1 else kinds.AS_ISO
+
     def file(self, name: str, file: DataFile, options: Options) -> None:
         """A file as a table of this name; the further sheets of a workbook as tables of their own names."""
         suffix = file.real.suffix.lower()

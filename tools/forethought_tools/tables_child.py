@@ -20,6 +20,7 @@ from forethought_tools.answering import bound_by_the_system, serve
 from forethought_tools.bases import HEAP, guard, name_only_table, open_sqlite, reads_only, sqlite_columns
 from forethought_tools.filling import QueryError, quoted
 from forethought_tools.given import DataFile, Options, Rows, Source
+from forethought_tools.kinds import AS_ISO
 from forethought_tools.loading import READERS, Loader
 from forethought_tools.sql_names import columns_of, table_names
 from forethought_tools.sql_types import WHOLE, as_typed, with_columns_quoted
@@ -260,7 +261,7 @@ def answered(
             if missed := not_found(memory, sql):
                 raise QueryError(missed)
             return {"rows": []}
-        found = collected(cast("Cursor", memory.execute(sql)))
+        found = collected(cast("Cursor", memory.execute(sql)), loader.moments)
     except duckdb.OutOfMemoryException:
         raise QueryError(NEEDS_MEMORY) from None
     except duckdb.Error as error:
@@ -312,12 +313,12 @@ def _queried(base: sqlite3.Connection, source: Source, sql: str, *, dry: bool) -
         raise QueryError(f"{brief(error)}\n{tables}") from None
 
 
-def collected(cursor: Cursor) -> "dict[str, JSON]":
+def collected(cursor: Cursor, moments: tuple[str, str] = AS_ISO) -> "dict[str, JSON]":
     names = grids.unique([str(column[0]) for column in cursor.description or ()])
     rows: list[JSON] = []
     room = MAX_CHARACTERS
     while (row := cursor.fetchone()) is not None:
-        record = {name: plain(value) for name, value in zip(names, row, strict=True)}
+        record = {name: plain(value, moments) for name, value in zip(names, row, strict=True)}
         room -= len(json.dumps(record, ensure_ascii=False))
         if room < 0 and not rows:
             raise QueryError(f"One row has more than {MAX_CHARACTERS:,} characters. Select fewer or shorter columns.")
@@ -328,7 +329,7 @@ def collected(cursor: Cursor) -> "dict[str, JSON]":
     return found if rows else {**found, "columns": names}  # else nobody could tell them
 
 
-def plain(value: object) -> "JSON":
+def plain(value: object, moments: tuple[str, str] = AS_ISO) -> "JSON":
     """A value as JSON has it. What is not a number (NaN, infinity) is null."""
     if value is None or isinstance(value, bool | int):
         return value
@@ -336,14 +337,17 @@ def plain(value: object) -> "JSON":
         return value if math.isfinite(value) else None
     if isinstance(value, Decimal):
         return plain(int(value) if value == value.to_integral_value() else float(value)) if value.is_finite() else None
-    if isinstance(value, date | datetime | time):
+    if isinstance(value, datetime):
+        before, exact = moments
+        return value.isoformat(before, "auto" if value.second or value.microsecond else exact)
+    if isinstance(value, date | time):
         return value.isoformat()
     if isinstance(value, bytes):
         return f"0x{value[:32].hex()}" + (f"… ({len(value)} bytes)" if len(value) > 32 else "")
     if isinstance(value, Mapping):
-        return {str(key): plain(part) for key, part in cast("Mapping[object, object]", value).items()}
+        return {str(key): plain(part, moments) for key, part in cast("Mapping[object, object]", value).items()}
     if isinstance(value, list | tuple):
-        return [plain(part) for part in cast("Sequence[object]", value)]
+        return [plain(part, moments) for part in cast("Sequence[object]", value)]
     text = str(value)
     return text if len(text) <= MAX_CELL else f"{text[:MAX_CELL]}… ({len(text)} characters)"
 

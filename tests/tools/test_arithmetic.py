@@ -14,7 +14,7 @@ async def nobody(question: Question) -> JSON:
 
 
 async def calculate(expression: str) -> JSON:
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         return await Registry(arithmetic_tools()).call("calculate", {"expression": expression}, nobody)
 
 
@@ -107,7 +107,7 @@ async def test_a_refusal_says_how_to_mend_it(expression: str, hint: str) -> None
     "expression", ["round(7, -10000000)", "len([[1] * 90000] * 90000)", "len([1] + [2])", "sum([1, 2] * 3)"]
 )
 async def test_what_would_take_long_is_refused_at_once(expression: str) -> None:
-    with anyio.fail_after(10), pytest.raises(ToolError):
+    with anyio.fail_after(60), pytest.raises(ToolError):
         await Registry(arithmetic_tools()).call("calculate", {"expression": expression}, nobody)
 
 

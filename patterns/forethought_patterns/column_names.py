@@ -1,12 +1,12 @@
 """Columns keep the names that the goal has for them: small planners call `name` `customer_name`, and whoever set the
 goal looks for `name`."""
 
-__all__ = ["wanted_columns", "with_said_names", "with_wanted_names", "without_line_numbers"]
+__all__ = ["wanted_columns", "with_said_names", "with_text_of_lines", "with_wanted_names", "without_line_numbers"]
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from forethought_patterns.script_sql import columns_of
+from forethought_patterns.script_sql import columns_of, with_sql
 from forethought_tools import JSON
 from forethought_tools.text import as_text
 
@@ -16,6 +16,10 @@ _READ = 20_000  # characters of a goal, and of all calls
 _WORD = re.compile(r"\w+")
 _COLUMN = r"(?:[a-z_]\w{0,40}\.)?\"?(?P<column>[a-z_]\w{1,40})\"?"
 _LINE_AND_TEXT = re.compile(r"(select\s+(?:distinct\s+)?)\"?line\"?\s*,\s*(\"?text\"?\s+from\b)", re.IGNORECASE)
+_OF_TEXT = re.compile(r"\bfrom\s+'[^'\n]*\.(?:txt|md|log)'", re.IGNORECASE)
+_LIKE_LINE = re.compile(r"(?<![\w.])line\s+(?:not\s+)?i?like\b", re.IGNORECASE)
+_LINE = re.compile(r"(?<![\w.])(?<!order by )line(?!\w)", re.IGNORECASE)
+_QUOTED = re.compile(r"('[^']*'|\"[^\"]*\")")
 _NUMBERED = re.compile(r"\bnumber(?:s|ed)?\b", re.IGNORECASE)
 _NAMED_ANEW = re.compile(
     rf"(?P<before>(?:select|,)\s+{_COLUMN})\s+as\s+\"?(?P<name>[a-z_]\w{{1,60}})\"?", re.IGNORECASE
@@ -44,7 +48,7 @@ def with_wanted_names(
     (`old`), where it selects as many and the others are called so."""
     wanted = wanted_columns(goal)
     known = {*_WORD.findall(" ".join(shapes).lower())}
-    return _with_sql(steps, lambda sql: _renamed(sql, wanted, known))
+    return with_sql(steps, lambda sql: _renamed(sql, wanted, known))
 
 
 def _renamed(sql: str, wanted: Sequence[str], known: set[str]) -> str:
@@ -80,17 +84,20 @@ def with_said_names(steps: Sequence[Mapping[str, JSON]], goal: str, shapes: Sequ
             return found[0]
         return found["before"] if re.search(rf"\b{column}\b", said) else found[0]
 
-    return _with_sql(steps, lambda sql: _NAMED_ANEW.sub(kept, sql))
+    return with_sql(steps, lambda sql: _NAMED_ANEW.sub(kept, sql))
 
 
-def _with_sql(steps: Sequence[Mapping[str, JSON]], change: Callable[[str], str]) -> list[Mapping[str, JSON]]:
-    found: list[Mapping[str, JSON]] = []
-    for step in steps:
-        given = step["arguments"]
-        if step["tool"] == "query_table" and isinstance(given, Mapping) and isinstance(sql := given.get("sql"), str):
-            step = {**step, "arguments": {**given, "sql": change(sql)}}
-        found.append(step)
-    return found
+def with_text_of_lines(steps: Sequence[Mapping[str, JSON]]) -> list[Mapping[str, JSON]]:
+    """The steps, in whose SQL the words of a line are `text`: `line LIKE '- %'` means these, and not its number."""
+    return with_sql(steps, _of_text)
+
+
+def _of_text(sql: str) -> str:
+    parts = _QUOTED.split(sql)
+    plain = " ".join(parts[::2])
+    if not (_OF_TEXT.search(sql) and _LIKE_LINE.search(plain)) or re.search(r"\btext\b", plain, re.IGNORECASE):
+        return sql
+    return "".join(part if at % 2 else _LINE.sub("text", part) for at, part in enumerate(parts))
 
 
 def without_line_numbers(steps: Sequence[Mapping[str, JSON]], goal: str) -> list[Mapping[str, JSON]]:

@@ -62,6 +62,13 @@ _ONE_OF_EACH = re.compile(
     rf"(?<!at )\b{_BEST}\b(?![^.,;:?!\n]*\bfirst\b)[^.;:?!\n]{{0,60}}\b(?:each|every|per|for each)\b"
 )
 _EACH_HAS_ONE = re.compile(rf"\b(?:each|every)\b[^.,;:?!\n]{{0,40}}\b{_BEST}\b(?![^.,;:?!\n]*\bfirst\b)")
+_FEW_OF_EACH = re.compile(
+    rf"\b(\d{{1,3}}|{'|'.join(_SPELLED)})\s+(?:\w+\s+)?{_BEST}\b[^.;:?!\n]{{0,40}}\b(?:each|every|per|for each)\b"
+)
+_RANKS = re.compile(r"\b(?:row_number|rank|dense_rank)\b")
+_ADDED = re.compile(
+    r"\badd(?:ing)? (?:a |an |another |one |the )?(?:new |further )?column (?:called |named )?\"?([a-z_]\w{1,40})"
+)
 _PICKS = re.compile(
     r"\b(?:max|min|max_by|min_by|arg_max|arg_min|row_number|rank|dense_rank|first|last)\b|distinct on|qualify"
 )
@@ -105,6 +112,11 @@ _NONE_TOO = re.compile(
 _OUTER = re.compile(r"\bleft\b|\bright\b|\bfull\b|\bouter\b|\bnot in\b|\bnot exists\b|\bexcept\b")
 _COUNTS = re.compile(r"count|length|\bsum\(\s*(?:1|case)\b")
 _NO_COLUMNS = re.compile(r"'[^']*'|\b(?:from|join)\s+\S+")
+_THAN = re.compile(
+    r"(?<!no )(?<!not )\b(?:fewer|less|more|higher|lower|greater|older|longer|larger|bigger|smaller|cheaper) than"
+    r"(?! (?:\w+ ){0,3}(?:words?|lines?|sentences?|characters?|paragraphs?)\b)"
+)
+_CHOOSES = re.compile(r"\b(?:where|having|filter|case|qualify|join|limit|except)\b|[<>]")
 _AVERAGE = re.compile(r"\b(?:average|averages|mean|on average)\b")
 _AVERAGES = re.compile(r"avg|mean|median|average|/")
 _SUMS = re.compile(r"sum|total\w*\(|reduce|count|cube|rollup|\+")
@@ -115,7 +127,9 @@ def hints(plan: Plan) -> list[Fault]:
     sql = "\n".join(str(step.arguments.get("sql", "")) for step in plan.steps).lower()[:_SQL]
     goal = _FILE.sub(" ", plan.goal[:_READ]).lower()
     calls = " ".join(as_text(step.arguments) for step in plan.steps)[:_SQL]
-    form = [*_columns(plan.goal, sql), *_of_form(goal, sql), *_unit(goal, sql)] if sql.strip() else []
+    form = (
+        [*_columns(plan.goal, sql), *_added(goal, sql), *_of_form(goal, sql), *_unit(goal, sql)] if sql.strip() else []
+    )
     worked = " ".join(as_text(step.arguments) for step in plan.steps if step.tool not in _SAID)[:_SQL]
     found = list(dict.fromkeys([*form, *_unused(goal, calls), *_rates(goal, worked)]))[:_MOST]
     return [Fault("plan", f"the goal says {said!r}, and nothing does it", mend) for said, mend in found]
@@ -149,11 +163,19 @@ def _columns(goal: str, sql: str) -> Iterator[tuple[str, str]]:
         yield f"column {left[0]}", f"Select it: ... AS {left[0]}"
 
 
+def _added(goal: str, sql: str) -> Iterator[tuple[str, str]]:
+    """A column that the goal wants beside those that are there."""
+    if (added := _ADDED.search(goal)) and not re.search(rf"\b{added[1]}\b", sql):
+        yield added[0], f"Select it: SELECT *, ... AS {added[1]}"
+
+
 def _of_form(goal: str, sql: str) -> Iterator[tuple[str, str]]:
-    one = _ONE_OF_EACH.search(goal) or _EACH_HAS_ONE.search(goal)
-    if one and not _PICKS.search(sql):
-        mend = "Keep one row of each: QUALIFY row_number() OVER (PARTITION BY group ORDER BY value DESC) = 1"
-        yield one[0], mend
+    one, few = _ONE_OF_EACH.search(goal) or _EACH_HAS_ONE.search(goal), _FEW_OF_EACH.search(goal)
+    number = _SPELLED.get(few[1], few[1]) if few else "1"
+    if (one or few) and not (_RANKS if few else _PICKS).search(sql):
+        kept = f"<= {number}" if few else "= 1"
+        mend = f"QUALIFY row_number() OVER (PARTITION BY group ORDER BY value DESC) {kept}"
+        yield (few or one or [""])[0], f"Keep {number} of each: {mend}"
     _, ordered, by = sql.rpartition("order by")
     if (said := _DOWN.search(goal)) and not (ordered and "desc" in by):
         yield said[0], "End the SQL with ORDER BY ... DESC"
@@ -163,7 +185,7 @@ def _of_form(goal: str, sql: str) -> Iterator[tuple[str, str]]:
     order = _DOWN.search(goal) or _UP.search(goal)
     if order and cut and not limited and cut[1] not in _numbers(goal):
         yield order[0], f"Leave {cut[0].upper()} out: all of them are wanted, in an order"
-    if limited and not one:
+    if limited and not (one or few):
         number = _SPELLED.get(limited[1] or limited[2], limited[1] or limited[2])
         if not re.search(rf"(?<!\d){number}(?!\d)", sql):
             yield limited[0], f"End the SQL with ORDER BY ... LIMIT {number}"
@@ -175,6 +197,7 @@ def _of_form(goal: str, sql: str) -> Iterator[tuple[str, str]]:
     for asks, does, mend in (
         (_SAME_COLUMNS, _ALL, "Select *, or * REPLACE (... AS column) where one changes"),
         (_DAYS, _DAYS_APART, "Use date_diff('day', begin, end) AS days"),
+        (_THAN, _CHOOSES, "Keep only these rows: WHERE value < other"),
         (_AVERAGE, _AVERAGES, "Use AVG(value), of all rows or of each group"),
         (_TOTAL, _SUMS, "Use SUM(value), which makes one number of all rows, or one of each group"),
         (_ROUNDED, _ROUNDS, "Use round(value, 2), with the decimals that the goal names"),

@@ -6,10 +6,16 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias, cast
 
-from forethought_patterns.column_names import with_said_names, with_wanted_names, without_line_numbers
+from forethought_patterns.column_names import (
+    with_said_names,
+    with_text_of_lines,
+    with_wanted_names,
+    without_line_numbers,
+)
 from forethought_patterns.drafts import Brief
 from forethought_patterns.goal import Goal
 from forethought_patterns.references import Reference
+from forethought_patterns.roundings import with_decimals_of_files
 from forethought_patterns.script_values import GIVES_ROWS, TABLES, TEXTS
 from forethought_patterns.script_values import written as escaped
 from forethought_patterns.setting_lines import with_lines_that_are_there
@@ -39,7 +45,8 @@ def mended(steps: Steps, brief: Brief, tools: Registry) -> Steps:
     steps = _without_idle_reads(steps)
     steps = with_said_names(steps, brief.goal, [*brief.files.values()])
     steps = with_wanted_names(steps, brief.goal, [*brief.files.values()])
-    steps = without_line_numbers(steps, brief.goal)
+    steps = without_line_numbers(with_text_of_lines(steps), brief.goal)
+    steps = with_decimals_of_files(steps, brief)
     steps = with_lines_that_are_there(steps, brief)
     steps = [_with_the_prefix_before_the_name(step, brief) for step in steps]
     steps = _with_rows_as_they_are(steps, brief)

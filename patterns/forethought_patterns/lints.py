@@ -18,6 +18,7 @@ from forethought_patterns.looks import looked_at
 from forethought_patterns.plan import Plan, Step
 from forethought_patterns.references import find, in_turns, tokens, unknown, whole
 from forethought_patterns.saved import saved
+from forethought_patterns.setting_lines import SETTINGS
 from forethought_patterns.sight import Sight
 from forethought_patterns.wishes import unmet
 from forethought_tools import Fault, Registry, ToolError
@@ -34,6 +35,7 @@ _PIECES = re.compile(r"[a-z]{3,}|\d+")
 _OF_FILES = ("delete_file", "move_file", "copy_file")
 _CONDITION = re.compile(r"(?<![\w.\"])[\w.\"]+ ?= ?'(?P<value>[^\W\d][^'\n]{3,60})'")
 _READ = 4_000  # characters of a query
+_SECTION = re.compile(r"^[ \t]*(\[{1,2}[^\]=\n]+\]{1,2})[ \t]*$", re.MULTILINE)
 _TAKES_ALL = re.compile(r"\*(?![\w.*/])")
 """A pattern without an ending."""
 _COPYING = frozenset({"copy", "duplicate", "rename", "move"})
@@ -54,6 +56,7 @@ async def lints(plan: Plan, brief: Brief, tools: Registry) -> list[Fault]:
             *_calculation(step, sight),
             *_of_query(step, sight.goal.brief),
             *_overwritten(step),
+            *_broken(step, sight.goal.brief),
             *saved(step, sight),
         )
     ]
@@ -63,6 +66,7 @@ async def lints(plan: Plan, brief: Brief, tools: Registry) -> list[Fault]:
         *_copied_too_late(plan),
         *_passed_on(sight),
         *_left_beside(sight),
+        *_beyond(sight),
         *await looked_at(sight),
         *_forgotten(sight),
     ]
@@ -213,6 +217,35 @@ def _left_beside(sight: Sight) -> Iterator[Fault]:
                 problem = f"{other} has {' and '.join(sorted(said))} in its name too, and no step takes it up"
                 yield Fault("plan", problem, f"Nobody has asked for {' '.join(sorted(strange))}: take all that fit")
                 break
+
+
+def _beyond(sight: Sight) -> Iterator[Fault]:
+    """All files of a folder are deleted or moved, where the goal speaks of those of one ending."""
+    endings, goal = sight.goal.endings, sight.goal
+    listed = [step for step in sight.plan.steps if step.tool == "list_files"]
+    risked = [step for step in sight.changing if step.tool in ("delete_file", "move_file")]
+    if len(endings) != 1 or len(listed) != 1 or not risked or any(map(goal.spares, endings)):
+        return
+    pattern = str(listed[0].arguments.get("pattern"))
+    folder = pattern.rpartition("/")[0]
+    there = [name for name in goal.brief.names if name.rpartition("/")[0] == folder.rstrip("/*")]
+    others = [name for name in there if not name.lower().endswith(endings[0])]
+    if _TAKES_ALL.search(pattern) and others and len(others) < len(there):
+        problem = f"the goal speaks of {endings[0]} files, and {pattern} takes {others[0]} too"
+        yield Fault(f"step {listed[0].id}", problem, f"Say {pattern.rpartition('*')[0]}*{endings[0]}")
+
+
+def _broken(step: Step, brief: Brief) -> Iterator[Fault]:
+    """An edit that writes into the line of a section what should stand below it."""
+    path, old, new = (str(step.arguments.get(name)) for name in ("path", "old", "new"))
+    text = brief.files.get(path, "")
+    if step.tool != "edit_file" or not path.lower().endswith(SETTINGS) or text.count(old) != 1:
+        return
+    before, after = _SECTION.findall(text), _SECTION.findall(text.replace(old, new))
+    lost = [line for line in before if line not in after]
+    if lost and len(after) < len(before):
+        mend = "Let old be the line that sets it, with the line above it if that line is there more than once"
+        yield Fault(f"step {step.id}", f"it breaks the line {lost[0]} of {path}", mend)
 
 
 def _in_name(path: str) -> frozenset[str]:

@@ -1,9 +1,9 @@
 """SQL that small models write: which tables it names, and what it means that is not as DuckDB has it."""
 
-__all__ = ["FILES", "as_meant", "columns_of", "lists_files", "with_sources", "with_values"]
+__all__ = ["FILES", "as_meant", "columns_of", "lists_files", "with_sources", "with_sql", "with_values"]
 
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 
 from forethought_tools import JSON
 
@@ -210,3 +210,14 @@ def _picked(part: str, best: re.Match[str], grouped: set[str]) -> str:
         return part
     source = part[: column.end("name") + (1 if part[column.end("name") : column.end("name") + 1] == '"' else 0)]
     return f"{_PICK[best['kind'].lower()]}({source}, {best['by']}) AS {column['alias'] or column['name']}"
+
+
+def with_sql(steps: Sequence[Mapping[str, JSON]], change: Callable[[str], str]) -> list[Mapping[str, JSON]]:
+    """The steps, with all SQL changed."""
+    found: list[Mapping[str, JSON]] = []
+    for step in steps:
+        given = step["arguments"]
+        if step["tool"] == "query_table" and isinstance(given, Mapping) and isinstance(sql := given.get("sql"), str):
+            step = {**step, "arguments": {**given, "sql": change(sql)}}
+        found.append(step)
+    return found

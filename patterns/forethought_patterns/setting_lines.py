@@ -80,6 +80,7 @@ def _mended(step: Mapping[str, JSON], texts: dict[str, str], goal: str) -> Mappi
     if isinstance(every, str):  # where it is: what an edit has instead is the text as it stands there
         given = {name: value for name, value in given.items() if name != "all"}
     text = texts.get(path, "")
+    goal = goal.replace(path, " ")  # what a file is called says nothing of its sections
     old, new = _as_it_stands(old, new, text, goal, every if isinstance(every, str) else "")
     texts[path] = text.replace(old, new, -1 if every is True else 1)
     return {**step, "arguments": {**given, "old": old, "new": new}}

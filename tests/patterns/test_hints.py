@@ -23,6 +23,25 @@ def _said(goal: str, sql: str) -> list[str]:
     [
         ("What did I spend each month? a.csv", AMOUNTS, "each month"),
         ("monthly totals of a.csv", AMOUNTS, "monthly"),
+        (
+            "the parts of a.csv of which we have fewer than the minimum",
+            "SELECT part, x - y AS n FROM 'a.csv'",
+            "fewer than",
+        ),
+        ("the parts of a.csv of which we have fewer than the minimum", "SELECT part FROM 'a.csv' WHERE x < y", ""),
+        ("names of a.csv, none longer than a few words", "SELECT name FROM 'a.csv'", ""),
+        (
+            "put a.csv and b.csv together, and add a column year",
+            "FROM 'a.csv' UNION ALL FROM 'b.csv'",
+            "add a column year",
+        ),
+        ("add a column year to a.csv", "SELECT *, 2024 AS year FROM 'a.csv'", ""),
+        ("the three fastest of each team in a.csv", f"{BEST} LIMIT 3", "three fastest of each"),
+        (
+            "the three fastest of each team in a.csv",
+            "SELECT * FROM 'a.csv' QUALIFY row_number() OVER (PARTITION BY team ORDER BY seconds) <= 3",
+            "",
+        ),
         ("our yearly fee is in a.csv", AMOUNTS, ""),
         ("a.csv, monthly", AMOUNTS, "monthly"),
         ("name and number of days late of a.csv", "SELECT name, due FROM 'a.csv'", "number of days"),

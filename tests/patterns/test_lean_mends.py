@@ -148,3 +148,35 @@ def test_what_only_reads_what_a_query_reads_itself_is_left_out() -> None:
     assert [tool for tool, _ in _steps("Who is best?", script)] == ["query_table", "tell"]
     for kept in (script.replace("tell(best)", "tell(team)"), script.replace("name, points", "max(points)")):
         assert [tool for tool, _ in _steps("Who is best?", kept)] == ["query_table", "query_table", "tell"]
+
+
+@pytest.mark.parametrize(
+    ("sql", "meant"),
+    [
+        ("SELECT line FROM 'todo.md' WHERE line LIKE '- [ ]%'", "SELECT text FROM 'todo.md' WHERE text LIKE '- [ ]%'"),
+        (
+            "SELECT line FROM 'a.log' WHERE line NOT LIKE '%line%' ORDER BY line",
+            "SELECT text FROM 'a.log' WHERE text NOT LIKE '%line%' ORDER BY line",
+        ),
+        ("SELECT line FROM 'a.txt' WHERE text LIKE 'x%'", "SELECT line FROM 'a.txt' WHERE text LIKE 'x%'"),
+        ("SELECT line FROM 'lines.csv' WHERE line LIKE 'U%'", "SELECT line FROM 'lines.csv' WHERE line LIKE 'U%'"),
+    ],
+)
+def test_what_a_line_is_like_is_its_text(sql: str, meant: str) -> None:
+    steps = _steps("Which lines are of that kind? Tell me", f'found = query_table("{sql}")\ntell(found)')
+    assert steps[0][1]["sql"] == meant
+
+
+@pytest.mark.parametrize(
+    ("goal", "figure", "meant"),
+    [
+        ("the median of each sample", "ROUND(MEDIAN(value), 2)", "ROUND(MEDIAN(value), 3)"),
+        ("the median of each sample, with two decimals", "ROUND(MEDIAN(value), 2)", "ROUND(MEDIAN(value), 2)"),
+        ("the mean of each sample", "round(avg(value), 4)", "round(avg(value), 4)"),
+        ("the price of each sample", "ROUND(value * 1.19, 2)", "ROUND(value * 1.19, 2)"),
+    ],
+)
+def test_a_figure_has_the_decimals_of_its_file(goal: str, figure: str, meant: str) -> None:
+    script = f"found = query_table(\"SELECT sample, {figure} AS m FROM 'plate.csv' GROUP BY sample\")\ntell(found)"
+    steps = _steps(goal, script, files={"plate.csv": "sample,value\nS-A,1.137\nS-B,0.38"})
+    assert f" {meant} AS m" in str(steps[0][1]["sql"])

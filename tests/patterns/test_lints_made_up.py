@@ -57,3 +57,26 @@ async def test_files_that_fit_the_goal_as_well_are_not_left_out(goal: str, delet
     found = [str(fault) for fault in await lints(Plan(goal, tuple(steps)), Brief(goal, names=FILES), TOOLS)]
     left = [each for each in found if "no step takes it up" in each]
     assert [each.split(" has ")[0].removeprefix("plan: ") for each in left] == [said] * bool(said)
+
+
+NOTES = ("notes/a.txt", "notes/b.txt", "notes/later.md", "top.md")
+
+
+@pytest.mark.parametrize(
+    ("goal", "pattern", "said"),
+    [
+        ("delete the .txt files in notes that are empty", "notes/*", "notes/* takes notes/later.md too"),
+        ("delete the .txt files in notes that are empty", "notes/*.txt", ""),
+        ("delete the .txt and .md files in notes that are empty", "notes/*", ""),
+        ("delete the files in notes that are empty", "notes/*", ""),
+        ("delete the .md files here that are empty", "*", ""),
+    ],
+)
+@pytest.mark.anyio
+async def test_files_of_other_endings_are_not_deleted_too(goal: str, pattern: str, said: str) -> None:
+    steps = (
+        Step(id=1, tool="list_files", arguments={"pattern": pattern}),
+        Step(id=2, tool="delete_file", arguments={"path": "{{item.path}}"}, for_each="{{1.files}}"),
+    )
+    found = [str(fault) for fault in await lints(Plan(goal, steps), Brief(goal, names=NOTES), TOOLS)]
+    assert [said in each for each in found if "files, and" in each] == [True] * bool(said)

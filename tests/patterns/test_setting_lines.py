@@ -182,3 +182,32 @@ async def test_each_of_several_edits_of_one_file_is_looked_at(tmp_path: Path, ol
         map(str, await lints(plan, Brief(plan.goal, files={"app.toml": SETTINGS}), builtin(Folders([tmp_path]))))
     )
     assert any("does not hold old" in each for each in said) is told, said
+
+
+STATION = "; of the station\n[station]\ntimeout = 30\n\n[upload]\ntimeout = 30\nretries = 3\n"
+GOAL = "In station.ini, set the timeout in the section upload to 90"
+
+
+def test_what_a_file_is_called_says_nothing_of_its_sections() -> None:
+    script = "edit_file('station.ini', 'timeout = 30', 'timeout = 90')"
+    (step,) = cast("list[Mapping[str, JSON]]", lean_steps(script, Brief(GOAL, files={"station.ini": STATION}), TOOLS))
+    arguments = cast("Mapping[str, JSON]", step["arguments"])
+    assert (arguments["old"], arguments["new"]) == ("[upload]\ntimeout = 30", "[upload]\ntimeout = 90")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "broken"),
+    [
+        ("upload", "upload = { timeout = 90 }", True),
+        ("[upload]", "[upload] timeout = 90", True),
+        ("[upload]", "[transfer]", False),
+        ("[upload]\ntimeout = 30", "[upload]\ntimeout = 90", False),
+        ("retries = 3", "retries = 5", False),
+        ("\n[upload]\ntimeout = 30\nretries = 3\n", "", True),
+    ],
+)
+@pytest.mark.anyio
+async def test_an_edit_does_not_break_the_line_of_a_section(old: str, new: str, broken: bool) -> None:
+    step = Step(id=1, tool="edit_file", arguments={"path": "station.ini", "old": old, "new": new})
+    found = await lints(Plan(GOAL, (step,)), Brief(GOAL, files={"station.ini": STATION}), TOOLS)
+    assert any("it breaks the line [upload] of station.ini" in str(fault) for fault in found) == broken

@@ -214,7 +214,7 @@ def _of_form(goal: str, sql: str) -> Iterator[tuple[str, str]]:
 
 def _numbers(goal: str) -> set[str]:
     """The whole numbers of a goal, also those in words."""
-    return {_SPELLED.get(word, word) for word in re.findall(r"\w+", goal)}
+    return {_SPELLED.get(word, word) for word in map(str, re.findall(r"\w+", goal))}
 
 
 def _unit(goal: str, sql: str) -> Iterator[tuple[str, str]]:

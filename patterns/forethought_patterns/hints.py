@@ -35,7 +35,7 @@ _ASIDE = re.compile(r"\([^()\n]*\)|\b(?:like|such as|e\.g\.|for example)\s+\"?\S
 _SAME_COLUMNS = re.compile(
     r"\b(?:the )?(?:same|all|other|all the|its) columns\b|\bcolumns otherwise\b|\bwith all its columns\b"
 )
-_ALL = re.compile(r"\*")
+_ALL = re.compile(r"\*|\bselect\s+(?:distinct\s+)?[\w.\"]+(?:\s*,\s*[\w.\"]+){2,}")
 _NUMBER = re.compile(r"(?<![\w.,-])\d{1,12}(?:[.,]\d+)?(?![\w-]|[.,]\d)")
 _RATE = re.compile(
     r"(?<![\w.,-])(\d{1,9}(?:[.,]\d{1,4})?) ?(?:[^\W\d_]+|[€$£%]) (?:per|a|an|each|every|for each|for every) [a-z]+"

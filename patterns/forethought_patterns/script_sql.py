@@ -22,6 +22,7 @@ _QUOTED_SOURCE = re.compile(r"\b(?:from|join)\s+'([^']+)'", re.IGNORECASE)
 _SEVERAL_TEXTS = re.compile(r"[^']*\*[^'*]*\.(?:md|txt|log|py|rst)", re.IGNORECASE)
 _LITERAL = re.compile(r"('[^']*')")
 _OF_EACH = re.compile(r"(\w)\[(?:\*|:)?\]\.(?=\w)")  # `items[*].price`, of each in a list
+_OF_LIST = re.compile(r"\b(?:trim|lower|upper)\s*\(\s*(regexp_extract_all\((?:'[^']*'|[^()'])*\))\s*\)", re.IGNORECASE)
 _COMMA = re.compile(r",(?![^()]*\))")  # that is in no brackets
 _QUOTED_PARTS = re.compile(r"('[^']*'|\"[^\"]*\")")
 _OF_FILE = re.compile(r"(?<![\w\".])(?<!\bas )(?:file_?name|file_?path|path|file|name)(?![\w\"(])", re.IGNORECASE)
@@ -50,6 +51,7 @@ _SOURCES = re.compile(
 def as_meant(sql: str) -> str:
     """The SQL, in which habits from other databases are said as DuckDB says them."""
     sql = _OF_EACH.sub(r"\1.", sql)
+    sql = _OF_LIST.sub(r"unnest(\1)", sql)
     sql = _with_counts_named(sql)
     for mend in (
         _with_distinct_unions,

@@ -109,6 +109,7 @@ def _said(goal: str, sql: str) -> list[str]:
         ("number of days in a.csv", "SELECT day - start AS d FROM 'a.csv'", ""),
         ("rows of a.csv over 5, same columns", "SELECT name FROM 'a.csv' WHERE x > 5", "same columns"),
         ("rows of a.csv over 5, same columns", "SELECT * FROM 'a.csv' WHERE x > 5", ""),
+        ("rows of a.csv over 5, same columns", "SELECT name, day, x FROM 'a.csv' WHERE x > 5", ""),
         ("dates of a.csv like 1990-12-31", "SELECT strftime(day, '%Y-%m-%d') AS d FROM 'a.csv'", ""),
         ("average hours per team in a.csv", "SELECT team, SUM(hours) FROM 'a.csv' GROUP BY 1", "average"),
         ("mean of x in a.csv", "SELECT sum(x) / count(*) AS m FROM 'a.csv'", ""),

@@ -1,6 +1,7 @@
 """What a small model has taken from what it was shown, and nobody has asked for."""
 
 import pytest
+from pydantic import JsonValue
 from tests.patterns.linting import TOOLS
 
 from forethought_patterns import Brief, Plan, Step
@@ -80,3 +81,19 @@ async def test_files_of_other_endings_are_not_deleted_too(goal: str, pattern: st
     )
     found = [str(fault) for fault in await lints(Plan(goal, steps), Brief(goal, names=NOTES), TOOLS)]
     assert [said in each for each in found if "files, and" in each] == [True] * bool(said)
+
+
+@pytest.mark.parametrize(
+    ("rows", "refused"), [("{{1}}", True), ("{{1.changed}}", False), ("{{2}}", False), ([{"a": 1}], False)]
+)
+@pytest.mark.anyio
+async def test_what_compare_brings_is_saved_as_no_table(rows: JsonValue, refused: bool) -> None:
+    steps = (
+        Step(id=1, tool="compare", arguments={"old": "a.csv", "new": "b.csv"}),
+        Step(id=2, tool="query_table", arguments={"sql": "SELECT n FROM 'a.csv' WHERE n > 3"}),
+        Step(id=3, tool="write_table", arguments={"path": "c.csv", "rows": rows}),
+    )
+    found = await lints(
+        Plan("compare a.csv with b.csv, into c.csv", steps), Brief("x", names=("a.csv", "b.csv")), TOOLS
+    )
+    assert any("no table of rows" in str(fault) for fault in found) == refused

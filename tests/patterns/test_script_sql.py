@@ -141,3 +141,21 @@ def test_what_is_grouped_at_the_end_of_several_queries_is_each_of_them(written: 
 )
 def test_counts_have_a_name_and_what_is_wanted_once_is_there_once(written: str, meant: str | None) -> None:
     assert as_meant(written) == (meant or written)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        (
+            "SELECT DISTINCT trim(regexp_extract_all(text, '(RE)-[0-9]{4}')) AS n FROM 'a.txt'",
+            "SELECT DISTINCT unnest(regexp_extract_all(text, '(RE)-[0-9]{4}')) AS n FROM 'a.txt'",
+        ),
+        ("SELECT trim(text) FROM 'a.txt'", "SELECT trim(text) FROM 'a.txt'"),
+        (
+            "SELECT len(regexp_extract_all(text, 'x')) FROM 'a.txt'",
+            "SELECT len(regexp_extract_all(text, 'x')) FROM 'a.txt'",
+        ),
+    ],
+)
+def test_what_is_done_to_a_list_of_matches_is_meant_of_each(written: str, meant: str) -> None:
+    assert as_meant(written) == meant

@@ -54,7 +54,8 @@ def saved(step: Step, sight: Sight) -> Iterator[Fault]:
     if not sight.brings(step) or step.tool in ("run_command", "delegate"):
         return
     where = f"step {step.id}"
-    source = whole(step.arguments.get("rows")) if step.tool == "write_table" else None
+    is_table = step.tool == "write_table" or (step.tool == "write_file" and ending(step) in _FLAT)
+    source = whole(step.arguments.get("rows", step.arguments.get("content"))) if is_table else None
     if source and not source.path and sight.plan.by_id[source.step].tool == "compare":
         mend = "Compare in SQL: SELECT a.key, a.x AS old, b.x AS new FROM 'old' AS a JOIN 'new' AS b ON b.key = a.key"
         yield Fault(where, f"{source} is what compare brings (added, removed, changed), and no table of rows", mend)

@@ -23,6 +23,8 @@ _ONE = re.compile(
     r"\s*select\s+(?P<what>.+?)\s+as\s+\"?(?P<name>[a-z_]\w*)\"?\s+from\b(?P<rest>.*)", re.IGNORECASE | re.DOTALL
 )
 _COLUMN = re.compile(r"\s*select\s+(?:distinct\s+)?\"?(?P<column>[a-z_]\w*)\"?\s+from\b", re.IGNORECASE)
+_PICKED = re.compile(r"\s*select\s+(?P<what>[\w.\"]+(?:\s*,\s*[\w.\"]+)*)\s+from\s+\"?\w+\"?[\s;]*", re.IGNORECASE)
+_WORDS = re.compile(r"\w+")
 _FROM = re.compile(r"\sfrom\s+['\"\w]", re.IGNORECASE)
 _SELECTS = re.compile(r"\s*(?:select|with)\b", re.IGNORECASE)
 _WORKS_OUT = re.compile(r"\b(?:sum|avg|mean|median|count|min|max|stddev|string_agg|any_value|mode)\s*\(", re.IGNORECASE)
@@ -75,7 +77,13 @@ def with_results(
     bases: Mapping[str, str],
 ) -> Mapping[str, JSON]:
     """A query with the earlier results that its SQL names, as tables or as the one value that each of them is."""
-    results = {name: value for name, value in names.items() if isinstance(value, Reference)}
+    sql = str(arguments.get("sql"))[:_READ]
+    results = {
+        name: value
+        for name, value in names.items()
+        if isinstance(value, Reference)
+        and not (name in bases and _lacks(_query(value, steps), _columns_of(name, shapes), sql))
+    }
     values: dict[str, str] = {}
     for name, result in results.items():
         step = None if result.path else made_by(result, steps)
@@ -85,6 +93,19 @@ def with_results(
             values[name] = f"(FROM {name})"
     arguments = with_values(arguments, values, shapes)
     return with_sources(arguments, {name: str(result) for name, result in results.items()}, bases)
+
+
+def _columns_of(table: str, shapes: str) -> set[str]:
+    found = re.search(rf"\b{re.escape(table)} \(([^()]*)\)", shapes, re.IGNORECASE)
+    return {column.split()[0].lower() for column in found[1].split(",") if column.strip()} if found else set()
+
+
+def _lacks(query: Mapping[str, JSON] | None, columns: set[str], sql: str) -> bool:
+    """Whether a query only picks columns, and leaves out one of the table's that this SQL names: then the table is
+    meant, where the result is called as it is."""
+    found = _PICKED.fullmatch(str(query.get("sql"))[:_READ]) if query else None
+    picked = set(_WORDS.findall(found["what"].lower())) if found else columns
+    return bool((columns - picked).intersection(_WORDS.findall(sql.lower())))
 
 
 def _the_column(arguments: Mapping[str, JSON]) -> str:

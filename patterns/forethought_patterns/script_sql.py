@@ -72,8 +72,10 @@ def with_sources(
     tables."""
     if isinstance(sql := arguments.get("sql"), str):
         arguments = {**arguments, "sql": _QUOTED_SOURCE.sub(lambda found: _as_result(found, results), sql)}
-    if isinstance(given := arguments.get("paths"), list):  # a result is a table, and no file
-        arguments = {**arguments, "paths": [path for path in given if path not in results]}
+    if isinstance(given := arguments.get("paths"), list):  # a result is a table, and no file, as one of a database is
+        kept: list[JSON] = [path for path in given if path not in results and path not in bases]
+        arguments = {name: value for name, value in arguments.items() if name != "paths"}
+        arguments |= {"paths": kept} if kept else {}
     words = _tables_of(str(arguments.get("sql")))
     named: dict[str, JSON] = {name: result for name, result in results.items() if name in words}
     paths: list[JSON] = [*dict.fromkeys(bases[name] for name in bases if name in words - named.keys())]

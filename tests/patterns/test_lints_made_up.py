@@ -88,12 +88,12 @@ async def test_files_of_other_endings_are_not_deleted_too(goal: str, pattern: st
 )
 @pytest.mark.anyio
 async def test_what_compare_brings_is_saved_as_no_table(rows: JsonValue, refused: bool) -> None:
-    steps = (
-        Step(id=1, tool="compare", arguments={"old": "a.csv", "new": "b.csv"}),
-        Step(id=2, tool="query_table", arguments={"sql": "SELECT n FROM 'a.csv' WHERE n > 3"}),
-        Step(id=3, tool="write_table", arguments={"path": "c.csv", "rows": rows}),
-    )
-    found = await lints(
-        Plan("compare a.csv with b.csv, into c.csv", steps), Brief("x", names=("a.csv", "b.csv")), TOOLS
-    )
-    assert any("no table of rows" in str(fault) for fault in found) == refused
+    for tool, name in (("write_table", "rows"), ("write_file", "content")):
+        steps = (
+            Step(id=1, tool="compare", arguments={"old": "a.csv", "new": "b.csv"}),
+            Step(id=2, tool="query_table", arguments={"sql": "SELECT n FROM 'a.csv' WHERE n > 3"}),
+            Step(id=3, tool=tool, arguments={"path": "c.csv", name: rows}),
+        )
+        plan = Plan("compare a.csv with b.csv, into c.csv", steps)
+        found = await lints(plan, Brief("x", names=("a.csv", "b.csv")), TOOLS)
+        assert any("no table of rows" in str(fault) for fault in found) == refused

@@ -54,3 +54,23 @@ def test_a_result_that_is_named_among_the_paths_is_a_table() -> None:
         'query_table("SELECT * FROM a JOIN \'b.csv\' b USING (id)", ["a", "b.csv"])'
     )
     assert (query["tables"], query["paths"]) == ({"a": "{{1}}"}, ["b.csv"])
+
+
+def test_a_result_that_lacks_a_column_of_the_table_that_is_called_so_is_that_table_in_sql() -> None:
+    bases = {"customers": "shop.db", "orders": "shop.db"}
+    shapes = "customers (id BIGINT, name VARCHAR), 2 rows: 1, Ann; 2, Bo\norders (customer_id BIGINT, total DOUBLE)"
+    total = 'total = query_table("SELECT customer_id, SUM(total) AS total FROM orders GROUP BY 1", [])'
+    best = "SELECT c.name, t.total FROM customers c JOIN total t ON c.id = t.customer_id"
+
+    def sources(picked: str) -> tuple[Any, Any]:
+        script = f'customers = query_table("{picked}", ["shop.db"])\n{total}\nquery_table("{best}", ["customers"])'
+        *_, step = _read(script, bases=bases, shapes=shapes)
+        return step["arguments"].get("tables"), step["arguments"].get("paths")
+
+    assert sources("SELECT name FROM customers") == ({"total": "{{2}}"}, ["shop.db"])
+    for other in (
+        "SELECT id, name FROM customers",
+        "SELECT name AS n FROM customers",
+        "SELECT name FROM customers LIMIT 3",
+    ):
+        assert sources(other) == ({"customers": "{{1}}", "total": "{{2}}"}, None)

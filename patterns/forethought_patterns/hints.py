@@ -67,7 +67,9 @@ _FEW_OF_EACH = re.compile(
 )
 _RANKS = re.compile(r"\b(?:row_number|rank|dense_rank)\b")
 _ADDED = re.compile(
-    r"\badd(?:ing)? (?:a |an |another |one |the )?(?:new |further )?column (?:called |named )?\"?([a-z_]\w{1,40})"
+    r"\badd(?:ing)? (?:a |an |another |one |the )?(?:new |further )?column (?:called |named )?\"?"
+    r"(?!(?:with|for|of|in|to|on|at|by|as|and|or|that|which|where|who|what|how|the|a|an|from|after|before|show|tell|say|\w+ing)\b)"
+    r"([a-z_]\w{1,40})"
 )
 _PICKS = re.compile(
     r"\b(?:max|min|max_by|min_by|arg_max|arg_min|row_number|rank|dense_rank|first|last)\b|distinct on|qualify"

@@ -36,6 +36,8 @@ def _said(goal: str, sql: str) -> list[str]:
             "add a column year",
         ),
         ("add a column year to a.csv", "SELECT *, 2024 AS year FROM 'a.csv'", ""),
+        ("add a column with the weekday to a.csv", "SELECT *, dayname(day) AS weekday FROM 'a.csv'", ""),
+        ("add a column telling the weekday to a.csv", "SELECT *, dayname(day) AS weekday FROM 'a.csv'", ""),
         ("the three fastest of each team in a.csv", f"{BEST} LIMIT 3", "three fastest of each"),
         (
             "the three fastest of each team in a.csv",

@@ -34,7 +34,7 @@ _CLOCK = r"\d{1,2}:\d{2}(:\d{2})?"
 _MONTH = r"(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 
 
-AS_ISO = ("T", "auto")
+AS_ISO = ("T", "auto")  # a moment as ISO 8601 has it, for `isoformat`
 
 
 @dataclass(frozen=True)

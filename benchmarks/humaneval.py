@@ -207,7 +207,7 @@ async def all_methods(
 
 
 async def compare(options: argparse.Namespace) -> None:
-    """Run all methods on the sample, and print the tables."""
+    """Run all methods on the problems, and print the tables."""
     chosen = random.Random(SEED).sample(problems(), 164)[: options.problems]
     model: Local | None = None
     if options.record:
@@ -285,7 +285,7 @@ def plot(comparison: Comparison) -> None:
 def main() -> None:
     """Read the options, and compare."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--problems", type=int, default=40, help="of the 164, in a seeded order")
+    options.add_argument("--problems", type=int, default=164, help="in a seeded order")
     options.add_argument("--record", action="store_true", help="ask the model for what is not recorded; takes hours")
     options.add_argument("--only", default="", help="methods whose names hold one of these, with commas between")
     options.add_argument("--plot", action="store_true", help="draw docs/plots/humaneval.png")

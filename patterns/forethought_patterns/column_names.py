@@ -5,8 +5,9 @@ __all__ = ["wanted_columns", "with_said_names", "with_text_of_lines", "with_want
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 
-from forethought_patterns.script_sql import columns_of, with_sql
+from forethought_patterns.script_sql import beside_quotes, columns_of, unquoted, with_sql
 from forethought_tools import JSON
 from forethought_tools.text import as_text
 
@@ -19,7 +20,6 @@ _LINE_AND_TEXT = re.compile(r"(select\s+(?:distinct\s+)?)\"?line\"?\s*,\s*(\"?te
 _OF_TEXT = re.compile(r"\bfrom\s+'[^'\n]*\.(?:txt|md|log)'", re.IGNORECASE)
 _LIKE_LINE = re.compile(r"(?<![\w.])line\s+(?:not\s+)?i?like\b", re.IGNORECASE)
 _LINE = re.compile(r"(?<![\w.])(?<!order by )line(?!\w)", re.IGNORECASE)
-_QUOTED = re.compile(r"('[^']*'|\"[^\"]*\")")
 _NUMBERED = re.compile(r"\bnumber(?:s|ed)?\b", re.IGNORECASE)
 _NAMED_ANEW = re.compile(
     rf"(?P<before>(?:select|,)\s+{_COLUMN})\s+as\s+\"?(?P<name>[a-z_]\w{{1,60}})\"?", re.IGNORECASE
@@ -93,11 +93,10 @@ def with_text_of_lines(steps: Sequence[Mapping[str, JSON]]) -> list[Mapping[str,
 
 
 def _of_text(sql: str) -> str:
-    parts = _QUOTED.split(sql)
-    plain = " ".join(parts[::2])
+    plain = unquoted(sql)
     if not (_OF_TEXT.search(sql) and _LIKE_LINE.search(plain)) or re.search(r"\btext\b", plain, re.IGNORECASE):
         return sql
-    return "".join(part if at % 2 else _LINE.sub("text", part) for at, part in enumerate(parts))
+    return beside_quotes(sql, partial(_LINE.sub, "text"))
 
 
 def without_line_numbers(steps: Sequence[Mapping[str, JSON]], goal: str) -> list[Mapping[str, JSON]]:

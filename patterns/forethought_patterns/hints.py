@@ -44,6 +44,7 @@ _SAID = ("tell", "write_file", "append_file", "write", "analyze")
 _DATE = re.compile(r"(?<![\w-])\d{4}-\d\d(?:-\d\d)?(?![\w-])")
 _WORDS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _SPELLED = {word: str(number) for number, word in enumerate(_WORDS, start=2)}
+_HOW_MANY = rf"(\d{{1,3}}|{'|'.join(_SPELLED)})"
 _EACH = r"\b(?:per|each|every|by|for each|for every)\s+(?:calendar\s+)?"
 _SUMMED = "(?:sum|total|average|mean|count|number|figure|overview|report|summar|amount|value|breakdown|revenue|sale)"
 _UNITS: Mapping[str, tuple[str, str]] = {
@@ -62,9 +63,7 @@ _ONE_OF_EACH = re.compile(
     rf"(?<!at )\b{_BEST}\b(?![^.,;:?!\n]*\bfirst\b)[^.;:?!\n]{{0,60}}\b(?:each|every|per|for each)\b"
 )
 _EACH_HAS_ONE = re.compile(rf"\b(?:each|every)\b[^.,;:?!\n]{{0,40}}\b{_BEST}\b(?![^.,;:?!\n]*\bfirst\b)")
-_FEW_OF_EACH = re.compile(
-    rf"\b(\d{{1,3}}|{'|'.join(_SPELLED)})\s+(?:\w+\s+)?{_BEST}\b[^.;:?!\n]{{0,40}}\b(?:each|every|per|for each)\b"
-)
+_FEW_OF_EACH = re.compile(rf"\b{_HOW_MANY}\s+(?:\w+\s+)?{_BEST}\b[^.;:?!\n]{{0,40}}\b(?:each|every|per|for each)\b")
 _RANKS = re.compile(r"\b(?:row_number|rank|dense_rank)\b")
 _ADDED = re.compile(
     r"\badd(?:ing)? (?:a |an |another |one |the )?(?:new |further )?column (?:called |named )?\"?"
@@ -82,9 +81,7 @@ _UP = re.compile(
     r"\b(?:least|lowest|smallest|shortest|oldest|earliest|cheapest|fewest) first\b|\bascending\b|\balphabetical"
     r"|\bfrom (?:the )?(?:least|low|cheap|small|short|old|light|early)\w* (?:\w+ )?to\b"
 )
-_LIMITED = re.compile(
-    rf"\b(?:top|the|which|first)\s+(\d{{1,3}}|{'|'.join(_SPELLED)})\s+(?:\w+\s+){{0,2}}?{_BEST}\b|\btop\s+(\d{{1,3}}|{'|'.join(_SPELLED)})\b"
-)
+_LIMITED = re.compile(rf"\b(?:top|the|which|first)\s+{_HOW_MANY}\s+(?:\w+\s+){{0,2}}?{_BEST}\b|\btop\s+{_HOW_MANY}\b")
 _LIMIT = re.compile(r"\blimit (\d{1,6})[\s;]*$")
 _ROUNDED = re.compile(r"\brounded\b|\bround (?:it|them|to|the|all)\b|\bdecimals?\b|\bdecimal places?\b")
 _ROUNDS = re.compile(r"round|%\.\d|decimal|format|printf|:\.\d")
@@ -174,10 +171,11 @@ def _added(goal: str, sql: str) -> Iterator[tuple[str, str]]:
 def _of_form(goal: str, sql: str) -> Iterator[tuple[str, str]]:
     one, few = _ONE_OF_EACH.search(goal) or _EACH_HAS_ONE.search(goal), _FEW_OF_EACH.search(goal)
     number = _SPELLED.get(few[1], few[1]) if few else "1"
-    if (one or few) and not (_RANKS if few else _PICKS).search(sql):
+    of_each = few or one
+    if of_each and not (_RANKS if few else _PICKS).search(sql):
         kept = f"<= {number}" if few else "= 1"
         mend = f"QUALIFY row_number() OVER (PARTITION BY group ORDER BY value DESC) {kept}"
-        yield (few or one or [""])[0], f"Keep {number} of each: {mend}"
+        yield of_each[0], f"Keep {number} of each: {mend}"
     _, ordered, by = sql.rpartition("order by")
     if (said := _DOWN.search(goal)) and not (ordered and "desc" in by):
         yield said[0], "End the SQL with ORDER BY ... DESC"
@@ -187,7 +185,7 @@ def _of_form(goal: str, sql: str) -> Iterator[tuple[str, str]]:
     order = _DOWN.search(goal) or _UP.search(goal)
     if order and cut and not limited and cut[1] not in _numbers(goal):
         yield order[0], f"Leave {cut[0].upper()} out: all of them are wanted, in an order"
-    if limited and not (one or few):
+    if limited and not of_each:
         number = _SPELLED.get(limited[1] or limited[2], limited[1] or limited[2])
         if not re.search(rf"(?<!\d){number}(?!\d)", sql):
             yield limited[0], f"End the SQL with ORDER BY ... LIMIT {number}"

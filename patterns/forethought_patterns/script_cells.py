@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from forethought_patterns.references import Reference, find
-from forethought_patterns.script_sql import with_sources, with_values
+from forethought_patterns.script_sql import unquoted, with_sources, with_values
 from forethought_patterns.script_turns import made_by
 from forethought_patterns.script_values import Value
 from forethought_tools import JSON
@@ -15,7 +15,6 @@ from forethought_tools.arithmetic import NAMES
 from forethought_tools.text import as_text
 
 _NAME = re.compile(r"[A-Za-z_]\w*")
-_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _BARE = re.compile(r"[A-Za-z_]\w*\b(?!\s*\()")
 _NO_COLUMNS = {"distinct", "as", *(name.lower() for name in NAMES)}
 _READ = 2_000  # characters of a query
@@ -51,7 +50,7 @@ def over_rows(
     what it names itself."""
     if _FROM.search(expression):
         return {"sql": expression if _SELECTS.match(expression) else f"SELECT {expression}"}
-    columns = {word.lower() for word in _BARE.findall(_QUOTED.sub("", expression))} - _NO_COLUMNS
+    columns = {word.lower() for word in _BARE.findall(unquoted(expression))} - _NO_COLUMNS
     if not columns or "{{" in expression:
         return None
     for name, value in reversed([*names.items()]):

@@ -1,9 +1,20 @@
 """SQL that small models write: which tables it names, and what it means that is not as DuckDB has it."""
 
-__all__ = ["FILES", "as_meant", "columns_of", "lists_files", "with_sources", "with_sql", "with_values"]
+__all__ = [
+    "FILES",
+    "as_meant",
+    "beside_quotes",
+    "columns_of",
+    "lists_files",
+    "unquoted",
+    "with_sources",
+    "with_sql",
+    "with_values",
+]
 
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
+from functools import partial
 
 from forethought_tools import JSON
 
@@ -30,7 +41,6 @@ _REPLACES = re.compile(r"\bregexp_replace\s*\(", re.IGNORECASE)
 _MINUS_DAY = re.compile(r"(-\s*)('\d{4}-\d\d-\d\d')")
 _DAY_MINUS = re.compile(r"(?<!date )('\d{4}-\d\d-\d\d')(?=\s*-)", re.IGNORECASE)
 _PIECE = re.compile(r"'[^']*'|[(),]")
-_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _SUM_OF_LINES = re.compile(r"\bsum\s*\(\s*\"?lines?\"?\s*\)", re.IGNORECASE)
 _COUNT_OF_FILES = re.compile(r"\bcount\s*\(\s*\*\s*\)(?=\s+as\s+\"?(?:\w*_)?files?(?![a-z]))", re.IGNORECASE)
 _UNION = re.compile(r"(\bunion\b(?:\s+all\b)?)", re.IGNORECASE)
@@ -89,16 +99,25 @@ def with_values(arguments: Mapping[str, JSON], values: Mapping[str, str], shapes
     if not isinstance(sql, str) or len(sql) > _READ:
         return arguments
     no_values = {*_NAME.findall(shapes), *_tables_of(sql)}
-    parts = _QUOTED_PARTS.split(sql)
     for name, value in values.items():
         if name not in no_values:
             meant = re.compile(rf"(?<![\w.])(?<!(?i:\bas ))(?<!(?i:\bby )){re.escape(name)}(?![\w.(])")
-            parts = [each if at % 2 else meant.sub(value, each) for at, each in enumerate(parts)]
-    return {**arguments, "sql": "".join(parts)}
+            sql = beside_quotes(sql, partial(meant.sub, value))
+    return {**arguments, "sql": sql}
+
+
+def beside_quotes(sql: str, change: Callable[[str], str]) -> str:
+    """The SQL, changed wherever nothing stands in quotes."""
+    return "".join(part if at % 2 else change(part) for at, part in enumerate(_QUOTED_PARTS.split(sql)))
 
 
 def _as_result(source: re.Match[str], results: Mapping[str, str]) -> str:
     return source[0].replace(f"'{source[1]}'", source[1]) if source[1] in results else source[0]
+
+
+def unquoted(sql: str) -> str:
+    """The SQL without what stands in quotes."""
+    return _QUOTED_PARTS.sub("", sql)
 
 
 def lists_files(arguments: Mapping[str, JSON], known: Container[str]) -> bool:
@@ -109,7 +128,7 @@ def lists_files(arguments: Mapping[str, JSON], known: Container[str]) -> bool:
 
 def _tables_of(sql: str) -> set[str]:
     """The names that may be those of tables: `text` is a column in `SELECT text FROM a`."""
-    plain = _QUOTED.sub("", sql)
+    plain = unquoted(sql)
     return {name for source in _SOURCES.findall(plain) for name in _NAME.findall(source)}
 
 

@@ -181,7 +181,7 @@ async def refine(
     A draft that fails a check is revised by what its checks say, and no critic is asked: at most twice, and never twice
     in a row, for checks do not see all. A later draft takes the place of the best so far if fewer checks fail, or as
     many and its score is not clearly lower, or if it ends the work as good. So does one that nobody has judged, if no
-    more checks fail.
+    more checks fail. As long as the best fails a check it is known to be wrong, and want of gain does not end the work.
 
     Args:
         draft: What to start from. Empty: the author writes it.
@@ -309,7 +309,8 @@ def _given_up(state: _State) -> Stopped | None:
     if sum(each.judged for each in state.rounds) >= state.max_iterations:
         return "iterations"
     late = state.rounds[-_PATIENCE:]
-    return "no gain" if len(state.rounds) > _PATIENCE and not any(each.gain for each in late) else None
+    tired = len(state.rounds) > _PATIENCE and not any(each.gain for each in late)
+    return "no gain" if tired and not state.best.failing else None
 
 
 def _learn(lessons: list[str], more: Sequence[str]) -> None:

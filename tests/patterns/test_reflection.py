@@ -105,6 +105,14 @@ async def test_checks_alone_mend_twice_at_most_and_never_twice_in_a_row() -> Non
     assert refined.stopped == "iterations", "drafts that the critic judges are counted"
 
 
+async def test_what_fails_a_check_is_not_given_up_for_want_of_gain() -> None:
+    failing = [f"draft {number}" for number in range(1, 7)]
+    critiques = [*[critique(5, DEFECT) for _ in range(4)], critique(9, approved=True)]
+    refined = await run(Scripted(critiques, failing=failing), max_iterations=9)
+    assert [each.gain for each in refined.rounds[3:6]] == [False] * 3
+    assert (refined.best.draft, refined.stopped) == ("draft 7", "approved")
+
+
 async def test_where_all_checks_pass_every_draft_is_judged() -> None:
     refined = await run(Scripted([critique(score, DEFECT) for score in (2, 4, 6)], checked=True))
     assert all(each.judged for each in refined.rounds)

@@ -26,12 +26,11 @@ T = TypeVar("T")
 
 SOLVED = "solved"
 _DOUBTED = 0.95  # what an end is worth, at most, that only its evaluation calls a success
-_LESSONS = 3  # at most, in one search
-_PACE = 20  # model calls for each lesson that is asked for
+_PACE = 25  # model calls; for so many, one more trajectory goes on beside the others, and one lesson is asked for
+_WIDEST, _LESSONS = 4, 3  # at most, of either
 _CONFIRMING = ((1, 2), (3, 4), (5, 6))  # questions, two at the same time, until they have decided it
 _FEW = 40  # ends; of so many wrong ones hardly any gets three verdicts ahead (1 of 850, if one of ten is false)
-_WIDENING, _WIDEST = 25, 4  # model calls until one more trajectory goes on beside the others, and how many at most
-_NEAR, _MOST = 0.05, 8  # so little less than the best is asked beside it, and how many go on together then, at most
+_NEAR, _MOST = 0.1, 8  # so little less than the best is asked beside it, and how many go on together then, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +108,7 @@ class Bounds:
     """How many actions are asked for at a time (n)."""
     max_depth: int = 7
     """Actions in a row, at most."""
-    exploration: float = 0.05
+    exploration: float = 0.03
     """Weight of exploration in UCT (w). 0 is greedy."""
     value_weight: float = 0.8
     """Weight of the evaluation against self-consistency in a node's first value (lambda)."""
@@ -212,13 +211,15 @@ class _Search(Generic[S, A]):
         return SearchResult(self.stopped == SOLVED, best.way, best, self.root, self.calls, self.started, self.stopped)
 
     def _select(self) -> None:
-        """Start trajectories, as many as may go on together: a long search is a broad one, valued in one call. What is
-        worth hardly less than the best goes along: which of them comes first is chance."""
-        many = max(self.bounds.parallel, min(_WIDEST, self.bounds.parallel + self.calls // _WIDENING))
+        """Start trajectories, as many as may go on together: a long search is a broad one, valued in one call. What was
+        never asked and is worth hardly less than the best goes along: which of them comes first is chance."""
+        many = max(self.bounds.parallel, min(_WIDEST, self.bounds.parallel + self.calls // _PACE))
         best = max((node.worth_asking for node in self.active), default=0.0)
         while len(self.active) < max(many, _MOST) and self.started < self.bounds.iterations:
-            node = select(self.root, self.bounds.exploration)
-            if node is None or (len(self.active) >= many and node.worth_asking < best - _NEAR):
+            if (node := select(self.root, self.bounds.exploration)) is None:
+                return
+            enough = best if node.proposals else best - _NEAR
+            if len(self.active) >= many and node.worth_asking < enough:
                 return
             best = max(best, node.worth_asking)
             enter(node)
@@ -349,7 +350,7 @@ class _Search(Generic[S, A]):
             self.stopped = SOLVED
 
     async def _reflect(self) -> None:
-        """Learn from the latest dead ends: one lesson for every twenty calls, three at most."""
+        """Learn from the latest dead ends."""
         due = max(0, min(_LESSONS, self.calls // _PACE) - self.reflections)
         asking = self._afforded([self.failed.pop() for _ in self.failed[:due]])
         self.reflections += len(asking)

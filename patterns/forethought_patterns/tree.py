@@ -1,9 +1,10 @@
 """The tree of a search: nodes, UCT, backup. Pure arithmetic; nobody is asked anything here.
 
-Values after LATS (Zhou et al., arXiv 2310.04406, section 4.2), with two changes. To ask a node again is an arm of its
-own beside its children, worth less where asking again brings little that is new. And what a node is worth is mostly the
-best that is still open below, since actions lead where they have led before: a failure beside a way takes little from
-it. What is open is kept along the way, not walked anew.
+Values after LATS (Zhou et al., arXiv 2310.04406, section 4.2), with three changes. To ask a node again is an arm of its
+own beside its children, worth less where asking again brings little that is new. A first value leans on the parent's,
+since one estimate errs more than those of a whole way. And what a node is worth is mostly the best that is still open
+below, since actions lead where they have led before: a failure beside a way takes little from it. What is open is kept
+along the way, not walked anew.
 """
 
 __all__ = [
@@ -30,9 +31,10 @@ S = TypeVar("S")
 A = TypeVar("A")
 
 _BARREN = 2  # times in a row that proposals may bring nothing new before a node counts as exhausted
-_AGAIN = 0.85  # what asking a node once more is worth, over the time before
+_AGAIN = 0.9  # what asking a node once more is worth, over the time before
 _EXPECTED = 2  # times that asking again counts as having brought as much as the first time, before it was ever tried
 _OPEN = 0.7  # weight of the best that is open below, against the mean
+_PARENT = 0.3  # weight of the parent's prior in that of its children
 
 
 @dataclass(eq=False, slots=True)
@@ -143,14 +145,17 @@ def _worth(node: Node[S, A], mean: float) -> float:
 
 
 def blend(node: Node[S, A], weight: float) -> None:
-    """Give the children their priors: V = weight * estimate + (1 - weight) * self-consistency (LATS, section 4.2).
+    """Give the children their priors: V = weight * estimate + (1 - weight) * self-consistency (LATS, section 4.2), of
+    which a part is the parent's prior; the root, which nobody has valued, lends none.
 
     Self-consistency is the share of all proposals here that named the child's action. A terminal state is known, and
     needs no opinion.
     """
     drawn = sum(child.sampled for child in node.children)
+    above = _PARENT if node.parent is not None else 0.0
     for child in node.children:
         opinion = weight * child.estimate + (1 - weight) * child.sampled / drawn
+        opinion = (1 - above) * opinion + above * node.prior
         child.prior = opinion if child.reward is None else child.reward
         _look(child)
 

@@ -48,7 +48,7 @@ async def improve(
         end = "" if judged.judged else "/unjudged"
         await calls.journal.note(f"{prefix}round/{judged.number}{end}", round_body(judged))
 
-    author = _Author(task, calls, prefix)
+    author = _Author(task, calls, prefix, given=bool(draft.strip()))
     return await refine(draft, author, max_iterations=max_iterations, threshold=threshold, seen=seen)
 
 
@@ -79,6 +79,8 @@ class _Author:
     task: Task
     calls: ToolCalls
     prefix: str
+    given: bool
+    """Whether the first draft is somebody else's: that one is to be mended, and no other is wanted."""
 
     async def write(self) -> str:
         question = Question(Role.EXECUTOR, DRAFT, self._task(), _TEXT)
@@ -125,8 +127,9 @@ class _Author:
         key = f"revise/{len(past)}" + ("/again" if doubt else "")
         failing = [each for each in base.evidence if each.problem]
         lean = self.calls.journal.dialect(Role.EXECUTOR) == "lean"
-        if lean and failing and len(past) % 2 == 1:  # shown its draft, it mostly copies that
-            return str(await self._ask(key, Question(Role.EXECUTOR, DRAFT, self._task(), _TEXT, variety=_VARIETY)))
+        if lean and failing and not self.given:  # shown its draft, it copies that (benchmarks, HumanEval)
+            asked = _joined([self._task(), self._required()])
+            return str(await self._ask(key, Question(Role.EXECUTOR, DRAFT, asked, _TEXT, variety=_VARIETY)))
         worse = [each for each in past if each.number > base.number and each.judged]
         parts = [
             self._task(),
@@ -135,7 +138,7 @@ class _Author:
             f"Issues:\n{_issues(base)}" if base.critique.issues else "",
             f"A later try was no better. Its issues:\n{_issues(worse[-1])}" if worse else "",
             f"Lessons so far:\n{_listed(lessons)}" if lessons else "",
-            f"Your last answer changed nothing: {doubt}. Mend what is named above." if doubt else "",
+            f"Your last answer was of no use: {doubt}. Mend what is named above." if doubt else "",
             "Now write the whole new draft, and nothing else.",
         ]
         question = Question(
@@ -145,6 +148,11 @@ class _Author:
 
     async def _ask(self, key: str, question: Question) -> JSON:
         return await self.calls.journal.ask(f"{self.prefix}{key}", question, slot=self.calls.slot)
+
+    def _required(self) -> str:
+        """What the checks demand, as far as they say so themselves."""
+        demands = [f"- {check}" for check in self.task.checks if check.tool is None and check.command is None]
+        return "\n".join(["What has to hold of it:", *demands]) if demands else ""
 
     def _task(self) -> str:
         material = f"{MATERIAL}\n{quoted('material', self.task.material)}\n\n" if self.task.material else ""

@@ -30,7 +30,7 @@ _PACE = 25  # model calls; for so many, one more trajectory goes on beside the o
 _WIDEST, _LESSONS = 4, 3  # at most, of either
 _CONFIRMING = ((1, 2), (3, 4), (5, 6))  # questions, two at the same time, until they have decided it
 _FEW = 40  # ends; of so many wrong ones hardly any gets three verdicts ahead (1 of 850, if one of ten is false)
-_NEAR, _MOST = 0.1, 8  # so little less than the best is asked beside it, and how many go on together then, at most
+_NEAR = 0.1  # so little less than the best is asked beside it
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +215,7 @@ class _Search(Generic[S, A]):
         never asked and is worth hardly less than the best goes along: which of them comes first is chance."""
         many = max(self.bounds.parallel, min(_WIDEST, self.bounds.parallel + self.calls // _PACE))
         best = max((node.worth_asking for node in self.active), default=0.0)
-        while len(self.active) < max(many, _MOST) and self.started < self.bounds.iterations:
+        while len(self.active) < max(many, _WIDEST) and self.started < self.bounds.iterations:
             if (node := select(self.root, self.bounds.exploration)) is None:
                 return
             enough = best if node.proposals else best - _NEAR

@@ -120,7 +120,7 @@ class Author(Protocol):
         ...
 
     async def revise(self, base: Round, past: Sequence[Round], lessons: Sequence[str], doubt: Problem | None) -> str:
-        """A better draft than `base`. With `doubt`: another one, since the last was none that is new."""
+        """A better draft than `base`. With `doubt`: another one: the last was there already, or no use."""
         ...
 
 
@@ -261,7 +261,13 @@ async def _revised(state: _State) -> str | None:
     """A draft that there was not yet, which is asked for once more if need be. None: there is no other."""
     doubt: Problem | None = None
     for _ in range(2):
-        text = await state.author.revise(state.base, state.rounds, state.lessons, doubt)
+        try:
+            text = await state.author.revise(state.base, state.rounds, state.lessons, doubt)
+        except ModelError as error:
+            if doubt or error.transient:
+                raise
+            doubt = Problem("it was cut off, or none that can be read")
+            continue
         same = [each.number for each in state.rounds if each.draft == text]
         if not same:
             return text

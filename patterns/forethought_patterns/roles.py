@@ -19,7 +19,6 @@ __all__ = [
     "MADE_UP",
     "MATERIAL",
     "MEETS",
-    "MEND",
     "NEXT",
     "ORDER",
     "OWN",
@@ -135,7 +134,6 @@ You are the proposer of a search for a way to the goal. Propose up to {n} differ
 none that was tried from here already. For each say what it would lead to (result), honestly: also if it fails. final is
 true if the result is the finished answer to the goal; then result is that answer, complete and without remarks."""
 
-MEND = "Now write another answer to the goal, without what is named as wrong above, and nothing else."
 
 ACT = """\
 You are the proposer of a search for a way to the goal. Propose up to {n} different next actions, each another idea and

@@ -19,7 +19,7 @@ from forethought_patterns.gates import digest
 from forethought_patterns.lats import Bounds, Node, Observation, SearchResult, SearchWatcher, search
 from forethought_patterns.ports import Dialect, Journal
 from forethought_patterns.quoting import quoted
-from forethought_patterns.roles import ACT, CONFIRM, DRAFT, IMAGINE, LESSON, MATERIAL, MEND, PROMISE
+from forethought_patterns.roles import ACT, CONFIRM, DRAFT, IMAGINE, LESSON, MATERIAL, PROMISE
 from forethought_patterns.slots import Slot
 from forethought_patterns.tool_calls import ToolCalls
 from forethought_tools import JSON, Question, Registry, Risk, Role, ToolError
@@ -237,11 +237,9 @@ class _Imagined(_Words):
 
     async def _guessed(self, node: Node[Way, Move], slot: Slot) -> Sequence[Move]:
         """A whole answer in plain text: a small model that is asked for several writes the lines of one, and tells a
-        story of steps. It mostly copies what it is shown, so only every other time it is shown what has failed."""
-        mends = node.proposals > 0 and node.proposals % 2 == 0
-        context = self._context(node, self._tried(node) if mends else "", MEND if mends else "")
+        story of steps. It is not shown what has failed: it copies that (benchmarks, HumanEval)."""
         variety = _VARIETY if node.proposals else 0.0
-        question = Question(Role.PROPOSER, DRAFT, context, _text(_RESULT), variety=variety)
+        question = Question(Role.PROPOSER, DRAFT, self._context(node), _text(_RESULT), variety=variety)
         said = await self._ask(f"propose/{node.name}/{node.proposals + 1}", question, slot)
         if isinstance(said, Mapping):  # a run that began when it was asked for several
             return [_imagined(each) for each in _candidates_of(said)]

@@ -161,17 +161,31 @@ async def test_a_reflection_that_is_cut_off_and_resumed_equals_one_that_is_not(a
     assert (dying.answers, dying.notes) == (whole.answers, whole.notes)
 
 
-async def test_a_small_model_writes_anew_where_a_check_fails_and_no_small_critic_is_asked_about_that() -> None:
-    script: dict[str, Sequence[JSON]] = {
-        "executor": ["quiet", "whisper", "murmur", "LOUD"],
-        "critic": [said(9, approved=True)],
-    }
+async def shouted(draft: str, *said_by_executor: str) -> tuple[Refined, InMemoryJournal]:
+    """By a small model; a check that a tool makes demands nothing in words."""
+    script: dict[str, Sequence[JSON]] = {"executor": said_by_executor, "critic": [said(9, approved=True)]}
     memory = InMemoryJournal(ScriptedModel(script, lean=True))
-    task = Task("shout", ["It is loud"], [Check.model_validate({"matches": "^[A-Z]+$"})])
-    refined = await improve(task, "", ToolCalls(TOOLS, memory, memory, Policy()))
+    checks = [
+        Check.model_validate(each)
+        for each in ({"matches": "^[A-Z]+$"}, {"tool": "listen", "arguments": {"text": "{{result}}"}})
+    ]
+    task = Task("shout", ["It is loud"], checks)
+    return await improve(task, draft, ToolCalls(TOOLS, memory, memory, Policy())), memory
+
+
+async def test_a_small_model_writes_anew_where_a_check_fails_and_no_small_critic_is_asked_about_that() -> None:
+    refined, memory = await shouted("", "quiet", "whisper", "murmur", "LOUD")
     assert (refined.best.draft, refined.stopped) == ("LOUD", "approved")
-    assert list(memory.answers) == ["draft", "revise/1", "revise/2", "revise/3", "critique/4"]
-    draft, anew, mend, last, _ = memory.questions
-    assert draft.context == anew.context == last.context
-    assert "The draft to mend:\nwhisper" in mend.context
-    assert [each.variety > 0 for each in (draft, anew, mend, last)] == [False, True, True, True]
+    assert [question.role for question in memory.questions] == [*["executor"] * 4, "critic"]
+    draft, *anew, _ = memory.questions
+    for each in anew:
+        assert each.context == f'{draft.context}\n\nWhat has to hold of it:\n- {{"matches": "^[A-Z]+$"}}'
+    assert [each.variety > 0 for each in (draft, *anew)] == [False, True, True, True]
+
+
+async def test_a_draft_of_somebody_else_is_mended_by_a_small_model_too() -> None:
+    refined, memory = await shouted("quiet", "whisper", "LOUD")
+    assert (refined.best.draft, refined.stopped) == ("LOUD", "approved")
+    for draft, question in zip(("quiet", "whisper"), memory.questions, strict=False):
+        assert f"The draft to mend:\n{draft}" in question.context
+        assert question.variety > 0

@@ -93,20 +93,15 @@ async def test_an_answer_is_confirmed_by_two_roles_in_other_words_each_time() ->
         assert one.instructions != other.instructions
 
 
-async def test_a_small_model_is_asked_for_one_whole_answer_and_every_other_time_told_what_failed_and_why() -> None:
-    first, second = ("\n".join(f"line {number} of {name}" for number in range(120)) for name in ("one", "another"))
-    assert len(first) > 1_500
-    memory = InMemoryJournal(ScriptedModel({"proposer": [first, second, "no", "the answer"]}, lean=True))
+async def test_a_small_model_is_asked_for_one_whole_answer_each_time_and_not_shown_what_failed() -> None:
+    memory = InMemoryJournal(ScriptedModel({"proposer": ["one", "another", "no", "the answer"]}, lean=True))
     quest = Quest("g", verifier=Check.model_validate({"matches": "^the answer$"}), bounds=Bounds(model_calls=4))
     found = await find(quest, "simulate", ToolCalls(Registry(), memory, memory, Policy()))
     assert (found.solved, found.model_calls, found.path[-1].state[-1].result) == (True, 4, "the answer")
     asked = memory.questions
     assert [question.schema["type"] for question in asked] == ["string"] * 4
-    assert asked[0].context == asked[1].context == asked[3].context
+    assert len({question.context for question in asked}) == 1
     assert [question.variety > 0 for question in asked] == [False, True, True, True], "else it says the same again"
-    assert first in asked[2].context
-    assert second in asked[2].context
-    assert asked[2].context.count("Wrong: result: '^the answer$' is not found in it") == 2
 
 
 async def test_two_answers_that_are_proposed_in_the_same_words_are_two() -> None:

@@ -186,7 +186,7 @@ async def refine(
     Args:
         draft: What to start from. Empty: the author writes it.
         author: Writes, checks, judges, revises.
-        max_iterations: Drafts that the critic judges, at most.
+        max_iterations: Drafts that the critic judges, at most; there are two more that it does not judge, at most.
         threshold: Mean score from 0 to 10 at which a draft is good enough, if no check fails and nothing is named that
             is wrong. Matters of taste are seen to once.
         seen: Told of each round as it ends.
@@ -312,7 +312,8 @@ def _is_taste(judged: Round) -> bool:
 
 def _given_up(state: _State) -> Stopped | None:
     """Why nothing more is tried though no draft is good enough, if so."""
-    if sum(each.judged for each in state.rounds) >= state.max_iterations:
+    judged, most = sum(each.judged for each in state.rounds), state.max_iterations
+    if judged >= most or len(state.rounds) >= most + _SPARED:
         return "iterations"
     late = state.rounds[-_PATIENCE:]
     tired = len(state.rounds) > _PATIENCE and not any(each.gain for each in late)

@@ -183,6 +183,11 @@ async def test_a_small_model_writes_anew_where_a_check_fails_and_no_small_critic
     assert [each.variety > 0 for each in (draft, *anew)] == [False, True, True, True]
 
 
+async def test_where_no_critic_is_asked_drafts_are_bounded_all_the_same() -> None:
+    refined, _ = await shouted("", *(f"quiet {number}" for number in range(9)))
+    assert (len(refined.rounds), refined.stopped) == (5, "iterations")
+
+
 async def test_a_draft_of_somebody_else_is_mended_by_a_small_model_too() -> None:
     refined, memory = await shouted("quiet", "whisper", "LOUD")
     assert (refined.best.draft, refined.stopped) == ("LOUD", "approved")

@@ -3,7 +3,7 @@
 __all__ = ["CRITERIA", "Task", "improve", "round_body"]
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from forethought_patterns.checks import Check, examine
 from forethought_patterns.drafts import closed_object
@@ -12,7 +12,7 @@ from forethought_patterns.quoting import quoted
 from forethought_patterns.reflection import Critique, Evidence, Issue, Refined, Round, refine
 from forethought_patterns.roles import CRITIC, DRAFT, MATERIAL, REVISE
 from forethought_patterns.tool_calls import ToolCalls
-from forethought_tools import JSON, Question, Role
+from forethought_tools import JSON, ModelError, Question, Role
 
 CRITERIA = ("It does what the task asks for", "It is correct", "It is clear")
 _DRAFT = 24_000  # characters of a draft
@@ -40,15 +40,19 @@ async def improve(
     max_iterations: int = 3,
     threshold: float = 8.0,
     prefix: str = "",
+    given: bool = True,
 ) -> Refined:
-    """Refine a draft (none: have one written), with questions, checks and notes named after `prefix`. See `refine`."""
+    """Refine a draft (none: have one written), with questions, checks and notes named after `prefix`. See `refine`.
+
+    `given`: the draft is somebody's own, and no other is wanted. It is not, where a model has written it for this.
+    """
 
     async def seen(judged: Round) -> None:
         # A key of its own: where the critic is only out of reach, a resumed run may judge that draft after all.
         end = "" if judged.judged else "/unjudged"
         await calls.journal.note(f"{prefix}round/{judged.number}{end}", round_body(judged))
 
-    author = _Author(task, calls, prefix, given=bool(draft.strip()))
+    author = _Author(task, calls, prefix, given=given and bool(draft.strip()))
     return await refine(draft, author, max_iterations=max_iterations, threshold=threshold, seen=seen)
 
 
@@ -80,7 +84,7 @@ class _Author:
     calls: ToolCalls
     prefix: str
     given: bool
-    """Whether the first draft is somebody else's: that one is to be mended, and no other is wanted."""
+    """Whether the first draft is somebody's own: that one is to be mended, and no other is wanted."""
 
     async def write(self) -> str:
         question = Question(Role.EXECUTOR, DRAFT, self._task(), _TEXT)
@@ -129,7 +133,7 @@ class _Author:
         lean = self.calls.journal.dialect(Role.EXECUTOR) == "lean"
         if lean and failing and not self.given:  # shown its draft, it copies that (benchmarks, HumanEval)
             asked = _joined([self._task(), self._required()])
-            return str(await self._ask(key, Question(Role.EXECUTOR, DRAFT, asked, _TEXT, variety=_VARIETY)))
+            return await self._revision(key, Question(Role.EXECUTOR, DRAFT, asked, _TEXT, variety=_VARIETY))
         worse = [each for each in past if each.number > base.number and each.judged]
         parts = [
             self._task(),
@@ -138,21 +142,31 @@ class _Author:
             f"Issues:\n{_issues(base)}" if base.critique.issues else "",
             f"A later try was no better. Its issues:\n{_issues(worse[-1])}" if worse else "",
             f"Lessons so far:\n{_listed(lessons)}" if lessons else "",
-            f"Your last answer was of no use: {doubt}. Mend what is named above." if doubt else "",
+            f"Your last answer changed nothing: {doubt}. Mend what is named above." if doubt else "",
             "Now write the whole new draft, and nothing else.",
         ]
         question = Question(
             Role.EXECUTOR, REVISE, _joined(parts), _TEXT, variety=_VARIETY if doubt or (lean and failing) else 0.0
         )
-        return str(await self._ask(key, question))
+        return await self._revision(key, question)
+
+    async def _revision(self, key: str, question: Question) -> str:
+        """What a model answers; where that cannot be used, what it answers the second time (to the same key, so that a
+        run that is resumed goes on from there)."""
+        try:
+            return str(await self._ask(key, question))
+        except ModelError as error:
+            if error.transient:
+                raise
+        return str(await self._ask(key, replace(question, variety=_VARIETY)))
 
     async def _ask(self, key: str, question: Question) -> JSON:
         return await self.calls.journal.ask(f"{self.prefix}{key}", question, slot=self.calls.slot)
 
     def _required(self) -> str:
         """What the checks demand, as far as they say so themselves."""
-        demands = [f"- {check}" for check in self.task.checks if check.tool is None and check.command is None]
-        return "\n".join(["What has to hold of it:", *demands]) if demands else ""
+        demands = _listed([str(each) for each in self.task.checks if each.tool is None and each.command is None])
+        return f"What has to hold of it:\n{demands}" if demands else ""
 
     def _task(self) -> str:
         material = f"{MATERIAL}\n{quoted('material', self.task.material)}\n\n" if self.task.material else ""

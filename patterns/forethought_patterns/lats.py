@@ -212,7 +212,7 @@ class _Search(Generic[S, A]):
 
     def _select(self) -> None:
         """Start trajectories, as many as may go on together: a long search is a broad one, valued in one call. What was
-        never asked and is worth hardly less than the best goes along: which of them comes first is chance."""
+        never asked and is worth hardly less than the best goes along, for which of them comes first is chance."""
         many = max(self.bounds.parallel, min(_WIDEST, self.bounds.parallel + self.calls // _PACE))
         best = max((node.worth_asking for node in self.active), default=0.0)
         while len(self.active) < max(many, _WIDEST) and self.started < self.bounds.iterations:

@@ -20,7 +20,7 @@ from forethought_tools.text import one_line
 Stopped: TypeAlias = Literal["approved", "threshold", "taste", "no gain", "iterations", "refused"]
 
 _PATIENCE = 3  # rounds without gain
-_SPARED = 2  # drafts that no critic is asked about, at most, never one after the other
+_SPARED = 2  # drafts that the critic is spared, at most, never one after the other; and so many more drafts in all
 _EQUAL = 1.0  # of 10 points: scores that differ by no more do not tell which draft is better
 _LESSONS = 3
 _LESSON = 200  # characters of one
@@ -120,7 +120,7 @@ class Author(Protocol):
         ...
 
     async def revise(self, base: Round, past: Sequence[Round], lessons: Sequence[str], doubt: Problem | None) -> str:
-        """A better draft than `base`. With `doubt`: another one: the last was there already, or no use."""
+        """A better draft than `base`. With `doubt`: another one, since the last was none that is new."""
         ...
 
 
@@ -160,7 +160,9 @@ class _State:
         best = self.best
         later = self.rounds[best.number :]
         near = [
-            each for each in later if each.failing <= best.failing + 1 and each.critique.score >= best.critique.score
+            each
+            for each in later
+            if each.judged and each.failing <= best.failing + 1 and each.critique.score >= best.critique.score
         ]
         return near[-1] if near else best
 
@@ -181,12 +183,13 @@ async def refine(
     A draft that fails a check is revised by what its checks say, and no critic is asked: at most twice, and never twice
     in a row, for checks do not see all. A later draft takes the place of the best so far if fewer checks fail, or as
     many and its score is not clearly lower, or if it ends the work as good. So does one that nobody has judged, if no
-    more checks fail. As long as the best fails a check it is known to be wrong, and want of gain does not end the work.
+    more checks fail. As long as the best fails a check it is known to be wrong: want of gain does not end the work,
+    but that no other draft comes does.
 
     Args:
         draft: What to start from. Empty: the author writes it.
         author: Writes, checks, judges, revises.
-        max_iterations: Drafts that the critic judges, at most; there are two more that it does not judge, at most.
+        max_iterations: Drafts that the critic judges, at most; of all drafts there are two more, at most.
         threshold: Mean score from 0 to 10 at which a draft is good enough, if no check fails and nothing is named that
             is wrong. Matters of taste are seen to once.
         seen: Told of each round as it ends.
@@ -261,13 +264,7 @@ async def _revised(state: _State) -> str | None:
     """A draft that there was not yet, which is asked for once more if need be. None: there is no other."""
     doubt: Problem | None = None
     for _ in range(2):
-        try:
-            text = await state.author.revise(state.base, state.rounds, state.lessons, doubt)
-        except ModelError as error:
-            if doubt or error.transient:
-                raise
-            doubt = Problem("it was cut off, or none that can be read")
-            continue
+        text = await state.author.revise(state.base, state.rounds, state.lessons, doubt)
         same = [each.number for each in state.rounds if each.draft == text]
         if not same:
             return text

@@ -50,7 +50,7 @@ async def think(
         draft = str(await tool.run(arguments, ask))
         expected = [step.expected_output] if step.expected_output.strip() else []
         task = Task(wish, [*expected, *CRITERIA], checks, material)
-        return (await improve(task, draft, calls, prefix=prefix)).best.draft
+        return (await improve(task, draft, calls, prefix=prefix, given=False)).best.draft
     found = await find(Quest(wish, material, step.check, _BOUNDS), "act", calls, prefix=prefix)
     if not found.best.terminal or not found.best.reward:
         raise ToolError(f"The search has found no answer ({found.stopped}).")

@@ -57,7 +57,7 @@ class Node(Generic[S, A]):
     sampled: int = 1
     """How often its action was proposed."""
     prior: float = 0.0
-    """Its value before any trajectory went through: the estimate, blended with self-consistency."""
+    """Its value before any trajectory went through: the estimate, blended with self-consistency and the parent's."""
     visits: int = 1
     """The evaluation, and each trajectory that went through."""
     total: float = 0.0

@@ -237,7 +237,7 @@ class _Imagined(_Words):
 
     async def _guessed(self, node: Node[Way, Move], slot: Slot) -> Sequence[Move]:
         """A whole answer in plain text: a small model that is asked for several writes the lines of one, and tells a
-        story of steps. It is not shown what has failed: it copies that (benchmarks, HumanEval)."""
+        story of steps. It is not shown the answers that failed: it copies them (benchmarks)."""
         variety = _VARIETY if node.proposals else 0.0
         question = Question(Role.PROPOSER, DRAFT, self._context(node), _text(_RESULT), variety=variety)
         said = await self._ask(f"propose/{node.name}/{node.proposals + 1}", question, slot)

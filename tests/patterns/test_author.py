@@ -10,7 +10,7 @@ from forethought_patterns import Check, Decision, Gate, InMemoryJournal, Policy,
 from forethought_patterns.author import Task, improve
 from forethought_patterns.reflection import Refined
 from forethought_patterns.tool_calls import ToolCalls
-from forethought_tools import JSON, Answerer, Question, Registry, Risk, Tool, ToolError
+from forethought_tools import JSON, Answerer, ModelError, Question, Registry, Risk, Tool, ToolError
 
 pytestmark = pytest.mark.anyio
 
@@ -161,7 +161,36 @@ async def test_a_reflection_that_is_cut_off_and_resumed_equals_one_that_is_not(a
     assert (dying.answers, dying.notes) == (whole.answers, whole.notes)
 
 
-async def shouted(draft: str, *said_by_executor: str) -> tuple[Refined, InMemoryJournal]:
+@pytest.mark.parametrize(
+    ("errors", "rounds", "stopped"),
+    [
+        ([ModelError("cut off")], 2, "approved"),
+        ([ModelError("cut off"), ModelError("cut off")], 1, "refused"),
+        ([ModelError("out of reach", transient=True)], 1, "refused"),
+    ],
+)
+async def test_a_revision_that_a_model_could_not_give_is_asked_for_once_more(
+    errors: list[ModelError], rounds: int, stopped: str
+) -> None:
+    class Failing(InMemoryJournal):
+        async def ask(
+            self, key: str, question: Question, *, slot: Slot, heard: Callable[[str | None], None] | None = None
+        ) -> JSON:
+            if key.startswith("revise/") and errors:
+                raise errors.pop(0)
+            return await super().ask(key, question, slot=slot, heard=heard)
+
+    script: dict[str, Sequence[JSON]] = {
+        "executor": ["LOUD"],
+        "critic": [said(3, problem="dull"), said(9, approved=True)],
+    }
+    memory = Failing(ScriptedModel(script))
+    refined = await improve(Task("shout", ["It is loud"]), "quiet", ToolCalls(TOOLS, memory, memory, Policy()))
+    assert (len(refined.rounds), refined.stopped) == (rounds, stopped)
+    assert "revise/1/again" not in memory.answers, "a resumed run asks by the same key, and goes on from its answer"
+
+
+async def shouted(draft: str, *said_by_executor: str, given: bool = True) -> tuple[Refined, InMemoryJournal]:
     """By a small model; a check that a tool makes demands nothing in words."""
     script: dict[str, Sequence[JSON]] = {"executor": said_by_executor, "critic": [said(9, approved=True)]}
     memory = InMemoryJournal(ScriptedModel(script, lean=True))
@@ -170,7 +199,7 @@ async def shouted(draft: str, *said_by_executor: str) -> tuple[Refined, InMemory
         for each in ({"matches": "^[A-Z]+$"}, {"tool": "listen", "arguments": {"text": "{{result}}"}})
     ]
     task = Task("shout", ["It is loud"], checks)
-    return await improve(task, draft, ToolCalls(TOOLS, memory, memory, Policy())), memory
+    return await improve(task, draft, ToolCalls(TOOLS, memory, memory, Policy()), given=given), memory
 
 
 async def test_a_small_model_writes_anew_where_a_check_fails_and_no_small_critic_is_asked_about_that() -> None:
@@ -194,3 +223,11 @@ async def test_a_draft_of_somebody_else_is_mended_by_a_small_model_too() -> None
     for draft, question in zip(("quiet", "whisper"), memory.questions, strict=False):
         assert f"The draft to mend:\n{draft}" in question.context
         assert question.variety > 0
+    _, memory = await shouted("QUIET", "whisper", "LOUD")
+    assert "The draft to mend:\nQUIET" in memory.questions[1].context, "the later one fails more, and nobody likes it"
+
+
+async def test_a_draft_that_a_step_has_written_is_not_shown_to_a_small_model() -> None:
+    refined, memory = await shouted("quiet", "LOUD", given=False)
+    assert refined.stopped == "approved"
+    assert "quiet" not in memory.questions[0].context

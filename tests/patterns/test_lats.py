@@ -90,8 +90,9 @@ async def test_a_long_search_goes_on_at_more_places_at_a_time(parallel: int, cal
 )
 async def test_what_is_worth_hardly_less_than_the_best_is_asked_beside_it(values: Sequence[float], asked: str) -> None:
     world = Letters(solution="none", length=10**6, values=dict(zip("abc", values, strict=True)))
-    await search("", world, Bounds(model_calls=2 + len(asked), value_weight=1.0, exploration=0.0))
-    assert world.calls == ["propose ", "evaluate a b c", *(f"propose {state}" for state in asked)]
+    await search("", world, Bounds(model_calls=6, value_weight=1.0, exploration=0.0))
+    together = list(itertools.takewhile(lambda call: call.startswith("propose"), world.calls[2:]))
+    assert together == [f"propose {state}" for state in asked]
 
 
 async def test_what_was_asked_already_is_not_asked_beside_the_best() -> None:
@@ -196,7 +197,7 @@ async def test_dead_ends_become_at_most_three_lessons_that_later_proposals_see()
     result = await search("", world, Bounds(iterations=100))
     asked = [number for number, call in enumerate(world.calls, 1) if call.startswith("reflect")]
     assert len(asked) == len(result.root.lessons) == 3
-    assert all(number > 20 * place for place, number in enumerate(asked, 1)), "one for every twenty calls"
+    assert all(number > 25 * place for place, number in enumerate(asked, 1)), "one for every 25 calls"
     assert world.lessons[0] == ()
     assert world.lessons[-1] == tuple(result.root.lessons)
 

@@ -113,30 +113,6 @@ async def test_what_fails_a_check_is_not_given_up_for_want_of_gain() -> None:
     assert (refined.best.draft, refined.stopped) == ("draft 7", "approved")
 
 
-@pytest.mark.parametrize(
-    ("errors", "drafts", "stopped"),
-    [
-        ([ModelError("cut off")], 2, "approved"),
-        ([ModelError("cut off"), ModelError("cut off")], 1, "refused"),
-        ([ModelError("out of reach", transient=True)], 1, "refused"),
-    ],
-)
-async def test_a_revision_that_cannot_be_used_is_asked_for_once_more(
-    errors: list[ModelError], drafts: int, stopped: str
-) -> None:
-    @dataclass
-    class Hasty(Scripted):
-        async def revise(
-            self, base: Round, past: Sequence[Round], lessons: Sequence[str], doubt: Problem | None
-        ) -> str:
-            if errors:
-                raise errors.pop(0)
-            return await super().revise(base, past, lessons, doubt)
-
-    refined = await run(Hasty([critique(5, DEFECT), critique(9, approved=True)]))
-    assert (len(refined.rounds), refined.stopped) == (drafts, stopped)
-
-
 async def test_where_all_checks_pass_every_draft_is_judged() -> None:
     refined = await run(Scripted([critique(score, DEFECT) for score in (2, 4, 6)], checked=True))
     assert all(each.judged for each in refined.rounds)

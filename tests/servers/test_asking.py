@@ -74,7 +74,8 @@ async def test_a_question_of_a_call_that_was_cut_off_is_withdrawn_and_the_call_i
         assert store.queries.open_messages(run["run_id"], "gate") == []
     seen: list[str] = []
     skip = person({"decision": "skip"}, seen=seen)
-    async with Client(build_server(settings), elicitation_callback=skip) as client:
+    patient = with_servers({"small": small})
+    async with Client(build_server(patient), elicitation_callback=skip) as client:
         await client.call_tool("execute_plan", {"plan_id": run["plan_id"]})
     assert len(seen) == 1
     assert "was cut off in the middle of calling small/greet_once" in seen[0]

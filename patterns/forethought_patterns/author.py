@@ -131,9 +131,9 @@ class _Author:
         key = f"revise/{len(past)}" + ("/again" if doubt else "")
         failing = [each for each in base.evidence if each.problem]
         lean = self.calls.journal.dialect(Role.EXECUTOR) == "lean"
-        if lean and failing and not self.given:  # shown its draft, it copies that (benchmarks, HumanEval)
-            asked = _joined([self._task(), self._required()])
-            return await self._revision(key, Question(Role.EXECUTOR, DRAFT, asked, _TEXT, variety=_VARIETY))
+        if lean and failing and not self.given and (len(past) % 2 == 1 or not self._demands):
+            # Shown its draft, it copies that (benchmarks, HumanEval).
+            return await self._revision(key, Question(Role.EXECUTOR, DRAFT, self._task(), _TEXT, variety=_VARIETY))
         worse = [each for each in past if each.number > base.number and each.judged]
         parts = [
             self._task(),
@@ -163,10 +163,10 @@ class _Author:
     async def _ask(self, key: str, question: Question) -> JSON:
         return await self.calls.journal.ask(f"{self.prefix}{key}", question, slot=self.calls.slot)
 
-    def _required(self) -> str:
-        """What the checks demand, as far as they say so themselves."""
-        demands = _listed([str(each) for each in self.task.checks if each.tool is None and each.command is None])
-        return f"What has to hold of it:\n{demands}" if demands else ""
+    @property
+    def _demands(self) -> bool:
+        """Whether a check says itself what it demands, which the task may not."""
+        return any(each.tool is None and each.command is None for each in self.task.checks)
 
     def _task(self) -> str:
         material = f"{MATERIAL}\n{quoted('material', self.task.material)}\n\n" if self.task.material else ""

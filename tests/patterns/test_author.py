@@ -190,25 +190,31 @@ async def test_a_revision_that_a_model_could_not_give_is_asked_for_once_more(
     assert "revise/1/again" not in memory.answers, "a resumed run asks by the same key, and goes on from its answer"
 
 
-async def shouted(draft: str, *said_by_executor: str, given: bool = True) -> tuple[Refined, InMemoryJournal]:
-    """By a small model; a check that a tool makes demands nothing in words."""
+LISTENS = Check.model_validate({"tool": "listen", "arguments": {"text": "{{result}}"}})
+CAPITALS = Check.model_validate({"matches": "^[A-Z]+$"})
+
+
+async def shouted(
+    draft: str, *said_by_executor: str, checks: Sequence[Check] = (CAPITALS, LISTENS), given: bool = True
+) -> tuple[Refined, InMemoryJournal]:
+    """By a small model."""
     script: dict[str, Sequence[JSON]] = {"executor": said_by_executor, "critic": [said(9, approved=True)]}
     memory = InMemoryJournal(ScriptedModel(script, lean=True))
-    checks = [
-        Check.model_validate(each)
-        for each in ({"matches": "^[A-Z]+$"}, {"tool": "listen", "arguments": {"text": "{{result}}"}})
-    ]
     task = Task("shout", ["It is loud"], checks)
     return await improve(task, draft, ToolCalls(TOOLS, memory, memory, Policy()), given=given), memory
 
 
-async def test_a_small_model_writes_anew_where_a_check_fails_and_no_small_critic_is_asked_about_that() -> None:
-    refined, memory = await shouted("", "quiet", "whisper", "murmur", "LOUD")
+@pytest.mark.parametrize(("check", "shown"), [(LISTENS, []), (CAPITALS, ["revise/2"])])
+async def test_a_small_model_writes_anew_where_a_check_fails_and_no_small_critic_is_asked_about_that(
+    check: Check, shown: list[str]
+) -> None:
+    """What a tool says is of this draft only; what else is demanded it is told every other time."""
+    refined, memory = await shouted("", "quiet", "whisper", "murmur", "LOUD", checks=[check])
     assert (refined.best.draft, refined.stopped) == ("LOUD", "approved")
     assert [question.role for question in memory.questions] == [*["executor"] * 4, "critic"]
     draft, *anew, _ = memory.questions
-    for each in anew:
-        assert each.context == f'{draft.context}\n\nWhat has to hold of it:\n- {{"matches": "^[A-Z]+$"}}'
+    names = [f"revise/{number}" for number in (1, 2, 3)]
+    assert [name for name, each in zip(names, anew, strict=True) if each.context != draft.context] == shown
     assert [each.variety > 0 for each in (draft, *anew)] == [False, True, True, True]
 
 

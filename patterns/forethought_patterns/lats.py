@@ -213,13 +213,13 @@ class _Search(Generic[S, A]):
     def _select(self) -> None:
         """Start trajectories, as many as may go on together: a long search is a broad one, valued in one call. What was
         never asked and is worth hardly less than the best goes along, for which of them comes first is chance."""
-        many = max(self.bounds.parallel, min(_WIDEST, self.bounds.parallel + self.calls // _PACE))
+        widest = max(self.bounds.parallel, _WIDEST)
+        many = min(widest, self.bounds.parallel + self.calls // _PACE)
         best = max((node.worth_asking for node in self.active), default=0.0)
-        while len(self.active) < max(many, _WIDEST) and self.started < self.bounds.iterations:
+        while len(self.active) < widest and self.started < self.bounds.iterations:
             if (node := select(self.root, self.bounds.exploration)) is None:
                 return
-            enough = best if node.proposals else best - _NEAR
-            if len(self.active) >= many and node.worth_asking < enough:
+            if len(self.active) >= many and node.worth_asking < (best if node.proposals else best - _NEAR):
                 return
             best = max(best, node.worth_asking)
             enter(node)

@@ -134,7 +134,6 @@ You are the proposer of a search for a way to the goal. Propose up to {n} differ
 none that was tried from here already. For each say what it would lead to (result), honestly: also if it fails. final is
 true if the result is the finished answer to the goal; then result is that answer, complete and without remarks."""
 
-
 ACT = """\
 You are the proposer of a search for a way to the goal. Propose up to {n} different next actions, each another idea and
 none that was tried from here already. An action is a call of one tool with literal arguments, and thought says what it

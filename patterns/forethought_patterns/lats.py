@@ -211,20 +211,24 @@ class _Search(Generic[S, A]):
         return SearchResult(self.stopped == SOLVED, best.way, best, self.root, self.calls, self.started, self.stopped)
 
     def _select(self) -> None:
-        """Start trajectories, as many as may go on together: a long search is a broad one, valued in one call. What was
-        never asked and is worth hardly less than the best goes along, for which of them comes first is chance."""
+        """Start trajectories, as many as may go on together: a long search is a broad one, valued in one call."""
         widest = max(self.bounds.parallel, _WIDEST)
         many = min(widest, self.bounds.parallel + self.calls // _PACE)
         best = max((node.worth_asking for node in self.active), default=0.0)
         while len(self.active) < widest and self.started < self.bounds.iterations:
-            if (node := select(self.root, self.bounds.exploration)) is None:
-                return
-            if len(self.active) >= many and node.worth_asking < (best if node.proposals else best - _NEAR):
+            node = select(self.root, self.bounds.exploration)
+            if node is None or (len(self.active) >= many and not self._goes_along(node, best)):
                 return
             best = max(best, node.worth_asking)
             enter(node)
             self.started += 1
             self.active.append(node)
+
+    def _goes_along(self, node: Node[S, A], best: float) -> bool:
+        """Whether it is asked beside as many as may be: what never was, if it is worth hardly less than the best (which
+        of them comes first is chance), or if all of these were asked before (which may bring nothing)."""
+        again = all(other.proposals for other in self.active)
+        return node.worth_asking >= best or (not node.proposals and (again or node.worth_asking >= best - _NEAR))
 
     async def _expand(self) -> list[_Growth[S, A]]:
         """Ask for candidates where each trajectory stands, and try those that are new."""
@@ -294,9 +298,7 @@ class _Search(Generic[S, A]):
     def _unknown(self, children: Sequence[Node[S, A]]) -> list[Node[S, A]]:
         """The nodes whose values somebody has to tell; equal states share one."""
         unknown: list[Node[S, A]] = []
-        for child in children:
-            if child.reward is not None or child.repeats:
-                continue
+        for child in (each for each in children if each.reward is None and not each.repeats):
             if not child.terminal and _is_key(child.state) and child.state in self.estimates:
                 child.estimate = self.estimates[child.state]
             else:
@@ -371,13 +373,10 @@ class _Search(Generic[S, A]):
 
     def _repeats(self, node: Node[S, A]) -> bool:
         """Whether a node at least as near to the root has the same state already."""
-        if not _is_key(node.state):
-            return False
-        known = self.states.setdefault(node.state, node)
-        if known is node or known.depth > node.depth:
-            self.states[node.state] = node
-            return False
-        return True
+        known = self.states.setdefault(node.state, node) if _is_key(node.state) else node
+        if known.depth > node.depth:
+            self.states[node.state] = known = node
+        return known is not node
 
 
 def _is_key(state: object) -> bool:

@@ -2,9 +2,9 @@
 
 Values after LATS (Zhou et al., arXiv 2310.04406, section 4.2), with three changes. To ask a node again is an arm of its
 own beside its children, worth less where asking again brings little that is new. A first value leans on the parent's,
-since one estimate errs more than those of a whole way. And what a node is worth is mostly the best that is still open
-below, since actions lead where they have led before: a failure beside a way takes little from it. What is open is kept
-along the way, not walked anew.
+since one estimate errs more than those of a whole way. And what a node is worth is nearly the best that is still open
+below, since actions lead where they have led before: a failure beside a way takes hardly anything from it. What is open
+is kept along the way, not walked anew.
 """
 
 __all__ = [
@@ -31,9 +31,9 @@ S = TypeVar("S")
 A = TypeVar("A")
 
 _BARREN = 2  # times in a row that proposals may bring nothing new before a node counts as exhausted
-_AGAIN = 0.9  # what asking a node once more is worth, over the time before
+_AGAIN = 0.85  # what asking a node once more is worth, over the time before
 _EXPECTED = 2  # times that asking again counts as having brought as much as the first time, before it was ever tried
-_OPEN = 0.7  # weight of the best that is open below, against the mean
+_OPEN = 0.9  # weight of the best that is open below, against the mean
 _PARENT = 0.3  # weight of the parent's prior in that of its children
 
 

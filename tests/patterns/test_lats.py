@@ -98,7 +98,15 @@ async def test_what_is_worth_hardly_less_than_the_best_is_asked_beside_it(values
 async def test_what_was_asked_already_is_not_asked_beside_the_best() -> None:
     world = Letters(solution="none", length=10**6, values={"a": 0.95, "b": 0.5, "c": 0.5})
     await search("", world, Bounds(model_calls=4, candidates=3, value_weight=1.0, exploration=0.0))
-    assert world.calls[2:] == ["propose a", "evaluate aa ab ac"], "to ask at the root again is worth 0.9"
+    assert world.calls[2:] == ["propose a", "evaluate aa ab ac"], "to ask at the root again is worth 0.85"
+
+
+async def test_where_asking_again_would_go_alone_the_best_that_was_never_asked_goes_along() -> None:
+    world = Letters(solution="none", length=10**6, values={"a": 0.4, "b": 0.4, "c": 0.1})
+    await search("", world, Bounds(model_calls=5, candidates=3, value_weight=1.0, exploration=0.0))
+    assert world.calls[2:] == ["propose ", "propose a", "evaluate aa ab ac"], (
+        "b is far below what asking again is worth"
+    )
 
 
 async def test_where_all_seems_alike_four_places_are_asked_at_the_same_time() -> None:

@@ -3,6 +3,7 @@ tool that is called."""
 
 __all__ = ["CHECK_FORM", "CallTool", "Check", "examine", "read_checks", "tool_faults", "unusable", "with_arguments"]
 
+import ast
 import json
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -24,7 +25,7 @@ from forethought_patterns.problem import Problem
 from forethought_patterns.references import MAX_FILLED, Reference, find, in_turns, map_texts, part, path_of
 from forethought_tools import JSON, Fault, FaultsError, Registry, ToolError
 from forethought_tools.apart import apart
-from forethought_tools.arithmetic import checked
+from forethought_tools.arithmetic import checked, known_names
 from forethought_tools.meant import as_meant
 from forethought_tools.text import as_text, clipped
 
@@ -33,6 +34,7 @@ CallTool: TypeAlias = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
 
 RESULT = "{{result}}"
 CHECK_FORM = "A check has schema, matches, equals (with tolerance), expression, command, or tool with arguments; and at"
+_NAMES = "Use value, text, words(text), lines(text), count(text, 'part'), lower(text), len, and 'part' in text"
 _MOST_SCHEMA = 50_000  # characters, as JSON
 _MOST_ARGUMENTS = 200_000
 _NAME = 100  # characters of a tool's name that are told
@@ -77,14 +79,18 @@ class Check(BaseModel):
     @field_validator("expression")
     @classmethod
     def _can_be_read(cls, expression: str | None) -> str | None:
+        if expression is None:
+            return None
+        read = expression
+        for token in in_turns(expression):
+            read = read.replace(token, "0")
         try:
-            if expression is not None:
-                read = expression
-                for token in in_turns(expression):
-                    read = read.replace(token, "0")
-                checked(read, on_text=True)
+            tree = checked(read, on_text=True)
         except ToolError as error:
             raise ValueError(str(error)) from None
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Name) and node.id not in {*known_names(), "value", "text"}:
+                raise ValueError(f"There is no name {node.id!r} here. {_NAMES}")
         return expression
 
     @model_validator(mode="after")

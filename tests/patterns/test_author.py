@@ -73,6 +73,7 @@ async def test_questions_have_what_is_needed_and_rounds_are_noted() -> None:
     [
         ({"schema": {"maxLength": 4}}, "LOUD", "LOUDER"),
         ({"expression": "words(text) == 2 and 'a' in text"}, "a b", "b c"),
+        ({"expression": "(len(text) == 4) == true"}, "LOUD", "LOUDER"),
         ({"tool": "listen", "arguments": {"text": "{{result}}"}}, "LOUD", "quiet"),
         ({"tool": "listen", "arguments": {"text": "{{result}}"}, "at": "volume", "equals": 11}, "LOUD", "quiet"),
     ],

@@ -44,15 +44,19 @@ async def test_what_cannot_be_checked_is_an_error_that_names_every_fault(
     make_settings: Callable[..., Settings],
 ) -> None:
     checks = [{"matches": "("}, {"tool": "calcuate"}, {"expression": "import os"}]
+    invented = {"expression": "words(text) <= 6 and contains(text, 'bread')"}
     async with Client(build_server(make_settings())) as client:
         refused = await client.call_tool("reflect", {"task": "t", "checks": checks})
         wrong = await client.call_tool("lats_search", {"goal": "g", "verifier": {"equal": 1}})
+        unknown = await client.call_tool("lats_search", {"goal": "g", "verifier": invented})
         bound = await client.call_tool("lats_search", {"goal": "g", "iterations": 0})
     assert refused.is_error
     told = str(refused.content)
     for part in ("check 1", "check 2", "calculate", "check 3"):
         assert part in told, part
     assert "verifier" in str(wrong.content)
+    assert "no name 'contains'" in str(unknown.content)
+    assert "'part' in text" in str(unknown.content)
     assert "iterations" in str(bound.content)
 
 

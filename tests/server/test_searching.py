@@ -58,6 +58,8 @@ async def test_a_search_without_a_solution_says_so_and_shows_the_best_leaf(scrip
         done = await ended(client, view(await client.call_tool("lats_search", wanted)))
     assert (done["status"], done["solved"], done["stopped"]) == ("failed", False, "no solution")
     assert "No solution was found" in done["error"]
+    assert "Its verifier says: " in done["error"]
+    assert "42" in done["error"]
     assert done["path"] == ["guess -> 41"]
 
 

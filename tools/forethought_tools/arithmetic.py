@@ -88,7 +88,7 @@ def holds(expression: str, value: JSON, text: str) -> bool:
     Raises:
         ToolError: it cannot be worked out.
     """
-    return bool(evaluate(checked(expression, on_text=True), {"value": value, "text": text}))
+    return bool(evaluate(checked(expression, on_text=True), {**OF_JSON, "value": value, "text": text}))
 
 
 def known_names() -> Collection[str]:

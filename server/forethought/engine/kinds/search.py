@@ -83,8 +83,9 @@ async def _drive(work: Work[SearchOptions]) -> Ending:
     }
     if found.solved:
         return Ending(answer)
-    problem = Problem(f"No solution was found ({found.stopped}). The best way so far is in the answer.")
-    return Ending(answer, problem, found.root.lessons)
+    told = f"No solution was found ({found.stopped}). The best way so far is in the answer."
+    wrong = f" Its verifier says: {way[-1].problem}" if way and way[-1].problem else ""
+    return Ending(answer, Problem(told + wrong), found.root.lessons)
 
 
 def _progress(queries: Queries, run: RunRow) -> Progress:

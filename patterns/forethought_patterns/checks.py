@@ -3,7 +3,6 @@ tool that is called."""
 
 __all__ = ["CHECK_FORM", "CallTool", "Check", "examine", "read_checks", "tool_faults", "unusable", "with_arguments"]
 
-import ast
 import json
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -25,7 +24,7 @@ from forethought_patterns.problem import Problem
 from forethought_patterns.references import MAX_FILLED, Reference, find, in_turns, map_texts, part, path_of
 from forethought_tools import JSON, Fault, FaultsError, Registry, ToolError
 from forethought_tools.apart import apart
-from forethought_tools.arithmetic import checked, known_names
+from forethought_tools.arithmetic import checked, unknown_name
 from forethought_tools.meant import as_meant
 from forethought_tools.text import as_text, clipped
 
@@ -88,9 +87,8 @@ class Check(BaseModel):
             tree = checked(read, on_text=True)
         except ToolError as error:
             raise ValueError(str(error)) from None
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Name) and node.id not in {*known_names(), "value", "text"}:
-                raise ValueError(f"There is no name {node.id!r} here. {_NAMES}")
+        if unknown := unknown_name(tree, ("value", "text")):
+            raise ValueError(f"There is no name {unknown!r} here. {_NAMES}")
         return expression
 
     @model_validator(mode="after")

@@ -14,7 +14,7 @@ from forethought_patterns.references import Turn, fill, fitted, part, tokens, wh
 from forethought_patterns.watcher import Outcome
 from forethought_tools import JSON, ToolError
 from forethought_tools.apart import apart
-from forethought_tools.arithmetic import checked, known_names
+from forethought_tools.arithmetic import checked, unknown_name
 from forethought_tools.text import as_text, in_short
 
 _NAME = re.compile(r"_given[0-9]+_")
@@ -67,8 +67,8 @@ def check_condition(when: str) -> None:
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and _NAME.search(node.value):
             raise ToolError('A reference stands in quotes there. Write it without: {{1.status}} == "ok".')
-        if isinstance(node, ast.Name) and node.id not in condition.names and node.id not in known_names():
-            raise ToolError(f'There is no name {node.id!r} here. Write texts in quotes, such as {{{{1}}}} == "ok".')
+    if unknown := unknown_name(tree, condition.names):
+        raise ToolError(f'There is no name {unknown!r} here. Write texts in quotes, such as {{{{1}}}} == "ok".')
     if not condition.names:
         raise ToolError("It refers to no result. Write such as {{1.count}} > 0.")
 

@@ -1,6 +1,6 @@
 """Built in: arithmetic, dates and units. Bounded; nothing but numbers, texts, lists and the functions below."""
 
-__all__ = ["OF_JSON", "arithmetic_tools", "checked", "evaluate", "holds", "known_names"]
+__all__ = ["OF_JSON", "arithmetic_tools", "checked", "evaluate", "holds", "unknown_name"]
 
 import ast
 import math
@@ -91,9 +91,11 @@ def holds(expression: str, value: JSON, text: str) -> bool:
     return bool(evaluate(checked(expression, on_text=True), {**OF_JSON, "value": value, "text": text}))
 
 
-def known_names() -> Collection[str]:
-    """The names that an expression can use beside those that it is given."""
-    return {*FUNCTIONS, *TEXT_FUNCTIONS, *NAMES, *OF_JSON}
+def unknown_name(node: ast.expr, given: Collection[str]) -> str | None:
+    """The first name in an expression that was `checked` which is not `given`, and stands for nothing else."""
+    known = {*FUNCTIONS, *TEXT_FUNCTIONS, *NAMES, *OF_JSON, *given}
+    names = (each.id for each in ast.walk(node) if isinstance(each, ast.Name))
+    return next((name for name in names if name not in known), None)
 
 
 def checked(expression: str, *, on_text: bool = False) -> ast.expr:

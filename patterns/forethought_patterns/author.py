@@ -114,7 +114,7 @@ class _Author:
         parts = [
             f"{self._task()}\n\nCriteria:\n{criteria}",
             f"Checks:\n{_verdicts(evidence)}" if evidence else "",
-            _earlier(past),
+            _earlier(past, draft),
             f"Lessons so far:\n{_listed(lessons)}" if lessons else "",
             quoted("draft", draft[:_DRAFT]),
             f"Your last verdict on this draft contradicts itself: {doubt}. Judge it again." if doubt else "",
@@ -134,13 +134,14 @@ class _Author:
         if lean and failing and not self.given and (len(past) % 2 == 1 or not self._demands):
             # Shown its draft, it copies that (benchmarks, HumanEval).
             return await self._revision(key, Question(Role.EXECUTOR, DRAFT, self._task(), _TEXT, variety=_VARIETY))
-        worse = [each for each in past if each.number > base.number and each.judged]
+        own = base.critique.issues == past[base.number - 1].critique.issues
         parts = [
             self._task(),
             f"The draft to mend:\n{base.draft}",
             f"Checks that fail:\n{_verdicts(failing)}" if failing else "",
-            f"Issues:\n{_issues(base)}" if base.critique.issues else "",
-            f"A later try was no better. Its issues:\n{_issues(worse[-1])}" if worse else "",
+            f"Issues{'' if own else ' (some of another try: mend what is in this one)'}:\n{_issues(base)}"
+            if base.critique.issues
+            else "",
             f"Lessons so far:\n{_listed(lessons)}" if lessons else "",
             f"Your last answer changed nothing: {doubt}. Mend what is named above." if doubt else "",
             "Now write the whole new draft, and nothing else.",
@@ -206,9 +207,13 @@ def _critique(said: JSON, criteria: Sequence[str]) -> Critique:
     )
 
 
-def _earlier(past: Sequence[Round]) -> str:
+def _earlier(past: Sequence[Round], draft: str) -> str:
     judged = [each for each in past if each.judged][-_PAST:]
-    shown = [f"Draft {each.number}, {each.critique.score:.1f}:\n{_issues(each)}" for each in judged]
+    shown = [
+        f"Draft {each.number}{' (this one, whose author has mended none of it)' if each.draft == draft else ''}, "
+        f"{each.critique.score:.1f}:\n{_issues(each)}"
+        for each in judged
+    ]
     return "Earlier drafts and their issues:\n" + "\n".join(shown) if shown else ""
 
 

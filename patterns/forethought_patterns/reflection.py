@@ -1,9 +1,10 @@
 """Reflection: draft, critique, revise, and keep the best.
 
 After Self-Refine (Madaan et al., arXiv 2303.17651) and Reflexion (Shinn et al., arXiv 2303.11366), without their traps:
-verdicts are values, checks outweigh the critic, and a draft that got worse does not come back. Scores are noisy: of two
-drafts whose scores are about equal the later one holds, since more of what was named has been mended in it. Nothing
-here knows of models or tools: an `Author` writes, checks, judges and revises.
+verdicts are values, checks outweigh the critic, and a draft that got worse does not come back. A critic is wrong now
+and then, so a verdict counts as two opinions, its score and how much it calls wrong: a later draft takes the place of
+the best only if both say that it is no worse, and is revised further unless both say that it is worse. Nothing here
+knows of models or tools: an `Author` writes, checks, judges and revises.
 """
 
 __all__ = ["Author", "Critique", "Evidence", "Issue", "Refined", "Round", "contradiction", "refine"]
@@ -21,7 +22,7 @@ Stopped: TypeAlias = Literal["approved", "threshold", "taste", "no gain", "itera
 
 _PATIENCE = 3  # rounds without gain
 _SPARED = 2  # drafts that the critic is spared, at most, never one after the other; and so many more drafts in all
-_EQUAL = 1.0  # of 10 points: scores that differ by no more do not tell which draft is better
+_FALL = 5.0  # of 10 points: a score that falls further is believed, however little is named
 _LESSONS = 3
 _LESSON = 200  # characters of one
 
@@ -92,6 +93,11 @@ class Round:
         return sum(each.problem is not None for each in self.evidence)
 
     @property
+    def defects(self) -> int:
+        """How much the critic calls wrong, matters of taste aside."""
+        return sum(not issue.taste for issue in self.critique.issues)
+
+    @property
     def rank(self) -> tuple[int, float]:
         """What makes one draft better than another: checks first, since they outweigh any praise; then the scores."""
         return (-self.failing, self.critique.score)
@@ -120,7 +126,10 @@ class Author(Protocol):
         ...
 
     async def revise(self, base: Round, past: Sequence[Round], lessons: Sequence[str], doubt: Problem | None) -> str:
-        """A better draft than `base`. With `doubt`: another one, since the last was none that is new."""
+        """A better draft than `base`, which may name issues of another try, too.
+
+        With `doubt`: another one, since the last was none that is new.
+        """
         ...
 
 
@@ -153,18 +162,22 @@ class _State:
 
     @property
     def base(self) -> Round:
-        """What is revised: the best; or a later draft that fails one check more and that the critic likes no less.
+        """What is revised: the latest that was judged, though it fails one check more than the best, unless it is
+        clearly worse. Then, and where nobody has judged the best, it is the best for what is named in either.
 
-        Revisions break things here and there: to go back for one of them loses all that was mended beside it.
+        Revisions break things here and there: to go back for one of them loses all that was mended beside it. What was
+        named before may be there still.
         """
-        best = self.best
-        later = self.rounds[best.number :]
-        near = [
-            each
-            for each in later
-            if each.judged and each.failing <= best.failing + 1 and each.critique.score >= best.critique.score
-        ]
-        return near[-1] if near else best
+        best, judged = self.best, [each for each in self.rounds if each.judged]
+        if not judged:
+            return best
+        last = judged[-1]
+        fall = best.critique.score - last.critique.score
+        worse = fall > _FALL or (fall > 0 and last.defects > best.defects)
+        if last.number >= best.number and last.failing <= best.failing + 1 and not worse:
+            return last
+        issues = [*best.critique.issues, *last.critique.issues]
+        return replace(best, critique=replace(best.critique, issues=issues))
 
     def refined(self, stopped: Stopped, problem: Problem | None = None) -> Refined:
         return Refined(self.best, self.rounds, self.lessons, stopped, problem)
@@ -180,11 +193,11 @@ async def refine(
 ) -> Refined:
     """Improve a draft until it is good, or nothing is gained any more, and return the best that there was.
 
-    A draft that fails a check is revised by what its checks say, and no critic is asked: at most twice, and never twice
-    in a row, for checks do not see all. A later draft takes the place of the best so far if fewer checks fail, or as
-    many and its score is not clearly lower, or if it ends the work as good. So does one that nobody has judged, if no
-    more checks fail. As long as the best fails a check it is known to be wrong: want of gain does not end the work,
-    but that no other draft comes does.
+    A draft that fails a check is revised by what its checks say and what the critic named last, and no critic is asked:
+    at most twice, and never twice in a row, for checks do not see all. A later draft takes the place of the best so far
+    if fewer checks fail, or as many and the critic neither scores it lower nor calls more wrong, or if it ends the work
+    as good. So does one that nobody has judged, if no more checks fail. As long as the best fails a check it is known
+    to be wrong: want of gain does not end the work, but that no other draft comes does.
 
     Args:
         draft: What to start from. Empty: the author writes it.
@@ -215,7 +228,7 @@ async def refine(
     except (ModelError, BudgetError) as error:
         if not state.rounds and not (state.under_way and state.under_way.evidence):
             raise
-        if state.under_way:
+        if state.under_way and not any(each.draft == state.under_way.draft for each in state.rounds):
             await _settle(state.under_way, state)
         return state.refined("refused", Problem(str(error)))
 
@@ -257,16 +270,24 @@ async def _settle(judged: Round, state: _State, *, good: bool = False) -> None:
 def _holds(later: Round, best: Round) -> bool:
     if later.failing != best.failing:
         return later.failing < best.failing
-    return not later.judged or later.critique.score >= best.critique.score - _EQUAL
+    if not later.judged or not best.judged:
+        return True
+    better = later.critique.score >= best.critique.score and later.defects <= best.defects
+    return better and not later.contradiction
 
 
 async def _revised(state: _State) -> str | None:
-    """A draft that there was not yet, which is asked for once more if need be. None: there is no other."""
-    doubt: Problem | None = None
-    for _ in range(2):
-        text = await state.author.revise(state.base, state.rounds, state.lessons, doubt)
+    """What is judged next: a draft that there was not yet, which is asked for once more if need be. It may be the base
+    as it is, once: where its author mends nothing of what the critic alone calls wrong, one of them errs. None: there
+    is nothing."""
+    base, doubt = state.base, None
+    opinions = [each for each in state.rounds if each.draft == base.draft]
+    if len(opinions) > 1:
+        doubt = Problem(f"it is draft {base.number} again, word for word")
+    for _ in range(1 if doubt else 2):
+        text = await state.author.revise(base, state.rounds, state.lessons, doubt)
         same = [each.number for each in state.rounds if each.draft == text]
-        if not same:
+        if not same or (text == base.draft and base.judged and not base.failing and len(opinions) == 1):
             return text
         doubt = Problem(f"it is draft {same[0]} again, word for word")
     return None

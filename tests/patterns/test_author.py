@@ -1,7 +1,7 @@
 """Reflection through a journal, with a model and tools: what is asked, checked and noted, and how it is resumed."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -121,45 +121,96 @@ class CutOffError(BaseException):
     """The process ends."""
 
 
-@pytest.mark.parametrize("answered", range(9))
-async def test_a_reflection_that_is_cut_off_and_resumed_equals_one_that_is_not(answered: int) -> None:
-    script: dict[str, Sequence[JSON]] = {
-        "executor": ["aa", "aa", "bbb", "cc", "LOUD"],
-        "critic": [said(3, approved=True), said(4, problem="dull"), said(4, problem="dull")],
-    }
+class Dying(InMemoryJournal):
+    left = 99
+    """So many more answers until then."""
+
+    async def ask(
+        self, key: str, question: Question, *, slot: Slot, heard: Callable[[str | None], None] | None = None
+    ) -> JSON:
+        if key not in self.answers:
+            self.left -= 1
+            if self.left < 0:
+                raise CutOffError
+        return await super().ask(key, question, slot=slot, heard=heard)
+
+
+Scene: TypeAlias = tuple[Mapping[str, Sequence[JSON]], Sequence[str]]
+"""What models say, and what they are asked for."""
+
+REPEATED: Scene = (
+    {
+        "executor": ["aa", "aa", "bbb", "cc", "LOUD", "LOUDER"],
+        "critic": [said(3, approved=True), *[said(4, problem="dull")] * 2, said(9, approved=True)],
+    },
+    [
+        "draft",
+        "revise/1",
+        "revise/1/again",
+        "critique/2",
+        "critique/2/again",
+        "revise/2",
+        "revise/3",
+        "critique/4",
+        "revise/4",
+        "critique/5",
+    ],
+)
+KEPT: Scene = (
+    {
+        "executor": ["LOUD", "LOUD", "LOUDER"],
+        "critic": [said(4, problem="dull"), said(5, approved=True), said(4, problem="dull"), said(9, approved=True)],
+    },
+    ["draft", "critique/1", "revise/1", "critique/2", "critique/2/again", "revise/2/again", "critique/3"],
+)
+
+
+@pytest.mark.parametrize("answered", range(11))
+@pytest.mark.parametrize(("script", "keys"), [REPEATED, KEPT])
+async def test_a_reflection_that_is_cut_off_and_resumed_equals_one_that_is_not(
+    answered: int, script: Mapping[str, Sequence[JSON]], keys: Sequence[str]
+) -> None:
     checks = [Check.model_validate({"matches": "^[A-Z]+$"})]
-
-    class Dying(InMemoryJournal):
-        left = answered
-
-        async def ask(
-            self, key: str, question: Question, *, slot: Slot, heard: Callable[[str | None], None] | None = None
-        ) -> JSON:
-            if key not in self.answers:
-                self.left -= 1
-                if self.left < 0:
-                    raise CutOffError
-            return await super().ask(key, question, slot=slot, heard=heard)
 
     async def reflected(journal: InMemoryJournal) -> Refined:
         calls = ToolCalls(TOOLS, journal, journal, Policy())
-        return await improve(Task("shout", ["It is loud"], checks), "", calls, max_iterations=2)
+        return await improve(Task("shout", ["It is loud"], checks), "", calls)
 
     whole = InMemoryJournal(ScriptedModel(script))
     expected = await reflected(whole)
-    assert list(whole.answers) == [
-        *("draft", "revise/1", "revise/1/again", "critique/2", "critique/2/again"),
-        *("revise/2", "revise/3", "critique/4"),
-    ]
-    revised, again = whole.questions[1:3]
-    assert again.variety > revised.variety, "a small model would say the same once more"
+    assert list(whole.answers) == keys
+    asked = dict(zip(keys, whole.questions, strict=True))
+    again = [key for key in keys if key.startswith("revise/") and key.endswith("/again")]
+    assert all(asked[key].variety for key in again), "a small model would say the same once more"
     dying = Dying(ScriptedModel(script))
-    if answered < len(whole.answers):
+    dying.left = answered
+    if answered < len(keys):
         with pytest.raises(CutOffError):
             await reflected(dying)
-    dying.left = len(whole.answers)
+    dying.left = len(keys)
     assert await reflected(dying) == expected
     assert (dying.answers, dying.notes) == (whole.answers, whole.notes)
+
+
+async def test_a_critic_is_told_that_the_draft_is_the_one_it_has_judged() -> None:
+    script, keys = KEPT
+    _, journal = await through_journal(script)
+    again = dict(zip(keys, journal.questions, strict=True))["critique/2"]
+    assert "Draft 1 (this one, whose author has mended none of it), 4.0:\n- all: dull. mend it" in again.context
+
+
+async def test_what_was_named_in_another_try_is_told_as_such() -> None:
+    issue: JSON = {"where": "all", "problem": "duller", "mend": "mend it", "taste": False}
+    worse = {**said(3), "issues": [issue] * 2}
+    script: dict[str, Sequence[JSON]] = {
+        "executor": ["aa", "bb", "cc"],
+        "critic": [said(4, problem="dull"), worse, said(9, approved=True)],
+    }
+    _, journal = await through_journal(script)
+    first, second = [each for each in journal.questions if "The draft to mend" in each.context]
+    assert "Issues:\n- all: dull. mend it\n" in first.context
+    assert "The draft to mend:\naa" in second.context
+    assert "another try: mend what is in this one):\n- all: dull. mend it\n- all: duller. mend it" in second.context
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from forethought_tools import BudgetError, ModelError
 pytestmark = pytest.mark.anyio
 
 DEFECT = Issue("line 1", "it is wrong", "right it")
+WORSE = (DEFECT, Issue("line 2", "it is wrong too", "right it"))
 TASTE = Issue("line 1", "it could be prettier", "prettify it", taste=True)
 
 
@@ -34,6 +35,8 @@ class Scripted:
     known: list[tuple[str, ...]] = field(default_factory=list[tuple[str, ...]])
     revised: list[str] = field(default_factory=list[str])
     """The drafts that were revised."""
+    named: list[Sequence[Issue]] = field(default_factory=list[Sequence[Issue]])
+    """What was to be mended in them, beside what fails."""
 
     async def write(self) -> str:
         return "draft 1"
@@ -57,6 +60,7 @@ class Scripted:
 
     async def revise(self, base: Round, past: Sequence[Round], lessons: Sequence[str], doubt: Problem | None) -> str:
         self.revised.append(base.draft)
+        self.named.append([*base.critique.issues])
         return f"draft {len(past) + 1}"
 
 
@@ -65,7 +69,7 @@ async def run(author: Scripted, **bounds: Any) -> Refined:
 
 
 async def test_the_best_draft_comes_back_not_the_last() -> None:
-    author = Scripted([critique(score, DEFECT) for score in (5, 7, 3, 2, 5.9)])
+    author = Scripted([critique(5, DEFECT), critique(7, DEFECT), *[critique(score, *WORSE) for score in (3, 2, 5.9)]])
     refined = await run(author, max_iterations=9)
     assert (refined.best.draft, refined.stopped) == ("draft 2", "no gain")
     assert [each.critique.score for each in refined.rounds] == [5, 7, 3, 2, 5.9], "three without gain end it"
@@ -74,20 +78,53 @@ async def test_the_best_draft_comes_back_not_the_last() -> None:
     assert refined.rounds[2].diff.splitlines()[2:] == ["@@ -1 +1 @@", "-draft 2", "+draft 3"]
 
 
-async def test_of_drafts_whose_scores_are_about_equal_the_later_one_holds() -> None:
-    author = Scripted([critique(score, DEFECT) for score in (6, 5, 3.9, 4)])
-    refined = await run(author, max_iterations=4)
-    assert [each.holds for each in refined.rounds] == [True, True, False, True]
-    assert [each.gain for each in refined.rounds] == [True, False, False, False], "about equal is no gain"
-    assert (refined.best.draft, author.revised) == ("draft 4", ["draft 1", "draft 2", "draft 2"])
+@pytest.mark.parametrize(
+    ("later", "holds", "revised"),
+    [
+        (critique(5, DEFECT), True, "draft 2"),
+        (critique(6, *WORSE), False, "draft 2"),
+        (critique(4.9, DEFECT), False, "draft 2"),
+        (critique(4.9, *WORSE), False, "draft 1"),
+        (critique(0, DEFECT), False, "draft 2"),
+    ],
+)
+async def test_a_draft_is_better_or_worse_only_where_score_and_defects_say_so(
+    later: Critique, holds: bool, revised: str
+) -> None:
+    author = Scripted([critique(5, DEFECT), later, critique(1, DEFECT)])
+    refined = await run(author)
+    assert refined.rounds[1].holds is holds
+    assert author.revised == ["draft 1", revised]
+
+
+async def test_a_score_that_falls_far_is_believed_however_little_is_named() -> None:
+    author = Scripted([critique(7, *WORSE), critique(1.9, DEFECT), critique(1, DEFECT)])
+    await run(author)
+    assert author.revised == ["draft 1", "draft 1"]
+
+
+async def test_who_goes_back_to_the_best_mends_what_was_named_in_the_worse_one_too() -> None:
+    author = Scripted([critique(5, DEFECT), critique(4, *WORSE), critique(6, DEFECT)])
+    await run(author)
+    assert author.named == [[DEFECT], [DEFECT, *WORSE]]
+
+
+async def test_what_the_critic_named_last_is_mended_beside_what_fails_though_it_is_not_asked() -> None:
+    author = Scripted([critique(5, DEFECT), critique(6, DEFECT)], failing=["draft 1", "draft 2", "draft 3"])
+    refined = await run(author, max_iterations=2)
+    assert [each.judged for each in refined.rounds] == [False, True, False, True]
+    assert author.named == [[], [DEFECT], [DEFECT]]
+    assert not refined.rounds[2].critique.issues, "they are said of another draft"
 
 
 async def test_fewer_failing_checks_decide_before_any_score() -> None:
     author = Scripted([critique(score, DEFECT) for score in (2, 1)], failing=["draft 2"])
     refined = await run(author, max_iterations=2)
-    assert (refined.best.draft, refined.best.failing) == ("draft 3", 0)
+    assert (refined.best.draft, refined.best.failing) == ("draft 1", 0)
     author = Scripted([critique(score, DEFECT) for score in (2, 9)], failing=["draft 2", "draft 3"])
     assert (await run(author, max_iterations=2)).best.draft == "draft 1"
+    author = Scripted([critique(score, DEFECT) for score in (9, 1)], failing=["draft 1", "draft 2"])
+    assert (await run(author, max_iterations=2)).best.draft == "draft 3"
 
 
 async def test_a_draft_that_fails_a_check_is_mended_by_what_the_check_says_and_no_critic_is_asked() -> None:
@@ -118,11 +155,11 @@ async def test_where_all_checks_pass_every_draft_is_judged() -> None:
     assert all(each.judged for each in refined.rounds)
 
 
-@pytest.mark.parametrize(("score", "revised"), [(5, "draft 3"), (4.9, "draft 1")])
-async def test_one_check_more_that_fails_is_mended_where_the_critic_likes_the_draft_no_less(
-    score: float, revised: str
+@pytest.mark.parametrize(("later", "revised"), [(critique(4, DEFECT), "draft 3"), (critique(4, *WORSE), "draft 1")])
+async def test_one_check_more_that_fails_is_mended_unless_the_draft_is_clearly_worse(
+    later: Critique, revised: str
 ) -> None:
-    author = Scripted([critique(5, DEFECT), critique(score, DEFECT)], failing=["draft 2", "draft 3", "draft 4"])
+    author = Scripted([critique(5, DEFECT), later], failing=["draft 2", "draft 3", "draft 4"])
     refined = await run(author)
     assert author.revised == ["draft 1", "draft 1", revised]
     assert refined.best.draft == "draft 1", "it is only revised: what comes back is by the checks"
@@ -220,31 +257,49 @@ async def test_lessons_are_carried_one_line_each_and_three_at_most() -> None:
     assert refined.lessons == ["two lines", "three", "four"]
 
 
+@dataclass
+class Stubborn(Scripted):
+    """Revises by a script."""
+
+    texts: list[str] = field(default_factory=list[str])
+    asked: list[str] = field(default_factory=list[str])
+
+    async def revise(self, base: Round, past: Sequence[Round], lessons: Sequence[str], doubt: Problem | None) -> str:
+        self.asked.append(str(doubt or ""))
+        return self.texts.pop(0)
+
+
 @pytest.mark.parametrize(
     ("texts", "drafts", "stopped"),
     [
-        (["draft 1", "draft 1"], 1, "no gain"),
-        (["draft 1", "another"], 2, "approved"),
         (["another", "draft 1", "draft 1"], 2, "no gain"),
+        (["another", "draft 1", "one more"], 3, "approved"),
     ],
 )
-async def test_the_same_text_again_is_asked_for_once_more_and_never_judged_again(
+async def test_an_earlier_draft_again_is_not_judged_again_and_another_is_asked_for_once(
     texts: list[str], drafts: int, stopped: str
 ) -> None:
-    asked: list[str] = []
-
-    @dataclass
-    class Stubborn(Scripted):
-        async def revise(
-            self, base: Round, past: Sequence[Round], lessons: Sequence[str], doubt: Problem | None
-        ) -> str:
-            asked.append(str(doubt or ""))
-            return texts.pop(0)
-
-    good = critique(9, approved=True) if stopped == "approved" else critique(5, DEFECT)
-    refined = await run(Stubborn([critique(5, DEFECT), good]), max_iterations=9)
+    author = Stubborn([critique(5, DEFECT), critique(6, DEFECT), critique(9, approved=True)], texts=texts)
+    refined = await run(author)
     assert (len(refined.rounds), refined.stopped) == (drafts, stopped)
-    assert asked[-2:] == ["", "it is draft 1 again, word for word"]
+    assert author.asked == ["", "", "it is draft 1 again, word for word"]
+
+
+async def test_a_draft_that_is_left_as_it_is_is_judged_once_more() -> None:
+    author = Stubborn([critique(5, DEFECT), critique(9, approved=True)], texts=["draft 1"])
+    refined = await run(author)
+    assert ([each.draft for each in refined.rounds], refined.stopped) == (["draft 1"] * 2, "approved")
+    author = Stubborn([critique(5, DEFECT), critique(4, *WORSE)], texts=["draft 1", "draft 1"])
+    refined = await run(author, max_iterations=9)
+    assert (len(refined.rounds), refined.best.number, refined.stopped) == (2, 1, "no gain")
+    assert author.asked == ["", "it is draft 1 again, word for word"]
+
+
+async def test_a_draft_that_fails_a_check_is_not_judged_again_where_it_is_left_as_it_is() -> None:
+    author = Stubborn([], failing=["draft 1"], texts=["draft 1", "draft 1"])
+    refined = await run(author)
+    assert (len(refined.rounds), refined.stopped) == (1, "no gain")
+    assert author.asked == ["", "it is draft 1 again, word for word"]
 
 
 TROUBLES = pytest.mark.parametrize("trouble", [BudgetError("no more money"), ModelError("no model")])
@@ -293,10 +348,19 @@ async def test_the_last_draft_that_nobody_has_judged_comes_back_unless_more_chec
     assert refined.best.draft == "draft 3"
 
 
-async def test_a_verdict_in_doubt_that_is_not_judged_again_counts_by_its_score_alone() -> None:
-    refined = await run(Unjudged([critique(5, DEFECT), critique(2, approved=True)]))
+async def test_a_draft_whose_verdict_is_in_doubt_and_that_is_not_judged_again_does_not_come_back() -> None:
+    refined = await run(Unjudged([critique(5, DEFECT), critique(7, approved=True)]))
     assert (refined.best.draft, refined.stopped) == ("draft 1", "refused")
     assert "below 8" in str(refined.rounds[1].contradiction)
+
+
+async def test_a_verdict_counts_though_nobody_gives_a_second_on_the_same_draft() -> None:
+    @dataclass
+    class Both(Unjudged, Stubborn):
+        """Leaves the draft as it is, and then nobody judges it."""
+
+    refined = await run(Both([critique(5, DEFECT)], texts=["draft 1"]))
+    assert (refined.best.critique.score, len(refined.rounds), refined.stopped) == (5, 1, "refused")
 
 
 async def test_where_not_even_the_first_draft_is_judged_it_fails() -> None:

@@ -91,7 +91,7 @@ async def test_without_a_model_the_calling_agent_reflects_by_work_orders(
 
 
 async def test_what_is_stopped_shows_the_draft_that_was_the_best_so_far(make_settings: Callable[..., Settings]) -> None:
-    answers: list[Any] = ["one", judged(6, "dull"), "two", judged(5.5, "dull"), "three", judged(2, "dull")]
+    answers: list[Any] = ["one", judged(6, "dull"), "two", judged(6.5, "dull"), "three", judged(2, "dull")]
     wanted = {"task": "t", "criteria": ["good"], "max_iterations": 9}
     async with Client(build_server(make_settings())) as client:
         step = await ended(client, view(await client.call_tool("reflect", wanted)))
@@ -103,4 +103,4 @@ async def test_what_is_stopped_shows_the_draft_that_was_the_best_so_far(make_set
             )
         await client.call_tool("stop", {"run_id": step["run_id"]})
         over = await ended(client, view(await client.call_tool("report", {"run_id": step["run_id"], "answers": []})))
-    assert (over["status"], over["draft"], over["score"]) == ("cancelled", "two", 5.5)
+    assert (over["status"], over["draft"], over["score"]) == ("cancelled", "two", 6.5)

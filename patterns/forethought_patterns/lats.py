@@ -30,7 +30,7 @@ _PACE = 25  # model calls; for so many, one more trajectory goes on beside the o
 _WIDEST, _LESSONS = 4, 3  # at most, of either
 _CONFIRMING = ((1, 2), (3, 4), (5, 6))  # questions, two at the same time, until they have decided it
 _FEW = 40  # ends; of so many wrong ones hardly any gets three verdicts ahead (1 of 850, if one of ten is false)
-_NEAR = 0.1  # so little less than the best is asked beside it
+_NEAR = 0.2  # so little less than the best is asked beside it; half of that for each step that leads up
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,7 @@ class Observation(Generic[S]):
 
 
 class World(Protocol[S, A]):
-    """Where a search goes on. All but `step` count as one model call each. A `slot` is whoever asks, for a world that
-    has to wait for someone."""
+    """Where a search goes on. All but `step` count as one model call each; `slot` is whoever asks, and may wait."""
 
     async def propose(self, node: Node[S, A], n: int, slot: Slot) -> Sequence[A]:
         """Up to `n` actions to try from here. One may be named more than once: that counts as agreement on it.
@@ -211,24 +210,26 @@ class _Search(Generic[S, A]):
         return SearchResult(self.stopped == SOLVED, best.way, best, self.root, self.calls, self.started, self.stopped)
 
     def _select(self) -> None:
-        """Start trajectories, as many as may go on together: a long search is a broad one, valued in one call."""
+        """Start trajectories, as many as may go on together (a long search is a broad one), each exploring more."""
         widest = max(self.bounds.parallel, _WIDEST)
         many = min(widest, self.bounds.parallel + self.calls // _PACE)
         best = max((node.worth_asking for node in self.active), default=0.0)
+        near = _NEAR * 0.5 ** max((node.rise for node in self.active), default=0)
         while len(self.active) < widest and self.started < self.bounds.iterations:
-            node = select(self.root, self.bounds.exploration)
-            if node is None or (len(self.active) >= many and not self._goes_along(node, best)):
+            further = len(self.active) < many
+            node = select(self.root, self.bounds.exploration * (1 + len(self.active) if further else 1))
+            if node is None or not (further or self._goes_along(node, best, near)):
                 return
             best = max(best, node.worth_asking)
             enter(node)
             self.started += 1
             self.active.append(node)
 
-    def _goes_along(self, node: Node[S, A], best: float) -> bool:
+    def _goes_along(self, node: Node[S, A], best: float, near: float) -> bool:
         """Whether it is asked beside as many as may be: what never was, if it is worth hardly less than the best (which
         of them comes first is chance), or if all of these were asked before (which may bring nothing)."""
         again = all(other.proposals for other in self.active)
-        return node.worth_asking >= best or (not node.proposals and (again or node.worth_asking >= best - _NEAR))
+        return node.worth_asking >= best or (not node.proposals and (again or node.worth_asking >= best - near))
 
     async def _expand(self) -> list[_Growth[S, A]]:
         """Ask for candidates where each trajectory stands, and try those that are new."""

@@ -58,6 +58,8 @@ class Node(Generic[S, A]):
     """How often its action was proposed."""
     prior: float = 0.0
     """Its value before any trajectory went through: the estimate, blended with self-consistency and the parent's."""
+    rise: int = 0
+    """How many steps in a row, up to here, each led to a higher prior."""
     visits: int = 1
     """The evaluation, and each trajectory that went through."""
     total: float = 0.0
@@ -157,6 +159,7 @@ def blend(node: Node[S, A], weight: float) -> None:
         opinion = weight * child.estimate + (1 - weight) * child.sampled / drawn
         opinion = (1 - above) * opinion + above * node.prior
         child.prior = opinion if child.reward is None else child.reward
+        child.rise = node.rise + 1 if child.prior > node.prior else 0
         _look(child)
 
 

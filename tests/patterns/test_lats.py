@@ -86,13 +86,33 @@ async def test_a_long_search_goes_on_at_more_places_at_a_time(parallel: int, cal
 
 
 @pytest.mark.parametrize(
-    ("values", "asked"), [((0.8, 0.75, 0.6), "ab"), ((0.8, 0.4, 0.72), "ac"), ((0.8, 0.65, 0.1), "a")]
+    ("values", "asked"), [((0.8, 0.75, 0.6), "ab"), ((0.8, 0.4, 0.72), "ac"), ((0.8, 0.55, 0.1), "a")]
 )
 async def test_what_is_worth_hardly_less_than_the_best_is_asked_beside_it(values: Sequence[float], asked: str) -> None:
     world = Letters(solution="none", length=10**6, values=dict(zip("abc", values, strict=True)))
     await search("", world, Bounds(model_calls=6, value_weight=1.0, exploration=0.0))
     together = list(itertools.takewhile(lambda call: call.startswith("propose"), world.calls[2:]))
     assert together == [f"propose {state}" for state in asked]
+
+
+@pytest.mark.parametrize(("values", "asked"), [((0.75, 0.74, 0.595), ["aa", "ab"]), ((0.5, 0.9, 0.75), ["aa"])])
+async def test_less_is_asked_beside_a_step_that_leads_up(values: Sequence[float], asked: Sequence[str]) -> None:
+    """Priors 0.743 and 0.6415 below 0.75; then 0.78 and 0.675 above 0.5."""
+    world = Letters(solution="none", length=10**6, values=dict.fromkeys(("b", "c", "ac"), 0.1))
+    world.values |= dict(zip(("a", "aa", "ab"), values, strict=True))
+    await search("", world, Bounds(model_calls=6, value_weight=1.0, exploration=0.0))
+    together = list(itertools.takewhile(lambda call: call.startswith("propose"), world.calls[4:]))
+    assert together == [f"propose {state}" for state in asked]
+
+
+async def test_each_further_trajectory_explores_more() -> None:
+    """To the third a, where nobody has asked, is worth 0.6 + 0.3 * 1.18, and c, where one goes on, 0.66 + 0.3 * 0.83;
+    by 0.1, as for the first, c were worth more."""
+    world = Letters(solution="none", length=10**6, offers="abcd", values={"a": 0.6, "b": 0.9, "c": 0.88, "d": 0.86})
+    world.values |= {first + second: 0.1 for first in "bcd" for second in "abcd"} | {"bb": 0.9, "cc": 0.88, "ca": 0.6}
+    await search("", world, Bounds(model_calls=9, value_weight=1.0, exploration=0.1, parallel=3))
+    assert world.calls[2:5] == ["propose b", "propose c", "propose d"]
+    assert world.calls[6:] == ["propose bb", "propose cc", "propose a"]
 
 
 async def test_what_was_asked_already_is_not_asked_beside_the_best() -> None:

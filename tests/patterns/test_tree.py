@@ -153,6 +153,7 @@ def test_a_first_value_leans_on_that_of_the_parent() -> None:
     parent.children[2].reward = 0.0
     blend(parent, 1.0)
     assert [child.prior for child in parent.children] == pytest.approx([0.71, 0.29, 0.0]), "what is known leans on none"
+    assert [child.rise for child in parent.children] == [1, 0, 0]
 
 
 def test_backup_is_the_running_mean_along_the_way() -> None:

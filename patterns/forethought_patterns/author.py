@@ -139,7 +139,7 @@ class _Author:
             self._task(),
             f"The draft to mend:\n{base.draft}",
             f"Checks that fail:\n{_verdicts(failing)}" if failing else "",
-            f"Issues{'' if own else ' (some of another try: mend what is in this one)'}:\n{_issues(base)}"
+            f"Issues{'' if own else ' (named in this or another try: mend what is in this one)'}:\n{_issues(base)}"
             if base.critique.issues
             else "",
             f"Lessons so far:\n{_listed(lessons)}" if lessons else "",
@@ -208,11 +208,12 @@ def _critique(said: JSON, criteria: Sequence[str]) -> Critique:
 
 
 def _earlier(past: Sequence[Round], draft: str) -> str:
-    judged = [each for each in past if each.judged][-_PAST:]
+    judged = [each for each in past if each.judged]
+    same = [each for each in judged[:-_PAST] if each.draft == draft]
     shown = [
         f"Draft {each.number}{' (this one, whose author has mended none of it)' if each.draft == draft else ''}, "
         f"{each.critique.score:.1f}:\n{_issues(each)}"
-        for each in judged
+        for each in [*same, *judged[-_PAST:]]
     ]
     return "Earlier drafts and their issues:\n" + "\n".join(shown) if shown else ""
 

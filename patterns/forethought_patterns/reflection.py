@@ -3,7 +3,7 @@
 After Self-Refine (Madaan et al., arXiv 2303.17651) and Reflexion (Shinn et al., arXiv 2303.11366), without their traps:
 verdicts are values, checks outweigh the critic, and a draft that got worse does not come back. A critic is wrong now
 and then, so a verdict counts as two opinions, its score and how much it calls wrong: a later draft takes the place of
-the best only if both say that it is no worse, and is revised further unless both say that it is worse. Nothing here
+the best only if both say that it is no worse, and is revised further unless it is clearly worse by both. Nothing here
 knows of models or tools: an `Author` writes, checks, judges and revises.
 """
 
@@ -89,6 +89,11 @@ class Round:
         return bool(self.critique.scores)
 
     @property
+    def sound(self) -> bool:
+        """Whether the critic has judged it, and does not contradict itself."""
+        return self.judged and not self.contradiction
+
+    @property
     def failing(self) -> int:
         return sum(each.problem is not None for each in self.evidence)
 
@@ -100,7 +105,7 @@ class Round:
     @property
     def rank(self) -> tuple[int, float]:
         """What makes one draft better than another: checks first, since they outweigh any praise; then the scores."""
-        return (-self.failing, self.critique.score)
+        return (-self.failing, self.critique.score if self.sound else 0.0)
 
 
 class Author(Protocol):
@@ -162,8 +167,8 @@ class _State:
 
     @property
     def base(self) -> Round:
-        """What is revised: the latest that was judged, though it fails one check more than the best, unless it is
-        clearly worse. Then, and where nobody has judged the best, it is the best for what is named in either.
+        """What is revised: the latest that was judged, even if it fails one check more than the best, unless it is
+        clearly worse or the best came later. Then it is the best, for what is named in either.
 
         Revisions break things here and there: to go back for one of them loses all that was mended beside it. What was
         named before may be there still.
@@ -173,11 +178,13 @@ class _State:
             return best
         last = judged[-1]
         fall = best.critique.score - last.critique.score
-        worse = fall > _FALL or (fall > 0 and last.defects > best.defects)
-        if last.number >= best.number and last.failing <= best.failing + 1 and not worse:
-            return last
-        issues = [*best.critique.issues, *last.critique.issues]
-        return replace(best, critique=replace(best.critique, issues=issues))
+        worse = best.sound and last.sound and (fall > _FALL or (fall > 0 and last.defects > best.defects))
+        base = last if last.number >= best.number and last.failing <= best.failing + 1 and not worse else best
+        if base.sound and base is last:
+            return base
+        other = [each for each in judged if each.sound and each is not base][-1:]
+        issues = dict.fromkeys([*base.critique.issues, *(issue for each in other for issue in each.critique.issues)])
+        return replace(base, critique=replace(base.critique, issues=list(issues)))
 
     def refined(self, stopped: Stopped, problem: Problem | None = None) -> Refined:
         return Refined(self.best, self.rounds, self.lessons, stopped, problem)
@@ -235,7 +242,8 @@ async def refine(
 
 async def _judge(text: str, state: _State) -> Round:
     number, author = len(state.rounds) + 1, state.author
-    evidence = await author.check(text, number)
+    known = [each.evidence for each in state.rounds if each.draft == text]
+    evidence = known[0] if known else await author.check(text, number)
     diff = _diff(state.base.draft, text) if state.rounds else ""
     judged = state.under_way = Round(number, text, evidence, Critique({}), diff)
     if _is_spared(judged, state.rounds):
@@ -260,20 +268,21 @@ def _is_spared(draft: Round, rounds: Sequence[Round]) -> bool:
 async def _settle(judged: Round, state: _State, *, good: bool = False) -> None:
     """End a round: compare its draft with those before."""
     gain = all(judged.rank > each.rank for each in state.rounds)
-    holds = not state.rounds or good or _holds(judged, state.best)
+    holds = not state.rounds or good or _holds(judged, state)
     state.rounds.append(replace(judged, gain=gain, holds=holds))
     state.under_way = None
     if state.seen is not None:
         await state.seen(state.rounds[-1])
 
 
-def _holds(later: Round, best: Round) -> bool:
-    if later.failing != best.failing:
-        return later.failing < best.failing
-    if not later.judged or not best.judged:
-        return True
-    better = later.critique.score >= best.critique.score and later.defects <= best.defects
-    return better and not later.contradiction
+def _holds(later: Round, state: _State) -> bool:
+    best = state.best
+    if later.failing != best.failing or not later.judged:
+        return later.failing <= best.failing
+    rivals = [each for each in state.rounds if each.holds and each.sound and each.failing == best.failing][-1:]
+    return later.sound and all(
+        later.critique.score >= each.critique.score and later.defects <= each.defects for each in rivals
+    )
 
 
 async def _revised(state: _State) -> str | None:
@@ -282,7 +291,7 @@ async def _revised(state: _State) -> str | None:
     is nothing."""
     base, doubt = state.base, None
     opinions = [each for each in state.rounds if each.draft == base.draft]
-    if len(opinions) > 1:
+    if len(opinions) > 1 and state.rounds[-1].draft == base.draft:
         doubt = Problem(f"it is draft {base.number} again, word for word")
     for _ in range(1 if doubt else 2):
         text = await state.author.revise(base, state.rounds, state.lessons, doubt)

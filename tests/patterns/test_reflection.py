@@ -8,65 +8,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.patterns.critics import DEFECT, TASTE, WORSE, Scripted, critique
 
 from forethought_patterns import Problem
-from forethought_patterns.reflection import Critique, Evidence, Issue, Refined, Round, contradiction, refine
+from forethought_patterns.reflection import Critique, Evidence, Refined, Round, contradiction, refine
 from forethought_tools import BudgetError, ModelError
 
 pytestmark = pytest.mark.anyio
-
-DEFECT = Issue("line 1", "it is wrong", "right it")
-WORSE = (DEFECT, Issue("line 2", "it is wrong too", "right it"))
-TASTE = Issue("line 1", "it could be prettier", "prettify it", taste=True)
-
-
-def critique(score: float, *issues: Issue, approved: bool = False, lessons: Sequence[str] = ()) -> Critique:
-    return Critique({"good": score}, issues, approved, lessons)
-
-
-@dataclass
-class Scripted:
-    """Judges by a script, one critique after the other; `failing` are the drafts that a check refuses."""
-
-    critiques: list[Critique]
-    failing: Sequence[str] = ()
-    checked: bool = False
-    doubts: list[str] = field(default_factory=list[str])
-    known: list[tuple[str, ...]] = field(default_factory=list[tuple[str, ...]])
-    revised: list[str] = field(default_factory=list[str])
-    """The drafts that were revised."""
-    named: list[Sequence[Issue]] = field(default_factory=list[Sequence[Issue]])
-    """What was to be mended in them, beside what fails."""
-    texts: list[str] = field(default_factory=list[str])
-    """What they are revised to; a new draft where that is at its end."""
-    asked: list[str] = field(default_factory=list[str])
-    """What was wrong with the last revision."""
-
-    async def write(self) -> str:
-        return "draft 1"
-
-    async def check(self, draft: str, number: int) -> Sequence[Evidence]:
-        if not self.failing and not self.checked:
-            return []
-        return [Evidence("a check", Problem("it does not hold") if draft in self.failing else None)]
-
-    async def critique(
-        self,
-        draft: str,
-        evidence: Sequence[Evidence],
-        past: Sequence[Round],
-        lessons: Sequence[str],
-        doubt: Problem | None,
-    ) -> Critique:
-        self.doubts.append(str(doubt or ""))
-        self.known.append(tuple(lessons))
-        return self.critiques.pop(0)
-
-    async def revise(self, base: Round, past: Sequence[Round], lessons: Sequence[str], doubt: Problem | None) -> str:
-        self.revised.append(base.draft)
-        self.named.append([*base.critique.issues])
-        self.asked.append(str(doubt or ""))
-        return self.texts.pop(0) if self.texts else f"draft {len(past) + 1}"
 
 
 async def run(author: Scripted, **bounds: Any) -> Refined:
@@ -106,7 +54,7 @@ async def test_a_draft_is_better_or_worse_where_score_and_defects_say_so_or_the_
 async def test_who_goes_back_to_the_best_mends_what_was_named_in_the_worse_one_too() -> None:
     author = Scripted([critique(5, DEFECT), critique(4, *WORSE), critique(6, DEFECT)])
     await run(author)
-    assert author.named == [[DEFECT], [DEFECT, *WORSE]]
+    assert author.named == [[DEFECT], [*WORSE]], "each once"
 
 
 async def test_what_the_critic_named_last_is_mended_beside_what_fails_though_it_is_not_asked() -> None:
@@ -244,6 +192,20 @@ async def test_it_is_asked_again_once_and_then_its_verdict_does_not_count() -> N
     assert (refined.best.draft, refined.stopped) == ("draft 2", "approved")
 
 
+async def test_a_verdict_that_contradicts_itself_is_no_bar_for_later_drafts() -> None:
+    flattered = critique(9.5, DEFECT, approved=True)
+    refined = await run(Scripted([flattered, flattered, critique(5, DEFECT), critique(6, DEFECT)]))
+    assert [each.gain for each in refined.rounds] == [True, True, True]
+    assert refined.best.draft == "draft 3"
+
+
+async def test_a_draft_that_nobody_has_judged_is_no_bridge_for_a_worse_one() -> None:
+    failing = [f"draft {number}" for number in range(1, 5)]
+    refined = await run(Scripted([critique(7, DEFECT), critique(0, *WORSE)], failing=failing), max_iterations=2)
+    assert [each.judged for each in refined.rounds] == [False, True, False, True]
+    assert (refined.best.number, refined.rounds[3].holds) == (3, False)
+
+
 async def test_lessons_are_carried_one_line_each_and_three_at_most() -> None:
     author = Scripted(
         [
@@ -281,6 +243,28 @@ async def test_a_draft_that_is_left_as_it_is_is_judged_once_more() -> None:
     refined = await run(author, max_iterations=9)
     assert (len(refined.rounds), refined.best.number, refined.stopped) == (2, 1, "no gain")
     assert author.asked == ["", "it is draft 1 again, word for word"]
+
+
+async def test_a_draft_that_is_judged_once_more_is_not_checked_again() -> None:
+    checked: list[int] = []
+
+    @dataclass
+    class Counting(Scripted):
+        async def check(self, draft: str, number: int) -> Sequence[Evidence]:
+            checked.append(number)
+            return await super().check(draft, number)
+
+    author = Counting([critique(5, DEFECT), critique(9, approved=True)], texts=["draft 1"], checked=True)
+    refined = await run(author)
+    assert ([len(each.evidence) for each in refined.rounds], checked) == ([1, 1], [1])
+
+
+async def test_after_another_try_a_draft_with_two_verdicts_is_revised_as_any_other() -> None:
+    script = [critique(5, DEFECT), critique(5, DEFECT), critique(1, *WORSE), critique(9, approved=True)]
+    author = Scripted(script, texts=["draft 1", "another", "another", "good"])
+    refined = await run(author, max_iterations=9)
+    assert (refined.best.draft, refined.stopped) == ("good", "approved")
+    assert author.asked == ["", "it is draft 2 again, word for word", "", "it is draft 3 again, word for word"]
 
 
 async def test_a_draft_that_fails_a_check_is_not_judged_again_where_it_is_left_as_it_is() -> None:

@@ -45,7 +45,7 @@ class Observation(Generic[S]):
 
 
 class World(Protocol[S, A]):
-    """Where a search goes on. All but `step` are one model call each. A `slot` is who asks, for what has to wait."""
+    """Where a search goes on. All but `step` are one model call each; a `slot` is for a world that has to wait."""
 
     async def propose(self, node: Node[S, A], n: int, slot: Slot) -> Sequence[A]:
         """Up to `n` actions to try from here. One may be named more than once: that counts as agreement on it.

@@ -7,9 +7,7 @@ import argparse
 import importlib
 import json
 import os
-import sys
 import threading
-import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -26,14 +24,10 @@ def main(tune: Callable[[Any], None] = lambda _: None) -> None:
     # Native code prints what it likes to fd 1. Only our one line may go there.
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as protocol:
         os.dup2(2, 1)
-        waiting = threading.Thread(target=_end_with_parent)
+        waiting = threading.Thread(target=_end_with_parent, daemon=True)
         waiting.start()
-        try:
-            server = _serve(options, key, tune)
-        except BaseException:
-            traceback.print_exc()
-            sys.stderr.flush()
-            os._exit(1)  # the other thread would keep the process
+        # Where this fails the program has to end by itself: on its way out llama.cpp says what is left in its log.
+        server = _serve(options, key, tune)
         print(json.dumps({"base_url": f"{server.listening_address}/v1"}), file=protocol, flush=True)
     waiting.join()
 

@@ -49,7 +49,7 @@ async def improve(
 
     async def seen(judged: Round) -> None:
         # A key of its own: where the critic is only out of reach, a resumed run may judge that draft after all.
-        end = "" if judged.judged else "/unjudged"
+        end = "" if judged.final else "/cut off"
         await calls.journal.note(f"{prefix}round/{judged.number}{end}", round_body(judged))
 
     author = _Author(task, calls, prefix, given=given and bool(draft.strip()))
@@ -134,11 +134,15 @@ class _Author:
         if lean and failing and not self.given and (len(past) % 2 == 1 or not self._demands):
             # Shown its draft, it copies that (benchmarks, HumanEval).
             return await self._revision(key, Question(Role.EXECUTOR, DRAFT, self._task(), _TEXT, variety=_VARIETY))
+        known = {each.check for each in failing}
+        broken = [each for other in past[base.number :] for each in other.evidence if not other.judged]
+        broken = [each for each in broken if each.problem and each.check not in known]
         own = base.critique.issues == past[base.number - 1].critique.issues
         parts = [
             self._task(),
             f"The draft to mend:\n{base.draft}",
             f"Checks that fail:\n{_verdicts(failing)}" if failing else "",
+            f"Checks that other tries fail, and it does not:\n{_verdicts(broken)}" if broken else "",
             f"Issues{'' if own else ' (named in this or another try: mend what is in this one)'}:\n{_issues(base)}"
             if base.critique.issues
             else "",

@@ -14,9 +14,10 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from forethought_patterns.slots import Slot, together
+from forethought_patterns.states import States
 from forethought_patterns.tree import News, Node, backup, best_leaf, blend, enter, leave, select, settle, undoubted
 from forethought_tools import BudgetError, ModelError
 
@@ -38,7 +39,7 @@ class Observation(Generic[S]):
     """What an action led to."""
 
     state: S
-    """All that matters of the way here. Where states can be hashed, equal ones are evaluated and searched only once."""
+    """All that matters of the way here. Where states can be hashed, equal ones are asked about and searched once."""
     terminal: bool = False
     reward: float | None = None
     """Of a terminal state: from 0 to 1, where 1 is success. None: its evaluation tells, and has to be confirmed."""
@@ -185,13 +186,11 @@ class _Search(Generic[S, A]):
     """Where trajectories came to a dead end, and nothing was learned from it yet."""
     active: list[Node[S, A]] = field(default_factory=list[Node[S, A]])
     """Where each trajectory stands."""
-    states: dict[Any, Node[S, A]] = field(default_factory=dict[Any, Node[S, A]])
-    """The node nearest to the root of each state that can be hashed."""
-    estimates: dict[Any, float] = field(default_factory=dict[Any, float])
+    states: States[S, A] = field(default_factory=States[S, A])
     news: News = field(default_factory=News)
 
     async def run(self) -> SearchResult[S, A]:
-        self._repeats(self.root)
+        self.states.enter(self.root)
         settle(self.root)
         try:
             while not self.stopped:
@@ -233,9 +232,7 @@ class _Search(Generic[S, A]):
 
     async def _expand(self) -> list[_Growth[S, A]]:
         """Ask for candidates where each trajectory stands, and try those that are new."""
-        asking = self._afforded(self.active)
-        said = await together(self.slot, [partial(self.world.propose, node, self.bounds.candidates) for node in asking])
-        growths = [_Growth(node, self._fresh(node, actions)) for node, actions in zip(asking, said, strict=True)]
+        growths = [_Growth(node, self._fresh(node, actions)) for node, actions in await self._propose()]
         tries = [partial(self.world.step, growth.node, action) for growth in growths for action, _ in growth.candidates]
         observations = iter(await together(self.slot, tries))
         for growth in growths:
@@ -246,9 +243,19 @@ class _Search(Generic[S, A]):
                 if observation.terminal:
                     child.reward = None if observation.reward is None else _share(observation.reward)
                 else:
-                    child.repeats = self._repeats(child)
+                    self.states.enter(child)
                 growth.children.append(child)
         return growths
+
+    async def _propose(self) -> list[tuple[Node[S, A], Sequence[A]]]:
+        """The candidates where each trajectory stands, as far as they are known or there are model calls left."""
+        known = {node: self.states.proposed(node) for node in self.active}
+        asking = self._afforded([node for node, actions in known.items() if actions is None])
+        said = await together(self.slot, [partial(self.world.propose, node, self.bounds.candidates) for node in asking])
+        for node, actions in zip(asking, said, strict=True):
+            self.states.of(node).proposed.append(actions)
+            known[node] = actions
+        return [(node, actions) for node, actions in known.items() if actions is not None]
 
     def _fresh(self, node: Node[S, A], actions: Sequence[A]) -> list[tuple[A, int]]:
         """The actions that are new here, with how often each was named. Others add to the count of their node."""
@@ -277,8 +284,8 @@ class _Search(Generic[S, A]):
                 if node.terminal:
                     node.reward = min(value, _DOUBTED)
                     self.judged += 1
-                elif _is_key(node.state):
-                    self.estimates[node.state] = value
+                else:
+                    self.states.of(node).estimate = value
             await self._confirm([node for node in nodes if node.terminal and node.estimate >= 1])
         for growth in growths:
             blend(growth.node, self.bounds.value_weight)
@@ -300,10 +307,11 @@ class _Search(Generic[S, A]):
         """The nodes whose values somebody has to tell; equal states share one."""
         unknown: list[Node[S, A]] = []
         for child in (each for each in children if each.reward is None and not each.repeats):
-            if not child.terminal and _is_key(child.state) and child.state in self.estimates:
-                child.estimate = self.estimates[child.state]
-            else:
+            known = None if child.terminal else self.states.of(child).estimate
+            if known is None:
                 unknown.append(child)
+            else:
+                child.estimate = known
         return unknown
 
     async def _go_on(self, growths: Sequence[_Growth[S, A]]) -> None:
@@ -371,21 +379,6 @@ class _Search(Generic[S, A]):
         if len(afforded) < len(wanted) and not self.stopped:
             self.stopped = "model calls"
         return afforded
-
-    def _repeats(self, node: Node[S, A]) -> bool:
-        """Whether a node at least as near to the root has the same state already."""
-        known = self.states.setdefault(node.state, node) if _is_key(node.state) else node
-        if known.depth > node.depth:
-            self.states[node.state] = known = node
-        return known is not node
-
-
-def _is_key(state: object) -> bool:
-    try:
-        hash(state)
-    except TypeError:
-        return False
-    return True
 
 
 def _shares(said: Sequence[float], nodes: Sequence[Node[S, A]]) -> list[float]:

@@ -81,6 +81,8 @@ class Round:
     """Whether it is better than all before."""
     holds: bool = True
     """Whether it took the place of the best so far."""
+    final: bool = True
+    """Whether no more was to be said of it: not where nobody would go on in the middle of it."""
 
     @property
     def judged(self) -> bool:
@@ -236,7 +238,7 @@ async def refine(
         if not state.rounds and not (state.under_way and state.under_way.evidence):
             raise
         if state.under_way and not any(each.draft == state.under_way.draft for each in state.rounds):
-            await _settle(state.under_way, state)
+            await _settle(replace(state.under_way, final=False), state)
         return state.refined("refused", Problem(str(error)))
 
 

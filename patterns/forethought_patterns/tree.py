@@ -266,9 +266,9 @@ def settle(node: Node[S, A]) -> None:
 def _look(node: Node[S, A]) -> bool:
     """See what is left to try here and below, as far as the children know. Returns whether that has changed."""
     before = node.dead, node.open
-    node.dead = node.dead or (node.exhausted and all(child.dead for child in node.children))
+    node.dead = node.dead or node.repeats or (node.exhausted and all(child.dead for child in node.children))
     arms = [child.open for child in node.children if child.open is not None]
-    node.open = max([*arms, node.worth_asking] if _is_free(node) else arms, default=None)
+    node.open = None if node.repeats else max([*arms, node.worth_asking] if _is_free(node) else arms, default=None)
     return before != (node.dead, node.open)
 
 

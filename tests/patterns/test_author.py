@@ -215,6 +215,34 @@ async def test_what_was_named_in_another_try_is_told_as_such() -> None:
     assert "another try: mend what is in this one):\n- all: dull. mend it\n- all: duller. mend it" in second.context
 
 
+async def test_what_another_try_has_broken_is_told_so_that_no_question_is_asked_twice() -> None:
+    script: dict[str, Sequence[JSON]] = {
+        "executor": ["LOUD", "loud again", "LOUDER"],
+        "critic": [said(4, problem="dull"), said(9, approved=True)],
+    }
+    refined, journal = await through_journal(script, {"matches": "^[A-Z]+$"}, {"schema": {"maxLength": 6}})
+    assert [each.draft for each in refined.rounds if each.holds] == ["LOUD", "LOUDER"]
+    first, second = [each.context for each in journal.questions if "The draft to mend:\nLOUD\n" in each.context]
+    assert "other tries" not in first
+    assert second.count("FAILS") == 2
+    assert "Checks that other tries fail, and it does not:\n- " in second
+
+
+async def test_a_verdict_that_was_cut_off_is_noted_apart_from_what_a_resumed_run_makes_of_it() -> None:
+    script: dict[str, Sequence[JSON]] = {
+        "executor": ["LOUDER"],
+        "critic": [said(4, problem="dull"), said(3, approved=True)],
+    }
+    cut_off, journal = await through_journal(script, draft="LOUD")
+    assert cut_off.stopped == "refused"
+    resumed = InMemoryJournal(ScriptedModel({"critic": [said(9, approved=True)]}))
+    resumed.answers, resumed.notes = journal.answers, journal.notes
+    again = await improve(Task("shout", ["It is loud"]), "LOUD", ToolCalls(TOOLS, resumed, resumed, Policy()))
+    assert again.stopped == "approved"
+    scores = {key: note["score"] for key, note in resumed.notes.items()}
+    assert scores == {"round/1": 4, "round/2/cut off": 3, "round/2": 9}
+
+
 @pytest.mark.parametrize(
     ("errors", "rounds", "stopped"),
     [

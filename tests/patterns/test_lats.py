@@ -181,6 +181,30 @@ async def test_equal_states_are_evaluated_and_searched_once() -> None:
     assert set(expanded) == {f"propose {word}" for word in ("", "a", "b", "c", "aa", "ab", "ac", "bb", "bc", "cc")}
 
 
+async def test_a_state_that_is_come_to_by_a_shorter_way_is_searched_there_and_not_asked_about_again() -> None:
+    """The way over a and b to x is too long for the goal; that x is beside a comes with the second asking."""
+    links = {"": ["a", "x"], "a": ["b"], "b": ["x"], "x": ["y"], "y": ["z"], "z": ["goal"]}
+
+    @dataclass
+    class Ways(Letters):
+        async def propose(self, node: Tree, n: int, slot: Slot) -> Sequence[str]:
+            await super().propose(node, n, slot)
+            return links[node.state][len(node.children) :][:1]
+
+        async def step(self, node: Tree, action: str, slot: Slot) -> Observation[Word]:
+            return Observation(action, terminal=action == "goal", reward=1.0)
+
+    world = Ways(values=dict.fromkeys("abxyz", 1.0))
+    result = await search("", world, Bounds(max_depth=4))
+    assert result.solved
+    assert [node.state for node in result.path] == ["x", "y", "z", "goal"]
+    assert world.calls.index("propose x") < world.calls.index("propose ", 1)
+    assert world.calls[world.calls.index("propose ", 1) :] == ["propose ", "propose y", "evaluate z", "propose z"]
+    (further,) = [node for node in result.root.walk() if node.state == "x" and node.depth == 3]
+    assert further.repeats
+    assert further.dead
+
+
 async def test_states_that_cannot_be_hashed_are_all_different() -> None:
     class Lists:
         async def propose(self, node: Node[list[int], int], n: int, slot: Slot) -> Sequence[int]:

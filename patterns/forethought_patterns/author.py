@@ -134,9 +134,7 @@ class _Author:
         if lean and failing and not self.given and (len(past) % 2 == 1 or not self._demands):
             # Shown its draft, it copies that (benchmarks, HumanEval).
             return await self._revision(key, Question(Role.EXECUTOR, DRAFT, self._task(), _TEXT, variety=_VARIETY))
-        known = {each.check for each in failing}
-        broken = [each for other in past[base.number :] for each in other.evidence if not other.judged]
-        broken = [each for each in broken if each.problem and each.check not in known]
+        broken = [] if lean else _broken(base, past)
         own = base.critique.issues == past[base.number - 1].critique.issues
         parts = [
             self._task(),
@@ -220,6 +218,13 @@ def _earlier(past: Sequence[Round], draft: str) -> str:
         for each in [*same, *judged[-_PAST:]]
     ]
     return "Earlier drafts and their issues:\n" + "\n".join(shown) if shown else ""
+
+
+def _broken(base: Round, past: Sequence[Round]) -> Sequence[Evidence]:
+    """What checks alone have said of later tries, and not of this one: the critic's issues are told anyway."""
+    known = {each.check for each in base.evidence if each.problem}
+    later = [each for other in past[base.number :] if not other.judged for each in other.evidence]
+    return [each for each in later if each.problem and each.check not in known]
 
 
 def _issues(judged: Round) -> str:

@@ -169,20 +169,13 @@ class _State:
 
     @property
     def base(self) -> Round:
-        """What is revised: the latest that was judged, even if it fails one check more than the best, unless it is
-        clearly worse or the best came later. Then it is the best, for what is named in either.
-
-        Revisions break things here and there: to go back for one of them loses all that was mended beside it. What was
-        named before may be there still.
-        """
-        best, judged = self.best, [each for each in self.rounds if each.judged]
+        """What is revised, with what was named last in another draft, too, if that is not this one: it may be there
+        still."""
+        judged = [each for each in self.rounds if each.judged]
         if not judged:
-            return best
-        last = judged[-1]
-        fall = best.critique.score - last.critique.score
-        worse = best.sound and last.sound and (fall > _FALL or (fall > 0 and last.defects > best.defects))
-        base = last if last.number >= best.number and last.failing <= best.failing + 1 and not worse else best
-        if base.sound and base is last:
+            return self.best
+        base = _promising(self.best, judged[-1])
+        if base.sound and base is judged[-1]:
             return base
         other = [each for each in judged if each.sound and each is not base][-1:]
         issues = dict.fromkeys([*base.critique.issues, *(issue for each in other for issue in each.critique.issues)])
@@ -285,6 +278,19 @@ def _holds(later: Round, state: _State) -> bool:
     return later.sound and all(
         later.critique.score >= each.critique.score and later.defects <= each.defects for each in rivals
     )
+
+
+def _promising(best: Round, last: Round) -> Round:
+    """Of the best and the latest that was judged, the one to revise: the latest, even if it fails one check more,
+    unless it is clearly worse or the best came later.
+
+    Revisions break things here and there: to go back for one of them loses all that was mended beside it.
+    """
+    if last.number < best.number or last.failing > best.failing + 1:
+        return best
+    fall = best.critique.score - last.critique.score
+    worse = fall > _FALL or (fall > 0 and last.defects > best.defects)
+    return best if worse and best.sound and last.sound else last
 
 
 async def _revised(state: _State) -> str | None:

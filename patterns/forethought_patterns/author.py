@@ -134,7 +134,7 @@ class _Author:
         if lean and failing and not self.given and (len(past) % 2 == 1 or not self._demands):
             # Shown its draft, it copies that (benchmarks, HumanEval).
             return await self._revision(key, Question(Role.EXECUTOR, DRAFT, self._task(), _TEXT, variety=_VARIETY))
-        broken = [] if lean else _broken(base, past)
+        broken: Sequence[Evidence] = () if lean else _broken(base, past)
         own = base.critique.issues == past[base.number - 1].critique.issues
         parts = [
             self._task(),

@@ -190,7 +190,7 @@ class _Search(Generic[S, A]):
     news: News = field(default_factory=News)
 
     async def run(self) -> SearchResult[S, A]:
-        self.states.enter(self.root)
+        self.states.add(self.root)
         settle(self.root)
         try:
             while not self.stopped:
@@ -243,7 +243,7 @@ class _Search(Generic[S, A]):
                 if observation.terminal:
                     child.reward = None if observation.reward is None else _share(observation.reward)
                 else:
-                    self.states.enter(child)
+                    self.states.add(child)
                 growth.children.append(child)
         return growths
 

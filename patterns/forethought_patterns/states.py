@@ -41,7 +41,7 @@ class States(Generic[S, A]):
         except TypeError:
             return Place(node)
 
-    def enter(self, node: Node[S, A]) -> None:
+    def add(self, node: Node[S, A]) -> None:
         """A node has come about: it repeats one that is at least as near to the root, or is searched in its place."""
         place = self.of(node)
         if place.searched.depth > node.depth:

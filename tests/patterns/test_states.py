@@ -1,9 +1,11 @@
 """Tree search where several ways lead to the same state."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.patterns.letters import Letters, Tree, Word
 
 from forethought_patterns import Slot
@@ -27,28 +29,57 @@ async def test_equal_states_are_evaluated_and_searched_once() -> None:
     assert set(expanded) == {f"propose {word}" for word in ("", "a", "b", "c", "aa", "ab", "ac", "bb", "bc", "cc")}
 
 
+@dataclass
+class Graph(Letters):
+    """States are letters with links between them, named a few at a time; z is the goal."""
+
+    links: Mapping[str, str] = field(default_factory=dict[str, str])
+    at_a_time: int = 1
+
+    async def propose(self, node: Tree, n: int, slot: Slot) -> Sequence[str]:
+        await super().propose(node, n, slot)
+        return self.links.get(node.state, "")[len(node.children) :][: self.at_a_time]
+
+    async def step(self, node: Tree, action: str, slot: Slot) -> Observation[Word]:
+        return Observation(action, terminal=action == "z", reward=1.0)
+
+
 async def test_a_state_that_is_come_to_by_a_shorter_way_is_searched_there_and_not_asked_about_again() -> None:
     """The way over a and b to x is too long for the goal; that x is beside a comes with the second asking."""
-    links = {"": ["a", "x"], "a": ["b"], "b": ["x"], "x": ["y"], "y": ["z"], "z": ["goal"]}
-
-    @dataclass
-    class Ways(Letters):
-        async def propose(self, node: Tree, n: int, slot: Slot) -> Sequence[str]:
-            await super().propose(node, n, slot)
-            return links[node.state][len(node.children) :][:1]
-
-        async def step(self, node: Tree, action: str, slot: Slot) -> Observation[Word]:
-            return Observation(action, terminal=action == "goal", reward=1.0)
-
-    world = Ways(values=dict.fromkeys("abxyz", 1.0))
+    links = {"": "ax", "a": "b", "b": "x", "x": "y", "y": "w", "w": "z"}
+    world = Graph(links=links, values=dict.fromkeys("abxyw", 1.0))
     result = await search("", world, Bounds(max_depth=4))
     assert result.solved
-    assert [node.state for node in result.path] == ["x", "y", "z", "goal"]
+    assert [node.state for node in result.path] == ["x", "y", "w", "z"]
     assert world.calls.index("propose x") < world.calls.index("propose ", 1)
-    assert world.calls[world.calls.index("propose ", 1) :] == ["propose ", "propose y", "evaluate z", "propose z"]
+    assert world.calls[world.calls.index("propose ", 1) :] == ["propose ", "propose y", "evaluate w", "propose w"]
     (further,) = [node for node in result.root.walk() if node.state == "x" and node.depth == 3]
     assert further.repeats
     assert further.dead
+
+
+LETTERS = "abcdefg"
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    links=st.fixed_dictionaries({state: st.text(f"{LETTERS}z", max_size=4) for state in ["", *LETTERS]}),
+    values=st.fixed_dictionaries({state: st.floats(0, 1) for state in LETTERS}),
+    at_a_time=st.integers(1, 3),
+    max_depth=st.integers(1, 5),
+    parallel=st.integers(1, 3),
+)
+async def test_it_finds_the_goal_if_and_only_if_some_way_is_short_enough(
+    links: dict[str, str], values: dict[str, float], at_a_time: int, max_depth: int, parallel: int
+) -> None:
+    links = {state: "".join(dict.fromkeys(named)) for state, named in links.items()}
+    level = {""}
+    for _ in range(max_depth):
+        level |= {to for state in level for to in links.get(state, "")}
+    world = Graph(links=links, values=values, at_a_time=at_a_time)
+    bounds = Bounds(iterations=10**6, max_depth=max_depth, parallel=parallel)
+    result = await search("", world, bounds)
+    assert (result.solved, result.stopped) == (("z" in level), "solved" if "z" in level else "no solution")
 
 
 async def test_states_that_cannot_be_hashed_are_all_different() -> None:

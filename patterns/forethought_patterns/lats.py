@@ -344,9 +344,9 @@ class _Search(Generic[S, A]):
         return found if found is not None and found.name.startswith(f"{node.name}.") else None
 
     def _close(self, growth: _Growth[S, A]) -> None:
-        """See what is left to try: nothing where it ends, where it is too deep, or what is searched elsewhere."""
+        """See what is left to try: nothing where it ends, or is too deep. (What repeats is closed already.)"""
         for child in growth.children:
-            if child.terminal or child.repeats or child.depth >= self.bounds.max_depth:
+            if child.terminal or child.depth >= self.bounds.max_depth:
                 child.dead = True
                 settle(child)
         self.news.count(growth.node, sum(not child.repeats for child in growth.children))

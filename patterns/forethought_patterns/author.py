@@ -1,6 +1,6 @@
 """Reflection through a journal: the executor writes, the critic judges, checks call tools; every round is noted."""
 
-__all__ = ["CRITERIA", "Task", "improve", "round_body"]
+__all__ = ["CRITERIA", "CUT_OFF", "Task", "improve", "round_body"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,6 +15,7 @@ from forethought_patterns.tool_calls import ToolCalls
 from forethought_tools import JSON, ModelError, Question, Role
 
 CRITERIA = ("It does what the task asks for", "It is correct", "It is clear")
+CUT_OFF = "/cut off"  # ends the key of a round that its critic could not judge to the end
 _DRAFT = 24_000  # characters of a draft
 _PAST = 2  # earlier rounds whose issues are shown again
 _VARIETY = 0.8  # the likeliest answer is one that was there already
@@ -49,7 +50,7 @@ async def improve(
 
     async def seen(judged: Round) -> None:
         # A key of its own: where the critic is only out of reach, a resumed run may judge that draft after all.
-        end = "" if judged.final else "/cut off"
+        end = "" if judged.final else CUT_OFF
         await calls.journal.note(f"{prefix}round/{judged.number}{end}", round_body(judged))
 
     author = _Author(task, calls, prefix, given=given and bool(draft.strip()))

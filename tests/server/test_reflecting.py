@@ -9,9 +9,14 @@ from mcp.client import Client, ClientRequestContext
 from mcp.types import ElicitRequestParams, ElicitResult
 from tests.server.asking import ended, view
 from tests.server.thinking import judged, read
+from tests.stores import owned
 
+from forethought.engine.kinds.reflection import rounds
+from forethought.journal.rows import Fact
 from forethought.settings import Settings
 from forethought.surface.server import build_server
+from forethought_patterns.author import CUT_OFF, round_body
+from forethought_patterns.reflection import Critique, Round
 
 pytestmark = pytest.mark.anyio
 
@@ -73,6 +78,22 @@ async def test_a_budget_that_is_spent_gives_the_best_draft_so_far(scripted: Call
     assert "score" not in done
     assert done["rounds"] == ["draft 1: 4.0 of 10, bad", "draft 2: not judged"]
     assert "3 model calls is used up" in done["error"]
+
+
+async def test_a_round_that_was_judged_after_all_is_shown_once(make_settings: Callable[..., Settings]) -> None:
+    configured = make_settings()
+    async with Client(build_server(configured)) as client:
+        step = await ended(client, view(await client.call_tool("reflect", {"task": "t", "draft": "one"})))
+        run = step["run_id"]
+
+    def noted(key: str, number: int, score: int) -> Fact:
+        body = round_body(Round(number, "one", (), Critique({"good": score})))
+        return Fact("noted", {"id": f"note_{key}", "key": key, "step": None, "body": body})
+
+    with owned(configured) as store:
+        store.commit(run, noted("round/1", 1, 4), noted(f"round/2{CUT_OFF}", 2, 5))
+        store.commit(run, noted("round/2", 2, 8), noted(f"round/3{CUT_OFF}", 3, 6))
+        assert [(each["round"], each["score"]) for each in rounds(store.queries, run)] == [(1, 4), (2, 8), (3, 6)]
 
 
 async def test_without_a_model_the_calling_agent_reflects_by_work_orders(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from forethought.journal.queries import Queries
+from forethought_patterns.author import CUT_OFF
 from forethought_tools import JSON
 from forethought_tools.text import shortened
 
@@ -23,9 +24,11 @@ class Note:
 
 
 def notes(queries: Queries, run_id: str) -> list[Note]:
-    """Every note of a run, in order."""
+    """Every note of a run, in order; of a round that was cut off only until it was judged after all."""
+    messages = queries.messages(run_id, "note")
+    judged = {f"{message.key}{CUT_OFF}" for message in messages}
     found: list[Note] = []
-    for message in queries.messages(run_id, "note"):
+    for message in (each for each in messages if each.key not in judged):
         parts = message.key.split("/")
         at = 3 if parts[0] == "step" else 0
         found.append(Note("/".join(parts[:at]), parts[at], message.body))

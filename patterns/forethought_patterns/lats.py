@@ -31,7 +31,8 @@ _PACE = 25  # model calls; for so many, one more trajectory goes on beside the o
 _WIDEST, _LESSONS = 4, 3  # at most, of either
 _CONFIRMING = ((1, 2), (3, 4), (5, 6))  # questions, two at the same time, until they have decided it
 _FEW = 40  # ends; of so many wrong ones hardly any gets three verdicts ahead (1 of 850, if one of ten is false)
-_NEAR = 0.2  # so little less than the best is asked beside it; half of that for each step that leads up
+_BROAD = range(100, 301)  # calls in all, of which as many as may go on make most; more of them leave time to try one
+_NEAR = 0.1  # so little less than the best is asked beside it; half of that for each step that leads up
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +113,9 @@ class Bounds:
     """Weight of exploration in UCT (w). 0 is greedy."""
     value_weight: float = 0.8
     """Weight of the evaluation against self-consistency in a node's first value (lambda)."""
-    parallel: int = 1
-    """How many trajectories go on at the same time, at first."""
+    parallel: int | None = None
+    """How many trajectories go on at the same time, at first. None: four where there are 100 to 300 model calls in all,
+    else one."""
     model_calls: int | None = None
     """Hard bound on calls of the world's `propose`, `evaluate`, `confirm` and `reflect` together."""
     seed: int | None = None
@@ -121,10 +123,15 @@ class Bounds:
 
     def __post_init__(self) -> None:
         for name in ("iterations", "candidates", "max_depth", "parallel"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}")
         if not 0 <= self.value_weight <= 1 or self.exploration < 0:
             raise ValueError("value_weight must be from 0 to 1, and exploration at least 0")
+
+    @property
+    def at_first(self) -> int:
+        """How many trajectories start together."""
+        return self.parallel or (_WIDEST if self.model_calls in _BROAD else 1)
 
 
 _USUAL = Bounds()
@@ -210,8 +217,8 @@ class _Search(Generic[S, A]):
 
     def _select(self) -> None:
         """Start trajectories, as many as may go on together (a long search is a broad one), each exploring more."""
-        widest = max(self.bounds.parallel, _WIDEST)
-        many = min(widest, self.bounds.parallel + self.calls // _PACE)
+        widest = max(self.bounds.at_first, _WIDEST)
+        many = min(widest, self.bounds.at_first + self.calls // _PACE)
         best = max((node.worth_asking for node in self.active), default=0.0)
         near = _NEAR * 0.5 ** max((node.rise for node in self.active), default=0)
         while len(self.active) < widest and self.started < self.bounds.iterations:

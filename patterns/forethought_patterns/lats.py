@@ -31,8 +31,8 @@ _PACE = 25  # model calls; for so many, one more trajectory goes on beside the o
 _WIDEST, _LESSONS = 4, 3  # at most, of either
 _CONFIRMING = ((1, 2), (3, 4), (5, 6))  # questions, two at the same time, until they have decided it
 _FEW = 40  # ends; of so many wrong ones hardly any gets three verdicts ahead (1 of 850, if one of ten is false)
-_BROAD = range(100, 301)  # calls in all, of which as many as may go on make most; more of them leave time to try one
-_NEAR = 0.1  # so little less than the best is asked beside it; half of that for each step that leads up
+_BROAD = range(100, 301)  # calls in all: too few to start with one trajectory at a time, and enough for `_WIDEST`
+_NEAR = 0.1  # so little less than the best is asked beside it; half of that for each step up of the steepest way here
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Observation(Generic[S]):
     """What an action led to."""
 
     state: S
-    """All that matters of the way here. Where states can be hashed, equal ones are asked about and searched once."""
+    """All that matters of the way here. Equal ones (that can be hashed, and are no ends) are searched once."""
     terminal: bool = False
     reward: float | None = None
     """Of a terminal state: from 0 to 1, where 1 is success. None: its evaluation tells, and has to be confirmed."""
@@ -91,7 +91,7 @@ class SearchResult(Generic[S, A]):
     path: Sequence[Node[S, A]]
     """From below the root to `best`."""
     best: Node[S, A]
-    """Where it succeeded; else the best leaf. The root only if nothing could be tried."""
+    """Where it succeeded; else the best leaf. The root only if nothing could be tried, or all led back."""
     root: Node[S, A]
     model_calls: int
     iterations: int
@@ -114,8 +114,7 @@ class Bounds:
     value_weight: float = 0.8
     """Weight of the evaluation against self-consistency in a node's first value (lambda)."""
     parallel: int | None = None
-    """How many trajectories go on at the same time, at first. None: four where there are 100 to 300 model calls in all,
-    else one."""
+    """How many trajectories go on at the same time, at first. None: four for 100 to 300 model calls, else one."""
     model_calls: int | None = None
     """Hard bound on calls of the world's `propose`, `evaluate`, `confirm` and `reflect` together."""
     seed: int | None = None
@@ -125,12 +124,12 @@ class Bounds:
         for name in ("iterations", "candidates", "max_depth", "parallel"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, not {value}")
-        if not 0 <= self.value_weight <= 1 or self.exploration < 0:
-            raise ValueError("value_weight must be from 0 to 1, and exploration at least 0")
+        if not (0 <= self.value_weight <= 1 and self.exploration >= 0 and (self.model_calls or 0) >= 0):
+            raise ValueError("value_weight must be from 0 to 1, and exploration and model_calls at least 0")
 
     @property
     def at_first(self) -> int:
-        """How many trajectories start together."""
+        """`parallel`, or what is usual."""
         return self.parallel or (_WIDEST if self.model_calls in _BROAD else 1)
 
 
@@ -216,7 +215,7 @@ class _Search(Generic[S, A]):
         return SearchResult(self.stopped == SOLVED, best.way, best, self.root, self.calls, self.started, self.stopped)
 
     def _select(self) -> None:
-        """Start trajectories, as many as may go on together (a long search is a broad one), each exploring more."""
+        """Start trajectories, as many as may go on together, each exploring more, and what goes along with them."""
         widest = max(self.bounds.at_first, _WIDEST)
         many = min(widest, self.bounds.at_first + self.calls // _PACE)
         best = max((node.worth_asking for node in self.active), default=0.0)
@@ -302,7 +301,8 @@ class _Search(Generic[S, A]):
         enough = 3 if self.judged <= _FEW else 5
         ahead = dict.fromkeys(claimed, 1)
         for questions in _CONFIRMING:
-            claimed = [node for node in claimed if 0 < ahead[node] < enough]
+            over = any(node.succeeded for node in ahead)
+            claimed = [node for node in claimed if 0 < ahead[node] < enough and not over]
             if not claimed or not self._afforded([questions], each=len(questions)):
                 return
             said = await together(self.slot, [partial(self.world.confirm, claimed, question) for question in questions])
@@ -311,7 +311,7 @@ class _Search(Generic[S, A]):
                 node.reward = 1.0 if ahead[node] >= enough else min(_DOUBTED, *values)
 
     def _unknown(self, children: Sequence[Node[S, A]]) -> list[Node[S, A]]:
-        """The nodes whose values somebody has to tell; equal states share one."""
+        """The nodes whose values somebody has to tell; equal states that are no ends share one."""
         unknown: list[Node[S, A]] = []
         for child in (each for each in children if each.reward is None and not each.repeats):
             known = None if child.terminal else self.states.of(child).estimate

@@ -33,6 +33,7 @@ A = TypeVar("A")
 _BARREN = 2  # times in a row that proposals may bring nothing new before a node counts as exhausted
 _AGAIN = 0.85  # what asking a node once more is worth, over the time before
 _EXPECTED = 2  # times that asking again counts as having brought as much as the first time, before it was ever tried
+_HALF = 0.5  # of the candidates asked for: who names fewer is likely to have no more
 _OPEN = 0.9  # weight of the best that is open below, against the mean
 _PARENT = 0.3  # weight of the parent's prior in that of its children
 
@@ -195,7 +196,7 @@ class News:
     def count(self, node: Node[S, A], new: int) -> None:
         """A node was asked, and so many states are new. To ask it again is likely to bring what that has brought so
         far, in the whole search and here (the geometric mean of both, as shares of what a first time brings); and less
-        where fewer were named than were asked for: there may be no more."""
+        where not half of those asked for were named: there may be no more. (A few that are missing may be lost.)"""
         again = node.proposals > 1
         self.asked[again] += 1
         self.brought[again] += new
@@ -203,7 +204,7 @@ class News:
         if first:
             anywhere = (self.brought[True] / first + _EXPECTED) / (self.asked[True] + _EXPECTED)
             here = (new + 0.5) / (first + 0.5) if again else 1.0
-            node.news = min(1.0, math.sqrt(anywhere * here)) * node.named**2
+            node.news = min(1.0, math.sqrt(anywhere * here)) * (1.0 if node.named >= _HALF else node.named**2)
 
 
 def _bonus(above: Node[S, A], visits: int) -> float:

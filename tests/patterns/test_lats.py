@@ -329,6 +329,12 @@ async def test_a_world_that_breaks_its_word_is_told() -> None:
         await search("", Wrong(said=[0.1, 0.2, 7]))
     with pytest.raises(ValueError, match="iterations must be at least 1"):
         await search("", Letters(), Bounds(iterations=0))
+    with pytest.raises(ValueError, match="parallel"):
+        Bounds(parallel=0)
+    with pytest.raises(ValueError, match="model_calls"):
+        Bounds(model_calls=-1)
+    with pytest.raises(ValueError, match="exploration"):
+        Bounds(exploration=float("nan"))
 
 
 async def test_a_seed_makes_ties_fall_differently_and_repeatably() -> None:

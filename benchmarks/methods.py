@@ -230,11 +230,10 @@ async def tree(
     once: bool = False,
     told: bool = True,
     parallel: int | None = None,
-    marks: Sequence[int] = MARKS,
 ) -> Run:
     """This project's search, once with each bound of model calls: it knows how many it has."""
     enough: set[int] = set()
-    for calls in marks:
+    for calls in MARKS:
         world = worlds(told=told)
         result: SearchResult[Any, Any] = await search(
             world.root,

@@ -56,14 +56,6 @@ async def _again(client: Client, run: dict[str, Any], what: Any = "failed", **wi
     return view(await client.call_tool("execute_plan", {"plan_id": run["plan_id"], "again": what, **wishes}))
 
 
-async def _decided(client: Client, run: dict[str, Any]) -> dict[str, Any]:
-    """The run once the person at the form has decided: a busy machine may answer before they were asked."""
-    with anyio.fail_after(300):
-        while run["status"] in ("running", "waiting"):
-            run = view(await client.call_tool("report", {"run_id": run["run_id"], "answers": []}))
-    return run
-
-
 def _agree(settings: Settings, *runs: dict[str, Any]) -> None:
     """The rows of these runs are what their entries say, by our SQL and without it."""
     with owned(settings) as store:
@@ -146,9 +138,9 @@ async def test_what_a_person_rejected_is_asked_about_again_whatever_is_asked_abo
         rejected = await run_steps(client, steps)
         assert rejected["status"] == "failed"
     async with Client(build_server(now), mode=era, elicitation_callback=person(REJECT, APPROVE, seen=asked)) as client:
-        assert (await _decided(client, await _again(client, rejected)))["status"] == "failed"
+        assert (await _again(client, rejected))["status"] == "failed"
         assert not (work / "b.txt").exists()
-        done = await _decided(client, await _again(client, rejected))
+        done = await _again(client, rejected)
         assert done["status"] == "succeeded"
     assert len(asked) == 2
     _agree(now, rejected, done)

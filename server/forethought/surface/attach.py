@@ -111,6 +111,8 @@ class _Attached:
                 if gates and self._round < _ROUNDS:
                     await self._ask_now(gates)
                 if not self._person_is_asked(busy):
+                    if not self._within_reach():
+                        continue  # the last of it was answered between two looks
                     return await self._view()
             left = self._silent_until() - anyio.current_time()
             # What others do not report in time is free without news.

@@ -32,7 +32,7 @@ _WIDEST, _LESSONS = 4, 3  # at most, of either
 _CONFIRMING = ((1, 2), (3, 4), (5, 6))  # questions, two at the same time, until they have decided it
 _FEW = 40  # ends; of so many wrong ones hardly any gets three verdicts ahead (1 of 850, if one of ten is false)
 _BROAD = range(100, 301)  # calls in all: too few to start with one trajectory at a time, and enough for `_WIDEST`
-_NEAR = 0.1  # so little less than the best is asked beside it; half of that for each step up of the steepest way here
+_NEAR = 0.05  # so little less than the best is asked beside it; half of that for each step up of the steepest way here
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +277,7 @@ class _Search(Generic[S, A]):
                 fresh.append((action, 1))
         if self.chance is not None:
             self.chance.shuffle(fresh)
-        node.asked(len(actions) / self.bounds.candidates, len(fresh))
+        node.asked(len(actions), self.bounds.candidates, len(fresh))
         return fresh
 
     async def _evaluate(self, growths: Sequence[_Growth[S, A]]) -> None:

@@ -277,7 +277,7 @@ class _Search(Generic[S, A]):
                 fresh.append((action, 1))
         if self.chance is not None:
             self.chance.shuffle(fresh)
-        node.asked(len(actions), self.bounds.candidates, len(fresh))
+        node.asked(len(actions), len(fresh))
         return fresh
 
     async def _evaluate(self, growths: Sequence[_Growth[S, A]]) -> None:

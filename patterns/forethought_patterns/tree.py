@@ -23,21 +23,17 @@ __all__ = [
 ]
 
 import math
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Generic, Literal, TypeAlias, TypeVar
+from typing import Generic, TypeVar
 
 S = TypeVar("S")
 A = TypeVar("A")
 
-Kind: TypeAlias = Literal["first", "again", "again, after fewer"]
-"""Of asking a node for candidates: again after all that were asked for were named, or after fewer were."""
-
 _BARREN = 2  # times in a row that proposals may bring nothing new before a node counts as exhausted
-_AGAIN = 0.95  # what asking a node once more is worth, over the time before
-_EXPECTED = 2  # times that asking again counts as tried, before it was,
-_NEW = 0.8  # and to have brought so much of what a first time brings
+_AGAIN = 0.85  # what asking a node once more is worth, over the time before
+_WIDER = 10  # visits; where there are four times as many, two times count as one
+_EXPECTED = 2  # times that asking again counts as having brought as much as the first time, before it was ever tried
 _OPEN = 0.9  # weight of the best that is open below, against the mean
 _PARENT = 0.3  # weight of the parent's prior in that of its children
 
@@ -78,12 +74,6 @@ class Node(Generic[S, A]):
     children: "list[Node[S, A]]" = field(default_factory=list["Node[S, A]"])
     proposals: int = 0
     """How often proposals were asked for here."""
-    named: int = 0
-    """How many candidates were named, the last time."""
-    wanted: int = 1
-    """How many were asked for."""
-    kind: Kind = "first"
-    """Of what kind asking here next is."""
     barren: int = 0
     """How often in a row they brought nothing new."""
     news: float = 1.0
@@ -112,8 +102,10 @@ class Node(Generic[S, A]):
     @property
     def worth_asking(self) -> float:
         """What it is worth to ask here for candidates next: the prior, less with each time, and where that brings
-        little."""
-        return self.prior * _AGAIN**self.proposals * self.news
+        little. Beyond `_WIDER` visits it may be asked more often, with their square root (after progressive widening:
+        Chaslot et al., Progressive Strategies for Monte-Carlo Tree Search, 2008)."""
+        times = self.proposals / math.sqrt(max(1.0, self.visits / _WIDER))
+        return self.prior * math.pow(_AGAIN, times) * self.news
 
     @property
     def succeeded(self) -> bool:
@@ -135,10 +127,9 @@ class Node(Generic[S, A]):
         self.children.append(child)
         return child
 
-    def asked(self, named: int, wanted: int, fresh: int) -> None:
-        """Candidates were asked for here: so many were named of so many wanted, and so many are new here."""
+    def asked(self, named: int, fresh: int) -> None:
+        """Candidates were asked for here: so many were named, and so many of them are new here."""
         self.proposals += 1
-        self.named, self.wanted = named, wanted
         self.barren = 0 if fresh else self.barren + 1
         self.exhausted = self.barren >= _BARREN or not named
 
@@ -196,25 +187,19 @@ def again(node: Node[S, A], exploration: float) -> float:
 
 @dataclass(slots=True)
 class News:
-    """How many new states asking has brought in a search, by its kind."""
+    """How many new states asking has brought in a search: for the first time at a node, and again."""
 
-    asked: Counter[Kind] = field(default_factory=Counter[Kind])
-    brought: Counter[Kind] = field(default_factory=Counter[Kind])
+    asked: list[int] = field(default_factory=lambda: [0, 0])
+    brought: list[int] = field(default_factory=lambda: [0, 0])
 
     def count(self, node: Node[S, A], new: int) -> None:
         """A node was asked, and so many states are new. To ask it again is likely to bring what that has brought so
-        far, in the whole search and here (the geometric mean of both, as shares of what a first time brings).
-
-        Where fewer were named than asked for there may be no more, or some were lost on the way: which of the two is
-        learned, from less (but for one that is missing) that is expected.
-        """
-        again = node.kind != "first"
-        self.asked[node.kind] += 1
-        self.brought[node.kind] += new
-        node.kind = "again" if node.named >= node.wanted else "again, after fewer"
-        if first := self.brought["first"] / self.asked["first"]:
-            expected = _EXPECTED * _NEW * min(1.0, (node.named + 1) / node.wanted) ** 2
-            anywhere = (self.brought[node.kind] / first + expected) / (self.asked[node.kind] + _EXPECTED)
+        far, in the whole search and here (the geometric mean of both, as shares of what a first time brings)."""
+        again = node.proposals > 1
+        self.asked[again] += 1
+        self.brought[again] += new
+        if first := self.brought[False] / self.asked[False]:
+            anywhere = (self.brought[True] / first + _EXPECTED) / (self.asked[True] + _EXPECTED)
             here = (new + 0.5) / (first + 0.5) if again else 1.0
             node.news = min(1.0, math.sqrt(anywhere * here))
 
@@ -261,11 +246,13 @@ def _count(node: Node[S, A], pending: int) -> None:
 
 
 def backup(leaf: Node[S, A], reward: float) -> None:
-    """A trajectory has ended here: every node on its way has one visit more, and the reward in its mean."""
+    """A trajectory has ended here: every node on its way has one visit more, which says how often it may be asked, and
+    the reward in its mean."""
     node: Node[S, A] | None = leaf
     while node is not None:
         node.visits += 1
         node.total += reward
+        _look(node)
         node = node.parent
 
 

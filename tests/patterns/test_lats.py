@@ -96,7 +96,7 @@ async def test_how_many_calls_there_are_in_all_says_how_many_trajectories_start_
 
 
 @pytest.mark.parametrize(
-    ("values", "asked"), [((0.8, 0.75, 0.6), "ab"), ((0.8, 0.4, 0.76), "ac"), ((0.8, 0.55, 0.1), "a")]
+    ("values", "asked"), [((0.95, 0.91, 0.6), "ab"), ((0.95, 0.4, 0.91), "ac"), ((0.95, 0.88, 0.1), "a")]
 )
 async def test_what_is_worth_hardly_less_than_the_best_is_asked_beside_it(values: Sequence[float], asked: str) -> None:
     world = Letters(solution="none", length=10**6, values=dict(zip("abc", values, strict=True)))
@@ -105,9 +105,9 @@ async def test_what_is_worth_hardly_less_than_the_best_is_asked_beside_it(values
     assert together == [f"propose {state}" for state in asked]
 
 
-@pytest.mark.parametrize(("values", "asked"), [((0.75, 0.74, 0.68), ["aa", "ab"]), ((0.5, 0.9, 0.85), ["aa"])])
+@pytest.mark.parametrize(("values", "asked"), [((0.95, 0.94, 0.88), ["aa", "ab"]), ((0.9, 1.0, 0.945), ["aa"])])
 async def test_less_is_asked_beside_a_step_that_leads_up(values: Sequence[float], asked: Sequence[str]) -> None:
-    """Priors 0.743 and 0.701 below 0.75; then 0.78 and 0.745 above 0.5."""
+    """Priors 0.943 and 0.901 below 0.95; then 0.97 and 0.932 above 0.9."""
     world = Letters(solution="none", length=10**6, values=dict.fromkeys(("b", "c", "ac"), 0.1))
     world.values |= dict(zip(("a", "aa", "ab"), values, strict=True))
     await search("", world, Bounds(model_calls=6, candidates=7, value_weight=1.0, exploration=0.0))
@@ -116,10 +116,10 @@ async def test_less_is_asked_beside_a_step_that_leads_up(values: Sequence[float]
 
 
 async def test_each_further_trajectory_explores_more() -> None:
-    """To the third a, where nobody has asked, is worth 0.6 + 0.3 * 1.18, and c, where one goes on, 0.66 + 0.3 * 0.83;
+    """To the third a, where nobody has asked, is worth 0.86 + 0.3 * 1.18, and c, where one goes on, 0.92 + 0.3 * 0.83;
     by 0.1, as for the first, c were worth more."""
-    world = Letters(solution="none", length=10**6, offers="abcd", values={"a": 0.6, "b": 0.9, "c": 0.88, "d": 0.86})
-    world.values |= {first + second: 0.1 for first in "bcd" for second in "abcd"} | {"bb": 0.9, "cc": 0.88, "ca": 0.6}
+    world = Letters(solution="none", length=10**6, offers="abcd", values={"a": 0.86, "b": 1.0, "c": 0.99, "d": 0.98})
+    world.values |= {first + second: 0.1 for first in "bcd" for second in "abcd"} | {"bb": 1.0, "cc": 1.0, "ca": 0.955}
     await search("", world, Bounds(model_calls=9, candidates=9, value_weight=1.0, exploration=0.1, parallel=3))
     assert world.calls[2:5] == ["propose b", "propose c", "propose d"]
     assert world.calls[6:] == ["propose bb", "propose cc", "propose a"]

@@ -1,10 +1,10 @@
 """The tree of a search: nodes, UCT, backup. Pure arithmetic; nobody is asked anything here.
 
 Values after LATS (Zhou et al., arXiv 2310.04406, section 4.2), with three changes. To ask a node again is an arm of its
-own beside its children, worth less where asking again brings little that is new. A first value leans on the parent's,
-since one estimate errs more than those of a whole way. And what a node is worth is nearly the best that is still open
-below, since actions lead where they have led before: a failure beside a way takes hardly anything from it. What is open
-is kept along the way, not walked anew.
+own beside its children, worth less where asking again brings little that is new, and more the more it is visited. A
+first value leans on the parent's, since one estimate errs more than those of a whole way. And what a node is worth is
+nearly the best that is still open below, since actions lead where they have led before: a failure beside a way takes
+hardly anything from it. What is open is kept along the way, not walked anew.
 """
 
 __all__ = [

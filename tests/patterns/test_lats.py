@@ -100,7 +100,7 @@ async def test_how_many_calls_there_are_in_all_says_how_many_trajectories_start_
 )
 async def test_what_is_worth_hardly_less_than_the_best_is_asked_beside_it(values: Sequence[float], asked: str) -> None:
     world = Letters(solution="none", length=10**6, values=dict(zip("abc", values, strict=True)))
-    await search("", world, Bounds(model_calls=6, candidates=7, value_weight=1.0, exploration=0.0))
+    await search("", world, Bounds(model_calls=6, value_weight=1.0, exploration=0.0))
     together = list(itertools.takewhile(lambda call: call.startswith("propose"), world.calls[2:]))
     assert together == [f"propose {state}" for state in asked]
 
@@ -110,7 +110,7 @@ async def test_less_is_asked_beside_a_step_that_leads_up(values: Sequence[float]
     """Priors 0.943 and 0.901 below 0.95; then 0.97 and 0.932 above 0.9."""
     world = Letters(solution="none", length=10**6, values=dict.fromkeys(("b", "c", "ac"), 0.1))
     world.values |= dict(zip(("a", "aa", "ab"), values, strict=True))
-    await search("", world, Bounds(model_calls=6, candidates=7, value_weight=1.0, exploration=0.0))
+    await search("", world, Bounds(model_calls=6, value_weight=1.0, exploration=0.0))
     together = list(itertools.takewhile(lambda call: call.startswith("propose"), world.calls[4:]))
     assert together == [f"propose {state}" for state in asked]
 
@@ -120,7 +120,7 @@ async def test_each_further_trajectory_explores_more() -> None:
     by 0.1, as for the first, c were worth more."""
     world = Letters(solution="none", length=10**6, offers="abcd", values={"a": 0.86, "b": 1.0, "c": 0.99, "d": 0.98})
     world.values |= {first + second: 0.1 for first in "bcd" for second in "abcd"} | {"bb": 1.0, "cc": 1.0, "ca": 0.955}
-    await search("", world, Bounds(model_calls=9, candidates=9, value_weight=1.0, exploration=0.1, parallel=3))
+    await search("", world, Bounds(model_calls=9, value_weight=1.0, exploration=0.1, parallel=3))
     assert world.calls[2:5] == ["propose b", "propose c", "propose d"]
     assert world.calls[6:] == ["propose bb", "propose cc", "propose a"]
 

@@ -163,11 +163,12 @@ def test_backup_is_the_running_mean_along_the_way() -> None:
     inner = root.grow("a", "a")
     leaf = inner.grow("b", "ab")
     inner.prior, leaf.prior = 0.4, 0.7
+    inner.exhausted = leaf.exhausted = True
     backup(leaf, 1.0)
     backup(inner, 0.0)
     assert (root.visits, inner.visits, leaf.visits) == (3, 3, 2)
-    assert inner.mean == pytest.approx((0.4 + 1 + 0) / 3)
-    assert leaf.mean == pytest.approx(0.85)
+    assert inner.value == pytest.approx((0.4 + 1 + 0) / 3)
+    assert leaf.value == pytest.approx(0.85)
     assert [node.name for node in leaf.way] == ["0.0", "0.0.0"]
 
 

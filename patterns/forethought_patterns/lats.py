@@ -10,12 +10,14 @@ Nothing here knows of models or tools: a `World` proposes, acts, evaluates and r
 
 __all__ = ["Bounds", "Node", "Observation", "SearchResult", "SearchWatcher", "World", "search"]
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Generic, Protocol, TypeVar
 
+from forethought_patterns.bounds import Bounds
 from forethought_patterns.slots import Slot, together
 from forethought_patterns.states import States
 from forethought_patterns.tree import News, Node, backup, best_leaf, blend, enter, leave, select, settle, undoubted
@@ -28,10 +30,9 @@ T = TypeVar("T")
 SOLVED = "solved"
 _DOUBTED = 0.95  # what an end is worth, at most, that only its evaluation calls a success
 _PACE = 25  # model calls; for so many, one more trajectory goes on beside the others, and one lesson is asked for
-_WIDEST, _LESSONS = 4, 3  # at most, of either
+_LESSONS = 3  # at most
 _CONFIRMING = ((1, 2), (3, 4), (5, 6))  # questions, two at the same time, until they have decided it
 _FEW = 40  # ends; of so many wrong ones hardly any gets three verdicts ahead (1 of 850, if one of ten is false)
-_BROAD = range(100, 301)  # calls in all: too few to start with one trajectory at a time, and enough for `_WIDEST`
 _NEAR = 0.05  # so little less than the best is asked beside it; half of that for each step up of the steepest way here
 
 
@@ -79,6 +80,9 @@ class SearchWatcher(Generic[S, A]):
     async def grown(self, node: Node[S, A], children: Sequence[Node[S, A]]) -> None:
         """A node was expanded, and its new children have their values."""
 
+    async def valued(self, node: Node[S, A]) -> None:
+        """A node that had stood for its parent since it has grown has its own value now."""
+
     async def ended(self, number: int, leaf: Node[S, A], reward: float) -> None:
         """A trajectory has ended at `leaf`."""
 
@@ -97,40 +101,6 @@ class SearchResult(Generic[S, A]):
     iterations: int
     stopped: str
     """Why: solved, no solution (every branch is dead), iterations, model calls; or why nobody would go on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How far a search goes, and what it goes by. Raises ValueError where one cannot be."""
-
-    iterations: int = 30
-    """Trajectories, at most."""
-    candidates: int = 5
-    """How many actions are asked for at a time (n)."""
-    max_depth: int = 7
-    """Actions in a row, at most."""
-    exploration: float = 0.03
-    """Weight of exploration in UCT (w). 0 is greedy."""
-    value_weight: float = 0.8
-    """Weight of the evaluation against self-consistency in a node's first value (lambda)."""
-    parallel: int | None = None
-    """How many trajectories go on at the same time, at first. None: four for 100 to 300 model calls, else one."""
-    model_calls: int | None = None
-    """Hard bound on calls of the world's `propose`, `evaluate`, `confirm` and `reflect` together."""
-    seed: int | None = None
-    """Shuffles new candidates, so that ties fall differently. None: they fall to what was proposed first."""
-
-    def __post_init__(self) -> None:
-        for name in ("iterations", "candidates", "max_depth", "parallel"):
-            if (value := getattr(self, name)) is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}")
-        if not (0 <= self.value_weight <= 1 and self.exploration >= 0 and (self.model_calls or 0) >= 0):
-            raise ValueError("value_weight must be from 0 to 1, and exploration and model_calls at least 0")
-
-    @property
-    def at_first(self) -> int:
-        """`parallel`, or what is usual."""
-        return self.parallel or (_WIDEST if self.model_calls in _BROAD else 1)
 
 
 _USUAL = Bounds()
@@ -192,6 +162,8 @@ class _Search(Generic[S, A]):
     """Where trajectories came to a dead end, and nothing was learned from it yet."""
     active: list[Node[S, A]] = field(default_factory=list[Node[S, A]])
     """Where each trajectory stands."""
+    late: list[Node[S, A]] = field(default_factory=list[Node[S, A]])
+    """What is valued with the next, and stands for its parent until then; one node at most."""
     states: States[S, A] = field(default_factory=States[S, A])
     news: News = field(default_factory=News)
 
@@ -216,11 +188,10 @@ class _Search(Generic[S, A]):
 
     def _select(self) -> None:
         """Start trajectories, as many as may go on together, each exploring more, and what goes along with them."""
-        widest = max(self.bounds.at_first, _WIDEST)
-        many = min(widest, self.bounds.at_first + self.calls // _PACE)
+        many = min(self.bounds.widest, self.bounds.at_first + self.calls // _PACE)
         best = max((node.worth_asking for node in self.active), default=0.0)
         near = _NEAR * 0.5 ** max((node.rise for node in self.active), default=0)
-        while len(self.active) < widest and self.started < self.bounds.iterations:
+        while len(self.active) < self.bounds.widest and self.started < self.bounds.iterations:
             further = len(self.active) < many
             node = select(self.root, self.bounds.exploration * (1 + len(self.active) if further else 1))
             if node is None or not (further or self._goes_along(node, best, near)):
@@ -283,8 +254,9 @@ class _Search(Generic[S, A]):
     async def _evaluate(self, growths: Sequence[_Growth[S, A]]) -> None:
         """Give the new nodes their values: one call for all that have grown, and none for what is known already."""
         grown = [child for growth in growths for child in growth.children]
-        unknown = [] if any(child.succeeded for child in grown) else self._unknown(grown)
-        for nodes in self._afforded([unknown] if unknown else []):
+        due = [] if any(child.succeeded for child in grown) else self._due(self._unknown(grown))
+        late: list[Node[S, A]] = []
+        for nodes in self._afforded([due] if due else []):
             for node, value in zip(nodes, _shares(await self.world.evaluate(nodes, self.slot), nodes), strict=True):
                 node.estimate = value
                 if node.terminal:
@@ -293,8 +265,25 @@ class _Search(Generic[S, A]):
                 else:
                     self.states.of(node).estimate = value
             await self._confirm([node for node in nodes if node.terminal and node.estimate >= 1])
-        for growth in growths:
-            blend(growth.node, self.bounds.value_weight)
+            late, self.late = self.late, []
+        for node in [*(node.parent for node in late if node.parent), *(growth.node for growth in growths)]:
+            blend(node, self.bounds.value_weight)
+        for node in late:
+            await self.watcher.valued(node)
+
+    def _due(self, unknown: list[Node[S, A]]) -> list[Node[S, A]]:
+        """Who is valued now, all in one call: an end at once, for it may be what is searched for. One node alone, with
+        the next: there is nothing new to choose it from, and a way that leads there mostly goes on. Nobody, where no
+        proposal could follow."""
+        self.late = [node for node in self.late if not node.repeats]
+        if not any(node.terminal for node in unknown):
+            if not unknown or self._left <= 1:
+                return []
+            if len(unknown) == 1 and not self.late and (parent := unknown[0].parent) and parent is not self.root:
+                unknown[0].estimate = parent.estimate
+                self.late = unknown
+                return []
+        return [*self.late, *unknown]
 
     async def _confirm(self, claimed: Sequence[Node[S, A]]) -> None:
         """Have what only the evaluation calls a success judged by others until verdicts for it are far enough ahead."""
@@ -368,8 +357,8 @@ class _Search(Generic[S, A]):
             self.stopped = SOLVED
 
     async def _reflect(self) -> None:
-        """Learn from the latest dead ends."""
-        due = max(0, min(_LESSONS, self.calls // _PACE) - self.reflections)
+        """Learn from the latest dead ends, as long as there are calls left for which it pays."""
+        due = max(0, min(_LESSONS, self.calls // _PACE) - self.reflections) if self._left > _PACE else 0
         asking = self._afforded([self.failed.pop() for _ in self.failed[:due]])
         self.reflections += len(asking)
         for lesson in await together(self.slot, [partial(self.world.reflect, leaf) for leaf in asking]):
@@ -378,10 +367,14 @@ class _Search(Generic[S, A]):
             elif lesson.strip() not in self.root.lessons:
                 self.root.lessons.append(lesson.strip())
 
+    @property
+    def _left(self) -> float:
+        """How many model calls."""
+        return math.inf if self.bounds.model_calls is None else max(0, self.bounds.model_calls - self.calls)
+
     def _afforded(self, wanted: Sequence[T], *, each: int = 1) -> Sequence[T]:
         """As many as there are model calls left for, which each of them costs; these are spent now."""
-        most = None if self.bounds.model_calls is None else max(0, self.bounds.model_calls - self.calls) // each
-        afforded = wanted[:most]
+        afforded = wanted[: int(min(len(wanted), self._left // each))]
         self.calls += each * len(afforded)
         if len(afforded) < len(wanted) and not self.stopped:
             self.stopped = "model calls"

@@ -54,7 +54,7 @@ class Node(Generic[S, A]):
     reward: float | None = None
     """Of a terminal state, once it is known: from 0 to 1, where 1 is success."""
     estimate: float = 0.0
-    """What the evaluation said, from 0 to 1."""
+    """What the evaluation said, from 0 to 1; of a node that stands for its parent until then, what it said of that."""
     sampled: int = 1
     """How often its action was proposed."""
     prior: float = 0.0
@@ -151,7 +151,7 @@ def blend(node: Node[S, A], weight: float) -> None:
     which a part is the parent's prior; the root, which nobody has valued, lends none.
 
     Self-consistency is the share of all proposals here that named the child's action. A terminal state is known, and
-    needs no opinion.
+    needs no opinion. Those above are told.
     """
     drawn = sum(child.sampled for child in node.children)
     above = _PARENT if node.parent is not None else 0.0
@@ -161,6 +161,7 @@ def blend(node: Node[S, A], weight: float) -> None:
         child.prior = opinion if child.reward is None else child.reward
         child.rise = node.rise + 1 if child.prior > node.prior else 0
         _look(child)
+    settle(node)
 
 
 def undoubted(candidates: int, weight: float) -> float:

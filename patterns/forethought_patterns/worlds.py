@@ -135,6 +135,10 @@ class _Noted(SearchWatcher[Way, Move]):
             f"{self._prefix}grown/{node.name}/{node.proposals}", {"node": node.name, "children": body}
         )
 
+    async def valued(self, node: Node[Way, Move]) -> None:
+        body: dict[str, JSON] = {"node": node.name, "value": round(node.prior, 4)}
+        await self._journal.note(f"{self._prefix}valued/{node.name}", body)
+
     async def ended(self, number: int, leaf: Node[Way, Move], reward: float) -> None:
         await self._journal.note(f"{self._prefix}ended/{number}", {"leaf": leaf.name, "reward": reward})
 

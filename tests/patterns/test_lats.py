@@ -110,7 +110,7 @@ async def test_less_is_asked_beside_a_step_that_leads_up(values: Sequence[float]
     """Priors 0.943 and 0.901 below 0.95; then 0.97 and 0.932 above 0.9."""
     world = Letters(solution="none", length=10**6, values=dict.fromkeys(("b", "c", "ac"), 0.1))
     world.values |= dict(zip(("a", "aa", "ab"), values, strict=True))
-    await search("", world, Bounds(model_calls=6, value_weight=1.0, exploration=0.0))
+    await search("", world, Bounds(model_calls=8, value_weight=1.0, exploration=0.0))
     together = list(itertools.takewhile(lambda call: call.startswith("propose"), world.calls[4:]))
     assert together == [f"propose {state}" for state in asked]
 
@@ -127,14 +127,14 @@ async def test_each_further_trajectory_explores_more() -> None:
 
 async def test_what_was_asked_already_is_not_asked_beside_the_best() -> None:
     world = Letters(solution="none", length=10**6, values={"a": 0.95, "b": 0.5, "c": 0.5})
-    await search("", world, Bounds(model_calls=4, candidates=3, value_weight=1.0, exploration=0.0))
-    assert world.calls[2:] == ["propose a", "evaluate aa ab ac"], "to ask at the root again is worth 0.85"
+    await search("", world, Bounds(model_calls=5, candidates=3, value_weight=1.0, exploration=0.0))
+    assert world.calls[2:4] == ["propose a", "evaluate aa ab ac"], "to ask at the root again is worth 0.85"
 
 
 async def test_where_asking_again_would_go_alone_the_best_that_was_never_asked_goes_along() -> None:
     world = Letters(solution="none", length=10**6, values={"a": 0.4, "b": 0.4, "c": 0.1})
-    await search("", world, Bounds(model_calls=5, candidates=3, value_weight=1.0, exploration=0.0))
-    assert world.calls[2:] == ["propose ", "propose a", "evaluate aa ab ac"], (
+    await search("", world, Bounds(model_calls=6, candidates=3, value_weight=1.0, exploration=0.0))
+    assert world.calls[2:5] == ["propose ", "propose a", "evaluate aa ab ac"], (
         "b is far below what asking again is worth"
     )
 
@@ -208,6 +208,13 @@ async def test_whoever_has_nothing_to_learn_is_not_asked_again() -> None:
     result = await search("", world, Bounds(iterations=100))
     assert len([call for call in world.calls if call.startswith("reflect")]) == 1
     assert result.root.lessons == []
+
+
+async def test_no_lesson_is_asked_for_where_too_few_calls_are_left_to_make_use_of_it() -> None:
+    for bound, lessons in ((50, 0), (60, 1)):
+        world = Hopeless()
+        await search("", world, Bounds(iterations=100, model_calls=bound))
+        assert len([call for call in world.calls if call.startswith("reflect")]) == lessons
 
 
 class Claimed(Letters):

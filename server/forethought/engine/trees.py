@@ -82,6 +82,8 @@ def trees(queries: Queries, run_id: str) -> dict[str, Branch]:
                 branch = _branch(child)
                 nodes[note.purpose, name].children.append(branch)
                 nodes[note.purpose, branch.name] = branch
+        elif note.kind == "valued":
+            nodes[note.purpose, str(note.body["node"])].prior = float(str(note.body["value"]))
         elif note.kind == "ended":
             ends.append((note.purpose, note.body))
     for purpose, end in ends:

@@ -1,0 +1,66 @@
+"""Tree search: which values nobody is asked for yet, or at all."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pytest
+from tests.patterns.letters import SOLUTION, Letters, Tree, Word
+
+from forethought_patterns import Slot
+from forethought_patterns.lats import Bounds, Observation, SearchWatcher, search
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(("calls", "last"), [(3, "propose b"), (4, "propose a"), (5, "propose ba")])
+async def test_the_last_call_goes_to_a_proposal_and_not_to_values_that_nothing_could_follow(
+    calls: int, last: str
+) -> None:
+    world = Letters(solution="none", length=10**6, values={"b": 0.95, "a": 0.88, "ba": 0.95})
+    await search("", world, Bounds(model_calls=calls, value_weight=1.0, exploration=0.0))
+    assert world.calls[-1] == last
+
+
+@dataclass
+class Corridor(Letters):
+    """One way goes on from each word, but from the root and from aaaa."""
+
+    async def propose(self, node: Tree, n: int, slot: Slot) -> Sequence[str]:
+        await super().propose(node, n, slot)
+        return self.offers if node.state in ("", "aaaa") else self.offers[:1]
+
+
+async def test_one_node_alone_is_valued_with_the_next_and_stands_for_its_parent_until_then() -> None:
+    world = Corridor(solution="none", length=10**6, values={"a": 0.9, "aa": 0.2, "aaa": 0.8, "aaaa": 0.8})
+    seen: list[tuple[str, float]] = []
+
+    class Watcher(SearchWatcher[Word, str]):
+        async def grown(self, node: Tree, children: Sequence[Tree]) -> None:
+            seen.extend((child.state, child.estimate) for child in children if child.state.startswith("aa"))
+
+        async def valued(self, node: Tree) -> None:
+            seen.append((f"{node.state}!", node.estimate))
+
+    bounds = Bounds(model_calls=9, value_weight=1.0, exploration=0.0, max_depth=9)
+    result = await search("", world, bounds, watcher=Watcher())
+    assert world.calls[:5] == ["propose ", "evaluate a b c", "propose a", "propose aa", "evaluate aa aaa"]
+    assert seen[:3] == [("aa", 0.9), ("aa!", 0.2), ("aaa", 0.8)]
+    (late,) = [node for node in result.root.walk() if node.state == "aa"]
+    assert late.prior == pytest.approx(0.7 * 0.2 + 0.3 * 0.9)
+
+
+async def test_an_end_that_nobody_but_its_evaluation_knows_is_valued_at_once_though_it_is_alone() -> None:
+    @dataclass
+    class Single(Letters):
+        async def propose(self, node: Tree, n: int, slot: Slot) -> Sequence[str]:
+            await super().propose(node, n, slot)
+            return SOLUTION[len(node.state)]
+
+        async def step(self, node: Tree, action: str, slot: Slot) -> Observation[Word]:
+            word = node.state + action
+            return Observation(word, terminal=word == SOLUTION)
+
+    world = Single(values={"b": 0.95, "bcb": 1.0})
+    result = await search("", world, Bounds(max_depth=3))
+    assert result.solved
+    assert world.calls[:6] == ["propose ", "evaluate b", "propose b", "propose bc", "evaluate bc bcb", "confirm 1 bcb"]

@@ -45,6 +45,29 @@ async def test_a_search_finds_a_way_and_shows_its_tree(scripted: Callable[..., S
     assert text.splitlines()[1].startswith("  go right")
 
 
+async def test_one_idea_alone_is_valued_with_the_next_and_its_tree_shows_that_value(
+    scripted: Callable[..., Settings],
+) -> None:
+    script = {
+        "proposer": [
+            {"candidates": [idea("go left", "a wall"), idea("go right", "a door")]},
+            {"candidates": [idea("knock", "a keyhole")]},
+            {"candidates": [idea("push", "nothing"), idea("pick it", "it clicks")]},
+            {"candidates": [idea("open it", "a treasure", final=True)]},
+        ],
+        "evaluator": [worth(2, 9), worth(8, 1, 10)],
+    }
+    wanted = {"goal": "find the treasure", "verifier": {"matches": "treasure"}, "n_candidates": 2, "parallel": 1}
+    async with Client(build_server(scripted(script))) as client:
+        done = await ended(client, view(await client.call_tool("lats_search", wanted)))
+        tree = json.loads(await read(client, f"run://{done['run_id']}/tree"))[""]
+    knock = tree["children"][1]["children"][0]
+    assert done["solved"]
+    assert (knock["action"], knock["visits"]) == ("knock", 2)
+    own = 0.7 * (0.8 * 0.8 + 0.2 * 1) + 0.3 * (0.8 * 0.9 + 0.2 * 0.5)
+    assert knock["value"] == pytest.approx((own + 1) / 2), "and what the success through it brought"
+
+
 async def test_a_search_without_a_solution_says_so_and_shows_the_best_leaf(scripted: Callable[..., Settings]) -> None:
     script: dict[str, Any] = {
         "proposer": [

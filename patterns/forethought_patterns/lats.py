@@ -15,12 +15,24 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
-from forethought_patterns.bounds import Bounds
+from forethought_patterns.search_ports import Bounds, Observation, SearchWatcher, World
 from forethought_patterns.slots import Slot, together
 from forethought_patterns.states import States
-from forethought_patterns.tree import News, Node, backup, best_leaf, blend, enter, leave, select, settle, undoubted
+from forethought_patterns.tree import (
+    News,
+    Node,
+    backup,
+    best_leaf,
+    blend,
+    catch_up,
+    enter,
+    leave,
+    select,
+    settle,
+    undoubted,
+)
 from forethought_tools import BudgetError, ModelError
 
 S = TypeVar("S")
@@ -34,57 +46,6 @@ _LESSONS = 3  # at most
 _CONFIRMING = ((1, 2), (3, 4), (5, 6))  # questions, two at the same time, until they have decided it
 _FEW = 40  # ends; of so many wrong ones hardly any gets three verdicts ahead (1 of 850, if one of ten is false)
 _NEAR = 0.05  # so little less than the best is asked beside it; half of that for each step up of the steepest way here
-
-
-@dataclass(frozen=True, slots=True)
-class Observation(Generic[S]):
-    """What an action led to."""
-
-    state: S
-    """All that matters of the way here. Equal ones (that can be hashed, and are no ends) are searched once."""
-    terminal: bool = False
-    reward: float | None = None
-    """Of a terminal state: from 0 to 1, where 1 is success. None: its evaluation tells, and has to be confirmed."""
-
-
-class World(Protocol[S, A]):
-    """Where a search goes on. All but `step` are one model call each; a `slot` is for a world that has to wait."""
-
-    async def propose(self, node: Node[S, A], n: int, slot: Slot) -> Sequence[A]:
-        """Up to `n` actions to try from here. One may be named more than once: that counts as agreement on it.
-        `node.children` hold what was proposed before, `node.lessons` what went wrong elsewhere."""
-        ...
-
-    async def step(self, node: Node[S, A], action: A, slot: Slot) -> Observation[S]:
-        """Do it, or imagine it."""
-        ...
-
-    async def evaluate(self, nodes: Sequence[Node[S, A]], slot: Slot) -> Sequence[float]:
-        """How promising each of these is, from 0 to 1, all in one call. Siblings stand together; where several
-        trajectories go on at the same time there are those of several parents."""
-        ...
-
-    async def confirm(self, nodes: Sequence[Node[S, A]], question: int, slot: Slot) -> Sequence[float]:
-        """The same of ends that `evaluate` calls a success (1) where no `step` knew: by a question, from 1, that errs
-        independently of it and of the others."""
-        ...
-
-    async def reflect(self, node: Node[S, A], slot: Slot) -> str:
-        """What is to be learned from the failed trajectory that ended here. Nothing: it is not asked again."""
-        ...
-
-
-class SearchWatcher(Generic[S, A]):
-    """Sees a search as it goes on. Each method is awaited before the search goes on."""
-
-    async def grown(self, node: Node[S, A], children: Sequence[Node[S, A]]) -> None:
-        """A node was expanded, and its new children have their values."""
-
-    async def valued(self, node: Node[S, A]) -> None:
-        """A node that had stood for its parent since it has grown has its own value now."""
-
-    async def ended(self, number: int, leaf: Node[S, A], reward: float) -> None:
-        """A trajectory has ended at `leaf`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +124,9 @@ class _Search(Generic[S, A]):
     active: list[Node[S, A]] = field(default_factory=list[Node[S, A]])
     """Where each trajectory stands."""
     late: list[Node[S, A]] = field(default_factory=list[Node[S, A]])
-    """What is valued with the next, and stands for its parent until then; one node at most."""
+    """What waits to be valued in the next round; one node at most."""
+    closing: bool = False
+    """What has grown is not valued any more: the last call is for one more proposal."""
     states: States[S, A] = field(default_factory=States[S, A])
     news: News = field(default_factory=News)
 
@@ -174,6 +137,7 @@ class _Search(Generic[S, A]):
             while not self.stopped:
                 self._select()
                 if not self.active:
+                    await self._evaluate([])
                     self.stopped = "no solution" if self.root.dead else "iterations"
                     break
                 growths = await self._expand()
@@ -252,11 +216,21 @@ class _Search(Generic[S, A]):
         return fresh
 
     async def _evaluate(self, growths: Sequence[_Growth[S, A]]) -> None:
-        """Give the new nodes their values: one call for all that have grown, and none for what is known already."""
+        """Give the new nodes their values: one call for all that have grown, and none for what is known already.
+
+        One node alone waits for the next round: there is nothing new to choose it from, and a way there mostly goes on.
+        The last call is for one more proposal, unless an end has come up, which may be the answer.
+        """
+        late, self.late = [node for node in self.late if not node.repeats], []
         grown = [child for growth in growths for child in growth.children]
-        due = [] if any(child.succeeded for child in grown) else self._due(self._unknown(grown))
-        late: list[Node[S, A]] = []
-        for nodes in self._afforded([due] if due else []):
+        unknown = [] if any(child.succeeded for child in grown) else self._unknown([*late, *grown])
+        inner = bool(unknown) and not any(node.terminal for node in unknown)
+        self.closing = inner and self._left == 1 and self.calls > 1
+        lone = inner and not late and len(unknown) == 1 and 1 < unknown[0].depth < self.bounds.max_depth
+        if lone and self._left > 1:
+            unknown[0].wait()
+            self.late, unknown = unknown, []
+        for nodes in self._afforded([_together(unknown)] if unknown and not self.closing else []):
             for node, value in zip(nodes, _shares(await self.world.evaluate(nodes, self.slot), nodes), strict=True):
                 node.estimate = value
                 if node.terminal:
@@ -265,25 +239,11 @@ class _Search(Generic[S, A]):
                 else:
                     self.states.of(node).estimate = value
             await self._confirm([node for node in nodes if node.terminal and node.estimate >= 1])
-            late, self.late = self.late, []
-        for node in [*(node.parent for node in late if node.parent), *(growth.node for growth in growths)]:
-            blend(node, self.bounds.value_weight)
-        for node in late:
-            await self.watcher.valued(node)
-
-    def _due(self, unknown: list[Node[S, A]]) -> list[Node[S, A]]:
-        """Who is valued now, all in one call: an end at once, for it may be what is searched for. One node alone, with
-        the next: there is nothing new to choose it from, and a way that leads there mostly goes on. Nobody, where no
-        proposal could follow."""
-        self.late = [node for node in self.late if not node.repeats]
-        if not any(node.terminal for node in unknown):
-            if not unknown or self._left <= 1:
-                return []
-            if len(unknown) == 1 and not self.late and (parent := unknown[0].parent) and parent is not self.root:
-                unknown[0].estimate = parent.estimate
-                self.late = unknown
-                return []
-        return [*self.late, *unknown]
+            for node in late:
+                catch_up(node, self.bounds.value_weight)
+                await self.watcher.valued(node)
+        for growth in growths:
+            blend(growth.node, self.bounds.value_weight)
 
     async def _confirm(self, claimed: Sequence[Node[S, A]]) -> None:
         """Have what only the evaluation calls a success judged by others until verdicts for it are far enough ahead."""
@@ -319,9 +279,9 @@ class _Search(Generic[S, A]):
         for growth in growths:
             node = growth.node
             success = next((child for child in growth.children if child.succeeded), None)
-            if self.stopped and success is None:
-                continue  # it was cut off, and has come to nothing yet
             leave(node)
+            if success is None and (self.stopped or self.closing):
+                continue  # it was cut off, and has come to nothing yet
             if success is None and (further := self._further(node)) is not None:
                 enter(further)
                 moved.append(further)
@@ -369,16 +329,22 @@ class _Search(Generic[S, A]):
 
     @property
     def _left(self) -> float:
-        """How many model calls."""
+        """How many model calls may still be made."""
         return math.inf if self.bounds.model_calls is None else max(0, self.bounds.model_calls - self.calls)
 
     def _afforded(self, wanted: Sequence[T], *, each: int = 1) -> Sequence[T]:
         """As many as there are model calls left for, which each of them costs; these are spent now."""
-        afforded = wanted[: int(min(len(wanted), self._left // each))]
+        afforded = wanted[: int(min(each * len(wanted), self._left)) // each]
         self.calls += each * len(afforded)
         if len(afforded) < len(wanted) and not self.stopped:
             self.stopped = "model calls"
         return afforded
+
+
+def _together(nodes: Sequence[Node[S, A]]) -> Sequence[Node[S, A]]:
+    """The same, each beside its siblings."""
+    parents = dict.fromkeys(node.parent for node in nodes)
+    return [node for parent in parents for node in nodes if node.parent is parent]
 
 
 def _shares(said: Sequence[float], nodes: Sequence[Node[S, A]]) -> list[float]:

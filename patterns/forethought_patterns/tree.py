@@ -14,6 +14,7 @@ __all__ = [
     "backup",
     "best_leaf",
     "blend",
+    "catch_up",
     "enter",
     "leave",
     "select",
@@ -54,7 +55,9 @@ class Node(Generic[S, A]):
     reward: float | None = None
     """Of a terminal state, once it is known: from 0 to 1, where 1 is success."""
     estimate: float = 0.0
-    """What the evaluation said, from 0 to 1; of a node that stands for its parent until then, what it said of that."""
+    """What the evaluation said, from 0 to 1; of a late node, what it said of its parent. 0 if nobody was asked."""
+    late: bool = False
+    """It stands for its parent until it is valued with what grows next."""
     sampled: int = 1
     """How often its action was proposed."""
     prior: float = 0.0
@@ -127,6 +130,11 @@ class Node(Generic[S, A]):
         self.children.append(child)
         return child
 
+    def wait(self) -> None:
+        """Stand for its parent for now."""
+        if self.parent is not None:
+            self.late, self.estimate = True, self.parent.estimate
+
     def asked(self, named: int, fresh: int) -> None:
         """Candidates were asked for here: so many were named, and so many of them are new here."""
         self.proposals += 1
@@ -151,7 +159,7 @@ def blend(node: Node[S, A], weight: float) -> None:
     which a part is the parent's prior; the root, which nobody has valued, lends none.
 
     Self-consistency is the share of all proposals here that named the child's action. A terminal state is known, and
-    needs no opinion. Those above are told.
+    needs no opinion. Those above are told (`settle`).
     """
     drawn = sum(child.sampled for child in node.children)
     above = _PARENT if node.parent is not None else 0.0
@@ -162,6 +170,13 @@ def blend(node: Node[S, A], weight: float) -> None:
         child.rise = node.rise + 1 if child.prior > node.prior else 0
         _look(child)
     settle(node)
+
+
+def catch_up(node: Node[S, A], weight: float) -> None:
+    """A late node was valued, and stands for itself from now on."""
+    node.late = False
+    if node.parent is not None:
+        blend(node.parent, weight)
 
 
 def undoubted(candidates: int, weight: float) -> float:

@@ -356,9 +356,9 @@ def _candidates(nodes: Sequence[Node[Way, Move]]) -> list[str]:
 
 
 def _occasion(nodes: Sequence[Node[Way, Move]]) -> str:
-    """Which askings these came of."""
-    parents = [family[0].parent for family in _families(nodes)]
-    return "+".join(f"{parent.name}/{parent.proposals}" for parent in parents if parent)
+    """Which askings these came of; a late one, of which another asking was the last, by its name."""
+    askings = [node.name if node.late else f"{up.name}/{up.proposals}" for node in nodes if (up := node.parent)]
+    return "+".join(dict.fromkeys(askings))
 
 
 def _candidates_of(said: JSON) -> Sequence[Mapping[str, JSON]]:

@@ -1,5 +1,6 @@
 """Tree search: which values nobody is asked for yet, or at all."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,17 @@ async def test_the_last_call_goes_to_a_proposal_and_not_to_values_that_nothing_c
     world = Letters(solution="none", length=10**6, values={"b": 0.95, "a": 0.88, "ba": 0.95})
     await search("", world, Bounds(model_calls=calls, value_weight=1.0, exploration=0.0))
     assert world.calls[-1] == last
+
+
+async def test_the_first_ideas_are_valued_even_with_the_last_call_and_nothing_that_was_not_counts_as_bad() -> None:
+    world = Letters(solution="none", length=10**6, values={"b": 0.9})
+    result = await search("", world, Bounds(model_calls=2))
+    assert (world.calls, result.best.state) == (["propose ", "evaluate a b c"], "b")
+    world = Letters(solution="none", length=10**6, values={"b": 0.95, "a": 0.5, "c": 0.5})
+    result = await search("", world, Bounds(model_calls=4, value_weight=1.0))
+    assert world.calls[2:] == ["propose b", "propose "]
+    (best,) = [node for node in result.root.walk() if node.state == "b"]
+    assert (best.visits, best.total) == (1, 0.0), "no way has come to its end there"
 
 
 @dataclass
@@ -64,3 +76,51 @@ async def test_an_end_that_nobody_but_its_evaluation_knows_is_valued_at_once_tho
     result = await search("", world, Bounds(max_depth=3))
     assert result.solved
     assert world.calls[:6] == ["propose ", "evaluate b", "propose b", "propose bc", "evaluate bc bcb", "confirm 1 bcb"]
+
+
+async def test_one_node_alone_is_valued_in_the_next_round_though_nothing_else_is() -> None:
+    """All else that is found are wrong ends, which nobody has to value."""
+
+    @dataclass
+    class Walls(Corridor):
+        async def step(self, node: Tree, action: str, slot: Slot) -> Observation[Word]:
+            word = node.state + action
+            return Observation(word, terminal=len(word) == 3, reward=0.0)
+
+    world = Walls(solution="none", values={"a": 0.95, "aa": 0.1})
+    await search("", world, Bounds(model_calls=9))
+    assert world.calls[2:5] == ["propose a", "propose aa", "evaluate aa"]
+
+
+async def test_where_no_way_may_go_on_one_node_alone_is_valued_at_once() -> None:
+    world = Corridor(solution="none", length=10**6, values={"a": 0.9, "aa": 0.1})
+    result = await search("", world, Bounds(iterations=1, max_depth=2))
+    assert world.calls == ["propose ", "evaluate a b c", "propose a", "evaluate aa"]
+    assert result.best.state == "b"
+
+
+async def test_a_search_that_ends_by_its_trajectories_leaves_nothing_late() -> None:
+    world = Corridor(solution="none", length=10**6, values={"a": 0.9, "b": 0.9, "c": 0.9, "aa": 0.1})
+    result = await search("", world, Bounds(iterations=1, value_weight=1.0, exploration=1.0, parallel=1))
+    assert world.calls[-1].startswith("evaluate a")
+    assert not [node for node in result.root.walk() if node.late]
+
+
+async def test_siblings_are_valued_together_though_one_of_them_is_late() -> None:
+    """The root is asked for one more while it waits: what is new at a and b comes in one call, with the late one."""
+    asked: list[list[str]] = []
+
+    @dataclass
+    class Families(Letters):
+        async def propose(self, node: Tree, n: int, slot: Slot) -> Sequence[str]:
+            await super().propose(node, n, slot)
+            return "ab" if node.parent is None else "cde"[len(node.children) :][: 1 if not node.children else 2]
+
+        async def evaluate(self, nodes: Sequence[Tree], slot: Slot) -> Sequence[float]:
+            asked.append([node.state for node in nodes])
+            return await super().evaluate(nodes, slot)
+
+    await search("", Families(solution="none", length=10**6), Bounds(model_calls=60, parallel=2))
+    for states in asked:
+        families = [key for key, _ in itertools.groupby(state[:-1] for state in states)]
+        assert len(families) == len(set(families))

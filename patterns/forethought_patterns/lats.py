@@ -230,7 +230,10 @@ class _Search(Generic[S, A]):
         if lone and self._left > 1:
             unknown[0].wait()
             self.late, unknown = unknown, []
-        for nodes in self._afforded([_together(unknown)] if unknown and not self.closing else []):
+        valued = self._afforded([_together(unknown)] if unknown and not self.closing else [])
+        for node in unknown if not valued else []:
+            node.late = True
+        for nodes in valued:
             for node, value in zip(nodes, _shares(await self.world.evaluate(nodes, self.slot), nodes), strict=True):
                 node.estimate = value
                 if node.terminal:

@@ -57,7 +57,7 @@ class Node(Generic[S, A]):
     estimate: float = 0.0
     """What the evaluation said, from 0 to 1; of a late node, what it said of its parent. 0 if nobody was asked."""
     late: bool = False
-    """It stands for its parent until it is valued with what grows next."""
+    """Nobody has valued it yet: it stands for its parent until the next round, or no call was left for it."""
     sampled: int = 1
     """How often its action was proposed."""
     prior: float = 0.0
@@ -289,8 +289,8 @@ def _look(node: Node[S, A]) -> bool:
 
 
 def best_leaf(root: Node[S, A]) -> Node[S, A]:
-    """What there is to show: an end with a reward before the most promising leaf; the root only if it is alone."""
-    leaves = [node for node in root.walk() if not node.children and not node.repeats and node is not root]
-    if not leaves:
-        return root
-    return max(leaves, key=lambda node: (node.reward or 0.0, node.value, node.depth))
+    """What there is to show: an end with a reward before the most promising leaf; the root only if it is alone. What
+    nobody has valued counts only where nothing was, and does not hide what it came of."""
+    leaves = [node for node in root.walk() if all(child.late for child in node.children) and not node.repeats]
+    shown = [node for node in leaves if node is not root]
+    return max(shown, key=lambda node: (node.reward or 0.0, not node.late, node.mean, node.depth), default=root)

@@ -31,6 +31,7 @@ async def test_the_first_ideas_are_valued_even_with_the_last_call_and_nothing_th
     assert world.calls[2:] == ["propose b", "propose "]
     (best,) = [node for node in result.root.walk() if node.state == "b"]
     assert (best.visits, best.total) == (1, 0.0), "no way has come to its end there"
+    assert result.best is best, "what nobody has valued does not hide what it came of"
 
 
 @dataclass

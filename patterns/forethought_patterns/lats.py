@@ -219,7 +219,7 @@ class _Search(Generic[S, A]):
         """Give the new nodes their values: one call for all that have grown, and none for what is known already.
 
         One node alone waits for the next round: there is nothing new to choose it from, and a way there mostly goes on.
-        The last call is for one more proposal, unless an end has come up, which may be the answer.
+        The last call is for a proposal, unless nothing was valued yet, or an end has come up: it may be the answer.
         """
         late, self.late = [node for node in self.late if not node.repeats], []
         grown = [child for growth in growths for child in growth.children]

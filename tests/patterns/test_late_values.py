@@ -1,6 +1,5 @@
 """Tree search: which values nobody is asked for yet, or at all."""
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -108,20 +107,15 @@ async def test_a_search_that_ends_by_its_trajectories_leaves_nothing_late() -> N
 
 
 async def test_siblings_are_valued_together_though_one_of_them_is_late() -> None:
-    """The root is asked for one more while it waits: what is new at a and b comes in one call, with the late one."""
-    asked: list[list[str]] = []
+    """While ac waits, it is asked for more, and so is a: ac stands with the new ones at a."""
 
     @dataclass
     class Families(Letters):
         async def propose(self, node: Tree, n: int, slot: Slot) -> Sequence[str]:
             await super().propose(node, n, slot)
-            return "ab" if node.parent is None else "cde"[len(node.children) :][: 1 if not node.children else 2]
+            return "ab" if node.parent is None else "cdefg"[len(node.children) :][: 1 if not node.children else 2]
 
-        async def evaluate(self, nodes: Sequence[Tree], slot: Slot) -> Sequence[float]:
-            asked.append([node.state for node in nodes])
-            return await super().evaluate(nodes, slot)
-
-    await search("", Families(solution="none", length=10**6), Bounds(model_calls=60, parallel=2))
-    for states in asked:
-        families = [key for key, _ in itertools.groupby(state[:-1] for state in states)]
-        assert len(families) == len(set(families))
+    values = {"a": 0.5, "b": 0.1, "ac": 0.9, "bc": 0.1, "acc": 0.95, "bcc": 0.95}
+    world = Families(solution="none", length=10**6, values=values)
+    await search("", world, Bounds(model_calls=20, parallel=2))
+    assert world.calls[2:7] == ["propose ", "propose a", "propose ac", "propose a", "evaluate ac ad ae acc"]

@@ -1,6 +1,7 @@
 """Two more worlds to search, with the same stand-ins: the 8-puzzle, and pages of which some hold the answer."""
 
 import functools
+import itertools
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -81,12 +82,8 @@ class Site:
 
 def sites(count: int) -> list[Site]:
     """Random ones whose answers are at least four links away; two pages of ten are dead ends."""
-    found: list[Site] = []
-    for number in range(100 * count):
-        site = _site(number)
-        if site.distances.get(0, 0) >= STEPS and len(found) < count:
-            found.append(site)
-    return found
+    far = (site for site in map(_site, itertools.count()) if site.distances.get(0, 0) >= STEPS)
+    return list(itertools.islice(far, count))
 
 
 def _site(number: int) -> Site:

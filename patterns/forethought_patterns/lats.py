@@ -12,7 +12,7 @@ __all__ = ["Bounds", "Node", "Observation", "SearchResult", "SearchWatcher", "Wo
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Generic, TypeVar
@@ -23,6 +23,7 @@ from forethought_patterns.states import States
 from forethought_patterns.tree import (
     News,
     Node,
+    Spread,
     backup,
     best_leaf,
     blend,
@@ -45,7 +46,7 @@ _PACE = 25  # model calls; for so many, one more trajectory goes on beside the o
 _LESSONS = 3  # at most
 _CONFIRMING = ((1, 2), (3, 4), (5, 6))  # questions, two at the same time, until they have decided it
 _FEW = 40  # ends; of so many wrong ones hardly any gets three verdicts ahead (1 of 850, if one of ten is false)
-_NEAR = 0.05  # so little less than the best is asked beside it; half of that for each step up of the steepest way here
+_NEAR = 0.6  # of the spread of siblings: so little less than the best is asked beside it; half for each step up to here
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,7 @@ class _Search(Generic[S, A]):
     """What has grown is not valued any more: the last call is for one more proposal."""
     states: States[S, A] = field(default_factory=States[S, A])
     news: News = field(default_factory=News)
+    spread: Spread = field(default_factory=Spread)
 
     async def run(self) -> SearchResult[S, A]:
         self.states.add(self.root)
@@ -154,7 +156,7 @@ class _Search(Generic[S, A]):
         """Start trajectories, as many as may go on together, each exploring more, and what goes along with them."""
         many = min(self.bounds.widest, self.bounds.at_first + self.calls // _PACE)
         best = max((node.worth_asking for node in self.active), default=0.0)
-        near = _NEAR * 0.5 ** max((node.rise for node in self.active), default=0)
+        near = _NEAR * self.spread.deviation * 0.5 ** max((node.rise for node in self.active), default=0)
         while len(self.active) < self.bounds.widest and self.started < self.bounds.iterations:
             further = len(self.active) < many
             node = select(self.root, self.bounds.exploration * (1 + len(self.active) if further else 1))
@@ -175,10 +177,11 @@ class _Search(Generic[S, A]):
         """Ask for candidates where each trajectory stands, and try those that are new."""
         growths = [_Growth(node, self._fresh(node, actions)) for node, actions in await self._propose()]
         tries = [partial(self.world.step, growth.node, action) for growth in growths for action, _ in growth.candidates]
-        observations = iter(await together(self.slot, tries))
+        observations = iter(await self._answers(tries))
         for growth in growths:
             for action, sampled in growth.candidates:
-                observation = next(observations)
+                if (observation := next(observations)) is None:
+                    continue
                 child = growth.node.grow(action, observation.state, sampled)
                 child.terminal = observation.terminal
                 if observation.terminal:
@@ -192,11 +195,32 @@ class _Search(Generic[S, A]):
         """The candidates where each trajectory stands, as far as they are known or there are model calls left."""
         known = {node: self.states.proposed(node) for node in self.active}
         asking = self._afforded([node for node, actions in known.items() if actions is None])
-        said = await together(self.slot, [partial(self.world.propose, node, self.bounds.candidates) for node in asking])
+        said = await self._answers([partial(self.world.propose, node, self.bounds.candidates) for node in asking])
         for node, actions in zip(asking, said, strict=True):
-            self.states.of(node).proposed.append(actions)
             known[node] = actions
+            if actions is not None:
+                self.states.of(node).proposed.append(actions)
         return [(node, actions) for node, actions in known.items() if actions is not None]
+
+    async def _answers(self, calls: Sequence[Callable[[Slot], Awaitable[T]]]) -> list[T | None]:
+        """What comes of them at the same time; an error if all are refused. None where only some are, by a model or the
+        budget: the search ends with this round then, and what the others brought counts."""
+        refusals: dict[int, ModelError | BudgetError] = {}
+
+        async def tried(place: int, call: Callable[[Slot], Awaitable[T]], slot: Slot) -> T | None:
+            try:
+                return await call(slot)
+            except (ModelError, BudgetError) as error:
+                refusals[place] = error
+                return None
+
+        came = await together(self.slot, [partial(tried, place, call) for place, call in enumerate(calls)])
+        if refusals:
+            first = refusals[min(refusals)]
+            self.stopped = str(first)
+            if len(refusals) == len(calls):
+                raise first
+        return came
 
     def _fresh(self, node: Node[S, A], actions: Sequence[A]) -> list[tuple[A, int]]:
         """The actions that are new here, with how often each was named. Others add to the count of their node."""
@@ -216,26 +240,12 @@ class _Search(Generic[S, A]):
         return fresh
 
     async def _evaluate(self, growths: Sequence[_Growth[S, A]]) -> None:
-        """Give the new nodes their values: one call for all that have grown, and none for what is known already.
-
-        One node alone waits for the next round: there is nothing new to choose it from, and a way there mostly goes on.
-        The last call is for a proposal, unless nothing was valued yet, or an end has come up: it may be the answer.
-        """
+        """Give the new nodes their values: one call for all that have grown, and none for what is known already."""
         late, self.late = [node for node in self.late if not node.repeats], []
-        grown = [child for growth in growths for child in growth.children]
-        unknown = [] if any(child.succeeded for child in grown) else self._unknown([*late, *grown])
-        inner = bool(unknown) and not any(node.terminal for node in unknown)
-        self.closing = inner and self._left == 1 and self.calls > 1
-        lone = inner and not late and len(unknown) == 1 and 1 < unknown[0].depth < self.bounds.max_depth
-        if lone and self._left > 1:
-            unknown[0].wait()
-            self.late, unknown = unknown, []
-        valued = self._afforded([_together(unknown)] if unknown and not self.closing else [])
-        for node in unknown if not valued else []:
-            node.late = True
-        for nodes in valued:
+        due = self._due(late, [child for growth in growths for child in growth.children])
+        for nodes in self._afforded([_together(due)] if due and not self.stopped else []):
             for node, value in zip(nodes, _shares(await self.world.evaluate(nodes, self.slot), nodes), strict=True):
-                node.estimate = value
+                node.estimate, node.late = value, False
                 if node.terminal:
                     node.reward = min(value, _DOUBTED)
                     self.judged += 1
@@ -247,6 +257,22 @@ class _Search(Generic[S, A]):
                 await self.watcher.valued(node)
         for growth in growths:
             blend(growth.node, self.bounds.value_weight)
+            self.spread.count(growth.children)
+
+    def _due(self, late: Sequence[Node[S, A]], grown: Sequence[Node[S, A]]) -> Sequence[Node[S, A]]:
+        """Which of them are valued now, if there is a call for it.
+
+        One node alone waits for the next round: there is nothing new to choose it from, and a way there mostly goes on.
+        The last call is for a proposal, unless nothing was valued yet, or an end has come up: it may be the answer.
+        """
+        unknown = [] if any(child.succeeded for child in grown) else self._unknown([*late, *grown])
+        if not unknown or any(node.terminal for node in unknown):
+            return unknown
+        self.closing = self._left == 1 and self.calls > 1
+        if not late and len(unknown) == 1 and 1 < unknown[0].depth < self.bounds.max_depth and self._left > 1:
+            unknown[0].wait()
+            self.late = unknown
+        return [] if self.closing or self.late else unknown
 
     async def _confirm(self, claimed: Sequence[Node[S, A]]) -> None:
         """Have what only the evaluation calls a success judged by others until verdicts for it are far enough ahead."""
@@ -267,6 +293,7 @@ class _Search(Generic[S, A]):
         unknown: list[Node[S, A]] = []
         for child in (each for each in children if each.reward is None and not each.repeats):
             known = None if child.terminal else self.states.of(child).estimate
+            child.late = known is None
             if known is None:
                 unknown.append(child)
             else:

@@ -10,6 +10,7 @@ hardly anything from it. What is open is kept along the way, not walked anew.
 __all__ = [
     "News",
     "Node",
+    "Spread",
     "again",
     "backup",
     "best_leaf",
@@ -24,7 +25,7 @@ __all__ = [
 ]
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -57,7 +58,7 @@ class Node(Generic[S, A]):
     estimate: float = 0.0
     """What the evaluation said, from 0 to 1; of a late node, what it said of its parent. 0 if nobody was asked."""
     late: bool = False
-    """Nobody has valued it yet: it stands for its parent until the next round, or no call was left for it."""
+    """Nobody has valued it yet: it waits for the next round, or no call was left for it."""
     sampled: int = 1
     """How often its action was proposed."""
     prior: float = 0.0
@@ -131,9 +132,9 @@ class Node(Generic[S, A]):
         return child
 
     def wait(self) -> None:
-        """Stand for its parent for now."""
+        """Stand for its parent until it is valued."""
         if self.parent is not None:
-            self.late, self.estimate = True, self.parent.estimate
+            self.estimate = self.parent.estimate
 
     def asked(self, named: int, fresh: int) -> None:
         """Candidates were asked for here: so many were named, and so many of them are new here."""
@@ -174,7 +175,6 @@ def blend(node: Node[S, A], weight: float) -> None:
 
 def catch_up(node: Node[S, A], weight: float) -> None:
     """A late node was valued, and stands for itself from now on."""
-    node.late = False
     if node.parent is not None:
         blend(node.parent, weight)
 
@@ -218,6 +218,27 @@ class News:
             anywhere = (self.brought[True] / first + _EXPECTED) / (self.asked[True] + _EXPECTED)
             here = (new + 0.5) / (first + 0.5) if again else 1.0
             node.news = min(1.0, math.sqrt(anywhere * here))
+
+
+@dataclass(slots=True)
+class Spread:
+    """How far apart siblings are in a search, by their priors."""
+
+    squares: float = 0.0
+    degrees: int = 0
+
+    def count(self, siblings: Sequence[Node[S, A]]) -> None:
+        """Siblings are new. Ends are known, and what is late or repeats has no worth of its own."""
+        priors = [node.prior for node in siblings if node.reward is None and not (node.late or node.repeats)]
+        if priors:
+            mean = math.fsum(priors) / len(priors)
+            self.squares += math.fsum((prior - mean) ** 2 for prior in priors)
+            self.degrees += len(priors) - 1
+
+    @property
+    def deviation(self) -> float:
+        """The standard deviation of siblings, over all that are known (pooled); 0 before there are two."""
+        return math.sqrt(self.squares / self.degrees) if self.degrees else 0.0
 
 
 def _bonus(above: Node[S, A], visits: int) -> float:

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 async def test_the_last_call_goes_to_a_proposal_and_not_to_values_that_nothing_could_follow(
     calls: int, last: str
 ) -> None:
-    world = Letters(solution="none", length=10**6, values={"b": 0.95, "a": 0.88, "ba": 0.95})
+    world = Letters(solution="none", length=10**6, values={"b": 0.95, "a": 0.88, "c": 0.85, "ba": 0.95})
     await search("", world, Bounds(model_calls=calls, value_weight=1.0, exploration=0.0))
     assert world.calls[-1] == last
 

@@ -8,6 +8,7 @@ import pytest
 from forethought_patterns.tree import (
     News,
     Node,
+    Spread,
     again,
     backup,
     best_leaf,
@@ -192,3 +193,17 @@ def test_the_best_leaf_has_the_highest_reward_or_else_the_highest_value() -> Non
     assert best_leaf(root).state == "1"
     root.children[1].reward = 0.0
     assert best_leaf(root).state == "0"
+
+
+def test_how_far_siblings_are_apart_counts_all_families_and_none_without_a_worth_of_its_own() -> None:
+    spread = Spread()
+    spread.count([])
+    assert spread.deviation == 0
+    spread.count(family((0.7, 1, 0.0)).children)
+    assert spread.deviation == 0, "one child alone"
+    spread.count(family((0.2, 1, 0.0), (0.4, 1, 0.0), (0.6, 1, 0.0)).children)
+    assert spread.deviation == pytest.approx(0.2)
+    late = family((0.9, 1, 0.0), (0.8, 1, 0.0), (0.1, 1, 0.0), (0.1, 1, 0.0), (0.1, 1, 0.0))
+    late.children[2].late, late.children[3].repeats, late.children[4].reward = True, True, 0.1
+    spread.count(late.children)
+    assert spread.deviation == pytest.approx(math.sqrt((0.08 + 0.005) / 3)), "0.3 apart though these families are"

@@ -77,7 +77,7 @@ class Bounds:
     """How many actions are asked for at a time (n)."""
     max_depth: int = 7
     """Actions in a row, at most."""
-    exploration: float = 0.02
+    exploration: float = 0.03
     """Weight of exploration in UCT (w). 0 is greedy."""
     value_weight: float = 0.8
     """Weight of the evaluation against self-consistency in a node's first value (lambda)."""

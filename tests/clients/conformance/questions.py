@@ -56,7 +56,9 @@ def _add_requests(server: MCPServer[Any]) -> None:
     @server.tool(description=NEEDED, structured_output=False)
     async def test_sampling(prompt: str, ctx: Context[Any]) -> str:
         asked = _sample(prompt).params
-        result = await ctx.session.create_message(asked.messages, max_tokens=asked.max_tokens)  # pyright: ignore[reportDeprecated]  # the suite wants it
+        result = await ctx.session.create_message(  # pyright: ignore[reportDeprecated]  # the suite wants it
+            asked.messages, max_tokens=asked.max_tokens, related_request_id=ctx.request_context.request_id
+        )
         return f"LLM response: {result.content}"
 
     @server.tool(description=NEEDED, structured_output=False)
@@ -73,7 +75,10 @@ def _add_requests(server: MCPServer[Any]) -> None:
 
 
 async def _asked(ctx: Context[Any], message: str, properties: Mapping[str, Any]) -> str:
-    result = await ctx.session.elicit_form(message, {"type": "object", "properties": properties})
+    """On the stream of the call: one that belongs to none may not be open yet, and what is said there then is lost."""
+    result = await ctx.session.elicit_form(
+        message, {"type": "object", "properties": properties}, related_request_id=ctx.request_context.request_id
+    )
     return f"Elicitation completed: action={result.action}, content={result.content}"
 
 

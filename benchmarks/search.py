@@ -55,10 +55,10 @@ def error(runs: Sequence[Run], calls: int) -> float:
     return 100 * math.sqrt(share * (1 - share) / len(runs))
 
 
-def halves(cases: Sequence[Case], half: int, seeds: int) -> list[tuple[Worlds, int, int]]:
+def halves(cases: Sequence[Case], half: int) -> list[tuple[Worlds, int, int]]:
     """Each of one half of the instances with its seeds: constants are chosen on half 0 and told of half 1."""
-    numbers = (0,) if half == 0 else range(1, 1 + seeds)
-    return [(partial(make, seed), candidates, depth) for make, candidates, depth in cases[half::2] for seed in numbers]
+    seeds = (0,) if half == 0 else (1, 2)
+    return [(partial(make, seed), candidates, depth) for make, candidates, depth in cases[half::2] for seed in seeds]
 
 
 async def compared(name: str, cases: Sequence[tuple[Worlds, int, int]]) -> dict[str, list[Run]]:
@@ -247,12 +247,12 @@ def draw_solved(title: str, runs: Mapping[str, Sequence[Run]], panel: Axes) -> N
     panel.minorticks_off()
 
 
-async def compare(count: int, half: int, seeds: int, unsolvable_count: int) -> None:
+async def compare(count: int, half: int, unsolvable_count: int) -> None:
     """Print all tables, and save the plot."""
     started = time.perf_counter()
     solvable, unsolvable = all_puzzles()
     puzzles = random.Random(0).sample(solvable, min(2 * count, len(solvable)))
-    cases = {name: halves(each, half, seeds) for name, each in all_cases(count, puzzles).items()}
+    cases = {name: halves(each, half) for name, each in all_cases(count, puzzles).items()}
     solved_by = {name: await compared(name, each) for name, each in cases.items()}
     await by_default(cases)
     await unverified(random.Random(0).sample(solvable, UNVERIFIED)[half::2])
@@ -267,10 +267,9 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--instances", type=int, default=75, help="of each world")
     options.add_argument("--half", type=int, choices=(0, 1), default=1, help="0: on which constants are chosen")
-    options.add_argument("--seeds", type=int, default=2, help="of half 1")
     options.add_argument("--unsolvable", type=int, default=20, help="puzzles without a solution (458: all)")
     given = options.parse_args()
-    anyio.run(compare, given.instances, given.half, given.seeds, given.unsolvable)
+    anyio.run(compare, given.instances, given.half, given.unsolvable)
 
 
 if __name__ == "__main__":

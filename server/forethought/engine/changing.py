@@ -132,7 +132,7 @@ async def change(
         _refuse_what_was_not_seen(runs, row, run, revision)
         old = runs.records.plan(plan_id, row.revision)
         progress = _Progress.of(runs.queries, run)
-        merged, faults = _merged(old, steps, drop, progress.rows)
+        merged, faults = await to_thread.run_sync(_merged, old, steps, {*drop}, progress.rows)
         faults += await to_thread.run_sync(_begun_already, runs, old, merged, drop, progress)
         new = await _valid(runs, old, merged, faults)
         fact = await _fact(runs, row, old, new, progress, run, reason)
@@ -173,7 +173,7 @@ def _refuse_what_was_not_seen(runs: Runs, row: PlanRow, run: RunRow | None, seen
 
 
 def _merged(
-    old: Plan, steps: Sequence[JSON], drop: Sequence[int], rows: Mapping[int, StepRow]
+    old: Plan, steps: Sequence[JSON], drop: Collection[int], rows: Mapping[int, StepRow]
 ) -> tuple[list[JSON], list[Fault]]:
     """The steps of the changed plan, and what is wrong with the change itself."""
     if any(isinstance(step, Mapping) and step.get("id") == 0 for step in steps):

@@ -68,7 +68,7 @@ class _Lines(codecs.IncrementalDecoder):
 
     def decode(self, input: bytes, final: bool = False) -> str:  # type: ignore[override]  # noqa: A002 - its name there
         *ends, begun = bytes(input).split(b"\n")
-        lines = b"".join(map(self._whole, ends))
+        lines = b"".join(map(self._whole, [*ends[:1], *filter(_may_be_a_message, ends[1:])]))
         self._keep(begun)
         return lines.decode("utf-8", self.errors)
 
@@ -76,7 +76,7 @@ class _Lines(codecs.IncrementalDecoder):
         self._keep(end)
         line = b"".join([*self._pieces, b"\n"])
         self._pieces, self._message = [], Message()
-        return line if line.lstrip().startswith(b"{") else b""  # the SDK takes its time over what is no message
+        return line if _may_be_a_message(line) else b""
 
     def _keep(self, piece: bytes) -> None:
         if self._too_long is None:  # it is being left
@@ -86,6 +86,10 @@ class _Lines(codecs.IncrementalDecoder):
             self._pieces.clear()
             self._too_long(why)
             self._too_long = None
+
+
+def _may_be_a_message(line: bytes) -> bool:
+    return line.lstrip().startswith(b"{")  # the SDK takes its time over what is none
 
 
 @asynccontextmanager

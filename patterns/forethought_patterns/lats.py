@@ -148,9 +148,11 @@ class _Search(Generic[S, A]):
         except (ModelError, BudgetError) as error:
             if not self.root.children:
                 raise
-            self.stopped = str(error)
+            self.stopped = _reason(error)
+        for node in self.active:
+            leave(node)
         best = best_leaf(self.root)
-        return SearchResult(self.stopped == SOLVED, best.way, best, self.root, self.calls, self.started, self.stopped)
+        return SearchResult(best.succeeded, best.way, best, self.root, self.calls, self.started, self.stopped)
 
     def _select(self) -> None:
         """Start trajectories, as many as may go on together, each exploring more, and what goes along with them."""
@@ -217,7 +219,7 @@ class _Search(Generic[S, A]):
         came = await together(self.slot, [partial(tried, place, call) for place, call in enumerate(calls)])
         if refusals:
             first = refusals[min(refusals)]
-            self.stopped = str(first)
+            self.stopped = _reason(first)
             if len(refusals) == len(calls):
                 raise first
         return came
@@ -263,12 +265,13 @@ class _Search(Generic[S, A]):
         """Which of them are valued now, if there is a call for it.
 
         One node alone waits for the next round: there is nothing new to choose it from, and a way there mostly goes on.
-        The last call is for a proposal, unless nothing was valued yet, or an end has come up: it may be the answer.
+        The last call is for a proposal of one more trajectory, unless there may be none, nothing was valued yet, or an
+        end has come up: it may be the answer.
         """
         unknown = [] if any(child.succeeded for child in grown) else self._unknown([*late, *grown])
         if not unknown or any(node.terminal for node in unknown):
             return unknown
-        self.closing = self._left == 1 and self.calls > 1
+        self.closing = self._left == 1 and self.calls > 1 and self.started < self.bounds.iterations
         if not late and len(unknown) == 1 and 1 < unknown[0].depth < self.bounds.max_depth and self._left > 1:
             unknown[0].wait()
             self.late = unknown
@@ -320,7 +323,7 @@ class _Search(Generic[S, A]):
             await self._end(leaf)
             if leaf.dead and not leaf.succeeded and growth.children:
                 self.failed.append(leaf)
-        self.active = moved
+        self.active = [*moved, *(node for node in self.active if all(node is not growth.node for growth in growths))]
         if not self.stopped:
             await self._reflect()
 
@@ -369,6 +372,10 @@ class _Search(Generic[S, A]):
         if len(afforded) < len(wanted) and not self.stopped:
             self.stopped = "model calls"
         return afforded
+
+
+def _reason(error: ModelError | BudgetError) -> str:
+    return str(error) or "a refusal that says nothing"
 
 
 def _together(nodes: Sequence[Node[S, A]]) -> Sequence[Node[S, A]]:

@@ -294,15 +294,18 @@ def _promising(best: Round, last: Round) -> Round:
 
 
 async def _revised(state: _State) -> str | None:
-    """What is judged next: a draft that there was not yet, which is asked for once more if need be. It may be the base
-    as it is, once: where its author mends nothing of what the critic alone calls wrong, one of them errs. None: there
-    is nothing."""
+    """What is judged next: a draft that says something and that there was not yet, which is asked for once more if need
+    be. It may be the base as it is, once: where its author mends nothing of what the critic alone calls wrong, one of
+    them errs. None: there is nothing."""
     base, doubt = state.base, None
     opinions = [each for each in state.rounds if each.draft == base.draft]
     if len(opinions) > 1 and state.rounds[-1].draft == base.draft:
         doubt = Problem(f"it is draft {base.number} again, word for word")
     for _ in range(1 if doubt else 2):
         text = await state.author.revise(base, state.rounds, state.lessons, doubt)
+        if not text.strip():
+            doubt = Problem("it was empty")
+            continue
         same = [each.number for each in state.rounds if each.draft == text]
         if not same or (text == base.draft and base.judged and not base.failing and len(opinions) == 1):
             return text

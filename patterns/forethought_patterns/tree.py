@@ -311,7 +311,9 @@ def _look(node: Node[S, A]) -> bool:
 
 def best_leaf(root: Node[S, A]) -> Node[S, A]:
     """What there is to show: an end with a reward before the most promising leaf; the root only if it is alone. What
-    nobody has valued counts only where nothing was, and does not hide what it came of."""
-    leaves = [node for node in root.walk() if all(child.late for child in node.children) and not node.repeats]
+    nobody has valued counts only where nothing was. Neither that nor what leads back hides what it came of."""
+    leaves = [
+        node for node in root.walk() if all(child.late or child.repeats for child in node.children) and not node.repeats
+    ]
     shown = [node for node in leaves if node is not root]
     return max(shown, key=lambda node: (node.reward or 0.0, not node.late, node.mean, node.depth), default=root)

@@ -106,6 +106,16 @@ async def test_a_search_that_ends_by_its_trajectories_leaves_nothing_late() -> N
     assert not [node for node in result.root.walk() if node.late]
 
 
+@pytest.mark.parametrize(("trajectories", "last"), [(1, "evaluate aa ab ac"), (2, "propose ")])
+async def test_the_last_call_is_for_values_where_no_trajectory_is_left_that_could_propose(
+    trajectories: int, last: str
+) -> None:
+    world = Letters(solution="none", length=10**6, values={"a": 0.9, "b": 0.5, "aa": 0.95})
+    result = await search("", world, Bounds(iterations=trajectories, model_calls=4, value_weight=1.0, exploration=0.0))
+    assert world.calls[-1] == last
+    assert result.best.state == ("aa" if trajectories == 1 else "a")
+
+
 async def test_siblings_are_valued_together_though_one_of_them_is_late() -> None:
     """While ac waits, it is asked for more, and so is a: ac stands with the new ones at a."""
 

@@ -268,10 +268,17 @@ async def test_who_will_not_go_on_ends_it_with_what_there_is(trouble: Exception)
         await search("", Limited(allowed=0), Bounds(max_depth=3))
 
 
-@pytest.mark.parametrize("trouble", [BudgetError("a person wants no more spent"), ModelError("the model is gone")])
+@pytest.mark.parametrize(
+    ("trouble", "told"),
+    [
+        (BudgetError("a person wants no more spent"), "a person wants no more spent"),
+        (ModelError("solved"), "solved"),
+        (ModelError(""), "a refusal that says nothing"),
+    ],
+)
 @pytest.mark.parametrize("refused", ["step ca", "propose a"])
-async def test_what_others_bring_is_not_lost_where_one_is_refused(trouble: Exception, refused: str) -> None:
-    """The answer cc is beside ca, and after c, which is asked beside a."""
+async def test_what_others_bring_is_not_lost_where_one_is_refused(trouble: Exception, told: str, refused: str) -> None:
+    """The answer cc is beside ca, and after c, which is asked beside a. No refusal makes an answer by what it says."""
 
     @dataclass
     class Partly(Letters):
@@ -290,8 +297,9 @@ async def test_what_others_bring_is_not_lost_where_one_is_refused(trouble: Excep
     assert (found.solved, found.best.state) == (True, "cc")
     unsolved = Partly(solution="none", length=3, values=values)
     result = await search("", unsolved, Bounds(max_depth=3))
-    assert (result.solved, result.stopped) == (False, str(trouble))
+    assert (result.solved, result.stopped) == (False, told)
     assert "cc" in words(result)
+    assert not any(node.asking or node.pending for node in result.root.walk()), "nothing is under way any more"
     assert unsolved.calls[-1].startswith("propose"), "nobody is asked any more"
 
 

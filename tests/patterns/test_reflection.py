@@ -235,6 +235,13 @@ async def test_an_earlier_draft_again_is_not_judged_again_and_another_is_asked_f
     assert author.asked == ["", "", "it is draft 1 again, word for word"]
 
 
+@pytest.mark.parametrize(("texts", "best"), [([" \n", "", "late"], "draft 1"), (["", "better"], "better")])
+async def test_an_empty_text_is_no_draft_and_another_is_asked_for_once(texts: list[str], best: str) -> None:
+    author = Scripted([critique(5, DEFECT), critique(9, approved=True)], texts=texts)
+    refined = await run(author)
+    assert (refined.best.draft, author.asked) == (best, ["", "it was empty"])
+
+
 async def test_a_draft_that_is_left_as_it_is_is_judged_once_more() -> None:
     author = Scripted([critique(5, DEFECT), critique(9, approved=True)], texts=["draft 1"])
     refined = await run(author)

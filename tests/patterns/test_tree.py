@@ -195,6 +195,15 @@ def test_the_best_leaf_has_the_highest_reward_or_else_the_highest_value() -> Non
     assert best_leaf(root).state == "0"
 
 
+def test_what_leads_back_does_not_hide_what_it_came_of() -> None:
+    root = family((0.9, 1, 0.0), (0.2, 1, 0.0))
+    back = root.children[0].grow("back", "")
+    back.repeats = True
+    assert best_leaf(root).state == "0"
+    root.children[0].grow("on", "0 on")
+    assert best_leaf(root).state != "0"
+
+
 def test_how_far_siblings_are_apart_counts_all_families_and_none_without_a_worth_of_its_own() -> None:
     spread = Spread()
     spread.count([])

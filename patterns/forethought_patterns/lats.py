@@ -45,7 +45,7 @@ _DOUBTED = 0.95  # what an end is worth, at most, that only its evaluation calls
 _PACE = 25  # model calls; for so many, one more trajectory goes on beside the others, and one lesson is asked for
 _LESSONS = 3  # at most
 _CONFIRMING = ((1, 2), (3, 4), (5, 6))  # questions, two at the same time, until they have decided it
-_FEW = 40  # ends; of so many wrong ones hardly any gets three verdicts ahead (1 of 850, if one of ten is false)
+_FEW = 20  # ends; of so many wrong ones hardly any gets three verdicts ahead (1 of 850, if one of ten is false)
 _NEAR = 0.6  # of the spread of siblings: so little less than the best is asked beside it; half for each step up to here
 
 

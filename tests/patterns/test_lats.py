@@ -206,8 +206,8 @@ async def test_a_claim_holds_if_verdicts_for_it_are_three_ahead_within_six_quest
     assert (result.solved, len(world.calls)) == (solved, 2 + asked)
 
 
-@pytest.mark.parametrize(("ends", "asked"), [(40, 2), (41, 4)])
-async def test_of_more_than_forty_ends_one_has_to_be_five_verdicts_ahead(ends: int, asked: int) -> None:
+@pytest.mark.parametrize(("ends", "asked"), [(20, 2), (21, 4)])
+async def test_of_more_than_twenty_ends_one_has_to_be_five_verdicts_ahead(ends: int, asked: int) -> None:
     world = Claimed(offers=[str(number) for number in range(ends)], values={"0": 1.0})
     result = await search("", world, Bounds(candidates=ends))
     assert (result.solved, result.model_calls) == (True, 2 + asked)

@@ -132,7 +132,7 @@ async def change(
         _refuse_what_was_not_seen(runs, row, run, revision)
         old = runs.records.plan(plan_id, row.revision)
         progress = _Progress.of(runs.queries, run)
-        merged, faults = await to_thread.run_sync(_merged, old, steps, {*drop}, progress.rows)
+        merged, faults = await to_thread.run_sync(_merged, old, steps, dict.fromkeys(drop), progress.rows)
         faults += await to_thread.run_sync(_begun_already, runs, old, merged, drop, progress)
         new = await _valid(runs, old, merged, faults)
         fact = await _fact(runs, row, old, new, progress, run, reason)

@@ -1,5 +1,6 @@
 """What tests share: one async backend, both protocol eras, settings in a temporary folder. Nothing clever."""
 
+import gc
 import json
 import os
 import shutil
@@ -18,6 +19,15 @@ from forethought.settings import Settings
 def pytest_xdist_auto_num_workers() -> int:
     """Two for each core: most tests wait more than they work."""
     return 2 * (os.cpu_count() or 1)
+
+
+def pytest_collection() -> None:
+    gc.disable()  # all that is collected stays: to look for garbage in it takes longer than anything else then
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

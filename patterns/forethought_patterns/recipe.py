@@ -15,6 +15,7 @@ from importlib.resources import files as resources
 
 from forethought_tools import Registry, Tool
 from forethought_tools.delegating import DELEGATE
+from forethought_tools.syntax import statements
 
 OFTEN = ("query_table", "write_table", "read_file", "write_file", "write", "analyze", "tell")
 _WITHOUT_FILES = ("list_files", "search_files", "calculate")
@@ -64,7 +65,7 @@ def read_recipe(name: str, text: str) -> Recipe:
 
 def called(script: str) -> tuple[str, ...]:
     """The tools that a script calls. Raises SyntaxError where it is none."""
-    calls = [node for node in ast.walk(ast.parse(script)) if isinstance(node, ast.Call)]
+    calls = [node for line in statements(script) for node in ast.walk(line) if isinstance(node, ast.Call)]
     names = [(node.lineno, node.col_offset, node.func.id) for node in calls if isinstance(node.func, ast.Name)]
     return tuple(dict.fromkeys(name for _, _, name in sorted(names) if name not in ("sorted", "enumerate")))
 

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Sequence
 
 from forethought_tools import Fault, PlanError
+from forethought_tools.syntax import statements
 from forethought_tools.text import clipped
 
 _MOST = 20_000  # characters of a script
@@ -36,7 +37,7 @@ def parsed(text: str) -> Sequence[ast.stmt]:
 def _tree(code: str) -> Sequence[ast.stmt]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # "\d" in a regular expression means what it says
-        return ast.parse(code).body
+        return statements(code)
 
 
 def _without_keywords(code: str) -> str:

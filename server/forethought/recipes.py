@@ -5,7 +5,7 @@ __all__ = ["nearest", "words_of"]
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 
 from forethought.journal.sqlite import ranked
 from forethought_patterns import Recipe
@@ -92,7 +92,7 @@ _SAY_NOTHING = (
     " would write you your file files into here"
 )
 _IDLE = frozenset(_SAY_NOTHING.split())
-_ENDINGS = ("", "s", "es", "d", "ed", "e", "ing", "er", "ly")
+_ENDINGS = ("s", "es", "d", "ed", "e", "ing", "er", "ly")
 
 
 def nearest(goal: str, files: Iterable[str], n: int, *, kept: Sequence[Recipe] = ()) -> list[Recipe]:
@@ -141,17 +141,14 @@ def _kinds(goal: str, files: Iterable[str]) -> list[str]:
     """Marks of what a goal does, of what it reads and how much, and of what it writes."""
     reads = [_ending(path.rpartition(".")[2]) for path in files]
     named = {_ending(ending) for ending in _ENDING.findall(goal)}
-    doing = {
-        what
-        for word in _WORD.findall(_NAME.sub(" ", goal).lower())
-        for what in _DONE_BY.get(word, ()) or _done_by(word)
-    }
+    unnamed = _NAME.sub(" ", goal).lower()
+    doing = {what for word in _WORD.findall(unnamed) for what in _done_by(word)}
     amount = ("reads0", "reads1", "reads2")[min(len(reads), 2)]
     made = sorted(named - {*reads})
     return [
         *sorted(f"do{what}" for what in doing),
         *(["pattern"] if _PATTERN.search(goal) else []),
-        *(["manyfiles"] if _MANY_FILES.search(_NAME.sub(" ", goal[:_READ]).lower()) else []),
+        *(["manyfiles"] if _MANY_FILES.search(unnamed[:_READ]) else []),
         amount,
         *sorted({f"from{kind}" for kind in reads}),
         *(f"into{kind}" for kind in made),
@@ -163,7 +160,9 @@ def _ending(text: str) -> str:
     return _ALIKE.get(text.lower(), text.lower())
 
 
-def _done_by(word: str) -> Iterator[str]:
-    for ending in _ENDINGS[1:]:
-        if word.endswith(ending):
-            yield from _DONE_BY.get(word.removesuffix(ending), ())
+@lru_cache(maxsize=20_000)  # the words of our own recipes, again and again
+def _done_by(word: str) -> frozenset[str]:
+    if word in _DONE_BY:
+        return frozenset(_DONE_BY[word])
+    stems = (word.removesuffix(ending) for ending in _ENDINGS if word.endswith(ending))
+    return frozenset(what for stem in stems for what in _DONE_BY.get(stem, ()))

@@ -12,6 +12,7 @@ from typing import Annotated, cast
 from anyio import to_thread
 from pydantic import Field
 
+from forethought_tools import syntax
 from forethought_tools.dates import DATE_FUNCTIONS
 from forethought_tools.errors import ToolError
 from forethought_tools.risk import Risk
@@ -101,7 +102,7 @@ def unknown_name(node: ast.expr, given: Collection[str]) -> str | None:
 def checked(expression: str, *, on_text: bool = False) -> ast.expr:
     """An expression in which nothing but arithmetic stands, or also text and parts of a value. Raises ToolError."""
     try:
-        tree = ast.parse(expression.strip(), mode="eval")
+        tree = syntax.expression(expression.strip())
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         raise ToolError(f"{expression[:200]!r} is not an arithmetic expression. {HINT}") from None
     for node in ast.walk(tree):
@@ -113,7 +114,7 @@ def checked(expression: str, *, on_text: bool = False) -> ast.expr:
             raise ToolError(f"{type(node).__name__} is not arithmetic. {HINT}")
         if isinstance(node, ast.Call) and not isinstance(node.func, ast.Name):
             raise ToolError(f"Only named functions can be called. {HINT}")
-    return tree.body
+    return tree
 
 
 def evaluate(

@@ -228,10 +228,10 @@ class _Search(Generic[S, A]):
         """The actions that are new here, with how often each was named. Others add to the count of their node."""
         fresh: list[tuple[A, int]] = []
         for action in actions:
-            known = next((child for child in node.children if child.action == action), None)
+            known = node.child(action)
             place = next((place for place, (other, _) in enumerate(fresh) if other == action), None)
             if known is not None:
-                known.sampled += 1
+                known.sampled, node.drawn = known.sampled + 1, node.drawn + 1
             elif place is not None:
                 fresh[place] = (action, fresh[place][1] + 1)
             elif len(fresh) < self.bounds.candidates:
@@ -330,14 +330,13 @@ class _Search(Generic[S, A]):
     def _further(self, node: Node[S, A]) -> Node[S, A] | None:
         """Where a trajectory goes on: below its node, if the whole tree would go there next."""
         found = select(self.root, self.bounds.exploration)
-        return found if found is not None and found.name.startswith(f"{node.name}.") else None
+        return found if found is not None and found.is_below(node) else None
 
     def _close(self, growth: _Growth[S, A]) -> None:
         """See what is left to try: nothing where it ends, or is too deep. (What repeats is closed already.)"""
         for child in growth.children:
             if child.terminal or child.depth >= self.bounds.max_depth:
-                child.dead = True
-                settle(child)
+                child.end()
         self.news.count(growth.node, sum(not child.repeats for child in growth.children))
         settle(growth.node)
 

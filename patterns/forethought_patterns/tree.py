@@ -26,6 +26,7 @@ __all__ = [
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -48,8 +49,10 @@ class Node(Generic[S, A]):
     action: A | None = None
     """None at the root."""
     parent: "Node[S, A] | None" = None
-    name: str = "0"
-    """The way here: the position among the siblings at each level, such as `0.2.1`."""
+    depth: int = 0
+    """Steps from the root."""
+    position: int = 0
+    """Among the siblings."""
     lessons: list[str] = field(default_factory=list[str])
     """What was learned from failed trajectories; one list for the whole tree."""
     terminal: bool = False
@@ -76,8 +79,14 @@ class Node(Generic[S, A]):
     open: float | None = None
     """What the best that is left to ask is worth, here or below. None: there is none, or all of it is under way."""
     children: "list[Node[S, A]]" = field(default_factory=list["Node[S, A]"])
+    alive: "list[Node[S, A]]" = field(default_factory=list["Node[S, A]"])
+    """The children that were not dead when this node was last looked at."""
+    tried: "dict[A, Node[S, A]]" = field(default_factory=dict[A, "Node[S, A]"])
+    """The children by what led to them, as far as that can be hashed."""
     proposals: int = 0
     """How often proposals were asked for here."""
+    drawn: int = 0
+    """How many of all that was proposed here has become a child, or named one."""
     barren: int = 0
     """How often in a row they brought nothing new."""
     news: float = 1.0
@@ -90,8 +99,9 @@ class Node(Generic[S, A]):
     """Nothing is left to try from here on."""
 
     @property
-    def depth(self) -> int:
-        return self.name.count(".")
+    def name(self) -> str:
+        """The way here: the position among the siblings at each level, such as `0.2.1`."""
+        return ".".join(["0", *(str(node.position) for node in self.way)])
 
     @property
     def mean(self) -> float:
@@ -127,9 +137,31 @@ class Node(Generic[S, A]):
 
     def grow(self, action: A, state: S, sampled: int = 1) -> "Node[S, A]":
         """Add a child."""
-        child = Node(state, action, self, f"{self.name}.{len(self.children)}", self.lessons, sampled=sampled)
+        child = Node(state, action, self, self.depth + 1, len(self.children), self.lessons, sampled=sampled)
         self.children.append(child)
+        self.alive.append(child)
+        self.drawn += sampled
+        with suppress(TypeError):
+            self.tried[action] = child
         return child
+
+    def child(self, action: A) -> "Node[S, A] | None":
+        """What this action has led to from here. None: it was not tried."""
+        try:
+            return self.tried.get(action)
+        except TypeError:
+            return next((child for child in self.children if child.action == action), None)
+
+    def is_below(self, other: "Node[S, A]") -> bool:
+        """Whether the way here leads through another node."""
+        node = self
+        while node.parent is not None and node.depth > other.depth:
+            node = node.parent
+        return node is other and node is not self
+
+    def end(self) -> None:
+        """Nothing is left to try from here on. Those above are told (`settle`)."""
+        self.dead, self.open = True, None
 
     def wait(self) -> None:
         """Stand for its parent until it is valued."""
@@ -162,14 +194,16 @@ def blend(node: Node[S, A], weight: float) -> None:
     Self-consistency is the share of all proposals here that named the child's action. A terminal state is known, and
     needs no opinion. Those above are told (`settle`).
     """
-    drawn = sum(child.sampled for child in node.children)
     above = _PARENT if node.parent is not None else 0.0
     for child in node.children:
-        opinion = weight * child.estimate + (1 - weight) * child.sampled / drawn
-        opinion = (1 - above) * opinion + above * node.prior
-        child.prior = opinion if child.reward is None else child.reward
-        child.rise = node.rise + 1 if child.prior > node.prior else 0
-        _look(child)
+        if child.reward is None:
+            opinion = weight * child.estimate + (1 - weight) * child.sampled / node.drawn
+            child.prior = (1 - above) * opinion + above * node.prior
+            child.rise = node.rise + 1 if child.prior > node.prior else 0
+        else:
+            child.prior = child.reward
+        if not child.dead:
+            _look(child)
     settle(node)
 
 
@@ -249,7 +283,7 @@ def select(root: Node[S, A], exploration: float) -> Node[S, A] | None:
     """The node that is asked for candidates next: down the best arms until asking is one. None if nothing is open."""
     node = None if root.open is None else root
     while node is not None:
-        children = [child for child in node.children if child.open is not None]
+        children = [child for child in node.alive if child.open is not None]
         best = max(children, key=lambda child: uct(child, exploration), default=None)
         if _is_free(node) and (best is None or again(node, exploration) > uct(best, exploration)):
             return node
@@ -303,8 +337,9 @@ def settle(node: Node[S, A]) -> None:
 def _look(node: Node[S, A]) -> bool:
     """See what is left to try here and below, as far as the children know. Returns whether that has changed."""
     before = node.dead, node.open
-    node.dead = node.dead or node.repeats or (node.exhausted and all(child.dead for child in node.children))
-    arms = [child.open for child in node.children if child.open is not None]
+    node.alive = [child for child in node.alive if not child.dead]
+    node.dead = node.dead or node.repeats or (node.exhausted and not node.alive)
+    arms = [child.open for child in node.alive if child.open is not None]
     node.open = None if node.repeats else max([*arms, node.worth_asking] if _is_free(node) else arms, default=None)
     return before != (node.dead, node.open)
 

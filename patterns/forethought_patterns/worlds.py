@@ -374,8 +374,7 @@ def _imagined(said: Mapping[str, JSON]) -> Move:
 
 def _unless_known(moves: list[Move], node: Node[Way, Move]) -> list[Move]:
     """Nothing, where a proposer that was told what was tried has nothing else to say."""
-    known = [child.action for child in node.children]
-    return moves if any(move not in known for move in moves) else []
+    return moves if any(node.child(move) is None for move in moves) else []
 
 
 def _value(said: JSON, number: int, node: Node[Way, Move]) -> float:

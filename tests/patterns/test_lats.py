@@ -338,7 +338,8 @@ async def test_a_tree_may_be_as_deep_as_it_likes() -> None:
     assert (result.solved, len(result.path)) == (True, 1500)
 
 
-async def test_the_ten_thousandth_node_is_as_little_work_as_the_thousandth() -> None:
+@pytest.mark.parametrize(("length", "calls"), [(10**6, 4100), (1, 2010)], ids=["a tree", "ends of one node"])
+async def test_the_ten_thousandth_node_is_as_little_work_as_the_thousandth(length: int, calls: int) -> None:
     """Work is counted, not timed: the calls of functions between two askings."""
 
     @dataclass
@@ -354,14 +355,14 @@ async def test_the_ten_thousandth_node_is_as_little_work_as_the_thousandth() -> 
         async def evaluate(self, nodes: Sequence[Tree], slot: Slot) -> Sequence[float]:
             return [random.Random(node.state).random() for node in nodes]
 
-    world = Wide(solution="none", length=10**6)
+    world = Wide(solution="none", length=length)
 
     def count(frame: FrameType, event: str, argument: object) -> None:
         world.work += 1
 
     sys.setprofile(count)
     try:
-        result = await search("", world, Bounds(iterations=10**6, max_depth=7, model_calls=4100))
+        result = await search("", world, Bounds(iterations=10**6, max_depth=7, model_calls=calls))
     finally:
         sys.setprofile(None)
     assert len(words(result)) > 10_000

@@ -139,9 +139,9 @@ def test_a_trajectory_under_way_counts_as_a_visit_that_brought_nothing() -> None
 
 
 def test_values_blend_the_evaluation_with_self_consistency() -> None:
-    root = family((0, 1, 0), (0, 1, 0), (0, 1, 0))
-    for child, estimate, sampled in zip(root.children, (0.8, 0.4, 0.9), (3, 1, 4), strict=True):
-        child.estimate, child.sampled = estimate, sampled
+    root = family()
+    for estimate, sampled in ((0.8, 3), (0.4, 1), (0.9, 4)):
+        root.grow("", "", sampled).estimate = estimate
     root.children[2].reward = 0.25
     blend(root, 0.5)
     assert [child.prior for child in root.children] == pytest.approx([0.5875, 0.2625, 0.25])

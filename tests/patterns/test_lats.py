@@ -332,10 +332,11 @@ async def test_a_seed_makes_ties_fall_differently_and_repeatably() -> None:
 
 
 async def test_a_tree_may_be_as_deep_as_it_likes() -> None:
-    world = Letters(solution="a" * 1500, length=1500, offers=("a",))
-    world.values = {"a" * size: size / 2000 for size in range(1500)}
+    length = sys.getrecursionlimit() + 100
+    world = Letters(solution="a" * length, length=length, offers=("a",))
+    world.values = {"a" * size: size / 2000 for size in range(length)}
     result = await search("", world, Bounds(max_depth=2000, exploration=0.0))
-    assert (result.solved, len(result.path)) == (True, 1500)
+    assert (result.solved, len(result.path)) == (True, length)
 
 
 @pytest.mark.parametrize(("length", "calls"), [(10**6, 4100), (1, 2010)], ids=["a tree", "ends of one node"])

@@ -8,9 +8,10 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import anyio
 import pytest
 from mcp.client import Client
-from tests.server.asking import journal_of, person, run_steps
+from tests.server.asking import journal_of, person, run_steps, view
 
 from forethought.app import open_store
 from forethought.gates.markup import fields_of
@@ -69,7 +70,9 @@ async def test_a_question_of_a_call_that_was_cut_off_is_withdrawn_and_the_call_i
     steps: list[dict[str, Any]] = [{"id": 1, "tool": "small/greet_once", "arguments": {}}]
     async with Client(build_server(settings)) as client:
         run = await run_steps(client, steps, replan="never")
-        assert "small" in str(run["waiting_on"])
+        with anyio.fail_after(120):
+            while "small" not in str(run["waiting_on"]):
+                run = view(await client.call_tool("execute_plan", {"plan_id": run["plan_id"]}))
     with closing(open_store(settings)) as store:
         assert store.queries.open_messages(run["run_id"], "gate") == []
     seen: list[str] = []

@@ -231,7 +231,7 @@ class _Search(Generic[S, A]):
             known = node.child(action)
             place = next((place for place, (other, _) in enumerate(fresh) if other == action), None)
             if known is not None:
-                known.sampled, node.drawn = known.sampled + 1, node.drawn + 1
+                known.named_again()
             elif place is not None:
                 fresh[place] = (action, fresh[place][1] + 1)
             elif len(fresh) < self.bounds.candidates:

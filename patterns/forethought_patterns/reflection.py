@@ -23,7 +23,7 @@ Stopped: TypeAlias = Literal["approved", "threshold", "taste", "no gain", "itera
 _PATIENCE = 3  # rounds without gain
 _SPARED = 2  # drafts that the critic is spared, at most, never one after the other; and so many more drafts in all
 _FALL = 5.0  # of 10 points: a score that falls further is believed, however little is named
-_FEW = 9  # things that two verdicts name; where they name more, mending brings more than it breaks
+_FEW = 9  # things, of all that two verdicts name; where they name more, mending brings more than it breaks
 _LESSONS = 3
 _LESSON = 200  # characters of one
 
@@ -170,8 +170,8 @@ class _State:
 
     @property
     def base(self) -> Round:
-        """What is revised. With what was named last in another draft, too, unless its own verdict is the latest and is
-        that it got no worse: it may be there still, and where verdicts contradict each other one of them errs."""
+        """What is revised. With what was named last in another draft, too, unless its own verdict is the latest, and it
+        took the place of the best by that: it may be there still, and where verdicts disagree one of them errs."""
         judged = [each for each in self.rounds if each.judged]
         if not judged:
             return self.best
@@ -199,9 +199,9 @@ async def refine(
     A draft that fails a check is revised by what its checks say and what the critic named last, and no critic is asked:
     at most twice, and never twice in a row, for checks do not see all. A later draft takes the place of the best so far
     if fewer checks fail, or as many and the critic neither scores it lower nor calls more wrong, or if it ends the work
-    as good. So does one that nobody has judged, if no more checks fail, unless the verdict before was that it got worse
-    and little was named. As long as the best fails a check it is known
-    to be wrong: want of gain does not end the work, but that no other draft comes does.
+    as good. So does one that nobody has judged, if no more checks fail, unless the last verdict was a lower score than
+    that of the best, with no less called wrong, and both name little. As long as the best fails a check it is known to
+    be wrong: want of gain does not end the work, but that no other draft comes does.
 
     Args:
         draft: What to start from. Empty: the author writes it.
@@ -276,23 +276,21 @@ def _holds(later: Round, state: _State) -> bool:
     best = state.best
     if later.failing != best.failing:
         return later.failing < best.failing
+    sound = [each for each in state.rounds if each.sound and each.failing == best.failing]
+    rivals = [each for each in sound if each.holds][-1:]
     if not later.judged:
-        return not any(_is_no_better(each, best) for each in [each for each in state.rounds if each.sound][-1:])
-    rivals = [each for each in state.rounds if each.holds and each.sound and each.failing == best.failing][-1:]
+        return not any(_got_worse(sound[-1], rival) and _named_in(sound[-1], rival) <= _FEW for rival in rivals)
     return later.sound and all(
         later.critique.score >= each.critique.score and later.defects <= each.defects for each in rivals
     )
 
 
-def _is_no_better(latest: Round, best: Round) -> bool:
-    """Whether the latest verdict is that revising has made it worse, and little is named that doing so again could
-    better."""
-    return (
-        best.sound
-        and latest.critique.score < best.critique.score
-        and latest.defects >= best.defects
-        and len(latest.critique.issues) + len(best.critique.issues) <= _FEW
-    )
+def _got_worse(latest: Round, best: Round) -> bool:
+    return latest.critique.score < best.critique.score and latest.defects >= best.defects
+
+
+def _named_in(*judged: Round) -> int:
+    return sum(len(each.critique.issues) for each in judged)
 
 
 def _promising(best: Round, last: Round) -> Round:

@@ -5,7 +5,6 @@ __all__ = ["parsed"]
 import ast
 import keyword
 import re
-import warnings
 from collections.abc import Sequence
 
 from forethought_tools import Fault, PlanError
@@ -24,7 +23,7 @@ def parsed(text: str) -> Sequence[ast.stmt]:
     code = _without_keywords(_FROM.sub("", "\n".join(lines)).strip())
     fenced = _FENCED.search(text[:_MOST])
     try:
-        return _tree(code)
+        return statements(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         number = getattr(error, "lineno", None) or 1
         shown = clipped(code.split("\n")[min(number, code.count("\n") + 1) - 1], 120) if code else "nothing"
@@ -32,12 +31,6 @@ def parsed(text: str) -> Sequence[ast.stmt]:
         if fenced:  # with words around it
             return parsed(fenced[1])
         raise PlanError([Fault(f"line {number}", f"it cannot be read: {shown}", mend)]) from None
-
-
-def _tree(code: str) -> Sequence[ast.stmt]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # "\d" in a regular expression means what it says
-        return statements(code)
 
 
 def _without_keywords(code: str) -> str:

@@ -31,8 +31,9 @@ class World(Protocol[S, A]):
     """Where a search goes on. All but `step` are one model call each; a `slot` is for a world that has to wait."""
 
     async def propose(self, node: Node[S, A], n: int, slot: Slot) -> Sequence[A]:
-        """Up to `n` actions to try from here. One may be named more than once: that counts as agreement on it.
-        `node.children` hold what was proposed before, `node.lessons` what went wrong elsewhere."""
+        """Up to `n` actions to try from here. One may be named more than once: that counts as agreement on it (by hash
+        and `==`; by `==` alone where it cannot be hashed). `node.children` hold what was proposed before,
+        `node.lessons` what went wrong elsewhere."""
         ...
 
     async def step(self, node: Node[S, A], action: A, slot: Slot) -> Observation[S]:

@@ -86,7 +86,7 @@ class Node(Generic[S, A]):
     proposals: int = 0
     """How often proposals were asked for here."""
     drawn: int = 0
-    """How many of all that was proposed here has become a child, or named one."""
+    """How often the actions of the children were proposed, all together."""
     barren: int = 0
     """How often in a row they brought nothing new."""
     news: float = 1.0
@@ -142,7 +142,7 @@ class Node(Generic[S, A]):
         self.alive.append(child)
         self.drawn += sampled
         with suppress(TypeError):
-            self.tried[action] = child
+            self.tried.setdefault(action, child)
         return child
 
     def child(self, action: A) -> "Node[S, A] | None":
@@ -151,6 +151,12 @@ class Node(Generic[S, A]):
             return self.tried.get(action)
         except TypeError:
             return next((child for child in self.children if child.action == action), None)
+
+    def named_again(self) -> None:
+        """Its action was proposed once more."""
+        self.sampled += 1
+        if self.parent is not None:
+            self.parent.drawn += 1
 
     def is_below(self, other: "Node[S, A]") -> bool:
         """Whether the way here leads through another node."""

@@ -141,14 +141,13 @@ def _kinds(goal: str, files: Iterable[str]) -> list[str]:
     """Marks of what a goal does, of what it reads and how much, and of what it writes."""
     reads = [_ending(path.rpartition(".")[2]) for path in files]
     named = {_ending(ending) for ending in _ENDING.findall(goal)}
-    unnamed = _NAME.sub(" ", goal).lower()
-    doing = {what for word in _WORD.findall(unnamed) for what in _done_by(word)}
+    doing = {what for word in _WORD.findall(_NAME.sub(" ", goal).lower()) for what in _done_by(word)}
     amount = ("reads0", "reads1", "reads2")[min(len(reads), 2)]
     made = sorted(named - {*reads})
     return [
         *sorted(f"do{what}" for what in doing),
         *(["pattern"] if _PATTERN.search(goal) else []),
-        *(["manyfiles"] if _MANY_FILES.search(unnamed[:_READ]) else []),
+        *(["manyfiles"] if _MANY_FILES.search(_NAME.sub(" ", goal[:_READ]).lower()) else []),
         amount,
         *sorted({f"from{kind}" for kind in reads}),
         *(f"into{kind}" for kind in made),
@@ -160,7 +159,7 @@ def _ending(text: str) -> str:
     return _ALIKE.get(text.lower(), text.lower())
 
 
-@lru_cache(maxsize=20_000)  # the words of our own recipes, again and again
+@lru_cache(maxsize=5_000)  # the words of our own recipes come again and again
 def _done_by(word: str) -> frozenset[str]:
     if word in _DONE_BY:
         return frozenset(_DONE_BY[word])

@@ -76,6 +76,14 @@ async def test_a_last_draft_that_nobody_has_judged_does_not_come_back_where_the_
     assert refined.best.draft == best
 
 
+async def test_a_last_draft_that_nobody_has_judged_is_measured_by_the_best_that_somebody_has() -> None:
+    """The best is the third, which was spared a critic; the fourth was judged worse than the second."""
+    failing = [f"draft {number}" for number in range(1, 6)]
+    refined = await run(Unjudged([critique(5, DEFECT), critique(4, DEFECT)], failing=failing))
+    assert [each.judged for each in refined.rounds] == [False, True, False, True, False]
+    assert refined.best.draft == "draft 3"
+
+
 async def test_a_draft_whose_verdict_is_in_doubt_and_that_is_not_judged_again_does_not_come_back() -> None:
     refined = await run(Unjudged([critique(5, DEFECT), critique(7, approved=True)]))
     assert (refined.best.draft, refined.stopped) == ("draft 1", "refused")

@@ -71,7 +71,7 @@ async def test_a_question_of_a_call_that_was_cut_off_is_withdrawn_and_the_call_i
     async with Client(build_server(settings)) as client:
         run = await run_steps(client, steps, replan="never")
         with anyio.fail_after(120):
-            while "small" not in str(run["waiting_on"]):
+            while "small" not in str(run.get("waiting_on")):
                 run = view(await client.call_tool("execute_plan", {"plan_id": run["plan_id"]}))
     with closing(open_store(settings)) as store:
         assert store.queries.open_messages(run["run_id"], "gate") == []

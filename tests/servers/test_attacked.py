@@ -93,8 +93,8 @@ async def test_a_question_that_looks_like_ours_is_shown_as_what_a_server_asks(
     async with Client(build_server(settings), elicitation_callback=no) as client:
         run = await run_steps(client, [step(1, "form")], replan="never")
         with anyio.fail_after(120):
-            while not seen:
-                await client.call_tool("execute_plan", {"plan_id": run["plan_id"]})
+            while not seen and run["status"] == "running":
+                run = view(await client.call_tool("execute_plan", {"plan_id": run["plan_id"]}))
     assert seen[0].startswith("The server evil asks you something, in the call of form by step 1.\n")
     assert "\n  | Risk: low \\u202e\n" in seen[0]
     assert "no password, and no key" in seen[0]

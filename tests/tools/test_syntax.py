@@ -3,6 +3,8 @@
 import gc
 import sys
 import threading
+import traceback
+import warnings
 from collections.abc import Generator
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from forethought_patterns.recipe import called
 from forethought_tools.arithmetic import checked
 
-SCRIPT = "\n".join(f'text{n} = read_file("a.txt", lines=[{n}, ({n} + 1) * 2])' for n in range(40))
+SCRIPT = "\n".join(f'text{n} = search_files("\\d+", lines=[{n}, ({n} + 1) * 2])' for n in range(40))
 EXPRESSION = "+".join(["round(mean([3, (4 - 1) * 2]), 1)"] * 40)
 
 
@@ -23,6 +25,10 @@ class Garbage:
     def __del__(self) -> None:
         for _ in range(20):
             pass
+
+
+def raise_in(first: int, second: int) -> None:
+    raise ValueError(first + [0, 1][0] * (second - first))
 
 
 @pytest.fixture
@@ -39,6 +45,7 @@ def busy() -> Generator[None]:
 @pytest.mark.usefixtures("busy")
 def test_threads_that_read_scripts_and_expressions_at_once_do_not_fail_each_other() -> None:
     failed: list[Exception] = []
+    filters = [*warnings.filters]
 
     def read() -> None:
         try:
@@ -49,9 +56,22 @@ def test_threads_that_read_scripts_and_expressions_at_once_do_not_fail_each_othe
         except Exception as error:
             failed.append(error)
 
-    threads = [threading.Thread(target=read) for _ in range(4)]
-    for thread in threads:
+    def log() -> None:
+        """To show where something went wrong, `traceback` parses a line of it."""
+        while reading:
+            try:
+                raise_in(1, (2 + 3) * 4)
+            except ValueError:
+                traceback.format_exc()
+
+    threads, reading = [threading.Thread(target=read) for _ in range(3)], [True]
+    logging = [threading.Thread(target=log) for _ in range(2)]
+    for thread in (*threads, *logging):
         thread.start()
     for thread in threads:
         thread.join()
+    reading.clear()
+    for thread in logging:
+        thread.join()
     assert failed == []
+    assert [*warnings.filters] == filters, "what is not to be warned of is the parser's business alone"

@@ -272,7 +272,7 @@ async def test_whatever_is_thrown_at_a_tool_it_answers_cleanly(
     make_settings: Callable[..., Settings], caplog: pytest.LogCaptureFixture, store: str | None, mode: str, share: float
 ) -> None:
     caplog.set_level(logging.ERROR)
-    cases = int(share * CASES * (0.2 if store else 0.8))  # what is thrown hardly ever reaches the store
+    cases = int(share * CASES / (5 if store else 1))  # fewer over PostgreSQL: what is thrown hardly ever reaches it
     async with Client(build_server(make_settings(silence=0.02)), mode=mode) as client:
         errors, results = await _thrown(client, Generator(seed=20261123), cases)
         with anyio.fail_after(60):

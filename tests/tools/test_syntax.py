@@ -58,20 +58,20 @@ def test_threads_that_read_scripts_and_expressions_at_once_do_not_fail_each_othe
 
     def log() -> None:
         """To show where something went wrong, `traceback` parses a line of it."""
-        while reading:
+        while not done.is_set():
             try:
                 raise_in(1, (2 + 3) * 4)
             except ValueError:
                 traceback.format_exc()
 
-    threads, reading = [threading.Thread(target=read) for _ in range(3)], [True]
-    logging = [threading.Thread(target=log) for _ in range(2)]
-    for thread in (*threads, *logging):
+    done = threading.Event()
+    readers, loggers = ([threading.Thread(target=each) for _ in range(3)] for each in (read, log))
+    for thread in (*readers, *loggers):
         thread.start()
-    for thread in threads:
+    for thread in readers:
         thread.join()
-    reading.clear()
-    for thread in logging:
+    done.set()
+    for thread in loggers:
         thread.join()
     assert failed == []
     assert [*warnings.filters] == filters, "what is not to be warned of is the parser's business alone"
